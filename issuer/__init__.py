@@ -1,0 +1,1 @@
+"""The issuer: obtains certificates, delivers them to nginx and proves that nginx serves them."""

@@ -1,0 +1,1 @@
+"""One file a command of wellkeeper-issuer; build.py makes the objects."""

@@ -1,0 +1,1 @@
+"""The stages on the node: install, reload, verify. Nothing here knows ACME."""

@@ -1,0 +1,78 @@
+"""The error tree. A message names the stage, the certificate, the peer, the CA's words, and what to do next.
+
+WellkeeperError
+    SettingsError       the settings, or what they point at
+    JournalError        the state on disk
+    OrderError          newOrder, account, directory
+    PublishError        a token did not reach every responder, or nginx does not serve it
+    ChallengeError      the CA did not accept an authorization
+    FinalizeError       the certificate was not issued, or is not what was asked for
+    InstallError        the certificate could not be put in place
+    ReloadError         nginx did not take the new configuration
+    VerifyError         nginx does not serve what was installed
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+from issuer.model import Problem
+
+
+class Retry(Enum):
+    """When trying again makes sense: never without a change, at the next pass, or after hours."""
+
+    NEVER = "never"
+    SOON = "soon"
+    LATER = "later"
+
+
+class WellkeeperError(Exception):
+    """Base of all our errors; the text is a sentence for the administrator.
+
+    `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one.
+    """
+
+    stage: ClassVar[str] = "settings"
+    default_retry: ClassVar[Retry] = Retry.SOON
+
+    def __init__(self, message: str, *, problem: Problem | None = None, retry: Retry | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.retry = retry or self.default_retry
+        self.certificate: str | None = None
+
+
+class SettingsError(WellkeeperError):
+    default_retry = Retry.NEVER
+
+
+class JournalError(WellkeeperError):
+    stage = "journal"
+
+
+class OrderError(WellkeeperError):
+    stage = "order"
+
+
+class PublishError(WellkeeperError):
+    stage = "publish"
+
+
+class ChallengeError(WellkeeperError):
+    stage = "validate"
+
+
+class FinalizeError(WellkeeperError):
+    stage = "finalize"
+
+
+class InstallError(WellkeeperError):
+    stage = "install"
+
+
+class ReloadError(WellkeeperError):
+    stage = "reload"
+
+
+class VerifyError(WellkeeperError):
+    stage = "verify"

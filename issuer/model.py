@@ -1,0 +1,281 @@
+"""The nouns: frozen dataclasses without I/O.
+
+RFC 8555 words mean what they mean there. Ours: a *lineage* is a name for a set of identifiers whose certificates follow
+one another; a *node* is one nginx with its responder; *live* is what nginx is told to read.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+ERROR_PREFIX = "urn:ietf:params:acme:error:"
+
+
+class IdentifierType(StrEnum):
+    DNS = "dns"
+    IP = "ip"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identifier:
+    """What a certificate is for; `value` is a lower-case A-label name or a compressed IP address (RFC 8738)."""
+
+    type: IdentifierType
+    value: str
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class KeyType(StrEnum):
+    """Kinds of certificate keys that public CAs take."""
+
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """One certificate to be kept fresh; `name` matches `[a-z0-9._-]+` without `..` and names its folders."""
+
+    name: str
+    identifiers: tuple[Identifier, ...]
+    key_type: KeyType = KeyType.ECDSA_P256
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One nginx with its responder. Addresses are (host, port) pairs, asked as they stand: never by DNS of the name."""
+
+    name: str
+    responder: str
+    http_addresses: tuple[tuple[str, int], ...]
+    https_addresses: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document of the CA (RFC 8555 section 6.7), with what its HTTP reply added."""
+
+    type: str
+    detail: str
+    status: int | None = None
+    retry_after_seconds: float | None = None
+    identifier: str | None = None
+    subproblems: tuple["Problem", ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The type without the ACME prefix: `rateLimited`."""
+        return self.type.removeprefix(ERROR_PREFIX)
+
+    def __str__(self) -> str:
+        about = f" for {self.identifier}" if self.identifier else ""
+        status = f" (HTTP {self.status})" if self.status else ""
+        inner = "".join(f"; {subproblem}" for subproblem in self.subproblems)
+        return f"{self.name}{about}{status}: {self.detail}{inner}"
+
+
+class Status(StrEnum):
+    """All states of orders, authorizations and challenges (RFC 8555 section 7.1.6)."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    READY = "ready"
+    VALID = "valid"
+    INVALID = "invalid"
+    EXPIRED = "expired"
+    DEACTIVATED = "deactivated"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """An http-01 challenge; `token` is the string as the CA wrote it, checked against the token syntax."""
+
+    url: str
+    token: str
+    status: Status
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """`challenge` is None when the CA offers no http-01 challenge; `other_challenges` names what it offers."""
+
+    url: str
+    identifier: Identifier
+    status: Status
+    challenge: Challenge | None
+    other_challenges: tuple[str, ...] = ()
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    url: str
+    status: Status
+    authorization_urls: tuple[str, ...]
+    finalize_url: str
+    certificate_url: str | None = None
+    problem: Problem | None = None
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What the stage `order` hands on."""
+
+    order: Order
+    authorizations: tuple[Authorization, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What must be read at the challenge URL of an identifier (RFC 8555 section 8.3)."""
+
+    token: str
+    thumbprint: str
+    identifier: Identifier
+
+    @property
+    def key_authorization(self) -> str:
+        return f"{self.token}.{self.thumbprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """How one address of one node answered the question that the CA will ask; `cause` is None when all is well."""
+
+    node: str
+    url: str
+    address: str
+    status: int | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate chain (PEM, leaf first) and its key (PEM, PKCS #8)."""
+
+    certificate_key_pem: bytes = field(repr=False)
+    chain_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What we know of a leaf certificate; `serial` in lower-case hex, fingerprint of its DER form in lower-case hex."""
+
+    identifiers: frozenset[Identifier]
+    serial: str
+    fingerprint_sha256: str
+    issued_by: str
+    not_before: datetime
+    not_after: datetime
+    is_self_signed: bool
+
+    @property
+    def lifetime(self) -> timedelta:
+        return self.not_after - self.not_before
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A renewal under way, as the journal holds it: enough to go on after a crash at any point."""
+
+    lineage: str
+    directory_url: str
+    identifiers: tuple[Identifier, ...]
+    certificate_key_pem: bytes = field(repr=False)
+    csr_der: bytes = field(repr=False)
+    order_url: str | None = None
+    chain_pem: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Why a certificate has to be obtained now."""
+
+    lineage: Lineage
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One switch of `live/<lineage>`; versions name folders in `archive/<lineage>/`, `before` is None for the first."""
+
+    lineage: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What `live/<lineage>` holds."""
+
+    lineage: str
+    version: str
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What `nginx -t` said; `words` are its error lines."""
+
+    passed: bool
+    words: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A flip that nginx does not take, undone; `words` are nginx's."""
+
+    flip: Flip
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """One proven reload and what had to be left out of it. `seconds` is None when nothing was left to reload for."""
+
+    rolled_back: tuple[RolledBack, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Whether nginx serves the installed leaf: `is_served`, or not used by its configuration yet.
+
+    `fingerprint_sha256` is what the handshakes found, None when nothing of that name was served at all.
+    """
+
+    is_served: bool
+    fingerprint_sha256: str | None
+    detail: str
+
+
+class Outcome(StrEnum):
+    """How a pass ended for one certificate."""
+
+    UNCHANGED = "unchanged"
+    SERVED = "served"
+    NOT_SERVED_YET = "installed, not served yet"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran."""
+
+    lineage: str
+    outcome: Outcome
+    reason: str
+    certificate: Certificate | None = None
+    served_fingerprint_sha256: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: Exception | None = None

@@ -1,0 +1,1 @@
+"""The stages that talk to the CA: due, order, publish, validate, finalize."""

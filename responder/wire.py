@@ -1,0 +1,72 @@
+"""The contract of issuers and responders: paths, claims, token syntax, limits.
+
+Imports nothing but the standard library, so that a client can take this file as it stands.
+docs/design/0001-wire.md describes the same in prose, with a test vector.
+"""
+
+import re
+from typing import Final
+
+# What the CA sees (RFC 8555 section 8.3).
+CHALLENGE_PREFIX: Final = "/.well-known/acme-challenge/"
+
+# RFC 8555 asks for base64url and 128 bits of entropy: 22 characters. Let's Encrypt uses 43; the upper bound is ours.
+# nginx/snippets/challenge.conf has the same expression; a test compares the two.
+TOKEN_SYNTAX: Final = "[A-Za-z0-9_-]{22,128}"
+TOKEN_PATTERN: Final = re.compile(TOKEN_SYNTAX)
+
+# RFC 7638 with SHA-256: 32 bytes are 43 characters of base64url.
+THUMBPRINT_PATTERN: Final = re.compile("[A-Za-z0-9_-]{43}")
+
+# What issuers see (a listener of its own).
+TOKENS_PREFIX: Final = "/v1/tokens/"
+FETCHES_PATH: Final = "/v1/fetches"
+STATUS_PATH: Final = "/v1/status"
+HEALTH_PATH: Final = "/healthz"
+METRICS_PATH: Final = "/metrics"
+
+# Signed messages: compact JWS (RFC 7515), EdDSA with Ed25519 (RFC 8037).
+MESSAGE_MEDIA_TYPE: Final = "application/jose"
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
+PROBLEM_PREFIX: Final = "urn:wellkeeper:problem:"
+ALGORITHM: Final = "EdDSA"
+AUDIENCE: Final = "wellkeeper-responder"
+PUBLISH_TYPE: Final = "wellkeeper-publish+jwt"
+WITHDRAW_TYPE: Final = "wellkeeper-withdraw+jwt"
+READ_TYPE: Final = "wellkeeper-read+jwt"
+
+# A longest message: a 253-character name and a 128-character token make about 900 bytes.
+MAX_MESSAGE_BYTES: Final = 4096
+MAX_IDENTIFIER_CHARACTERS: Final = 253
+JTI_PATTERN: Final = re.compile("[A-Za-z0-9_-]{16,64}")
+
+# An authorization at the common CAs is decided within minutes; an hour is generous.
+MAX_LIFETIME_SECONDS: Final = 3600
+# A clock that is ten minutes off must not cost a site its certificate: the pin is the safeguard, not the clock.
+MAX_CLOCK_SKEW_SECONDS: Final = 600
+CLOCK_WARNING_SECONDS: Final = 60
+MAX_WAIT_SECONDS: Final = 60
+
+# Set by an issuer that reads its own token back through nginx; such a request is not counted as a fetch by the CA.
+READ_BACK_HEADER: Final = "Wellkeeper-Read-Back"
+# Set by nginx/snippets/challenge.conf: tells a dead or unreadable socket (502, 504) from a missing token (404).
+UPSTREAM_HEADER: Final = "Wellkeeper-Upstream"
+
+
+class WireError(Exception):
+    """A message breaks the contract; becomes an RFC 9457 problem document.
+
+    `status` is the HTTP status (4xx or 507), `name` the last part of the problem's type, the text says what was
+    wrong and what was expected. The text never contains a signature or a key.
+    """
+
+    def __init__(self, status: int, name: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.name = name
+        self.detail = detail
+
+
+def is_token(text: str) -> bool:
+    """Whether the whole of `text` is a token (RFC 8555 section 8.3, with our bounds)."""
+    return TOKEN_PATTERN.fullmatch(text) is not None
