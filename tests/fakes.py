@@ -1,0 +1,37 @@
+"""Fakes that several suites share: plain classes that keep the contracts of what they stand for."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """A clock (issuer.ports.Clock, responder.clock.Clock) that stands still until it is told to go on.
+
+    `sleep` goes on by itself, after the other tasks had their turn; `slept` says for how long each time.
+    Wall clock and monotonic clock go together, but for `step`, which is an administrator who sets the time.
+    """
+
+    def __init__(self, now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)) -> None:
+        self._now = now
+        self._monotonic = 1000.0
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+    def advance(self, seconds: float) -> None:
+        """Time passes."""
+        self._monotonic += seconds
+        self._now += timedelta(seconds=seconds)
+
+    def step(self, seconds: float) -> None:
+        """The wall clock is set, forwards or (negative) backwards; no time passes."""
+        self._now += timedelta(seconds=seconds)
