@@ -5,6 +5,7 @@ docs/design/0001-wire.md describes the same in prose, with a test vector.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 # What the CA sees (RFC 8555 section 8.3).
@@ -57,14 +58,15 @@ class WireError(Exception):
     """A message breaks the contract; becomes an RFC 9457 problem document.
 
     `status` is the HTTP status (4xx or 507), `name` the last part of the problem's type, the text says what was
-    wrong and what was expected. The text never contains a signature or a key.
+    wrong and what was expected. The text never contains a signature or a key. `headers` go with the answer.
     """
 
-    def __init__(self, status: int, name: str, detail: str) -> None:
+    def __init__(self, status: int, name: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.name = name
         self.detail = detail
+        self.headers = dict(headers or {})
 
 
 def is_token(text: str) -> bool:

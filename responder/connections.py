@@ -1,0 +1,176 @@
+"""Connections that cannot be held: a limit on their number, and deadlines for a request's header and for slow readers.
+
+aiohttp has none of these for servers (it held half a header for 150 s when tried). Its connection class is public and
+is extended by its public methods only; what happens between them stays aiohttp's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+# From the first byte, or from the connection's start, to the end of the header.
+HEADER_SECONDS: Final = 5.0
+# How long a peer may leave a full send buffer unread.
+WRITE_SECONDS: Final = 10.0
+# nginx closes its idle upstream connections after 60 s (`keepalive_timeout` in `upstream`); longer here, so that nginx
+# is the one to close and never meets a connection that is just being closed.
+IDLE_SECONDS: Final = 75.0
+# How long the rest of a refused body is read, so that the refusal arrives.
+LINGERING_SECONDS: Final = 1.0
+
+# auto_decompress: a small body must not become a large one.
+_AIOHTTP: Final[dict[str, Any]] = {
+    "keepalive_timeout": IDLE_SECONDS,
+    "lingering_time": LINGERING_SECONDS,
+    "access_log": None,
+    "auto_decompress": False,
+}
+_REFUSAL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\n"
+    b"Server: wellkeeper-responder\r\n"
+    b"Content-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+class ConnectionLimit:
+    """How many connections all listeners of one kind hold together."""
+
+    def __init__(self, maximum: int, refused: Callable[[], None]) -> None:
+        self._maximum = maximum
+        self._refused = refused
+        self.count = 0
+
+    def take(self) -> bool:
+        """Whether there was room for one more; the refused are counted."""
+        if self.count >= self._maximum:
+            self._refused()
+            return False
+        self.count += 1
+        return True
+
+    def give_back(self) -> None:
+        self.count -= 1
+
+
+class Connection(web.RequestHandler):
+    """One connection; `server` calls `request_started` when a whole header was read, `request_ended` after its answer.
+
+    What follows a request in the same segment has no deadline but the idle one, until its next byte comes: no more
+    than an idle connection has anyway.
+    """
+
+    def __init__(self, server: web.Server, limit: ConnectionLimit) -> None:
+        self._clock_loop = asyncio.get_running_loop()
+        super().__init__(server, loop=self._clock_loop, **_AIOHTTP)
+        self._limit = limit
+        self._is_admitted = False
+        self._is_handling = False
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._is_admitted = self._limit.take()
+        if self._is_admitted:
+            super().connection_made(transport)
+            self._start_header_timer()
+        elif isinstance(transport, asyncio.WriteTransport):
+            transport.write(_REFUSAL)
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_admitted:
+            return
+        # aiohttp calls this with nothing to go on parsing what it holds.
+        if data and not self._is_handling and self._header_timer is None:
+            self._start_header_timer()
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._is_admitted:
+            self._is_admitted = False
+            self._limit.give_back()
+            self._stop_header_timer()
+            self._stop_write_timer()
+            super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self._clock_loop.call_later(WRITE_SECONDS, self._abort)
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def request_started(self) -> None:
+        self._is_handling = True
+        self._stop_header_timer()
+
+    def request_ended(self) -> None:
+        self._is_handling = False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's words may quote what the peer sent
+    ) -> web.StreamResponse:
+        """A request that is no HTTP (400), or a fault of ours (500): a short answer, and the connection ends."""
+        if status >= 500:
+            _log.error("fault while answering", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of an answer was sent already")
+        response = web.Response(
+            status=status, text=f"{status}\n", headers={"Server": "wellkeeper-responder", "Cache-Control": "no-store"}
+        )
+        response.force_close()
+        return response
+
+    def _start_header_timer(self) -> None:
+        self._header_timer = self._clock_loop.call_later(HEADER_SECONDS, self.force_close)
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _abort(self) -> None:
+        # close() would wait for the buffer to empty.
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class ConnectionServer(web.Server):
+    """The protocol factory of one listener: `handler` answers each request."""
+
+    def __init__(self, handler: Handler, limit: ConnectionLimit) -> None:
+        # Cancellation: a poll whose client is gone must not keep its place.
+        super().__init__(self._handle, handler_cancellation=True)
+        self._handler = handler
+        self._limit = limit
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, self._limit)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        if not isinstance(connection, Connection):
+            raise TypeError("a request without a connection of ours")
+        connection.request_started()
+        try:
+            return await self._handler(request)
+        finally:
+            connection.request_ended()

@@ -1,0 +1,58 @@
+"""What is counted, as a Prometheus collector in a registry of its own.
+
+Plain numbers, put into families when they are asked for: prometheus-client's own counters write files when
+PROMETHEUS_MULTIPROC_DIR is set, and a responder writes none.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+class Metrics:
+    """Counters that others add to, and gauges that are asked when somebody looks."""
+
+    def __init__(self, version: str) -> None:
+        self.publications: Counter[str] = Counter()
+        self.withdrawals: Counter[str] = Counter()
+        self.fetches: Counter[tuple[str, str]] = Counter()
+        self.refused_connections: Counter[str] = Counter()
+        self._version = version
+        self._gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def add_gauge(self, name: str, documentation: str, value: Callable[[], float]) -> None:
+        self._gauges.append((name, documentation, value))
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client asks of a collector."""
+        build = GaugeMetricFamily("wellkeeper_responder_build_info", "Always 1.", labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+        for name, documentation, value in self._gauges:
+            yield GaugeMetricFamily(name, documentation, value=value())
+        yield _counted("wellkeeper_publications", "Publications received.", "result", self.publications)
+        yield _counted("wellkeeper_withdrawals", "Withdrawals received.", "result", self.withdrawals)
+        yield _counted("wellkeeper_connections_refused", "Over the limit.", "listener", self.refused_connections)
+        fetches = CounterMetricFamily(
+            "wellkeeper_fetches",
+            "Requests on public listeners, by who asked and the status.",
+            labels=["kind", "status"],
+        )
+        for labels, count in sorted(self.fetches.items()):
+            fetches.add_metric(list(labels), count)
+        yield fetches
+
+
+def _counted(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, documentation, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family

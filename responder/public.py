@@ -1,0 +1,80 @@
+"""What the CA sees: GET and HEAD of a published token (RFC 8555 section 8.3), and 404 for everything else.
+
+Decided on the path as it came over the wire, byte for byte: no routing, no normalisation, no query.
+"""
+
+import logging
+from typing import Final
+
+from aiohttp import web
+
+from responder import wire
+from responder.fetches import Fetches, Request
+from responder.metrics import Metrics
+from responder.tokens import Tokens
+
+_log = logging.getLogger(__name__)
+
+# nosniff: the body must never be taken for a page; no-store: a cached miss would cost the next validation.
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Server": "wellkeeper-responder",
+}
+_MAX_ADDRESS: Final = 64
+_MAX_USER_AGENT: Final = 200
+_MAX_HOST: Final = 255
+
+
+class Public:
+    """Answers on the public listeners."""
+
+    def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics) -> None:
+        self._tokens = tokens
+        self._fetches = fetches
+        self._metrics = metrics
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        token = _token(request.raw_path)
+        if token is None:
+            self._metrics.fetches["other", "404"] += 1
+            return _refusal(404, "there is nothing here\n")
+        if request.method not in {"GET", "HEAD"}:
+            self._metrics.fetches["other", "405"] += 1
+            return _refusal(405, "only GET and HEAD\n", {"Allow": "GET, HEAD"})
+        key_authorization = self._tokens.answer(token)
+        self._record(request, token, 404 if key_authorization is None else 200)
+        if key_authorization is None:
+            return _refusal(404, "no such token\n")
+        headers = {**_HEADERS, "Content-Type": "application/octet-stream"}
+        return web.Response(body=key_authorization.encode("ascii"), headers=headers)
+
+    def _record(self, request: web.BaseRequest, token: str, status: int) -> None:
+        asked = Request(
+            token=token,
+            client_address=_bounded(request.headers.get("X-Real-IP"), _MAX_ADDRESS),
+            user_agent=_bounded(request.headers.get("User-Agent"), _MAX_USER_AGENT),
+            host=_bounded(request.headers.get("Host"), _MAX_HOST),
+            is_read_back=wire.READ_BACK_HEADER in request.headers,
+        )
+        fetch = self._fetches.record(asked, status)
+        self._metrics.fetches["read_back" if asked.is_read_back else "ca", str(status)] += 1
+        _log.info("fetch", extra={"fields": fetch.to_json()})
+
+
+def _token(raw_path: str) -> str | None:
+    token = raw_path.removeprefix(wire.CHALLENGE_PREFIX)
+    return token if token != raw_path and wire.is_token(token) else None
+
+
+def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=text, headers={**_HEADERS, **(headers or {})})
+
+
+def _bounded(text: str | None, characters: int) -> str | None:
+    """Cut, and without what a log or a JSON reader could stumble over."""
+    if text is None:
+        return None
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:characters]
+    )
