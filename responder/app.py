@@ -39,9 +39,12 @@ class Responder:
         self._tokens = Tokens(clock, settings.account_thumbprints, settings.max_tokens, settings.max_lifetime_seconds)
         self._fetches = Fetches(clock)
         keys = PublishingKeys(settings.publishing_keys)
-        facts = _facts(settings, keys, clock)
+        self._facts = _facts(settings, keys, clock)
+        self._is_running = False
         self._public = Public(self._tokens, self._fetches, self._metrics)
-        self._control = Control(Parts(clock, keys, self._tokens, self._fetches, self._metrics, self.instance_id, facts))
+        self._control = Control(
+            Parts(clock, keys, self._tokens, self._fetches, self._metrics, self.instance_id, self._facts)
+        )
         self._limits = {
             "public": self._limit("public", MAX_PUBLIC_CONNECTIONS),
             "control": self._limit("control", MAX_CONTROL_CONNECTIONS),
@@ -73,10 +76,13 @@ class Responder:
             raise
         fields = {
             "instance_id": self.instance_id,
+            "version": self._facts["version"],
             "public": [str(address) for address in self.public_addresses],
             "control": [str(address) for address in self.control_addresses],
-            "account_thumbprints": list(self._settings.account_thumbprints),
+            "account_thumbprints": self._facts["account_thumbprints"],
+            "publishing_key_ids": self._facts["publishing_key_ids"],
         }
+        self._is_running = True
         _log.info("start", extra={"fields": fields})
 
     async def stop(self) -> None:
@@ -86,6 +92,9 @@ class Responder:
             listener.stop_accepting()
         self._fetches.close()
         await asyncio.gather(*(listener.close(STOP_SECONDS) for listener in listeners))
+        if self._is_running:
+            self._is_running = False
+            _log.info("stop", extra={"fields": {"instance_id": self.instance_id}})
 
     async def __aenter__(self) -> Self:
         await self.start()

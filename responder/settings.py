@@ -9,10 +9,15 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from responder import wire
+from responder.publication import decode_public_key
 
 DEFAULT_PUBLIC: Final = "unix:/run/wellkeeper/public.sock"
 DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_MAX_TOKENS: Final = 10_000
+WHERE_FROM: Final = (
+    "On the issuer's host, 'wellkeeper-issuer init' makes both public values and 'wellkeeper-issuer trust' prints them"
+    " again."
+)
 # sockaddr_un holds 108 bytes, the last one zero.
 _MAX_UNIX_PATH: Final = 107
 _HOST_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
@@ -75,6 +80,26 @@ def parse_address(text: str) -> Address:
     if port > 65535:
         raise ValueError(f"{text!r}: a port is at most 65535")
     return TcpAddress(matched["v6"] or matched["host"], port)
+
+
+def parse_thumbprint(text: str) -> str:
+    """Raises ValueError, as the others here."""
+    if wire.THUMBPRINT_PATTERN.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no RFC 7638 thumbprint; expected 43 characters of base64url. {WHERE_FROM}")
+    return text
+
+
+def parse_publishing_key(text: str) -> Ed25519PublicKey:
+    try:
+        return decode_public_key(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no publishing key: {error}. {WHERE_FROM}") from error
+
+
+def parse_mode(text: str) -> int:
+    if re.fullmatch("0?[0-7]{3}", text) is None:
+        raise ValueError(f"{text!r} is no mode; expected octal digits such as 0660")
+    return int(text, 8)
 
 
 def check_addresses(public: tuple[Address, ...], control: tuple[Address, ...]) -> None:
