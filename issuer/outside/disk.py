@@ -1,0 +1,219 @@
+"""`certificates_dir`: each pair in a folder of its own, and one link that says which is live.
+
+A reader sees the old pair or the new pair, never a mixture: `live/<lineage>` is one relative link, switched by one
+rename, and files are always new inodes (nginx 1.27.4 and later keeps a file that was overwritten within a second).
+Work on the disk runs in threads; a cancelled call ends once its thread has. Design: docs/design/0003-install.md.
+"""
+
+import contextlib
+import errno
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import aiofiles
+
+from issuer import pki
+from issuer.errors import InstallError
+from issuer.model import Installed, Pair
+from issuer.outside import durable
+
+_log = logging.getLogger(__name__)
+
+CHAIN_FILE: Final = "fullchain.pem"
+KEY_FILE: Final = "privkey.pem"
+KEPT_VERSIONS: Final = 5
+
+_LINEAGE: Final = re.compile("(?!.*[.][.])[a-z0-9_-][a-z0-9._-]*")
+_VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
+
+
+class CertificateFolders:
+    """`ports.Certificates` on a local file system; idempotent, and safe for several processes at once.
+
+    `owner` and `group` are numeric ids. Keys are readable by their owner, and by `group` when one is given.
+    """
+
+    def __init__(self, certificates_dir: Path, *, owner: int | None = None, group: int | None = None) -> None:
+        self._root = certificates_dir
+        self._owner = durable.Owner(-1 if owner is None else owner, -1 if group is None else group)
+        self._key_mode = 0o600 if group is None else 0o640
+        self._folder_mode = 0o700 if group is None else 0o750
+
+    def live_path(self, lineage: str) -> str:
+        return str(self._link(lineage))
+
+    async def write(self, lineage: str, pair: Pair) -> str:
+        """As `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""
+        files = _files(lineage, pair)
+        with durable.translated(self._root):
+            return await durable.to_its_end(lambda: self._write(lineage, files))
+
+    async def switch(self, lineage: str, version: str | None) -> str | None:
+        """As `ports.Certificates.switch`. Afterwards old versions go, but for the last five, the live one and the
+        one before it."""
+        with durable.translated(self._root):
+            return await durable.to_its_end(lambda: self._switch(lineage, version))
+
+    async def installed(self, lineage: str) -> Installed | None:
+        """As `ports.Certificates.installed`; raises InstallError when it is there but may not be read."""
+        with durable.translated(self._root):
+            version = _current(self._link(lineage))
+            if version is None:
+                return None
+            folder = self._archive(lineage) / version
+            try:
+                chain_pem, key_pem = await _read(folder / CHAIN_FILE), await _read(folder / KEY_FILE)
+                certificate = pki.read_certificate(chain_pem)
+                is_pair = pki.certificate_key_matches(chain_pem, key_pem)
+            except (FileNotFoundError, ValueError) as error:
+                _log.warning("%s holds no usable certificate: %s", folder, error)
+                return None
+        return Installed(lineage, version, certificate) if is_pair else None
+
+    def _link(self, lineage: str) -> Path:
+        return self._root / "live" / _checked(lineage)
+
+    def _archive(self, lineage: str) -> Path:
+        return self._root / "archive" / _checked(lineage)
+
+    def _write(self, lineage: str, files: Mapping[str, bytes]) -> str:
+        archive = self._archive(lineage)
+        with self._locked():
+            durable.make_folder(archive.parent, 0o755, self._owner)
+            durable.make_folder(archive, self._folder_mode, self._owner)
+            _remove_leftovers(archive)
+            version = _version(archive, files)
+            if not (archive / version).exists():
+                self._write_version(archive, version, files)
+            durable.sync(archive)
+        return version
+
+    def _write_version(self, archive: Path, version: str, files: Mapping[str, bytes]) -> None:
+        unfinished = archive / f".tmp-{version}"
+        try:
+            durable.make_folder(unfinished, self._folder_mode, self._owner)
+            for name, content in files.items():
+                mode = self._key_mode if name == KEY_FILE else 0o644
+                durable.write_file(unfinished / name, content, mode, self._owner)
+            durable.sync(unfinished)
+            unfinished.rename(archive / version)
+        except OSError:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+
+    def _switch(self, lineage: str, version: str | None) -> str | None:
+        link = self._link(lineage)
+        with self._locked():
+            durable.make_folder(link.parent, 0o755, self._owner)
+            before = _current(link)
+            if version == before:
+                return before
+            if version is None:
+                link.unlink()
+            else:
+                self._point(link, lineage, version)
+            durable.sync(link.parent)
+            self._prune(lineage, {version, before})
+        return before
+
+    def _point(self, link: Path, lineage: str, version: str) -> None:
+        if _VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
+            raise InstallError(f"{self._archive(lineage)} has no version {version!r}; run renew again to write it")
+        unfinished = link.with_name(f".tmp-{link.name}")
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(Path("..", "archive", lineage, version))
+        try:
+            unfinished.rename(link)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def _prune(self, lineage: str, needed: set[str | None]) -> None:
+        archive = self._archive(lineage)
+        versions = sorted(path.name for path in archive.iterdir() if _VERSION.fullmatch(path.name))
+        for version in set(versions[:-KEPT_VERSIONS]) - needed:
+            try:
+                shutil.rmtree(archive / version)
+            except OSError as error:
+                _log.warning("cannot remove the old version %s: %s", archive / version, error)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        durable.make_folder(self._root, 0o755, self._owner)
+        with durable.locked(self._root / ".lock"):
+            yield
+
+
+def _files(lineage: str, pair: Pair) -> dict[str, bytes]:
+    """What users of other ACME clients expect in such a folder."""
+    try:
+        is_pair = pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+        leaf, rest = pki.split_chain(pair.chain_pem)
+    except ValueError as error:
+        raise InstallError(
+            f"the certificate or the key of {lineage} is no PEM: {error}; it is not installed"
+        ) from error
+    if not is_pair:
+        raise InstallError(f"the key of {lineage} is not the key of its certificate; the pair is not installed")
+    return {
+        "cert.pem": leaf,
+        "chain.pem": rest,
+        CHAIN_FILE: pki.normalise_pem(pair.chain_pem),
+        KEY_FILE: pki.normalise_pem(pair.certificate_key_pem),
+    }
+
+
+def _checked(lineage: str) -> str:
+    if _LINEAGE.fullmatch(lineage) is None:
+        raise InstallError(
+            f"{lineage!r:.80} cannot name a folder; a lineage's name has a-z, 0-9, '.', '_' and '-' only, no '..'"
+            " and no dot in front"
+        )
+    return lineage
+
+
+def _version(archive: Path, files: Mapping[str, bytes]) -> str:
+    """The name of the folder that holds these files or can be made for them; begins with the certificate's not-before
+    time, so that names sort by age and the same certificate always finds its place again."""
+    certificate = pki.read_certificate(files[CHAIN_FILE])
+    first = f"{certificate.not_before:%Y%m%dT%H%M%SZ}-{certificate.fingerprint_sha256[:8]}"
+    version, number = first, 1
+    while (archive / version).exists() and not _holds(archive / version, files):
+        version, number = f"{first}-{number}", number + 1
+    return version
+
+
+def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
+    try:
+        return all((folder / name).read_bytes() == content for name, content in files.items())
+    except FileNotFoundError:
+        return False
+
+
+def _current(link: Path) -> str | None:
+    try:
+        target = link.readlink()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise InstallError(f"{link} is no link of ours but a file or folder; move it away") from error
+    if target.parent != Path("..", "archive", link.name) or _VERSION.fullmatch(target.name) is None:
+        raise InstallError(f"{link} points to {target}, which is no version of ours; remove the link")
+    return target.name
+
+
+def _remove_leftovers(archive: Path) -> None:
+    """Folders of a process that died while it wrote."""
+    for path in archive.glob(".tmp-*"):
+        shutil.rmtree(path)
+
+
+async def _read(path: Path) -> bytes:
+    async with aiofiles.open(path, "rb") as file:
+        return await file.read()

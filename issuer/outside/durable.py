@@ -1,0 +1,135 @@
+"""Work on the disk that survives a power cut, one writer at a time, with errors that say what to do.
+
+Blocking; `to_its_end` brings it into the event loop. A file has its final owner and mode before its first byte.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from issuer.errors import InstallError
+
+_T = TypeVar("_T")
+
+# A write takes milliseconds; whoever holds the lock for this long hangs, or is a person.
+_LOCK_TIMEOUT_SECONDS: Final = 20.0
+_REMEDIES: Final = {
+    errno.ENOSPC: "free some space there, then run renew again: nothing was changed and nothing is lost",
+    errno.EDQUOT: "free some space there, then run renew again: nothing was changed and nothing is lost",
+    errno.EFBIG: "raise the limit on file sizes of the issuer's process (ulimit -f, LimitFSIZE)",
+    errno.EROFS: "mount it read-write, or set certificates_dir to another place",
+    errno.EACCES: "give the issuer's user access to it, or run the issuer as its owner",
+    errno.EPERM: "only root may give files away: run as root, or set a group that the issuer's user is a member of",
+    errno.ENOTDIR: "something that is no folder stands in the way; move it",
+    errno.EISDIR: "a folder stands where the link belongs; move it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Numeric ids for what is created; -1 leaves them as they are."""
+
+    user: int = -1
+    group: int = -1
+
+
+def make_folder(path: Path, mode: int, owner: Owner) -> None:
+    """Makes it, and what is missing above it, durably; one that exists is left as the administrator has it."""
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        make_folder(path.parent, 0o755, owner)
+    path.mkdir(0o700)
+    try:
+        os.chown(path, owner.user, owner.group)
+        path.chmod(mode)
+    except OSError:
+        path.rmdir()  # or the next pass would take it for the administrator's
+        raise
+    sync(path.parent)
+
+
+def write_file(path: Path, content: bytes, mode: int, owner: Owner) -> None:
+    """A new file, on durable storage when this returns; never an existing one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with _naming(path), os.fdopen(descriptor, "wb") as file:
+        os.fchown(descriptor, owner.user, owner.group)
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def sync(folder: Path) -> None:
+    """Makes what was created in and renamed into the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One at a time, over all threads and processes; waits, then raises InstallError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def to_its_end(work: Callable[[], _T]) -> _T:
+    """Runs in a thread; a cancellation waits for the thread, so that what follows finds the disk at rest."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # the cancellation is what counts; looked at, or the loop complains
+        raise
+
+
+@contextlib.contextmanager
+def translated(root: Path) -> Iterator[None]:
+    """OSError becomes InstallError that names the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "look at the file system there, then run renew again")
+        raise InstallError(f"cannot use {error.filename or root}: {error.strerror or error}; {remedy}") from error
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise InstallError(
+                    f"another process has held {path} for {_LOCK_TIMEOUT_SECONDS:.0f} s;"
+                    f" 'fuser {path}' names it: wait for it or end it"
+                ) from error
+            time.sleep(0.02)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Calls on a descriptor do not say which file they failed for."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
