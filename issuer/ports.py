@@ -86,11 +86,11 @@ class Watch(Protocol):
 class Responders(Protocol):
     """All responders of all nodes, as one."""
 
-    def publish(self, answer: Answer) -> AbstractAsyncContextManager[None]:
-        """All responders hold the answer inside; leaving withdraws it, whatever happened.
+    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
+        """All responders hold the answers inside; leaving withdraws them, whatever happened.
 
-        Raises PublishError, naming every node that did not take it. While inside, a responder that restarted is handed
-        the answer again.
+        Raises PublishError, naming every node that did not take them. While inside, a responder that restarted is
+        handed the answers again.
         """
         ...
 
@@ -163,12 +163,20 @@ class Journal(Protocol):
         """Replaces what was there for the lineage."""
         ...
 
+    async def forget_attempt(self, lineage: str) -> None:
+        """Idempotent; what leads nowhere must not be resumed."""
+        ...
+
     async def record_order(self, lineage: str, order_url: str) -> None: ...
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None: ...
 
     async def record_flip(self, flip: Flip) -> None:
         """The attempt is installed: its key and chain leave the journal, a delivery to prove takes their place."""
+        ...
+
+    async def read_directory_url(self, lineage: str) -> str | None:
+        """The directory of the CA that issued what is installed; None when nobody wrote it down."""
         ...
 
     async def undelivered(self) -> dict[str, Flip]:

@@ -1,0 +1,63 @@
+"""finalize: the CSR goes to the CA, the chain comes back, and is proven to be what was asked for.
+
+RFC 8555 section 7.4: the order's status says what to do next, whatever reply it came with.
+"""
+
+from typing import Final
+
+from issuer import pki
+from issuer.errors import FinalizeError, Retry
+from issuer.model import Attempt, Order, Status
+from issuer.ports import CertificateAuthority, Clock, Journal
+
+_FIRST_WAIT_SECONDS: Final = 0.25
+_LONGEST_WAIT_SECONDS: Final = 8.0
+# Let's Encrypt issues within seconds, others promise minutes.
+_LIMIT_SECONDS: Final = 300.0
+
+
+async def finalize(attempt: Attempt, url: str, ca: CertificateAuthority, journal: Journal, clock: Clock) -> bytes:
+    """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order at `url` can be resumed then."""
+    order = await _valid_order(attempt, url, ca, clock)
+    chain_pem = await ca.read_chain(order)
+    try:
+        pki.check_chain(chain_pem, attempt.certificate_key_pem, attempt.identifiers, clock.now())
+    except FinalizeError:
+        # The CA will answer this order with the same chain for ever: only a new one can help.
+        await journal.forget_attempt(attempt.lineage)
+        raise
+    await journal.record_chain(attempt.lineage, chain_pem)
+    return chain_pem
+
+
+async def _valid_order(attempt: Attempt, url: str, ca: CertificateAuthority, clock: Clock) -> Order:
+    deadline = clock.monotonic() + _LIMIT_SECONDS
+    wait_seconds = _FIRST_WAIT_SECONDS
+    order = await _read(url, ca)
+    while order.status is not Status.VALID:
+        if order.status is Status.READY:
+            order = await ca.finalize(order, attempt.csr_der)
+        if order.status is Status.VALID:
+            break
+        if order.status is Status.INVALID:
+            raise FinalizeError(
+                f"the CA's order became invalid: {order.problem or 'without a reason'}; run renew again",
+                problem=order.problem,
+            )
+        if clock.monotonic() >= deadline:
+            raise FinalizeError(
+                f"the CA's order is still {order.status} after {_LIMIT_SECONDS:.0f} s; it stays open, "
+                "run renew again to go on with it",
+                retry=Retry.SOON,
+            )
+        await clock.sleep(order.retry_after_seconds or wait_seconds)
+        wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+        order = await _read(url, ca)
+    return order
+
+
+async def _read(url: str, ca: CertificateAuthority) -> Order:
+    order = await ca.read_order(url)
+    if order is None:
+        raise FinalizeError(f"the CA does not know the order {url} any more; run renew again for a new one")
+    return order

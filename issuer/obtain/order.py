@@ -1,0 +1,72 @@
+"""order: an order at the CA whose authorizations are known, new or resumed from the journal.
+
+The certificate key and the CSR are durable before newOrder, the order's URL right after it: a crash resumes the order
+instead of making a second one (RFC 8555 section 7.4).
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from issuer import pki
+from issuer.errors import OrderError, Retry
+from issuer.model import Attempt, Lineage, Order, Ordered, Status
+from issuer.ports import CertificateAuthority, Journal
+
+
+async def order(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> tuple[Attempt, Ordered]:
+    """The journalled attempt and its order, pending or further. Raises OrderError."""
+    attempt = await _resumable(lineage, ca, journal)
+    placed = await _read(attempt, ca)
+    if attempt is None or placed is None:
+        attempt = await _start(lineage, ca, journal)
+        placed = await _shielded(_place(lineage, ca, journal))
+    reads = (ca.read_authorization(url) for url in placed.authorization_urls)
+    authorizations = await asyncio.gather(*reads)
+    return attempt, Ordered(placed, tuple(authorizations))
+
+
+async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Attempt | None:
+    attempt = await journal.read_attempt(lineage.name)
+    if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
+        return None
+    return attempt if set(attempt.identifiers) == set(lineage.identifiers) else None
+
+
+async def _read(attempt: Attempt | None, ca: CertificateAuthority) -> Order | None:
+    """The order of the attempt, as far as it can still lead to a certificate."""
+    if attempt is None or attempt.order_url is None:
+        return None
+    found = await ca.read_order(attempt.order_url)
+    return None if found is None or found.status is Status.INVALID else found
+
+
+async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Attempt:
+    # RSA keys take seconds to make; the event loop must not wait for them.
+    certificate_key_pem = await asyncio.to_thread(pki.make_certificate_key, lineage.key_type)
+    csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
+    attempt = Attempt(lineage.name, ca.directory_url, lineage.identifiers, certificate_key_pem, csr_der)
+    await journal.record_attempt(attempt)
+    return attempt
+
+
+async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Order:
+    placed = await ca.new_order(lineage.identifiers, lineage.profile)
+    await journal.record_order(lineage.name, placed.url)
+    if placed.status is Status.INVALID:
+        raise OrderError(
+            f"the CA answered newOrder with an invalid order: {placed.problem or 'without a reason'}",
+            problem=placed.problem,
+            retry=Retry.LATER,
+        )
+    return placed
+
+
+async def _shielded(work: Coroutine[Any, Any, Order]) -> Order:
+    """Runs to its end even when we are cancelled: an order that the CA made and we forgot counts against its limits."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

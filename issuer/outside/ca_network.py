@@ -1,0 +1,178 @@
+"""The network side of the acme library, with what it lacks, and the one translation of its errors.
+
+Repeats badNonce, keeps HTTP status and Retry-After of every error, reads the problem document of a 409, and limits
+connecting (5 s) and reading (30 s) apart. One object per thread: the library's nonces and session are not shared.
+"""
+
+import email.utils
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import josepy
+import requests
+from acme import client, errors, messages
+from requests.adapters import HTTPAdapter
+
+from issuer.errors import Retry, WellkeeperError
+from issuer.model import Problem
+
+_TIMEOUT_SECONDS: Final = (5, 30)
+# At 40 % rejection six tries fail once in 250 requests; a CA rejects far fewer.
+_NONCE_TRIES: Final = 6
+# A CA that asks for more than an hour's patience has to wait for the next pass.
+_LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
+_NEVER: Final = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired", "userActionRequired"})
+_LATER: Final = frozenset({"rateLimited", "caa", "unauthorized", "serverInternal"})
+
+# The library logs whole requests, tokens and account URLs at debug level.
+logging.getLogger("acme.client").setLevel(logging.INFO)
+
+
+class ProblemError(Exception):
+    """The CA answered with an error; not seen outside this module and `ca`."""
+
+    def __init__(self, problem: Problem, location: str | None) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.location = location
+
+
+class Network(client.ClientNetwork):
+    """Raises ProblemError for every error reply, whatever form the CA gave it."""
+
+    def __init__(self, key: josepy.JWK, *, user_agent: str, ca_bundle: str | None) -> None:
+        # `verify_ssl` goes to requests as it stands, which takes a path as well.
+        verify: Any = ca_bundle or True
+        super().__init__(key, alg=josepy.ES256, verify_ssl=verify, user_agent=user_agent)
+        self._last: requests.Response | None = None
+        self.session.mount("https://", _TimeoutAdapter())
+        self.session.headers["Accept-Language"] = "en"
+        self.session.hooks["response"].append(self._keep)
+
+    def read_directory(self, url: str) -> messages.Directory:
+        with self._problems():
+            return messages.Directory.from_json(self.get(url).json())
+
+    def send(self, url: str, message: josepy.JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
+        """A signed POST; a POST-as-GET when `message` is None. Raises ProblemError."""
+        for _ in range(_NONCE_TRIES - 1):
+            try:
+                return self._send_once(url, message, new_nonce_url)
+            except ProblemError as error:
+                if error.problem.name != "badNonce":
+                    raise
+        return self._send_once(url, message, new_nonce_url)
+
+    def _send_once(self, url: str, message: josepy.JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
+        with self._problems():
+            return self.post(url, message, new_nonce_url=new_nonce_url)
+
+    def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
+        self._last = response
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        self._last = None
+        try:
+            yield
+        except (messages.Error, errors.ClientError) as error:
+            # ConflictError is a ClientError; a ClientError without an error reply is the library's own complaint.
+            if self._last is None or self._last.ok:
+                raise
+            raise ProblemError(read_problem(self._last), self._last.headers.get("Location")) from error
+
+
+class _TimeoutAdapter(HTTPAdapter):
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = _TIMEOUT_SECONDS
+        return super().send(request, *args, **kwargs)
+
+
+def read_problem(response: requests.Response) -> Problem:
+    """The problem document of an error reply; one made of the status line when the body is something else."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, Mapping):
+        return parse_problem(body, response.status_code, retry_after_seconds(response))
+    text = " ".join(response.text.split())[:200] or "no body"
+    return Problem(
+        "about:blank",
+        f"the reply is no problem document: {text}",
+        response.status_code,
+        retry_after_seconds(response),
+    )
+
+
+def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_after: float | None = None) -> Problem:
+    identifier = body.get("identifier")
+    subproblems = body.get("subproblems")
+    return Problem(
+        type=str(body.get("type", "about:blank")),
+        detail=str(body.get("detail", "no detail given")),
+        status=status or (body["status"] if isinstance(body.get("status"), int) else None),
+        retry_after_seconds=retry_after,
+        identifier=str(identifier.get("value")) if isinstance(identifier, Mapping) else None,
+        subproblems=tuple(parse_problem(sub) for sub in subproblems if isinstance(sub, Mapping))
+        if isinstance(subproblems, list)
+        else (),
+    )
+
+
+def retry_after_seconds(response: requests.Response) -> float | None:
+    """Retry-After as seconds or as an HTTP date (RFC 9110 section 10.2.3), within 0 to an hour; None when senseless."""
+    text = response.headers.get("Retry-After")
+    if not text:
+        return None
+    if text.strip().isdecimal():
+        seconds = float(text)
+    else:
+        try:
+            at = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+@contextmanager
+def translated(kind: type[WellkeeperError], doing: str) -> Iterator[None]:
+    """The five families of errors that the library lets through become one of ours: `kind`, saying what was tried."""
+    try:
+        yield
+    except ProblemError as error:
+        raise kind(f"{doing}: the CA says {error.problem}", problem=error.problem, retry=_retry(error.problem)) from error
+    except requests.exceptions.SSLError as error:
+        raise kind(
+            f"{doing}: the CA's own certificate is not trusted: {_root(error)}; for a test CA set ca_bundle"
+        ) from error
+    except requests.RequestException as error:
+        raise kind(f"{doing}: no answer from the CA: {_root(error)}; check network, proxy and DNS of this host") from error
+    except (errors.Error, josepy.errors.Error, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise kind(f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {error!s:.300}") from error
+
+
+def _retry(problem: Problem) -> Retry:
+    if problem.name in _NEVER:
+        return Retry.NEVER
+    return Retry.LATER if problem.name in _LATER else Retry.SOON
+
+
+def _root(error: BaseException) -> str:
+    """The innermost reason; requests and urllib3 wrap it in names of objects."""
+    while (inner := error.__cause__ or error.__context__ or next(filter(_is_error, error.args), None)) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error!s:.200}"
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, BaseException)
+
+
+def is_passing(problem: Problem) -> bool:
+    """Whether the same read may succeed shortly: the CA is busy or limits us."""
+    return problem.status in {429, 500, 502, 503, 504}
