@@ -77,10 +77,9 @@ def encode_public_key(key: Ed25519PublicKey) -> str:
 
 def decode_public_key(text: str) -> Ed25519PublicKey:
     """The reverse of `encode_public_key`; raises ValueError."""
-    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if len(raw) != 32:
-        raise ValueError(f"an Ed25519 public key has 32 bytes, this one {len(raw)}")
-    return Ed25519PublicKey.from_public_bytes(raw)
+    if re.fullmatch("[A-Za-z0-9_-]{43}", text) is None:
+        raise ValueError("expected 43 characters of base64url, the 32 raw bytes of an Ed25519 public key")
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text + "="))
 
 
 def sign_publication(publication: Publication, key: Ed25519PrivateKey) -> str:
@@ -121,8 +120,7 @@ class PublishingKeys:
         _match(claims, "token", wire.TOKEN_PATTERN)
         _match(claims, "thumbprint", wire.THUMBPRINT_PATTERN)
         _match(claims, "jti", wire.JTI_PATTERN)
-        if not 0 < len(claims["identifier"]) <= wire.MAX_IDENTIFIER_CHARACTERS:
-            raise _malformed(f"claim 'identifier' must have 1 to {wire.MAX_IDENTIFIER_CHARACTERS} characters")
+        _match(claims, "identifier", wire.IDENTIFIER_PATTERN)
         return Publication(
             token=claims["token"],
             thumbprint=claims["thumbprint"],
@@ -191,11 +189,19 @@ def _verified(message: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
     except jwt.InvalidTokenError as error:
         raise WireError(401, "bad-signature", "the signature does not match the key named by 'kid'") from error
     try:
-        claims = json.loads(payload)
+        claims = json.loads(payload, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
-        raise _malformed("the payload is no JSON") from error
+        raise _malformed(f"the payload is no JSON that is understood in one way only: {error!s:.100}") from error
     if not isinstance(claims, dict):
         raise _malformed("the payload must be a JSON object")
+    return claims
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ in which of two equal names they believe (RFC 8259 section 4)."""
+    claims = dict(pairs)
+    if len(claims) != len(pairs):
+        raise ValueError("a name occurs twice")
     return claims
 
 
@@ -214,6 +220,8 @@ def _check_claims(claims: dict[str, Any], expected_type: str) -> None:
 
 
 def _check_times(issued_at: int, expires_at: int, now: float) -> None:
+    if not 0 <= issued_at <= wire.MAX_TIME:
+        raise _malformed("'iat' must be a UNIX time in seconds")
     lifetime = expires_at - issued_at
     if not 0 < lifetime <= wire.MAX_LIFETIME_SECONDS:
         raise _malformed(f"'exp' - 'iat' is {lifetime} s, expected 1 to {wire.MAX_LIFETIME_SECONDS}")

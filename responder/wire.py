@@ -38,7 +38,8 @@ READ_TYPE: Final = "wellkeeper-read+jwt"
 
 # A longest message: a 253-character name and a 128-character token make about 900 bytes.
 MAX_MESSAGE_BYTES: Final = 4096
-MAX_IDENTIFIER_CHARACTERS: Final = 253
+# An A-label name or an IP address; wide enough for whatever ACME will identify next, printable in any case.
+IDENTIFIER_PATTERN: Final = re.compile("[!-~]{1,253}")
 JTI_PATTERN: Final = re.compile("[A-Za-z0-9_-]{16,64}")
 
 # An authorization at the common CAs is decided within minutes; an hour is generous.
@@ -47,6 +48,8 @@ MAX_LIFETIME_SECONDS: Final = 3600
 MAX_CLOCK_SKEW_SECONDS: Final = 600
 CLOCK_WARNING_SECONDS: Final = 60
 MAX_WAIT_SECONDS: Final = 60
+# Later times (the year 287396) are a mistake, and would not survive floating point.
+MAX_TIME: Final = 2**43
 
 # Set by an issuer that reads its own token back through nginx; such a request is not counted as a fetch by the CA.
 READ_BACK_HEADER: Final = "Wellkeeper-Read-Back"

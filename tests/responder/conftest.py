@@ -1,0 +1,67 @@
+"""A responder in this process, on unix sockets of its own, with a clock that stands still."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from responder import wire
+from responder.app import Responder
+from responder.publication import Publication, sign_publication
+from responder.settings import Address, Settings, TcpAddress, UnixAddress
+from tests.fakes import FakeClock
+from tests.responder.http import Reply, ask
+from tests.responder.messages import KEY, NOW, OTHER_KEY, THUMBPRINT
+
+
+class Running:
+    """A running responder and what tests do with it again and again."""
+
+    def __init__(self, responder: Responder, clock: FakeClock) -> None:
+        self.responder = responder
+        self.clock = clock
+
+    @property
+    def public(self) -> Address:
+        return self.responder.public_addresses[0]
+
+    @property
+    def control(self) -> Address:
+        """A unix socket."""
+        return self.responder.control_addresses[0]
+
+    @property
+    def control_over_tcp(self) -> Address:
+        return self.responder.control_addresses[1]
+
+    async def publish(self, publication: Publication) -> Reply:
+        return await self.put(publication.token, sign_publication(publication, KEY))
+
+    async def put(self, token: str, message: str | bytes, method: str = "PUT") -> Reply:
+        headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
+        return await ask(self.control, method, wire.TOKENS_PREFIX + token, headers, message)
+
+    async def get(self, token: str, headers: dict[str, str] | None = None, method: str = "GET") -> Reply:
+        return await ask(self.public, method, wire.CHALLENGE_PREFIX + token, headers)
+
+    async def read(self, path: str) -> Reply:
+        return await ask(self.control, "GET", path)
+
+
+def settings(folder: Path, keys: tuple[Ed25519PublicKey, ...] = (KEY.public_key(), OTHER_KEY.public_key())) -> Settings:
+    return Settings(
+        publishing_keys=keys,
+        account_thumbprints=(THUMBPRINT,),
+        public=(UnixAddress(folder / "public.sock"),),
+        control=(UnixAddress(folder / "control.sock"), TcpAddress("127.0.0.1", 0)),
+        max_tokens=4,
+    )
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    clock = FakeClock()
+    clock.step(NOW - clock.now().timestamp())
+    async with Responder(settings(tmp_path), clock) as responder:
+        yield Running(responder, clock)

@@ -1,0 +1,57 @@
+"""HTTP as it goes over the wire, byte for byte: client libraries tidy up paths and headers before they send them."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from responder.settings import Address, UnixAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever was sent
+        return json.loads(self.body)
+
+
+async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if isinstance(address, UnixAddress):
+        return await asyncio.open_unix_connection(str(address.path))
+    return await asyncio.open_connection(address.host, address.port)
+
+
+async def send(address: Address, request: bytes) -> bytes:
+    """All that comes back until the other side closes."""
+    reader, writer = await connect(address)
+    writer.write(request)
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+async def ask(
+    address: Address,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    body: bytes | str | None = None,
+) -> Reply:
+    """One request on a connection of its own; the path is sent as it stands."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = {"Host": "example.com", "Connection": "close", **(headers or {})}
+    if content is not None:
+        lines.setdefault("Content-Length", str(len(content)))
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
+    return parse(await send(address, head.encode("utf-8", "surrogateescape") + (content or b"")))
+
+
+def parse(answer: bytes) -> Reply:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Reply(int(status.split()[1]), headers, body)

@@ -1,0 +1,185 @@
+"""What stands, what has ended, and what is forgotten."""
+
+import pytest
+
+from responder import wire
+from responder.tokens import KNOWN_PER_TOKEN, Tokens
+from responder.wire import WireError
+from tests.fakes import FakeClock
+from tests.responder.messages import OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, publication, withdrawal
+
+_ANSWER = f"{TOKEN}.{THUMBPRINT}"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def tokens(clock: FakeClock) -> Tokens:
+    return Tokens(clock, [THUMBPRINT], max_tokens=4)
+
+
+def _refusal(tokens: Tokens, jti: str, token: str = TOKEN) -> WireError:
+    with pytest.raises(WireError) as caught:
+        tokens.publish(publication(token, jti=jti))
+    return caught.value
+
+
+def _jti(number: int) -> str:
+    return f"p-{number:016}"
+
+
+def test_published_token_is_answered(tokens: Tokens) -> None:
+    published = tokens.publish(publication())
+    assert published.is_new
+    assert published.expires_in_seconds == 600
+    assert tokens.answer(TOKEN) == _ANSWER
+
+
+def test_token_that_nobody_published_is_not_answered(tokens: Tokens) -> None:
+    tokens.publish(publication())
+    assert tokens.answer(OTHER_TOKEN) is None
+
+
+def test_published_token_is_forgotten_after_its_lifetime(tokens: Tokens, clock: FakeClock) -> None:
+    tokens.publish(publication())
+    clock.advance(599.9)
+    assert tokens.answer(TOKEN) == _ANSWER
+    clock.advance(0.1)
+    assert tokens.answer(TOKEN) is None
+    assert len(tokens) == 0
+
+
+def test_lifetime_is_counted_on_the_monotonic_clock(tokens: Tokens, clock: FakeClock) -> None:
+    tokens.publish(publication())
+    clock.step(86_400)
+    assert tokens.answer(TOKEN) == _ANSWER
+    clock.step(-10 * 86_400)
+    clock.advance(600)
+    assert tokens.answer(TOKEN) is None
+
+
+def test_publishing_the_same_again_prolongs_nothing(tokens: Tokens, clock: FakeClock) -> None:
+    tokens.publish(publication())
+    clock.advance(100)
+    again = tokens.publish(publication())
+    assert not again.is_new
+    assert again.expires_in_seconds == pytest.approx(500)
+
+
+def test_account_that_is_not_pinned_is_refused(tokens: Tokens) -> None:
+    with pytest.raises(WireError, match="wellkeeper-issuer trust") as caught:
+        tokens.publish(publication(thumbprint=OTHER_THUMBPRINT))
+    assert (caught.value.status, caught.value.name) == (403, "not-pinned")
+    assert tokens.known_count == 0
+
+
+def test_lifetime_over_the_responders_own_limit_is_refused(clock: FakeClock) -> None:
+    tokens = Tokens(clock, [THUMBPRINT], max_tokens=4, max_lifetime_seconds=300)
+    with pytest.raises(WireError, match="at most 300") as caught:
+        tokens.publish(publication(lifetime_seconds=301))
+    assert caught.value.status == 400
+    tokens.publish(publication(lifetime_seconds=300))
+
+
+def test_withdrawn_token_is_not_answered(tokens: Tokens) -> None:
+    tokens.publish(publication())
+    assert tokens.withdraw(withdrawal())
+    assert tokens.answer(TOKEN) is None
+    assert len(tokens) == 0
+
+
+def test_withdrawing_twice_is_no_error(tokens: Tokens) -> None:
+    tokens.publish(publication())
+    tokens.withdraw(withdrawal())
+    assert not tokens.withdraw(withdrawal())
+
+
+def test_replay_of_a_withdrawn_publication_brings_nothing_back(tokens: Tokens, clock: FakeClock) -> None:
+    tokens.publish(publication())
+    tokens.withdraw(withdrawal())
+    # It can be accepted until its `exp` and the skew are over; by then it may have come with an `iat` in the future.
+    clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS - 1)
+    refusal = _refusal(tokens, publication().jti)
+    assert (refusal.status, refusal.name) == (409, "ended")
+    assert tokens.answer(TOKEN) is None
+
+
+def test_replay_of_an_expired_publication_brings_nothing_back(tokens: Tokens, clock: FakeClock) -> None:
+    tokens.publish(publication())
+    clock.advance(600)
+    assert _refusal(tokens, publication().jti).name == "ended"
+
+
+def test_withdrawal_that_overtakes_its_publication_ends_it(tokens: Tokens) -> None:
+    assert not tokens.withdraw(withdrawal())
+    assert _refusal(tokens, publication().jti).name == "ended"
+
+
+def test_newer_publication_replaces_the_one_that_stood(tokens: Tokens, clock: FakeClock) -> None:
+    tokens.publish(publication(jti=_jti(1)))
+    clock.advance(500)
+    assert tokens.publish(publication(jti=_jti(2))).is_new
+    clock.advance(500)
+    assert tokens.answer(TOKEN) == _ANSWER
+    assert _refusal(tokens, _jti(1)).name == "ended"
+
+
+def test_replay_of_an_old_withdrawal_kills_nothing_new(tokens: Tokens) -> None:
+    tokens.publish(publication(jti=_jti(1)))
+    tokens.withdraw(withdrawal(_jti(1)))
+    tokens.publish(publication(jti=_jti(2)))
+    assert not tokens.withdraw(withdrawal(_jti(1)))
+    assert tokens.answer(TOKEN) == _ANSWER
+
+
+def test_withdrawal_ends_its_publication_whatever_token_it_names(tokens: Tokens) -> None:
+    tokens.publish(publication(jti=_jti(1)))
+    tokens.publish(publication(OTHER_TOKEN, jti=_jti(2)))
+    assert tokens.withdraw(withdrawal(_jti(1), token=OTHER_TOKEN))
+    assert tokens.answer(TOKEN) is None
+    assert tokens.answer(OTHER_TOKEN) is not None
+
+
+def test_jti_is_good_for_one_publication_only(tokens: Tokens) -> None:
+    tokens.publish(publication())
+    refusal = _refusal(tokens, publication().jti, OTHER_TOKEN)
+    assert (refusal.status, refusal.name) == (409, "ended")
+    with pytest.raises(WireError) as caught:
+        tokens.publish(publication(lifetime_seconds=601))
+    assert (caught.value.status, caught.value.name) == (409, "jti-reused")
+
+
+def test_full_responder_says_so_and_evicts_nothing(tokens: Tokens, clock: FakeClock) -> None:
+    names = [f"{number:043}" for number in range(5)]
+    for number, name in enumerate(names[:4]):
+        tokens.publish(publication(name, jti=_jti(number)))
+    refusal = _refusal(tokens, _jti(4), names[4])
+    assert (refusal.status, refusal.name) == (507, "full")
+    assert all(tokens.answer(name) for name in names[:4])
+    # What stands can be replaced all the same, and after the lifetime there is room again.
+    tokens.publish(publication(names[0], jti=_jti(5)))
+    clock.advance(600)
+    tokens.publish(publication(names[4], jti=_jti(4)))
+
+
+def test_remembered_publications_are_bounded(tokens: Tokens, clock: FakeClock) -> None:
+    for number in range(4 * KNOWN_PER_TOKEN):
+        tokens.withdraw(withdrawal(_jti(number)))
+    with pytest.raises(WireError) as caught:
+        tokens.withdraw(withdrawal(_jti(999)))
+    assert caught.value.status == 507
+    assert _refusal(tokens, _jti(998)).status == 507
+    assert tokens.known_count == 4 * KNOWN_PER_TOKEN
+    clock.advance(wire.MAX_LIFETIME_SECONDS + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
+    assert tokens.known_count == 0
+    assert tokens.publish(publication()).is_new
+
+
+def test_everything_is_forgotten_in_the_end(tokens: Tokens, clock: FakeClock) -> None:
+    for number in range(8):
+        tokens.publish(publication(f"{number % 4:043}", jti=_jti(number)))
+    clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
+    assert (len(tokens), tokens.known_count) == (0, 0)
