@@ -1,0 +1,1 @@
+"""The test stand: real nginx, real ACME server, real responders, started and ended cleanly; not part of the wheel."""

@@ -1,0 +1,73 @@
+"""The DNS server that Pebble asks: `pebble-challtestsrv` with everything but DNS switched off."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from stand.pebble import find_pebble_program
+from stand.ports import free_port
+from stand.processes import Process, accepts
+
+
+class Challtestsrv:
+    """`async with Challtestsrv(folder) as dns`: every name has the address 127.0.0.1, and no IPv6 address, until told.
+
+    (Pebble tries IPv6 first and does not fall back.)
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._dns_port = free_port()
+        self._management_port = free_port()
+        self.process = Process("pebble-challtestsrv", self._argv(), folder / "challtestsrv.log")
+
+    @property
+    def address(self) -> str:
+        """`host:port`, for UDP and TCP."""
+        return f"127.0.0.1:{self._dns_port}"
+
+    async def set_addresses(self, name: str, *addresses: str) -> None:
+        """The A records of one name, in place of those it had; the order of replies is the server's."""
+        await self._post("clear-a", {"host": f"{name}."})
+        await self._post("add-a", {"host": f"{name}.", "addresses": list(addresses)})
+
+    async def set_ipv6_addresses(self, name: str, *addresses: str) -> None:
+        await self._post("clear-aaaa", {"host": f"{name}."})
+        await self._post("add-aaaa", {"host": f"{name}.", "addresses": list(addresses)})
+
+    async def set_default_address(self, address: str) -> None:
+        """For every name without records of its own; empty for none."""
+        await self._post("set-default-ipv4", {"ip": address})
+
+    async def __aenter__(self) -> Self:
+        await self.process.start(self._is_ready)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.process.stop()
+
+    async def _is_ready(self) -> bool:
+        return await accepts("127.0.0.1", self._management_port) and await accepts("127.0.0.1", self._dns_port)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        url = f"http://127.0.0.1:{self._management_port}/{path}"
+        async with aiohttp.ClientSession() as session, session.post(url, json=body) as reply:
+            reply.raise_for_status()
+
+    def _argv(self) -> list[str]:
+        off = [part for name in ("doh", "http01", "https01", "tlsalpn01") for part in (f"-{name}", "")]
+        return [
+            find_pebble_program("pebble-challtestsrv"),
+            *off,
+            "-dnsserver",
+            f"127.0.0.1:{self._dns_port}",
+            "-management",
+            f"127.0.0.1:{self._management_port}",
+            "-defaultIPv4",
+            "127.0.0.1",
+            "-defaultIPv6",
+            "",
+        ]

@@ -1,0 +1,162 @@
+"""A real nginx with a folder of its own and the project's snippets as they stand.
+
+Its master is a child of ours (`daemon off`). As root its workers run as the user that Debian's nginx uses, so that
+permissions are those of a real machine; as a normal user everything runs as that user.
+"""
+
+import grp
+import os
+import pwd
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from stand.processes import PROJECT, Process, accepts, find_program
+
+SNIPPETS: Final = PROJECT / "nginx/snippets"
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server block on every HTTPS address; `live` is the folder with `fullchain.pem` and `privkey.pem`."""
+
+    names: tuple[str, ...]
+    live: Path
+
+
+@dataclass(frozen=True, slots=True)
+class NginxSettings:
+    """The default server on every HTTP address, the sites on every HTTPS address, each with the challenge snippet.
+
+    `in_http` and `in_server` are taken over verbatim into the http block and into each server block, before the
+    snippet; `location` is what `location /` does.
+    """
+
+    responder_socket: Path
+    http: tuple[Address, ...]
+    https: tuple[Address, ...] = ()
+    sites: tuple[Site, ...] = ()
+    in_http: str = ""
+    in_server: str = ""
+    location: str = 'return 200 "hello\\n";'
+    worker_count: int = 2
+
+
+class NginxServer:
+    """`async with NginxServer(folder, settings) as nginx`; several at once do not meet."""
+
+    def __init__(self, folder: Path, settings: NginxSettings, name: str = "nginx") -> None:
+        self._folder = folder
+        self.settings = settings
+        for part in ("bodies", "logs"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        self.config_path = folder / "nginx.conf"
+        self.write(settings)
+        self.process = Process(name, self.argv(), folder / "logs/stderr.log")
+
+    @property
+    def pid_path(self) -> Path:
+        return self._folder / "nginx.pid"
+
+    @property
+    def error_log(self) -> Path:
+        return self._folder / "logs/error.log"
+
+    def argv(self) -> list[str]:
+        """The issuer's `nginx.command`: `-t`, `-T` and `-s reload` are appended to it."""
+        return [find_program("nginx"), "-e", "stderr", "-p", f"{self._folder}/", "-c", str(self.config_path)]
+
+    def write(self, settings: NginxSettings) -> None:
+        """A new configuration on disk; the running nginx takes it at the next reload."""
+        self.settings = settings
+        self.config_path.write_text(_config(self._folder, settings))
+
+    def reload(self) -> None:
+        """Only asks for it; whether it happened is another question."""
+        self.process.signal(signal.SIGHUP)
+
+    def errors(self) -> str:
+        return self.error_log.read_text(errors="replace") if self.error_log.exists() else ""
+
+    async def __aenter__(self) -> Self:
+        await self.process.start(self._is_ready)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.process.stop()
+
+    async def _is_ready(self) -> bool:
+        settings = self.settings
+        return all([await accepts(host, port) for host, port in (*settings.http, *settings.https)])
+
+
+def _config(folder: Path, settings: NginxSettings) -> str:
+    servers = [_server(settings, _listen(settings.http, "default_server"), "server_name _;")]
+    for number, site in enumerate(settings.sites):
+        flags = "ssl default_server" if number == 0 else "ssl"
+        servers.append(_server(settings, _listen(settings.https, flags), _tls(site)))
+    temporary = "\n".join(
+        f"    {kind}_temp_path {folder}/bodies/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""\
+{_user()}
+daemon off;
+worker_processes {settings.worker_count};
+pid {folder}/nginx.pid;
+error_log {folder}/logs/error.log notice;
+events {{ worker_connections 512; }}
+http {{
+    access_log {folder}/logs/access.log;
+{temporary}
+    # In place of upstream.conf: the same name, another path.
+    upstream wellkeeper_responder {{
+        server unix:{settings.responder_socket} max_fails=0;
+        keepalive 4;
+    }}
+    {settings.in_http}
+{"".join(servers)}
+}}
+"""
+
+
+def _server(settings: NginxSettings, listen: str, names_and_tls: str) -> str:
+    return f"""
+    server {{
+        {listen}
+        {names_and_tls}
+        {settings.in_server}
+        include {SNIPPETS}/challenge.conf;
+        location / {{ {settings.location} }}
+    }}
+"""
+
+
+def _tls(site: Site) -> str:
+    return f"""server_name {" ".join(site.names)};
+        ssl_certificate {site.live}/fullchain.pem;
+        ssl_certificate_key {site.live}/privkey.pem;
+        include {SNIPPETS}/tls.conf;"""
+
+
+def _listen(addresses: tuple[Address, ...], flags: str) -> str:
+    return " ".join(f"listen {_host_and_port(address)} {flags};" for address in addresses)
+
+
+def _host_and_port(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _user() -> str:
+    """The `user` line: only root may change users, and nginx warns when others ask for it."""
+    if os.geteuid() != 0:
+        return ""
+    names = [entry.pw_name for entry in pwd.getpwall()]
+    user = pwd.getpwnam(next(name for name in ("www-data", "nginx", "nobody") if name in names))
+    return f"user {user.pw_name} {grp.getgrgid(user.pw_gid).gr_name};"

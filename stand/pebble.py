@@ -1,0 +1,135 @@
+"""A real ACME server: Pebble, strict, with a listening certificate made on the spot.
+
+Traps: with two profiles an order that names none gets one at random; every token is fetched three times; under 32
+parallel clients Pebble 2.10 can hang for good (never seen at 8).
+"""
+
+import json
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from stand.certificates import make_server_certificate
+from stand.ports import free_port
+from stand.processes import PROJECT, Process, StandError, accepts, find_program
+
+_DAY_SECONDS: Final = 86_400
+PROFILES: Final = {"default": 90 * _DAY_SECONDS, "short": 6 * _DAY_SECONDS}
+
+
+def find_pebble_program(name: str) -> str:
+    """From where scripts/install unpacked it, else from PATH."""
+    return find_program(name, PROJECT / ".cache/pebble/usr/bin")
+
+
+@dataclass(frozen=True, slots=True)
+class PebbleSettings:
+    """`dns_server` is `host:port`; tokens are fetched from `http_port` of whatever address that names.
+
+    The profiles give lifetimes in seconds. A share of the nonces is rejected and of the valid authorizations used
+    again, in percent, so that a client meets both.
+    """
+
+    dns_server: str
+    http_port: int
+    profiles: dict[str, int] = field(default_factory=lambda: dict(PROFILES))
+    nonces_rejected_percent: int = 5
+    authorizations_reused_percent: int = 0
+    retry_after_seconds: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Pebble:
+    """`async with Pebble(folder, settings) as ca`. All that it knows is gone when it ends."""
+
+    def __init__(self, folder: Path, settings: PebbleSettings) -> None:
+        self._settings = settings
+        self._port = free_port()
+        self._management_port = free_port()
+        self._certificate = make_server_certificate(folder, ("localhost", "127.0.0.1"))
+        config = folder / "pebble.json"
+        config.write_text(json.dumps({"pebble": self._config()}, indent=2))
+        argv = [find_pebble_program("pebble"), "-strict", "-config", str(config), "-dnsserver", settings.dns_server]
+        self.process = Process("pebble", argv, folder / "pebble.log", self._environment())
+
+    @property
+    def directory_url(self) -> str:
+        return f"https://localhost:{self._port}/dir"
+
+    @property
+    def management_url(self) -> str:
+        return f"https://localhost:{self._management_port}"
+
+    @property
+    def ca_bundle(self) -> Path:
+        """What the directory's own TLS certificate is verified with; not the root of what it issues."""
+        return self._certificate.ca_bundle
+
+    async def issuing_root(self) -> bytes:
+        """The root of what it issues, PEM."""
+        return await self._get(f"{self.management_url}/roots/0")
+
+    async def set_renewal_info(self, certificate_pem: str, response: dict[str, Any]) -> None:
+        """What its renewalInfo (RFC 9773) says about one certificate from now on."""
+        body = {"Certificate": certificate_pem, "ARIResponse": json.dumps(response)}
+        url = f"{self.management_url}/set-renewal-info/"
+        async with self._session() as session, session.post(url, json=body) as reply:
+            reply.raise_for_status()
+
+    async def __aenter__(self) -> Self:
+        await self.process.start(self._is_ready)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.process.stop()
+
+    async def _is_ready(self) -> bool:
+        if not (await accepts("127.0.0.1", self._port) and await accepts("127.0.0.1", self._management_port)):
+            return False
+        directory = json.loads(await self._get(self.directory_url))
+        if "profiles" not in directory["meta"]:
+            raise StandError(f"{self.process.argv[0]} is older than 2.8 (it has no profiles); run scripts/install")
+        return True
+
+    async def _get(self, url: str) -> bytes:
+        async with self._session() as session, session.get(url) as reply:
+            reply.raise_for_status()
+            return await reply.read()
+
+    def _session(self) -> aiohttp.ClientSession:
+        context = ssl.create_default_context(cafile=self.ca_bundle)
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+
+    def _config(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "listenAddress": f"127.0.0.1:{self._port}",
+            "managementListenAddress": f"127.0.0.1:{self._management_port}",
+            "certificate": str(self._certificate.certificate),
+            "privateKey": str(self._certificate.certificate_key),
+            "httpPort": settings.http_port,
+            # Of no use here: tls-alpn-01 is never answered.
+            "tlsPort": 1,
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": False,
+            "domainBlocklist": ["blocked-domain.example"],
+            "retryAfter": {"authz": settings.retry_after_seconds, "order": settings.retry_after_seconds},
+            "profiles": {
+                name: {"description": f"{seconds} seconds", "validityPeriod": seconds}
+                for name, seconds in settings.profiles.items()
+            },
+        }
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_WFE_NONCEREJECT": str(self._settings.nonces_rejected_percent),
+            "PEBBLE_AUTHZREUSE": str(self._settings.authorizations_reused_percent),
+            **self._settings.environment,
+        }

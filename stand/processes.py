@@ -1,0 +1,162 @@
+"""Real processes: each in a group of its own, with its log, awaited until ready, ended and reaped.
+
+Whatever happens to us (an error, a cancellation, Ctrl-C), leaving `async with` ends what was started: TERM first, KILL
+for the whole group after five seconds. Nothing is ever looked up by name.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+
+STOP_SECONDS: Final = 5.0
+READY_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.01
+# A normal user's PATH leaves out where Debian keeps nginx.
+_SEARCH_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+class StandError(Exception):
+    """The stand could not be built; the text names the process and ends with the last lines of its log."""
+
+
+class Process:
+    """One process; `start` once, `stop` always.
+
+    It sees an environment of its own: PATH and what is given here. (nginx reads a variable called NGINX, clients read
+    proxy settings: a test must not depend on who runs it.)
+    """
+
+    def __init__(self, name: str, argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.argv = tuple(argv)
+        self.log = log
+        self._environment = {"PATH": search_path(), "LC_ALL": "C.UTF-8", **(environment or {})}
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def return_code(self) -> int | None:
+        """None while it runs; negative after a signal."""
+        return self._running().returncode
+
+    async def start(self, is_ready: Ready, timeout_seconds: float = READY_SECONDS) -> None:
+        """Returns when `is_ready` says so; raises StandError, with nothing left running, if it ends or is late."""
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._until_ready(self._process, is_ready)
+        except TimeoutError as error:
+            await self.stop()
+            raise StandError(f"{self.name} is not ready after {timeout_seconds:g} s\n{self.tail()}") from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Ends the process and all of its group; idempotent, and safe when it never started."""
+        process = self._process
+        if process is None:
+            return
+        try:
+            if process.returncode is None:
+                self.signal(signal.SIGTERM)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            # Also when cancelled a second time; and for the children of one that died without them.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the process alone, not to its group."""
+        with contextlib.suppress(ProcessLookupError):
+            self._running().send_signal(number)
+
+    async def wait(self) -> int:
+        return await self._running().wait()
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of the log, for messages."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (its log is empty)"
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise StandError(f"{self.name} was not started")
+        return self._process
+
+    async def _until_ready(self, process: asyncio.subprocess.Process, is_ready: Ready) -> None:
+        while True:
+            if process.returncode is not None:
+                raise StandError(f"{self.name} ended with {process.returncode}: {' '.join(self.argv)}\n{self.tail()}")
+            if await is_ready():
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def search_path() -> str:
+    """PATH, with the folders of administrators' programs."""
+    return f"{os.environ.get('PATH', '')}:{_SEARCH_PATH}".strip(":")
+
+
+def find_program(name: str, *folders: Path) -> str:
+    """The absolute path of a program, from the folders first; raises StandError."""
+    found = shutil.which(name, path=":".join([*map(str, folders), search_path()]))
+    if found is None:
+        raise StandError(f"there is no program {name!r}; run scripts/install")
+    return found
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    return await _opens(asyncio.open_connection(host, port))
+
+
+async def accepts_unix(path: Path) -> bool:
+    """The same for a unix socket."""
+    return await _opens(asyncio.open_unix_connection(path))
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for unix sockets, open to nginx's workers, removed afterwards."""
+    parent = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="wk-", dir=parent if len(parent) < 30 else "/tmp"))  # noqa: S108
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+async def _opens(connecting: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> bool:
+    try:
+        _, writer = await connecting
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True

@@ -1,0 +1,50 @@
+"""The real `wellkeeper-responder`, as a process of its own on unix sockets."""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stand.processes import Process, accepts_unix
+
+
+class ResponderProcess:
+    """`async with ResponderProcess(folder, publishing_key, thumbprint) as responder`.
+
+    The public key is base64url of its raw bytes, as the flag takes it. The folder must be one that nginx's workers
+    can pass through; its path, short.
+    """
+
+    def __init__(self, folder: Path, publishing_key: str, thumbprint: str, name: str = "responder") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.public_socket = folder / "public.sock"
+        self.control_socket = folder / "control.sock"
+        argv = [
+            str(Path(sys.executable).with_name("wellkeeper-responder")),
+            "--public",
+            f"unix:{self.public_socket}",
+            "--control",
+            f"unix:{self.control_socket}",
+            "--publishing-key",
+            publishing_key,
+            "--account-thumbprint",
+            thumbprint,
+        ]
+        self.process = Process(name, argv, folder / f"{name}.log")
+
+    @property
+    def control_address(self) -> str:
+        """As an issuer's settings name it."""
+        return f"unix:{self.control_socket}"
+
+    async def __aenter__(self) -> Self:
+        await self.process.start(self._is_ready)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.process.stop()
+
+    async def _is_ready(self) -> bool:
+        return await accepts_unix(self.public_socket) and await accepts_unix(self.control_socket)
