@@ -7,13 +7,16 @@ when the line breaks or the CA is busy; what changes something at the CA is sent
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import josepy
 import requests
 from acme import messages
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from josepy.b64 import b64encode
+from josepy.json_util import JSONObjectWithFields
+from josepy.jwk import JWKEC
+from josepy.util import ComparableECKey
 
 from issuer.errors import ChallengeError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Authorization, Challenge, Identifier, Order
@@ -32,7 +35,7 @@ _LONGEST_PAUSE_SECONDS: Final = 30.0
 T = TypeVar("T")
 
 
-class _EmptyMessage(josepy.JSONObjectWithFields):
+class _EmptyMessage(JSONObjectWithFields):
     """`{}`: the answer to an http-01 challenge (RFC 8555 section 7.5.1)."""
 
 
@@ -47,7 +50,7 @@ class AcmeAuthority:
         self._clock = clock
         self._ca_bundle = ca_bundle
         self._user_agent = f"wellkeeper/{version} requests/{requests.__version__}"
-        self._key = josepy.JWKEC(key=josepy.ComparableECKey(accounts.account_key))
+        self._key = JWKEC(key=ComparableECKey(accounts.account_key))
         self._threads = DaemonThreads(_THREADS, "ca")
         self._local = threading.local()
         self._opening = asyncio.Lock()
@@ -60,7 +63,7 @@ class AcmeAuthority:
 
     @property
     def thumbprint(self) -> str:
-        return josepy.b64encode(self._key.thumbprint(hash_function=SHA256)).decode()
+        return b64encode(self._key.thumbprint(hash_function=SHA256)).decode()
 
     def close(self) -> None:
         """Waits for nobody: a request under way is left to its own time-out."""
@@ -111,7 +114,9 @@ class AcmeAuthority:
             return parse_order(order.url, reply.json(), retry_after_seconds(reply))
 
         found = await self._call(FinalizeError, f"finalizing order {order.url}", work)
-        return found or await self._read(FinalizeError, f"reading order {order.url}", order.url, _order)
+        if found is not None:
+            return found
+        return await self._read(FinalizeError, f"reading order {order.url}", order.url, _order)
 
     async def read_chain(self, order: Order) -> bytes:
         url = order.certificate_url

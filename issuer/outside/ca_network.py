@@ -6,15 +6,18 @@ connecting (5 s) and reading (30 s) apart. One object per thread: the library's 
 
 import email.utils
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import josepy
+import josepy.errors
 import requests
 from acme import client, errors, messages
-from requests.adapters import HTTPAdapter
+from josepy.interfaces import JSONDeSerializable
+from josepy.jwa import ES256
+from josepy.jwk import JWK
 
 from issuer.errors import Retry, WellkeeperError
 from issuer.model import Problem
@@ -24,7 +27,9 @@ _TIMEOUT_SECONDS: Final = (5, 30)
 _NONCE_TRIES: Final = 6
 # A CA that asks for more than an hour's patience has to wait for the next pass.
 _LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
-_NEVER: Final = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired", "userActionRequired"})
+_NEVER: Final = frozenset(
+    {"rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired", "userActionRequired"}
+)
 _LATER: Final = frozenset({"rateLimited", "caa", "unauthorized", "serverInternal"})
 
 # The library logs whole requests, tokens and account URLs at debug level.
@@ -34,21 +39,20 @@ logging.getLogger("acme.client").setLevel(logging.INFO)
 class ProblemError(Exception):
     """The CA answered with an error; not seen outside this module and `ca`."""
 
-    def __init__(self, problem: Problem, location: str | None) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
-        self.location = location
 
 
 class Network(client.ClientNetwork):
     """Raises ProblemError for every error reply, whatever form the CA gave it."""
 
-    def __init__(self, key: josepy.JWK, *, user_agent: str, ca_bundle: str | None) -> None:
-        # `verify_ssl` goes to requests as it stands, which takes a path as well.
+    def __init__(self, key: JWK, *, user_agent: str, ca_bundle: str | None) -> None:
+        # Both go to requests as they stand, which takes a path and a pair of time-outs as well.
         verify: Any = ca_bundle or True
-        super().__init__(key, alg=josepy.ES256, verify_ssl=verify, user_agent=user_agent)
-        self._last: requests.Response | None = None
-        self.session.mount("https://", _TimeoutAdapter())
+        timeout: Any = _TIMEOUT_SECONDS
+        super().__init__(key, alg=ES256, verify_ssl=verify, user_agent=user_agent, timeout=timeout)
+        self._replies: deque[requests.Response] = deque(maxlen=1)
         self.session.headers["Accept-Language"] = "en"
         self.session.hooks["response"].append(self._keep)
 
@@ -56,7 +60,7 @@ class Network(client.ClientNetwork):
         with self._problems():
             return messages.Directory.from_json(self.get(url).json())
 
-    def send(self, url: str, message: josepy.JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
+    def send(self, url: str, message: JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
         """A signed POST; a POST-as-GET when `message` is None. Raises ProblemError."""
         for _ in range(_NONCE_TRIES - 1):
             try:
@@ -66,29 +70,23 @@ class Network(client.ClientNetwork):
                     raise
         return self._send_once(url, message, new_nonce_url)
 
-    def _send_once(self, url: str, message: josepy.JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
+    def _send_once(self, url: str, message: JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
         with self._problems():
             return self.post(url, message, new_nonce_url=new_nonce_url)
 
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
-        self._last = response
+        self._replies.append(response)
 
     @contextmanager
     def _problems(self) -> Iterator[None]:
-        self._last = None
+        self._replies.clear()
         try:
             yield
         except (messages.Error, errors.ClientError) as error:
             # ConflictError is a ClientError; a ClientError without an error reply is the library's own complaint.
-            if self._last is None or self._last.ok:
+            if not self._replies or self._replies[-1].ok:
                 raise
-            raise ProblemError(read_problem(self._last), self._last.headers.get("Location")) from error
-
-
-class _TimeoutAdapter(HTTPAdapter):
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs["timeout"] = _TIMEOUT_SECONDS
-        return super().send(request, *args, **kwargs)
+            raise ProblemError(read_problem(self._replies[-1])) from error
 
 
 def read_problem(response: requests.Response) -> Problem:
@@ -145,13 +143,17 @@ def translated(kind: type[WellkeeperError], doing: str) -> Iterator[None]:
     try:
         yield
     except ProblemError as error:
-        raise kind(f"{doing}: the CA says {error.problem}", problem=error.problem, retry=_retry(error.problem)) from error
+        raise kind(
+            f"{doing}: the CA says {error.problem}", problem=error.problem, retry=_retry(error.problem)
+        ) from error
     except requests.exceptions.SSLError as error:
         raise kind(
             f"{doing}: the CA's own certificate is not trusted: {_root(error)}; for a test CA set ca_bundle"
         ) from error
     except requests.RequestException as error:
-        raise kind(f"{doing}: no answer from the CA: {_root(error)}; check network, proxy and DNS of this host") from error
+        raise kind(
+            f"{doing}: no answer from the CA: {_root(error)}; check network, proxy and DNS of this host"
+        ) from error
     except (errors.Error, josepy.errors.Error, KeyError, TypeError, ValueError, AttributeError) as error:
         raise kind(f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {error!s:.300}") from error
 

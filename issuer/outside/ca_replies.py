@@ -64,7 +64,7 @@ def _challenge(members: Mapping[str, Any]) -> Challenge:
 
 def _object(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be a JSON object, got {type(value).__name__}")  # noqa: TRY004 - wrong value, not type
+        raise ValueError(f"{what} must be a JSON object, got {type(value).__name__}")
     return value
 
 
@@ -80,4 +80,6 @@ def _status(members: Mapping[str, Any], what: str) -> Status:
     try:
         return Status(text)
     except ValueError:
-        raise ValueError(f"{what} member 'status' is {text!r:.40}, which RFC 8555 section 7.1.6 does not know") from None
+        raise ValueError(
+            f"{what} member 'status' is {text!r:.40}, which RFC 8555 section 7.1.6 does not know"
+        ) from None

@@ -40,7 +40,7 @@ class DaemonThreads(Executor):
         self._tasks.put(task)
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """Ends the threads after what was submitted; never waits for them."""
         for _ in range(self._count):
             self._tasks.put(None)

@@ -1,0 +1,62 @@
+"""Who waits for the fetches of which token."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class FetchWatch:
+    """Implements `ports.Watch`."""
+
+    def __init__(self) -> None:
+        self._fetched = asyncio.Event()
+
+    def notify(self) -> None:
+        self._fetched.set()
+
+    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        if not await self._fetch_before(timeout_seconds):
+            return False
+        # Fetches without end must not keep us from asking the CA.
+        while asyncio.get_running_loop().time() < deadline and await self._fetch_before(quiet_seconds):
+            continue
+        return True
+
+    async def _fetch_before(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._fetched.wait()
+        except TimeoutError:
+            return False
+        self._fetched.clear()
+        return True
+
+
+class Watches:
+    """The open watches by token."""
+
+    def __init__(self) -> None:
+        self._by_token: defaultdict[str, set[FetchWatch]] = defaultdict(set)
+
+    @contextmanager
+    def open(self, token: str) -> Iterator[FetchWatch]:
+        watch = FetchWatch()
+        self._by_token[token].add(watch)
+        try:
+            yield watch
+        finally:
+            self._by_token[token].discard(watch)
+            if not self._by_token[token]:
+                del self._by_token[token]
+
+    def notify(self, token: str) -> None:
+        for watch in self._by_token.get(token, ()):
+            watch.notify()
+
+    def notify_all(self) -> None:
+        """Fetches were lost: everybody had better ask the CA."""
+        for watches in self._by_token.values():
+            for watch in watches:
+                watch.notify()

@@ -1,0 +1,168 @@
+"""The state on disk: SQLite in `state_dir/state.db`, one connection on a thread of its own.
+
+WAL with synchronous=FULL: what a call recorded is there after a power cut. Deleted rows are overwritten, since keys
+stand in them. Design: docs/design/0006-state.md.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from issuer.errors import JournalError
+from issuer.model import Attempt, Flip, Identifier, IdentifierType
+from issuer.outside.threads import DaemonThreads
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE attempts (
+    lineage TEXT PRIMARY KEY,
+    directory_url TEXT NOT NULL,
+    identifiers TEXT NOT NULL,
+    certificate_key_pem BLOB NOT NULL,
+    csr_der BLOB NOT NULL,
+    order_url TEXT,
+    chain_pem BLOB
+) STRICT;
+CREATE TABLE deliveries (
+    lineage TEXT PRIMARY KEY,
+    directory_url TEXT NOT NULL,
+    version_before TEXT,
+    version_after TEXT NOT NULL,
+    is_delivered INTEGER NOT NULL
+) STRICT;
+"""
+
+T = TypeVar("T")
+
+
+class SqliteJournal:
+    """Implements `ports.Journal`. Use as an async context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = DaemonThreads(1, "journal")
+        self._connection: sqlite3.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._run(self._open)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._run(lambda connection: connection.close())
+        self._thread.shutdown()
+
+    async def read_attempt(self, lineage: str) -> Attempt | None:
+        def read(connection: sqlite3.Connection) -> Attempt | None:
+            row = connection.execute("SELECT * FROM attempts WHERE lineage = ?", (lineage,)).fetchone()
+            return None if row is None else _attempt(row)
+
+        return await self._run(read)
+
+    async def record_attempt(self, attempt: Attempt) -> None:
+        identifiers = json.dumps([[identifier.type.value, identifier.value] for identifier in attempt.identifiers])
+        await self._write(
+            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            attempt.lineage,
+            attempt.directory_url,
+            identifiers,
+            attempt.certificate_key_pem,
+            attempt.csr_der,
+            attempt.order_url,
+            attempt.chain_pem,
+        )
+
+    async def forget_attempt(self, lineage: str) -> None:
+        await self._write("DELETE FROM attempts WHERE lineage = ?", lineage)
+
+    async def record_order(self, lineage: str, order_url: str) -> None:
+        await self._write("UPDATE attempts SET order_url = ? WHERE lineage = ?", order_url, lineage)
+
+    async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
+        await self._write("UPDATE attempts SET chain_pem = ? WHERE lineage = ?", chain_pem, lineage)
+
+    async def record_flip(self, flip: Flip) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(
+                    "INSERT OR REPLACE INTO deliveries"
+                    " SELECT lineage, directory_url, ?, ?, 0 FROM attempts WHERE lineage = ?",
+                    (flip.before, flip.after, flip.lineage),
+                )
+                connection.execute("DELETE FROM attempts WHERE lineage = ?", (flip.lineage,))
+
+        await self._run(write)
+
+    async def read_directory_url(self, lineage: str) -> str | None:
+        rows = await self._read("SELECT directory_url FROM deliveries WHERE lineage = ?", lineage)
+        return rows[0][0] if rows else None
+
+    async def undelivered(self) -> dict[str, Flip]:
+        rows = await self._read(
+            "SELECT lineage, version_before, version_after FROM deliveries WHERE NOT is_delivered ORDER BY lineage"
+        )
+        return {row[0]: Flip(row[0], row[1], row[2]) for row in rows}
+
+    async def record_delivered(self, lineage: str) -> None:
+        await self._write("UPDATE deliveries SET is_delivered = 1 WHERE lineage = ?", lineage)
+
+    def _open(self, _: object) -> None:
+        # SQLite gives the WAL the mode of the database; the file must be born with it, since keys stand in it.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        self._connection = connection
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000"):
+            connection.execute(f"PRAGMA {pragma}")
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+        elif found != _SCHEMA_VERSION:
+            raise JournalError(
+                f"{self._path} has schema version {found}, this program knows {_SCHEMA_VERSION}; "
+                "run the version of wellkeeper that wrote it, or a newer one"
+            )
+
+    async def _write(self, statement: str, *values: object) -> None:
+        await self._run(lambda connection: connection.execute(statement, values))
+
+    async def _read(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        return await self._run(lambda connection: connection.execute(statement, values).fetchall())
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def task() -> T:
+            try:
+                return work(self._connection)  # type: ignore[arg-type] # None only while `_open` runs, which ignores it
+            except (sqlite3.Error, OSError) as error:
+                raise JournalError(f"{self._path}: {error}; {_remedy(error)}") from error
+
+        # A write that was begun is finished, and its failure known, before a cancellation goes on.
+        future = asyncio.get_running_loop().run_in_executor(self._thread, task)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    pairs = json.loads(row["identifiers"])
+    return Attempt(
+        lineage=row["lineage"],
+        directory_url=row["directory_url"],
+        identifiers=tuple(Identifier(IdentifierType(kind), value) for kind, value in pairs),
+        certificate_key_pem=row["certificate_key_pem"],
+        csr_der=row["csr_der"],
+        order_url=row["order_url"],
+        chain_pem=row["chain_pem"],
+    )
+
+
+def _remedy(error: Exception) -> str:
+    if (isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error)) or "malformed" in str(error):
+        return "the file is damaged: move it away, what is installed stays, renewals under way start anew"
+    return "check space and permissions of state_dir; nothing was asked of the CA without a record"

@@ -1,0 +1,129 @@
+"""One responder's control listener over HTTP: `unix:PATH` or `HOST:PORT`.
+
+Raises PublishError naming node, address and remedy.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from issuer.errors import PublishError
+from issuer.ports import Clock
+from responder import wire
+from responder.publication import Permit, sign_permit
+
+# A responder answers from memory, within milliseconds; the CA must not be kept waiting for one that hangs.
+_CALL_SECONDS: Final = 2.0
+_WAIT_SECONDS: Final = 30
+_PERMIT_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Fetches:
+    """One reply of the feed: `tokens` as fetched (by the CA or anybody, but not read back), in order."""
+
+    instance_id: str
+    next: int
+    is_incomplete: bool
+    tokens: tuple[str, ...]
+
+
+class ResponderClient:
+    """Connections are made with the first call and kept; the owner closes."""
+
+    def __init__(self, node: str, address: str, publishing_key: Ed25519PrivateKey, clock: Clock) -> None:
+        self.node = node
+        self.address = address
+        self._key = publishing_key
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def put(self, token: str, message: str) -> None:
+        """Idempotent."""
+        await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
+
+    async def delete(self, token: str, message: str) -> None:
+        """Idempotent."""
+        await self._call("DELETE", wire.TOKENS_PREFIX + token, message=message)
+
+    async def fetches(self, after: int, *, wait_seconds: int = _WAIT_SECONDS) -> Fetches:
+        """Waits until there is something after the sequence number `after`."""
+        path = f"{wire.FETCHES_PATH}?after={after}&wait={wait_seconds}"
+        body = await self._call("GET", path, limit_seconds=_CALL_SECONDS + wait_seconds)
+        try:
+            return Fetches(
+                instance_id=str(body["instance_id"]),
+                next=int(body["next"]),
+                is_incomplete=body["gap"] is not None,
+                tokens=tuple(str(one["token"]) for one in body["fetches"] if not one["is_read_back"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise PublishError(
+                f"{self._name} sent fetches that cannot be understood: {error!r}; is it up to date?"
+            ) from error
+
+    async def status(self) -> Mapping[str, Any]:
+        return await self._call("GET", wire.STATUS_PATH)
+
+    @property
+    def _name(self) -> str:
+        return f"the responder of node {self.node!r} ({self.address})"
+
+    async def _call(
+        self, method: str, path: str, *, message: str | None = None, limit_seconds: float = _CALL_SECONDS
+    ) -> Mapping[str, Any]:
+        headers = (
+            {"Content-Type": wire.MESSAGE_MEDIA_TYPE} if message else {"Authorization": f"Bearer {self._permit()}"}
+        )
+        try:
+            async with (
+                asyncio.timeout(limit_seconds),
+                self._open().request(method, self._base + path, data=message, headers=headers) as reply,
+            ):
+                body = await _json(reply)
+        except TimeoutError as error:
+            raise PublishError(f"{self._name} did not answer within {limit_seconds:.0f} s; look at its log") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise PublishError(f"{self._name} cannot be reached: {error}; {_remedy(error)}") from error
+        if reply.status >= 400:
+            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {body.get('detail', reply.reason)}")
+        return body
+
+    def _permit(self) -> str:
+        now = int(self._clock.now().timestamp())
+        return sign_permit(Permit(now, now + _PERMIT_SECONDS), self._key)
+
+    @property
+    def _base(self) -> str:
+        return "http://responder" if self.address.startswith("unix:") else f"http://{self.address}"
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            unix = self.address.startswith("unix:")
+            connector = aiohttp.UnixConnector(self.address.removeprefix("unix:")) if unix else aiohttp.TCPConnector()
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
+        return self._session
+
+
+async def _json(reply: aiohttp.ClientResponse) -> Mapping[str, Any]:
+    """An object, whatever came: the status says how it is meant."""
+    try:
+        body = await reply.json(content_type=None)
+    except ValueError:
+        body = None
+    return body if isinstance(body, Mapping) else {}
+
+
+def _remedy(error: Exception) -> str:
+    inner = getattr(error, "os_error", error)
+    if isinstance(inner, PermissionError):
+        return "run the issuer as a member of the socket's group"
+    return "is wellkeeper-responder running there, with this --control address?"

@@ -1,0 +1,122 @@
+"""All responders of all nodes: hands them publications, takes them back, follows what they report about fetches.
+
+The crossing between the two programs: everything here is said in the words of `responder.wire`.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from issuer.errors import PublishError
+from issuer.model import Answer
+from issuer.outside.fetch_feed import FetchFeed
+from issuer.outside.fetch_watch import FetchWatch, Watches
+from issuer.outside.responder_client import ResponderClient
+from issuer.ports import Clock
+from responder.publication import Publication, Withdrawal, sign_publication, sign_withdrawal
+
+_log = logging.getLogger(__name__)
+
+# Long enough for a slow CA with many names, short enough that a crashed issuer's tokens do not stay for long.
+_LIFETIME_SECONDS: Final = 1800
+
+
+class AllResponders:
+    """Implements `ports.Responders`. Use as an async context manager: it ends the connections."""
+
+    def __init__(self, clients: Sequence[ResponderClient], publishing_key: Ed25519PrivateKey, clock: Clock) -> None:
+        self._clients = tuple(clients)
+        self._key = publishing_key
+        self._clock = clock
+        self._watches = Watches()
+        self._standing: dict[str, tuple[str, str]] = {}
+        self._feeds: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "AllResponders":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for feed in self._feeds:
+            feed.cancel()
+        await asyncio.gather(*self._feeds, return_exceptions=True)
+        await asyncio.gather(*(client.close() for client in self._clients))
+
+    @asynccontextmanager
+    async def publish(self, answers: Sequence[Answer]) -> AsyncIterator[None]:
+        """As `ports.Responders.publish`."""
+        publications = [self._publication(answer) for answer in answers]
+        messages = {p.jti: (p.token, sign_publication(p, self._key)) for p in publications}
+        self._standing.update(messages)
+        try:
+            await self._hand_out(list(messages.values()))
+            self._follow()
+            yield
+        finally:
+            for jti in messages:
+                del self._standing[jti]
+            await self._withdraw(publications)
+
+    @asynccontextmanager
+    async def watch(self, token: str) -> AsyncIterator[FetchWatch]:
+        """As `ports.Responders.watch`."""
+        with self._watches.open(token) as watch:
+            yield watch
+
+    async def _hand_out(self, messages: Sequence[tuple[str, str]]) -> None:
+        async def all_to(client: ResponderClient) -> str | None:
+            try:
+                for token, message in messages:
+                    await client.put(token, message)
+            except PublishError as error:
+                return str(error)
+            return None
+
+        failures = await asyncio.gather(*map(all_to, self._clients))
+        text = "; ".join(failure for failure in failures if failure)
+        if text:
+            raise PublishError(f"the CA was not asked, because not every responder took the token: {text}")
+
+    async def _withdraw(self, publications: Sequence[Publication]) -> None:
+        """What cannot be withdrawn expires by itself: told, not raised."""
+        now = int(self._clock.now().timestamp())
+        messages = [
+            (p.token, sign_withdrawal(Withdrawal(p.token, p.jti, now, now + _LIFETIME_SECONDS), self._key))
+            for p in publications
+        ]
+
+        async def all_from(client: ResponderClient) -> None:
+            try:
+                for token, message in messages:
+                    await client.delete(token, message)
+            except PublishError as error:
+                _log.warning("a token was not withdrawn and expires within %d s: %s", _LIFETIME_SECONDS, error)
+
+        await asyncio.gather(*map(all_from, self._clients))
+
+    def _publication(self, answer: Answer) -> Publication:
+        now = int(self._clock.now().timestamp())
+        return Publication(
+            token=answer.token,
+            thumbprint=answer.thumbprint,
+            identifier=answer.identifier.value,
+            jti=secrets.token_urlsafe(16),
+            issued_at=now,
+            expires_at=now + _LIFETIME_SECONDS,
+        )
+
+    def _follow(self) -> None:
+        if self._feeds:
+            return
+        for client in self._clients:
+            feed = FetchFeed(client, self._watches, self._clock, self._hand_out_again)
+            self._feeds.append(asyncio.create_task(feed.run()))
+
+    async def _hand_out_again(self, client: ResponderClient) -> None:
+        """A responder lost its memory while the CA may still ask."""
+        for token, message in list(self._standing.values()):
+            await client.put(token, message)
