@@ -5,15 +5,16 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from responder import wire
-from responder.app import Responder
+from responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS, Responder
 from responder.clock import SystemClock
 from responder.health import is_healthy
 from responder.listeners import ListenError
@@ -35,6 +36,8 @@ from responder.settings import (
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+# Listeners, the event loop, standard streams, connections that are just being refused.
+_OWN_FILES: Final = 64
 
 
 def _each(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_T, ...]]:
@@ -138,6 +141,7 @@ def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noq
         sys.exit(_check_health(options["control"]))
     settings = _settings(options)
     set_up(log_format)
+    _raise_file_limit()
     sys.exit(asyncio.run(_run(settings)))
 
 
@@ -161,6 +165,17 @@ def _check_health(control: Sequence[Address]) -> int:
         return 0
     click.echo(f"no responder is well at {control[0]}", err=True)
     return 1
+
+
+def _raise_file_limit() -> None:
+    """The usual soft limit (1024) is less than the connections that are allowed: accepting would stall on it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        _log.warning("the limit on open files is %d; below %d, fewer connections can be held", hard, wanted)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(settings: Settings) -> int:

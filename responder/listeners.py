@@ -98,7 +98,7 @@ def _is_accepting(path: Path) -> bool:
             probe.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except TimeoutError:
+        except (BlockingIOError, TimeoutError):
             # Its queue is full: it lives.
             return True
     return True

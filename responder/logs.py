@@ -42,8 +42,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """As JSON where a reader could be misled: blanks, quotes, nothing at all, lists."""
-    if isinstance(value, str) and value and not set(value) & set(' "=\\'):
+    """As JSON where a reader could be misled: blanks, quotes, line ends, nothing at all, lists."""
+    if isinstance(value, str) and value.isprintable() and value and not set(value) & set(' "=\\'):
         return value
     return json.dumps(value)
 

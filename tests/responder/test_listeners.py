@@ -1,0 +1,126 @@
+"""Listening sockets: modes, stale and living sockets, errors that name the remedy."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from responder.connections import ConnectionLimit, ConnectionServer
+from responder.listeners import Listener, ListenError
+from responder.settings import Address, TcpAddress, UnixAddress
+
+
+def _not_refused() -> None:
+    raise AssertionError("no connection is refused here")
+
+
+async def _answer(_request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(text="hello")
+
+
+async def _open(address: Address, mode: int = 0o660) -> Listener:
+    return await Listener.open(address, mode, ConnectionServer(_answer, ConnectionLimit(8, _not_refused)))
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=["umask 000", "umask 022", "umask 077"])
+def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_umask")
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+async def test_socket_has_its_mode_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    listener = await _open(UnixAddress(tmp_path / "a.sock"), mode)
+    assert stat.S_IMODE((tmp_path / "a.sock").lstat().st_mode) == mode
+    await listener.close(0.1)
+
+
+async def test_closing_removes_the_socket(tmp_path: Path) -> None:
+    listener = await _open(UnixAddress(tmp_path / "a.sock"))
+    await listener.close(0.1)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_closing_leaves_a_successors_socket_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    listener = await _open(UnixAddress(path))
+    path.rename(tmp_path / "aside.sock")
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        await listener.close(0.1)
+        assert path.is_socket()
+
+
+async def test_stale_socket_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    listener = await _open(UnixAddress(path))
+    _, writer = await asyncio.open_unix_connection(str(path))
+    writer.close()
+    await listener.close(0.1)
+
+
+async def test_socket_that_still_accepts_is_refused_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    first = await _open(UnixAddress(path))
+    with pytest.raises(ListenError, match="still accepts connections"):
+        await _open(UnixAddress(path))
+    _, writer = await asyncio.open_unix_connection(str(path))
+    writer.close()
+    await first.close(0.1)
+
+
+async def test_socket_whose_queue_is_full_counts_as_living(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(ListenError, match="still accepts connections"):
+            await _open(UnixAddress(path))
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+async def test_path_that_is_no_socket_is_refused_and_left(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.sock"
+    if kind == "file":
+        path.write_text("precious")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ListenError, match="no socket"):
+        await _open(UnixAddress(path))
+    assert path.lstat()
+
+
+async def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match="/missing does not exist"):
+        await _open(UnixAddress(tmp_path / "missing" / "a.sock"))
+
+
+async def test_port_that_is_taken_is_named() -> None:
+    first = await _open(TcpAddress("127.0.0.1", 0))
+    with pytest.raises(ListenError, match=f"cannot listen on {first.address}: Address already in use; choose another"):
+        await _open(first.address)
+    await first.close(0.1)
+
+
+async def test_host_that_does_not_resolve_is_named() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on nothing\.invalid:80"):
+        await _open(TcpAddress("nothing.invalid", 80))
+
+
+async def test_any_port_becomes_a_real_one() -> None:
+    listener = await _open(TcpAddress("127.0.0.1", 0))
+    assert isinstance(listener.address, TcpAddress)
+    assert listener.address.port > 0
+    await listener.close(0.1)

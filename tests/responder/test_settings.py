@@ -1,0 +1,158 @@
+"""Settings: addresses, flags, their twins in the environment, and start-ups that are refused."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from responder.__main__ import main
+from responder.publication import encode_public_key
+from responder.settings import Address, TcpAddress, UnixAddress, check_addresses, parse_address, parse_mode
+from tests.responder.messages import KEY, THUMBPRINT
+
+_KEY = encode_public_key(KEY.public_key())
+
+
+def _run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("unix:/run/wellkeeper/public.sock", UnixAddress(Path("/run/wellkeeper/public.sock"))),
+        ("127.0.0.1:8402", TcpAddress("127.0.0.1", 8402)),
+        ("[::1]:8402", TcpAddress("::1", 8402)),
+        ("localhost:0", TcpAddress("localhost", 0)),
+    ],
+)
+def test_address_is_read_and_written_alike(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "8402",
+        "unix:",
+        "unix:relative.sock",
+        "unix:/" + "x" * 108,
+        "::1:8402",
+        "host:",
+        ":80",
+        "host:65536",
+        "host:٣",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|absolute|at most"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_exposed"),
+    [
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("10.1.2.3", False),
+        ("192.168.0.1", False),
+        ("fd00::1", False),
+        ("0.0.0.0", True),  # noqa: S104 - only looked at
+        ("::", True),
+        ("8.8.8.8", True),
+        ("2606:4700::1", True),
+        ("100.64.0.1", True),
+    ],
+)
+def test_address_that_others_may_reach_is_known(host: str, is_exposed: bool) -> None:
+    assert TcpAddress(host, 80).is_exposed is is_exposed
+
+
+def test_same_place_twice_is_refused_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    public = UnixAddress(tmp_path / "a.sock")
+    for other in (public, UnixAddress(tmp_path / "link" / "a.sock"), UnixAddress(tmp_path / "x" / ".." / "a.sock")):
+        with pytest.raises(ValueError, match="more than once"):
+            check_addresses((public,), (other,))
+    check_addresses((TcpAddress("127.0.0.1", 0),), (TcpAddress("127.0.0.1", 0),))
+
+
+@pytest.mark.parametrize(("text", "mode"), [("0666", 0o666), ("660", 0o660), ("0000", 0)])
+def test_mode_is_octal(text: str, mode: int) -> None:
+    assert parse_mode(text) == mode
+
+
+@pytest.mark.parametrize("text", ["", "888", "0x1ff", "7777", "-660", "rw"])
+def test_what_is_no_mode_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="octal"):
+        parse_mode(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        ((), "--publishing-key and --account-thumbprint"),
+        (("--publishing-key", _KEY), "--account-thumbprint"),
+        (("--account-thumbprint", THUMBPRINT), "--publishing-key"),
+    ],
+)
+def test_start_without_key_or_thumbprint_is_refused_saying_how_to_get_them(
+    arguments: tuple[str, ...], missing: str
+) -> None:
+    result = _run(*arguments)
+    assert result.exit_code == 2
+    assert f"Error: {missing} must be given" in result.output
+    assert "'wellkeeper-issuer init'" in result.output
+    assert "'wellkeeper-issuer trust'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--publishing-key", "AAAA"), "is no publishing key"),
+        (("--account-thumbprint", "AAAA"), "is no RFC 7638 thumbprint"),
+        (("--public", "nonsense"), "is no address"),
+        (("--control", "unix:/run/wellkeeper/public.sock"), "more than once"),
+        (("--public", "127.0.0.1:80", "--control", "127.0.0.1:80"), "more than once"),
+        (("--control-mode", "999"), "is no mode"),
+        (("--max-tokens", "0"), "--max-tokens"),
+        (("--max-lifetime-seconds", "3601"), "--max-lifetime-seconds"),
+        (("--log-format", "xml"), "--log-format"),
+    ],
+)
+def test_bad_value_is_named(arguments: tuple[str, ...], words: str) -> None:
+    result = _run("--publishing-key", _KEY, "--account-thumbprint", THUMBPRINT, *arguments)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_every_option_has_a_twin_in_the_environment(tmp_path: Path) -> None:
+    environment = {
+        "WELLKEEPER_RESPONDER_PUBLIC": f"unix:{tmp_path}/missing/a.sock unix:{tmp_path}/b.sock",
+        "WELLKEEPER_RESPONDER_CONTROL": f"unix:{tmp_path}/b.sock",
+        "WELLKEEPER_RESPONDER_PUBLISHING_KEY": f"{_KEY} {_KEY}",
+        "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": THUMBPRINT,
+        "WELLKEEPER_RESPONDER_PUBLIC_MODE": "0600",
+        "WELLKEEPER_RESPONDER_CONTROL_MODE": "0600",
+        "WELLKEEPER_RESPONDER_MAX_TOKENS": "5",
+        "WELLKEEPER_RESPONDER_MAX_LIFETIME_SECONDS": "60",
+        "WELLKEEPER_RESPONDER_LOG_FORMAT": "json",
+    }
+    result = _run(environment=environment)
+    assert result.exit_code == 2
+    assert f"unix:{tmp_path}/b.sock is given more than once" in result.output
+    for name in environment:
+        assert _run(environment=environment | {name: "%"}).exit_code == 2, name
+
+
+def test_health_check_of_nobody_fails(tmp_path: Path) -> None:
+    result = _run("--check-health", "--control", f"unix:{tmp_path}/nobody.sock")
+    assert result.exit_code == 1
+    assert "no responder is well at" in result.output
+
+
+def test_version_and_help() -> None:
+    assert _run("--version").output.startswith("wellkeeper-responder, version ")
+    assert "ACME http-01" in _run("--help").output
