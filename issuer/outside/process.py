@@ -1,0 +1,76 @@
+"""Runs a command to its end: no shell, no input, its output bounded, nothing of it left behind on a time-out."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_DEFAULT_OUTPUT_BYTES: Final = 256 * 1024
+# Between SIGKILL and the end of a process lies only the kernel, unless it hangs in a dead file system.
+_KILL_SECONDS: Final = 2.0
+
+
+class ProcessError(Exception):
+    """The command could not be run or did not end; the text names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`exit_code` is negative when a signal ended it; `output` is standard output and standard error as they came."""
+
+    exit_code: int
+    output: str
+
+
+async def run(argv: Sequence[str], timeout_seconds: float, output_bytes: int = _DEFAULT_OUTPUT_BYTES) -> Finished:
+    """Runs the command in a session of its own; what exceeds `output_bytes` is dropped.
+
+    After the time-out, or when cancelled, the command and its group are killed. Raises ProcessError.
+    """
+    process = await _start(argv)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            output = await _read(process, output_bytes)
+            exit_code = await process.wait()
+    except TimeoutError as error:
+        raise ProcessError(f"'{shlex.join(argv)}' did not end within {timeout_seconds:.0f} s and was killed") from error
+    finally:
+        if process.returncode is None:
+            await _kill(process)
+    return Finished(exit_code, output.decode(errors="replace"))
+
+
+async def _start(argv: Sequence[str]) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+        )
+    except FileNotFoundError as error:
+        raise ProcessError(
+            f"there is no command {argv[0]!r} (looked along PATH); install it or name it by its whole path"
+        ) from error
+    except PermissionError as error:
+        raise ProcessError(f"{argv[0]!r} may not be run by uid {os.geteuid()}; is it executable?") from error
+    except OSError as error:
+        raise ProcessError(f"'{shlex.join(argv)}' cannot be run: {error.strerror or error}") from error
+
+
+async def _read(process: Process, limit: int) -> bytes:
+    kept = bytearray()
+    if process.stdout is not None:
+        while block := await process.stdout.read(65536):
+            kept += block[: limit - len(kept)]
+    return bytes(kept)
+
+
+async def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_KILL_SECONDS):
+            await process.wait()
