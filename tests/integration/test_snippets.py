@@ -1,0 +1,219 @@
+"""The snippets as they stand, in a real nginx: what they survive, what they pass on, how they fail."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from responder import wire
+from responder.settings import TcpAddress
+from stand.certificates import make_server_certificate
+from stand.nginx import SNIPPETS, NginxServer, NginxSettings
+from stand.processes import find_program
+from tests.integration.nodes import Recorder, publish, responding
+from tests.responder.http import Reply, ask
+from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+
+pytestmark = pytest.mark.integration
+
+KEY_AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}".encode()
+CERTIFICATES_DIR = "/var/lib/wellkeeper/certificates"
+CACHE = "proxy_cache_path {folder}/cache keys_zone=cache:1m;"
+
+
+class Site:
+    """One nginx, asked on port 80's stand-in."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def get(self, token: str, method: str = "GET", host: str = "127.0.0.1") -> Reply:
+        return await self.ask(method, wire.CHALLENGE_PREFIX + token, host=host)
+
+    async def ask(self, method: str, path: str, host: str = "127.0.0.1", body: str | None = None) -> Reply:
+        return await ask(TcpAddress(host, self._port), method, path, body=body)
+
+
+@asynccontextmanager
+async def site(folder: Path, settings: NginxSettings) -> AsyncIterator[Site]:
+    async with NginxServer(folder / "nginx", settings):
+        yield Site(settings.http[0][1])
+
+
+@pytest.fixture
+def settings(folder: Path, http_port: int) -> NginxSettings:
+    return NginxSettings(folder / "public.sock", http=(("127.0.0.1", http_port), ("::1", http_port)))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_published_token_is_served_over_both_families(folder: Path, settings: NginxSettings, host: str) -> None:
+    async with responding(folder, TOKEN), site(folder, settings) as nginx:
+        reply = await nginx.get(TOKEN, host=host)
+        assert (reply.status, reply.body) == (200, KEY_AUTHORIZATION)
+        assert reply.headers["Content-Type"] == "application/octet-stream"
+        assert reply.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "in_server",
+    [
+        pytest.param(r"location ~ /\. { deny all; }", id="regular expression against dot files"),
+        pytest.param('auth_basic "staff"; auth_basic_user_file /dev/null;', id="auth_basic"),
+        pytest.param("deny all;", id="deny all"),
+        pytest.param('satisfy all; deny all; auth_basic "staff"; auth_basic_user_file /dev/null;', id="satisfy all"),
+        pytest.param("auth_request /auth; location = /auth { return 403; }", id="auth_request"),
+        pytest.param("gzip on; gzip_types *; gzip_min_length 1;", id="gzip"),
+        pytest.param("error_page 404 =200 /soft; proxy_intercept_errors on;", id="error page that hides 404"),
+        pytest.param("proxy_bind 127.0.0.1;", id="proxy_bind"),
+        pytest.param("proxy_set_header Host other.example;", id="proxy_set_header"),
+    ],
+)
+async def test_server_block_does_not_get_in_the_way(folder: Path, settings: NginxSettings, in_server: str) -> None:
+    changed = replace(settings, in_server=in_server, location="return 301 https://$host$request_uri;")
+    async with responding(folder, TOKEN), site(folder, changed) as nginx:
+        served = await nginx.get(TOKEN)
+        assert (served.status, served.body) == (200, KEY_AUTHORIZATION)
+        missed = await nginx.get(OTHER_TOKEN)
+        assert missed.status == 404
+        assert wire.UPSTREAM_HEADER not in missed.headers
+
+
+@pytest.mark.parametrize(
+    ("in_server", "status"),
+    [
+        pytest.param("return 301 https://$host$request_uri;", 301, id="return"),
+        pytest.param("if ($scheme = http) { return 301 https://$host$request_uri; }", 301, id="if"),
+        pytest.param("rewrite ^ /index.php last;", 200, id="rewrite"),
+        pytest.param("location = /.well-known/acme-challenge/" + TOKEN + " { return 410; }", 410, id="exact location"),
+    ],
+)
+async def test_what_shadows_the_location_is_what_the_readme_says(
+    folder: Path, settings: NginxSettings, in_server: str, status: int
+) -> None:
+    async with responding(folder, TOKEN), site(folder, replace(settings, in_server=in_server)) as nginx:
+        reply = await nginx.get(TOKEN)
+        assert reply.status == status
+        assert reply.body != KEY_AUTHORIZATION
+
+
+async def test_miss_is_not_remembered_by_an_inherited_cache(folder: Path, settings: NginxSettings) -> None:
+    cached = replace(
+        settings,
+        in_http=CACHE.format(folder=folder),
+        in_server="proxy_cache cache; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires;",
+    )
+    async with responding(folder), site(folder, cached) as nginx:
+        assert (await nginx.get(TOKEN)).status == 404
+        await publish(folder)
+        assert (await nginx.get(TOKEN)).status == 200
+
+
+async def test_responder_sees_the_canonical_path_and_who_asked(folder: Path, settings: NginxSettings) -> None:
+    recorder = Recorder()
+    async with recorder.listening(folder), site(folder, settings) as nginx:
+        path = f"//.well-known/x/..//acme%2Dchallenge/{TOKEN}?next=/control"
+        reply = await nginx.ask("GET", path, body="a body")
+        assert (reply.status, reply.body) == (200, b"recorded")
+    request_line, *headers = recorder.requests[0].rstrip().split("\r\n")
+    assert request_line == f"GET {wire.CHALLENGE_PREFIX}{TOKEN} HTTP/1.1"
+    assert {"Host: example.com", "X-Real-IP: 127.0.0.1", "Connection: close"} <= set(headers)
+    assert not [header for header in headers if header.lower().startswith(("content-length", "transfer-encoding"))]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("", id="no token"),
+        pytest.param("short", id="too short"),
+        pytest.param("a" * 129, id="too long"),
+        pytest.param(TOKEN + "/", id="slash"),
+        pytest.param(TOKEN + "%0a", id="line feed"),
+        pytest.param(TOKEN + "=", id="padding"),
+        pytest.param("%C3%A9" * 22, id="not ASCII"),
+        pytest.param("..%2f.well-known%2facme-challenge%2fx", id="another path of the responder"),
+        pytest.param("..%2f..%2fv1%2ftokens%2f" + TOKEN, id="the path of control"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_what_is_no_token_never_leaves_nginx(
+    folder: Path, settings: NginxSettings, path: str, method: str
+) -> None:
+    recorder = Recorder()
+    async with recorder.listening(folder), site(folder, replace(settings, location="return 404;")) as nginx:
+        assert (await nginx.get(path, method)).status == 404
+    assert recorder.requests == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_only_get_and_head_reach_the_responder(folder: Path, settings: NginxSettings, method: str) -> None:
+    recorder = Recorder()
+    async with recorder.listening(folder), site(folder, settings) as nginx:
+        assert (await nginx.get(TOKEN, method)).status == 403
+        assert recorder.requests == []
+        assert (await nginx.get(TOKEN, "HEAD")).status == 200
+
+
+async def test_dead_socket_is_told_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
+    async with site(folder, settings) as nginx:
+        reply = await nginx.get(TOKEN)
+        assert (reply.status, reply.headers[wire.UPSTREAM_HEADER]) == (404, "502")
+        async with responding(folder, TOKEN):
+            # At once: a moment without it is not held against it.
+            assert (await nginx.get(TOKEN)).status == 200
+            missed = await nginx.get(OTHER_TOKEN)
+            assert missed.status == 404
+            assert wire.UPSTREAM_HEADER not in missed.headers
+
+
+async def test_unreadable_socket_is_told_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
+    async with responding(folder, TOKEN) as socket:
+        socket.chmod(0)
+        async with NginxServer(folder / "nginx", settings) as nginx:
+            reply = await Site(settings.http[0][1]).get(TOKEN)
+            assert (reply.status, reply.headers[wire.UPSTREAM_HEADER]) == (404, "502")
+            assert "Permission denied" in nginx.errors()
+
+
+async def test_responder_that_hangs_costs_the_ca_two_seconds(folder: Path, settings: NginxSettings) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(hang, folder / "public.sock")
+    (folder / "public.sock").chmod(0o666)
+    async with server, site(folder, settings) as nginx, asyncio.timeout(5):
+        reply = await nginx.get(TOKEN)
+        assert (reply.status, reply.headers[wire.UPSTREAM_HEADER]) == (404, "504")
+
+
+def test_token_syntax_is_that_of_the_wire() -> None:
+    snippet = (SNIPPETS / "challenge.conf").read_text()
+    assert re.findall(r"\(\?<wellkeeper_token>(.*?)\)\\z", snippet) == [wire.TOKEN_SYNTAX]
+    assert wire.CHALLENGE_PREFIX in snippet
+    assert f"add_header {wire.UPSTREAM_HEADER} " in snippet
+
+
+async def test_snippets_load_as_they_stand_without_a_word(folder: Path, http_port: int, https_port: int) -> None:
+    """With upstream.conf itself, whose socket need not be there, and two sites that share tls.conf."""
+    make_server_certificate(folder / "live/www.example.org", ("www.example.org",))
+    lines = (SNIPPETS / "certificate.conf.example").read_text()
+    sites = "".join(
+        f"server {{ listen 127.0.0.1:{https_port} ssl; server_name {name}; include {SNIPPETS}/tls.conf;"
+        f" include {SNIPPETS}/challenge.conf; {lines.replace(CERTIFICATES_DIR, str(folder))} }}"
+        for name in ("www.example.org", "example.org")
+    )
+    config = folder / "nginx.conf"
+    config.write_text(
+        f"pid {folder}/pid; error_log stderr; events {{}}\nhttp {{ include {SNIPPETS}/upstream.conf;\n"
+        f"server {{ listen 127.0.0.1:{http_port}; include {SNIPPETS}/challenge.conf; }}\n{sites} }}"
+    )
+    tested = await asyncio.create_subprocess_exec(
+        *(find_program("nginx"), "-q", "-t", "-e", "stderr", "-p", f"{folder}/", "-c", str(config)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, words = await tested.communicate()
+    assert (tested.returncode, words) == (0, b"")
