@@ -235,7 +235,7 @@ def _name(name: x509.Name) -> str:
 def _load_key(certificate_key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     key = load_pem_private_key(certificate_key_pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ValueError(f"a certificate key is ECDSA or RSA, not {type(key).__name__}")  # noqa: TRY004
+        raise ValueError(f"a certificate key is ECDSA or RSA, not {type(key).__name__}")
     return key
 
 

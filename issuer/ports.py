@@ -180,10 +180,18 @@ class Journal(Protocol):
         ...
 
     async def undelivered(self) -> dict[str, Flip]:
-        """By lineage: what is installed and was not proven to be served yet."""
+        """By lineage: what is installed (or was rolled back) and nginx was not proven to have taken yet."""
         ...
 
-    async def record_delivered(self, lineage: str) -> None:
+    async def unserved(self) -> frozenset[str]:
+        """Lineages that nginx has read, but was not proven to serve."""
+        ...
+
+    async def record_reloaded(self, lineages: Sequence[str]) -> None:
+        """Idempotent."""
+        ...
+
+    async def record_served(self, lineage: str) -> None:
         """Idempotent."""
         ...
 

@@ -104,12 +104,16 @@ class _Frozen(BaseModel):
 
 
 class NginxSettings(_Frozen):
-    """How this node's nginx is tested and reloaded. `reload_command` beats `reload`."""
+    """The nginx of this host: how it is tested and reloaded, and where it is asked for what it serves.
+
+    `reload_command` (as `systemctl reload nginx`) beats `reload`.
+    """
 
     command: Argv = ("nginx",)
     reload: Literal["signal", "command"] = "signal"
     reload_command: Argv | None = None
     pid_file: AbsolutePath = Path("/run/nginx.pid")
+    https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
 
 
 class NodeSettings(_Frozen):
@@ -191,7 +195,7 @@ def read_settings(path: Path) -> Settings:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(
-            f"{path} does not exist; run 'wellkeeper-issuer init', or name another file with --config or {PATH_VARIABLE}"
+            f"{path} does not exist; run 'wellkeeper-issuer init', or name a file with --config or {PATH_VARIABLE}"
         ) from None
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}; run as a user who may") from error

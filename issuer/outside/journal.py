@@ -5,10 +5,11 @@ stand in them. Design: docs/design/0006-state.md.
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -32,7 +33,7 @@ CREATE TABLE deliveries (
     directory_url TEXT NOT NULL,
     version_before TEXT,
     version_after TEXT NOT NULL,
-    is_delivered INTEGER NOT NULL
+    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served'))
 ) STRICT;
 """
 
@@ -40,10 +41,15 @@ T = TypeVar("T")
 
 
 class SqliteJournal:
-    """Implements `ports.Journal`. Use as an async context manager."""
+    """Implements `ports.Journal`. Use as an async context manager.
 
-    def __init__(self, path: Path) -> None:
+    `is_exclusive`: one pass at a time; raises JournalError when another process is at it. Readers need not wait.
+    """
+
+    def __init__(self, path: Path, *, is_exclusive: bool) -> None:
         self._path = path
+        self._is_exclusive = is_exclusive
+        self._lock = -1
         self._thread = DaemonThreads(1, "journal")
         self._connection: sqlite3.Connection | None = None
 
@@ -52,7 +58,7 @@ class SqliteJournal:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._run(lambda connection: connection.close())
+        await self._run(self._close)
         self._thread.shutdown()
 
     async def read_attempt(self, lineage: str) -> Attempt | None:
@@ -90,7 +96,7 @@ class SqliteJournal:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute(
                     "INSERT OR REPLACE INTO deliveries"
-                    " SELECT lineage, directory_url, ?, ?, 0 FROM attempts WHERE lineage = ?",
+                    " SELECT lineage, directory_url, ?, ?, 'installed' FROM attempts WHERE lineage = ?",
                     (flip.before, flip.after, flip.lineage),
                 )
                 connection.execute("DELETE FROM attempts WHERE lineage = ?", (flip.lineage,))
@@ -103,14 +109,29 @@ class SqliteJournal:
 
     async def undelivered(self) -> dict[str, Flip]:
         rows = await self._read(
-            "SELECT lineage, version_before, version_after FROM deliveries WHERE NOT is_delivered ORDER BY lineage"
+            "SELECT lineage, version_before, version_after FROM deliveries WHERE state = 'installed' ORDER BY lineage"
         )
         return {row[0]: Flip(row[0], row[1], row[2]) for row in rows}
 
-    async def record_delivered(self, lineage: str) -> None:
-        await self._write("UPDATE deliveries SET is_delivered = 1 WHERE lineage = ?", lineage)
+    async def unserved(self) -> frozenset[str]:
+        return frozenset(row[0] for row in await self._read("SELECT lineage FROM deliveries WHERE state = 'reloaded'"))
+
+    async def record_reloaded(self, lineages: Sequence[str]) -> None:
+        rows = [(lineage,) for lineage in lineages]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("UPDATE deliveries SET state = 'reloaded' WHERE lineage = ?", rows)
+
+        await self._run(write)
+
+    async def record_served(self, lineage: str) -> None:
+        await self._write("UPDATE deliveries SET state = 'served' WHERE lineage = ?", lineage)
 
     def _open(self, _: object) -> None:
+        if self._is_exclusive:
+            self._take_lock()
         # SQLite gives the WAL the mode of the database; the file must be born with it, since keys stand in it.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -126,6 +147,23 @@ class SqliteJournal:
                 f"{self._path} has schema version {found}, this program knows {_SCHEMA_VERSION}; "
                 "run the version of wellkeeper that wrote it, or a newer one"
             )
+
+    def _close(self, connection: sqlite3.Connection) -> None:
+        connection.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def _take_lock(self) -> None:
+        path = self._path.with_suffix(".lock")
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise JournalError(
+                f"another wellkeeper-issuer is at work with {self._path.parent}; wait until it ends "
+                f"('fuser {path}' names it)"
+            ) from error
 
     async def _write(self, statement: str, *values: object) -> None:
         await self._run(lambda connection: connection.execute(statement, values))

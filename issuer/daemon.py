@@ -1,0 +1,169 @@
+"""Which certificate when: one pass over all of them, in which one that fails never stops another.
+
+A pass obtains what is due, a few certificates at a time, then delivers everything new with one reload, and none when
+nothing changed. It is idempotent: what it left undone, the next pass goes on with.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from issuer.deliver.reload import reload
+from issuer.deliver.verify import verify
+from issuer.errors import InstallError, ReloadError, VerifyError, WellkeeperError
+from issuer.model import Flip, Installed, Lineage, Outcome, Report, RolledBack, Served
+from issuer.ports import Nginx, Probes
+from issuer.renew import Renewals
+from issuer.steps import Steps
+
+_log = logging.getLogger(__name__)
+
+# Renewals wait for the CA most of the time; more at once would only reach its limits sooner.
+_RENEWALS_AT_ONCE: Final = 4
+
+
+@dataclass
+class _Course:
+    """What became of one certificate so far in this pass."""
+
+    lineage: Lineage
+    steps: Steps
+    reason: str = "not due"
+    error: Exception | None = None
+    flip: Flip | None = None
+    served: Served | None = None
+    is_to_be_verified: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """A pass needs what renewals need, and this host's nginx."""
+
+    renewals: Renewals
+    nginx: Nginx
+    probes: Probes
+    https_addresses: tuple[tuple[str, int], ...]
+
+    async def run(self, lineages: Sequence[Lineage], *, is_forced: bool) -> list[Report]:
+        """One report a certificate, in order; raises only what concerns all of them (the journal)."""
+        renewals = self.renewals
+        courses = [_Course(one, Steps(one.name, renewals.clock, renewals.progress)) for one in lineages]
+        undelivered, unserved = await renewals.journal.undelivered(), await renewals.journal.unserved()
+        turns = asyncio.Semaphore(_RENEWALS_AT_ONCE)
+
+        async def obtain(course: _Course) -> None:
+            async with turns:
+                course.is_to_be_verified = course.lineage.name in unserved
+                await self._obtain(course, undelivered, is_forced=is_forced)
+
+        await asyncio.gather(*map(obtain, courses))
+        await self._deliver(courses)
+        for course in courses:
+            if course.is_to_be_verified and course.error is None:
+                await self._verify(course)
+        return [await self._report(course) for course in courses]
+
+    async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
+        name = course.lineage.name
+        try:
+            if name in undelivered and not is_forced:
+                course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
+                return
+            due = await self.renewals.due(course.lineage, is_forced=is_forced)
+            if due is None:
+                return
+            course.reason = due.reason
+            self.renewals.progress.note(name, f"due: {due.reason}")
+            course.flip = await self.renewals.renew(course.lineage, course.steps)
+        except WellkeeperError as error:
+            course.error = error
+        except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
+            _log.exception("certificate %s: unexpected error; please report it", name)
+            course.error = error
+
+    async def _deliver(self, courses: Sequence[_Course]) -> None:
+        """One reload for all; what nginx does not take is rolled back and fails alone."""
+        delivered = [course for course in courses if course.flip is not None]
+        if not delivered:
+            return
+        flips = [course.flip for course in delivered if course.flip is not None]
+        try:
+            with Steps(_together(delivered), self.renewals.clock, self.renewals.progress).step("reload") as step:
+                reloaded = await reload(flips, self.nginx, self.renewals.certificates, self.renewals.clock)
+                step.detail = _told(reloaded.seconds, reloaded.rolled_back)
+        except (ReloadError, InstallError) as error:
+            for course in delivered:
+                course.error = error
+            return
+        refused = {one.flip.lineage: one for one in reloaded.rolled_back}
+        for course in delivered:
+            if course.lineage.name in refused:
+                course.error = _refusal(refused[course.lineage.name])
+            else:
+                course.is_to_be_verified = True
+                course.steps.seconds["reload"] = reloaded.seconds or 0.0
+        await self.renewals.journal.record_reloaded([c.lineage.name for c in delivered if c.error is None])
+
+    async def _verify(self, course: _Course) -> None:
+        name = course.lineage.name
+        try:
+            with course.steps.step("verify") as step:
+                installed = await self._installed(name)
+                live_path = self.renewals.certificates.live_path(name)
+                course.served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
+                step.detail = course.served.detail
+            if course.served.is_served:
+                await self.renewals.journal.record_served(name)
+        except WellkeeperError as error:
+            course.error = error
+
+    async def _installed(self, name: str) -> Installed:
+        installed = await self.renewals.certificates.installed(name)
+        if installed is None:
+            raise VerifyError(
+                f"{self.renewals.certificates.live_path(name)} holds no usable certificate any more; "
+                "run renew again to obtain one"
+            )
+        return installed
+
+    async def _report(self, course: _Course) -> Report:
+        installed = None if course.error else await self.renewals.certificates.installed(course.lineage.name)
+        return Report(
+            lineage=course.lineage.name,
+            outcome=_outcome(course),
+            reason=course.reason,
+            certificate=installed.certificate if installed else None,
+            served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
+            seconds=dict(course.steps.seconds),
+            error=course.error,
+        )
+
+
+def _outcome(course: _Course) -> Outcome:
+    if course.error:
+        return Outcome.FAILED
+    if course.served is None:
+        return Outcome.UNCHANGED
+    return Outcome.SERVED if course.served.is_served else Outcome.NOT_SERVED_YET
+
+
+def _together(courses: Sequence[_Course]) -> str:
+    names = [course.lineage.name for course in courses]
+    return names[0] if len(names) == 1 else f"{len(names)} certificates"
+
+
+def _told(seconds: float | None, rolled_back: Sequence[RolledBack]) -> str:
+    left_out = f", {len(rolled_back)} rolled back" if rolled_back else ""
+    return (
+        "new workers, none of the old ones accepting" if seconds is not None else "nothing left to reload"
+    ) + left_out
+
+
+def _refusal(one: RolledBack) -> ReloadError:
+    return ReloadError(
+        f"nginx does not take version {one.flip.after} of {one.flip.lineage}, which was rolled back to "
+        f"{one.flip.before or 'nothing'}: {one.words}"
+    )

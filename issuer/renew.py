@@ -1,0 +1,90 @@
+"""The stages in order, for one certificate: due, order, publish, validate, finalize, install.
+
+First issuance and renewal are this one path; what a crash left in the journal is gone on with. Delivery follows for
+all certificates of a pass together (`issuer.daemon`).
+"""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from issuer.deliver.install import install
+from issuer.model import Attempt, Due, Flip, Lineage, Ordered, Pair, Status
+from issuer.obtain.due import due
+from issuer.obtain.finalize import finalize
+from issuer.obtain.order import order
+from issuer.obtain.publish import ReadBacks, answers, publish
+from issuer.obtain.validate import validate
+from issuer.ports import CertificateAuthority, Certificates, Clock, Journal, Progress, Responders
+from issuer.steps import Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Renewals:
+    """What a renewal needs of the world."""
+
+    ca: CertificateAuthority
+    journal: Journal
+    responders: Responders
+    read_backs: ReadBacks
+    certificates: Certificates
+    clock: Clock
+    progress: Progress
+
+    async def due(self, lineage: Lineage, *, is_forced: bool) -> Due | None:
+        """Why the certificate has to be renewed now; None when it need not be."""
+        if is_forced:
+            return Due(lineage, "asked for with --force")
+        installed = await self.certificates.installed(lineage.name)
+        issued_by = await self.journal.read_directory_url(lineage.name)
+        was_ca_changed = issued_by is not None and issued_by != self.ca.directory_url
+        return due(lineage, installed, was_ca_changed=was_ca_changed, now=self.clock.now())
+
+    async def renew(self, lineage: Lineage, steps: Steps) -> Flip:
+        """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""
+        pair = await self._recorded(lineage) or await self._obtain(lineage, steps)
+        with steps.step("install") as step:
+            flip = await install(lineage.name, pair, self.certificates)
+            await self.journal.record_flip(flip)
+            step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
+        return flip
+
+    async def _recorded(self, lineage: Lineage) -> Pair | None:
+        """The pair of a pass that died between the CA's certificate and its installation."""
+        attempt = await self.journal.read_attempt(lineage.name)
+        if attempt is None or attempt.chain_pem is None or attempt.directory_url != self.ca.directory_url:
+            return None
+        if set(attempt.identifiers) != set(lineage.identifiers):
+            return None
+        return Pair(attempt.certificate_key_pem, attempt.chain_pem)
+
+    async def _obtain(self, lineage: Lineage, steps: Steps) -> Pair:
+        with steps.step("order") as step:
+            attempt, ordered = await order(lineage, self.ca, self.journal)
+            step.detail = _describe(ordered)
+        await self._prove(ordered, steps)
+        with steps.step("finalize") as step:
+            chain_pem = await finalize(attempt, ordered.order.url, self.ca, self.journal, self.clock)
+            step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
+        return _pair(attempt, chain_pem)
+
+    async def _prove(self, ordered: Ordered, steps: Steps) -> None:
+        if ordered.order.status is not Status.PENDING:
+            return
+        wanted = answers(ordered, self.ca.thumbprint)
+        async with AsyncExitStack() as published:
+            with steps.step("publish") as step:
+                await published.enter_async_context(publish(wanted, self.responders, self.read_backs, steps.lineage))
+                step.detail = f"{len(wanted)} tokens, read back through nginx"
+            with steps.step("validate") as step:
+                await validate(ordered, self.ca, self.responders, self.clock)
+                step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
+
+
+def _pair(attempt: Attempt, chain_pem: bytes) -> Pair:
+    return Pair(attempt.certificate_key_pem, chain_pem)
+
+
+def _describe(ordered: Ordered) -> str:
+    valid = sum(authorization.status is Status.VALID for authorization in ordered.authorizations)
+    known = f", {valid} of them valid already" if valid else ""
+    return f"{ordered.order.url}, {len(ordered.authorizations)} authorizations{known}"
