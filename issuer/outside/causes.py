@@ -14,8 +14,8 @@ from responder import wire
 
 _INCLUDE: Final = "include the snippet challenge.conf in it, and in the default_server of port 80"
 _WEB_PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
-# Boulder reads as much and refuses more (va/http.go); a key authorization has 87 bytes.
-MAX_BODY_BYTES: Final = 128
+# Boulder reads 128 bytes and refuses a body that fills them (va/http.go); a key authorization has 87.
+MAX_BODY_BYTES: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,15 @@ def _cause_of_broken_connection(error: Exception, port: int) -> str:
 
 def _cause_of_body(reply: Reply, answer: Answer) -> str | None:
     expected = answer.key_authorization.encode()
-    if reply.body.rstrip() == expected and len(reply.body) <= MAX_BODY_BYTES:
+    if len(reply.body) <= MAX_BODY_BYTES and reply.body.rstrip() == expected:
         return None
     if _WEB_PAGE.match(reply.body):
         return (
             f"a web page came instead of the token: a rewrite, try_files or another location of the server block for"
             f" {reply.host} is used; {_INCLUDE}, and keep 'rewrite' and 'return' inside other locations"
         )
+    if len(reply.body) > MAX_BODY_BYTES:
+        return f"the answer is longer than the {MAX_BODY_BYTES} bytes that the CA takes; it begins {_excerpt(reply)}"
     token, dot, thumbprint = reply.body.rstrip().decode(errors="replace").partition(".")
     if token == answer.token and dot and wire.THUMBPRINT_PATTERN.fullmatch(thumbprint):
         return (
@@ -96,8 +98,6 @@ def _cause_of_body(reply: Reply, answer: Answer) -> str | None:
         )
     if not reply.body.strip():
         return f"the answer is empty (status 200): a 'return 200' or a handler of its own in the block for {reply.host}"
-    if len(reply.body) > MAX_BODY_BYTES:
-        return f"the answer is longer than the {MAX_BODY_BYTES} bytes that the CA reads; it begins {_excerpt(reply)}"
     return f"the answer is not the key authorization; it is {_excerpt(reply)}{_server(reply)}"
 
 

@@ -28,6 +28,7 @@ _REMEDIES: Final = {
     errno.EACCES: "give the issuer's user access to it, or run the issuer as its owner",
     errno.EPERM: "only root may give files away: run as root, or set a group that the issuer's user is a member of",
     errno.ENOTDIR: "something that is no folder stands in the way; move it",
+    errno.EEXIST: "something that is no folder stands in the way; move it",
     errno.EISDIR: "a folder stands where the link belongs; move it",
 }
 
@@ -46,7 +47,12 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
         return
     if not path.parent.is_dir():
         make_folder(path.parent, 0o755, owner)
-    path.mkdir(0o700)
+    try:
+        path.mkdir(0o700)
+    except FileExistsError:
+        if path.is_dir():  # another process was quicker
+            return
+        raise
     try:
         os.chown(path, owner.user, owner.group)
         path.chmod(mode)

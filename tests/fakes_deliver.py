@@ -1,0 +1,196 @@
+"""Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import NameOID
+
+from issuer import pki
+from issuer.errors import InstallError, ReloadError, VerifyError
+from issuer.model import (
+    Answer,
+    Certificate,
+    Identifier,
+    IdentifierType,
+    Installed,
+    KeyType,
+    Node,
+    Pair,
+    ReadBack,
+    Tested,
+)
+from tests.fakes import FakeClock
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def dns(name: str) -> Identifier:
+    return Identifier(IdentifierType.DNS, name)
+
+
+class FakeCa:
+    """Signs what it is asked to, with a root and an intermediate of its own; every part of a leaf can be made wrong."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+        self._root_key = ec.generate_private_key(ec.SECP256R1())
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.root = self._sign(_name("Fake Root"), self._root_key.public_key(), _name("Fake Root"), self._root_key)
+        self.intermediate = self._sign(
+            _name("Fake Intermediate"), self._key.public_key(), _name("Fake Root"), self._root_key
+        )
+
+    def leaf(
+        self,
+        certificate_key_pem: bytes,
+        *identifiers: Identifier,
+        starts_in: timedelta = timedelta(hours=-1),
+        days: int = 90,
+        is_ca: bool = False,
+    ) -> bytes:
+        """The leaf alone, PEM."""
+        key = load_pem_private_key(certificate_key_pem, password=None)
+        csr = x509.load_der_x509_csr(pki.make_csr(certificate_key_pem, identifiers))
+        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        begin = self.now + starts_in
+        builder = x509.CertificateBuilder(
+            self.intermediate.subject,
+            x509.Name([]),
+            csr.public_key(),
+            x509.random_serial_number(),
+            begin,
+            begin + timedelta(days=days),
+        )
+        builder = builder.add_extension(names, critical=True)
+        builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        if key.public_key() != csr.public_key():
+            raise ValueError("the CSR is for another key")
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def chain(self, certificate_key_pem: bytes, *identifiers: Identifier) -> bytes:
+        return self.leaf(certificate_key_pem, *identifiers) + self.intermediate.public_bytes(Encoding.PEM)
+
+    def pair(self, *identifiers: Identifier) -> Pair:
+        """A new key and its chain."""
+        certificate_key_pem = pki.make_certificate_key(KeyType.ECDSA_P256)
+        return Pair(certificate_key_pem, self.chain(certificate_key_pem, *identifiers))
+
+    def _sign(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        parent: x509.Name,
+        parent_key: ec.EllipticCurvePrivateKey,
+    ) -> x509.Certificate:
+        begin, end = self.now - timedelta(days=100), self.now + timedelta(days=1000)
+        builder = x509.CertificateBuilder(parent, subject, key, x509.random_serial_number(), begin, end)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        return builder.sign(parent_key, hashes.SHA256())
+
+
+class FakeCertificates:
+    """`ports.Certificates` in memory; `live` and `switches` are there to be looked at."""
+
+    def __init__(self, live: Mapping[str, str] | None = None) -> None:
+        self.live: dict[str, str] = dict(live or {})
+        self.pairs: dict[tuple[str, str], Pair] = {}
+        self.switches: list[tuple[str, str | None]] = []
+        self.full_disk_for: set[str] = set()
+
+    def live_path(self, lineage: str) -> str:
+        return f"/certificates/live/{lineage}"
+
+    async def write(self, lineage: str, pair: Pair) -> str:
+        if lineage in self.full_disk_for:
+            raise InstallError(f"cannot use /certificates/archive/{lineage}: No space left on device; free some")
+        version = pki.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
+        self.pairs[lineage, version] = pair
+        return version
+
+    async def switch(self, lineage: str, version: str | None) -> str | None:
+        before = self.live.pop(lineage, None)
+        if version is not None:
+            self.live[lineage] = version
+        if version != before:
+            self.switches.append((lineage, version))
+        return before
+
+    async def installed(self, lineage: str) -> Installed | None:
+        version = self.live.get(lineage)
+        pair = self.pairs.get((lineage, version or ""))
+        if version is None or pair is None:
+            return None
+        return Installed(lineage, version, pki.read_certificate(pair.chain_pem))
+
+
+class FakeNginx:
+    """`ports.Nginx`: its configuration names the lineages in `needed`; versions in `bad_versions` do not load.
+
+    `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
+    """
+
+    def __init__(self, certificates: FakeCertificates, clock: FakeClock | None = None) -> None:
+        self._certificates = certificates
+        self._clock = clock or FakeClock()
+        self.needed: set[str] = set()
+        self.bad_versions: set[str] = set()
+        self.broken: str | None = None
+        self.refusal: str | None = None
+        self.test_count = 0
+        self.reloads: list[dict[str, str]] = []
+        self.at_test: Callable[[int], None] = lambda _: None
+
+    async def test(self) -> Tested:
+        self.test_count += 1
+        self.at_test(self.test_count)
+        words = self._words()
+        return Tested(words is None, words or "", 0.1)
+
+    async def reload(self, tested: Tested) -> None:
+        if not tested.passed:
+            raise ReloadError("reload was asked for although the test failed")
+        self._clock.advance(0.2)
+        if self.refusal is not None:
+            raise ReloadError(self.refusal)
+        self.reloads.append(dict(self._certificates.live))
+
+    async def mentions(self, path: str) -> bool:
+        return any(path == f"{self._certificates.live_path(name)}/fullchain.pem" for name in self.needed)
+
+    def _words(self) -> str | None:
+        if self.broken is not None:
+            return self.broken
+        for name in sorted(self.needed):
+            version = self._certificates.live.get(name)
+            if version is None:
+                return f"[emerg] cannot load certificate {name}: no such file"
+            if version in self.bad_versions:
+                return f"[emerg] cannot load certificate {name}: key values mismatch"
+        return None
+
+
+class FakeProbes:
+    """`ports.Probes`: `leaves` is what a handshake brings, by address and name; elsewhere nobody listens."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[tuple[tuple[str, int], Identifier], Certificate | None] = {}
+        self.cause: str | None = None
+
+    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        return tuple(
+            ReadBack(node.name, f"http://{answer.identifier}/", f"{host}:{port}", 200, self.cause)
+            for host, port in node.http_addresses
+        )
+
+    async def handshake(self, address: tuple[str, int], identifier: Identifier) -> Certificate | None:
+        if (address, identifier) not in self.leaves:
+            raise VerifyError(f"nothing speaks TLS at {address[0]}:{address[1]}")
+        return self.leaves[address, identifier]
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])

@@ -1,0 +1,100 @@
+"""The stage verify."""
+
+import pytest
+
+from issuer import pki
+from issuer.deliver.verify import verify
+from issuer.errors import VerifyError
+from issuer.model import Certificate, Installed, Served
+from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+
+A, B = dns("a.example"), dns("b.example")
+V4, V6 = ("192.0.2.7", 443), ("2001:db8::7", 443)
+
+
+class Node:
+    """A certificate for two names is installed; `use` makes nginx's configuration name it."""
+
+    def __init__(self) -> None:
+        self.ca = FakeCa()
+        self.leaf = pki.read_certificate(self.ca.pair(A, B).chain_pem)
+        self.certificates = FakeCertificates()
+        self.nginx = FakeNginx(self.certificates)
+        self.probes = FakeProbes()
+
+    def use(self) -> None:
+        self.nginx.needed.add("web")
+
+    def serve(self, leaf: Certificate | None) -> None:
+        self.probes.leaves |= {(address, name): leaf for address in (V4, V6) for name in (A, B)}
+
+    def other(self) -> Certificate:
+        return pki.read_certificate(self.ca.pair(A).chain_pem)
+
+    async def verify(self, addresses: tuple[tuple[str, int], ...] = (V4, V6)) -> Served:
+        installed = Installed("web", "v1", self.leaf)
+        return await verify(installed, addresses, self.nginx, self.certificates.live_path("web"), self.probes)
+
+
+async def test_the_installed_leaf_everywhere_is_served() -> None:
+    node = Node()
+    node.serve(node.leaf)
+    served = await node.verify()
+    assert served == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
+
+
+async def test_a_configuration_that_does_not_name_it_is_not_served_yet_and_prints_the_lines() -> None:
+    node = Node()
+    other = node.other()
+    node.serve(other)
+    served = await node.verify()
+    assert (served.is_served, served.fingerprint_sha256) == (False, other.fingerprint_sha256)
+    assert "a.example, b.example" in served.detail
+    assert "    ssl_certificate     /certificates/live/web/fullchain.pem;\n" in served.detail
+    assert "    ssl_certificate_key /certificates/live/web/privkey.pem;\n" in served.detail
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_nothing_served_and_not_named_is_not_served_yet(listens: bool) -> None:
+    node = Node()
+    if listens:
+        node.serve(None)
+    served = await node.verify()
+    assert (served.is_served, served.fingerprint_sha256) == (False, None)
+
+
+async def test_another_certificate_is_an_error_that_describes_it() -> None:
+    node = Node()
+    node.use()
+    node.serve(node.leaf)
+    other = node.probes.leaves[V6, B] = node.other()
+    with pytest.raises(VerifyError) as caught:
+        await node.verify()
+    text = str(caught.value)
+    assert f"[2001:db8::7]:443 serves for b.example serial {other.serial} (issued by Fake Intermediate" in text
+    assert f"serial {node.leaf.serial}" in text
+    assert "default_server" in text
+    assert "a.example serial" not in text
+
+
+async def test_refused_handshake_is_an_error_once_the_configuration_names_the_certificate() -> None:
+    node = Node()
+    node.use()
+    node.serve(None)
+    with pytest.raises(VerifyError, match=r"192\.0\.2\.7:443 refuses the TLS handshake for a\.example.*1 more like"):
+        await node.verify()
+
+
+async def test_silence_is_an_error_once_the_configuration_names_the_certificate() -> None:
+    node = Node()
+    node.use()
+    with pytest.raises(VerifyError, match=r"nothing speaks TLS at 192\.0\.2\.7:443.*listen 443 ssl"):
+        await node.verify()
+
+
+async def test_node_without_https_addresses_is_never_called_served() -> None:
+    node = Node()
+    assert not (await node.verify(())).is_served
+    node.use()
+    with pytest.raises(VerifyError, match="no https_addresses"):
+        await node.verify(())

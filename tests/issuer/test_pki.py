@@ -1,0 +1,138 @@
+"""Keys, CSRs and chains."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from issuer import pki
+from issuer.errors import FinalizeError
+from issuer.model import Identifier, IdentifierType, KeyType
+from tests.fakes_deliver import NOW, FakeCa, dns
+
+A, B = dns("a.example"), dns("b.example")
+V4 = Identifier(IdentifierType.IP, "192.0.2.7")
+V6 = Identifier(IdentifierType.IP, "2001:db8::7")
+
+
+@pytest.fixture(scope="module")
+def ca() -> FakeCa:
+    return FakeCa()
+
+
+@pytest.fixture(scope="module")
+def key() -> bytes:
+    return pki.make_certificate_key(KeyType.ECDSA_P256)
+
+
+@pytest.mark.parametrize("key_type", [KeyType.ECDSA_P256, KeyType.ECDSA_P384, KeyType.RSA_2048])
+def test_certificate_key_is_pkcs8_and_signs_a_csr(key_type: KeyType) -> None:
+    key_pem = pki.make_certificate_key(key_type)
+    assert key_pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
+    assert x509.load_der_x509_csr(pki.make_csr(key_pem, [A])).is_signature_valid
+
+
+def test_csr_carries_names_and_addresses_and_no_common_name(key: bytes) -> None:
+    csr = x509.load_der_x509_csr(pki.make_csr(key, [A, V4, V6]))
+    names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["a.example"]
+    assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["192.0.2.7", "2001:db8::7"]
+    assert csr.subject == x509.Name([])
+
+
+def test_good_chain_is_described(ca: FakeCa, key: bytes) -> None:
+    certificate = pki.check_chain(ca.chain(key, A, V6), key, [V6, A], NOW)
+    assert certificate.identifiers == {A, V6}
+    assert certificate.issued_by == "Fake Intermediate"
+    assert certificate.not_before == NOW - timedelta(hours=1)
+    assert certificate.lifetime == timedelta(days=90)
+    assert not certificate.is_self_signed
+    assert not pki.is_placeholder(certificate)
+
+
+def test_leaf_reads_the_same_from_pem_and_der(ca: FakeCa, key: bytes) -> None:
+    chain = ca.chain(key, A)
+    der = x509.load_pem_x509_certificate(chain).public_bytes(Encoding.DER)
+    assert pki.read_certificate(chain) == pki.read_certificate(der)
+
+
+def test_chain_with_a_private_key_is_refused(ca: FakeCa, key: bytes) -> None:
+    with pytest.raises(FinalizeError, match="contains a 'PRIVATE KEY' block"):
+        pki.check_chain(ca.chain(key, A) + key, key, [A], NOW)
+
+
+@pytest.mark.parametrize("chain", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_chain_is_refused(chain: bytes, key: bytes) -> None:
+    with pytest.raises(FinalizeError, match="cannot be parsed"):
+        pki.check_chain(chain, key, [A], NOW)
+
+
+def test_certificate_for_another_key_is_refused(ca: FakeCa, key: bytes) -> None:
+    other = pki.make_certificate_key(KeyType.ECDSA_P256)
+    with pytest.raises(FinalizeError, match="another key"):
+        pki.check_chain(ca.chain(other, A), key, [A], NOW)
+
+
+@pytest.mark.parametrize(
+    ("issued", "asked", "words"),
+    [
+        ((A,), (A, B), r"lacks b\.example;"),
+        ((A, B), (A,), r"has b\.example that nobody asked for"),
+        ((B,), (A,), r"lacks a\.example and has b\.example"),
+        ((A,), (A, V4), r"lacks 192\.0\.2\.7"),
+    ],
+    ids=["too few", "too many", "another", "address missing"],
+)
+def test_wrong_identifiers_are_named(
+    ca: FakeCa, key: bytes, issued: tuple[Identifier, ...], asked: tuple[Identifier, ...], words: str
+) -> None:
+    with pytest.raises(FinalizeError, match=words):
+        pki.check_chain(ca.chain(key, *issued), key, asked, NOW)
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "words"),
+    [(timedelta(hours=2), "clock by NTP"), (timedelta(days=-91), "expired on")],
+    ids=["not yet valid", "expired"],
+)
+def test_dates_outside_are_refused(ca: FakeCa, key: bytes, starts_in: timedelta, words: str) -> None:
+    with pytest.raises(FinalizeError, match=words):
+        pki.check_chain(ca.leaf(key, A, starts_in=starts_in), key, [A], NOW)
+
+
+def test_slow_clock_is_tolerated_for_an_hour(ca: FakeCa, key: bytes) -> None:
+    pki.check_chain(ca.leaf(key, A, starts_in=timedelta(minutes=59)), key, [A], NOW)
+
+
+def test_leaf_that_is_a_ca_is_refused(ca: FakeCa, key: bytes) -> None:
+    with pytest.raises(FinalizeError, match="is a CA certificate itself"):
+        pki.check_chain(ca.leaf(key, A, is_ca=True), key, [A], NOW)
+
+
+def test_chain_with_a_foreign_intermediate_is_refused(ca: FakeCa, key: bytes) -> None:
+    foreign = FakeCa().intermediate.public_bytes(Encoding.PEM)
+    with pytest.raises(FinalizeError, match="is not signed by the certificate that follows, 'Fake Intermediate'"):
+        pki.check_chain(ca.leaf(key, A) + foreign, key, [A], NOW)
+
+
+def test_chain_above_which_a_leaf_stands_is_refused(ca: FakeCa, key: bytes) -> None:
+    with pytest.raises(FinalizeError, match="is no CA certificate, yet stands above"):
+        pki.check_chain(ca.leaf(key, A) + ca.leaf(key, A), key, [A], NOW)
+
+
+def test_placeholder_is_recognised_and_matches_its_key() -> None:
+    pair = pki.make_self_signed([A, V4], 7, NOW)
+    certificate = pki.read_certificate(pair.chain_pem)
+    assert pki.is_placeholder(certificate)
+    assert certificate.identifiers == {A, V4}
+    assert certificate.not_after == NOW + timedelta(days=7)
+    assert pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+
+
+def test_key_of_another_certificate_does_not_match(ca: FakeCa, key: bytes) -> None:
+    assert not pki.certificate_key_matches(ca.pair(A).chain_pem, key)
+
+
+def test_pem_ends_with_one_newline() -> None:
+    assert pki.normalise_pem(b"\r\nA\r\nB\r\n\r\n") == b"A\nB\n"
