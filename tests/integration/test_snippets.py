@@ -35,7 +35,7 @@ class Site:
         return await self.ask(method, wire.CHALLENGE_PREFIX + token, host=host)
 
     async def ask(self, method: str, path: str, host: str = "127.0.0.1", body: str | None = None) -> Reply:
-        return await ask(TcpAddress(host, self._port), method, path, body=body)
+        return await ask(TcpAddress(host, self._port), method, path, {"Accept-Encoding": "gzip"}, body)
 
 
 @asynccontextmanager
@@ -80,6 +80,7 @@ async def test_server_block_does_not_get_in_the_way(folder: Path, settings: Ngin
         missed = await nginx.get(OTHER_TOKEN)
         assert missed.status == 404
         assert wire.UPSTREAM_HEADER not in missed.headers
+        assert (await nginx.get("no-token")).status == 404
 
 
 @pytest.mark.parametrize(
