@@ -114,7 +114,7 @@ class Passes:
                 installed = await self._installed(name)
                 live_path = self.renewals.certificates.live_path(name)
                 course.served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
-                step.detail = course.served.detail
+                step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
             if course.served.is_served:
                 await self.renewals.journal.record_served(name)
         except WellkeeperError as error:
@@ -135,6 +135,7 @@ class Passes:
             lineage=course.lineage.name,
             outcome=_outcome(course),
             reason=course.reason,
+            detail=course.served.detail if course.served and not course.served.is_served else "",
             certificate=installed.certificate if installed else None,
             served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
             seconds=dict(course.steps.seconds),

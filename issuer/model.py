@@ -270,11 +270,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran."""
+    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran.
+
+    `reason` says why it was done, `detail` what is left to do.
+    """
 
     lineage: str
     outcome: Outcome
     reason: str
+    detail: str = ""
     certificate: Certificate | None = None
     served_fingerprint_sha256: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)

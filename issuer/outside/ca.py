@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import requests
 from acme import messages
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from josepy.b64 import b64encode
 from josepy.json_util import JSONObjectWithFields
@@ -39,6 +40,11 @@ class _EmptyMessage(JSONObjectWithFields):
     """`{}`: the answer to an http-01 challenge (RFC 8555 section 7.5.1)."""
 
 
+def account_thumbprint(account_key: ec.EllipticCurvePrivateKey) -> str:
+    """RFC 7638, SHA-256, base64url: what responders are pinned to."""
+    return _thumbprint(_jwk(account_key))
+
+
 class AcmeAuthority:
     """Implements `ports.CertificateAuthority`. The account is found or made with the first call that needs it."""
 
@@ -50,7 +56,7 @@ class AcmeAuthority:
         self._clock = clock
         self._ca_bundle = ca_bundle
         self._user_agent = f"wellkeeper/{version} requests/{requests.__version__}"
-        self._key = JWKEC(key=ComparableECKey(accounts.account_key))
+        self._key = _jwk(accounts.account_key)
         self._threads = DaemonThreads(_THREADS, "ca")
         self._local = threading.local()
         self._opening = asyncio.Lock()
@@ -63,7 +69,7 @@ class AcmeAuthority:
 
     @property
     def thumbprint(self) -> str:
-        return b64encode(self._key.thumbprint(hash_function=SHA256)).decode()
+        return _thumbprint(self._key)
 
     def close(self) -> None:
         """Waits for nobody: a request under way is left to its own time-out."""
@@ -241,3 +247,11 @@ def _pause_asked_for(error: WellkeeperError) -> float | None:
         return None
     asked = problem.retry_after_seconds or 0.0
     return asked if asked <= _LONGEST_PAUSE_SECONDS else None
+
+
+def _jwk(account_key: ec.EllipticCurvePrivateKey) -> JWKEC:
+    return JWKEC(key=ComparableECKey(account_key))
+
+
+def _thumbprint(key: JWKEC) -> str:
+    return b64encode(key.thumbprint(hash_function=SHA256)).decode()

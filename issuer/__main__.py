@@ -1,0 +1,44 @@
+"""wellkeeper-issuer: obtains certificates, delivers them to nginx, and proves that they are served."""
+
+import asyncio
+import logging
+import sys
+
+import click
+
+from issuer.commands import build
+from issuer.commands.init import init
+from issuer.commands.placeholder import placeholder
+from issuer.commands.renew import renew
+from issuer.commands.status import status
+from issuer.commands.trust import trust
+from issuer.errors import SettingsError, WellkeeperError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(build.version(), prog_name="wellkeeper-issuer")
+def cli() -> None:
+    """Keeps the certificates of nginx fresh without a shared filesystem."""
+
+
+for command in (init, trust, placeholder, renew, status):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Exit status: 0 well, 1 something failed, 2 usage or settings, 130 and 143 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        cli()
+    except SettingsError as error:
+        click.echo(f"wellkeeper-issuer: {error}", err=True)
+        sys.exit(2)
+    except WellkeeperError as error:
+        click.echo(f"wellkeeper-issuer: {error.stage}: {error}", err=True)
+        sys.exit(1)
+    except asyncio.CancelledError:
+        sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""init: writes the settings and responder.env, makes the keys, prints what to do next. Idempotent."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from issuer.commands import build, options
+from issuer.commands.trust import explain, public_values
+from issuer.errors import SettingsError
+from issuer.outside import durable
+from issuer.settings import CA_DIRECTORIES, read_settings, settings_path
+
+RESPONDER_ENVIRONMENT: Final = "responder.env"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    ca: str
+    contact: tuple[str, ...]
+    is_agreed: bool
+    certificates: tuple[tuple[str, ...], ...]
+
+
+@click.command()
+@click.option("--ca", help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]")
+@click.option("--contact", multiple=True, help="A mail address for the CA; may be left out.")
+@click.option("--agree-to-terms-of-service", is_flag=True, help="You have read the CA's terms of service and agree.")
+@click.option("--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable.")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Keys and journal; for nobody else to read.")
+@click.option("--certificates-dir", type=click.Path(path_type=Path), help="What nginx reads.")
+@options.config_option
+def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | None, **answers: Any) -> None:  # noqa: ANN401
+    """Set this host up: settings, keys, and the lines for responder and nginx.
+
+    Settings that exist are kept as they are; keys that exist are never replaced.
+    """
+    path = settings_path(config)
+    if path.exists():
+        click.echo(f"kept   {path}")
+    else:
+        folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
+        text = _toml(_ask(answers), {key: value for key, value in folders.items() if value})
+        _write(path, text, 0o644)
+        try:
+            read_settings(path)
+        except SettingsError:
+            path.unlink()  # a file that no command would take is worse than none
+            raise
+        click.echo(f"wrote  {path}")
+    settings = read_settings(path)
+    for made in build.accounts(settings).make_keys():
+        click.echo(f"made   {made}")
+    values = public_values(settings)
+    environment = path.with_name(RESPONDER_ENVIRONMENT)
+    _write(environment, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
+    click.echo(f"wrote  {environment}\n\n{explain(settings, values)}")
+
+
+def _ask(given: dict[str, Any]) -> _Answers:
+    """Flags first; in a terminal, what they leave open is asked for."""
+    ca, contact = given["ca"], given["contact"]
+    names, is_agreed = given["certificate"], given["agree_to_terms_of_service"]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        ca = ca or click.prompt("CA (a name or a directory URL)", default="letsencrypt")
+        contact = contact or tuple(click.prompt("Mail address for the CA (may be empty)", default="").split())
+        names = names or (click.prompt("Names of the first certificate, with commas", default=""),)
+        is_agreed = is_agreed or click.confirm("Do you agree to the CA's terms of service?", default=False)
+    certificates = tuple(tuple(part.strip() for part in one.split(",") if part.strip()) for one in names)
+    return _Answers(ca or "letsencrypt", contact, is_agreed, tuple(filter(None, certificates)))
+
+
+def _toml(answers: _Answers, folders: dict[str, Path]) -> str:
+    # JSON strings and lists of strings are valid TOML (TOML 1.0, "String").
+    lines = [
+        "# Settings of wellkeeper-issuer; docs/settings.md explains every key.",
+        f"ca = {json.dumps(answers.ca)}",
+        f"contact = {json.dumps(answers.contact)}",
+        f"terms_of_service_agreed = {json.dumps(answers.is_agreed)}",
+        *(f"{key} = {json.dumps(str(value.absolute()))}" for key, value in folders.items()),
+    ]
+    for identifiers in answers.certificates:
+        lines += ["", "[[certificates]]", f"identifiers = {json.dumps(identifiers)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Replaces the file by one rename; raises SettingsError."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        durable.make_folder(path.parent, 0o755, durable.Owner())
+        unfinished.unlink(missing_ok=True)
+        durable.write_file(unfinished, text.encode(), mode, durable.Owner())
+        os.replace(unfinished, path)  # noqa: PTH105 - says what it does
+        durable.sync(path.parent)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or path}: {error.strerror}; run as root, or name another place with --config"
+        ) from error

@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+from issuer.settings import CA_DIRECTORIES, Settings, read_settings, settings_path
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The settings (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
+)
+staging_option = click.option(
+    "--staging", is_flag=True, help="Use Let's Encrypt's staging CA this time, whatever the settings say."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def read(config: Path | None, *, is_staging: bool = False) -> Settings:
+    """The settings, with `--staging` laid over them; raises SettingsError."""
+    settings = read_settings(settings_path(config))
+    if is_staging:
+        return settings.model_copy(update={"ca": CA_DIRECTORIES["letsencrypt-staging"]})
+    return settings

@@ -1,0 +1,41 @@
+"""placeholder: a short-lived self-signed pair for each certificate that has none, so that nginx can start."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from issuer import pki
+from issuer.commands import build, options
+from issuer.commands.renew import choose
+from issuer.deliver.install import install
+from issuer.model import Lineage
+from issuer.outside.disk import CertificateFolders
+
+_DAYS: Final = 7
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@options.config_option
+def placeholder(names: tuple[str, ...], config: Path | None) -> None:
+    """Make a self-signed pair for the certificates NAME… (or all) that have none yet."""
+    settings = options.read(config)
+    folders = build.certificates(settings)
+    made = asyncio.run(_make(choose(settings, names), folders))
+    for name in made:
+        click.echo(f"{name}: placeholder for {_DAYS} days in {folders.live_path(name)}")
+    if not made:
+        click.echo("nothing to do: every certificate is there")
+
+
+async def _make(lineages: Sequence[Lineage], folders: CertificateFolders) -> list[str]:
+    made = []
+    for lineage in lineages:
+        if await folders.installed(lineage.name) is None:
+            await install(lineage.name, pki.make_self_signed(lineage.identifiers, _DAYS, datetime.now(UTC)), folders)
+            made.append(lineage.name)
+    return made

@@ -1,0 +1,76 @@
+"""How a pass is told: live lines in a terminal, one line a stage without one, or JSON lines.
+
+All on standard error: standard output belongs to the result.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final, Literal, TextIO
+
+from issuer.ports import Progress
+
+LogFormat = Literal["auto", "text", "json"]
+
+_STAGE_WIDTH: Final = 8
+
+
+class LineProgress:
+    """Implements `ports.Progress`: one line when a stage ends."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def started(self, lineage: str, stage: str) -> None:
+        """Not worth a line: stages are short, and their end tells."""
+
+    def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  {detail}")
+
+    def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  failed: {detail}")
+
+    def note(self, lineage: str, text: str) -> None:
+        self._line(lineage, text)
+
+    def _line(self, lineage: str, text: str) -> None:
+        print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {lineage}: {text}", file=self._out, flush=True)
+
+
+class JsonProgress:
+    """Implements `ports.Progress`: one JSON object a line."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def started(self, lineage: str, stage: str) -> None:
+        self._line(certificate=lineage, stage=stage, event="started")
+
+    def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._line(certificate=lineage, stage=stage, event="finished", seconds=round(seconds, 3), detail=detail)
+
+    def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._line(certificate=lineage, stage=stage, event="failed", seconds=round(seconds, 3), detail=detail)
+
+    def note(self, lineage: str, text: str) -> None:
+        self._line(certificate=lineage, event="note", detail=text)
+
+    def _line(self, **fields: object) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        print(json.dumps({"time": at, **fields}), file=self._out, flush=True)
+
+
+@contextmanager
+def progress(log_format: LogFormat) -> Iterator[Progress]:
+    """`auto`: live in a terminal, lines otherwise."""
+    if log_format == "json":
+        yield JsonProgress(sys.stderr)
+    elif log_format == "text" or not sys.stderr.isatty():
+        yield LineProgress(sys.stderr)
+    else:
+        from issuer.commands.live import LiveProgress
+
+        with LiveProgress() as live:
+            yield live

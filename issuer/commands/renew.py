@@ -1,0 +1,110 @@
+"""renew: one idempotent pass; obtains what is missing, renews what is due, delivers what is not served yet."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from issuer.commands import build, options
+from issuer.commands.progress import LogFormat, progress
+from issuer.errors import SettingsError
+from issuer.model import Lineage, Outcome, Report
+from issuer.settings import Settings
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--force", is_flag=True, help="Renew even what is not due.")
+@options.staging_option
+@options.config_option
+@options.json_option
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    help="How progress is told on standard error; auto is live in a terminal.",
+)
+def renew(
+    names: tuple[str, ...],
+    force: bool,
+    staging: bool,
+    config: Path | None,
+    **output: Any,  # noqa: ANN401
+) -> None:
+    """Obtain, renew and deliver the certificates NAME…, or all of them.
+
+    Exit status: 0 all is well (or installed and not served yet), 1 a certificate failed, 2 usage or settings.
+    """
+    settings = options.read(config, is_staging=staging)
+    lineages = choose(settings, names)
+    reports = asyncio.run(_interruptible(settings, lineages, output["log_format"], is_forced=force))
+    if output["as_json"]:
+        click.echo(json.dumps({"certificates": [to_json(report) for report in reports]}, indent=2))
+    else:
+        for report in reports:
+            click.echo(to_text(report))
+    if any(report.outcome is Outcome.FAILED for report in reports):
+        click.get_current_context().exit(1)
+
+
+def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
+    """The lineages of these names, or all; raises SettingsError for an unknown one and when there is none."""
+    known = {certificate.name: certificate.to_lineage() for certificate in settings.certificates}
+    if not known:
+        raise SettingsError(
+            'the settings name no certificate; add [[certificates]] with identifiers = ["www.example.org"]'
+        )
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SettingsError(f"no certificate is called {unknown[0]!r}; the settings have: {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
+async def _interruptible(
+    settings: Settings, lineages: Sequence[Lineage], log_format: LogFormat, *, is_forced: bool
+) -> list[Report]:
+    """SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal knows where to go on."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with progress(log_format) as told:
+        async with build.passes(settings, told) as passes:
+            return await passes.run(lineages, is_forced=is_forced)
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    certificate = report.certificate
+    found: dict[str, Any] = {"name": report.lineage, "outcome": report.outcome.value, "reason": report.reason}
+    if certificate:
+        found |= {
+            "identifiers": sorted(map(str, certificate.identifiers)),
+            "serial": certificate.serial,
+            "fingerprint_sha256": certificate.fingerprint_sha256,
+            "issued_by": certificate.issued_by,
+            "not_before": certificate.not_before.isoformat(),
+            "not_after": certificate.not_after.isoformat(),
+        }
+    return found | {
+        "served_fingerprint_sha256": report.served_fingerprint_sha256,
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+        "detail": report.detail,
+        "error": str(report.error) if report.error else None,
+    }
+
+
+def to_text(report: Report) -> str:
+    until = f", valid until {report.certificate.not_after:%Y-%m-%d}" if report.certificate else ""
+    match report.outcome:
+        case Outcome.FAILED:
+            stage = getattr(report.error, "stage", "internal")
+            return f"{report.lineage}: failed ({stage}): {report.error}"
+        case Outcome.UNCHANGED:
+            return f"{report.lineage}: nothing to do{until}"
+        case Outcome.SERVED:
+            return f"{report.lineage}: served{until}"
+        case Outcome.NOT_SERVED_YET:
+            return f"{report.lineage}: installed, not served yet{until}; {report.detail}"

@@ -1,0 +1,66 @@
+"""trust: prints what responders and nginx have to be told; public values only."""
+
+import json
+from pathlib import Path
+
+import click
+
+from issuer.commands import build, options
+from issuer.settings import Settings
+from responder.publication import encode_public_key
+
+PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
+THUMBPRINT_VARIABLE = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
+
+
+@click.command()
+@options.config_option
+@options.json_option
+def trust(config: Path | None, as_json: bool) -> None:
+    """Print the responder's public values and the nginx lines to include."""
+    settings = options.read(config)
+    values = public_values(settings)
+    if as_json:
+        live = build.certificates(settings)
+        lines = {one.name: live.live_path(one.name) for one in settings.certificates}
+        click.echo(json.dumps({"responder": values, "live": lines}, indent=2))
+    else:
+        click.echo(explain(settings, values))
+
+
+def public_values(settings: Settings) -> dict[str, str]:
+    """The responder's environment; raises SettingsError when the keys are not there."""
+    from issuer.outside.ca import account_thumbprint
+
+    folder = build.accounts(settings)
+    return {
+        PUBLISHING_KEY_VARIABLE: encode_public_key(folder.publishing_key.public_key()),
+        THUMBPRINT_VARIABLE: account_thumbprint(folder.account_key),
+    }
+
+
+def explain(settings: Settings, values: dict[str, str]) -> str:
+    """What to do next, with the lines to copy."""
+    flags = "".join(f"  {name}={value}\n" for name, value in values.items())
+    return (
+        "The responder is started with these public values (or with --publishing-key and --account-thumbprint):\n\n"
+        f"{flags}\n"
+        "nginx, once in the http block (a file in conf.d/ does):\n\n"
+        "  include snippets/wellkeeper/upstream.conf;\n\n"
+        "and in every server block that listens on port 80:\n\n"
+        "  include snippets/wellkeeper/challenge.conf;\n\n"
+        f"{_certificate_lines(settings)}"
+    )
+
+
+def _certificate_lines(settings: Settings) -> str:
+    if not settings.certificates:
+        return "No certificate is configured yet: add [[certificates]] to the settings.\n"
+    live = build.certificates(settings)
+    blocks = [
+        f"  # {', '.join(map(str, certificate.identifiers))}\n"
+        f"  ssl_certificate     {live.live_path(certificate.name)}/fullchain.pem;\n"
+        f"  ssl_certificate_key {live.live_path(certificate.name)}/privkey.pem;\n"
+        for certificate in settings.certificates
+    ]
+    return "In the server blocks that listen with ssl:\n\n" + "\n".join(blocks)
