@@ -45,7 +45,7 @@ class Public:
         key_authorization = self._tokens.answer(token)
         self._record(request, token, 404 if key_authorization is None else 200)
         if key_authorization is None:
-            return _refusal(404, "no such token\n")
+            return _refusal(404, wire.NO_SUCH_TOKEN)
         headers = {**_HEADERS, "Content-Type": "application/octet-stream"}
         return web.Response(body=key_authorization.encode("ascii"), headers=headers)
 

@@ -56,6 +56,9 @@ READ_BACK_HEADER: Final = "Wellkeeper-Read-Back"
 # Set by nginx/snippets/challenge.conf: tells a dead or unreadable socket (502, 504) from a missing token (404).
 UPSTREAM_HEADER: Final = "Wellkeeper-Upstream"
 
+# The body of a responder's 404 for a token that it lacks: tells it from the 404 of a server block without the location.
+NO_SUCH_TOKEN: Final = "no such token\n"
+
 
 class WireError(Exception):
     """A message breaks the contract; becomes an RFC 9457 problem document.

@@ -39,8 +39,8 @@ def cause_of_reply(reply: Reply, answer: Answer) -> str | None:
         return explain.format(host=reply.host)
     if 500 <= reply.status <= 599:
         return (
-            f"the server block for {reply.host} answers {reply.status} itself: {_absent(reply)}; its location is not"
-            f" the one that is used; {_INCLUDE}"
+            f"the server block for {reply.host} answers {reply.status} itself{_server(reply)}: the challenge location is"
+            f" not the one that is used; {_INCLUDE}"
         )
     return f"status {reply.status}, and the CA takes 200 only{_server(reply)}"
 
@@ -102,28 +102,25 @@ def _cause_of_body(reply: Reply, answer: Answer) -> str | None:
 
 
 def _cause_of_not_found(reply: Reply) -> str:
-    upstream = reply.headers.get(wire.UPSTREAM_HEADER)
-    if upstream is None:
-        return (
-            f"not found, and the challenge location did not answer ({_absent(reply)}): the location is not included in"
-            f" the server block for {reply.host}; {_INCLUDE}, then reload nginx"
-        )
-    last = re.split("[,:]", upstream)[-1].strip()
-    if last == "502":
+    """The snippet turns 502 and 504 into 404 with a header; a responder's own 404 is known by its body."""
+    upstream = re.split("[,:]", reply.headers.get(wire.UPSTREAM_HEADER, ""))[-1].strip()
+    if upstream == "502":
         return (
             "nginx cannot reach the responder's socket: the responder is not running, its path is another one than"
-            " in the snippet, or nginx's workers may not open it (mode, SELinux, PrivateTmp); nginx's error log says"
-            " which"
+            " in the snippet upstream.conf, or nginx's workers may not open it (mode, SELinux, PrivateTmp); nginx's"
+            " error log says which"
         )
-    if last == "504":
+    if upstream == "504":
         return "the responder did not answer nginx in time: it hangs or the machine is overloaded; restart it"
-    if last == "404":
+    if upstream == "404" or reply.body == wire.NO_SUCH_TOKEN.encode():
         return (
-            "the responder behind this nginx lacks the token: it was restarted since, nginx asks another responder"
-            " than the issuer, or it is not pinned to this account"
-            f" (start it with --account-thumbprint of the issuer); see its {wire.STATUS_PATH}"
+            "the responder behind this nginx lacks the token: it was restarted since, or nginx asks another responder"
+            " than the issuer (compare the sockets in upstream.conf and in the settings)"
         )
-    return f"the responder answered nginx with {last}; look at its log"
+    return (
+        f"not found, and it was not the challenge location that said so{_server(reply)}: the location is not included"
+        f" in the server block for {reply.host}; {_INCLUDE}, then reload nginx"
+    )
 
 
 _STATUSES: Final[Mapping[int, str]] = {
@@ -141,10 +138,6 @@ _STATUSES: Final[Mapping[int, str]] = {
     429: "too many requests: a limit_req or limit_conn of the server block for {host} counts the CA too; exempt the"
     " challenge location",
 }
-
-
-def _absent(reply: Reply) -> str:
-    return f"status {reply.status}, no header {wire.UPSTREAM_HEADER}{_server(reply)}"
 
 
 def _server(reply: Reply) -> str:

@@ -51,11 +51,14 @@ def test_wrong_body_is_explained(body: bytes, words: str) -> None:
         ("404, 502", "cannot reach the responder's socket"),
         ("504", "did not answer nginx in time"),
         ("404", "lacks the token"),
-        ("503", "answered nginx with 503"),
     ],
 )
 def test_header_of_the_snippet_tells_a_dead_socket_from_a_missing_token(upstream: str, words: str) -> None:
     assert words in (cause(404, Wellkeeper_Upstream=upstream) or "")
+
+
+def test_responders_own_miss_is_told_from_a_missing_location() -> None:
+    assert "lacks the token" in (cause(404, b"no such token\n") or "")
 
 
 def test_missing_location_names_the_server_block_and_the_snippet() -> None:
