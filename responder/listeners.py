@@ -44,7 +44,9 @@ class Listener:
 
     def stop_accepting(self) -> None:
         """Nobody is accepted any more; a unix socket's file goes away, if it is still the one that was made."""
-        self._server.close()
+        # Closing the server now would fail a connection that is being accepted (CPython 3.11, Server._attach).
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
         identity, self._identity = self._identity, None
         if identity is not None and isinstance(self.address, UnixAddress) and _identity(self.address.path) == identity:
             self.address.path.unlink(missing_ok=True)
@@ -55,10 +57,18 @@ class Listener:
         The time-out may pass twice: once for the request, once more for its cancellation.
         """
         self.stop_accepting()
-        # What the loop has read already is handed to its handler first.
-        await asyncio.sleep(0)
+        # What was accepted and read already reaches its handler first.
+        await _turns()
+        self._server.close()
         self._connections.pre_shutdown()
         await self._connections.shutdown(timeout_seconds)
+        await _turns()
+
+
+async def _turns() -> None:
+    """Lets the loop bring to an end what it has begun: a new connection takes three turns, a closing one takes one."""
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 def _bind(path: Path, mode: int) -> socket.socket:

@@ -1,0 +1,253 @@
+"""The responder as a process: signals, sockets, deadlines, limits, and no file written."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from responder import wire
+from responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
+from responder.publication import encode_public_key, sign_publication
+from responder.settings import UnixAddress
+from tests.responder.http import ask, connect, parse
+from tests.responder.messages import KEY, THUMBPRINT, publication
+
+pytestmark = pytest.mark.integration
+
+_PYTHON = (sys.executable, "-B", "-m", "responder")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    process: asyncio.subprocess.Process
+    public: UnixAddress
+    control: UnixAddress
+
+    async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """The exit code, and the seconds it took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        code = await self.process.wait()
+        return code, time.monotonic() - started
+
+    async def publish(self) -> str:
+        token = secrets.token_urlsafe(32)
+        message = sign_publication(publication(token, jti=secrets.token_urlsafe(16), issued_at=int(time.time())), KEY)
+        headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
+        reply = await ask(self.control, "PUT", wire.TOKENS_PREFIX + token, headers, message)
+        assert reply.status == 201
+        return token
+
+
+def _arguments(folder: Path) -> tuple[str, ...]:
+    return (
+        f"--public=unix:{folder}/public.sock",
+        f"--control=unix:{folder}/control.sock",
+        f"--publishing-key={encode_public_key(KEY.public_key())}",
+        f"--account-thumbprint={THUMBPRINT}",
+        "--log-format=json",
+    )
+
+
+@contextlib.asynccontextmanager
+async def _responder(folder: Path, *command: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(command or _PYTHON), *_arguments(folder), stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stderr is not None
+        event = json.loads(await asyncio.wait_for(process.stderr.readline(), 20))
+        assert event["event"] == "start"
+        yield Process(process, UnixAddress(folder / "public.sock"), UnixAddress(folder / "control.sock"))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def _refused_start(folder: Path) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(*_PYTHON, *_arguments(folder), stderr=asyncio.subprocess.PIPE)
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode, errors.decode()
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Process]:
+    async with _responder(tmp_path) as process:
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_stops_it_within_two_seconds_and_polls_are_answered(running: Process, number: int) -> None:
+    poll = asyncio.create_task(ask(running.control, "GET", f"{wire.FETCHES_PATH}?wait=60"))
+    while not (await ask(running.control, "GET", wire.STATUS_PATH)).json()["counts"]["waiting_polls"]:
+        pass
+    code, seconds = await running.stop(number)
+    assert code == 0
+    assert seconds < 2
+    assert (await poll).status == 200
+    assert not running.public.path.exists()
+    assert not running.control.path.exists()
+
+
+async def test_request_that_never_ends_does_not_delay_the_stop(running: Process) -> None:
+    _, in_header = await connect(running.public)
+    in_header.write(b"GET / HTTP/1.1\r\n")
+    _, in_body = await connect(running.control)
+    head = f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
+    in_body.write(head.encode() + b"Content-Length: 100\r\n\r\nabc")
+    await in_body.drain()
+    # Answered after both were read: one event loop reads in turn.
+    assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
+    code, seconds = await running.stop()
+    assert code == 0
+    assert seconds < 2
+    in_header.close()
+    in_body.close()
+
+
+async def test_second_one_is_refused_and_the_first_goes_on(running: Process, tmp_path: Path) -> None:
+    code, errors = await _refused_start(tmp_path)
+    assert code == 1
+    assert len(errors.splitlines()) == 1
+    assert "still accepts connections" in errors
+    assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
+
+
+async def test_what_a_killed_one_left_is_replaced(tmp_path: Path) -> None:
+    async with _responder(tmp_path) as killed:
+        await killed.stop(signal.SIGKILL)
+        assert killed.public.path.exists()
+    async with _responder(tmp_path) as running:
+        token = await running.publish()
+        assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
+
+
+async def test_health_check_is_a_command(running: Process) -> None:
+    command = (*_PYTHON, "--check-health", f"--control={running.control}")
+    assert await (await asyncio.create_subprocess_exec(*command)).wait() == 0
+    await running.stop()
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"no responder is well" in errors
+
+
+async def _seconds_until_closed(address: UnixAddress, start: bytes, drip: bytes = b"") -> float:
+    started = time.monotonic()
+    reader, writer = await connect(address)
+    writer.write(start)
+    closed = asyncio.create_task(reader.read())
+    while not closed.done():
+        await asyncio.wait([closed], timeout=0.5)
+        if drip and not closed.done():
+            writer.write(drip)
+    with contextlib.suppress(ConnectionError):
+        assert await closed == b""
+    writer.close()
+    return time.monotonic() - started
+
+
+async def test_header_must_come_within_five_seconds(running: Process) -> None:
+    half = b"GET /.well-known/acme-challenge/" + b"x" * 43 + b" HTTP/1.1\r\nHost: x\r\nX-Slow: "
+    seconds = await asyncio.gather(
+        _seconds_until_closed(running.public, b""),
+        _seconds_until_closed(running.public, half),
+        _seconds_until_closed(running.public, half, drip=b"x"),
+        _seconds_until_closed(running.control, half),
+        _seconds_until_closed(running.control, half, drip=b"x"),
+    )
+    assert all(4.5 < each < 7 for each in seconds), seconds
+
+
+async def test_second_request_on_a_connection_has_five_seconds_as_well(running: Process) -> None:
+    reader, writer = await connect(running.public)
+    writer.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"there is nothing here\n")
+    started = time.monotonic()
+    writer.write(b"GET /not")
+    assert await reader.read() == b""
+    assert 4.5 < time.monotonic() - started < 7
+    writer.close()
+
+
+async def test_idle_connection_outlives_the_header_deadline(running: Process) -> None:
+    reader, writer = await connect(running.public)
+    for _ in range(2):
+        writer.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"there is nothing here\n")
+        await asyncio.sleep(6)
+    assert not reader.at_eof()
+    writer.close()
+
+
+async def test_body_must_come_within_five_seconds(running: Process) -> None:
+    reader, writer = await connect(running.control)
+    head = f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
+    writer.write(head.encode() + b"Content-Length: 100\r\n\r\nabc")
+    reply = parse(await reader.read())
+    assert (reply.status, reply.json()["type"]) == (408, "urn:wellkeeper:problem:too-slow")
+    writer.close()
+
+
+async def test_reader_that_does_not_read_is_cut_off(running: Process) -> None:
+    token = await running.publish()
+    requests = 10_000 * f"GET {wire.CHALLENGE_PREFIX}{token} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    started = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.setblocking(False)
+        deaf.connect(str(running.public.path))
+        with pytest.raises(ConnectionError):
+            await asyncio.get_running_loop().sock_sendall(deaf, requests)
+    assert 9 < time.monotonic() - started < 15
+    assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("public", MAX_PUBLIC_CONNECTIONS), ("control", MAX_CONTROL_CONNECTIONS)])
+async def test_connections_are_limited_and_one_kind_does_not_starve_the_other(
+    running: Process, kind: str, limit: int
+) -> None:
+    token = await running.publish()
+    full, other = (running.public, running.control) if kind == "public" else (running.control, running.public)
+    held = [await connect(full) for _ in range(limit)]
+    reader, writer = await connect(full)
+    refusal = parse(await reader.read())
+    assert (refusal.status, refusal.headers["Connection"]) == (503, "close")
+    path = wire.HEALTH_PATH if kind == "public" else wire.CHALLENGE_PREFIX + token
+    assert (await ask(other, "GET", path)).status == 200
+    for _, held_writer in (*held, (reader, writer)):
+        held_writer.close()
+    while True:
+        with contextlib.suppress(ConnectionError, IndexError):
+            if (await ask(full, "GET", "/nothing")).status == 404:
+                break
+    metrics = (await ask(running.control, "GET", wire.METRICS_PATH)).body.decode()
+    assert f'wellkeeper_connections_refused_total{{listener="{kind}"}}' in metrics
+
+
+async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = ("strace", "-f", "-qq", "-e", "trace=open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2")
+    async with _responder(tmp_path, *strace, "-o", str(trace), *_PYTHON) as running:
+        token = await running.publish()
+        assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
+        for path in (wire.FETCHES_PATH, wire.METRICS_PATH, wire.STATUS_PATH):
+            assert (await ask(running.control, "GET", path)).status == 200
+        traced = int(trace.read_text().split(maxsplit=1)[0])
+        os.kill(traced, signal.SIGTERM)
+        assert await running.process.wait() == 0
+    calls = trace.read_text().splitlines()
+    assert any("/responder/__pycache__/tokens" in call or "/responder/tokens.py" in call for call in calls)
+    writing = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE|\b(creat|mkdir|mkdirat|rename\w*)\(")
+    assert [call for call in calls if writing.search(call)] == []
