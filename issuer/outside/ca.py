@@ -39,6 +39,10 @@ T = TypeVar("T")
 class _EmptyMessage(JSONObjectWithFields):
     """`{}`: the answer to an http-01 challenge (RFC 8555 section 7.5.1)."""
 
+    def __bool__(self) -> bool:
+        """Without fields it would be false, and the library sends nothing, a POST-as-GET, for what is false."""
+        return True
+
 
 def account_thumbprint(account_key: ec.EllipticCurvePrivateKey) -> str:
     """RFC 7638, SHA-256, base64url: what responders are pinned to."""

@@ -1,0 +1,49 @@
+"""One host, whole: DNS, ACME server, responder, nginx and issuer as separate processes that know each other."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stand.challtestsrv import Challtestsrv
+from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
+from stand.nginx import NginxServer, NginxSettings, Site
+from stand.pebble import Pebble, PebbleSettings
+from stand.ports import free_port
+from stand.responder import ResponderProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Everything runs; certificates are placeholders until the issuer is asked to renew."""
+
+    dns: Challtestsrv
+    ca: Pebble
+    issuer: Issuer
+    issuer_settings: IssuerSettings
+    responder: ResponderProcess
+    nginx: NginxServer
+
+
+@asynccontextmanager
+async def running_host(
+    folder: Path, certificates: Mapping[str, Sequence[str]], *, nonces_rejected_percent: int = 5
+) -> AsyncIterator[Host]:
+    """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse."""
+    http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+    async with Challtestsrv(folder) as dns:
+        asked = PebbleSettings(dns.address, http[1], nonces_rejected_percent=nonces_rejected_percent)
+        async with Pebble(folder, asked) as ca:
+            issuer = Issuer(folder)
+            sockets = folder / "responder"
+            sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
+            nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
+            node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
+            settings = IssuerSettings(
+                ca.directory_url, ca.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path
+            )
+            issuer.configure(settings)
+            publishing_key, thumbprint = await issuer.make_keys()
+            await issuer.run_well("placeholder")
+            async with ResponderProcess(sockets, publishing_key, thumbprint) as responder, nginx:
+                yield Host(dns, ca, issuer, settings, responder, nginx)

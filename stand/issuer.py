@@ -1,0 +1,145 @@
+"""The real `wellkeeper-issuer`, run as a process with a settings file of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from stand.nginx import Address
+from stand.processes import StandError, search_path
+
+# Five stages and a reload take two seconds here; a machine under load may take ten times that.
+_RUN_SECONDS: Final = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnderTest:
+    """As `[[nodes]]` has it."""
+
+    name: str
+    responder: str
+    http_address: Address
+    https_address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """What issuer.toml says; `certificates` maps names to identifiers, `more` is taken over at the top level."""
+
+    directory_url: str
+    ca_bundle: Path
+    certificates: Mapping[str, Sequence[str]]
+    nodes: Sequence[NodeUnderTest]
+    nginx_command: Sequence[str]
+    nginx_pid_file: Path
+    profile: str = "default"
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What one run of a command left behind."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever the command printed
+        return json.loads(self.out)
+
+    def __str__(self) -> str:
+        return f"exit {self.exit_code}\n{self.out}\n{self.err}"
+
+
+class Issuer:
+    """One issuer with its folder; commands run one after another, as an administrator would run them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config_path = folder / "etc/issuer.toml"
+        self.state_dir = folder / "issuer"
+        self.certificates_dir = folder / "certificates"
+
+    def live(self, name: str) -> Path:
+        return self.certificates_dir / "live" / name
+
+    def configure(self, settings: IssuerSettings) -> None:
+        self.config_path.parent.mkdir(parents=True, exist_ok=True)
+        self.config_path.write_text(self._toml(settings))
+
+    async def make_keys(self) -> tuple[str, str]:
+        """`init` with the settings that are there; returns the publishing key and the thumbprint for a responder."""
+        await self.run_well("init")
+        values = (await self.run_well("trust", "--json")).json()["responder"]
+        return values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"], values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"]
+
+    async def run_well(self, *arguments: str) -> Finished:
+        """Raises StandError when the command fails."""
+        finished = await self.run(*arguments)
+        if finished.exit_code != 0:
+            raise StandError(f"wellkeeper-issuer {' '.join(arguments)}: {finished}")
+        return finished
+
+    async def run(self, *arguments: str) -> Finished:
+        process = await self.start(*arguments)
+        try:
+            async with asyncio.timeout(_RUN_SECONDS):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        return Finished(await process.wait(), out.decode(), err.decode())
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """The caller waits for it; `arguments` begin with the command."""
+        program = str(Path(sys.executable).with_name("wellkeeper-issuer"))
+        return await asyncio.create_subprocess_exec(
+            program,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "WELLKEEPER_CONFIG": str(self.config_path)},
+            start_new_session=True,
+        )
+
+    def _toml(self, settings: IssuerSettings) -> str:
+        """Strings, lists and booleans of JSON are TOML as well."""
+        lines = [
+            f"ca = {json.dumps(settings.directory_url)}",
+            f"ca_bundle = {json.dumps(str(settings.ca_bundle))}",
+            "terms_of_service_agreed = true",
+            f"state_dir = {json.dumps(str(self.state_dir))}",
+            f"certificates_dir = {json.dumps(str(self.certificates_dir))}",
+            *settings.more,
+            "[nginx]",
+            f"command = {json.dumps(list(settings.nginx_command))}",
+            f"pid_file = {json.dumps(str(settings.nginx_pid_file))}",
+            f"https_addresses = {json.dumps([_text(node.https_address) for node in settings.nodes[:1]])}",
+        ]
+        for node in settings.nodes:
+            lines += [
+                "[[nodes]]",
+                f"name = {json.dumps(node.name)}",
+                f"responder = {json.dumps(node.responder)}",
+                f"http_addresses = {json.dumps([_text(node.http_address)])}",
+                f"https_addresses = {json.dumps([_text(node.https_address)])}",
+            ]
+        for name, identifiers in settings.certificates.items():
+            lines += [
+                "[[certificates]]",
+                f"name = {json.dumps(name)}",
+                f"identifiers = {json.dumps(list(identifiers))}",
+                f"profile = {json.dumps(settings.profile)}",
+            ]
+        return "\n".join(lines) + "\n"
+
+
+def _text(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
