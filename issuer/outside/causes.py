@@ -39,8 +39,8 @@ def cause_of_reply(reply: Reply, answer: Answer) -> str | None:
         return explain.format(host=reply.host)
     if 500 <= reply.status <= 599:
         return (
-            f"the server block for {reply.host} answers {reply.status} itself{_server(reply)}: the challenge location is"
-            f" not the one that is used; {_INCLUDE}"
+            f"the server block for {reply.host} answers {reply.status} itself{_server(reply)}: the challenge"
+            f" location is not the one that is used; {_INCLUDE}"
         )
     return f"status {reply.status}, and the CA takes 200 only{_server(reply)}"
 

@@ -5,6 +5,7 @@ does (va/http.go), but to the same node, for `return 301 https://…` is the com
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -72,10 +73,9 @@ class NodeProbes:
                 " a firewall drops it, or nginx's workers hang"
             ) from error
         except OSError as error:
-            reason = "it closed the connection" if isinstance(error, ConnectionResetError) else error.strerror or error
             raise VerifyError(
-                f"nothing speaks TLS at {_text(address)} ({reason}), asked for {identifier}; is nginx running, does it"
-                f" 'listen {address[1]} ssl', and is this the node's address in the settings (https_addresses)?"
+                f"nothing speaks TLS at {_text(address)} ({_reason(error)}), asked for {identifier}; is nginx running,"
+                f" does it 'listen {address[1]} ssl', and is this the node's address in the settings (https_addresses)?"
             ) from error
         except ValueError as error:
             raise VerifyError(f"{_text(address)} serves for {identifier} what is no certificate: {error}") from error
@@ -188,6 +188,13 @@ async def _leaf(address: _Address, identifier: Identifier) -> bytes | None:
         return leaf
     finally:
         writer.transport.abort()
+
+
+def _reason(error: OSError) -> str:
+    """asyncio writes texts of its own ("Connect call failed"); the system's are the ones that people know."""
+    if isinstance(error, ConnectionResetError):
+        return "it closed the connection"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 def _trusting_context() -> ssl.SSLContext:

@@ -1,0 +1,231 @@
+"""Read-back and handshakes with a real nginx: what people's server blocks do, and what we say about it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from issuer import pki
+from issuer.errors import VerifyError
+from issuer.model import Answer, Identifier, IdentifierType, Node, ReadBack
+from issuer.outside.probes import NodeProbes
+from stand.certificates import make_server_certificate
+from stand.nginx import NginxServer, NginxSettings, Site
+from tests.fakes_deliver import dns
+from tests.integration.nodes import responding
+from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+
+pytestmark = pytest.mark.integration
+
+ANSWER = Answer(TOKEN, THUMBPRINT, dns("a.example"))
+SNIPPET_INCLUDE = "challenge.conf"
+
+
+@pytest.fixture
+def settings(folder: Path, http_port: int, https_port: int) -> NginxSettings:
+    made = make_server_certificate(folder / "tls", ("a.example",))
+    addresses = ("127.0.0.1", "::1")
+    return NginxSettings(
+        folder / "public.sock",
+        http=tuple((address, http_port) for address in addresses),
+        https=tuple((address, https_port) for address in addresses),
+        sites=(Site(("a.example",), made.certificate.parent),),
+    )
+
+
+async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says nothing until the other side has lost patience."""
+    while await reader.read(1000):
+        pass
+    writer.close()
+
+
+@asynccontextmanager
+async def node(folder: Path, settings: NginxSettings, *edits: tuple[str, str]) -> AsyncIterator[Node]:
+    """An nginx whose configuration was edited by hand; the first match of each is replaced."""
+    server = NginxServer(folder / "nginx", settings)
+    for old, new in edits:
+        text = server.config_path.read_text()
+        assert old in text
+        server.config_path.write_text(text.replace(old, new, 1))
+    async with server:
+        yield Node("edge-1", "", settings.http, settings.https)
+
+
+async def ask(node: Node, answer: Answer = ANSWER) -> ReadBack:
+    """Both families must agree; one result for both."""
+    v4, v6 = await NodeProbes().read_back(node, answer)
+    assert (v4.status, v4.cause) == (v6.status, v6.cause)
+    assert v4.address != v6.address
+    return v4
+
+
+async def test_token_is_read_back_over_both_families(folder: Path, settings: NginxSettings) -> None:
+    async with responding(folder, TOKEN), node(folder, settings) as edge:
+        result = await ask(edge)
+    assert result == ReadBack(
+        "edge-1",
+        f"http://a.example/.well-known/acme-challenge/{TOKEN}",
+        f"127.0.0.1:{settings.http[0][1]}",
+        200,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [Identifier(IdentifierType.IP, "192.0.2.7"), Identifier(IdentifierType.IP, "2001:db8::7")],
+    ids=["v4", "v6"],
+)
+async def test_address_as_identifier_is_asked_for_by_address(
+    folder: Path, settings: NginxSettings, identifier: Identifier
+) -> None:
+    async with responding(folder, TOKEN), node(folder, settings) as edge:
+        assert (await ask(edge, replace(ANSWER, identifier=identifier))).cause is None
+
+
+async def test_redirect_of_everything_to_https_is_followed_to_the_same_node(
+    folder: Path, settings: NginxSettings
+) -> None:
+    redirect = "if ($scheme = http) { return 301 https://$host$request_uri; }"
+    async with responding(folder, TOKEN), node(folder, replace(settings, in_server=redirect)) as edge:
+        result = await ask(edge)
+        assert (result.status, result.cause) == (200, None)
+        assert result.url.startswith("https://a.example/")
+        assert result.address.endswith(f":{settings.https[0][1]}")
+        (lost,) = await NodeProbes().read_back(
+            replace(edge, http_addresses=settings.http[:1], https_addresses=()), ANSWER
+        )
+        assert "the settings give no https_addresses for edge-1" in (lost.cause or "")
+
+
+@pytest.mark.parametrize(
+    ("in_server", "status", "words"),
+    [
+        ("return 301 $scheme://$host$request_uri;", 301, "goes in a circle"),
+        ("return 302 $scheme://$host/x$request_uri;", 302, "is one too many, the CA follows 10"),
+        ("return 301 https://$host:8443/;", 301, "ports 80 and 443 only"),
+        ("return 301 ftp://$host/;", 301, "http and https on ports 80 and 443 only"),
+        ("return 303 https://$host$request_uri;", 303, "303, which the CA does not follow"),
+        ("return 401;", 401, "auth_basic"),
+        ("return 403;", 403, "location ^~"),
+        ("return 444;", None, "return 444"),
+        ("return 503;", 503, "answers 503 itself"),
+        ("return 200 '<html>Hello';", 200, "a web page came instead"),
+        ("return 200 '';", 200, "is empty"),
+        ("return 200 'hi';", 200, "it is 'hi'"),
+        (f"return 200 '{TOKEN}.{'q' * 43}';", 200, "another ACME account"),
+    ],
+    ids=lambda value: value.strip(";")[:30] if isinstance(value, str) and "return" in value else "",
+)
+async def test_server_block_that_answers_itself_is_explained(
+    folder: Path, settings: NginxSettings, in_server: str, status: int | None, words: str
+) -> None:
+    async with responding(folder, TOKEN), node(folder, replace(settings, in_server=in_server)) as edge:
+        result = await ask(edge)
+    assert result.status == status
+    assert words in (result.cause or "")
+
+
+async def test_location_that_is_not_included_is_told_from_a_missing_token(
+    folder: Path, settings: NginxSettings
+) -> None:
+    settings = replace(settings, location="return 404;")
+    async with responding(folder, OTHER_TOKEN):
+        async with node(folder, settings) as edge:
+            assert "the responder behind this nginx lacks the token" in ((await ask(edge)).cause or "")
+        server = NginxServer(folder / "nginx", settings)
+        text = server.config_path.read_text()
+        lines = [line for line in text.splitlines() if SNIPPET_INCLUDE not in line or line.strip().startswith("#")]
+        server.config_path.write_text("\n".join(lines))
+        async with server:
+            cause = (await ask(Node("edge-1", "", settings.http, settings.https))).cause or ""
+    assert "not included in the server block for a.example" in cause
+
+
+async def test_dead_socket_and_hanging_responder_are_told_apart(folder: Path, settings: NginxSettings) -> None:
+    async with node(folder, settings) as edge:
+        assert "cannot reach the responder's socket" in ((await ask(edge)).cause or "")
+        server = await asyncio.start_unix_server(hang, folder / "public.sock")
+        (folder / "public.sock").chmod(0o666)
+        async with server:
+            assert "did not answer nginx in time" in ((await ask(edge)).cause or "")
+
+
+async def test_socket_that_workers_may_not_open_is_explained(folder: Path, settings: NginxSettings) -> None:
+    async with responding(folder, TOKEN) as socket, node(folder, settings) as edge:
+        socket.chmod(0o000)
+        result = await ask(edge)
+    # A worker that runs as root opens it all the same; with nobody listening, no worker could.
+    assert result.cause is None or "nginx's workers may not open it" in result.cause
+
+
+async def test_silence_and_nobody_are_told_apart(http_port: int) -> None:
+    nobody = Node("edge-1", "", (("127.0.0.1", http_port),), ())
+    (refused,) = await NodeProbes().read_back(nobody, ANSWER)
+    assert refused.status is None
+    assert f"'listen {http_port};'" in (refused.cause or "")
+    server = await asyncio.start_server(hang, "127.0.0.1", http_port)
+    async with server:
+        (silent,) = await NodeProbes(0.3).read_back(nobody, ANSWER)
+    assert "a firewall drops the connection" in (silent.cause or "")
+
+
+async def test_port_that_speaks_tls_is_explained(folder: Path, settings: NginxSettings) -> None:
+    async with node(folder, settings) as edge:
+        (result,) = await NodeProbes().read_back(replace(edge, http_addresses=settings.https[:1]), ANSWER)
+    assert "http_addresses" in (result.cause or "")
+
+
+async def test_something_that_is_no_http_is_explained(http_port: int) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", http_port):
+        (result,) = await NodeProbes().read_back(Node("edge-1", "", (("127.0.0.1", http_port),), ()), ANSWER)
+    assert "no HTTP/1.1" in (result.cause or "")
+
+
+@pytest.mark.parametrize("name", ["a.example", "unknown.example"])
+async def test_handshake_brings_the_leaf(folder: Path, settings: NginxSettings, name: str) -> None:
+    async with node(folder, settings):
+        leaf = await NodeProbes().handshake(settings.https[1], dns(name))
+    assert leaf == pki.read_certificate((folder / "tls/fullchain.pem").read_bytes())
+
+
+async def test_handshake_for_an_address_sends_no_name(folder: Path, settings: NginxSettings) -> None:
+    other = make_server_certificate(folder / "other", ("192.0.2.7",))
+    sites = (Site(("_",), other.certificate.parent), *settings.sites)
+    async with node(folder, replace(settings, sites=sites)):
+        by_address = await NodeProbes().handshake(settings.https[0], Identifier(IdentifierType.IP, "192.0.2.7"))
+        by_name = await NodeProbes().handshake(settings.https[0], dns("a.example"))
+    assert by_address == pki.read_certificate(other.certificate.read_bytes())
+    assert by_name == pki.read_certificate((folder / "tls/fullchain.pem").read_bytes())
+
+
+async def test_refused_handshake_is_none(folder: Path, settings: NginxSettings) -> None:
+    refusing = "server { listen 127.0.0.1:%d ssl; server_name refused.example; ssl_reject_handshake on; }"
+    in_http = refusing % settings.https[0][1]
+    async with node(folder, replace(settings, in_http=in_http)):
+        assert await NodeProbes().handshake(settings.https[0], dns("refused.example")) is None
+
+
+async def test_nobody_silence_and_plain_text_are_errors(folder: Path, settings: NginxSettings, https_port: int) -> None:
+    address = ("127.0.0.1", https_port)
+    with pytest.raises(
+        VerifyError, match=rf"nothing speaks TLS at 127\.0\.0\.1:{https_port} \(.*refused.*\), asked for"
+    ):
+        await NodeProbes().handshake(address, dns("a.example"))
+    async with node(folder, settings):
+        with pytest.raises(VerifyError, match="it answers in plain text"):
+            await NodeProbes().handshake(settings.http[0], dns("a.example"))
+    async with await asyncio.start_server(hang, *address):
+        with pytest.raises(VerifyError, match="no TLS handshake within 0 s"):
+            await NodeProbes(0.3).handshake(address, dns("a.example"))
+    async with await asyncio.start_server(lambda _, writer: writer.close(), *address):
+        with pytest.raises(VerifyError, match="it closed the connection"):
+            await NodeProbes().handshake(address, dns("a.example"))

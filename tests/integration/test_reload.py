@@ -1,0 +1,247 @@
+"""A real nginx is reloaded, or refuses to be; certificates on a real disk go back and forth."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from issuer.deliver.install import install
+from issuer.deliver.reload import reload
+from issuer.deliver.verify import verify
+from issuer.errors import ReloadError, VerifyError
+from issuer.model import Flip, Identifier, Reloaded, Served
+from issuer.outside import nginx_master
+from issuer.outside.clock import SystemClock
+from issuer.outside.disk import CertificateFolders
+from issuer.outside.nginx import Control, LocalNginx
+from issuer.outside.probes import NodeProbes
+from stand.nginx import NginxServer, NginxSettings, Site
+from tests.fakes_deliver import FakeCa, dns
+
+pytestmark = pytest.mark.integration
+
+NAMES = ("a.example", "b.example", "c.example")
+CLOCK = SystemClock()
+
+
+@dataclass
+class Host:
+    """One nginx with a site for each name, a placeholder certificate live for each, and what delivers to it."""
+
+    server: NginxServer
+    folders: CertificateFolders
+    nginx: LocalNginx
+    control: Control
+    ca: FakeCa
+
+    @property
+    def https(self) -> tuple[tuple[str, int], ...]:
+        return self.server.settings.https
+
+    async def install(self, *names: str) -> list[Flip]:
+        return [await install(name, self.ca.pair(dns(name)), self.folders) for name in names]
+
+    async def reload(self, flips: list[Flip]) -> Reloaded:
+        return await reload(flips, self.nginx, self.folders, CLOCK)
+
+    async def verify(self, name: str) -> Served:
+        installed = await self.folders.installed(name)
+        assert installed is not None
+        return await verify(installed, self.https, self.nginx, self.folders.live_path(name), NodeProbes())
+
+    async def served(self, name: str) -> str:
+        """The version that is served: its folder's name ends with the fingerprint."""
+        leaf = await NodeProbes().handshake(self.https[0], dns(name))
+        assert leaf is not None
+        return leaf.fingerprint_sha256[:8]
+
+    def live(self, name: str) -> str:
+        return Path(self.folders.live_path(name)).readlink().name
+
+    def overwrite_key(self, name: str, key_pem: bytes) -> None:
+        Path(self.folders.live_path(name), "privkey.pem").write_bytes(key_pem)
+
+    def break_(self, old: str = "events", new: str = "oops;\nevents") -> None:
+        path = self.server.config_path
+        path.write_text(path.read_text().replace(old, new, 1))
+
+
+@asynccontextmanager
+async def running(folder: Path, port: int, settings: Callable[[NginxSettings], NginxSettings]) -> AsyncIterator[Host]:
+    ca, folders = FakeCa(datetime.now(UTC).replace(microsecond=0)), CertificateFolders(folder / "certificates")
+    for name in NAMES:
+        await install(name, ca.pair(dns(name)), folders)
+    sites = tuple(Site((name,), Path(folders.live_path(name))) for name in NAMES)
+    plain = NginxSettings(folder / "public.sock", http=(), https=(("127.0.0.1", port),), sites=sites)
+    server = NginxServer(folder / "nginx", settings(plain))
+    control = Control(tuple(server.argv()), server.pid_path)
+    async with server:
+        yield Host(server, folders, LocalNginx(control, CLOCK), control, ca)
+
+
+@pytest.fixture
+async def host(folder: Path, http_port: int, https_port: int) -> AsyncIterator[Host]:
+    async with running(folder, https_port, lambda plain: replace(plain, http=(("127.0.0.1", http_port),))) as started:
+        yield started
+
+
+async def test_one_reload_delivers_all_and_the_handshake_proves_it(host: Host) -> None:
+    before = await host.served("a.example")
+    flips = await host.install(*NAMES)
+    assert await host.served("a.example") == before
+    reloaded = await host.reload(flips)
+    assert reloaded.rolled_back == ()
+    assert reloaded.seconds is not None
+    assert [(await host.verify(name)).is_served for name in NAMES] == [True] * 3
+    assert host.server.errors().count("SIGHUP) received") == 1
+
+
+async def test_reload_by_command_is_proven_the_same_way(host: Host) -> None:
+    command = (*host.control.command, "-s", "reload")
+    nginx = LocalNginx(replace(host.control, reload_command=command), CLOCK)
+    flips = await host.install("a.example")
+    await reload(flips, nginx, host.folders, CLOCK)
+    assert (await host.verify("a.example")).is_served
+
+
+async def test_reload_command_that_fails_says_why(host: Host) -> None:
+    nginx = LocalNginx(replace(host.control, reload_command=("sh", "-c", "echo no polkit; exit 4")), CLOCK)
+    with pytest.raises(ReloadError, match="failed with exit code 4, nginx was not reloaded: no polkit"):
+        await nginx.reload(await nginx.test())
+
+
+async def test_reload_command_that_does_nothing_is_no_reload(host: Host) -> None:
+    nginx = LocalNginx(replace(host.control, reload_command=("true",)), CLOCK)
+    with pytest.raises(ReloadError, match=r"did not take .* no reason found; look for \[emerg\] lines in .*error\.log"):
+        await nginx.reload(await nginx.test())
+
+
+async def test_port_that_is_taken_is_a_refusal_with_nginxs_words(host: Host) -> None:
+    """`nginx -t` and `nginx -s reload` both say that all is well."""
+    before = await host.served("a.example")
+    flips = await host.install("a.example")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = host.server.settings
+        host.server.write(replace(settings, http=(*settings.http, ("127.0.0.1", port))))
+        assert (await host.nginx.test()).passed
+        with pytest.raises(ReloadError, match=rf"did not take.*bind\(\) to 127\.0\.0\.1:{port} failed.*only delivers"):
+            await host.reload(flips)
+        assert await host.served("a.example") == before
+    await host.reload(flips)
+    assert (await host.verify("a.example")).is_served
+
+
+async def test_changed_zone_passes_the_test_and_is_a_refusal_all_the_same(folder: Path, https_port: int) -> None:
+    zone = "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s;"
+    async with running(folder, https_port, lambda plain: replace(plain, in_http=zone)) as host:
+        flips = await host.install("a.example")
+        host.server.write(replace(host.server.settings, in_http=zone.replace("$binary_remote_addr", "$uri")))
+        assert (await host.nginx.test()).passed
+        with pytest.raises(ReloadError, match=r'limit_req "z" uses the "\$uri" key while previously'):
+            await host.reload(flips)
+
+
+async def test_fault_elsewhere_is_told_and_the_next_pass_only_delivers(host: Host) -> None:
+    intact = host.server.config_path.read_text()
+    flips = await host.install(*NAMES)
+    host.break_()
+    with pytest.raises(ReloadError, match=r'unknown directive "oops".*not caused by the new certificates'):
+        await host.reload(flips)
+    assert [host.live(flip.lineage) for flip in flips] == [flip.after for flip in flips]
+    host.server.config_path.write_text(intact)
+    await host.reload(flips)
+    assert [(await host.verify(name)).is_served for name in NAMES] == [True] * 3
+
+
+async def test_culprit_in_the_batch_is_rolled_back_and_the_rest_is_served(host: Host) -> None:
+    before = await host.served("b.example")
+    flips = await host.install(*NAMES)
+    foreign = host.ca.pair(dns("b.example")).certificate_key_pem
+    host.overwrite_key("b.example", foreign)
+    reloaded = await host.reload(flips)
+    (rolled_back,) = reloaded.rolled_back
+    assert rolled_back.flip.lineage == "b.example"
+    assert "key values mismatch" in rolled_back.words
+    assert await host.served("b.example") == before
+    assert [(await host.verify(name)).is_served for name in ("a.example", "c.example")] == [True] * 2
+
+
+async def test_worker_that_finishes_a_download_does_not_hold_a_reload_up(host: Host) -> None:
+    _, writer = await asyncio.open_connection(*host.server.settings.http[0])
+    writer.write(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000000\r\n\r\nbegun")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    await host.reload(await host.install("a.example"))
+    workers = nginx_master.workers(nginx_master.find_master(host.server.pid_path))
+    assert (await host.verify("a.example")).is_served
+    assert len(workers.accepting) == 2
+    writer.close()
+
+
+async def test_nginx_that_does_not_run_is_told(host: Host) -> None:
+    flips = await host.install("a.example")
+    await host.server.process.stop()
+    with pytest.raises(ReloadError, match="nginx is not running"):
+        await host.reload(flips)
+
+
+async def test_master_that_ends_during_the_reload_is_told(host: Host) -> None:
+    nginx = LocalNginx(replace(host.control, reload_command=("kill", "-9", str(host.server.process.pid))), CLOCK)
+    tested = await nginx.test()
+    with pytest.raises(ReloadError, match="ended or was replaced during the reload"):
+        await nginx.reload(tested)
+
+
+async def test_binary_upgrade_under_way_is_told(host: Host) -> None:
+    pid_path = host.server.pid_path
+    pid_path.with_name("nginx.pid.oldbin").write_text(pid_path.read_text())
+    with pytest.raises(ReloadError, match="binary upgrade of nginx is under way"):
+        await host.nginx.reload(await host.nginx.test())
+
+
+async def test_missing_nginx_is_told(host: Host) -> None:
+    nginx = LocalNginx(replace(host.control, command=("/no/such/nginx",)), CLOCK)
+    with pytest.raises(ReloadError, match=r"there is no command '/no/such/nginx'.*nginx\.command"):
+        await nginx.test()
+
+
+async def test_configuration_mentions_what_it_uses_but_not_what_it_comments_out(host: Host) -> None:
+    assert await host.nginx.mentions(f"{host.folders.live_path('a.example')}/fullchain.pem")
+    assert not await host.nginx.mentions(f"{host.folders.live_path('d.example')}/fullchain.pem")
+    host.break_("events", "# ssl_certificate /commented/fullchain.pem;\nevents")
+    assert not await host.nginx.mentions("/commented/fullchain.pem")
+
+
+async def test_certificate_that_no_server_block_names_is_not_served_yet(host: Host) -> None:
+    flips = await host.install("d.example")
+    await host.reload(flips)
+    served = await host.verify("d.example")
+    assert not served.is_served
+    assert f"ssl_certificate     {host.folders.live_path('d.example')}/fullchain.pem;" in served.detail
+
+
+async def test_certificate_that_another_server_block_shadows_is_an_error(host: Host) -> None:
+    """Two server blocks with one name: the first wins, with a warning only."""
+    shadow = Site(("b.example",), Path(host.folders.live_path("a.example")))
+    settings = host.server.settings
+    host.server.write(replace(settings, sites=(shadow, *settings.sites)))
+    await host.reload(await host.install(*NAMES))
+    with pytest.raises(VerifyError, match=r"serves for b\.example serial .* a server block further up has the same"):
+        await host.verify("b.example")
+    assert (await host.verify("c.example")).is_served
+
+
+async def test_name_without_a_server_block_is_an_error_once_the_certificate_is_used(host: Host) -> None:
+    pair = host.ca.pair(dns("b.example"), dns("extra.example"))
+    await host.reload([await install("b.example", pair, host.folders)])
+    expected: tuple[Identifier, ...] = (dns("extra.example"),)
+    with pytest.raises(VerifyError, match=rf"serves for {expected[0]} serial .*default_server"):
+        await host.verify("b.example")
