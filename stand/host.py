@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stand.challtestsrv import Challtestsrv
 from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
-from stand.nginx import NginxServer, NginxSettings, Site
+from stand.nginx import Address, NginxServer, NginxSettings, Site
 from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.responder import ResponderProcess
@@ -23,6 +23,14 @@ class Host:
     issuer_settings: IssuerSettings
     responder: ResponderProcess
     nginx: NginxServer
+
+    @property
+    def http(self) -> Address:
+        return self.nginx.settings.http[0]
+
+    @property
+    def https(self) -> Address:
+        return self.nginx.settings.https[0]
 
 
 @asynccontextmanager

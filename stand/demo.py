@@ -1,0 +1,172 @@
+"""scripts/demo: a certificate for three names, obtained, installed, reloaded under load and proven; then renewed.
+
+Real nginx, real ACME server, responder and issuer as separate processes, on free ports of the loopback interface, in
+a temporary folder. Leaves nothing running, on Ctrl-C and SIGTERM neither.
+"""
+
+import asyncio
+import hashlib
+import json
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stand.host import Host, running_host
+from stand.load import Counts, Load, Target, unverified_tls
+from stand.nginx import Address
+from stand.processes import StandError, temporary_folder
+
+LINEAGE: Final = "demo"
+NAMES: Final = ("www.demo.test", "shop.demo.test", "api.demo.test")
+# Long enough for the load to reach nginx before and after a reload.
+_BEFORE_AND_AFTER_SECONDS: Final = 0.5
+
+Tell = Callable[[str], None]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of progress and a table.")
+def main(as_json: bool) -> None:
+    """Obtain a certificate from a real ACME server, put it under a loaded nginx, and renew it."""
+    try:
+        result = asyncio.run(_interruptible(_silent if as_json else _to_standard_error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("interrupted; everything that was started is ended", err=True)
+        sys.exit(130)
+    except StandError as error:
+        click.echo(f"demo: {error}", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _print_table(result)
+    sys.exit(1 if result["requests_failed"] else 0)
+
+
+async def _interruptible(tell: Tell) -> dict[str, Any]:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await demonstrate(tell)
+
+
+async def demonstrate(tell: Tell) -> dict[str, Any]:
+    """What `--json` prints; raises StandError when a step fails."""
+    tell("starting DNS, ACME server, responder, nginx (with self-signed placeholders)")
+    with temporary_folder() as folder:
+        async with running_host(folder, {LINEAGE: NAMES}) as host:
+            tell(f"nginx answers on {_text(host.http)} and {_text(host.https)}; a load of 16 clients begins")
+            async with Load(_targets(host)).running() as counts:
+                first = await _obtain(host, tell, "first certificate", "renew", "--log-format", "text")
+                renewed = await _obtain(host, tell, "renewal", "renew", "--force", "--log-format", "text")
+    return _result([first, renewed], counts)
+
+
+async def _obtain(host: Host, tell: Tell, event: str, *arguments: str) -> dict[str, Any]:
+    """One run of the issuer, and a handshake of our own for each name."""
+    await asyncio.sleep(_BEFORE_AND_AFTER_SECONDS)
+    tell(f"{event}: wellkeeper-issuer {arguments[0]}")
+    process = await host.issuer.start(*arguments, "--json")
+    try:
+        out = await _follow(process, tell)
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+    if process.returncode != 0:
+        raise StandError(f"{event} failed with exit {process.returncode}: {out}")
+    certificate: dict[str, Any] = json.loads(out)["certificates"][0]
+    served = await _served(host)
+    if served != {certificate["fingerprint_sha256"]}:
+        raise StandError(f"{event}: nginx serves {served}, installed is {certificate['fingerprint_sha256']}")
+    tell(f"{event}: {len(NAMES)} verified handshakes bring serial {certificate['serial']}")
+    await asyncio.sleep(_BEFORE_AND_AFTER_SECONDS)
+    return certificate | {"event": event, "served_fingerprint_sha256": served.pop()}
+
+
+async def _follow(process: asyncio.subprocess.Process, tell: Tell) -> str:
+    """Tells every line of its progress as it comes, without its time; returns its result."""
+    if process.stdout is None or process.stderr is None:
+        raise StandError("the issuer was started without pipes")
+    out = asyncio.ensure_future(process.stdout.read())
+    async for line in process.stderr:
+        tell(f"    {line.decode().partition(' ')[2].rstrip()}")
+    await process.wait()
+    return (await out).decode()
+
+
+async def _served(host: Host) -> set[str]:
+    """Fingerprints of the leaves that nginx serves for the names, verified against the CA's root."""
+    context = ssl.create_default_context(cadata=(await host.ca.issuing_root()).decode())
+    address, port = host.https
+    found = set()
+    for name in NAMES:
+        _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
+        leaf = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        found.add(hashlib.sha256(leaf).hexdigest())
+        writer.transport.abort()
+    return found
+
+
+def _targets(host: Host) -> list[Target]:
+    (http_host, http_port), (https_host, https_port) = host.http, host.https
+    plain = [Target(http_host, http_port, NAMES[0])]
+    return plain + [Target(https_host, https_port, name, unverified_tls()) for name in NAMES]
+
+
+def _result(certificates: list[dict[str, Any]], counts: Counts) -> dict[str, Any]:
+    shown = ("name", "event", "identifiers", "serial", "fingerprint_sha256", "served_fingerprint_sha256")
+    more = ("issued_by", "not_after", "seconds")
+    return {
+        "certificates": [{key: one[key] for key in (*shown, *more)} for one in certificates],
+        "requests_served": counts.served,
+        "requests_retried": counts.retried,
+        "requests_failed": counts.failed,
+        "failures": counts.reasons,
+    }
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    console = Console()
+    table = Table(title="Served by nginx, proven by handshake", title_justify="left")
+    table.add_column("")
+    for one in result["certificates"]:
+        table.add_column(one["event"])
+    for label, key in (("serial", "serial"), ("CA", "issued_by"), ("not after", "not_after")):
+        table.add_row(label, *(one[key] for one in result["certificates"]))
+    table.add_row("names", *("\n".join(one["identifiers"]) for one in result["certificates"]))
+    for stage in result["certificates"][0]["seconds"]:
+        table.add_row(f"{stage} (s)", *(f"{one['seconds'].get(stage, 0):.2f}" for one in result["certificates"]))
+    console.print(table)
+    console.print(
+        f"requests during both: {result['requests_served']} served, {result['requests_retried']} retried, "
+        f"{result['requests_failed']} failed",
+        highlight=False,
+    )
+    for reason in result["failures"]:
+        console.print(f"  failed: {reason}", highlight=False)
+
+
+def _text(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def _to_standard_error(text: str) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()
