@@ -59,7 +59,7 @@ async def passes(settings: Settings, progress: Progress) -> AsyncIterator[Passes
     publishing_key = folder.publishing_key
     told = settings.nginx
     by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None
-    nginx = LocalNginx(Control(told.command, told.pid_file, told.reload_command or by_itself), clock)
+    nginx = LocalNginx(Control(told.command, told.pid_file, told.reload_command or by_itself, told.error_log), clock)
     nodes = tuple(node.to_node() for node in settings.nodes)
     clients = [ResponderClient(node.name, node.responder, publishing_key, clock) for node in nodes]
     async with AsyncExitStack() as stack:
