@@ -102,6 +102,24 @@ async def test_redirect_of_everything_to_https_is_followed_to_the_same_node(
         assert "the settings give no https_addresses for edge-1" in (lost.cause or "")
 
 
+async def test_redirect_to_https_is_followed_with_the_name_and_fails_as_it_would_for_the_ca(
+    folder: Path, settings: NginxSettings
+) -> None:
+    """A default server that refuses the handshake, as careful people have it."""
+    listen = " ".join(f"listen {host}:{settings.https[0][1]} default_server ssl;" for host in ("127.0.0.1", "[::1]"))
+    settings = replace(
+        settings,
+        in_http=f"server {{ {listen} ssl_reject_handshake on; }}",
+        in_server="if ($scheme = http) { return 301 https://$host$request_uri; }",
+    )
+    no_default = ("ssl default_server", "ssl")
+    async with responding(folder, TOKEN), node(folder, settings, no_default, no_default) as edge:
+        assert (await ask(edge)).cause is None
+        result = await ask(edge, replace(ANSWER, identifier=dns("unknown.example")))
+    assert result.status is None
+    assert "the TLS handshake failed after a redirect to https" in (result.cause or "")
+
+
 @pytest.mark.parametrize(
     ("in_server", "status", "words"),
     [
