@@ -148,6 +148,17 @@ async def test_server_block_that_answers_itself_is_explained(
     assert words in (result.cause or "")
 
 
+@pytest.mark.parametrize(("count", "is_followed"), [(10, True), (11, False)])
+async def test_ten_redirects_are_followed_and_no_more(
+    folder: Path, settings: NginxSettings, count: int, is_followed: bool
+) -> None:
+    in_server = f'if ($args !~ "^x{{{count}}}$") {{ return 302 http://$host$uri?x$args; }}'
+    async with responding(folder, TOKEN), node(folder, replace(settings, in_server=in_server)) as edge:
+        result = await ask(edge)
+    assert (result.cause is None) is is_followed
+    assert result.url.endswith("?" + "x" * 10)
+
+
 async def test_location_that_is_not_included_is_told_from_a_missing_token(
     folder: Path, settings: NginxSettings
 ) -> None:
