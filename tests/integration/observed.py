@@ -1,0 +1,135 @@
+"""What tests see of a host from outside: what nginx serves, what the CA was asked, what a responder holds."""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import ssl
+from pathlib import Path
+from typing import Any, Final
+
+from issuer.outside import nginx_master
+from issuer.outside.clock import SystemClock
+from issuer.outside.nginx import Control, LocalNginx
+from responder import wire
+from responder.settings import UnixAddress
+from stand.host import Host
+from stand.issuer import Finished, Issuer
+from stand.nginx import NginxServer, NginxSettings
+from stand.pebble import Pebble
+from stand.responder import ResponderProcess
+from tests.responder.http import ask
+
+_ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")
+
+
+async def served(host: Host, name: str) -> str:
+    """The fingerprint of the leaf that nginx serves for the name, verified against the root of the test's CA."""
+    context = ssl.create_default_context(cadata=(await host.ca.issuing_root()).decode())
+    return await _handshake(host, name, context)
+
+
+async def served_unverified(host: Host, name: str) -> str:
+    """The same for a leaf that may be a placeholder."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return await _handshake(host, name, context)
+
+
+async def _handshake(host: Host, name: str, context: ssl.SSLContext) -> str:
+    _, writer = await asyncio.open_connection(*host.https, ssl=context, server_hostname=name)
+    leaf = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return hashlib.sha256(leaf).hexdigest()
+
+
+def installed(issuer: Issuer, name: str) -> str:
+    """The fingerprint of the leaf that is live."""
+    pem = (issuer.live(name) / "cert.pem").read_text()
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
+def version(issuer: Issuer, name: str) -> str:
+    return issuer.live(name).readlink().name
+
+
+def asked(ca: Pebble, path: str = "/") -> int:
+    """How many requests whose path begins so reached the CA: `/order-plz`, `/chalZ`, `/finalize-order`, …"""
+    return sum(found.startswith(path) for found in _ASKED.findall(ca.process.log.read_text()))
+
+
+def reloads(nginx: NginxServer) -> int:
+    """How many new generations the master began (successful or not)."""
+    return nginx.errors().count(": reconfiguring\n")
+
+
+def workers(nginx: NginxServer) -> frozenset[int]:
+    """The process ids of those that accept connections."""
+    found = nginx_master.workers(nginx_master.find_master(nginx.pid_path))
+    return frozenset(worker.pid for worker in found.accepting)
+
+
+async def reconfigure(nginx: NginxServer, settings: NginxSettings) -> None:
+    """What an administrator does: writes, tests, reloads; returns once the new workers are there."""
+    nginx.write(settings)
+    local = LocalNginx(Control(tuple(nginx.argv()), nginx.pid_path), SystemClock())
+    tested = await local.test()
+    assert tested.passed, tested.words
+    await local.reload(tested)
+
+
+async def tokens(responder: ResponderProcess) -> int:
+    """How many it holds."""
+    return int((await _read(responder, wire.STATUS_PATH))["counts"]["tokens"])
+
+
+async def fetches(responder: ResponderProcess) -> list[dict[str, Any]]:
+    """Those of the CA, hit or miss."""
+    found = (await _read(responder, f"{wire.FETCHES_PATH}?after=0&wait=0"))["fetches"]
+    return [one for one in found if not one["is_read_back"]]
+
+
+async def _read(responder: ResponderProcess, path: str) -> dict[str, Any]:
+    reply = await ask(UnixAddress(responder.control_socket), "GET", path)
+    body: dict[str, Any] = reply.json()
+    return body
+
+
+def journal(issuer: Issuer) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of the state by table."""
+    connection = sqlite3.connect(issuer.state_dir / "state.db")
+    try:
+        return {
+            table: connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - two constants
+            for table in ("attempts", "deliveries")
+        }
+    finally:
+        connection.close()
+
+
+def journal_bytes(issuer: Issuer) -> bytes:
+    """All that stands on the disk of it, deleted rows included."""
+    return b"".join(path.read_bytes() for path in sorted(issuer.state_dir.glob("state.db*")))
+
+
+def mode(path: Path) -> int:
+    return os.lstat(path).st_mode & 0o777
+
+
+def outcomes(finished: Finished) -> dict[str, str]:
+    """By certificate, of `renew --json`."""
+    return {one["name"]: one["outcome"] for one in finished.json()["certificates"]}
+
+
+def error_of(finished: Finished, name: str) -> str:
+    """What `renew --json` says about a certificate that failed."""
+    (one,) = (one for one in finished.json()["certificates"] if one["name"] == name)
+    return str(one["error"])
+
+
+def events(finished: Finished) -> list[tuple[str, str, str]]:
+    """(certificate, stage, event) of `--log-format json`; notes and warnings are left out."""
+    lines = [json.loads(line) for line in finished.err.splitlines() if line.startswith("{")]
+    return [(one["certificate"], one["stage"], one["event"]) for one in lines if "stage" in one]

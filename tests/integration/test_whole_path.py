@@ -1,0 +1,105 @@
+"""The main job, whole: three names, real nginx, real ACME server, responder and issuer as processes of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from responder import wire
+from responder.settings import UnixAddress
+from stand.host import running_host
+from tests.integration.observed import (
+    asked,
+    fetches,
+    installed,
+    journal,
+    journal_bytes,
+    mode,
+    outcomes,
+    reloads,
+    served,
+    served_unverified,
+    tokens,
+    version,
+    workers,
+)
+from tests.responder.http import ask
+
+pytestmark = pytest.mark.integration
+
+NAMES = ("www.example.org", "example.org", "shop.example.org")
+
+
+async def test_three_names_are_served_with_the_certificate_that_was_installed(folder: Path) -> None:
+    async with running_host(folder, {"web": NAMES}) as host:
+        placeholder = await served_unverified(host, NAMES[0])
+        finished = await host.issuer.run("renew", "--json")
+        assert finished.exit_code == 0, finished
+        assert outcomes(finished) == {"web": "served"}
+        fingerprint = installed(host.issuer, "web")
+        assert fingerprint != placeholder
+        assert [await served(host, name) for name in NAMES] == [fingerprint] * 3
+        (told,) = finished.json()["certificates"]
+        assert (told["fingerprint_sha256"], told["served_fingerprint_sha256"]) == (fingerprint, fingerprint)
+        assert told["identifiers"] == sorted(NAMES)
+        assert list(told["seconds"]) == ["order", "publish", "validate", "finalize", "install", "reload", "verify"]
+        assert reloads(host.nginx) == 1
+
+
+async def test_nothing_is_left_behind_but_the_pair_and_its_record(folder: Path) -> None:
+    async with running_host(folder, {"web": NAMES}) as host:
+        await host.issuer.run_well("renew")
+        assert await tokens(host.responder) == 0
+        assert {one["status"] for one in await fetches(host.responder)} == {200}
+        rows = journal(host.issuer)
+        assert rows["attempts"] == []
+        ((lineage, directory_url, _, after, state),) = rows["deliveries"]
+        assert (lineage, directory_url, after, state) == (
+            "web",
+            host.ca.directory_url,
+            version(host.issuer, "web"),
+            "served",
+        )
+        assert b"PRIVATE KEY" not in journal_bytes(host.issuer)
+        certificate_key = (host.issuer.live("web") / "privkey.pem").read_bytes()
+        assert certificate_key.splitlines()[1] not in journal_bytes(host.issuer)
+
+
+async def test_live_is_one_relative_link_and_keys_are_for_their_owner_only(folder: Path) -> None:
+    async with running_host(folder, {"web": NAMES}) as host:
+        await host.issuer.run_well("renew")
+        live, state = host.issuer.live("web"), host.issuer.state_dir
+        assert live.readlink() == Path("../archive/web") / version(host.issuer, "web")
+        assert not any(path.is_symlink() for path in live.iterdir())
+        secrets = [live / "privkey.pem", state / "publishing_key.pem", state / "accounts/account_key.pem"]
+        assert [mode(path) for path in secrets] == [0o600] * 3
+        assert {mode(path) for path in state.glob("state.*")} == {0o600}
+        assert [mode(path) for path in (state, state / "accounts")] == [0o700] * 2
+        assert mode(live / "fullchain.pem") == 0o644
+
+
+async def test_token_is_answered_to_nobody_once_the_certificate_is_there(folder: Path) -> None:
+    async with running_host(folder, {"web": NAMES[:1]}) as host:
+        await host.issuer.run_well("renew")
+        token = (await fetches(host.responder))[0]["token"]
+        reply = await ask(UnixAddress(host.responder.public_socket), "GET", wire.CHALLENGE_PREFIX + token)
+        assert (reply.status, reply.body) == (404, wire.NO_SUCH_TOKEN.encode())
+
+
+async def test_log_and_result_hold_no_key_and_no_request_header(folder: Path) -> None:
+    async with running_host(folder, {"web": NAMES[:1]}) as host:
+        finished = await host.issuer.run_well("renew", "--json", "--log-format", "json")
+        seen = finished.out + finished.err + host.responder.process.log.read_text()
+        for path in (host.issuer.live("web") / "privkey.pem", host.issuer.state_dir / "publishing_key.pem"):
+            assert path.read_text().splitlines()[1] not in seen
+        assert "PRIVATE KEY" not in seen
+        assert "Bearer" not in seen
+
+
+async def test_second_pass_asks_nobody_and_reloads_nothing(folder: Path) -> None:
+    async with running_host(folder, {"web": NAMES}) as host:
+        await host.issuer.run_well("renew")
+        before = (asked(host.ca), reloads(host.nginx), workers(host.nginx), host.issuer.live("web").readlink())
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {"web": "unchanged"})
+        after = (asked(host.ca), reloads(host.nginx), workers(host.nginx), host.issuer.live("web").readlink())
+        assert after == before
