@@ -49,7 +49,7 @@ def cause_of_failure(error: Exception, seconds: float, port: int) -> str:
     """Why there was no answer at all."""
     if isinstance(error, TimeoutError):
         return (
-            f"no answer within {seconds:.0f} s: a firewall drops the connection, or nginx's workers hang"
+            f"no answer within {seconds:g} s: a firewall drops the connection, or nginx's workers hang"
             " (look at 'nginx -T' for a proxy_pass without short time-outs in this location)"
         )
     if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):

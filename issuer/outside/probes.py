@@ -69,7 +69,7 @@ class NodeProbes:
             return None if leaf is None else pki.read_certificate(leaf)
         except TimeoutError as error:
             raise VerifyError(
-                f"no TLS handshake within {self._timeout_seconds:.0f} s at {_text(address)} for {identifier}:"
+                f"no TLS handshake within {self._timeout_seconds:g} s at {_text(address)} for {identifier}:"
                 " a firewall drops it, or nginx's workers hang"
             ) from error
         except OSError as error:

@@ -38,7 +38,7 @@ async def run(argv: Sequence[str], timeout_seconds: float, output_bytes: int = _
             output = await _read(process, output_bytes)
             exit_code = await process.wait()
     except TimeoutError as error:
-        raise ProcessError(f"'{shlex.join(argv)}' did not end within {timeout_seconds:.0f} s and was killed") from error
+        raise ProcessError(f"'{shlex.join(argv)}' did not end within {timeout_seconds:g} s and was killed") from error
     finally:
         if process.returncode is None:
             await _kill(process)
