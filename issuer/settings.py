@@ -106,13 +106,15 @@ class _Frozen(BaseModel):
 class NginxSettings(_Frozen):
     """The nginx of this host: how it is tested and reloaded, and where it is asked for what it serves.
 
-    `reload_command` (as `systemctl reload nginx`) beats `reload`.
+    `reload_command` (as `systemctl reload nginx`) beats `reload`. `error_log` is where a refusal is explained; without
+    it, the file that nginx's master writes to.
     """
 
     command: Argv = ("nginx",)
     reload: Literal["signal", "command"] = "signal"
     reload_command: Argv | None = None
     pid_file: AbsolutePath = Path("/run/nginx.pid")
+    error_log: AbsolutePath | None = None
     error_log: AbsolutePath | None = None
     https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
 
