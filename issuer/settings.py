@@ -115,7 +115,6 @@ class NginxSettings(_Frozen):
     reload_command: Argv | None = None
     pid_file: AbsolutePath = Path("/run/nginx.pid")
     error_log: AbsolutePath | None = None
-    error_log: AbsolutePath | None = None
     https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
 
 
