@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from typing import Final
 
 import click
 
@@ -13,6 +14,8 @@ from issuer.commands.renew import renew
 from issuer.commands.status import status
 from issuer.commands.trust import trust
 from issuer.errors import SettingsError, WellkeeperError
+
+_INTERRUPTED: Final = "wellkeeper-issuer: interrupted; nothing stays published, the next run goes on where this ended"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,16 +31,28 @@ for command in (init, trust, placeholder, renew, status):
 def main() -> None:
     """Exit status: 0 well, 1 something failed, 2 usage or settings, 130 and 143 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    sys.exit(_exit_status())
+
+
+def _exit_status() -> int:
     try:
-        cli()
+        # Standalone, click would end with 1 on Ctrl-C.
+        return int(cli(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except SettingsError as error:
         click.echo(f"wellkeeper-issuer: {error}", err=True)
-        sys.exit(2)
+        return 2
     except WellkeeperError as error:
         click.echo(f"wellkeeper-issuer: {error.stage}: {error}", err=True)
-        sys.exit(1)
+        return 1
+    except click.Abort:
+        click.echo(_INTERRUPTED, err=True)
+        return 130
     except asyncio.CancelledError:
-        sys.exit(143)
+        click.echo(_INTERRUPTED, err=True)
+        return 143
 
 
 if __name__ == "__main__":

@@ -60,6 +60,16 @@ def asked(ca: Pebble, path: str = "/") -> int:
     return sum(found.startswith(path) for found in _ASKED.findall(ca.process.log.read_text()))
 
 
+def orders(ca: Pebble) -> int:
+    """How many it made; requests may be more, since it rejects some nonces."""
+    return ca.process.log.read_text().count('Added order "')
+
+
+def issued(ca: Pebble) -> int:
+    """How many certificates."""
+    return ca.process.log.read_text().count("Issued certificate serial")
+
+
 def reloads(nginx: NginxServer) -> int:
     """How many new generations the master began (successful or not)."""
     return nginx.errors().count(": reconfiguring\n")
