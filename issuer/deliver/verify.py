@@ -30,6 +30,7 @@ async def verify(
 ) -> Served:
     """Served when every handshake brings the installed leaf; not served yet when nginx does not use it at all.
 
+    A name that this nginx does not have at all (a mail host in the same certificate) is told, and is no error.
     `live_path` is the lineage's folder as nginx is told to read it. Raises VerifyError when nginx's configuration
     names the certificate and something else is served.
     """
@@ -38,6 +39,11 @@ async def verify(
     wrong = [one for one in findings if one.leaf is None or one.leaf.fingerprint_sha256 != expected]
     if findings and not wrong:
         return Served(is_served=True, fingerprint_sha256=expected, detail=f"{len(findings)} handshakes")
+    right = {one.identifier for one in findings if one not in wrong}
+    if right and not any(one.identifier in right or _is_about_its_name(one) for one in wrong):
+        names = ", ".join(sorted({str(one.identifier) for one in wrong}))
+        detail = f"{len(findings) - len(wrong)} handshakes; no server block here has {names}"
+        return Served(is_served=True, fingerprint_sha256=expected, detail=detail)
     if await nginx.mentions(f"{live_path}/fullchain.pem"):
         raise VerifyError(_complaint(installed, wrong, live_path))
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
@@ -58,6 +64,13 @@ async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Prob
 
     identifiers = sorted(installed.certificate.identifiers)
     return await asyncio.gather(*(ask(address, one) for address in addresses for one in identifiers))
+
+
+def _is_about_its_name(finding: _Finding) -> bool:
+    """Whether the node answers for this very name: not so when it refuses it, or serves a leaf of other names."""
+    if finding.leaf is None:
+        return finding.error is not None
+    return finding.identifier in finding.leaf.identifiers
 
 
 def _complaint(installed: Installed, wrong: Sequence[_Finding], live_path: str) -> str:

@@ -77,6 +77,28 @@ async def test_another_certificate_is_an_error_that_describes_it() -> None:
     assert "a.example serial" not in text
 
 
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_name_that_this_nginx_does_not_have_at_all_is_told_and_is_no_error(is_refused: bool) -> None:
+    node = Node()
+    node.use()
+    node.serve(node.leaf)
+    for address in (V4, V6):
+        node.probes.leaves[address, B] = None if is_refused else node.other()
+    served = await node.verify()
+    assert served == Served(True, node.leaf.fingerprint_sha256, "2 handshakes; no server block here has b.example")
+
+
+async def test_older_certificate_for_one_of_the_names_is_an_error() -> None:
+    node = Node()
+    node.use()
+    node.serve(node.leaf)
+    older = pki.read_certificate(node.ca.pair(A, B).chain_pem)
+    for address in (V4, V6):
+        node.probes.leaves[address, B] = older
+    with pytest.raises(VerifyError, match=f"serves for b.example serial {older.serial}"):
+        await node.verify()
+
+
 async def test_refused_handshake_is_an_error_once_the_configuration_names_the_certificate() -> None:
     node = Node()
     node.use()
