@@ -36,7 +36,9 @@ class Responder:
         self._settings = settings
         self.instance_id = secrets.token_urlsafe(16)
         self._metrics = Metrics(version("wellkeeper"))
-        self._tokens = Tokens(clock, settings.account_thumbprints, settings.max_tokens, settings.max_lifetime_seconds)
+        self._tokens = Tokens(
+            clock, frozenset(settings.account_thumbprints), settings.max_tokens, settings.max_lifetime_seconds
+        )
         self._fetches = Fetches(clock)
         keys = PublishingKeys(settings.publishing_keys)
         self._facts = _facts(settings, keys, clock)

@@ -5,7 +5,7 @@ can be accepted any more. Nothing is evicted to make room: a full responder says
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,12 +38,12 @@ class Tokens:
     def __init__(
         self,
         clock: Clock,
-        thumbprints: Iterable[str],
+        thumbprints: Container[str],
         max_tokens: int,
         max_lifetime_seconds: int = wire.MAX_LIFETIME_SECONDS,
     ) -> None:
         self._clock = clock
-        self._thumbprints = frozenset(thumbprints)
+        self._thumbprints = thumbprints
         self._max_tokens = max_tokens
         self._max_lifetime_seconds = max_lifetime_seconds
         self._standing: dict[str, _Standing] = {}

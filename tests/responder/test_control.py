@@ -38,6 +38,12 @@ def _problem(reply: Reply, status: int, name: str) -> dict[str, Any]:
     return problem
 
 
+async def _until_polls_wait(running: Running, count: int) -> None:
+    async with asyncio.timeout(5):
+        while (await running.read(wire.STATUS_PATH)).json()["counts"]["waiting_polls"] != count:
+            await asyncio.sleep(0)
+
+
 async def test_publishing_creates_and_tells_when_it_ends(running: Running) -> None:
     reply = await running.put(TOKEN, _MESSAGE)
     assert (reply.status, reply.headers["Content-Type"]) == (201, "application/json")
@@ -220,8 +226,7 @@ async def test_feed_has_an_explicit_gap_when_entries_were_lost(running: Running)
 async def test_long_poll_is_answered_by_the_next_fetch(running: Running) -> None:
     await running.put(TOKEN, _MESSAGE)
     poll = asyncio.create_task(running.read(wire.FETCHES_PATH + "?wait=60"))
-    while not (await running.read(wire.STATUS_PATH)).json()["counts"]["waiting_polls"]:
-        pass
+    await _until_polls_wait(running, 1)
     await running.get(TOKEN)
     assert [fetch["token"] for fetch in (await poll).json()["fetches"]] == [TOKEN]
 
@@ -229,17 +234,14 @@ async def test_long_poll_is_answered_by_the_next_fetch(running: Running) -> None
 async def test_poll_whose_client_is_gone_frees_its_place(running: Running) -> None:
     _, writer = await connect(running.control)
     writer.write(b"GET /v1/fetches?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n")
-    while not (await running.read(wire.STATUS_PATH)).json()["counts"]["waiting_polls"]:
-        pass
+    await _until_polls_wait(running, 1)
     writer.close()
-    while (await running.read(wire.STATUS_PATH)).json()["counts"]["waiting_polls"]:
-        pass
+    await _until_polls_wait(running, 0)
 
 
 async def test_stop_answers_polls_at_once(running: Running) -> None:
     poll = asyncio.create_task(running.read(wire.FETCHES_PATH + "?wait=60"))
-    while not (await running.read(wire.STATUS_PATH)).json()["counts"]["waiting_polls"]:
-        pass
+    await _until_polls_wait(running, 1)
     await running.responder.stop()
     assert (await poll).json()["fetches"] == []
 

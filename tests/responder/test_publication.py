@@ -167,6 +167,23 @@ def test_claims_that_are_not_exactly_ours_are_malformed(changes: dict[str, objec
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"publication_jti": "short"}, id="publication_jti too short"),
+        pytest.param({"publication_jti": None}, id="publication_jti missing"),
+        pytest.param({"token": "short"}, id="token too short"),
+        pytest.param({"jti": "x" * 16}, id="a claim of publications"),
+    ],
+)
+def test_withdrawal_that_is_not_exactly_ours_is_malformed(changes: dict[str, object]) -> None:
+    whole = claims(thumbprint=None, identifier=None, jti=None) | {"publication_jti": "p-0000000000000001"} | changes
+    payload = {name: value for name, value in whole.items() if value is not None}
+    with pytest.raises(WireError) as caught:
+        _KEYS.check_withdrawal(signed(header(typ=wire.WITHDRAW_TYPE), payload), NOW)
+    assert (caught.value.status, caught.value.name) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
     "payload",
     [
         pytest.param("", id="empty"),

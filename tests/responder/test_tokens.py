@@ -76,6 +76,14 @@ def test_account_that_is_not_pinned_is_refused(tokens: Tokens) -> None:
     assert tokens.known_count == 0
 
 
+def test_pin_is_checked_again_when_answering(clock: FakeClock) -> None:
+    pins = {THUMBPRINT}
+    tokens = Tokens(clock, pins, max_tokens=4)
+    tokens.publish(publication())
+    pins.clear()
+    assert tokens.answer(TOKEN) is None
+
+
 def test_lifetime_over_the_responders_own_limit_is_refused(clock: FakeClock) -> None:
     tokens = Tokens(clock, [THUMBPRINT], max_tokens=4, max_lifetime_seconds=300)
     with pytest.raises(WireError, match="at most 300") as caught:
