@@ -54,10 +54,17 @@ class SqliteJournal:
         self._connection: sqlite3.Connection | None = None
 
     async def __aenter__(self) -> Self:
-        await self._run(self._open)
+        try:
+            await self._run(self._open)
+        except BaseException:
+            await self._end()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         await self._run(self._close)
         self._thread.shutdown()
 
@@ -148,8 +155,10 @@ class SqliteJournal:
                 "run the version of wellkeeper that wrote it, or a newer one"
             )
 
-    def _close(self, connection: sqlite3.Connection) -> None:
-        connection.close()
+    def _close(self, _: object) -> None:
+        """Whatever `_open` came to have."""
+        if self._connection is not None:
+            self._connection.close()
         if self._lock >= 0:
             os.close(self._lock)
 
@@ -159,7 +168,6 @@ class SqliteJournal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(self._lock)
             raise JournalError(
                 f"another wellkeeper-issuer is at work with {self._path.parent}; wait until it ends "
                 f"('fuser {path}' names it)"
@@ -174,8 +182,9 @@ class SqliteJournal:
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def task() -> T:
             try:
-                return work(self._connection)  # type: ignore[arg-type] # None only while `_open` runs, which ignores it
-            except (sqlite3.Error, OSError) as error:
+                # None for `_open` and `_close` only, which ignore it.
+                return work(self._connection)  # type: ignore[arg-type]
+            except (sqlite3.Error, OSError, ValueError) as error:
                 raise JournalError(f"{self._path}: {error}; {_remedy(error)}") from error
 
         # A write that was begun is finished, and its failure known, before a cancellation goes on.
@@ -201,6 +210,6 @@ def _attempt(row: sqlite3.Row) -> Attempt:
 
 
 def _remedy(error: Exception) -> str:
-    if (isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error)) or "malformed" in str(error):
+    if isinstance(error, ValueError) or "not a database" in str(error) or "malformed" in str(error):
         return "the file is damaged: move it away, what is installed stays, renewals under way start anew"
     return "check space and permissions of state_dir; nothing was asked of the CA without a record"

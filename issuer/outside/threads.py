@@ -22,8 +22,12 @@ class DaemonThreads(Executor):
         self._count = count
         self._name = name
         self._started = False
+        self._ended = False
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Raises RuntimeError after `shutdown`: nobody would ever do it."""
+        if self._ended:
+            raise RuntimeError(f"the threads {self._name!r} were shut down")
         future: Future[R] = Future()
 
         def task() -> None:
@@ -41,7 +45,10 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """Ends the threads after what was submitted; never waits for them."""
+        """Ends the threads after what was submitted; never waits for them. Idempotent."""
+        if self._ended:
+            return
+        self._ended = True
         for _ in range(self._count):
             self._tasks.put(None)
 

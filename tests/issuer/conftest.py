@@ -1,0 +1,38 @@
+"""What tests of several stages need: a short folder, a clock that stands still, a journal, running responders."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from issuer.outside.journal import SqliteJournal
+from tests.fakes import FakeClock
+from tests.issuer.nodes import Nodes
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short enough for unix sockets, which `tmp_path` is not; in memory where that exists, for fsync takes its time."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="wk-", dir=memory if memory.is_dir() else None) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+async def journal(folder: Path) -> AsyncIterator[SqliteJournal]:
+    async with SqliteJournal(folder / "state.db", is_exclusive=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def nodes(folder: Path, clock: FakeClock) -> AsyncIterator[Nodes]:
+    """Two nodes whose responders run, and the way to both."""
+    async with AsyncExitStack() as stack:
+        yield await stack.enter_async_context(Nodes(folder, clock, ("n1", "n2")))

@@ -1,0 +1,185 @@
+"""The state on disk: what survives, who may look, what happens to a file that is not ours."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import JournalError
+from issuer.model import Attempt, Flip, Identifier, IdentifierType
+from issuer.outside.journal import SqliteJournal
+from tests.fakes_deliver import dns
+
+ATTEMPT = Attempt(
+    "web",
+    "https://ca.example/directory",
+    (dns("a.example"), Identifier(IdentifierType.IP, "2001:db8::7")),
+    b"certificate key",
+    b"csr",
+)
+
+
+def opened(folder: Path, *, is_exclusive: bool = True) -> SqliteJournal:
+    return SqliteJournal(folder / "state.db", is_exclusive=is_exclusive)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o7777 for path in folder.iterdir()}
+
+
+def contents(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement)
+
+
+async def test_attempt_survives_reopening_step_by_step(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+    async with opened(folder) as journal:
+        assert await journal.read_attempt("web") == ATTEMPT
+        await journal.record_order("web", "https://ca.example/order/1")
+    async with opened(folder) as journal:
+        assert await journal.read_attempt("web") == replace(ATTEMPT, order_url="https://ca.example/order/1")
+        await journal.record_chain("web", b"chain")
+    async with opened(folder) as journal:
+        found = await journal.read_attempt("web")
+        assert found == replace(ATTEMPT, order_url="https://ca.example/order/1", chain_pem=b"chain")
+
+
+async def test_later_attempt_replaces_the_earlier_one_whole(journal: SqliteJournal) -> None:
+    await journal.record_attempt(ATTEMPT)
+    await journal.record_order("web", "https://ca.example/order/1")
+    later = replace(ATTEMPT, certificate_key_pem=b"another key")
+    await journal.record_attempt(later)
+    assert await journal.read_attempt("web") == later
+
+
+async def test_attempts_do_not_touch_one_another(journal: SqliteJournal) -> None:
+    other = replace(ATTEMPT, lineage="mail")
+    await journal.record_attempt(ATTEMPT)
+    await journal.record_attempt(other)
+    await journal.record_order("web", "https://ca.example/order/1")
+    await journal.record_chain("web", b"chain")
+    await journal.forget_attempt("web")
+    await journal.forget_attempt("web")
+    assert await journal.read_attempt("web") is None
+    assert await journal.read_attempt("mail") == other
+
+
+async def test_delivery_goes_from_installed_to_reloaded_to_served(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+        await journal.record_flip(Flip("web", None, "v1"))
+    async with opened(folder) as journal:
+        assert await journal.read_attempt("web") is None
+        assert await journal.undelivered() == {"web": Flip("web", None, "v1")}
+        assert await journal.unserved() == frozenset()
+        await journal.record_reloaded(["web", "unknown"])
+    async with opened(folder) as journal:
+        assert await journal.undelivered() == {}
+        assert await journal.unserved() == frozenset({"web"})
+        await journal.record_served("web")
+    async with opened(folder) as journal:
+        assert await journal.undelivered() == {}
+        assert await journal.unserved() == frozenset()
+        assert await journal.read_directory_url("web") == "https://ca.example/directory"
+        assert await journal.read_directory_url("mail") is None
+
+
+async def test_next_renewal_starts_its_delivery_anew(journal: SqliteJournal) -> None:
+    for before, after in ((None, "v1"), ("v1", "v2")):
+        await journal.record_attempt(ATTEMPT)
+        await journal.record_flip(Flip("web", before, after))
+    assert await journal.undelivered() == {"web": Flip("web", "v1", "v2")}
+
+
+async def test_files_are_for_their_owner_only_whatever_the_umask(folder: Path) -> None:
+    umask = os.umask(0)
+    try:
+        async with opened(folder) as journal:
+            await journal.record_attempt(ATTEMPT)
+            found = modes(folder)
+    finally:
+        os.umask(umask)
+    assert found == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600, "state.lock": 0o600}
+
+
+async def test_installed_key_is_nowhere_in_the_journal(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+        await journal.record_flip(Flip("web", None, "v1"))
+    assert b"web" in contents(folder)
+    assert b"certificate key" not in contents(folder)
+
+
+async def test_each_write_is_on_the_disk_before_it_returns(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+        assert b"certificate key" in (folder / "state.db-wal").read_bytes()
+
+
+async def test_second_pass_is_refused_naming_the_lock(folder: Path, journal: SqliteJournal) -> None:
+    with pytest.raises(JournalError, match=r"another wellkeeper-issuer is at work.*fuser .*state\.lock"):
+        await opened(folder).__aenter__()
+    await journal.record_attempt(ATTEMPT)
+
+
+async def test_readers_do_not_wait_for_a_pass(folder: Path, journal: SqliteJournal) -> None:
+    await journal.record_attempt(ATTEMPT)
+    async with opened(folder, is_exclusive=False) as reader:
+        assert await reader.read_attempt("web") == ATTEMPT
+
+
+async def test_lock_ends_with_the_journal(folder: Path) -> None:
+    for _ in range(2):
+        async with opened(folder):
+            pass
+
+
+async def test_file_that_is_no_database_is_told_to_be_moved(folder: Path) -> None:
+    (folder / "state.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged: move it away"):
+        await opened(folder).__aenter__()
+
+
+async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, journal: SqliteJournal) -> None:
+    await journal.record_attempt(ATTEMPT)
+    execute(folder / "state.db", "UPDATE attempts SET identifiers = 'nonsense'")
+    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged"):
+        await journal.read_attempt("web")
+
+
+async def test_newer_schema_is_refused_and_nothing_stays_open(folder: Path) -> None:
+    async with opened(folder):
+        pass
+    execute(folder / "state.db", "PRAGMA user_version = 7")
+    with pytest.raises(JournalError, match="schema version 7, this program knows 1; run the version of wellkeeper"):
+        await opened(folder).__aenter__()
+    with (folder / "state.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not (folder / "state.db-wal").exists()
+
+
+async def test_folder_that_cannot_be_written_is_named() -> None:
+    # Not even root makes files there.
+    with pytest.raises(JournalError, match=r"/sys/kernel/state\.db: .*check space and permissions of state_dir"):
+        await opened(Path("/sys/kernel")).__aenter__()
+
+
+async def test_write_is_finished_before_a_cancellation_goes_on(folder: Path, journal: SqliteJournal) -> None:
+    writing = asyncio.create_task(journal.record_attempt(ATTEMPT))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    async with opened(folder, is_exclusive=False) as reader:
+        assert await reader.read_attempt("web") == ATTEMPT
