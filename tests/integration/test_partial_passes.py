@@ -1,0 +1,85 @@
+"""Passes in which not everything goes well, or not everything is there yet: one certificate never stops another."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stand.host import running_host
+from stand.nginx import Site
+from tests.integration.observed import (
+    asked,
+    error_of,
+    installed,
+    journal,
+    outcomes,
+    reconfigure,
+    reloads,
+    served,
+    served_unverified,
+    tokens,
+)
+
+pytestmark = pytest.mark.integration
+
+GOOD = "good.example.org"
+# As in stand/pebble.py.
+BLOCKED = "blocked-domain.example"
+
+
+async def test_certificate_without_a_server_block_is_installed_and_the_lines_are_told(folder: Path) -> None:
+    async with running_host(folder, {"good": [GOOD]}) as host:
+        names = {"good": [GOOD], "new": ["new.example.org"]}
+        host.issuer.configure(replace(host.issuer_settings, certificates=names))
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 0, finished
+        live = host.issuer.live("new")
+        assert "new: installed, not served yet" in finished.out
+        assert f"ssl_certificate     {live}/fullchain.pem;" in finished.out
+        assert f"ssl_certificate_key {live}/privkey.pem;" in finished.out
+        assert "new: installed, not served yet" in (await host.issuer.run_well("status")).out
+        settings, before = host.nginx.settings, asked(host.ca)
+        await reconfigure(
+            host.nginx, replace(settings, sites=(*settings.sites, Site(("new.example.org",), host.issuer.live("new"))))
+        )
+        again = await host.issuer.run("renew", "--json")
+        assert (again.exit_code, outcomes(again)) == (0, {"good": "unchanged", "new": "served"})
+        assert list(again.json()["certificates"][1]["seconds"]) == ["verify"]
+        assert (asked(host.ca), reloads(host.nginx)) == (before, 2)
+        assert await served(host, "new.example.org") == installed(host.issuer, "new")
+        assert "new: served" in (await host.issuer.run_well("status")).out
+
+
+async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certificate_is_delivered(
+    folder: Path,
+) -> None:
+    async with running_host(folder, {"good": [GOOD], "bad": [BLOCKED, "www.example.org"]}) as host:
+        placeholder = await served_unverified(host, BLOCKED)
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (1, {"good": "served", "bad": "failed"}), finished
+        told = error_of(finished, "bad")
+        assert "rejectedIdentifier" in told
+        assert BLOCKED in told
+        assert await served(host, GOOD) == installed(host.issuer, "good")
+        assert await served_unverified(host, BLOCKED) == placeholder
+        assert await tokens(host.responder) == 0
+        assert [row[0] for row in journal(host.issuer)["deliveries"]] == ["good"]
+
+
+async def test_name_that_does_not_lead_here_fails_with_the_cas_words_and_advice(folder: Path) -> None:
+    """Nobody listens at the name's address, for the CA; the node itself is well."""
+    async with running_host(folder, {"good": [GOOD], "bad": ["elsewhere.example.org"]}) as host:
+        await host.dns.set_addresses("elsewhere.example.org", "127.0.0.66")
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (1, {"good": "served", "bad": "failed"}), finished
+        told = error_of(finished, "bad")
+        assert "elsewhere.example.org: the CA says connection" in told
+        assert "A and AAAA records" in told
+        assert await tokens(host.responder) == 0
+
+
+async def test_half_of_the_nonces_rejected_does_not_keep_a_certificate_away(folder: Path) -> None:
+    async with running_host(folder, {"good": [GOOD]}, nonces_rejected_percent=50) as host:
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 0, finished
+        assert await served(host, GOOD) == installed(host.issuer, "good")
