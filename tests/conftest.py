@@ -1,0 +1,8 @@
+"""For the whole suite: what is quick and tells most runs first."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests, then the integration tests; within each, the order of collection."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is not None)

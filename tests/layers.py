@@ -1,0 +1,120 @@
+"""Which module may import what: the table of the design, and a checker that reads source text."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+MAX_LINES: Final = 300
+
+_CORE: Final = ("issuer.model", "issuer.errors", "issuer.ports")
+_STAGE: Final = (*_CORE, "issuer.pki")
+_OUTSIDE: Final = (*_STAGE, "issuer.outside", "responder.wire", "aiofiles", "aiohttp", "cryptography", "yarl")
+_RUNNER: Final = (*_CORE, "issuer.obtain", "issuer.deliver", "issuer.renew", "issuer.steps")
+
+# The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
+# themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
+ALLOWED: Final[dict[str, tuple[str, ...]]] = {
+    "responder.wire": (),
+    "responder.__main__": ("responder", "click"),
+    "responder*": ("responder", "aiohttp", "cryptography", "jwt", "prometheus_client"),
+    "issuer.__main__": ("*",),
+    "issuer.commands*": ("*",),
+    "issuer.model": (),
+    "issuer.errors": ("issuer.model",),
+    "issuer.ports": ("issuer.model",),
+    "issuer.pki": ("issuer.model", "issuer.errors", "cryptography"),
+    "issuer.settings": ("issuer.model", "issuer.errors", "pydantic"),
+    "issuer.obtain*": _STAGE,
+    "issuer.deliver*": _STAGE,
+    "issuer.outside.ca": (*_OUTSIDE, "acme", "josepy", "requests"),
+    "issuer.outside.ca_*": (*_OUTSIDE, "acme", "josepy", "requests"),
+    "issuer.outside.responder*": (*_OUTSIDE, "responder.publication"),
+    "issuer.outside*": _OUTSIDE,
+    "issuer.steps": _CORE,
+    "issuer.renew": _RUNNER,
+    "issuer.daemon": _RUNNER,
+    "issuer": (),
+    "stand*": ("stand", "aiohttp", "click", "cryptography", "rich"),
+}
+
+# Stages decide; the world is handed to them.
+BANNED: Final[dict[str, frozenset[str]]] = {
+    pattern: frozenset({"socket", "ssl", "subprocess", "sqlite3", "time", "random"})
+    for pattern in ("issuer.obtain*", "issuer.deliver*", "issuer.model", "issuer.ports", "issuer.renew")
+}
+
+# Whoever imports these loads acme, which an installer must be able to do without.
+_LOADS_ACME: Final = ("issuer.outside.ca", "issuer.outside.ca_*")
+# Here what is heavy is loaded when it is needed.
+_LAZY: Final = ("issuer.commands*", "issuer.__main__")
+
+
+def source_files() -> Iterator[Path]:
+    """All Python files of ours."""
+    for folder in ("responder", "issuer", "stand", "tests"):
+        yield from sorted((PROJECT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def violations(module: str, source: str) -> list[str]:
+    """One sentence for each import that its room does not allow."""
+    allowed = next((names for pattern, names in ALLOWED.items() if fnmatchcase(module, pattern)), None)
+    if allowed is None:
+        return [f"{module} has no room in tests/layers.py: give it one, with a design page"]
+    banned = frozenset[str]().union(*(names for pattern, names in BANNED.items() if fnmatchcase(module, pattern)))
+    found = []
+    for imported in imports(source):
+        if imported.split(".")[0] in sys.stdlib_module_names:
+            if imported.split(".")[0] in banned:
+                found.append(f"{module} may not import {imported}: it is handed to the stage")
+        elif not any(_covers(name, imported) for name in allowed):
+            found.append(f"{module} may not import {imported}")
+        elif _is_one_of(imported, _LOADS_ACME) and not _is_one_of(module, (*_LOADS_ACME, *_LAZY)):
+            found.append(f"{module} may not import {imported}: it loads acme")
+    return found
+
+
+def imports(source: str) -> list[str]:
+    """Absolute names; `from issuer import pki` imports the module `issuer.pki`, not the package alone."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or "."
+            found += [f"{module}.{alias.name}" if _is_module(module, alias.name) else module for alias in node.names]
+    return found
+
+
+def imports_inside_functions(module: str, source: str) -> list[str]:
+    """Where an import hides in a function; commands may do that."""
+    if _is_one_of(module, _LAZY):
+        return []
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        f"{module}: an import inside {function.name}, line {node.lineno}"
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+def _is_module(package: str, name: str) -> bool:
+    path = PROJECT.joinpath(*package.split("."), name)
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def _covers(name: str, imported: str) -> bool:
+    return name in {"*", imported} or imported.startswith(f"{name}.")
+
+
+def _is_one_of(module: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(module, pattern) for pattern in patterns)
