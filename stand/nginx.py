@@ -92,8 +92,25 @@ class NginxServer:
         await self.process.stop()
 
     async def _is_ready(self) -> bool:
+        """The kernel accepts connections before there is a worker to answer them."""
         settings = self.settings
-        return all([await accepts(host, port) for host, port in (*settings.http, *settings.https)])
+        return self._worker_count() == settings.worker_count and all(
+            [await accepts(host, port) for host, port in (*settings.http, *settings.https)]
+        )
+
+    def _worker_count(self) -> int:
+        pid = self.process.pid
+        children = _read(Path(f"/proc/{pid}/task/{pid}/children")).decode().split()
+        titles = [_read(Path(f"/proc/{child}/cmdline")) for child in children]
+        return sum(b"worker process" in title for title in titles)
+
+
+def _read(path: Path) -> bytes:
+    """Of /proc; empty for a process that is gone."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _config(folder: Path, settings: NginxSettings) -> str:
