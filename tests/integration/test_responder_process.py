@@ -20,7 +20,7 @@ from responder import wire
 from responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
 from responder.publication import encode_public_key, sign_publication
 from responder.settings import UnixAddress
-from tests.responder.http import ask, connect, parse
+from tests.responder.http import ask, ask_until, connect, parse
 from tests.responder.messages import KEY, THUMBPRINT, publication
 
 pytestmark = pytest.mark.integration
@@ -91,9 +91,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Process]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_stops_it_within_two_seconds_and_polls_are_answered(running: Process, number: int) -> None:
     poll = asyncio.create_task(ask(running.control, "GET", f"{wire.FETCHES_PATH}?wait=60"))
-    async with asyncio.timeout(5):
-        while not (await ask(running.control, "GET", wire.STATUS_PATH)).json()["counts"]["waiting_polls"]:
-            await asyncio.sleep(0)
+    await ask_until(running.control, wire.STATUS_PATH, lambda reply: bool(reply.json()["counts"]["waiting_polls"] == 1))
     code, seconds = await running.stop(number)
     assert code == 0
     assert seconds < 2
@@ -215,12 +213,6 @@ async def test_reader_that_does_not_read_is_cut_off(running: Process) -> None:
     assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
 
 
-async def _until_there_is_room(address: UnixAddress) -> None:
-    async with asyncio.timeout(5):
-        while (await ask(address, "GET", "/nothing")).status != 404:
-            await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize(("kind", "limit"), [("public", MAX_PUBLIC_CONNECTIONS), ("control", MAX_CONTROL_CONNECTIONS)])
 async def test_connections_are_limited_and_one_kind_does_not_starve_the_other(
     running: Process, kind: str, limit: int
@@ -235,7 +227,7 @@ async def test_connections_are_limited_and_one_kind_does_not_starve_the_other(
     assert (await ask(other, "GET", path)).status == 200
     for _, held_writer in (*held, (reader, writer)):
         held_writer.close()
-    await _until_there_is_room(full)
+    await ask_until(full, "/nothing", lambda reply: reply.status == 404)
     metrics = (await ask(running.control, "GET", wire.METRICS_PATH)).body.decode()
     assert f'wellkeeper_connections_refused_total{{listener="{kind}"}}' in metrics
 

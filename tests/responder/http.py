@@ -1,7 +1,9 @@
 """HTTP as it goes over the wire, byte for byte: client libraries tidy up paths and headers before they send them."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +50,17 @@ async def ask(
         lines.setdefault("Content-Length", str(len(content)))
     head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
     return parse(await send(address, head.encode("utf-8", "surrogateescape") + (content or b"")))
+
+
+async def ask_until(address: Address, path: str, is_wanted: Callable[[Reply], bool], seconds: float = 5) -> Reply:
+    """GET again and again, until the reply is the wanted one; raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while True:
+            # A refused connection may end before its 503 is read.
+            with contextlib.suppress(ConnectionError):
+                reply = await ask(address, "GET", path)
+                if is_wanted(reply):
+                    return reply
 
 
 def parse(answer: bytes) -> Reply:

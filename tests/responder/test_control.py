@@ -8,7 +8,7 @@ import pytest
 from responder import wire
 from responder.publication import Permit, sign_permit, sign_publication, sign_withdrawal
 from tests.responder.conftest import Running
-from tests.responder.http import Reply, ask, connect, parse
+from tests.responder.http import Reply, ask, ask_until, connect, parse
 from tests.responder.messages import (
     JTI,
     KEY,
@@ -39,9 +39,9 @@ def _problem(reply: Reply, status: int, name: str) -> dict[str, Any]:
 
 
 async def _until_polls_wait(running: Running, count: int) -> None:
-    async with asyncio.timeout(5):
-        while (await running.read(wire.STATUS_PATH)).json()["counts"]["waiting_polls"] != count:
-            await asyncio.sleep(0)
+    await ask_until(
+        running.control, wire.STATUS_PATH, lambda reply: bool(reply.json()["counts"]["waiting_polls"] == count)
+    )
 
 
 async def test_publishing_creates_and_tells_when_it_ends(running: Running) -> None:
