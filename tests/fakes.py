@@ -1,6 +1,8 @@
 """Fakes that several suites share: plain classes that keep the contracts of what they stand for."""
 
 import asyncio
+import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
@@ -35,3 +37,11 @@ class FakeClock:
     def step(self, seconds: float) -> None:
         """The wall clock is set, forwards or (negative) backwards; no time passes."""
         self._now += timedelta(seconds=seconds)
+
+
+async def turns_until(is_so: Callable[[], bool]) -> None:
+    """Gives the other tasks turns until it is so; the test's time-out is the limit."""
+    for _ in itertools.repeat(None):
+        if is_so():
+            return
+        await asyncio.sleep(0)

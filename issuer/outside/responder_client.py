@@ -18,8 +18,8 @@ from responder.publication import Permit, sign_permit
 
 # A responder answers from memory, within milliseconds; the CA must not be kept waiting for one that hangs.
 _CALL_SECONDS: Final = 2.0
-_WAIT_SECONDS: Final = 30
 _PERMIT_SECONDS: Final = 300
+_WHICH: Final = "is this the --control address of wellkeeper-responder?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +33,43 @@ class Fetches:
 
 
 class ResponderClient:
-    """Connections are made with the first call and kept; the owner closes."""
+    """Connections are made with the first call and kept; the owner closes. `call_seconds` limits each call."""
 
-    def __init__(self, node: str, address: str, publishing_key: Ed25519PrivateKey, clock: Clock) -> None:
+    def __init__(
+        self,
+        node: str,
+        address: str,
+        publishing_key: Ed25519PrivateKey,
+        clock: Clock,
+        *,
+        call_seconds: float = _CALL_SECONDS,
+    ) -> None:
         self.node = node
         self.address = address
         self._key = publishing_key
         self._clock = clock
+        self._call_seconds = call_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         if self._session:
             await self._session.close()
 
-    async def put(self, token: str, message: str) -> None:
-        """Idempotent."""
-        await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
+    async def put(self, token: str, message: str) -> str:
+        """Idempotent. The `instance_id` of the process that holds the token now, in its memory only."""
+        body = await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
+        if "instance_id" not in body:
+            raise PublishError(f"{self._name} is no responder: it took the token without a word of ours; {_WHICH}")
+        return str(body["instance_id"])
 
     async def delete(self, token: str, message: str) -> None:
         """Idempotent."""
         await self._call("DELETE", wire.TOKENS_PREFIX + token, message=message)
 
-    async def fetches(self, after: int, *, wait_seconds: int = _WAIT_SECONDS) -> Fetches:
-        """Waits until there is something after the sequence number `after`."""
+    async def fetches(self, after: int, *, wait_seconds: int) -> Fetches:
+        """What came after the sequence number `after`; waits this long for something to tell."""
         path = f"{wire.FETCHES_PATH}?after={after}&wait={wait_seconds}"
-        body = await self._call("GET", path, limit_seconds=_CALL_SECONDS + wait_seconds)
+        body = await self._call("GET", path, wait_seconds=wait_seconds)
         try:
             return Fetches(
                 instance_id=str(body["instance_id"]),
@@ -78,23 +90,26 @@ class ResponderClient:
         return f"the responder of node {self.node!r} ({self.address})"
 
     async def _call(
-        self, method: str, path: str, *, message: str | None = None, limit_seconds: float = _CALL_SECONDS
+        self, method: str, path: str, *, message: str | None = None, wait_seconds: float = 0
     ) -> Mapping[str, Any]:
         headers = (
             {"Content-Type": wire.MESSAGE_MEDIA_TYPE} if message else {"Authorization": f"Bearer {self._permit()}"}
         )
+        limit_seconds = self._call_seconds + wait_seconds
         try:
             async with (
                 asyncio.timeout(limit_seconds),
-                self._open().request(method, self._base + path, data=message, headers=headers) as reply,
+                self._open().request(
+                    method, self._base + path, data=message, headers=headers, allow_redirects=False
+                ) as reply,
             ):
                 body = await _json(reply)
         except TimeoutError as error:
-            raise PublishError(f"{self._name} did not answer within {limit_seconds:.0f} s; look at its log") from error
+            raise PublishError(f"{self._name} did not answer within {limit_seconds:g} s; look at its log") from error
         except (aiohttp.ClientError, OSError) as error:
             raise PublishError(f"{self._name} cannot be reached: {error}; {_remedy(error)}") from error
-        if reply.status >= 400:
-            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {body.get('detail', reply.reason)}")
+        if reply.status >= 300:
+            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {body.get('detail', _WHICH)}")
         return body
 
     def _permit(self) -> str:

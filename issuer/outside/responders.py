@@ -35,6 +35,8 @@ class AllResponders:
         self._clock = clock
         self._watches = Watches()
         self._standing: dict[str, tuple[str, str]] = {}
+        # Which process of each responder was handed the first publication.
+        self._instances: dict[ResponderClient, str] = {}
         self._feeds: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "AllResponders":
@@ -71,7 +73,7 @@ class AllResponders:
         async def all_to(client: ResponderClient) -> str | None:
             try:
                 for token, message in messages:
-                    await client.put(token, message)
+                    self._instances.setdefault(client, await client.put(token, message))
             except PublishError as error:
                 return str(error)
             return None
@@ -113,7 +115,7 @@ class AllResponders:
         if self._feeds:
             return
         for client in self._clients:
-            feed = FetchFeed(client, self._watches, self._clock, self._hand_out_again)
+            feed = FetchFeed(client, self._watches, self._clock, self._hand_out_again, self._instances.get(client))
             self._feeds.append(asyncio.create_task(feed.run()))
 
     async def _hand_out_again(self, client: ResponderClient) -> None:
