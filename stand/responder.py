@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from stand.processes import Process, accepts_unix
+
+# The command beside the interpreter that runs us.
+INSTALLED: Final = Path(sys.executable).with_name("wellkeeper-responder")
 
 
 class ResponderProcess:
@@ -15,12 +18,20 @@ class ResponderProcess:
     can pass through; its path, short.
     """
 
-    def __init__(self, folder: Path, publishing_key: str, thumbprint: str, name: str = "responder") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        publishing_key: str,
+        thumbprint: str,
+        *,
+        name: str = "responder",
+        program: Path = INSTALLED,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.public_socket = folder / "public.sock"
         self.control_socket = folder / "control.sock"
         argv = [
-            str(Path(sys.executable).with_name("wellkeeper-responder")),
+            str(program),
             "--public",
             f"unix:{self.public_socket}",
             "--control",
