@@ -232,6 +232,29 @@ async def test_connections_are_limited_and_one_kind_does_not_starve_the_other(
     assert f'wellkeeper_connections_refused_total{{listener="{kind}"}}' in metrics
 
 
+async def test_socket_never_has_a_wider_mode_than_it_ends_with(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    calls = "trace=fchmod,bind,chmod,fchmodat,?fchmodat2,listen"
+    strace = ("sh", "-c", 'umask 000; exec "$@"', "-", "strace", "-f", "-qq", "-e", calls, "-o", str(trace))
+    async with _responder(tmp_path, *strace, *_PYTHON) as running:
+        await _stop_traced(running, trace)
+    names = re.findall(r"^\d+ +(fchmod|bind|chmod|listen)(?:at2?)?\(", trace.read_text(), re.MULTILINE)
+    # Before it has a name; and nobody can connect before it listens.
+    assert names[:3] == ["fchmod", "bind", "chmod"]
+    assert sorted(names) == sorted(2 * ["fchmod", "bind", "chmod", "listen"])
+    assert re.findall(r"fchmod\(\d+, (0\d+)\)", trace.read_text()) == ["0666", "0660"]
+
+
+def _traced(trace: Path) -> int:
+    return int(trace.read_text().split(maxsplit=1)[0])
+
+
+async def _stop_traced(running: Process, trace: Path) -> None:
+    """Stops the program under strace, which is the first that was traced; strace itself would only let go of it."""
+    os.kill(_traced(trace), signal.SIGTERM)
+    assert await running.process.wait() == 0
+
+
 async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-qq", "-e", "trace=open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2")
@@ -240,9 +263,7 @@ async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
         assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
         for path in (wire.FETCHES_PATH, wire.METRICS_PATH, wire.STATUS_PATH):
             assert (await ask(running.control, "GET", path)).status == 200
-        traced = int(trace.read_text().split(maxsplit=1)[0])
-        os.kill(traced, signal.SIGTERM)
-        assert await running.process.wait() == 0
+        await _stop_traced(running, trace)
     calls = trace.read_text().splitlines()
     assert any("/responder/__pycache__/tokens" in call or "/responder/tokens.py" in call for call in calls)
     writing = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE|\b(creat|mkdir|mkdirat|rename\w*)\(")

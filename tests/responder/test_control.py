@@ -1,6 +1,7 @@
 """What issuers see: replies, refusals, the feed, and who may read."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ async def test_other_media_types_are_refused(running: Running, media_type: str |
 
 async def test_compressed_message_is_not_unpacked(running: Running) -> None:
     headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE, "Content-Encoding": "gzip"}
-    reply = await ask(running.control, "PUT", wire.TOKENS_PREFIX + TOKEN, headers, b"\x1f\x8b" + b"x" * 50)
+    reply = await ask(running.control, "PUT", wire.TOKENS_PREFIX + TOKEN, headers, gzip.compress(_MESSAGE.encode()))
     _problem(reply, 400, "malformed")
 
 
