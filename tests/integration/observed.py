@@ -84,6 +84,11 @@ def workers(nginx: NginxServer) -> frozenset[int]:
 async def reconfigure(nginx: NginxServer, settings: NginxSettings) -> None:
     """What an administrator does: writes, tests, reloads; returns once the new workers are there."""
     nginx.write(settings)
+    await reload(nginx)
+
+
+async def reload(nginx: NginxServer) -> None:
+    """For a configuration that was edited in place."""
     local = LocalNginx(Control(tuple(nginx.argv()), nginx.pid_path), SystemClock())
     tested = await local.test()
     assert tested.passed, tested.words

@@ -1,0 +1,106 @@
+"""Who reaches the control listener, and what a responder can be made to serve: with the real snippet and without it."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from responder import wire
+from responder.publication import sign_publication
+from responder.settings import Address, TcpAddress, UnixAddress
+from stand.host import Host, running_host
+from tests.integration.observed import reconfigure, tokens
+from tests.responder.http import Reply, ask
+from tests.responder.messages import THUMBPRINT, TOKEN, publication
+
+pytestmark = pytest.mark.integration
+
+# What a location without the captured token would pass on, path and all.
+BARE: Final = "proxy_pass http://wellkeeper_responder;"
+PATHS: Final = (
+    wire.TOKENS_PREFIX + TOKEN,
+    f"{wire.TOKENS_PREFIX}..%2f.well-known%2facme-challenge%2f{TOKEN}",
+    f"{wire.CHALLENGE_PREFIX}..%2f..%2fv1%2ftokens%2f{TOKEN}",
+    f"{wire.CHALLENGE_PREFIX}../../v1/tokens/{TOKEN}",
+    f"//v1//tokens//{TOKEN}",
+    f"/v1/tokens%2f{TOKEN}",
+    f"http://control{wire.TOKENS_PREFIX}{TOKEN}",
+    wire.STATUS_PATH,
+    f"{wire.FETCHES_PATH}?after=0",
+    wire.METRICS_PATH,
+    wire.HEALTH_PATH,
+)
+
+
+@pytest.fixture
+async def host(folder: Path) -> AsyncIterator[Host]:
+    async with running_host(folder, {"web": ["www.example.org"]}) as running:
+        yield running
+
+
+def publishing_key(host: Host) -> Ed25519PrivateKey:
+    key = load_pem_private_key((host.issuer.state_dir / "publishing_key.pem").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key
+
+
+async def own_thumbprint(host: Host) -> str:
+    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+    return str(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
+
+
+async def put(address: Address, path: str, message: bytes | str) -> Reply:
+    return await ask(address, "PUT", path, {"Content-Type": wire.MESSAGE_MEDIA_TYPE}, message)
+
+
+async def message(host: Host, *, thumbprint: str | None = None, key: Ed25519PrivateKey | None = None) -> str:
+    """A publication that control takes, but for what is given."""
+    whole = replace(publication(TOKEN, issued_at=int(time.time())), thumbprint=thumbprint or await own_thumbprint(host))
+    return sign_publication(whole, key or publishing_key(host))
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
+async def test_no_path_leads_from_the_public_side_to_control(host: Host, method: str) -> None:
+    """Through the public socket, through the snippet, and through a bare proxy_pass to the same upstream."""
+    good, public, nginx = await message(host), UnixAddress(host.responder.public_socket), TcpAddress(*host.http)
+    unchanged = replace(host.nginx.settings, location="return 404;")
+    found = {}
+    for through, address, location in (
+        ("socket", public, "return 404;"),
+        ("snippet", nginx, "return 404;"),
+        ("bare", nginx, BARE),
+    ):
+        await reconfigure(host.nginx, replace(unchanged, location=location))
+        for path in PATHS:
+            reply = await ask(address, method, path, {"Content-Type": wire.MESSAGE_MEDIA_TYPE}, good)
+            found[through, path] = reply.status
+    assert {asked: status for asked, status in found.items() if status not in {400, 403, 404, 405}} == {}
+    assert await tokens(host.responder) == 0
+    assert (await put(UnixAddress(host.responder.control_socket), wire.TOKENS_PREFIX + TOKEN, good)).status == 201
+
+
+async def test_foreign_thumbprint_is_never_taken_and_never_served(host: Host) -> None:
+    control = UnixAddress(host.responder.control_socket)
+    refused = await put(control, wire.TOKENS_PREFIX + TOKEN, await message(host, thumbprint=THUMBPRINT))
+    assert (refused.status, refused.json()["type"]) == (403, f"{wire.PROBLEM_PREFIX}not-pinned")
+    assert (await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)).status == 404
+
+
+async def test_publication_of_a_stranger_is_never_taken_and_never_served(host: Host) -> None:
+    control = UnixAddress(host.responder.control_socket)
+    forged = await message(host, key=Ed25519PrivateKey.generate())
+    assert (await put(control, wire.TOKENS_PREFIX + TOKEN, forged)).status == 401
+    assert (await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)).status == 404
+
+
+async def test_own_publication_is_served_through_nginx(host: Host) -> None:
+    """Or the refusals above would prove nothing."""
+    control = UnixAddress(host.responder.control_socket)
+    assert (await put(control, wire.TOKENS_PREFIX + TOKEN, await message(host))).status == 201
+    reply = await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)
+    assert (reply.status, reply.body.decode()) == (200, f"{TOKEN}.{await own_thumbprint(host)}")

@@ -1,0 +1,95 @@
+"""Three nodes behind one name: all hold the token, or the CA is not told."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stand.responder import ResponderProcess
+from tests.integration.fleet import NAME, Fleet, running_fleet
+from tests.integration.observed import (
+    asked,
+    error_of,
+    fetches,
+    installed,
+    orders,
+    outcomes,
+    reconfigure,
+    served,
+    served_unverified,
+    tokens,
+)
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def fleet(folder: Path) -> AsyncIterator[Fleet]:
+    async with running_fleet(folder, 3) as running:
+        yield running
+
+
+async def refused(fleet: Fleet) -> str:
+    """What a pass says that must not bother the CA with a validation; nothing stays published."""
+    before = await served_unverified(fleet.first, NAME)
+    finished = await fleet.issuer.run("renew", "--json")
+    assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
+    assert asked(fleet.ca, "/chalZ") == 0
+    assert await served_unverified(fleet.first, NAME) == before
+    return error_of(finished, "web")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_cas_fetch_is_answered_by_whichever_node_it_lands_on(fleet: Fleet, number: int) -> None:
+    landed_on = fleet.edges[number]
+    await fleet.dns.set_addresses(NAME, landed_on.address)
+    finished = await fleet.issuer.run("renew")
+    assert finished.exit_code == 0, finished
+    found = {edge.name: await fetches(edge.responder) for edge in fleet.edges}
+    assert [name for name, some in found.items() if some] == [landed_on.name]
+    assert {(one["status"], one["host"]) for one in found[landed_on.name]} == {(200, NAME)}
+    assert [await tokens(edge.responder) for edge in fleet.edges] == [0, 0, 0]
+    assert await served(fleet.first, NAME) == installed(fleet.issuer, "web")
+
+
+async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
+    await fleet.edges[1].nginx.process.stop()
+    told = await refused(fleet)
+    assert "the CA was not asked, because node 'edge-2' at 127.0.0.3:" in told
+    assert f"http://{NAME}/.well-known/acme-challenge/" in told
+    assert "connection refused" in told
+    assert "'edge-1'" not in told
+    assert [await tokens(edge.responder) for edge in fleet.edges] == [0, 0, 0]
+
+
+async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
+    await fleet.edges[2].responder.process.stop()
+    told = await refused(fleet)
+    assert "not every responder took the token: the responder of node 'edge-3' (unix:" in told
+    assert "is wellkeeper-responder running there" in told
+    assert "'edge-1'" not in told
+    assert [await tokens(edge.responder) for edge in fleet.edges[:2]] == [0, 0]
+
+
+async def test_node_that_asks_another_responder_is_named_with_url_status_and_cause(fleet: Fleet, folder: Path) -> None:
+    """It is up, has the same keys, and nobody publishes to it."""
+    async with ResponderProcess(folder / "stray", *fleet.trust, name="stray") as stray:
+        nginx = fleet.edges[1].nginx
+        await reconfigure(nginx, replace(nginx.settings, responder_socket=stray.public_socket))
+        told = await refused(fleet)
+    assert "node 'edge-2' at 127.0.0.3:" in told
+    assert f"http://{NAME}/.well-known/acme-challenge/" in told
+    assert "gave HTTP 404: the responder behind this nginx lacks the token" in told
+    assert "another responder than the issuer" in told
+    assert "'edge-3'" not in told
+
+
+async def test_pass_after_the_node_came_back_goes_on_with_the_same_order(fleet: Fleet, folder: Path) -> None:
+    responder = fleet.edges[2].responder
+    await responder.process.stop()
+    await refused(fleet)
+    async with ResponderProcess(folder / "edge-3", *fleet.trust, name="edge-3"):
+        finished = await fleet.issuer.run("renew")
+        assert finished.exit_code == 0, finished
+    assert orders(fleet.ca) == 1

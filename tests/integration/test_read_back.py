@@ -1,0 +1,80 @@
+"""What the read-back finds before the CA is told: the server block, the socket, a redirect; and when it is ignored."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from responder import wire
+from responder.settings import UnixAddress
+from stand.host import Host, running_host
+from stand.nginx import SNIPPETS
+from tests.integration.observed import asked, error_of, installed, outcomes, reconfigure, reload, served, tokens
+from tests.responder.http import ask
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+
+
+async def refused(host: Host) -> str:
+    """What a pass says that must not bother the CA with a validation; nothing stays published."""
+    finished = await host.issuer.run("renew", "--json")
+    assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
+    assert asked(host.ca, "/chalZ") == 0
+    assert await tokens(host.responder) == 0
+    told = error_of(finished, "web")
+    address = "{}:{}".format(*host.http)
+    assert f"the CA was not asked, because node 'local' at {address}: http://{NAME}{wire.CHALLENGE_PREFIX}" in told
+    return told
+
+
+async def test_server_block_without_the_snippet_is_told(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        config = host.nginx.config_path
+        text = config.read_text().replace(f"include {SNIPPETS}/challenge.conf;", "")
+        config.write_text(text.replace('return 200 "hello\\n";', "root /nonexistent;"))
+        await reload(host.nginx)
+        told = await refused(host)
+        assert "gave HTTP 404: not found, and it was not the challenge location that said so" in told
+        assert f"the location is not included in the server block for {NAME}" in told
+
+
+async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        host.responder.public_socket.chmod(0)
+        told = await refused(host)
+        assert "gave HTTP 404: nginx cannot reach the responder's socket" in told
+        assert "nginx's workers may not open it (mode, SELinux, PrivateTmp)" in told
+        assert "Permission denied" in host.nginx.errors()
+        host.responder.public_socket.chmod(0o666)
+        assert (await host.issuer.run("renew")).exit_code == 0
+
+
+async def test_redirect_to_https_is_followed_on_the_same_node(folder: Path) -> None:
+    """For the read-back only: the CA would have to find a real port 443 here."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        redirect = (
+            "set $asked $scheme$http_wellkeeper_read_back;"
+            " if ($asked = http1) { return 301 https://$host$request_uri; }"
+        )
+        await reconfigure(host.nginx, replace(host.nginx.settings, in_server=redirect))
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 0, finished
+        reply = await ask(UnixAddress(host.responder.control_socket), "GET", f"{wire.FETCHES_PATH}?after=0&wait=0")
+        assert [one["is_read_back"] for one in reply.json()["fetches"]].count(True) == 1
+        assert '" 301 ' in (host.nginx.error_log.parent / "access.log").read_text()
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def test_read_back_that_is_only_advisory_is_told_and_the_ca_is_asked_all_the_same(folder: Path) -> None:
+    """As behind a NAT that this host cannot look through: its own nginx is well, the settings name a dead address."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        (node,) = host.issuer_settings.nodes
+        dead = replace(node, http_address=("127.0.0.77", host.http[1]))
+        advisory = replace(host.issuer_settings, nodes=(dead,), more=('read_back = "advisory"',))
+        host.issuer.configure(advisory)
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 0, finished
+        assert "read-back failed, the CA is asked all the same (read_back = advisory): node 'local'" in finished.err
+        assert await served(host, NAME) == installed(host.issuer, "web")
