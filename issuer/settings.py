@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from issuer.errors import SettingsError
 from issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
@@ -25,14 +25,23 @@ CA_DIRECTORIES: Final[Mapping[str, str]] = {
 }
 
 _NAME: Final = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
-def parse_identifier(text: str) -> Identifier:
+def _text(value: object) -> str:
+    """What every parser below begins with: pydantic hands over whatever TOML had."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.80} must be a string")
+    return value
+
+
+def parse_identifier(value: object) -> Identifier:
     """A DNS name (A-label form, any case) or an IP address; raises ValueError."""
+    text = _text(value)
     try:
-        return Identifier(IdentifierType.IP, ipaddress.ip_address(text.strip("[]")).compressed)
-    except ValueError:
+        return _ip_identifier(text)
+    except ipaddress.AddressValueError:
         pass
     name = text.strip().rstrip(".").lower()
     if name.startswith("*."):
@@ -42,21 +51,33 @@ def parse_identifier(text: str) -> Identifier:
     except UnicodeEncodeError:
         raise ValueError(f"{text!r} is not ASCII; write it in its xn-- form") from None
     labels = name.split(".")
-    if len(name) > 253 or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+    # A last label of digits only is a mistyped address (RFC 3696 section 2).
+    if len(name) > 253 or len(labels) < 2 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdecimal():
         raise ValueError(f"{text!r} is neither a full DNS name nor an IP address")
     return Identifier(IdentifierType.DNS, name)
 
 
-def parse_address(text: str) -> tuple[str, int]:
+def _ip_identifier(text: str) -> Identifier:
+    """Raises AddressValueError, a ValueError."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    parse = ipaddress.IPv6Address if ":" in bare else ipaddress.IPv4Address
+    if "%" in bare:
+        raise ValueError(f"{text!r} has a scope, which no certificate can name; leave out what follows '%'")
+    return Identifier(IdentifierType.IP, parse(bare).compressed)
+
+
+def parse_address(value: object) -> tuple[str, int]:
     """`HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or (":" in host and not host.startswith("[")):
+    text = _text(value)
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536:
         raise ValueError(f"{text!r} is no address; write HOST:PORT or [IPV6]:PORT")
-    return host.strip("[]"), int(port)
+    return found["v6"] or found["host"], int(found["port"])
 
 
-def parse_responder(text: str) -> str:
+def parse_responder(value: object) -> str:
     """`unix:/PATH` or `HOST:PORT`; raises ValueError."""
+    text = _text(value)
     if text.startswith("unix:"):
         if not text.startswith("unix:/"):
             raise ValueError(f"{text!r}: a socket's path must be absolute, as in unix:/run/wellkeeper/control.sock")
@@ -65,7 +86,8 @@ def parse_responder(text: str) -> str:
     return text
 
 
-def _ca_directory(text: str) -> str:
+def _ca_directory(value: object) -> str:
+    text = _text(value)
     if text in CA_DIRECTORIES:
         return CA_DIRECTORIES[text]
     if not text.startswith("https://"):
@@ -74,24 +96,27 @@ def _ca_directory(text: str) -> str:
     return text
 
 
-def _contact(text: str) -> str:
+def _contact(value: object) -> str:
+    text = _text(value)
     address = text.removeprefix("mailto:")
     if not re.fullmatch(r"[^@\s,?]+@[^@\s,?]+", address):
         raise ValueError(f"{text!r} is no mail address")
     return f"mailto:{address}"
 
 
-def _checked_name(text: str) -> str:
+def _checked_name(value: object) -> str:
+    text = _text(value)
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text!r} may have a-z, 0-9, '.', '_' and '-' only, no '..' and no dot in front")
     return text
 
 
-def _absolute(text: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute():
+def _absolute(value: object) -> Path:
+    text = _text(value)
+    if not text.startswith("/"):
         raise ValueError(f"{text!r} must be an absolute path")
-    return path
+    # Two ways to write one folder must not look like two folders.
+    return Path(os.path.normpath(text))
 
 
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
@@ -143,10 +168,13 @@ class CertificateSettings(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _name_from_first(cls, values: Any) -> Any:  # noqa: ANN401 - what TOML gave
-        if isinstance(values, dict) and "name" not in values and values.get("identifiers"):
-            first = str(values["identifiers"][0]).lower()
-            return {"name": first.replace(":", "-"), **values}
-        return values
+        if not isinstance(values, dict) or "name" in values:
+            return values
+        try:
+            first = parse_identifier(values["identifiers"][0]).value
+        except (KeyError, IndexError, TypeError, ValueError):
+            first = "unnamed"  # whatever is wrong with the identifiers is told, and nothing else
+        return {"name": first.replace(":", "-"), **values}
 
     def to_lineage(self) -> Lineage:
         return Lineage(self.name, tuple(dict.fromkeys(self.identifiers)), self.key_type, self.profile)
@@ -158,7 +186,7 @@ class Settings(_Frozen):
     ca: Annotated[str, BeforeValidator(_ca_directory)] = CA_DIRECTORIES["letsencrypt"]
     ca_bundle: AbsolutePath | None = None
     contact: tuple[Annotated[str, BeforeValidator(_contact)], ...] = ()
-    terms_of_service_agreed: bool = False
+    terms_of_service_agreed: StrictBool = False
     state_dir: AbsolutePath = Path("/var/lib/wellkeeper/issuer")
     certificates_dir: AbsolutePath = Path("/var/lib/wellkeeper/certificates")
     certificates_owner: str | None = None
@@ -210,14 +238,48 @@ def read_settings(path: Path) -> Settings:
 
 
 def _complaints(error: ValidationError) -> list[str]:
-    return [_complaint(details) for details in error.errors()]
+    every = error.errors()
+    # That a list is empty without its bad entries is no second mistake.
+    return [
+        _complaint(one)
+        for one in every
+        if one["type"] != "too_short" or not any(_is_inside(other["loc"], one["loc"]) for other in every)
+    ]
+
+
+def _is_inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(location) > len(outer) and location[: len(outer)] == outer
 
 
 def _complaint(details: Any) -> str:  # noqa: ANN401 - pydantic_core.ErrorDetails is no public name
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"]).lstrip(".")
+    location = details["loc"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; docs/settings.md lists the keys"
-    if details["type"] == "value_error":
-        return f"{key}: {message}" if key else message
+    match details["type"]:
+        case "extra_forbidden":
+            table = _TABLES[location[0]] if len(location) > 1 else Settings
+            return f"unknown key {key!r}; known here: {', '.join(table.model_fields)} (docs/settings.md)"
+        case "missing":
+            return f"{key} is missing; docs/settings.md says what belongs there"
+        case "value_error":
+            return f"{key}: {message}" if key else message
+        case "too_short":
+            message = "must have at least one entry"
+        case "too_long":
+            message = f"must have at most {details['ctx']['max_length']} entries, not {details['ctx']['actual_length']}"
+        case kind:
+            message = _IN_TOML.get(kind, message.replace("Input should be", "must be"))
     return f"{key} = {details['input']!r:.80}: {message}"
+
+
+_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "nginx": NginxSettings,
+    "nodes": NodeSettings,
+    "certificates": CertificateSettings,
+}
+_IN_TOML: Final = {
+    "tuple_type": "must be a list",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "model_type": "must be a table",
+}
