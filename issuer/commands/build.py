@@ -37,11 +37,15 @@ def certificates(settings: Settings) -> CertificateFolders:
     try:
         uid = pwd.getpwnam(owner).pw_uid if owner else None
     except KeyError:
-        raise SettingsError(f"certificates_owner = {owner!r}: this host has no such user") from None
+        raise SettingsError(
+            f"certificates_owner = {owner!r}: this host has no such user; make it, or name another"
+        ) from None
     try:
         gid = grp.getgrnam(group).gr_gid if group else None
     except KeyError:
-        raise SettingsError(f"certificates_group = {group!r}: this host has no such group") from None
+        raise SettingsError(
+            f"certificates_group = {group!r}: this host has no such group; make it, or name another"
+        ) from None
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
 

@@ -1,0 +1,149 @@
+"""wellkeeper-issuer by hand, when something is missing or wrong: one clear message, the right exit code."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stand.certificates import make_server_certificate
+from stand.host import running_host
+from stand.issuer import Finished, Issuer, IssuerSettings, NodeUnderTest
+from stand.ports import free_port
+from tests.integration.observed import asked, error_of, tokens
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+
+
+@pytest.fixture
+def alone(folder: Path) -> tuple[Issuer, IssuerSettings]:
+    """An issuer whose settings are good, and nothing else that runs."""
+    http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+    node = NodeUnderTest("local", f"unix:{folder}/control.sock", http, https)
+    ca_bundle = make_server_certificate(folder / "ca", ("localhost",)).ca_bundle
+    url = f"https://localhost:{free_port()}/dir"
+    settings = IssuerSettings(url, ca_bundle, {"web": [NAME]}, (node,), ["nginx"], folder / "nginx.pid")
+    issuer = Issuer(folder)
+    issuer.configure(settings)
+    return issuer, settings
+
+
+async def refused(issuer: Issuer, *arguments: str) -> str:
+    """One line on standard error with exit code 2, and nothing on standard output."""
+    finished = await issuer.run(*arguments)
+    assert (finished.exit_code, finished.out) == (2, ""), finished
+    assert finished.err.startswith("wellkeeper-issuer: ")
+    assert finished.err.count("\n") == 1
+    return finished.err
+
+
+def failed(finished: Finished) -> str:
+    assert finished.exit_code == 1, finished
+    assert "Traceback" not in finished.err
+    return error_of(finished, "web")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["renew", "--forse"], "No such option '--forse'"),
+        (["renew", "--log-format", "xml"], "'xml' is not one of 'auto', 'text', 'json'"),
+        (["renwe"], "No such command 'renwe'"),
+        (["status", "surplus"], "unexpected extra argument (surplus)"),
+    ],
+)
+async def test_wrong_usage_is_told_with_what_is_right(
+    alone: tuple[Issuer, IssuerSettings], arguments: list[str], words: str
+) -> None:
+    finished = await alone[0].run(*arguments)
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert words in finished.err
+    assert "--help" in finished.err
+    assert "Traceback" not in finished.err
+
+
+@pytest.mark.parametrize("command", ["renew", "status", "trust", "placeholder"])
+async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, command: str) -> None:
+    missing = str(folder / "none.toml")
+    told = await refused(Issuer(folder), command, "--config", missing)
+    assert f"{missing} does not exist; run 'wellkeeper-issuer init'" in told
+
+
+async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
+    issuer, settings = alone
+    issuer.configure(replace(settings, certificates={"web": [NAME], "mail": ["mail.example.org"]}))
+    for command in ("renew", "placeholder"):
+        told = await refused(issuer, command, "wbe")
+        assert "'wbe'" in told
+        assert "web" in told
+        assert "mail" in told
+
+
+@pytest.mark.parametrize("command", ["renew", "trust"])
+async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, IssuerSettings], command: str) -> None:
+    told = await refused(alone[0], command)
+    assert f"{alone[0].state_dir}/" in told
+    assert "does not exist; run 'wellkeeper-issuer init' to make the keys" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("read_backs = true", "unknown key 'read_backs'"),
+        ('read_back = "maybe"', "read_back = 'maybe'"),
+        ('contact = ["nobody"]', "'nobody' is no mail address"),
+        ('certificates_group = "no-such-group"', "certificates_group = 'no-such-group': this host has no such group"),
+    ],
+)
+async def test_bad_settings_are_told_with_file_key_and_value(
+    alone: tuple[Issuer, IssuerSettings], line: str, words: str
+) -> None:
+    issuer, settings = alone
+    await issuer.make_keys()
+    issuer.configure(replace(settings, more=(line,)))
+    told = await refused(issuer, "renew")
+    assert words in told
+
+
+async def test_status_tells_what_is_missing_before_the_first_pass(alone: tuple[Issuer, IssuerSettings]) -> None:
+    finished = await alone[0].run("status")
+    assert (finished.exit_code, finished.out, finished.err) == (0, "web: missing: run renew\n", "")
+
+
+async def test_ca_that_cannot_be_reached_is_named_with_reason_and_remedy(alone: tuple[Issuer, IssuerSettings]) -> None:
+    issuer, settings = alone
+    await issuer.make_keys()
+    told = failed(await issuer.run("renew", "--json"))
+    assert f"reading the directory {settings.directory_url}: no answer from the CA: " in told
+    assert "Connection refused" in told
+    assert "check network, proxy and DNS of this host" in told
+
+
+async def test_ca_whose_own_certificate_is_not_trusted_is_told_with_the_remedy(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        config = host.issuer.config_path
+        lines = config.read_text().splitlines(keepends=True)
+        config.write_text("".join(line for line in lines if not line.startswith("ca_bundle")))
+        told = failed(await host.issuer.run("renew", "--json"))
+        assert f"reading the directory {host.ca.directory_url}: the CA's own certificate is not trusted" in told
+        assert "for a test CA set ca_bundle" in told
+
+
+async def test_responder_that_does_not_run_is_named_with_the_remedy(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.responder.process.stop()
+        told = failed(await host.issuer.run("renew", "--json"))
+        assert f"the responder of node 'local' (unix:{host.responder.control_socket}) cannot be reached" in told
+        assert "is wellkeeper-responder running there, with this --control address?" in told
+        assert asked(host.ca, "/chalZ") == 0
+
+
+async def test_nginx_that_does_not_run_is_told_before_the_ca_is_bothered(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.nginx.process.stop()
+        told = failed(await host.issuer.run("renew", "--json"))
+        assert "node 'local'" in told
+        assert "connection refused: nothing listens there. Is nginx running" in told
+        assert asked(host.ca, "/chalZ") == 0
+        assert await tokens(host.responder) == 0

@@ -1,0 +1,52 @@
+"""A responder that loses its memory while the CA has not decided yet is handed the token again."""
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from responder import wire
+from responder.settings import UnixAddress
+from stand.host import Host, running_host
+from stand.responder import ResponderProcess
+from tests.integration.observed import fetches, installed, served, tokens
+from tests.integration.under_way import Gate, renewing
+from tests.responder.http import ask_until
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+GATE_ADDRESS = "127.0.0.9"
+
+
+async def restart(host: Host, folder: Path, number: signal.Signals) -> ResponderProcess:
+    """Another process at the same sockets, with the same trust; the caller enters it."""
+    host.responder.process.signal(number)
+    await host.responder.process.wait()
+    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+    return ResponderProcess(folder / "responder", *values.values(), name="restarted")
+
+
+@pytest.mark.parametrize(("number", "is_read_back"), [(signal.SIGTERM, True), (signal.SIGKILL, False)])
+async def test_restarted_responder_is_handed_the_token_again_and_the_certificate_is_issued(
+    folder: Path, number: signal.Signals, is_read_back: bool
+) -> None:
+    """Without a read-back nothing was fetched from it before it restarts."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        if not is_read_back:
+            (node,) = host.issuer_settings.nodes
+            dead = replace(node, http_address=("127.0.0.77", host.http[1]))
+            host.issuer.configure(replace(host.issuer_settings, nodes=(dead,), more=('read_back = "advisory"',)))
+        await host.dns.set_default_address(GATE_ADDRESS)
+        async with Gate((GATE_ADDRESS, host.http[1]), host.http) as gate, renewing(host.issuer) as run:
+            await gate.knocked()
+            async with await restart(host, folder, number) as responder:
+                address = UnixAddress(responder.control_socket)
+                await ask_until(address, wire.STATUS_PATH, lambda reply: bool(reply.json()["counts"]["tokens"] == 1))
+                gate.open()
+                finished = await run.finish()
+                assert finished.exit_code == 0, finished
+                assert {one["status"] for one in await fetches(responder)} == {200}
+                assert await tokens(responder) == 0
+        assert await served(host, NAME) == installed(host.issuer, "web")
