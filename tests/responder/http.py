@@ -68,3 +68,14 @@ def parse(answer: bytes) -> Reply:
     status, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return Reply(int(status.split()[1]), headers, body)
+
+
+def problem_of(reply: Reply, status: int, name: str) -> dict[str, Any]:
+    """The document of a refusal, once it is checked to be this one (RFC 9457)."""
+    assert (reply.status, reply.headers["Content-Type"]) == (status, "application/problem+json")
+    problem: dict[str, Any] = reply.json()
+    assert problem["type"] == f"urn:wellkeeper:problem:{name}"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    return problem
