@@ -7,11 +7,13 @@ are made once, durably, readable by their owner only, and never overwritten. Blo
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -50,8 +52,7 @@ class AccountFolder:
                 if not path.exists():
                     key = _new_account_key() if path is self._account_key else ed25519.Ed25519PrivateKey.generate()
                     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-                    durable.write_file(path, pem, 0o600, _OURS)
-                    durable.sync(path.parent)
+                    _write_whole(path, pem)
                     made.append(path)
             return tuple(made)
 
@@ -93,11 +94,8 @@ class AccountFolder:
         path = self._record(directory_url)
         record = {"directory_url": directory_url, "account_url": account_url}
         with _translated(path):
-            unfinished = path.with_suffix(".tmp")
-            unfinished.unlink(missing_ok=True)
-            durable.write_file(unfinished, json.dumps(record, indent=2).encode(), 0o600, _OURS)
-            unfinished.rename(path)
-            durable.sync(path.parent)
+            path.unlink(missing_ok=True)
+            _write_whole(path, json.dumps(record, indent=2).encode())
 
     def forget_url(self, directory_url: str) -> None:
         with _translated(self._accounts):
@@ -107,6 +105,17 @@ class AccountFolder:
         """Two directories of one host (production, a test profile) must not share a file."""
         digest = hashlib.sha256(directory_url.encode()).hexdigest()[:8]
         return self._accounts / f"{urlsplit(directory_url).hostname or 'ca'}-{digest}.json"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """The whole file or none, whatever happens in between; never over another one."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    durable.write_file(unfinished, content, 0o600, _OURS)
+    # Unlike a rename, a link does not replace what is there.
+    os.link(unfinished, path)
+    unfinished.unlink()
+    durable.sync(path.parent)
 
 
 def _new_account_key() -> ec.EllipticCurvePrivateKey:
@@ -119,7 +128,7 @@ def _read_key(path: Path) -> PrivateKeyTypes:
             return load_pem_private_key(path.read_bytes(), None)
         except FileNotFoundError:
             raise SettingsError(f"{path} does not exist; run 'wellkeeper-issuer init' to make the keys") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SettingsError(f"{path} holds no unencrypted PEM key: {error}; restore it from a backup") from error
 
 

@@ -1,0 +1,156 @@
+"""Keys and account records in `state_dir`: made once, for their owner, never overwritten, damage told."""
+
+import os
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from issuer.errors import SettingsError
+from issuer.outside.accounts import AccountFolder
+
+UNKNOWN_ALGORITHM = b"-----BEGIN PRIVATE KEY-----\nMBACAQAwBQYDKgMEBAQAAAAA\n-----END PRIVATE KEY-----\n"
+CA = "https://ca.example/directory"
+
+
+@pytest.fixture
+def state_dir(folder: Path) -> Path:
+    return folder / "deep/issuer"
+
+
+@pytest.fixture
+def accounts(state_dir: Path) -> AccountFolder:
+    return AccountFolder(state_dir)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+def pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b"") -> bytes:
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def test_keys_are_made_for_their_owner_only_whatever_the_umask(accounts: AccountFolder, state_dir: Path) -> None:
+    umask = os.umask(0)
+    try:
+        made = accounts.make_keys()
+    finally:
+        os.umask(umask)
+    assert made == (state_dir / "accounts/account_key.pem", state_dir / "publishing_key.pem")
+    assert [mode(path) for path in made] == [0o600, 0o600]
+    assert [mode(path) for path in (state_dir, state_dir / "accounts")] == [0o700, 0o700]
+    assert accounts.account_key.curve.name == "secp256r1"
+    assert isinstance(accounts.publishing_key, ed25519.Ed25519PrivateKey)
+
+
+def test_keys_are_never_made_anew(accounts: AccountFolder, state_dir: Path) -> None:
+    accounts.make_keys()
+    account_key = (state_dir / "accounts/account_key.pem").read_bytes()
+    (state_dir / "publishing_key.pem").unlink()
+    assert accounts.make_keys() == (state_dir / "publishing_key.pem",)
+    assert accounts.make_keys() == ()
+    assert (state_dir / "accounts/account_key.pem").read_bytes() == account_key
+
+
+def test_damaged_key_is_kept_for_whoever_repairs_it(accounts: AccountFolder, state_dir: Path) -> None:
+    accounts.make_keys()
+    (state_dir / "publishing_key.pem").write_bytes(b"half a k")
+    assert accounts.make_keys() == ()
+    assert (state_dir / "publishing_key.pem").read_bytes() == b"half a k"
+
+
+def test_remains_of_a_crash_do_not_stand_in_the_way(accounts: AccountFolder, state_dir: Path) -> None:
+    state_dir.mkdir(parents=True)
+    (state_dir / ".publishing_key.pem.tmp").write_bytes(b"half a k")
+    accounts.make_keys()
+    assert isinstance(accounts.publishing_key, ed25519.Ed25519PrivateKey)
+    assert sorted(path.name for path in state_dir.iterdir()) == ["accounts", "publishing_key.pem"]
+
+
+def test_folder_that_exists_keeps_its_mode(accounts: AccountFolder, state_dir: Path) -> None:
+    state_dir.mkdir(parents=True, mode=0o750)
+    accounts.make_keys()
+    assert mode(state_dir) == 0o750
+
+
+def test_state_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"cannot use /.*/file.*: .*; run as the user who owns the state directory"):
+        AccountFolder(tmp_path / "file/issuer").make_keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("accounts/account_key.pem", "account_key"), ("publishing_key.pem", "publishing_key")]
+)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds no unencrypted PEM key: .*; restore it from a backup"),
+        (b"half a k", "holds no unencrypted PEM key"),
+        (pem(ed25519.Ed25519PrivateKey.generate(), b"password"), "holds no unencrypted PEM key"),
+        (pem(ec.generate_private_key(ec.SECP384R1())), "put the key back that 'wellkeeper-issuer init' made"),
+        (UNKNOWN_ALGORITHM, "holds no unencrypted PEM key"),
+        (None, "does not exist; run 'wellkeeper-issuer init' to make the keys"),
+    ],
+    ids=["empty", "no key", "encrypted", "of another kind", "of an unknown kind", "missing"],
+)
+def test_key_that_is_not_one_is_named(
+    accounts: AccountFolder, state_dir: Path, name: str, key: str, content: bytes | None, words: str
+) -> None:
+    accounts.make_keys()
+    (state_dir / name).unlink()
+    if content is not None:
+        (state_dir / name).write_bytes(content)
+    with pytest.raises(SettingsError, match=f"{name} .*{words}"):
+        getattr(accounts, key)
+
+
+def test_keys_in_one_anothers_place_are_noticed(accounts: AccountFolder, state_dir: Path) -> None:
+    accounts.make_keys()
+    account_key, publishing_key = state_dir / "accounts/account_key.pem", state_dir / "publishing_key.pem"
+    contents = account_key.read_bytes(), publishing_key.read_bytes()
+    account_key.write_bytes(contents[1])
+    publishing_key.write_bytes(contents[0])
+    with pytest.raises(SettingsError, match="is no P-256 key"):
+        _ = accounts.account_key
+    with pytest.raises(SettingsError, match="is no Ed25519 key"):
+        _ = accounts.publishing_key
+
+
+def test_account_is_remembered_by_directory(accounts: AccountFolder, state_dir: Path) -> None:
+    accounts.make_keys()
+    other = "https://ca.example/other/directory"
+    assert accounts.read_url(CA) is None
+    accounts.record_url(CA, "https://ca.example/account/1")
+    accounts.record_url(other, "https://ca.example/account/2")
+    accounts.record_url(CA, "https://ca.example/account/3")
+    again = AccountFolder(state_dir)
+    assert (again.read_url(CA), again.read_url(other)) == (
+        "https://ca.example/account/3",
+        "https://ca.example/account/2",
+    )
+    records = sorted((state_dir / "accounts").glob("ca.example-*.json"))
+    assert [mode(path) for path in records] == [0o600, 0o600]
+    again.forget_url(CA)
+    again.forget_url(CA)
+    assert (accounts.read_url(CA), accounts.read_url(other)) == (None, "https://ca.example/account/2")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b"3"])
+def test_damaged_record_is_named(accounts: AccountFolder, state_dir: Path, content: bytes) -> None:
+    accounts.make_keys()
+    accounts.record_url(CA, "https://ca.example/account/1")
+    (record,) = (state_dir / "accounts").glob("*.json")
+    record.write_bytes(content)
+    with pytest.raises(
+        SettingsError, match=rf"{record.name} is damaged .*remove it: the CA will tell the account's URL"
+    ):
+        accounts.read_url(CA)
