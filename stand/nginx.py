@@ -113,14 +113,17 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+def temporary_paths(folder: Path) -> str:
+    """Directives for the http block: the compiled-in folders belong to root."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return " ".join(f"{kind}_temp_path {folder}/bodies/{kind};" for kind in kinds)
+
+
 def _config(folder: Path, settings: NginxSettings) -> str:
     servers = [_server(settings, _listen(settings.http, "default_server"), "server_name _;")]
     for number, site in enumerate(settings.sites):
         flags = "ssl default_server" if number == 0 else "ssl"
         servers.append(_server(settings, _listen(settings.https, flags), _tls(site)))
-    temporary = "\n".join(
-        f"    {kind}_temp_path {folder}/bodies/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
     return f"""\
 {_user()}
 daemon off;
@@ -130,7 +133,7 @@ error_log {folder}/logs/error.log notice;
 events {{ worker_connections 512; }}
 http {{
     access_log {folder}/logs/access.log;
-{temporary}
+    {temporary_paths(folder)}
     # In place of upstream.conf: the same name, another path.
     upstream wellkeeper_responder {{
         server unix:{settings.responder_socket} max_fails=0;

@@ -1,5 +1,6 @@
 """Real processes for one test each: they start within tenths of a second, and nothing is shared between tests."""
 
+import resource
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +10,13 @@ from stand.challtestsrv import Challtestsrv
 from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.processes import temporary_folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def many_open_files() -> None:
+    """Some tests hold more connections than the usual soft limit of 1 024 allows; the hard limit is far above."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @pytest.fixture

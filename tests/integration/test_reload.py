@@ -194,7 +194,7 @@ async def test_nginx_that_does_not_run_is_told(host: Host) -> None:
 
 
 async def test_master_that_ends_during_the_reload_is_told(host: Host) -> None:
-    nginx = LocalNginx(replace(host.control, reload_command=("kill", "-9", str(host.server.process.pid))), CLOCK)
+    nginx = LocalNginx(replace(host.control, reload_command=("sh", "-c", f"kill -9 {host.server.process.pid}")), CLOCK)
     tested = await nginx.test()
     with pytest.raises(ReloadError, match="ended or was replaced during the reload"):
         await nginx.reload(tested)
