@@ -72,7 +72,14 @@ class Network(client.ClientNetwork):
 
     def _send_once(self, url: str, message: JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
         with self._problems():
-            return self.post(url, message, new_nonce_url=new_nonce_url)
+            try:
+                return self.post(url, message, new_nonce_url=new_nonce_url)
+            except errors.NonceError:
+                # The CA did what it was asked to; a nonce that it forgot or spoilt (RFC 8555 section 6.5.1 has it
+                # ignored) must not cost us its reply: the URL of a new order comes once.
+                if self._replies and self._replies[-1].ok and self._replies[-1].request.method == "POST":
+                    return self._replies[-1]
+                raise
 
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
         self._replies.append(response)
@@ -131,7 +138,7 @@ def retry_after_seconds(response: requests.Response) -> float | None:
     else:
         try:
             at = email.utils.parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
@@ -139,13 +146,16 @@ def retry_after_seconds(response: requests.Response) -> float | None:
 
 @contextmanager
 def translated(kind: type[WellkeeperError], doing: str) -> Iterator[None]:
-    """The five families of errors that the library lets through become one of ours: `kind`, saying what was tried."""
+    """The families of errors that the library lets through become one of ours: `kind`, saying what was tried."""
     try:
         yield
     except ProblemError as error:
         raise kind(
             f"{doing}: the CA says {error.problem}", problem=error.problem, retry=_retry(error.problem)
         ) from error
+    except requests.exceptions.JSONDecodeError as error:
+        # A RequestException, although the answer came.
+        raise kind(_not_understood(doing, error)) from error
     except requests.exceptions.SSLError as error:
         raise kind(
             f"{doing}: the CA's own certificate is not trusted: {_root(error)}; for a test CA set ca_bundle"
@@ -154,8 +164,14 @@ def translated(kind: type[WellkeeperError], doing: str) -> Iterator[None]:
         raise kind(
             f"{doing}: no answer from the CA: {_root(error)}; check network, proxy and DNS of this host"
         ) from error
+    except OSError as error:
+        raise kind(f"{doing}: {error}; is ca_bundle a PEM file that this user may read?") from error
     except (errors.Error, josepy.errors.Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise kind(f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {error!s:.300}") from error
+        raise kind(_not_understood(doing, error)) from error
+
+
+def _not_understood(doing: str, error: Exception) -> str:
+    return f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {error!s:.300}"
 
 
 def _retry(problem: Problem) -> Retry:

@@ -1,0 +1,210 @@
+"""What is made of the CA's HTTP replies: problems, Retry-After, and the five families of exceptions."""
+
+import email.utils
+import json
+from datetime import UTC, datetime, timedelta
+
+import josepy.errors
+import pytest
+import requests
+from acme import errors, messages
+
+from issuer.errors import OrderError, Retry
+from issuer.model import ERROR_PREFIX, Problem
+from issuer.outside.ca_network import (
+    ProblemError,
+    is_passing,
+    parse_problem,
+    read_problem,
+    retry_after_seconds,
+    translated,
+)
+
+
+def reply(status: int = 200, body: str = "", **headers: str) -> requests.Response:
+    """Underscores in the names of headers stand for hyphens."""
+    made = requests.Response()
+    made.status_code = status
+    made._content = body.encode()  # noqa: SLF001 - requests has no other way to make a reply without a server
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return made
+
+
+def retry_after(text: str) -> float | None:
+    return retry_after_seconds(reply(Retry_After=text))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        (" 7 ", 7),
+        ("3600", 3600),
+        ("3601", 3600),
+        ("9" * 400, 3600),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("soon", None),
+        ("²", None),
+        ("Mon, 31 Feb 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 999999999999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", 3600),
+        ("Sat, 01 Jan 0001 00:00:00 +1200", 0),
+    ],
+)
+def test_retry_after(text: str, seconds: float | None) -> None:
+    assert retry_after(text) == seconds
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["GMT", "without a zone"])
+def test_retry_after_as_a_date_counts_from_now(is_named: bool) -> None:
+    at = datetime.now(UTC) + timedelta(minutes=10)
+    text = email.utils.format_datetime(at, usegmt=True).removesuffix("" if is_named else " GMT")
+    seconds = retry_after(text)
+    assert seconds is not None
+    assert 580 < seconds <= 600
+
+
+def test_no_retry_after() -> None:
+    assert retry_after_seconds(reply()) is None
+
+
+def test_problem_document_keeps_status_and_retry_after() -> None:
+    body = {
+        "type": f"{ERROR_PREFIX}rateLimited",
+        "detail": "too many",
+        "status": 400,
+        "identifier": {"type": "dns", "value": "a.example"},
+    }
+    found = read_problem(reply(429, json.dumps(body), Retry_After="30"))
+    assert found == Problem(f"{ERROR_PREFIX}rateLimited", "too many", 429, 30, "a.example")
+    assert str(found) == "rateLimited for a.example (HTTP 429): too many"
+
+
+def test_subproblems_are_told_by_identifier() -> None:
+    subs = [
+        {"type": f"{ERROR_PREFIX}caa", "detail": "no", "identifier": {"type": "dns", "value": "a.example"}},
+        "nonsense",
+        {"type": f"{ERROR_PREFIX}dns", "detail": "none", "identifier": {"type": "dns", "value": "b.example"}},
+    ]
+    found = parse_problem({"type": f"{ERROR_PREFIX}compound", "detail": "several", "subproblems": subs})
+    assert str(found) == "compound: several; caa for a.example: no; dns for b.example: none"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"type": 5},
+        {"detail": None},
+        {"status": "x"},
+        {"identifier": "a"},
+        {"subproblems": {}},
+        {"subproblems": [1]},
+    ],
+    ids=str,
+)
+def test_half_a_problem_document_is_taken_as_far_as_it_goes(body: dict[str, object]) -> None:
+    found = parse_problem(body, 500)
+    assert (found.status, found.subproblems, found.identifier) == (500, (), None)
+    assert str(found).endswith(f"(HTTP 500): {found.detail}")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<html>\n  <h1>502 Bad\tGateway</h1>", "<html> <h1>502 Bad Gateway</h1>"),
+        ("", "no body"),
+        ("[]", "[]"),
+        ('"text"', '"text"'),
+        ("x" * 1000, "x" * 200),
+    ],
+    ids=["page", "nothing", "list", "string", "long"],
+)
+def test_other_bodies_are_quoted(body: str, words: str) -> None:
+    found = read_problem(reply(502, body, Retry_After="9"))
+    assert found == Problem("about:blank", f"the reply is no problem document: {words}", 502, 9)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(429, True), (500, True), (503, True), (504, True), (400, False), (403, False), (None, False)],
+)
+def test_what_passes_by_itself(status: int | None, expected: bool) -> None:
+    assert is_passing(Problem("x", "y", status)) is expected
+
+
+def translation(error: Exception) -> OrderError:
+    with pytest.raises(OrderError) as caught, translated(OrderError, "newOrder"):
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "retry"),
+    [
+        ("rateLimited", Retry.LATER),
+        ("rejectedIdentifier", Retry.NEVER),
+        ("externalAccountRequired", Retry.NEVER),
+        ("malformed", Retry.SOON),
+    ],
+)
+def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> None:
+    problem = Problem(ERROR_PREFIX + name, "the CA's words", 403)
+    error = translation(ProblemError(problem))
+    assert str(error) == f"newOrder: the CA says {name} (HTTP 403): the CA's words"
+    assert (error.problem, error.retry) == (problem, retry)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ClientError("unexpected"),
+        errors.BadNonce("!", ValueError("no base64url")),
+        messages.Error.from_json({"type": "about:blank", "detail": "no"}),
+        josepy.errors.DeserializationError("no"),
+        KeyError("newNonce"),
+        TypeError("no"),
+        ValueError("no"),
+        AttributeError("no"),
+        requests.exceptions.JSONDecodeError("no", "<html>", 0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_reply_that_cannot_be_understood(error: Exception) -> None:
+    text = str(translation(error))
+    assert text.startswith(f"newOrder: the CA's reply cannot be understood: {type(error).__name__}: ")
+
+
+@pytest.mark.parametrize(
+    "error", [requests.ConnectionError("gone"), requests.ReadTimeout("slow"), requests.TooManyRedirects("on and on")]
+)
+def test_no_answer(error: Exception) -> None:
+    assert str(translation(error)) == (
+        f"newOrder: no answer from the CA: {type(error).__name__}: {error}; check network, proxy and DNS of this host"
+    )
+
+
+def test_no_answer_names_the_innermost_reason() -> None:
+    outer = requests.ConnectionError(OSError("pool", ConnectionRefusedError(111, "Connection refused")))
+    assert "ConnectionRefusedError: [Errno 111] Connection refused; check" in str(translation(outer))
+
+
+def test_untrusted_ca_server() -> None:
+    text = str(translation(requests.exceptions.SSLError("self-signed certificate")))
+    assert text == (
+        "newOrder: the CA's own certificate is not trusted: SSLError: self-signed certificate;"
+        " for a test CA set ca_bundle"
+    )
+
+
+def test_defects_of_ours_are_not_translated() -> None:
+    with pytest.raises(ZeroDivisionError), translated(OrderError, "newOrder"):
+        raise ZeroDivisionError
