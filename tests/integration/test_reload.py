@@ -14,7 +14,7 @@ from issuer.deliver.install import install
 from issuer.deliver.reload import reload
 from issuer.deliver.verify import verify
 from issuer.errors import ReloadError, VerifyError
-from issuer.model import Flip, Identifier, Reloaded, Served
+from issuer.model import Flip, Reloaded, Served
 from issuer.outside import nginx_master
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
