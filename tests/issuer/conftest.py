@@ -1,5 +1,6 @@
 """What tests of several stages need: a short folder, a clock that stands still, a journal, running responders."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -21,7 +22,8 @@ def clock() -> FakeClock:
 def folder() -> Iterator[Path]:
     """Short enough for unix sockets, which `tmp_path` is not; in memory where that exists, for fsync takes its time."""
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="wk-", dir=memory if memory.is_dir() else None) as path:
+    is_usable = os.access(memory, os.W_OK | os.X_OK)
+    with tempfile.TemporaryDirectory(prefix="wk-", dir=memory if is_usable else None) as path:
         yield Path(path)
 
 
