@@ -35,12 +35,21 @@ class Host:
 
 @asynccontextmanager
 async def running_host(
-    folder: Path, certificates: Mapping[str, Sequence[str]], *, nonces_rejected_percent: int = 5
+    folder: Path,
+    certificates: Mapping[str, Sequence[str]],
+    *,
+    nonces_rejected_percent: int = 5,
+    authorizations_reused_percent: int = 0,
 ) -> AsyncIterator[Host]:
     """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse."""
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     async with Challtestsrv(folder) as dns:
-        asked = PebbleSettings(dns.address, http[1], nonces_rejected_percent=nonces_rejected_percent)
+        asked = PebbleSettings(
+            dns.address,
+            http[1],
+            nonces_rejected_percent=nonces_rejected_percent,
+            authorizations_reused_percent=authorizations_reused_percent,
+        )
         async with Pebble(folder, asked) as ca:
             issuer = Issuer(folder)
             sockets = folder / "responder"

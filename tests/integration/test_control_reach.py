@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from responder import wire
-from responder.publication import sign_publication
+from responder.publication import key_id, sign_publication
 from responder.settings import Address, TcpAddress, UnixAddress
 from stand.host import Host, running_host
 from tests.integration.observed import reconfigure, tokens
 from tests.responder.http import Reply, ask
-from tests.responder.messages import THUMBPRINT, TOKEN, publication
+from tests.responder.messages import THUMBPRINT, TOKEN, claims, header, publication, signed
 
 pytestmark = pytest.mark.integration
 
@@ -58,10 +58,10 @@ async def put(address: Address, path: str, message: bytes | str) -> Reply:
     return await ask(address, "PUT", path, {"Content-Type": wire.MESSAGE_MEDIA_TYPE}, message)
 
 
-async def message(host: Host, *, thumbprint: str | None = None, key: Ed25519PrivateKey | None = None) -> str:
-    """A publication that control takes, but for what is given."""
+async def message(host: Host, *, thumbprint: str | None = None) -> str:
+    """A publication that control takes, unless the thumbprint is a foreign one."""
     whole = replace(publication(TOKEN, issued_at=int(time.time())), thumbprint=thumbprint or await own_thumbprint(host))
-    return sign_publication(whole, key or publishing_key(host))
+    return sign_publication(whole, publishing_key(host))
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
@@ -92,9 +92,12 @@ async def test_foreign_thumbprint_is_never_taken_and_never_served(host: Host) ->
 
 
 async def test_publication_of_a_stranger_is_never_taken_and_never_served(host: Host) -> None:
-    control = UnixAddress(host.responder.control_socket)
-    forged = await message(host, key=Ed25519PrivateKey.generate())
-    assert (await put(control, wire.TOKENS_PREFIX + TOKEN, forged)).status == 401
+    """Under a key id of their own, and under ours."""
+    control, stranger = UnixAddress(host.responder.control_socket), Ed25519PrivateKey.generate()
+    whole = claims(thumbprint=await own_thumbprint(host), iat=int(time.time()), exp=int(time.time()) + 600)
+    for key in (stranger, publishing_key(host)):
+        forged = signed(header(kid=key_id(key.public_key())), whole, stranger)
+        assert (await put(control, wire.TOKENS_PREFIX + TOKEN, forged)).status == 401
     assert (await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)).status == 404
 
 

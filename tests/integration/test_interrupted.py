@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from stand.host import Host, running_host
 from stand.issuer import Issuer
 from stand.pebble import Pebble
-from tests.integration.observed import asked, events, installed, issued, journal, orders, served, tokens
+from tests.integration.observed import asked, events, installed, issued, journal, orders, served, tokens, version
 from tests.integration.under_way import Gate, renewing
 
 pytestmark = pytest.mark.integration
@@ -122,12 +123,34 @@ async def test_pass_killed_before_it_installed_goes_on_without_asking_the_ca(fol
         assert journal(host.issuer)["attempts"] == []
 
 
+async def test_pass_killed_between_the_switch_and_its_record_delivers_what_is_live(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        placeholder = version(host.issuer, "web")
+        async with renewing(host.issuer) as run:
+            with held_certificates(host.issuer):
+                await run.until("install", "started")
+                held = sqlite3.connect(host.issuer.state_dir / "state.db", isolation_level=None)
+                held.execute("BEGIN IMMEDIATE")
+            while version(host.issuer, "web") == placeholder:  # noqa: ASYNC110 - another process's link
+                await asyncio.sleep(0.01)
+            await run.end(signal.SIGKILL)
+            held.close()
+        switched, before = version(host.issuer, "web"), asked(host.ca)
+        assert journal(host.issuer)["deliveries"] == []
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 0, finished
+        assert (version(host.issuer, "web"), asked(host.ca)) == (switched, before)
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
 async def test_second_issuer_at_the_same_state_is_turned_away(folder: Path) -> None:
     async with gated_host(folder) as (host, gate), renewing(host.issuer) as run:
         await gate.knocked()
         refused = await host.issuer.run("renew")
         assert refused.exit_code == 1
         assert "another wellkeeper-issuer is at work" in refused.err
+        (told,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
+        assert (told["state"], told["is_renewal_under_way"]) == ("placeholder: run renew", True)
         gate.open()
         assert (await run.finish()).exit_code == 0
         assert orders(host.ca) == 1

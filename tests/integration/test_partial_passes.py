@@ -10,8 +10,11 @@ from stand.nginx import Site
 from tests.integration.observed import (
     asked,
     error_of,
+    events,
+    fetches,
     installed,
     journal,
+    orders,
     outcomes,
     reconfigure,
     reloads,
@@ -66,7 +69,7 @@ async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certif
         assert [row[0] for row in journal(host.issuer)["deliveries"]] == ["good"]
 
 
-async def test_name_that_does_not_lead_here_fails_with_the_cas_words_and_advice(folder: Path) -> None:
+async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_does(folder: Path) -> None:
     """Nobody listens at the name's address, for the CA; the node itself is well."""
     async with running_host(folder, {"good": [GOOD], "bad": ["elsewhere.example.org"]}) as host:
         await host.dns.set_addresses("elsewhere.example.org", "127.0.0.66")
@@ -76,6 +79,10 @@ async def test_name_that_does_not_lead_here_fails_with_the_cas_words_and_advice(
         assert "elsewhere.example.org: the CA says connection" in told
         assert "A and AAAA records" in told
         assert await tokens(host.responder) == 0
+        await host.dns.set_addresses("elsewhere.example.org", host.http[0])
+        repaired = await host.issuer.run("renew", "--json")
+        assert outcomes(repaired) == {"good": "unchanged", "bad": "served"}, repaired
+        assert orders(host.ca) == 3
 
 
 async def test_half_of_the_nonces_rejected_does_not_keep_a_certificate_away(folder: Path) -> None:
@@ -83,3 +90,29 @@ async def test_half_of_the_nonces_rejected_does_not_keep_a_certificate_away(fold
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 0, finished
         assert await served(host, GOOD) == installed(host.issuer, "good")
+
+
+async def test_authorizations_that_are_valid_already_are_not_proven_again(folder: Path) -> None:
+    names = {"good": [GOOD, "new.example.org"]}
+    async with running_host(folder, {"good": [GOOD]}, authorizations_reused_percent=100) as host:
+        await host.issuer.run_well("renew")
+        fetched = len(await fetches(host.responder))
+        forced = await host.issuer.run_well("renew", "--force", "--log-format", "json")
+        assert not {"publish", "validate"} & {stage for _, stage, _ in events(forced)}
+        assert len(await fetches(host.responder)) == fetched
+        host.issuer.configure(replace(host.issuer_settings, certificates=names))
+        await host.issuer.run_well("renew")
+        assert {one["host"] for one in (await fetches(host.responder))[fetched:]} == {"new.example.org"}
+        assert await served(host, GOOD) == installed(host.issuer, "good")
+
+
+async def test_ca_that_forgot_the_account_is_told_and_the_next_pass_registers_again(folder: Path) -> None:
+    """As a test CA does when it is restarted."""
+    async with running_host(folder, {"good": [GOOD]}) as host:
+        await host.issuer.run_well("renew")
+        await host.ca.process.stop()
+        async with host.ca:
+            finished = await host.issuer.run("renew", "--force", "--json")
+            assert "run renew again, it registers the account anew" in error_of(finished, "good")
+            await host.issuer.run_well("renew", "--force")
+            assert await served(host, GOOD) == installed(host.issuer, "good")

@@ -103,3 +103,11 @@ async def test_second_pass_asks_nobody_and_reloads_nothing(folder: Path) -> None
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "unchanged"})
         after = (asked(host.ca), reloads(host.nginx), workers(host.nginx), host.issuer.live("web").readlink())
         assert after == before
+
+
+async def test_ip_address_is_proven_and_served_without_a_server_name(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAMES[0], "127.0.0.1"]}) as host:
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+        assert {one["host"] for one in await fetches(host.responder)} == {NAMES[0], "127.0.0.1"}
+        assert await served(host, "127.0.0.1") == installed(host.issuer, "web")
