@@ -46,8 +46,8 @@ class LiveProgress:
 
     def _end(self, lineage: str, stage: str, line: str) -> None:
         self._running.pop((lineage, stage), None)
-        self._console.print(line, highlight=False)
         self._show()
+        self._console.print(line, highlight=False)
 
     def _show(self) -> None:
         self._live.update(Group(*self._running.values()))
