@@ -6,14 +6,14 @@ nothing changed. It is idempotent: what it left undone, the next pass goes on wi
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from issuer.deliver.reload import reload
 from issuer.deliver.verify import verify
 from issuer.errors import InstallError, ReloadError, VerifyError, WellkeeperError
-from issuer.model import Flip, Installed, Lineage, Outcome, Report, RolledBack, Served
+from issuer.model import Certificate, Flip, Installed, Lineage, Outcome, Report, RolledBack, Served
 from issuer.ports import Nginx, Probes
 from issuer.renew import Renewals
 from issuer.steps import Steps
@@ -35,7 +35,7 @@ class _Course:
     flip: Flip | None = None
     served: Served | None = None
     is_to_be_verified: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +57,40 @@ class Passes:
         async def obtain(course: _Course) -> None:
             async with turns:
                 course.is_to_be_verified = course.lineage.name in unserved
-                await self._obtain(course, undelivered, is_forced=is_forced)
+                await self._guarded(course, self._obtain(course, undelivered, is_forced=is_forced))
 
         await asyncio.gather(*map(obtain, courses))
         await self._deliver(courses)
         for course in courses:
             if course.is_to_be_verified and course.error is None:
-                await self._verify(course)
-        return [await self._report(course) for course in courses]
+                await self._guarded(course, self._verify(course))
+            if course.error is None:
+                await self._guarded(course, self._look(course))
+        return [_report(course) for course in courses]
 
-    async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
-        name = course.lineage.name
+    async def _guarded(self, course: _Course, work: Awaitable[None]) -> None:
+        """Where the failure of one certificate ends."""
         try:
-            if name in undelivered and not is_forced:
-                course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
-                return
-            due = await self.renewals.due(course.lineage, is_forced=is_forced)
-            if due is None:
-                return
-            course.reason = due.reason
-            self.renewals.progress.note(name, f"due: {due.reason}")
-            course.flip = await self.renewals.renew(course.lineage, course.steps)
+            await work
         except WellkeeperError as error:
             course.error = error
         except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
-            _log.exception("certificate %s: unexpected error; please report it", name)
+            _log.exception("certificate %s: unexpected error; please report it", course.lineage.name)
             course.error = error
+
+    async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
+        name = course.lineage.name
+        if name in undelivered and not is_forced:
+            # A version that is gone is this certificate's error now, not everybody's at the reload.
+            await self.renewals.certificates.switch(name, undelivered[name].after)
+            course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
+            return
+        due = await self.renewals.due(course.lineage, is_forced=is_forced)
+        if due is None:
+            return
+        course.reason = due.reason
+        self.renewals.progress.note(name, f"due: {due.reason}")
+        course.flip = await self.renewals.renew(course.lineage, course.steps)
 
     async def _deliver(self, courses: Sequence[_Course]) -> None:
         """One reload for all; what nginx does not take is rolled back and fails alone."""
@@ -109,16 +117,13 @@ class Passes:
 
     async def _verify(self, course: _Course) -> None:
         name = course.lineage.name
-        try:
-            with course.steps.step("verify") as step:
-                installed = await self._installed(name)
-                live_path = self.renewals.certificates.live_path(name)
-                course.served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
-                step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
-            if course.served.is_served:
-                await self.renewals.journal.record_served(name)
-        except WellkeeperError as error:
-            course.error = error
+        with course.steps.step("verify") as step:
+            installed = await self._installed(name)
+            live_path = self.renewals.certificates.live_path(name)
+            course.served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
+            step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
+        if course.served.is_served:
+            await self.renewals.journal.record_served(name)
 
     async def _installed(self, name: str) -> Installed:
         installed = await self.renewals.certificates.installed(name)
@@ -129,18 +134,22 @@ class Passes:
             )
         return installed
 
-    async def _report(self, course: _Course) -> Report:
-        installed = None if course.error else await self.renewals.certificates.installed(course.lineage.name)
-        return Report(
-            lineage=course.lineage.name,
-            outcome=_outcome(course),
-            reason=course.reason,
-            detail=course.served.detail if course.served and not course.served.is_served else "",
-            certificate=installed.certificate if installed else None,
-            served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
-            seconds=dict(course.steps.seconds),
-            error=course.error,
-        )
+    async def _look(self, course: _Course) -> None:
+        installed = await self.renewals.certificates.installed(course.lineage.name)
+        course.certificate = installed.certificate if installed else None
+
+
+def _report(course: _Course) -> Report:
+    return Report(
+        lineage=course.lineage.name,
+        outcome=_outcome(course),
+        reason=course.reason,
+        detail=course.served.detail if course.served and not course.served.is_served else "",
+        certificate=course.certificate,
+        served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
+        seconds=dict(course.steps.seconds),
+        error=course.error,
+    )
 
 
 def _outcome(course: _Course) -> Outcome:

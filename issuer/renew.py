@@ -7,8 +7,10 @@ all certificates of a pass together (`issuer.daemon`).
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from issuer import pki
 from issuer.deliver.install import install
-from issuer.model import Attempt, Due, Flip, Lineage, Ordered, Pair, Status
+from issuer.errors import FinalizeError
+from issuer.model import Due, Flip, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
 from issuer.obtain.order import order
@@ -34,6 +36,9 @@ class Renewals:
         """Why the certificate has to be renewed now; None when it need not be."""
         if is_forced:
             return Due(lineage, "asked for with --force")
+        if await self._recorded(lineage):
+            # Maybe even switched to, but not told to nginx.
+            return Due(lineage, "an earlier pass obtained it and ended before it was in place")
         installed = await self.certificates.installed(lineage.name)
         issued_by = await self.journal.read_directory_url(lineage.name)
         was_ca_changed = issued_by is not None and issued_by != self.ca.directory_url
@@ -49,11 +54,16 @@ class Renewals:
         return flip
 
     async def _recorded(self, lineage: Lineage) -> Pair | None:
-        """The pair of a pass that died between the CA's certificate and its installation."""
+        """The pair of a pass that ended between the CA's certificate and the record of its installation."""
         attempt = await self.journal.read_attempt(lineage.name)
         if attempt is None or attempt.chain_pem is None or attempt.directory_url != self.ca.directory_url:
             return None
         if set(attempt.identifiers) != set(lineage.identifiers):
+            return None
+        try:
+            pki.check_chain(attempt.chain_pem, attempt.certificate_key_pem, attempt.identifiers, self.clock.now())
+        except FinalizeError:
+            await self.journal.forget_attempt(lineage.name)  # it was good once, and has expired since
             return None
         return Pair(attempt.certificate_key_pem, attempt.chain_pem)
 
@@ -65,7 +75,7 @@ class Renewals:
         with steps.step("finalize") as step:
             chain_pem = await finalize(attempt, ordered.order.url, self.ca, self.journal, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
-        return _pair(attempt, chain_pem)
+        return Pair(attempt.certificate_key_pem, chain_pem)
 
     async def _prove(self, ordered: Ordered, steps: Steps) -> None:
         if ordered.order.status is not Status.PENDING:
@@ -80,11 +90,9 @@ class Renewals:
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
 
 
-def _pair(attempt: Attempt, chain_pem: bytes) -> Pair:
-    return Pair(attempt.certificate_key_pem, chain_pem)
-
-
 def _describe(ordered: Ordered) -> str:
+    if ordered.order.status is not Status.PENDING:
+        return f"{ordered.order.url}, {ordered.order.status} already"
     valid = sum(authorization.status is Status.VALID for authorization in ordered.authorizations)
     known = f", {valid} of them valid already" if valid else ""
     return f"{ordered.order.url}, {len(ordered.authorizations)} authorizations{known}"

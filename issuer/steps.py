@@ -1,5 +1,6 @@
 """Times the stages of one renewal and tells `Progress` about them."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,8 +34,15 @@ class Steps:
         except BaseException as error:
             if isinstance(error, WellkeeperError):
                 error.certificate = error.certificate or self.lineage
-            self._progress.failed(self.lineage, stage, self._clock.monotonic() - began, str(error) or "cancelled")
+            self._progress.failed(self.lineage, stage, self._clock.monotonic() - began, _words(error))
             raise
         seconds = self._clock.monotonic() - began
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self._progress.finished(self.lineage, stage, seconds, step.detail)
+
+
+def _words(error: BaseException) -> str:
+    """Ours are sentences; of others the class says more than the text."""
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return "cancelled"
+    return str(error) if isinstance(error, WellkeeperError) else repr(error)

@@ -14,6 +14,7 @@ _FIRST_WAIT_SECONDS: Final = 0.25
 _LONGEST_WAIT_SECONDS: Final = 8.0
 # Let's Encrypt issues within seconds, others promise minutes.
 _LIMIT_SECONDS: Final = 300.0
+_OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 
 async def finalize(attempt: Attempt, url: str, ca: CertificateAuthority, journal: Journal, clock: Clock) -> bytes:
@@ -39,18 +40,19 @@ async def _valid_order(attempt: Attempt, url: str, ca: CertificateAuthority, clo
             order = await ca.finalize(order, attempt.csr_der)
         if order.status is Status.VALID:
             break
-        if order.status is Status.INVALID:
+        if order.status not in _OPEN:
             raise FinalizeError(
-                f"the CA's order became invalid: {order.problem or 'without a reason'}; run renew again",
+                f"the CA's order became {order.status}: {order.problem or 'without a reason'}; run renew again",
                 problem=order.problem,
             )
-        if clock.monotonic() >= deadline:
+        pause_seconds = order.retry_after_seconds or wait_seconds
+        if clock.monotonic() + pause_seconds > deadline:
             raise FinalizeError(
-                f"the CA's order is still {order.status} after {_LIMIT_SECONDS:.0f} s; it stays open, "
-                "run renew again to go on with it",
+                f"the CA's order {url} is still {order.status}, and a pass waits {_LIMIT_SECONDS:.0f} s at most;"
+                f" it stays open: run renew again in {pause_seconds:.0f} s to go on with it",
                 retry=Retry.SOON,
             )
-        await clock.sleep(order.retry_after_seconds or wait_seconds)
+        await clock.sleep(pause_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
         order = await _read(url, ca)
     return order

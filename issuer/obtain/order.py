@@ -6,24 +6,27 @@ instead of making a second one (RFC 8555 section 7.4).
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from issuer import pki
 from issuer.errors import OrderError, Retry
 from issuer.model import Attempt, Lineage, Order, Ordered, Status
 from issuer.ports import CertificateAuthority, Journal
 
+_USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
+
 
 async def order(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> tuple[Attempt, Ordered]:
-    """The journalled attempt and its order, pending or further. Raises OrderError."""
+    """The journalled attempt and its order, pending or further; only a pending one comes with its authorizations.
+
+    Raises OrderError, and ChallengeError when an authorization cannot be read.
+    """
     attempt = await _resumable(lineage, ca, journal)
-    placed = await _read(attempt, ca)
-    if attempt is None or placed is None:
+    ordered = await _resume(attempt, ca)
+    if attempt is None or ordered is None:
         attempt = await _start(lineage, ca, journal)
-        placed = await _shielded(_place(lineage, ca, journal))
-    reads = (ca.read_authorization(url) for url in placed.authorization_urls)
-    authorizations = await asyncio.gather(*reads)
-    return attempt, Ordered(placed, tuple(authorizations))
+        ordered = await _with_authorizations(await _shielded(_place(lineage, ca, journal)), ca)
+    return attempt, ordered
 
 
 async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Attempt | None:
@@ -33,12 +36,23 @@ async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Journa
     return attempt if set(attempt.identifiers) == set(lineage.identifiers) else None
 
 
-async def _read(attempt: Attempt | None, ca: CertificateAuthority) -> Order | None:
+async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered | None:
     """The order of the attempt, as far as it can still lead to a certificate."""
     if attempt is None or attempt.order_url is None:
         return None
     found = await ca.read_order(attempt.order_url)
-    return None if found is None or found.status is Status.INVALID else found
+    if found is None or found.status not in _USABLE:
+        return None
+    ordered = await _with_authorizations(found, ca)
+    # A CA may be slow to see that an order with such an authorization is lost.
+    has_hope = all(one.status in {Status.PENDING, Status.VALID} for one in ordered.authorizations)
+    return ordered if has_hope else None
+
+
+async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Ordered:
+    if placed.status is not Status.PENDING:
+        return Ordered(placed, ())
+    return Ordered(placed, tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls))))
 
 
 async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Attempt:

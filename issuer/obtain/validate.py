@@ -54,8 +54,8 @@ async def _validate_one(
     async with responders.watch(challenge.token) as watch:
         if challenge.status is Status.PENDING:
             await _answer(authorization, challenge, ca)
-        while clock.monotonic() < deadline:
-            await watch.settle(_QUIET_SECONDS, wait_seconds)
+        while (left_seconds := deadline - clock.monotonic()) > 0:
+            await watch.settle(_QUIET_SECONDS, min(wait_seconds, left_seconds))
             found = await ca.read_authorization(authorization.url)
             if found.status is Status.VALID:
                 return
@@ -92,8 +92,8 @@ def _advice(problem: Problem) -> str:
     match problem.name:
         case "connection":
             return (
-                "Every node passed our own read-back, so look between the CA and the nodes: A and AAAA records, "
-                "firewall, port 80 from outside"
+                "Look between the CA and the nodes, since no node's own nginx was asked from outside: A and AAAA "
+                "records, firewall, port 80"
             )
         case "dns":
             return "Check that the name has an A or AAAA record and that its name servers answer"

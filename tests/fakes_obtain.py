@@ -1,0 +1,269 @@
+"""Fakes of the outer world of a renewal: a CA, read-backs, progress, and watches that need no responder."""
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from issuer.errors import WellkeeperError
+from issuer.model import (
+    Answer,
+    Authorization,
+    Certificate,
+    Challenge,
+    Identifier,
+    Node,
+    Order,
+    Problem,
+    ReadBack,
+    Status,
+)
+from tests.fakes import FakeClock
+from tests.responder.messages import THUMBPRINT
+
+BASE: Final = "https://ca.example"
+_ROOT_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake Root")])
+
+
+def token(number: int) -> str:
+    return f"token{number:017d}"
+
+
+class FakeRoot:
+    """Signs leaves for CSRs, or for whatever else it is told."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        begin, end = clock.now() - timedelta(days=1000), clock.now() + timedelta(days=1000)
+        self._certificate = (
+            x509.CertificateBuilder(_ROOT_NAME, _ROOT_NAME, self._key.public_key(), 1, begin, end)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def chain(self, csr_der: bytes, days: int = 90) -> bytes:
+        """Leaf and root, PEM."""
+        csr = x509.load_der_x509_csr(csr_der)
+        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        begin = self._clock.now() - timedelta(hours=1)
+        serial, subject = x509.random_serial_number(), x509.Name([])
+        end = begin + timedelta(days=days)
+        leaf = (
+            x509.CertificateBuilder(_ROOT_NAME, subject, csr.public_key(), serial, begin, end)
+            .add_extension(names, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        return leaf.public_bytes(Encoding.PEM) + self._certificate.public_bytes(Encoding.PEM)
+
+
+@dataclass
+class _Placed:
+    order: Order
+    csr_der: bytes = b""
+
+
+async def _nothing() -> None:
+    """What happens unless a test says otherwise."""
+
+
+class FakeAuthority:
+    """`ports.CertificateAuthority`: accepts every answer and issues, unless it is told otherwise.
+
+    `script` puts replies before the usual ones, by URL and once each; an exception is raised, None is an order that it
+    does not know. `calls` is what it was asked, in order. `chain` makes the chain from a CSR.
+    """
+
+    def __init__(self, clock: FakeClock, directory_url: str = f"{BASE}/directory") -> None:
+        self.directory_url = directory_url
+        self.thumbprint = THUMBPRINT
+        self.root = FakeRoot(clock)
+        self.chain: Callable[[bytes], bytes] = self.root.chain
+        self.calls: list[str] = []
+        self.profiles: list[str | None] = []
+        self.scripts: defaultdict[str, deque[Order | Authorization | WellkeeperError | None]] = defaultdict(deque)
+        self.orders: dict[str, _Placed] = {}
+        self.authorizations: dict[str, Authorization] = {}
+        self.at_new_order: Callable[[], Awaitable[None]] = _nothing
+        self.at_answer: Callable[[Challenge], Awaitable[None]] | None = None
+        self.new_order_error: WellkeeperError | None = None
+        self.refused: dict[str, Problem | None] = {}
+        self.reuse_valid = False
+
+    def script(self, url: str, *replies: Order | Authorization | WellkeeperError | None) -> None:
+        self.scripts[url].extend(replies)
+
+    def set_order(self, url: str, status: Status, problem: Problem | None = None) -> None:
+        self.orders[url].order = replace(self.orders[url].order, status=status, problem=problem)
+
+    def set_authorization(self, url: str, status: Status, problem: Problem | None = None) -> None:
+        found = self.authorizations[url]
+        if found.challenge is None:
+            raise ValueError("an authorization without a challenge stays as it is")
+        challenge = replace(found.challenge, status=status, problem=problem)
+        self.authorizations[url] = replace(found, status=status, challenge=challenge)
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None) -> Order:
+        self.calls.append("newOrder")
+        self.profiles.append(profile)
+        if self.new_order_error:
+            raise self.new_order_error
+        number = len(self.orders) + 1
+        url = f"{BASE}/order/{number}"
+        urls = tuple(self._authorize(number * 100 + index, one) for index, one in enumerate(identifiers))
+        is_ready = all(self.authorizations[one].status is Status.VALID for one in urls)
+        order = Order(url, Status.READY if is_ready else Status.PENDING, urls, f"{url}/finalize")
+        self.orders[url] = _Placed(order)
+        await self.at_new_order()
+        return self.orders[url].order
+
+    async def read_order(self, url: str) -> Order | None:
+        self.calls.append(f"read {url}")
+        if self.scripts[url]:
+            reply = self.scripts[url].popleft()
+            if isinstance(reply, WellkeeperError):
+                raise reply
+            return reply if isinstance(reply, Order) else None
+        return self.orders[url].order if url in self.orders else None
+
+    async def read_authorization(self, url: str) -> Authorization:
+        self.calls.append(f"read {url}")
+        if self.scripts[url]:
+            reply = self.scripts[url].popleft()
+            if isinstance(reply, WellkeeperError):
+                raise reply
+            if isinstance(reply, Authorization):
+                return reply
+        return self.authorizations[url]
+
+    async def answer_challenge(self, challenge: Challenge) -> None:
+        self.calls.append(f"answer {challenge.token}")
+        if self.at_answer:
+            await self.at_answer(challenge)
+        name = str(self.authorizations[challenge.url].identifier)
+        status = Status.INVALID if name in self.refused else Status.VALID
+        self.set_authorization(challenge.url, status, self.refused.get(name))
+        self._decide()
+
+    async def finalize(self, order: Order, csr_der: bytes) -> Order:
+        self.calls.append(f"finalize {order.url}")
+        if self.scripts[order.finalize_url]:
+            reply = self.scripts[order.finalize_url].popleft()
+            if isinstance(reply, WellkeeperError):
+                raise reply
+            if isinstance(reply, Order):
+                return reply
+        self.issue(order.url, csr_der)
+        return self.orders[order.url].order
+
+    def issue(self, url: str, csr_der: bytes) -> None:
+        placed = self.orders[url]
+        placed.csr_der = csr_der
+        placed.order = replace(placed.order, status=Status.VALID, certificate_url=f"{url}/certificate")
+
+    async def read_chain(self, order: Order) -> bytes:
+        self.calls.append(f"chain {order.url}")
+        return self.chain(self.orders[order.url].csr_der)
+
+    def _authorize(self, number: int, identifier: Identifier) -> str:
+        """The challenge's URL is the authorization's, which saves a table."""
+        valid = [
+            url
+            for url, one in self.authorizations.items()
+            if self.reuse_valid and one.identifier == identifier and one.status is Status.VALID
+        ]
+        if valid:
+            return valid[0]
+        url = f"{BASE}/authz/{number}"
+        challenge = Challenge(url, token(number), Status.PENDING)
+        self.authorizations[url] = Authorization(url, identifier, Status.PENDING, challenge, ("dns-01",))
+        return url
+
+    def _decide(self) -> None:
+        for placed in self.orders.values():
+            states = {self.authorizations[url].status for url in placed.order.authorization_urls}
+            if placed.order.status is not Status.PENDING:
+                continue
+            if states == {Status.VALID}:
+                placed.order = replace(placed.order, status=Status.READY)
+            elif states & {Status.INVALID, Status.DEACTIVATED, Status.EXPIRED, Status.REVOKED}:
+                placed.order = replace(placed.order, status=Status.INVALID)
+
+
+class FakeReadBacks:
+    """`ports.Probes`, for read-backs: well, but for `causes` by node; `asked` are node and token."""
+
+    def __init__(self) -> None:
+        self.causes: dict[str, str] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        self.asked.append((node.name, answer.token))
+        cause = self.causes.get(node.name)
+        url = f"http://{answer.identifier}/.well-known/acme-challenge/{answer.token}"
+        host, port = node.http_addresses[0]
+        return (ReadBack(node.name, url, f"{host}:{port}", 404 if cause else 200, cause),)
+
+    async def handshake(self, address: tuple[str, int], identifier: Identifier) -> Certificate | None:
+        raise ValueError(f"nobody shakes hands while obtaining: {address}, {identifier}")
+
+
+class FakeProgress:
+    """`ports.Progress`: one line a call."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def started(self, lineage: str, stage: str) -> None:
+        self.lines.append(f"{lineage} {stage} started")
+
+    def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self.lines.append(f"{lineage} {stage} finished {seconds:g} {detail}")
+
+    def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self.lines.append(f"{lineage} {stage} failed {seconds:g} {detail}")
+
+    def note(self, lineage: str, text: str) -> None:
+        self.lines.append(f"{lineage} {text}")
+
+
+class FakeWatch:
+    """`ports.Watch`: `fetches` says after how many seconds the last fetch of each call came; then none come."""
+
+    def __init__(self, clock: FakeClock, fetches: Sequence[float]) -> None:
+        self._clock = clock
+        self._fetches = list(fetches)
+        self.settles: list[tuple[float, float]] = []
+
+    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+        self.settles.append((quiet_seconds, timeout_seconds))
+        if self._fetches and self._fetches[0] <= timeout_seconds:
+            self._clock.advance(self._fetches.pop(0) + quiet_seconds)
+            return True
+        self._clock.advance(timeout_seconds)
+        return False
+
+
+class FakeWatches:
+    """The half of `ports.Responders` that validation needs; `watched` are the watches by token."""
+
+    def __init__(self, clock: FakeClock, fetches: Sequence[float] = (0.5,)) -> None:
+        self._clock = clock
+        self._fetches = fetches
+        self.watched: dict[str, FakeWatch] = {}
+
+    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
+        raise ValueError(f"nobody publishes while validating: {answers}")
+
+    @asynccontextmanager
+    async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
+        self.watched[token] = FakeWatch(self._clock, self._fetches)
+        yield self.watched[token]

@@ -1,0 +1,194 @@
+"""finalize: each status of an order, and chains that are not what was asked for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from issuer import pki
+from issuer.errors import FinalizeError
+from issuer.model import ERROR_PREFIX, Attempt, KeyType, Lineage, Order, Problem, Status
+from issuer.obtain.finalize import finalize
+from issuer.obtain.order import order
+from issuer.outside.journal import SqliteJournal
+from tests.fakes import FakeClock
+from tests.fakes_deliver import dns
+from tests.fakes_obtain import BASE, FakeAuthority, FakeRoot
+
+A, B = dns("a.example"), dns("b.example")
+URL = f"{BASE}/order/1"
+FINALIZE = f"{URL}/finalize"
+
+
+@pytest.fixture
+def ca(clock: FakeClock) -> FakeAuthority:
+    return FakeAuthority(clock)
+
+
+@pytest.fixture
+async def attempt(ca: FakeAuthority, journal: SqliteJournal) -> Attempt:
+    """Its order is ready."""
+    made, _ = await order(Lineage("web", (A,)), ca, journal)
+    ca.set_order(URL, Status.READY)
+    ca.calls.clear()
+    return made
+
+
+def state(ca: FakeAuthority, status: Status, retry_after_seconds: float | None = None) -> Order:
+    return replace(ca.orders[URL].order, status=status, retry_after_seconds=retry_after_seconds)
+
+
+async def test_ready_order_gets_the_csr_and_the_chain_is_durable(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    chain = await finalize(attempt, URL, ca, journal, clock)
+    assert ca.calls == [f"read {URL}", f"finalize {URL}", f"chain {URL}"]
+    assert ca.orders[URL].csr_der == attempt.csr_der
+    pki.check_chain(chain, attempt.certificate_key_pem, [A], clock.now())
+    assert await journal.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
+    assert clock.slept == []
+
+
+async def test_valid_order_is_not_finalized_again(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.issue(URL, attempt.csr_der)
+    await finalize(attempt, URL, ca, journal, clock)
+    assert ca.calls == [f"read {URL}", f"chain {URL}"]
+
+
+async def test_order_that_is_processed_is_waited_for_ever_more_patiently(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.issue(URL, attempt.csr_der)
+    ca.script(URL, *[state(ca, Status.PROCESSING)] * 7)
+    await finalize(attempt, URL, ca, journal, clock)
+    assert clock.slept == [0.25, 0.5, 1, 2, 4, 8, 8]
+    assert f"finalize {URL}" not in ca.calls
+
+
+async def test_processing_after_finalize_honours_retry_after(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.script(URL, state(ca, Status.READY), state(ca, Status.PROCESSING, 7))
+    ca.script(FINALIZE, state(ca, Status.PROCESSING, 5))
+    ca.issue(URL, attempt.csr_der)
+    await finalize(attempt, URL, ca, journal, clock)
+    assert clock.slept == [5, 7]
+    assert ca.calls.count(f"finalize {URL}") == 1
+
+
+async def test_order_not_ready_yet_is_finalized_once_it_is(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.script(URL, state(ca, Status.PENDING))
+    await finalize(attempt, URL, ca, journal, clock)
+    assert clock.slept == [0.25]
+
+
+async def test_order_that_goes_back_to_ready_is_finalized_again(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.script(FINALIZE, state(ca, Status.READY), state(ca, Status.PENDING))
+    await finalize(attempt, URL, ca, journal, clock)
+    assert ca.calls.count(f"finalize {URL}") == 3
+
+
+@pytest.mark.parametrize("status", [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED])
+@pytest.mark.parametrize("is_late", [False, True], ids=["read so", "after finalize"])
+async def test_lost_order_is_told_at_once(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, status: Status, is_late: bool
+) -> None:
+    if is_late:
+        ca.script(FINALIZE, state(ca, status))
+    else:
+        ca.set_order(URL, status)
+    with pytest.raises(FinalizeError, match=f"the CA's order became {status}: without a reason; run renew again"):
+        await finalize(attempt, URL, ca, journal, clock)
+    assert clock.slept == []
+
+
+async def test_lost_order_is_told_in_the_cas_words(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    problem = Problem(f"{ERROR_PREFIX}badCSR", "weak key", 400)
+    ca.set_order(URL, Status.INVALID, problem)
+    with pytest.raises(
+        FinalizeError, match=r"became invalid: badCSR \(HTTP 400\): weak key; run renew again"
+    ) as caught:
+        await finalize(attempt, URL, ca, journal, clock)
+    assert caught.value.problem == problem
+
+
+async def test_forgotten_order_is_told(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.script(URL, None)
+    with pytest.raises(FinalizeError, match=f"does not know the order {URL} any more; run renew again for a new one"):
+        await finalize(attempt, URL, ca, journal, clock)
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.READY])
+async def test_order_that_comes_to_no_end_stays_open(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, status: Status
+) -> None:
+    ca.script(URL, *[state(ca, status)] * 100)
+    ca.script(FINALIZE, *[state(ca, status)] * 100)
+    with pytest.raises(
+        FinalizeError, match=f"{URL} is still {status}, and a pass waits 300 s at most; it stays open: run"
+    ):
+        await finalize(attempt, URL, ca, journal, clock)
+    assert 290 < sum(clock.slept) <= 300
+    assert await journal.read_attempt("web") is not None
+
+
+async def test_retry_after_beyond_our_patience_is_not_slept(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.script(URL, state(ca, Status.PROCESSING, 3600))
+    with pytest.raises(FinalizeError, match="run renew again in 3600 s to go on with it"):
+        await finalize(attempt, URL, ca, journal, clock)
+    assert clock.slept == []
+
+
+async def test_refused_csr_leaves_the_order_to_be_resumed(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    ca.script(FINALIZE, FinalizeError("the CA says badCSR"))
+    with pytest.raises(FinalizeError, match="badCSR"):
+        await finalize(attempt, URL, ca, journal, clock)
+    assert await journal.read_attempt("web") == replace(attempt, order_url=URL)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            lambda root, _: root.chain(pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), [A])),
+            "for another key",
+        ),
+        (
+            lambda root, attempt: root.chain(pki.make_csr(attempt.certificate_key_pem, [B])),
+            r"lacks a\.example and has b",
+        ),
+        (
+            lambda root, attempt: root.chain(attempt.csr_der) + attempt.certificate_key_pem,
+            "contains a 'PRIVATE KEY' block",
+        ),
+        (lambda _, __: b"<html>", "cannot be parsed as PEM certificates"),
+        (lambda root, attempt: root.chain(attempt.csr_der, days=0), "expired on"),
+    ],
+    ids=["key", "names", "private key", "page", "dates"],
+)
+async def test_wrong_chain_is_told_and_its_attempt_forgotten(
+    attempt: Attempt,
+    ca: FakeAuthority,
+    journal: SqliteJournal,
+    clock: FakeClock,
+    spoil: Callable[[FakeRoot, Attempt], bytes],
+    words: str,
+) -> None:
+    ca.chain = lambda _: spoil(ca.root, attempt)
+    with pytest.raises(FinalizeError, match=words):
+        await finalize(attempt, URL, ca, journal, clock)
+    assert await journal.read_attempt("web") is None

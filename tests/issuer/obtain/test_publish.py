@@ -1,0 +1,135 @@
+"""publish: every real responder and every node's nginx, or the CA is not told."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from issuer.errors import PublishError
+from issuer.model import Answer, Authorization, Challenge, Order, Ordered, Status
+from issuer.obtain.publish import ReadBacks, answers, publish
+from tests.fakes_deliver import dns
+from tests.fakes_obtain import FakeProgress, FakeReadBacks
+from tests.issuer.nodes import Nodes
+from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+
+ANSWERS = (Answer(TOKEN, THUMBPRINT, dns("a.example")), Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example")))
+ORDER = Order("https://ca.example/order/1", Status.PENDING, (), "https://ca.example/order/1/finalize")
+
+
+@pytest.fixture
+def probes() -> FakeReadBacks:
+    return FakeReadBacks()
+
+
+@pytest.fixture
+def progress() -> FakeProgress:
+    return FakeProgress()
+
+
+@pytest.fixture
+def read_backs(nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress) -> ReadBacks:
+    return ReadBacks(nodes.nodes, probes, progress, is_required=True)
+
+
+def authorization(
+    name: str, status: Status = Status.PENDING, token: str | None = TOKEN, others: Sequence[str] = ()
+) -> Authorization:
+    challenge = Challenge("https://ca.example/chall", token, status) if token else None
+    return Authorization("https://ca.example/authz", dns(name), status, challenge, tuple(others))
+
+
+async def test_published_and_read_back_inside_and_gone_outside(
+    nodes: Nodes, probes: FakeReadBacks, read_backs: ReadBacks
+) -> None:
+    async with publish(ANSWERS, nodes.responders, read_backs, "web"):
+        assert await nodes.holding(TOKEN) == ["n1", "n2"]
+        assert await nodes.holding(OTHER_TOKEN) == ["n1", "n2"]
+        assert sorted(probes.asked) == sorted((node, token) for node in ("n1", "n2") for token in (TOKEN, OTHER_TOKEN))
+    assert await nodes.holding(TOKEN) + await nodes.holding(OTHER_TOKEN) == []
+
+
+async def test_gone_after_an_exception(nodes: Nodes, read_backs: ReadBacks) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with publish(ANSWERS, nodes.responders, read_backs, "web"):
+            raise ZeroDivisionError
+    assert await nodes.holding(TOKEN) == []
+
+
+async def test_gone_after_a_cancellation(nodes: Nodes, read_backs: ReadBacks) -> None:
+    inside = asyncio.Event()
+
+    async def stay() -> None:
+        async with publish(ANSWERS, nodes.responders, read_backs, "web"):
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(stay())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await nodes.holding(TOKEN) + await nodes.holding(OTHER_TOKEN) == []
+
+
+async def test_one_responder_down_and_nobody_reads_back(
+    nodes: Nodes, probes: FakeReadBacks, read_backs: ReadBacks
+) -> None:
+    await nodes["n2"].stop()
+    with pytest.raises(
+        PublishError, match=r"the CA was not asked.*node 'n2' \(unix:/.*is wellkeeper-responder running"
+    ):
+        await publish(ANSWERS, nodes.responders, read_backs, "web").__aenter__()
+    assert probes.asked == []
+
+
+async def test_read_back_that_fails_names_node_address_url_status_and_cause(
+    nodes: Nodes, probes: FakeReadBacks, read_backs: ReadBacks
+) -> None:
+    probes.causes["n2"] = "no location for it"
+    with pytest.raises(PublishError) as caught:
+        await publish(ANSWERS[:1], nodes.responders, read_backs, "web").__aenter__()
+    assert str(caught.value) == (
+        "the CA was not asked, because node 'n2' at 127.0.0.1:80: "
+        f"http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location for it"
+    )
+    assert await nodes.holding(TOKEN) == []
+
+
+async def test_advisory_read_back_is_told_and_the_ca_asked(
+    nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
+) -> None:
+    probes.causes["n2"] = "no location for it"
+    read_backs = ReadBacks(nodes.nodes, probes, progress, is_required=False)
+    async with publish(ANSWERS[:1], nodes.responders, read_backs, "web"):
+        assert await nodes.holding(TOKEN) == ["n1", "n2"]
+    (line,) = progress.lines
+    assert line.startswith("web read-back failed, the CA is asked all the same (read_back = advisory): node 'n2' at ")
+
+
+async def test_advice_does_not_extend_to_responders(
+    nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
+) -> None:
+    await nodes["n1"].stop()
+    read_backs = ReadBacks(nodes.nodes, probes, progress, is_required=False)
+    with pytest.raises(PublishError, match="node 'n1'"):
+        await publish(ANSWERS, nodes.responders, read_backs, "web").__aenter__()
+
+
+def test_what_is_pending_is_published_and_nothing_else() -> None:
+    several = (authorization("a.example"), authorization("b.example", Status.VALID), authorization("c.example"))
+    assert [str(one.identifier) for one in answers(Ordered(ORDER, several), THUMBPRINT)] == ["a.example", "c.example"]
+    assert answers(Ordered(ORDER, several[:1]), THUMBPRINT)[0].key_authorization == f"{TOKEN}.{THUMBPRINT}"
+
+
+@pytest.mark.parametrize(("others", "words"), [(("dns-01", "tls-alpn-01"), "dns-01, tls-alpn-01"), ((), "none at all")])
+def test_no_http01_names_what_is_offered(others: tuple[str, ...], words: str) -> None:
+    ordered = Ordered(ORDER, (authorization("a.example", token=None, others=others),))
+    with pytest.raises(
+        PublishError, match=rf"no http-01 challenge for a\.example \(it offers: {words}\); .*http-01 only"
+    ):
+        answers(ordered, THUMBPRINT)
+
+
+def test_valid_authorization_needs_no_http01() -> None:
+    assert answers(Ordered(ORDER, (authorization("a.example", Status.VALID, None),)), THUMBPRINT) == ()

@@ -1,0 +1,234 @@
+"""validate: when the CA is asked for its verdict, and what is made of each."""
+
+from dataclasses import replace
+
+import pytest
+
+from issuer.errors import ChallengeError, OrderError
+from issuer.model import ERROR_PREFIX, Authorization, Challenge, Lineage, Ordered, Problem, Status
+from issuer.obtain.order import order
+from issuer.obtain.publish import answers
+from issuer.obtain.validate import validate
+from issuer.outside.journal import SqliteJournal
+from tests.fakes import FakeClock
+from tests.fakes_deliver import dns
+from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token
+from tests.issuer.nodes import Nodes
+
+FIRST, SECOND = f"{BASE}/authz/100", f"{BASE}/authz/101"
+BAD = [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED]
+
+
+@pytest.fixture
+def ca(clock: FakeClock) -> FakeAuthority:
+    return FakeAuthority(clock)
+
+
+@pytest.fixture
+async def ordered(ca: FakeAuthority, journal: SqliteJournal) -> Ordered:
+    _, placed = await order(Lineage("web", (dns("a.example"), dns("b.example"))), ca, journal)
+    ca.calls.clear()
+    return placed
+
+
+@pytest.fixture
+def one(ordered: Ordered) -> Ordered:
+    """The same with its first authorization only."""
+    return replace(ordered, authorizations=ordered.authorizations[:1])
+
+
+@pytest.fixture
+def watches(clock: FakeClock) -> FakeWatches:
+    return FakeWatches(clock)
+
+
+def pending(ordered: Ordered, retry_after_seconds: float | None = None) -> Authorization:
+    return replace(ordered.authorizations[0], retry_after_seconds=retry_after_seconds)
+
+
+async def test_ca_is_asked_after_the_fetch_and_not_before(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    began = clock.monotonic()
+    await validate(one, ca, watches, clock)
+    assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
+    assert watches.watched[token(100)].settles == [(0.2, 2.0)]
+    assert clock.monotonic() - began == pytest.approx(0.7)
+
+
+async def test_every_authorization_is_answered(
+    ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    await validate(ordered, ca, watches, clock)
+    assert sorted(ca.calls) == [f"answer {token(100)}", f"answer {token(101)}", f"read {FIRST}", f"read {SECOND}"]
+    assert ca.orders[ordered.order.url].order.status is Status.READY
+
+
+async def test_valid_ones_are_left_alone(
+    ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    valid = replace(ordered.authorizations[1], status=Status.VALID)
+    await validate(replace(ordered, authorizations=(ordered.authorizations[0], valid)), ca, watches, clock)
+    assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
+
+
+async def test_each_further_fetch_is_waited_for(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
+    watches = FakeWatches(clock, fetches=(0.5, 0.5))
+    ca.script(FIRST, pending(one))
+    await validate(one, ca, watches, clock)
+    assert watches.watched[token(100)].settles == [(0.2, 2.0), (0.2, 4.0)]
+
+
+async def test_without_fetches_the_ca_is_asked_ever_less_often(
+    one: Ordered, ca: FakeAuthority, clock: FakeClock
+) -> None:
+    watches = FakeWatches(clock, fetches=())
+    ca.script(FIRST, *[pending(one)] * 5)
+    await validate(one, ca, watches, clock)
+    assert [seconds for _, seconds in watches.watched[token(100)].settles] == [2, 4, 8, 16, 16, 16]
+
+
+async def test_retry_after_comes_before_our_own_pauses(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
+    watches = FakeWatches(clock, fetches=())
+    ca.script(FIRST, pending(one, 30), pending(one, 1), pending(one))
+    await validate(one, ca, watches, clock)
+    assert [seconds for _, seconds in watches.watched[token(100)].settles] == [2, 30, 1, 2]
+
+
+@pytest.mark.parametrize("asked", [None, 3600], ids=["no Retry-After", "an hour"])
+async def test_ca_that_does_not_decide(one: Ordered, ca: FakeAuthority, clock: FakeClock, asked: float | None) -> None:
+    began, watches = clock.monotonic(), FakeWatches(clock, fetches=())
+    ca.script(FIRST, *[pending(one, asked)] * 100)
+    with pytest.raises(
+        ChallengeError, match=r"a\.example: the CA did not decide within 120 s; .*run renew again to go on"
+    ):
+        await validate(one, ca, watches, clock)
+    assert clock.monotonic() - began == 120
+
+
+async def test_refusal_is_told_in_the_cas_words_with_advice(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    problem = Problem(f"{ERROR_PREFIX}connection", "192.0.2.1: Connection refused", 400)
+    ca.refused["a.example"] = problem
+    with pytest.raises(ChallengeError) as caught:
+        await validate(one, ca, watches, clock)
+    assert str(caught.value).startswith(
+        "a.example: the CA says connection (HTTP 400): 192.0.2.1: Connection refused. Look between the CA and the nodes"
+    )
+    assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("connection", "A and AAAA records, firewall, port 80$"),
+        ("dns", "Check that the name has an A or AAAA record"),
+        ("caa", "The CAA record of the name does not allow this CA"),
+        ("unauthorized", "Something other than this project's responder answered"),
+        ("incorrectResponse", "Something other than this project's responder answered"),
+        ("rateLimited", "Fix what the CA names, then run renew again"),
+    ],
+)
+async def test_advice_fits_the_problem(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock, name: str, advice: str
+) -> None:
+    ca.refused["a.example"] = Problem(ERROR_PREFIX + name, "words")
+    with pytest.raises(ChallengeError, match=advice):
+        await validate(one, ca, watches, clock)
+
+
+@pytest.mark.parametrize("status", BAD)
+async def test_every_bad_end_is_an_error_even_without_a_reason(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock, status: Status
+) -> None:
+    ca.script(FIRST, replace(one.authorizations[0], status=status))
+    with pytest.raises(
+        ChallengeError, match=rf"a\.example: the CA's authorization is {status} without a reason; run renew"
+    ):
+        await validate(one, ca, watches, clock)
+
+
+@pytest.mark.parametrize("status", BAD)
+async def test_bad_from_the_start_is_not_answered(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock, status: Status
+) -> None:
+    dead = replace(one, authorizations=(replace(one.authorizations[0], status=status),))
+    with pytest.raises(ChallengeError, match=str(status)):
+        await validate(dead, ca, watches, clock)
+    assert ca.calls == []
+
+
+async def test_several_failures_are_one_error(
+    ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    problem = Problem(f"{ERROR_PREFIX}dns", "no such name")
+    ca.refused.update({"a.example": None, "b.example": problem})
+    with pytest.raises(ChallengeError, match=r"^a\.example: .*; b\.example: the CA says dns: no such name\.") as caught:
+        await validate(ordered, ca, watches, clock)
+    assert caught.value.problem == problem
+
+
+async def test_one_failure_among_good_ones_waits_for_them(
+    ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    ca.refused["a.example"] = None
+    with pytest.raises(ChallengeError, match=r"^a\.example"):
+        await validate(ordered, ca, watches, clock)
+    assert ca.authorizations[SECOND].status is Status.VALID
+
+
+async def test_other_errors_are_not_mixed_in(
+    ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    ca.refused["a.example"] = None
+    ca.script(SECOND, OrderError("the account is gone"))
+    with pytest.raises(OrderError, match="the account is gone"):
+        await validate(ordered, ca, watches, clock)
+
+
+async def test_challenge_answered_before_a_crash_is_not_answered_again(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    ca.set_authorization(FIRST, Status.VALID)
+    first = one.authorizations[0]
+    challenge = Challenge(FIRST, token(100), Status.PROCESSING)
+    await validate(replace(one, authorizations=(replace(first, challenge=challenge),)), ca, watches, clock)
+    assert ca.calls == [f"read {FIRST}"]
+
+
+async def test_refused_answer_does_not_matter_when_the_verdict_is_there(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    async def refuse(_: Challenge) -> None:
+        ca.set_authorization(FIRST, Status.VALID)
+        raise ChallengeError("answering: the CA says malformed: not pending")
+
+    ca.at_answer = refuse
+    await validate(one, ca, watches, clock)
+
+
+async def test_refused_answer_counts_while_the_challenge_is_pending(
+    one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
+) -> None:
+    async def refuse(_: Challenge) -> None:
+        raise ChallengeError("answering: the CA says malformed: bad signature")
+
+    ca.at_answer = refuse
+    with pytest.raises(ChallengeError, match="bad signature"):
+        await validate(one, ca, watches, clock)
+
+
+async def test_fetches_that_real_responders_report_bring_the_verdict(
+    one: Ordered, ca: FakeAuthority, nodes: Nodes, clock: FakeClock
+) -> None:
+    """The one test here that lets time pass: the quiet fifth of a second after the last fetch."""
+
+    async def fetch(challenge: Challenge) -> None:
+        for name in ("n1", "n2", "n1"):
+            await nodes[name].get(challenge.token)
+
+    ca.at_answer = fetch
+    async with nodes.responders.publish(answers(one, ca.thumbprint)):
+        await validate(one, ca, nodes.responders, clock)
+    assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
