@@ -26,6 +26,7 @@ from issuer.model import (
     ReadBack,
     Status,
 )
+from issuer.ports import Responders
 from tests.fakes import FakeClock
 from tests.responder.messages import THUMBPRINT
 
@@ -267,3 +268,17 @@ class FakeWatches:
     async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
         self.watched[token] = FakeWatch(self._clock, self._fetches)
         yield self.watched[token]
+
+
+class QuickResponders:
+    """Real responders hold the tokens; fetches are reported without the quiet fifth of a second after each."""
+
+    def __init__(self, real: Responders, clock: FakeClock) -> None:
+        self._real = real
+        self._watches = FakeWatches(clock)
+
+    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
+        return self._real.publish(answers)
+
+    def watch(self, token: str) -> AbstractAsyncContextManager[FakeWatch]:
+        return self._watches.watch(token)

@@ -109,8 +109,17 @@ class ResponderClient:
         except (aiohttp.ClientError, OSError) as error:
             raise PublishError(f"{self._name} cannot be reached: {error}; {_remedy(error)}") from error
         if reply.status >= 300:
-            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {body.get('detail', _WHICH)}")
+            detail = body.get("detail", _WHICH)
+            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {detail}{self._about_clocks(body)}")
         return body
+
+    def _about_clocks(self, body: Mapping[str, Any]) -> str:
+        """Refusals that may be a matter of time come with the responder's."""
+        clock = body.get("clock")
+        ahead = clock - self._clock.now().timestamp() if isinstance(clock, int | float) else 0
+        if abs(ahead) <= wire.CLOCK_WARNING_SECONDS:
+            return ""
+        return f"; its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours: set both by NTP"
 
     def _permit(self) -> str:
         now = int(self._clock.now().timestamp())

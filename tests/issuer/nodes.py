@@ -79,6 +79,10 @@ class Nodes:
     def nodes(self) -> list[Node]:
         return [one.node for one in self.all]
 
+    def advance(self, seconds: float) -> None:
+        """Time passes for the way as well."""
+        self._way_clock.advance(seconds)
+
     def __getitem__(self, name: str) -> RunningNode:
         return self.by_name[name]
 

@@ -78,10 +78,11 @@ async def test_nobody_at_the_address(clock: FakeClock) -> None:
             await one.put(TOKEN, "message")
 
 
-async def test_clock_of_the_issuer_goes_into_the_permit(folder: Path, clock: FakeClock) -> None:
+@pytest.mark.parametrize(("seconds", "words"), [(86_400, "86400 s ahead of ours"), (-7200, "7200 s behind ours")])
+async def test_clocks_apart_are_told(folder: Path, clock: FakeClock, seconds: int, words: str) -> None:
     async with over_tcp(folder, clock) as address, client(address, FakeClock()) as one:
-        clock.step(86_400)
-        with pytest.raises(PublishError, match=r"HTTP 401: .*clock"):
+        clock.step(seconds)
+        with pytest.raises(PublishError, match=rf"HTTP 401: .*; its clock is {words}: set both by NTP"):
             await one.status()
 
 

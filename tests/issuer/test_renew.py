@@ -1,0 +1,279 @@
+"""One certificate's renewal: the stages in order, and where a crash is gone on from."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from issuer import pki
+from issuer.errors import ChallengeError, InstallError, PublishError
+from issuer.model import Attempt, Flip, KeyType, Lineage, Pair, Status
+from issuer.obtain.publish import ReadBacks
+from issuer.outside.journal import SqliteJournal
+from issuer.renew import Renewals
+from issuer.steps import Steps
+from tests.fakes import FakeClock
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
+from tests.issuer.nodes import Nodes
+
+A, B = dns("a.example"), dns("b.example")
+LINEAGE = Lineage("web", (A, B))
+ORDER = f"{BASE}/order/1"
+
+
+@pytest.fixture
+def probes() -> FakeReadBacks:
+    return FakeReadBacks()
+
+
+@pytest.fixture
+def ca(clock: FakeClock) -> FakeAuthority:
+    return FakeAuthority(clock)
+
+
+@pytest.fixture
+def certificates() -> FakeCertificates:
+    return FakeCertificates()
+
+
+@pytest.fixture
+def progress() -> FakeProgress:
+    return FakeProgress()
+
+
+@pytest.fixture
+def renewals(
+    ca: FakeAuthority,
+    journal: SqliteJournal,
+    nodes: Nodes,
+    probes: FakeReadBacks,
+    certificates: FakeCertificates,
+    clock: FakeClock,
+    progress: FakeProgress,
+) -> Renewals:
+    read_backs = ReadBacks(nodes.nodes, probes, progress, is_required=True)
+    return Renewals(ca, journal, QuickResponders(nodes.responders, clock), read_backs, certificates, clock, progress)
+
+
+@pytest.fixture
+def steps(clock: FakeClock, progress: FakeProgress) -> Steps:
+    return Steps("web", clock, progress)
+
+
+async def obtained(renewals: Renewals, ca: FakeAuthority, journal: SqliteJournal) -> Attempt:
+    """What a pass leaves behind that ended right after the chain was recorded."""
+    key = pki.make_certificate_key(KeyType.ECDSA_P256)
+    csr = pki.make_csr(key, LINEAGE.identifiers)
+    chain = ca.root.chain(csr)
+    attempt = Attempt("web", renewals.ca.directory_url, LINEAGE.identifiers, key, csr, ORDER, chain)
+    await journal.record_attempt(attempt)
+    return attempt
+
+
+async def reason(renewals: Renewals, lineage: Lineage = LINEAGE, *, is_forced: bool = False) -> str | None:
+    due = await renewals.due(lineage, is_forced=is_forced)
+    return due.reason if due else None
+
+
+async def test_all_stages_in_order_and_the_delivery_on_record(
+    renewals: Renewals,
+    steps: Steps,
+    progress: FakeProgress,
+    journal: SqliteJournal,
+    certificates: FakeCertificates,
+    nodes: Nodes,
+) -> None:
+    flip = await renewals.renew(LINEAGE, steps)
+    assert list(steps.seconds) == ["order", "publish", "validate", "finalize", "install"]
+    assert flip == Flip("web", None, certificates.live["web"])
+    assert await journal.undelivered() == {"web": flip}
+    assert await journal.read_attempt("web") is None
+    assert await journal.read_directory_url("web") == renewals.ca.directory_url
+    assert await nodes.holding(token(100)) == []
+    installed = await certificates.installed("web")
+    assert installed is not None
+    assert installed.certificate.identifiers == {A, B}
+    assert [line for line in progress.lines if "finished" in line] == [
+        f"web order finished 0 {ORDER}, 2 authorizations",
+        "web publish finished 0 2 tokens, read back through nginx",
+        "web validate finished 1.4 a.example, b.example",
+        "web finalize finished 0 chain of 2 certificates",
+        f"web install finished 0 /certificates/live/web is version {flip.after}",
+    ]
+
+
+async def test_tokens_stand_while_the_ca_looks(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes
+) -> None:
+    seen = []
+
+    async def look(_: object) -> None:
+        seen.append(await nodes.holding(token(100)))
+
+    ca.at_answer = look
+    await renewals.renew(LINEAGE, steps)
+    assert seen == [["n1", "n2"]] * 2
+
+
+async def test_renewal_takes_the_same_path(renewals: Renewals, steps: Steps, certificates: FakeCertificates) -> None:
+    first = await renewals.renew(LINEAGE, steps)
+    second = await renewals.renew(LINEAGE, steps)
+    assert second.before == first.after != second.after
+    assert certificates.live["web"] == second.after
+
+
+async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, probes: FakeReadBacks, nodes: Nodes, progress: FakeProgress
+) -> None:
+    probes.causes["n2"] = "no location"
+    with pytest.raises(PublishError) as caught:
+        await renewals.renew(LINEAGE, steps)
+    assert caught.value.certificate == "web"
+    assert not any(call.startswith("answer") for call in ca.calls)
+    assert await nodes.holding(token(100)) == []
+    assert progress.lines[-1].startswith("web publish failed 0 the CA was not asked, because node 'n2'")
+
+
+async def test_what_was_refused_is_withdrawn(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
+    ca.refused["a.example"] = None
+    with pytest.raises(ChallengeError):
+        await renewals.renew(LINEAGE, steps)
+    assert await nodes.holding(token(100)) + await nodes.holding(token(101)) == []
+
+
+async def test_next_pass_after_a_refusal_makes_a_new_order(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
+    ca.refused["a.example"] = None
+    with pytest.raises(ChallengeError):
+        await renewals.renew(LINEAGE, steps)
+    ca.refused.clear()
+    await renewals.renew(LINEAGE, steps)
+    assert ca.calls.count("newOrder") == 2
+
+
+async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
+    looking = asyncio.Event()
+
+    async def look(_: object) -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    ca.at_answer = look
+    renewing = asyncio.create_task(renewals.renew(LINEAGE, steps))
+    await looking.wait()
+    assert await nodes.holding(token(100)) == ["n1", "n2"]
+    renewing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await renewing
+    assert await nodes.holding(token(100)) == []
+    ca.at_answer = None
+    await renewals.renew(LINEAGE, steps)
+    assert ca.calls.count("newOrder") == 1
+
+
+async def test_order_that_is_ready_is_not_proven_again(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, progress: FakeProgress
+) -> None:
+    ca.reuse_valid = True
+    await renewals.renew(LINEAGE, steps)
+    progress.lines.clear()
+    await renewals.renew(LINEAGE, steps)
+    assert not any("publish" in line or "validate" in line for line in progress.lines)
+    assert f"web order finished 0 {BASE}/order/2, ready already" in progress.lines
+
+
+async def test_recorded_chain_is_installed_without_asking_the_ca(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+) -> None:
+    attempt = await obtained(renewals, ca, journal)
+    assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
+    flip = await renewals.renew(LINEAGE, steps)
+    assert ca.calls == []
+    assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
+
+
+async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+) -> None:
+    attempt = await obtained(renewals, ca, journal)
+    version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
+    await certificates.switch("web", version)
+    assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
+    assert await renewals.renew(LINEAGE, steps) == Flip("web", version, version)
+    assert ca.calls == []
+    assert await journal.undelivered() == {"web": Flip("web", version, version)}
+    assert await reason(renewals) is None
+
+
+async def test_full_disk_costs_no_second_certificate(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, certificates: FakeCertificates
+) -> None:
+    certificates.full_disk_for.add("web")
+    with pytest.raises(InstallError, match="No space left"):
+        await renewals.renew(LINEAGE, steps)
+    certificates.full_disk_for.clear()
+    await renewals.renew(LINEAGE, steps)
+    assert ca.calls.count("newOrder") == 1
+
+
+async def test_recorded_chain_that_expired_is_forgotten(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, nodes: Nodes
+) -> None:
+    await obtained(renewals, ca, journal)
+    for one in (clock, nodes):
+        one.advance(timedelta(days=100).total_seconds())
+    assert await reason(renewals) == "no certificate yet"
+    assert await journal.read_attempt("web") is None
+    await renewals.renew(LINEAGE, steps)
+    assert ca.calls[0] == "newOrder"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"directory_url": "https://other.example/"}, {"identifiers": (A,)}, {"chain_pem": None}], ids=str
+)
+async def test_recorded_chain_for_something_else_is_not_installed(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, changes: dict[str, str]
+) -> None:
+    attempt = await obtained(renewals, ca, journal)
+    await journal.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
+    assert await reason(renewals) == "no certificate yet"
+    await renewals.renew(LINEAGE, steps)
+    assert "newOrder" in ca.calls
+
+
+async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:
+    await renewals.renew(LINEAGE, steps)
+    assert await reason(renewals) is None
+    assert await reason(renewals, is_forced=True) == "asked for with --force"
+    clock.advance(timedelta(days=60).total_seconds())
+    assert (await reason(renewals) or "").startswith("two thirds of the lifetime passed at ")
+
+
+async def test_certificate_of_another_ca_is_due(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:
+    await renewals.renew(LINEAGE, steps)
+    other = replace(renewals, ca=FakeAuthority(clock, "https://other.example/directory"))
+    assert await reason(other) == "the installed certificate was issued by another CA than the settings name"
+
+
+async def test_certificate_of_unknown_origin_is_left_alone(
+    renewals: Renewals, ca: FakeAuthority, certificates: FakeCertificates
+) -> None:
+    key = pki.make_certificate_key(KeyType.ECDSA_P256)
+    pair = Pair(key, ca.root.chain(pki.make_csr(key, LINEAGE.identifiers)))
+    await certificates.switch("web", await certificates.write("web", pair))
+    assert await reason(renewals) is None
+
+
+async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
+    ca.reuse_valid = True
+    await renewals.renew(LINEAGE, steps)
+    url = f"{BASE}/order/2"
+
+    async def lag() -> None:
+        ca.script(url, replace(ca.orders[url].order, status=Status.PENDING), ca.orders[url].order)
+        ca.set_order(url, Status.PENDING)
+
+    ca.at_new_order = lag
+    assert (await renewals.renew(LINEAGE, steps)).lineage == "web"
+    assert ca.calls.count(f"read {url}") == 2
