@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import sys
+from pathlib import Path
 from typing import Final
 
 import click
 
-from issuer.commands import build
+from issuer.commands import build, options
 from issuer.commands.init import init
 from issuer.commands.placeholder import placeholder
 from issuer.commands.renew import renew
@@ -20,8 +21,13 @@ _INTERRUPTED: Final = "wellkeeper-issuer: interrupted; nothing stays published, 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(build.version(), prog_name="wellkeeper-issuer")
-def cli() -> None:
+@options.config_option
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
     """Keeps the certificates of nginx fresh without a shared filesystem."""
+    if config is not None:
+        # Before the command or after it: both are written, and the one after it counts.
+        context.default_map = {name: {"config": config} for name in cli.commands}
 
 
 for command in (init, trust, placeholder, renew, status):

@@ -125,8 +125,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _reason(error: OSError, address: Address) -> str:
     if isinstance(address, UnixAddress) and isinstance(error, FileNotFoundError):
         return f"the directory {address.path.parent} does not exist; make it, owned by the responder's user"
+    if isinstance(error, PermissionError) and isinstance(address, UnixAddress):
+        return (
+            f"{error.strerror}; give the responder's user (uid {os.geteuid()}) a directory of its own"
+            " (systemd: RuntimeDirectory=wellkeeper)"
+        )
     if isinstance(error, PermissionError):
-        return f"{error.strerror}; the responder's user (uid {os.geteuid()}) may not do that"
+        return f"{error.strerror}; the responder's user (uid {os.geteuid()}) may not do that; choose a port above 1023"
     reason = error.strerror or str(error)
     if isinstance(address, TcpAddress) and error.errno is not None:
         # asyncio's text repeats the address.

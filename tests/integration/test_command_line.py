@@ -64,9 +64,11 @@ async def test_wrong_usage_is_told_with_what_is_right(
 
 
 @pytest.mark.parametrize("command", ["renew", "status", "trust", "placeholder"])
-async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, command: str) -> None:
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the command", "after it"])
+async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, command: str, is_before: bool) -> None:
     missing = str(folder / "none.toml")
-    told = await refused(Issuer(folder), command, "--config", missing)
+    option = ("--config", missing)
+    told = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
     assert f"{missing} does not exist; run 'wellkeeper-issuer init'" in told
 
 
