@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +35,19 @@ for command in (init, trust, placeholder, renew, status):
     cli.add_command(command)
 
 
-def main() -> None:
-    """Exit status: 0 well, 1 something failed, 2 usage or settings, 130 and 143 interrupted."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit status: 0 well, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
+
+    `arguments` are those of the process by default.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    sys.exit(_exit_status())
+    sys.exit(_exit_status(arguments))
 
 
-def _exit_status() -> int:
+def _exit_status(arguments: Sequence[str] | None) -> int:
     try:
         # Standalone, click would end with 1 on Ctrl-C.
-        return int(cli(standalone_mode=False) or 0)
+        return int(cli(arguments, standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code

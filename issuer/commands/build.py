@@ -3,6 +3,7 @@
 import grp
 import importlib.metadata
 import pwd
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
@@ -49,6 +50,19 @@ def certificates(settings: Settings) -> CertificateFolders:
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
 
+def _bundle(settings: Settings) -> str | None:
+    """Raises SettingsError when it cannot be used: requests would say so late and obscurely."""
+    if settings.ca_bundle is None:
+        return None
+    try:
+        ssl.create_default_context(cafile=settings.ca_bundle)
+    except OSError as error:
+        raise SettingsError(
+            f"ca_bundle = {str(settings.ca_bundle)!r} is no PEM file of certificates that can be read: {error}"
+        ) from error
+    return str(settings.ca_bundle)
+
+
 @asynccontextmanager
 async def passes(settings: Settings, progress: Progress) -> AsyncIterator[Passes]:
     """Everything that a pass needs, connected; ended on leaving. Raises SettingsError and JournalError."""
@@ -69,9 +83,8 @@ async def passes(settings: Settings, progress: Progress) -> AsyncIterator[Passes
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(SqliteJournal(settings.state_dir / JOURNAL, is_exclusive=True))
         responders = await stack.enter_async_context(AllResponders(clients, publishing_key, clock))
-        bundle = str(settings.ca_bundle) if settings.ca_bundle else None
         ca = stack.enter_context(
-            closing(AcmeAuthority(settings.ca, folder, clock, ca_bundle=bundle, version=version()))
+            closing(AcmeAuthority(settings.ca, folder, clock, ca_bundle=_bundle(settings), version=version()))
         )
         renewals = Renewals(
             ca=ca,

@@ -40,10 +40,11 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
     Settings that exist are kept as they are; keys that exist are never replaced.
     """
     path = settings_path(config)
+    folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
     if path.exists():
-        click.echo(f"kept   {path}")
+        unused = [f"--{name.replace('_', '-')}" for name, value in (answers | folders).items() if value]
+        click.echo(f"kept   {path}" + (f"; {', '.join(unused)} changed nothing: edit the file" if unused else ""))
     else:
-        folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
         text = _toml(_ask(answers), {key: value for key, value in folders.items() if value})
         _write(path, text, 0o644)
         try:
@@ -56,9 +57,7 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
     for made in build.accounts(settings).make_keys():
         click.echo(f"made   {made}")
     values = public_values(settings)
-    environment = path.with_name(RESPONDER_ENVIRONMENT)
-    _write(environment, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
-    click.echo(f"wrote  {environment}\n\n{explain(settings, values)}")
+    click.echo(f"{_environment(path.with_name(RESPONDER_ENVIRONMENT), values)}\n\n{explain(settings, values)}")
 
 
 def _ask(given: dict[str, Any]) -> _Answers:
@@ -72,6 +71,16 @@ def _ask(given: dict[str, Any]) -> _Answers:
         is_agreed = is_agreed or click.confirm("Do you agree to the CA's terms of service?", default=False)
     certificates = tuple(tuple(part.strip() for part in one.split(",") if part.strip()) for one in names)
     return _Answers(ca or "letsencrypt", contact, is_agreed, tuple(filter(None, certificates)))
+
+
+def _environment(path: Path, values: dict[str, str]) -> str:
+    """Writes responder.env; one that exists may have been added to, and is left to its editor."""
+    if not path.exists():
+        _write(path, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
+        return f"wrote  {path}"
+    found = path.read_text(encoding="utf-8", errors="replace").split()
+    missing = [value for value in values.values() if not any(word.endswith(value) for word in found)]
+    return f"kept   {path}" + (f", which lacks {' and '.join(missing)}: see below" if missing else "")
 
 
 def _toml(answers: _Answers, folders: dict[str, Path]) -> str:

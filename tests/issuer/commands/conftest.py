@@ -1,0 +1,62 @@
+"""Commands run as the program runs them, in this process."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from issuer.__main__ import main
+from issuer.outside.accounts import AccountFolder
+from issuer.settings import PATH_VARIABLE
+
+NOBODY_THERE = "https://127.0.0.1:1/directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    exit_code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever the command printed
+        return json.loads(self.out)
+
+
+class Program:
+    """The program with settings of its own; `config` is where they are."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.config = folder / "etc/issuer.toml"
+        self.state_dir = folder / "issuer"
+        self.certificates_dir = folder / "certificates"
+        self._capsys = capsys
+
+    def run(self, *arguments: str) -> Finished:
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = self._capsys.readouterr()
+        return Finished(int(ended.value.code or 0), out, err)
+
+    def configure(self, *names: str, more: str = "") -> None:
+        """One certificate a name, from a CA that is away."""
+        lines = [f"ca = '{NOBODY_THERE}'", f"state_dir = '{self.state_dir}'"]
+        lines += [f"certificates_dir = '{self.certificates_dir}'", more]
+        lines += [f"[[certificates]]\nidentifiers = ['{name}']" for name in names]
+        self.config.parent.mkdir(exist_ok=True)
+        self.config.write_text("\n".join(lines))
+
+    def make_keys(self) -> AccountFolder:
+        folder = AccountFolder(self.state_dir)
+        folder.make_keys()
+        return folder
+
+
+@pytest.fixture
+def program(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    made = Program(folder, capsys)
+    monkeypatch.setenv(PATH_VARIABLE, str(made.config))
+    return made

@@ -1,0 +1,143 @@
+"""init: what it writes, keeps and says."""
+
+from pathlib import Path
+
+import pytest
+
+from issuer.model import Lineage
+from issuer.settings import CA_DIRECTORIES, read_settings
+from tests.fakes_deliver import dns
+from tests.issuer.commands.conftest import Program
+
+VARIABLES = ("WELLKEEPER_RESPONDER_PUBLISHING_KEY", "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT")
+
+
+def init(program: Program, *arguments: str) -> str:
+    """With folders of the test's own; what it said."""
+    folders = ("--state-dir", str(program.state_dir), "--certificates-dir", str(program.certificates_dir))
+    finished = program.run("init", *folders, *arguments)
+    assert (finished.exit_code, finished.err) == (0, "")
+    return finished.out
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+def values(program: Program) -> dict[str, str]:
+    lines = program.config.with_name("responder.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_settings_keys_and_values_for_the_responder_are_written(program: Program) -> None:
+    out = init(
+        program,
+        *("--ca", "letsencrypt-staging", "--contact", "a@example.org", "--agree-to-terms-of-service"),
+        *("--certificate", "a.example, b.example", "--certificate", "c.example"),
+    )
+    settings = read_settings(program.config)
+    assert settings.ca == CA_DIRECTORIES["letsencrypt-staging"]
+    assert settings.contact == ("mailto:a@example.org",)
+    assert settings.terms_of_service_agreed
+    assert [one.to_lineage() for one in settings.certificates] == [
+        Lineage("a.example", (dns("a.example"), dns("b.example"))),
+        Lineage("c.example", (dns("c.example"),)),
+    ]
+    environment = program.config.with_name("responder.env")
+    assert [mode(path) for path in (program.config, environment)] == [0o644, 0o644]
+    keys = [program.state_dir / "accounts/account_key.pem", program.state_dir / "publishing_key.pem"]
+    assert [mode(path) for path in [program.state_dir, *keys]] == [0o700, 0o600, 0o600]
+    assert tuple(values(program)) == VARIABLES
+    assert all(len(value) == 43 for value in values(program).values())
+    written = [f"wrote  {program.config}", *(f"made   {path}" for path in keys), f"wrote  {environment}"]
+    assert out.splitlines()[:4] == written
+    assert all(f"{name}={value}" in out for name, value in values(program).items())
+    assert "PRIVATE KEY" not in out
+
+
+def test_no_flag_is_needed(program: Program) -> None:
+    out = init(program)
+    settings = read_settings(program.config)
+    assert settings.ca == CA_DIRECTORIES["letsencrypt"]
+    assert (settings.contact, settings.terms_of_service_agreed, settings.certificates) == ((), False, ())
+    assert "No certificate is configured yet: add [[certificates]]" in out
+
+
+def test_second_run_changes_nothing(program: Program) -> None:
+    init(program, "--certificate", "a.example")
+    before = {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()}
+    finished = program.run("init")
+    assert finished.exit_code == 0
+    assert {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()} == before
+    assert finished.out.splitlines()[:3] == [
+        f"kept   {program.config}",
+        f"kept   {program.config.with_name('responder.env')}",
+        "",
+    ]
+
+
+def test_flags_that_come_too_late_are_told(program: Program) -> None:
+    init(program)
+    finished = program.run("init", "--ca", "letsencrypt-staging", "--certificate", "a.example")
+    assert finished.out.splitlines()[0] == (
+        f"kept   {program.config}; --ca, --certificate changed nothing: edit the file"
+    )
+
+
+def test_lost_key_is_made_again_and_the_stale_environment_told(program: Program) -> None:
+    init(program)
+    old = values(program)
+    (program.state_dir / "publishing_key.pem").unlink()
+    out = program.run("init").out
+    new = [line.strip().split("=", 1)[1] for line in out.splitlines() if line.strip().startswith(VARIABLES[0])]
+    assert f"made   {program.state_dir / 'publishing_key.pem'}" in out
+    assert f"kept   {program.config.with_name('responder.env')}, which lacks {new[0]}: see below" in out
+    assert values(program) == old
+
+
+def test_what_was_added_to_the_environment_stays(program: Program) -> None:
+    init(program)
+    environment = program.config.with_name("responder.env")
+    key, thumbprint = values(program).values()
+    text = f"{VARIABLES[0]}={'A' * 43} {key}\n{VARIABLES[1]}={thumbprint}\nWELLKEEPER_RESPONDER_MAX_TOKENS=5\n"
+    environment.write_text(text)
+    assert program.run("init").out.splitlines()[1] == f"kept   {environment}"
+    assert environment.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--ca", "letsencrypt-prod"), "ca: 'letsencrypt-prod' is neither one of"),
+        (("--certificate", "*.a.example"), "certificates[0].identifiers[0]: '*.a.example' is a wildcard"),
+        (("--contact", "nobody"), "contact[0]: 'nobody' is no mail address"),
+        (("--certificates-dir", "/var/lib/wellkeeper/issuer/x"), "must not lie in one another"),
+    ],
+)
+def test_bad_values_leave_no_file(program: Program, arguments: tuple[str, ...], words: str) -> None:
+    finished = program.run("init", *arguments)
+    assert finished.exit_code == 2
+    assert words in finished.err
+    assert finished.out == ""
+    assert not list(program.config.parent.iterdir())
+
+
+def test_bad_flags_are_usage(program: Program) -> None:
+    finished = program.run("init", "--certificates", "a.example")
+    assert finished.exit_code == 2
+    assert "No such option" in finished.err
+
+
+def test_settings_that_are_wrong_are_told_and_kept(program: Program) -> None:
+    program.configure(more="bogus = 1")
+    finished = program.run("init")
+    assert finished.exit_code == 2
+    assert "unknown key 'bogus'" in finished.err
+    assert program.config.exists()
+
+
+def test_place_that_cannot_be_written_is_named(program: Program) -> None:
+    finished = program.run("init", "--config", "/sys/kernel/wellkeeper/issuer.toml")
+    assert finished.exit_code == 2
+    assert "cannot write /sys/kernel/wellkeeper" in finished.err
+    assert "run as root, or name another place with --config" in finished.err

@@ -1,0 +1,78 @@
+"""placeholder: for what is not there, and for nothing else."""
+
+import asyncio
+
+import pytest
+
+from issuer import pki
+from issuer.outside.disk import CertificateFolders
+from tests.fakes_deliver import FakeCa, dns
+from tests.issuer.commands.conftest import Program
+
+
+def test_made_for_each_that_is_missing(program: Program) -> None:
+    program.configure("a.example", "2001:db8::7")
+    finished = program.run("placeholder")
+    live = program.certificates_dir / "live"
+    assert finished.exit_code == 0
+    assert finished.out.splitlines() == [
+        f"a.example: placeholder for 7 days in {live}/a.example",
+        f"2001-db8--7: placeholder for 7 days in {live}/2001-db8--7",
+    ]
+    certificate = pki.read_certificate((live / "a.example/fullchain.pem").read_bytes())
+    assert pki.is_placeholder(certificate)
+    assert certificate.identifiers == {dns("a.example")}
+    assert (live / "a.example/privkey.pem").stat().st_mode & 0o7777 == 0o600
+
+
+def test_what_is_there_stays(program: Program) -> None:
+    program.configure("a.example")
+    folders, pair = CertificateFolders(program.certificates_dir), FakeCa().pair(dns("a.example"))
+
+    async def install() -> None:
+        await folders.switch("a.example", await folders.write("a.example", pair))
+
+    asyncio.run(install())
+    finished = program.run("placeholder")
+    assert (finished.exit_code, finished.out) == (0, "nothing to do: every certificate is there\n")
+    assert (program.certificates_dir / "live/a.example/fullchain.pem").read_bytes() == pair.chain_pem
+
+
+def test_only_those_named(program: Program) -> None:
+    program.configure("a.example", "b.example")
+    program.run("placeholder", "b.example")
+    assert [path.name for path in (program.certificates_dir / "live").iterdir()] == ["b.example"]
+
+
+@pytest.mark.parametrize(
+    ("names", "arguments", "words"),
+    [
+        (
+            ("a.example", "b.example"),
+            ("c.example",),
+            "no certificate is called 'c.example'; the settings have: a.example, b",
+        ),
+        ((), (), "the settings name no certificate; add [[certificates]]"),
+    ],
+)
+def test_unknown_names_are_told(
+    program: Program, names: tuple[str, ...], arguments: tuple[str, ...], words: str
+) -> None:
+    program.configure(*names)
+    finished = program.run("placeholder", *arguments)
+    assert finished.exit_code == 2
+    assert words in finished.err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("certificates_owner = 'nobody-such'", "certificates_owner = 'nobody-such': this host has no such user"),
+        ("certificates_group = 'nobody-such'", "certificates_group = 'nobody-such': this host has no such group"),
+    ],
+)
+def test_unknown_owners_are_told(program: Program, more: str, words: str) -> None:
+    program.configure("a.example", more=more)
+    finished = program.run("placeholder")
+    assert finished.exit_code == 2
+    assert words in finished.err

@@ -1,0 +1,57 @@
+"""How a pass is told without a terminal."""
+
+import io
+import json
+import re
+
+import pytest
+
+from issuer.commands.progress import JsonProgress, LineProgress, progress
+from issuer.ports import Progress
+
+
+def tell(told: Progress) -> None:
+    told.started("web", "order")
+    told.finished("web", "order", 1.23456, "https://ca.example/order/1")
+    told.failed("web", "publish", 0.5, "node 'n1' is away")
+    told.note("web", "due: no certificate yet")
+
+
+def test_one_line_a_stage() -> None:
+    out = io.StringIO()
+    tell(LineProgress(out))
+    lines = out.getvalue().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ web: ", line) for line in lines)
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "web: order      1.23 s  https://ca.example/order/1",
+        "web: publish    0.50 s  failed: node 'n1' is away",
+        "web: due: no certificate yet",
+    ]
+
+
+def test_one_object_a_line() -> None:
+    out = io.StringIO()
+    tell(JsonProgress(out))
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one.pop("time")) for one in found)
+    assert found == [
+        {"certificate": "web", "stage": "order", "event": "started"},
+        {
+            "certificate": "web",
+            "stage": "order",
+            "event": "finished",
+            "seconds": 1.235,
+            "detail": "https://ca.example/order/1",
+        },
+        {"certificate": "web", "stage": "publish", "event": "failed", "seconds": 0.5, "detail": "node 'n1' is away"},
+        {"certificate": "web", "event": "note", "detail": "due: no certificate yet"},
+    ]
+
+
+def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, kind in (("auto", LineProgress), ("text", LineProgress), ("json", JsonProgress)):
+        with progress(name) as told:  # type: ignore[arg-type]
+            assert isinstance(told, kind)
+            told.note("web", "here")
+    out, err = capsys.readouterr()
+    assert (out, err.count("here")) == ("", 3)

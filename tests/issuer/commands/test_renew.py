@@ -1,0 +1,152 @@
+"""renew: exit statuses, and how a report is printed. Whole passes are in tests/integration."""
+
+import fcntl
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from issuer.commands import options
+from issuer.commands.renew import to_json, to_text
+from issuer.errors import OrderError
+from issuer.model import Certificate, Outcome, Report
+from issuer.settings import CA_DIRECTORIES
+from tests.fakes_deliver import dns
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
+
+BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CERTIFICATE = Certificate(
+    frozenset({dns("b.example"), dns("a.example")}),
+    "abc",
+    "f" * 64,
+    "Fake CA",
+    BEGIN,
+    BEGIN + timedelta(days=90),
+    False,
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("nobody.example",),
+            "wellkeeper-issuer: no certificate is called 'nobody.example'; the settings have: a.example",
+        ),
+        (
+            ("--config", "/nowhere/issuer.toml"),
+            "wellkeeper-issuer: /nowhere/issuer.toml does not exist; run 'wellkeeper",
+        ),
+        (("--log-format", "xml"), "'xml' is not one of 'auto', 'text', 'json'"),
+        (("--bogus",), "No such option"),
+        ((), "publishing_key.pem does not exist; run 'wellkeeper-issuer init' to make the keys"),
+    ],
+    ids=["unknown name", "no settings", "bad value", "bad flag", "no keys"],
+)
+def test_usage_and_settings_end_with_2(program: Program, arguments: tuple[str, ...], words: str) -> None:
+    program.configure("a.example")
+    finished = program.run("renew", *arguments)
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert words in finished.err
+
+
+@pytest.mark.parametrize("content", [None, b"no PEM"], ids=["missing", "damaged"])
+def test_bundle_that_cannot_be_used_ends_with_2(program: Program, folder: Path, content: bytes | None) -> None:
+    if content is not None:
+        (folder / "ca.pem").write_bytes(content)
+    program.configure("a.example", more=f"ca_bundle = '{folder}/ca.pem'")
+    program.make_keys()
+    finished = program.run("renew")
+    assert finished.exit_code == 2
+    assert f"ca_bundle = '{folder}/ca.pem' is no PEM file of certificates that can be read: " in finished.err
+
+
+def test_certificate_that_failed_ends_with_1(program: Program) -> None:
+    program.configure("a.example")
+    program.make_keys()
+    finished = program.run("renew")
+    assert finished.exit_code == 1
+    assert finished.out.startswith(
+        f"a.example: failed (order): reading the directory {NOBODY_THERE}: no answer from the CA"
+    )
+    lines = finished.err.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines if "due" in line] == ["a.example: due: no certificate yet"]
+    assert "a.example: order      0.0" in lines[-1]
+    assert " s  failed: reading the directory" in lines[-1]
+
+
+def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program) -> None:
+    program.configure("a.example")
+    program.make_keys()
+    finished = program.run("renew", "--json", "--log-format", "json")
+    assert finished.exit_code == 1
+    (found,) = finished.json()["certificates"]
+    assert (found["name"], found["outcome"], found["reason"]) == ("a.example", "failed", "no certificate yet")
+    assert found["error"].startswith("reading the directory")
+    events = [json.loads(line) for line in finished.err.splitlines()]
+    assert [(one["certificate"], one.get("stage"), one["event"]) for one in events] == [
+        ("a.example", None, "note"),
+        ("a.example", "order", "started"),
+        ("a.example", "order", "failed"),
+    ]
+
+
+def test_staging_goes_before_the_settings(program: Program) -> None:
+    program.configure("a.example")
+    assert options.read(program.config, is_staging=True).ca == CA_DIRECTORIES["letsencrypt-staging"]
+    assert options.read(program.config).ca == NOBODY_THERE
+
+
+def test_another_pass_at_work_ends_with_1(program: Program) -> None:
+    program.configure("a.example")
+    program.make_keys()
+    with (program.state_dir / "state.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = program.run("renew")
+        assert program.run("status").exit_code == 0
+    assert (finished.exit_code, finished.out) == (1, "")
+    assert finished.err.startswith("wellkeeper-issuer: journal: another wellkeeper-issuer is at work with ")
+
+
+def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None) -> Report:
+    certificate = None if error else CERTIFICATE
+    return Report("web", outcome, "two thirds passed", detail, certificate, "f" * 64, {"order": 1.23456}, error)
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (report(Outcome.SERVED), "web: served, valid until 2026-05-30"),
+        (report(Outcome.UNCHANGED), "web: nothing to do, valid until 2026-05-30"),
+        (
+            report(Outcome.NOT_SERVED_YET, detail="add these lines"),
+            "web: installed, not served yet, valid until 2026-05-30; add these lines",
+        ),
+        (report(Outcome.FAILED, error=OrderError("the CA is away")), "web: failed (order): the CA is away"),
+        (report(Outcome.FAILED, error=KeyError("x")), "web: failed (internal): 'x'"),
+    ],
+)
+def test_report_as_a_line(found: Report, text: str) -> None:
+    assert to_text(found) == text
+
+
+def test_report_as_json() -> None:
+    assert to_json(report(Outcome.SERVED)) == {
+        "name": "web",
+        "outcome": "served",
+        "reason": "two thirds passed",
+        "identifiers": ["a.example", "b.example"],
+        "serial": "abc",
+        "fingerprint_sha256": "f" * 64,
+        "issued_by": "Fake CA",
+        "not_before": "2026-03-01T12:00:00+00:00",
+        "not_after": "2026-05-30T12:00:00+00:00",
+        "served_fingerprint_sha256": "f" * 64,
+        "seconds": {"order": 1.235},
+        "detail": "",
+        "error": None,
+    }
+    failed = to_json(report(Outcome.FAILED, error=OrderError("the CA is away")))
+    assert failed["error"] == "the CA is away"
+    assert "serial" not in failed

@@ -1,0 +1,50 @@
+"""trust: public values and the lines to include."""
+
+from issuer.outside.ca import account_thumbprint
+from responder.publication import encode_public_key
+from tests.issuer.commands.conftest import Program
+
+
+def test_public_values_and_lines(program: Program) -> None:
+    program.configure("a.example", "b.example")
+    keys = program.make_keys()
+    finished = program.run("trust")
+    assert finished.exit_code == 0
+    for line in (
+        f"  WELLKEEPER_RESPONDER_PUBLISHING_KEY={encode_public_key(keys.publishing_key.public_key())}",
+        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key)}",
+        "  include snippets/wellkeeper/upstream.conf;",
+        "  include snippets/wellkeeper/challenge.conf;",
+        f"  ssl_certificate     {program.certificates_dir}/live/a.example/fullchain.pem;",
+        f"  ssl_certificate_key {program.certificates_dir}/live/b.example/privkey.pem;",
+    ):
+        assert line in finished.out.splitlines()
+    assert "PRIVATE" not in finished.out
+
+
+def test_json(program: Program) -> None:
+    program.configure("a.example")
+    keys = program.make_keys()
+    assert program.run("trust", "--json").json() == {
+        "responder": {
+            "WELLKEEPER_RESPONDER_PUBLISHING_KEY": encode_public_key(keys.publishing_key.public_key()),
+            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key),
+        },
+        "live": {"a.example": f"{program.certificates_dir}/live/a.example"},
+    }
+
+
+def test_missing_keys_are_told(program: Program) -> None:
+    program.configure("a.example")
+    finished = program.run("trust")
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert finished.err == (
+        f"wellkeeper-issuer: {program.state_dir}/publishing_key.pem does not exist; "
+        "run 'wellkeeper-issuer init' to make the keys\n"
+    )
+
+
+def test_missing_settings_are_told(program: Program) -> None:
+    finished = program.run("trust")
+    assert finished.exit_code == 2
+    assert f"{program.config} does not exist; run 'wellkeeper-issuer init'" in finished.err
