@@ -80,11 +80,11 @@ class Passes:
 
     async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
         name = course.lineage.name
-        if name in undelivered and not is_forced:
+        if name in undelivered:
             # A version that is gone is this certificate's error now, not everybody's at the reload.
             await self.renewals.certificates.switch(name, undelivered[name].after)
+            # Also when it is due again and that fails.
             course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
-            return
         due = await self.renewals.due(course.lineage, is_forced=is_forced)
         if due is None:
             return
@@ -113,7 +113,8 @@ class Passes:
             else:
                 course.is_to_be_verified = True
                 course.steps.seconds["reload"] = reloaded.seconds or 0.0
-        await self.renewals.journal.record_reloaded([c.lineage.name for c in delivered if c.error is None])
+        taken = [flip.lineage for flip in flips if flip.lineage not in refused]
+        await self.renewals.journal.record_reloaded(taken)
 
     async def _verify(self, course: _Course) -> None:
         name = course.lineage.name

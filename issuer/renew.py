@@ -5,7 +5,7 @@ all certificates of a pass together (`issuer.daemon`).
 """
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from issuer import pki
 from issuer.deliver.install import install
@@ -49,6 +49,10 @@ class Renewals:
         pair = await self._recorded(lineage) or await self._obtain(lineage, steps)
         with steps.step("install") as step:
             flip = await install(lineage.name, pair, self.certificates)
+            earlier = (await self.journal.undelivered()).get(lineage.name)
+            if earlier is not None:
+                # What nginx took last; the version in between may be one that it does not take.
+                flip = replace(flip, before=earlier.before)
             await self.journal.record_flip(flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
         return flip

@@ -99,6 +99,21 @@ async def test_rolled_back_certificate_is_delivered_without_a_new_order_once_ngi
         assert orders(host.ca) == 1
 
 
+async def test_pass_after_the_repair_renews_what_became_due_meanwhile(folder: Path) -> None:
+    """The identifiers in the settings changed while nginx was broken: one pass, one reload."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        intact = host.nginx.settings
+        host.nginx.write(replace(intact, in_http="oops;"))
+        assert (await host.issuer.run("renew")).exit_code == 1
+        host.nginx.write(intact)
+        host.issuer.configure(replace(host.issuer_settings, certificates={"web": [NAME, "new.example.org"]}))
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+        assert finished.json()["certificates"][0]["identifiers"] == ["new.example.org", NAME]
+        assert reloads(host.nginx) == 1
+        assert await served(host, "new.example.org") == installed(host.issuer, "web")
+
+
 async def test_nginx_that_is_not_running_is_told_and_the_certificate_waits_for_it(folder: Path) -> None:
     """The pid file is what tells; nginx itself goes on, for validation needs it."""
     async with running_host(folder, {"web": [NAME]}) as host:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,31 @@ async def test_forced_pass_renews_even_what_is_undelivered(host: Host) -> None:
     assert host.ca.calls.count("newOrder") == 1
 
 
+async def test_undelivered_one_that_is_due_again_is_renewed_and_delivered_in_one_pass(host: Host) -> None:
+    host.nginx.broken = '[emerg] unknown directive "lsiten"'
+    await host.run()
+    host.nginx.broken = None
+    changed = replace(LINEAGES[0], identifiers=(dns("a.example"), dns("new.example")))
+    reports = await host.run([changed, *LINEAGES[1:]])
+    assert outcomes(reports) == ALL_SERVED
+    assert reports["a"].certificate is not None
+    assert reports["a"].certificate.identifiers == frozenset(changed.identifiers)
+    assert (host.ca.calls.count("newOrder"), len(host.nginx.reloads)) == (1, 1)
+
+
+async def test_undelivered_one_whose_renewal_fails_is_delivered_all_the_same(host: Host) -> None:
+    host.nginx.broken = '[emerg] unknown directive "lsiten"'
+    await host.run()
+    host.nginx.broken = None
+    host.ca.refused["a.example"] = None
+    reports = await host.run(is_forced=True)
+    assert outcomes(reports) == ALL_SERVED | {"a": Outcome.FAILED}
+    host.ca.refused.clear()
+    again = await host.run()
+    assert list(again["a"].seconds) == ["verify"]
+    assert len(host.nginx.reloads) == 1
+
+
 async def test_certificate_that_nginx_does_not_name_is_installed_and_not_served_yet(host: Host) -> None:
     host.nginx.needed.discard("c")
     reports = await host.run()
@@ -224,12 +250,15 @@ async def test_certificate_that_vanishes_before_it_is_verified_is_told(host: Hos
 
 
 async def test_few_renewals_at_once(host: Host) -> None:
-    running, most = 0, 0
+    running, most, many_run = 0, 0, asyncio.Event()
 
     async def count() -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if most == 4:
+            many_run.set()
+        await many_run.wait()
         for _ in range(50):
             await asyncio.sleep(0)
         running -= 1

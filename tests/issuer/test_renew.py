@@ -117,8 +117,11 @@ async def test_tokens_stand_while_the_ca_looks(
     assert seen == [["n1", "n2"]] * 2
 
 
-async def test_renewal_takes_the_same_path(renewals: Renewals, steps: Steps, certificates: FakeCertificates) -> None:
+async def test_renewal_takes_the_same_path(
+    renewals: Renewals, steps: Steps, journal: SqliteJournal, certificates: FakeCertificates
+) -> None:
     first = await renewals.renew(LINEAGE, steps)
+    await journal.record_reloaded(["web"])
     second = await renewals.renew(LINEAGE, steps)
     assert second.before == first.after != second.after
     assert certificates.live["web"] == second.after
@@ -181,6 +184,17 @@ async def test_order_that_is_ready_is_not_proven_again(
     await renewals.renew(LINEAGE, steps)
     assert not any("publish" in line or "validate" in line for line in progress.lines)
     assert f"web order finished 0 {BASE}/order/2, ready already" in progress.lines
+
+
+async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
+    renewals: Renewals, steps: Steps, journal: SqliteJournal
+) -> None:
+    first = await renewals.renew(LINEAGE, steps)
+    await journal.record_reloaded(["web"])
+    second = await renewals.renew(LINEAGE, steps)
+    third = await renewals.renew(LINEAGE, steps)
+    assert (second.before, third.before) == (first.after, first.after)
+    assert await journal.undelivered() == {"web": third}
 
 
 async def test_recorded_chain_is_installed_without_asking_the_ca(
