@@ -35,7 +35,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.outside.responder*": (*_OUTSIDE, "responder.publication"),
     "issuer.outside*": _OUTSIDE,
     "issuer.steps": _CORE,
-    "issuer.renew": _RUNNER,
+    "issuer.renew": (*_RUNNER, "issuer.pki"),
     "issuer.daemon": _RUNNER,
     "issuer": (),
     "stand*": ("stand", "aiohttp", "click", "cryptography", "rich"),
