@@ -137,7 +137,7 @@ def test_settings_that_are_wrong_are_told_and_kept(program: Program) -> None:
 
 
 def test_place_that_cannot_be_written_is_named(program: Program) -> None:
-    finished = program.run("init", "--config", "/sys/kernel/wellkeeper/issuer.toml")
+    finished = program.run("init", "--config", "/proc/wellkeeper/issuer.toml")
     assert finished.exit_code == 2
-    assert "cannot write /sys/kernel/wellkeeper" in finished.err
+    assert "cannot write /proc/wellkeeper" in finished.err
     assert "run as root, or name another place with --config" in finished.err

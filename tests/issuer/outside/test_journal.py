@@ -171,8 +171,8 @@ async def test_newer_schema_is_refused_and_nothing_stays_open(folder: Path) -> N
 
 async def test_folder_that_cannot_be_written_is_named() -> None:
     # Not even root makes files there.
-    with pytest.raises(JournalError, match=r"/sys/kernel/state\.db: .*check space and permissions of state_dir"):
-        await opened(Path("/sys/kernel")).__aenter__()
+    with pytest.raises(JournalError, match=r"/proc/state\.db: .*check space and permissions of state_dir"):
+        await opened(Path("/proc")).__aenter__()
 
 
 async def test_write_is_finished_before_a_cancellation_goes_on(folder: Path, journal: SqliteJournal) -> None:
