@@ -1,17 +1,16 @@
 """The DNS server that Pebble asks: `pebble-challtestsrv` with everything but DNS switched off."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
 from stand.pebble import find_pebble_program
 from stand.ports import free_port
-from stand.processes import Process, accepts
+from stand.processes import Process, Running, accepts
 
 
-class Challtestsrv:
+class Challtestsrv(Running):
     """`async with Challtestsrv(folder) as dns`: every name has the address 127.0.0.1, and no IPv6 address, until told.
 
     (Pebble tries IPv6 first and does not fall back.)
@@ -40,16 +39,7 @@ class Challtestsrv:
         """For every name without records of its own; empty for none."""
         await self._post("set-default-ipv4", {"ip": address})
 
-    async def __aenter__(self) -> Self:
-        await self.process.start(self._is_ready)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.process.stop()
-
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         return await accepts("127.0.0.1", self._management_port) and await accepts("127.0.0.1", self._dns_port)
 
     async def _post(self, path: str, body: dict[str, Any]) -> None:

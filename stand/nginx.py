@@ -10,10 +10,9 @@ import pwd
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from stand.processes import PROJECT, Process, accepts, find_program
+from stand.processes import PROJECT, Process, Running, accepts, find_program
 
 SNIPPETS: Final = PROJECT / "nginx/snippets"
 
@@ -46,7 +45,7 @@ class NginxSettings:
     worker_count: int = 2
 
 
-class NginxServer:
+class NginxServer(Running):
     """`async with NginxServer(folder, settings) as nginx`; several at once do not meet."""
 
     def __init__(self, folder: Path, settings: NginxSettings, name: str = "nginx") -> None:
@@ -82,16 +81,7 @@ class NginxServer:
     def errors(self) -> str:
         return self.error_log.read_text(errors="replace") if self.error_log.exists() else ""
 
-    async def __aenter__(self) -> Self:
-        await self.process.start(self._is_ready)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.process.stop()
-
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         """The kernel accepts connections before there is a worker to answer them."""
         settings = self.settings
         return self._worker_count() == settings.worker_count and all(

@@ -8,14 +8,13 @@ import json
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import aiohttp
 
 from stand.certificates import make_server_certificate
 from stand.ports import free_port
-from stand.processes import PROJECT, Process, StandError, accepts, find_program
+from stand.processes import PROJECT, Process, Running, StandError, accepts, find_program
 
 _DAY_SECONDS: Final = 86_400
 PROFILES: Final = {"default": 90 * _DAY_SECONDS, "short": 6 * _DAY_SECONDS}
@@ -43,7 +42,7 @@ class PebbleSettings:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-class Pebble:
+class Pebble(Running):
     """`async with Pebble(folder, settings) as ca`. All that it knows is gone when it ends."""
 
     def __init__(self, folder: Path, settings: PebbleSettings) -> None:
@@ -80,16 +79,7 @@ class Pebble:
         async with self._session() as session, session.post(url, json=body) as reply:
             reply.raise_for_status()
 
-    async def __aenter__(self) -> Self:
-        await self.process.start(self._is_ready)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.process.stop()
-
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         if not (await accepts("127.0.0.1", self._port) and await accepts("127.0.0.1", self._management_port)):
             return False
         directory = json.loads(await self._get(self.directory_url))

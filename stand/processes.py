@@ -10,9 +10,10 @@ import os
 import shutil
 import signal
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 
@@ -116,6 +117,23 @@ class Process:
             if await is_ready():
                 return
             await asyncio.sleep(_POLL_SECONDS)
+
+
+class Running(ABC):
+    """`async with` starts the process and returns once it is ready; leaving ends it."""
+
+    process: Process
+
+    @abstractmethod
+    async def is_ready(self) -> bool:
+        """Asked again and again until it says so."""
+
+    async def __aenter__(self) -> Self:
+        await self.process.start(self.is_ready)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.process.stop()
 
 
 def search_path() -> str:

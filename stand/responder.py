@@ -2,16 +2,15 @@
 
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from stand.processes import Process, accepts_unix
+from stand.processes import Process, Running, accepts_unix
 
 # The command beside the interpreter that runs us.
 INSTALLED: Final = Path(sys.executable).with_name("wellkeeper-responder")
 
 
-class ResponderProcess:
+class ResponderProcess(Running):
     """`async with ResponderProcess(folder, publishing_key, thumbprint) as responder`.
 
     The public key is base64url of its raw bytes, as the flag takes it. The folder must be one that nginx's workers
@@ -48,14 +47,5 @@ class ResponderProcess:
         """As an issuer's settings name it."""
         return f"unix:{self.control_socket}"
 
-    async def __aenter__(self) -> Self:
-        await self.process.start(self._is_ready)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.process.stop()
-
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         return await accepts_unix(self.public_socket) and await accepts_unix(self.control_socket)
