@@ -80,13 +80,19 @@ class Passes:
 
     async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
         name = course.lineage.name
+        lost: InstallError | None = None
         if name in undelivered:
-            # A version that is gone is this certificate's error now, not everybody's at the reload.
-            await self.renewals.certificates.switch(name, undelivered[name].after)
-            # Also when it is due again and that fails.
-            course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
+            try:
+                await self.renewals.certificates.switch(name, undelivered[name].after)
+                # Also when it is due again and that fails.
+                course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
+            except InstallError as error:
+                # A version that is gone is this certificate's error now, not everybody's at the reload.
+                lost = error
         due = await self.renewals.due(course.lineage, is_forced=is_forced)
         if due is None:
+            if lost is not None:
+                raise lost
             return
         course.reason = due.reason
         self.renewals.progress.note(name, f"due: {due.reason}")

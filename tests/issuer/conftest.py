@@ -10,6 +10,7 @@ import pytest
 
 from issuer.outside.journal import SqliteJournal
 from tests.fakes import FakeClock
+from tests.issuer.hosts import Host, make_host
 from tests.issuer.nodes import Nodes
 
 
@@ -38,3 +39,8 @@ async def nodes(folder: Path, clock: FakeClock) -> AsyncIterator[Nodes]:
     """Two nodes whose responders run, and the way to both."""
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(Nodes(folder, clock, ("n1", "n2")))
+
+
+@pytest.fixture
+def host(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Host:
+    return make_host(journal, nodes, clock)

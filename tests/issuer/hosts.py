@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from issuer import pki
 from issuer.daemon import Passes
 from issuer.errors import InstallError
-from issuer.model import Answer, Certificate, Identifier, Installed, Lineage, Node, ReadBack, Report
+from issuer.model import Answer, Certificate, Identifier, Installed, Lineage, Node, Outcome, ReadBack, Report
 from issuer.obtain.publish import ReadBacks
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
@@ -17,6 +17,7 @@ from tests.issuer.nodes import Nodes
 
 NAMES = ("a", "b", "c")
 LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in NAMES]
+ALL_SERVED = dict.fromkeys(NAMES, Outcome.SERVED)
 _ADDRESSES = (("127.0.0.1", 443),)
 
 
@@ -25,17 +26,20 @@ class Folders(FakeCertificates):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lost: set[str] = set()
+        self.lost: set[tuple[str, str | None]] = set()
         self.unreadable: set[str] = set()
+        self.unreadable_once_read: set[str] = set()
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        if lineage in self.lost:
+        if (lineage, version) in self.lost:
             raise InstallError(f"/certificates/archive/{lineage} has no version {version!r}")
         return await super().switch(lineage, version)
 
     async def installed(self, lineage: str) -> Installed | None:
         if lineage in self.unreadable:
             raise InstallError(f"cannot use /certificates/live/{lineage}: Permission denied")
+        if lineage in self.unreadable_once_read:
+            self.unreadable.add(lineage)
         return await super().installed(lineage)
 
 
@@ -89,3 +93,7 @@ def make_host(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Host:
     renewals = Renewals(ca, journal, responders, read_backs, certificates, clock, progress)
     handshakes = Handshakes(nginx, certificates)
     return Host(Passes(renewals, nginx, handshakes, _ADDRESSES), ca, certificates, nginx, handshakes, journal)
+
+
+def outcomes(reports: dict[str, Report]) -> dict[str, Outcome]:
+    return {name: report.outcome for name, report in reports.items()}

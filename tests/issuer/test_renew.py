@@ -1,4 +1,4 @@
-"""One certificate's renewal: the stages in order, and where a crash is gone on from."""
+"""One certificate's renewal: the stages in order, and what is left of one that fails."""
 
 import asyncio
 from dataclasses import replace
@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from issuer import pki
-from issuer.errors import ChallengeError, InstallError, PublishError
-from issuer.model import Attempt, Flip, KeyType, Lineage, Pair, Status
+from issuer.errors import ChallengeError, PublishError
+from issuer.model import Flip, KeyType, Lineage, Pair, Status
 from issuer.obtain.publish import ReadBacks
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
@@ -60,16 +60,6 @@ def renewals(
 @pytest.fixture
 def steps(clock: FakeClock, progress: FakeProgress) -> Steps:
     return Steps("web", clock, progress)
-
-
-async def obtained(renewals: Renewals, ca: FakeAuthority, journal: SqliteJournal) -> Attempt:
-    """What a pass leaves behind that ended right after the chain was recorded."""
-    key = pki.make_certificate_key(KeyType.ECDSA_P256)
-    csr = pki.make_csr(key, LINEAGE.identifiers)
-    chain = ca.root.chain(csr)
-    attempt = Attempt("web", renewals.ca.directory_url, LINEAGE.identifiers, key, csr, ORDER, chain)
-    await journal.record_attempt(attempt)
-    return attempt
 
 
 async def reason(renewals: Renewals, lineage: Lineage = LINEAGE, *, is_forced: bool = False) -> str | None:
@@ -195,65 +185,6 @@ async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
     third = await renewals.renew(LINEAGE, steps)
     assert (second.before, third.before) == (first.after, first.after)
     assert await journal.undelivered() == {"web": third}
-
-
-async def test_recorded_chain_is_installed_without_asking_the_ca(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
-) -> None:
-    attempt = await obtained(renewals, ca, journal)
-    assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
-    flip = await renewals.renew(LINEAGE, steps)
-    assert ca.calls == []
-    assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
-
-
-async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
-) -> None:
-    attempt = await obtained(renewals, ca, journal)
-    version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
-    await certificates.switch("web", version)
-    assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
-    assert await renewals.renew(LINEAGE, steps) == Flip("web", version, version)
-    assert ca.calls == []
-    assert await journal.undelivered() == {"web": Flip("web", version, version)}
-    assert await reason(renewals) is None
-
-
-async def test_full_disk_costs_no_second_certificate(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, certificates: FakeCertificates
-) -> None:
-    certificates.full_disk_for.add("web")
-    with pytest.raises(InstallError, match="No space left"):
-        await renewals.renew(LINEAGE, steps)
-    certificates.full_disk_for.clear()
-    await renewals.renew(LINEAGE, steps)
-    assert ca.calls.count("newOrder") == 1
-
-
-async def test_recorded_chain_that_expired_is_forgotten(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, nodes: Nodes
-) -> None:
-    await obtained(renewals, ca, journal)
-    for one in (clock, nodes):
-        one.advance(timedelta(days=100).total_seconds())
-    assert await reason(renewals) == "no certificate yet"
-    assert await journal.read_attempt("web") is None
-    await renewals.renew(LINEAGE, steps)
-    assert ca.calls[0] == "newOrder"
-
-
-@pytest.mark.parametrize(
-    "changes", [{"directory_url": "https://other.example/"}, {"identifiers": (A,)}, {"chain_pem": None}], ids=str
-)
-async def test_recorded_chain_for_something_else_is_not_installed(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, changes: dict[str, str]
-) -> None:
-    attempt = await obtained(renewals, ca, journal)
-    await journal.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
-    assert await reason(renewals) == "no certificate yet"
-    await renewals.renew(LINEAGE, steps)
-    assert "newOrder" in ca.calls
 
 
 async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:

@@ -1,0 +1,126 @@
+"""What a pass does when nginx does not take what is new, and what the next one makes of it."""
+
+from dataclasses import replace
+
+from issuer.errors import ReloadError
+from issuer.model import Outcome
+from tests.fakes_deliver import dns
+from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
+
+
+def spoil_next_version(host: Host, name: str) -> None:
+    """What nginx does not take of what is installed next."""
+    before = host.certificates.live.get(name)
+
+    def spoil(_: int) -> None:
+        if host.certificates.live.get(name) not in {None, before}:
+            host.nginx.bad_versions.add(host.certificates.live[name])
+
+    host.nginx.at_test = spoil
+
+
+async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host: Host) -> None:
+    before = (await host.run())["b"].certificate
+    spoil_next_version(host, "b")
+    reports = await host.run(is_forced=True)
+    assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
+    assert isinstance(reports["b"].error, ReloadError)
+    text = str(reports["b"].error)
+    assert text.startswith("nginx does not take version ")
+    assert "of b, which was rolled back to " in text
+    assert text.endswith("key values mismatch")
+    installed = await host.certificates.installed("b")
+    assert installed is not None
+    assert installed.certificate == before
+    assert len(host.nginx.reloads) == 2
+
+
+async def test_next_pass_only_delivers_what_nginx_did_not_take(host: Host) -> None:
+    await host.run()
+    spoil_next_version(host, "b")
+    await host.run(is_forced=True)
+    host.nginx.bad_versions.clear()
+    host.nginx.at_test = lambda _: None
+    reports = await host.run()
+    assert outcomes(reports) == {"a": Outcome.UNCHANGED, "b": Outcome.SERVED, "c": Outcome.UNCHANGED}
+    assert reports["b"].reason == "installed by an earlier pass, to be delivered"
+    assert host.ca.calls == []
+
+
+async def test_nginx_broken_elsewhere_fails_what_is_new_and_the_next_pass_only_delivers(host: Host) -> None:
+    host.nginx.broken = '[emerg] unknown directive "lsiten"'
+    reports = await host.run()
+    assert outcomes(reports) == dict.fromkeys(NAMES, Outcome.FAILED)
+    assert all(
+        "unknown directive" in str(one.error) and "it only delivers" in str(one.error) for one in reports.values()
+    )
+    assert host.nginx.reloads == []
+    host.nginx.broken = None
+    reports = await host.run()
+    assert outcomes(reports) == ALL_SERVED
+    assert host.ca.calls == []
+    assert len(host.nginx.reloads) == 1
+
+
+async def test_nginx_that_refuses_the_reload_is_asked_again_next_time(host: Host) -> None:
+    host.nginx.refusal = "nginx kept its old workers"
+    assert outcomes(await host.run()) == dict.fromkeys(NAMES, Outcome.FAILED)
+    host.nginx.refusal = None
+    assert outcomes(await host.run()) == ALL_SERVED
+    assert host.ca.calls == []
+
+
+async def test_forced_pass_renews_even_what_is_undelivered(host: Host) -> None:
+    host.nginx.refusal = "no"
+    await host.run()
+    host.nginx.refusal = None
+    reports = await host.run(LINEAGES[:1], is_forced=True)
+    assert outcomes(reports) == {"a": Outcome.SERVED}
+    assert host.ca.calls.count("newOrder") == 1
+
+
+async def test_lost_version_of_which_nothing_is_live_is_obtained_anew(host: Host) -> None:
+    host.nginx.refusal = "no"
+    await host.run()
+    host.nginx.refusal = None
+    version = host.certificates.live.pop("b")
+    host.certificates.lost.add(("b", version))
+    reports = await host.run()
+    assert outcomes(reports) == ALL_SERVED
+    assert host.ca.calls.count("newOrder") == 1
+    assert host.certificates.live["b"] != version
+
+
+async def test_undelivered_one_that_is_due_again_is_renewed_and_delivered_in_one_pass(host: Host) -> None:
+    host.nginx.broken = '[emerg] unknown directive "lsiten"'
+    await host.run()
+    host.nginx.broken = None
+    changed = replace(LINEAGES[0], identifiers=(dns("a.example"), dns("new.example")))
+    reports = await host.run([changed, *LINEAGES[1:]])
+    assert outcomes(reports) == ALL_SERVED
+    assert reports["a"].certificate is not None
+    assert reports["a"].certificate.identifiers == frozenset(changed.identifiers)
+    assert (host.ca.calls.count("newOrder"), len(host.nginx.reloads)) == (1, 1)
+
+
+async def test_undelivered_one_whose_renewal_fails_is_delivered_all_the_same(host: Host) -> None:
+    host.nginx.broken = '[emerg] unknown directive "lsiten"'
+    await host.run()
+    host.nginx.broken = None
+    host.ca.refused["a.example"] = None
+    reports = await host.run(is_forced=True)
+    assert outcomes(reports) == ALL_SERVED | {"a": Outcome.FAILED}
+    host.ca.refused.clear()
+    again = await host.run()
+    assert list(again["a"].seconds) == ["verify"]
+    assert len(host.nginx.reloads) == 1
+
+
+async def test_lost_version_fails_alone(host: Host) -> None:
+    host.nginx.refusal = "no"
+    await host.run()
+    host.nginx.refusal = None
+    host.certificates.lost.add(("b", host.certificates.live["b"]))
+    reports = await host.run()
+    assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
+    assert "has no version" in str(reports["b"].error)

@@ -1,0 +1,129 @@
+"""One certificate's renewal, gone on with where an earlier pass ended."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from issuer import pki
+from issuer.errors import InstallError
+from issuer.model import Attempt, Flip, KeyType, Lineage, Pair
+from issuer.outside.journal import SqliteJournal
+from issuer.renew import Renewals
+from issuer.steps import Steps
+from tests.fakes import FakeClock
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress
+from tests.issuer.hosts import Host
+from tests.issuer.nodes import Nodes
+
+A, B = dns("a.example"), dns("b.example")
+LINEAGE = Lineage("web", (A, B))
+ORDER = f"{BASE}/order/1"
+
+
+@pytest.fixture
+def renewals(host: Host) -> Renewals:
+    return host.passes.renewals
+
+
+@pytest.fixture
+def ca(host: Host) -> FakeAuthority:
+    return host.ca
+
+
+@pytest.fixture
+def certificates(host: Host) -> FakeCertificates:
+    return host.certificates
+
+
+@pytest.fixture
+def steps(clock: FakeClock) -> Steps:
+    return Steps("web", clock, FakeProgress())
+
+
+async def obtained(
+    renewals: Renewals, ca: FakeAuthority, journal: SqliteJournal, lineage: Lineage = LINEAGE
+) -> Attempt:
+    """What a pass leaves behind that ended right after the chain was recorded."""
+    key = pki.make_certificate_key(KeyType.ECDSA_P256)
+    csr = pki.make_csr(key, lineage.identifiers)
+    chain = ca.root.chain(csr)
+    attempt = Attempt("web", renewals.ca.directory_url, lineage.identifiers, key, csr, ORDER, chain)
+    await journal.record_attempt(attempt)
+    return attempt
+
+
+async def reason(renewals: Renewals) -> str | None:
+    due = await renewals.due(LINEAGE, is_forced=False)
+    return due.reason if due else None
+
+
+async def test_recorded_chain_is_installed_without_asking_the_ca(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+) -> None:
+    attempt = await obtained(renewals, ca, journal)
+    assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
+    flip = await renewals.renew(LINEAGE, steps)
+    assert ca.calls == []
+    assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
+
+
+async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+) -> None:
+    attempt = await obtained(renewals, ca, journal)
+    version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
+    await certificates.switch("web", version)
+    assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
+    assert await renewals.renew(LINEAGE, steps) == Flip("web", version, version)
+    assert ca.calls == []
+    assert await journal.undelivered() == {"web": Flip("web", version, version)}
+    assert await reason(renewals) is None
+
+
+async def test_full_disk_costs_no_second_certificate(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, certificates: FakeCertificates
+) -> None:
+    certificates.full_disk_for.add("web")
+    with pytest.raises(InstallError, match="No space left"):
+        await renewals.renew(LINEAGE, steps)
+    certificates.full_disk_for.clear()
+    await renewals.renew(LINEAGE, steps)
+    assert ca.calls.count("newOrder") == 1
+
+
+async def test_recorded_chain_that_expired_is_forgotten(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, nodes: Nodes
+) -> None:
+    await obtained(renewals, ca, journal)
+    for one in (clock, nodes):
+        one.advance(timedelta(days=100).total_seconds())
+    assert await reason(renewals) == "no certificate yet"
+    assert await journal.read_attempt("web") is None
+    await renewals.renew(LINEAGE, steps)
+    assert ca.calls[0] == "newOrder"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"directory_url": "https://other.example/"}, {"chain_pem": None}], ids=["CA", "nothing yet"]
+)
+async def test_recorded_chain_for_something_else_is_not_installed(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, changes: dict[str, str]
+) -> None:
+    attempt = await obtained(renewals, ca, journal)
+    await journal.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
+    assert await reason(renewals) == "no certificate yet"
+    await renewals.renew(LINEAGE, steps)
+    assert "newOrder" in ca.calls
+
+
+async def test_recorded_chain_for_other_identifiers_is_not_installed(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+) -> None:
+    await obtained(renewals, ca, journal, replace(LINEAGE, identifiers=(A,)))
+    assert await reason(renewals) == "no certificate yet"
+    await renewals.renew(LINEAGE, steps)
+    installed = await certificates.installed("web")
+    assert installed is not None
+    assert installed.certificate.identifiers == {A, B}
