@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from responder.clock import Clock
 from responder.connections import ConnectionLimit, ConnectionServer, Handler
 from responder.control import Control, Parts
+from responder.fetch_log import FetchLog
 from responder.fetches import MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches
 from responder.listeners import Listener
 from responder.metrics import Metrics
@@ -43,7 +44,8 @@ class Responder:
         keys = PublishingKeys(settings.publishing_keys)
         self._facts = _facts(settings, keys, clock)
         self._is_running = False
-        self._public = Public(self._tokens, self._fetches, self._metrics)
+        self._fetch_log = FetchLog(clock)
+        self._public = Public(self._tokens, self._fetches, self._metrics, self._fetch_log)
         self._control = Control(
             Parts(clock, keys, self._tokens, self._fetches, self._metrics, self.instance_id, self._facts)
         )
@@ -94,6 +96,7 @@ class Responder:
             listener.stop_accepting()
         self._fetches.close()
         await asyncio.gather(*(listener.close(STOP_SECONDS) for listener in listeners))
+        self._fetch_log.close()
         if self._is_running:
             self._is_running = False
             _log.info("stop", extra={"fields": {"instance_id": self.instance_id}})

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from responder.clock import Clock
 from responder.wire import WireError
@@ -22,8 +22,7 @@ MAX_DELIVERED: Final = 1000
 MAX_WAITING: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is told about a request for a token; every text is bounded and printable."""
 
     token: str
@@ -33,8 +32,7 @@ class Request:
     is_read_back: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(NamedTuple):
     """A request for a token and the HTTP status it got; `at` is a UNIX time."""
 
     sequence: int
@@ -107,8 +105,9 @@ class Fetches:
         fetch = Fetch(self._sequence, self._clock.now().timestamp(), request, status)
         if status == 200:
             self._hits.append(fetch)
-            self._hit.set()
-            self._hit = asyncio.Event()
+            if self.waiting_count:
+                self._hit.set()
+                self._hit = asyncio.Event()
         else:
             self._misses.append(fetch)
         return fetch

@@ -3,17 +3,15 @@
 Decided on the path as it came over the wire, byte for byte: no routing, no normalisation, no query.
 """
 
-import logging
 from typing import Final
 
 from aiohttp import web
 
 from responder import wire
+from responder.fetch_log import FetchLog
 from responder.fetches import Fetches, Request
 from responder.metrics import Metrics
 from responder.tokens import Tokens
-
-_log = logging.getLogger(__name__)
 
 # nosniff: the body must never be taken for a page; no-store: a cached miss would cost the next validation.
 _HEADERS: Final = {
@@ -21,6 +19,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "wellkeeper-responder",
 }
+_ANSWER_HEADERS: Final = {**_HEADERS, "Content-Type": "application/octet-stream"}
 _MAX_ADDRESS: Final = 64
 _MAX_USER_AGENT: Final = 200
 _MAX_HOST: Final = 255
@@ -29,10 +28,11 @@ _MAX_HOST: Final = 255
 class Public:
     """Answers on the public listeners."""
 
-    def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics) -> None:
+    def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics, log: FetchLog) -> None:
         self._tokens = tokens
         self._fetches = fetches
         self._metrics = metrics
+        self._log = log
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         token = _token(request.raw_path)
@@ -46,20 +46,20 @@ class Public:
         self._record(request, token, 404 if key_authorization is None else 200)
         if key_authorization is None:
             return _refusal(404, wire.NO_SUCH_TOKEN)
-        headers = {**_HEADERS, "Content-Type": "application/octet-stream"}
-        return web.Response(body=key_authorization.encode("ascii"), headers=headers)
+        return web.Response(body=key_authorization.encode("ascii"), headers=_ANSWER_HEADERS)
 
     def _record(self, request: web.BaseRequest, token: str, status: int) -> None:
+        headers = request.headers
         asked = Request(
             token=token,
-            client_address=_bounded(request.headers.get("X-Real-IP"), _MAX_ADDRESS),
-            user_agent=_bounded(request.headers.get("User-Agent"), _MAX_USER_AGENT),
-            host=_bounded(request.headers.get("Host"), _MAX_HOST),
-            is_read_back=wire.READ_BACK_HEADER in request.headers,
+            client_address=_bounded(headers.get("X-Real-IP"), _MAX_ADDRESS),
+            user_agent=_bounded(headers.get("User-Agent"), _MAX_USER_AGENT),
+            host=_bounded(headers.get("Host"), _MAX_HOST),
+            is_read_back=wire.READ_BACK_HEADER in headers,
         )
         fetch = self._fetches.record(asked, status)
         self._metrics.fetches["read_back" if asked.is_read_back else "ca", str(status)] += 1
-        _log.info("fetch", extra={"fields": fetch.to_json()})
+        self._log.tell(fetch)
 
 
 def _token(raw_path: str) -> str | None:
@@ -75,6 +75,7 @@ def _bounded(text: str | None, characters: int) -> str | None:
     """Cut, and without what a log or a JSON reader could stumble over."""
     if text is None:
         return None
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:characters]
-    )
+    text = text[:characters]
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
