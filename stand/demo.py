@@ -169,4 +169,4 @@ def _to_standard_error(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="scripts/demo")
