@@ -75,6 +75,7 @@ class Host:
     nginx: FakeNginx
     handshakes: Handshakes
     journal: SqliteJournal
+    progress: FakeProgress
 
     async def run(self, lineages: Sequence[Lineage] = LINEAGES, *, is_forced: bool = False) -> dict[str, Report]:
         self.ca.calls.clear()
@@ -92,7 +93,7 @@ def make_host(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Host:
     responders = QuickResponders(nodes.responders, clock)
     renewals = Renewals(ca, journal, responders, read_backs, certificates, clock, progress)
     handshakes = Handshakes(nginx, certificates)
-    return Host(Passes(renewals, nginx, handshakes, _ADDRESSES), ca, certificates, nginx, handshakes, journal)
+    return Host(Passes(renewals, nginx, handshakes, _ADDRESSES), ca, certificates, nginx, handshakes, journal, progress)
 
 
 def outcomes(reports: dict[str, Report]) -> dict[str, Outcome]:

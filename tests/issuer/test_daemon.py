@@ -10,6 +10,7 @@ import pytest
 
 from issuer.errors import ChallengeError, JournalError, VerifyError
 from issuer.model import Challenge, Lineage, Outcome
+from tests.fakes import turns_until
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.issuer.nodes import Nodes
@@ -131,25 +132,21 @@ async def test_certificate_that_vanishes_before_it_is_verified_is_told(host: Hos
 
 
 async def test_few_renewals_at_once(host: Host) -> None:
-    running, most, many_run = 0, 0, asyncio.Event()
+    gate, waiting = asyncio.Event(), []
 
-    async def count() -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        if most == 4:
-            many_run.set()
-        await many_run.wait()
-        for _ in range(50):
-            await asyncio.sleep(0)
-        running -= 1
+    async def wait() -> None:
+        waiting.append(1)
+        await gate.wait()
 
-    host.ca.at_new_order = count
+    host.ca.at_new_order = wait
     many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(7)]
     host.nginx.needed.clear()
-    reports = await host.run(many)
-    assert {report.outcome for report in reports.values()} == {Outcome.NOT_SERVED_YET}
-    assert most == 4
+    running = asyncio.create_task(host.run(many))
+    await turns_until(lambda: len(waiting) == 4)
+    assert sum(line.endswith("order started") for line in host.progress.lines) == 4
+    gate.set()
+    assert {report.outcome for report in (await running).values()} == {Outcome.NOT_SERVED_YET}
+    assert len(waiting) == 7
 
 
 async def test_cancelled_pass_leaves_nothing_published_and_the_next_goes_on(host: Host, nodes: Nodes) -> None:

@@ -75,6 +75,15 @@ def test_remains_of_a_crash_do_not_stand_in_the_way(accounts: AccountFolder, sta
     assert sorted(path.name for path in state_dir.iterdir()) == ["accounts", "publishing_key.pem"]
 
 
+def test_link_that_leads_nowhere_is_not_replaced(accounts: AccountFolder, state_dir: Path) -> None:
+    """Secrets kept elsewhere, on something that is not mounted now."""
+    state_dir.mkdir(parents=True)
+    (state_dir / "publishing_key.pem").symlink_to("/nowhere/publishing_key.pem")
+    with pytest.raises(SettingsError, match=r"cannot use .*publishing_key\.pem.*: File exists"):
+        accounts.make_keys()
+    assert (state_dir / "publishing_key.pem").is_symlink()
+
+
 def test_folder_that_exists_keeps_its_mode(accounts: AccountFolder, state_dir: Path) -> None:
     state_dir.mkdir(parents=True, mode=0o750)
     accounts.make_keys()

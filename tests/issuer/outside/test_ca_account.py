@@ -58,6 +58,18 @@ async def test_account_that_the_ca_forgot_is_made_again_by_the_next_run(
     assert accounts.read_url(server.directory_url) == server.url("/account/1")
 
 
+async def test_new_account_is_asked_for_with_the_bare_key_on_every_thread(
+    ca: AcmeAuthority, server: AcmeServer
+) -> None:
+    for _ in range(8):
+        # Three calls a round, four threads in turn.
+        await ca.read_order(server.url("/order/1"))
+        server.next["/order"].append(problem(400, "accountDoesNotExist"))
+        with pytest.raises(OrderError, match="registers the account anew"):
+            await ca.new_order([A], None)
+    assert [one.kid for one in server.asked if one.path == "/account"] == [None] * 8
+
+
 def test_thumbprint_is_the_one_that_responders_are_told(ca: AcmeAuthority, accounts: AccountFolder) -> None:
     assert ca.thumbprint == account_thumbprint(accounts.account_key)
     assert re.fullmatch("[A-Za-z0-9_-]{43}", ca.thumbprint)

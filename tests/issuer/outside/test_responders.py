@@ -130,6 +130,34 @@ async def test_restart_long_after_the_feed_began_is_noticed(nodes: Nodes) -> Non
         await nodes["n1"].held(TOKEN)
 
 
+async def test_restart_right_after_the_token_was_taken_is_noticed(nodes: Nodes, clock: FakeClock) -> None:
+    node = nodes["n1"]
+
+    class ThenRestarted(ResponderClient):
+        async def put(self, token: str, message: str) -> str:
+            taken_by = await super().put(token, message)
+            if not restarted:
+                restarted.append(taken_by)
+                await node.stop()
+                await node.start()
+            return taken_by
+
+    restarted: list[str] = []
+    client = ThenRestarted("n1", str(node.control), KEY, clock)
+    async with AllResponders([client], KEY, clock) as responders, responders.publish([ANSWER]):
+        await node.held(TOKEN)
+
+
+async def test_restarted_responder_is_not_handed_what_was_withdrawn(nodes: Nodes) -> None:
+    async with nodes.responders.publish([ANSWER]):
+        pass
+    async with nodes.responders.publish([OTHER_ANSWER]):
+        await nodes["n1"].stop()
+        await nodes["n1"].start()
+        await nodes["n1"].held(OTHER_TOKEN)
+        assert await nodes.holding(TOKEN) == []
+
+
 async def test_failed_withdrawal_is_told_and_not_raised(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         async with nodes.responders.publish([ANSWER]):
