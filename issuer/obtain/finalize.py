@@ -10,7 +10,7 @@ from issuer.errors import FinalizeError, Retry
 from issuer.model import Attempt, Order, Status
 from issuer.ports import CertificateAuthority, Clock, Journal
 
-_FIRST_WAIT_SECONDS: Final = 0.25
+_FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 8.0
 # Let's Encrypt issues within seconds, others promise minutes.
 _LIMIT_SECONDS: Final = 300.0

@@ -52,8 +52,8 @@ async def test_ca_is_asked_after_the_fetch_and_not_before(
     began = clock.monotonic()
     await validate(one, ca, watches, clock)
     assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
-    assert watches.watched[token(100)].settles == [(0.2, 2.0)]
-    assert clock.monotonic() - began == pytest.approx(0.7)
+    assert watches.watched[token(100)].settles == [(0.05, 2.0)]
+    assert clock.monotonic() - began == pytest.approx(0.55)
 
 
 async def test_every_authorization_is_answered(
@@ -73,10 +73,20 @@ async def test_valid_ones_are_left_alone(
 
 
 async def test_each_further_fetch_is_waited_for(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
-    watches = FakeWatches(clock, fetches=(0.5, 0.5))
+    watches = FakeWatches(clock, fetches=(0.5, 0.05))
     ca.script(FIRST, pending(one))
     await validate(one, ca, watches, clock)
-    assert watches.watched[token(100)].settles == [(0.2, 2.0), (0.2, 4.0)]
+    assert watches.watched[token(100)].settles == [(0.05, 2.0), (0.05, 0.1)]
+
+
+async def test_fetches_without_end_make_us_ask_ever_less_often(
+    one: Ordered, ca: FakeAuthority, clock: FakeClock
+) -> None:
+    watches = FakeWatches(clock, fetches=(0.5, *[0.05] * 20))
+    ca.script(FIRST, *[pending(one)] * 9)
+    await validate(one, ca, watches, clock)
+    waits = [seconds for _, seconds in watches.watched[token(100)].settles]
+    assert waits == pytest.approx([2, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 16])
 
 
 async def test_without_fetches_the_ca_is_asked_ever_less_often(
