@@ -40,6 +40,7 @@ async def running_host(
     *,
     nonces_rejected_percent: int = 5,
     authorizations_reused_percent: int = 0,
+    retry_after_seconds: int = 1,
 ) -> AsyncIterator[Host]:
     """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse."""
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
@@ -49,6 +50,7 @@ async def running_host(
             http[1],
             nonces_rejected_percent=nonces_rejected_percent,
             authorizations_reused_percent=authorizations_reused_percent,
+            retry_after_seconds=retry_after_seconds,
         )
         async with Pebble(folder, asked) as ca:
             issuer = Issuer(folder)
