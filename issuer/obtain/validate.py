@@ -12,8 +12,9 @@ from issuer.errors import ChallengeError
 from issuer.model import Authorization, Challenge, Ordered, Problem, Status
 from issuer.ports import CertificateAuthority, Clock, Responders
 
-# A CA that looks from several places does so at nearly the same time.
-_QUIET_SECONDS: Final = 0.05
+# A CA that looks from several places on several continents does so within about this time; its verdict follows the last
+# one. Asked any sooner it says "pending" and names a Retry-After of seconds.
+_QUIET_SECONDS: Final = 0.2
 # Without any fetch reported: the first wait, doubled up to the longest one. A Retry-After comes before both.
 _FIRST_WAIT_SECONDS: Final = 2.0
 # Once one is reported the verdict is near, and the doubling begins anew from here, once: anybody can fetch a token, and

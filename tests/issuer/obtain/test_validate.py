@@ -52,8 +52,8 @@ async def test_ca_is_asked_after_the_fetch_and_not_before(
     began = clock.monotonic()
     await validate(one, ca, watches, clock)
     assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
-    assert watches.watched[token(100)].settles == [(0.05, 2.0)]
-    assert clock.monotonic() - began == pytest.approx(0.55)
+    assert watches.watched[token(100)].settles == [(0.2, 2.0)]
+    assert clock.monotonic() - began == pytest.approx(0.7)
 
 
 async def test_every_authorization_is_answered(
@@ -76,7 +76,7 @@ async def test_each_further_fetch_is_waited_for(one: Ordered, ca: FakeAuthority,
     watches = FakeWatches(clock, fetches=(0.5, 0.05))
     ca.script(FIRST, pending(one))
     await validate(one, ca, watches, clock)
-    assert watches.watched[token(100)].settles == [(0.05, 2.0), (0.05, 0.1)]
+    assert watches.watched[token(100)].settles == [(0.2, 2.0), (0.2, 0.1)]
 
 
 async def test_fetches_without_end_make_us_ask_ever_less_often(
