@@ -38,6 +38,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.renew": (*_RUNNER, "issuer.pki"),
     "issuer.daemon": _RUNNER,
     "issuer": (),
+    "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
+    "bench*": ("bench", "stand", "responder", "aiohttp", "click", "cryptography", "rich"),
     "stand*": ("stand", "aiohttp", "click", "cryptography", "rich"),
 }
 
@@ -55,7 +57,7 @@ _LAZY: Final = ("issuer.commands*", "issuer.__main__")
 
 def source_files() -> Iterator[Path]:
     """All Python files of ours."""
-    for folder in ("responder", "issuer", "stand", "tests"):
+    for folder in ("responder", "issuer", "stand", "bench", "tests"):
         yield from sorted((PROJECT / folder).rglob("*.py"))
 
 

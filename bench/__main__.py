@@ -1,0 +1,81 @@
+"""scripts/bench: all measurements, or those asked for; one table, one JSON file, and the results in docs/."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from bench import costs, issuance, machine, page, reloads, serving
+from bench.figures import FULL, QUICK, Plan, Result, Tell
+from bench.table import table
+from stand.processes import PROJECT, StandError, temporary_folder
+
+_MEASUREMENTS: Final[dict[str, Callable[[Plan, Path, Tell], Awaitable[Result]]]] = {
+    module.NAME: module.measure for module in (issuance, serving, costs, reloads)
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--quick", is_flag=True, help=f"Fewer rounds ({QUICK.rounds} in place of {FULL.rounds}), fewer tokens.")
+@click.option(
+    "--only", "names", type=click.Choice(list(_MEASUREMENTS)), multiple=True, help="This one; may be repeated."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=PROJECT / ".cache/bench.json",
+    help="Where the JSON goes.  [default: .cache/bench.json]",
+)
+def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
+    """Measure Wellkeeper beside its yardsticks. A full run of everything also writes docs/benchmarks.md and its chart.
+
+    A goal that is missed is reported, and no error.
+    """
+    chosen = list(dict.fromkeys(names)) or list(_MEASUREMENTS)
+    try:
+        found = machine.describe()
+        results = asyncio.run(_interruptible(QUICK if quick else FULL, chosen))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("interrupted; everything that was started is ended", err=True)
+        sys.exit(130)
+    except StandError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(1)
+    Console().print(table(results))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(_to_json(results, found, is_quick=quick), indent=2) + "\n")
+    click.echo(f"written: {output}", err=True)
+    if not quick and len(chosen) == len(_MEASUREMENTS):
+        page.write(PROJECT / "docs", results, found)
+        click.echo(f"written: docs/{page.PAGE}, docs/{page.CHART}", err=True)
+
+
+async def _interruptible(plan: Plan, names: Sequence[str]) -> list[Result]:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    results = []
+    for name in names:
+        with temporary_folder() as folder:
+            results.append(await _MEASUREMENTS[name](plan, folder, _tell))
+    return results
+
+
+def _to_json(results: Sequence[Result], found: dict[str, Any], *, is_quick: bool) -> dict[str, Any]:
+    measurements = {result.name: result.to_json() for result in results}
+    return {"machine": found, "is_quick": is_quick, "measurements": measurements}
+
+
+def _tell(text: str) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What a measurement hands back: series of rounds, and the goals they are held against."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+_SHOWN_DIGITS: Final = 3
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured; `scripts/bench --quick` takes the small one."""
+
+    rounds: int
+    token_count: int
+    wrk_seconds: int
+    reload_count: int
+
+
+FULL: Final = Plan(rounds=7, token_count=100_000, wrk_seconds=2, reload_count=50)
+QUICK: Final = Plan(rounds=3, token_count=10_000, wrk_seconds=1, reload_count=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One value a round, in the order of the rounds; `group` puts bars that may be compared beside each other."""
+
+    group: str
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "group": self.group,
+            "name": self.name,
+            "unit": self.unit,
+            "median": self.median,
+            "lowest": min(self.values),
+            "highest": max(self.values),
+            "rounds": list(self.values),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A promise and what was found; `text` reads like "≤ 0.25 × certbot"."""
+
+    name: str
+    text: str
+    found: float
+    is_met: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "goal": self.text, "found": self.found, "is_met": self.is_met}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One measurement; `notes` are sentences about how it went."""
+
+    name: str
+    title: str
+    series: tuple[Series, ...]
+    goals: tuple[Goal, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "series": [one.to_json() for one in self.series],
+            "goals": [one.to_json() for one in self.goals],
+            "notes": list(self.notes),
+        }
+
+
+def ratio(ours: Series, yardstick: Series) -> float:
+    """The median of the rounds' ratios: what slows the machine down for a round slows both."""
+    return statistics.median(a / b for a, b in zip(ours.values, yardstick.values, strict=True))
+
+
+def ratio_at_most(ours: Series, yardstick: Series, limit: float) -> Goal:
+    found = ratio(ours, yardstick)
+    return Goal(f"{ours.group}: {ours.name}", f"≤ {limit:g} × {yardstick.name}", found, found <= limit)
+
+
+def ratio_at_least(ours: Series, yardstick: Series, limit: float) -> Goal:
+    found = ratio(ours, yardstick)
+    return Goal(f"{ours.group}: {ours.name}", f"≥ {limit:g} × {yardstick.name}", found, found >= limit)
+
+
+def at_most(series: Series, limit: float) -> Goal:
+    found = series.median
+    return Goal(f"{series.group}: {series.name}", f"≤ {limit:g} {series.unit}".rstrip(), found, found <= limit)
+
+
+def find(series: Sequence[Series], group: str, name: str) -> Series:
+    return next(one for one in series if (one.group, one.name) == (group, name))
+
+
+def shown(value: float) -> str:
+    """Three significant digits, never an exponent; whole numbers as they are."""
+    if value == int(value) or abs(value) >= 10 ** (_SHOWN_DIGITS - 1):
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.{_SHOWN_DIGITS}g}"

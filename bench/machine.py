@@ -1,0 +1,60 @@
+"""What the figures were measured on: a figure without its machine says nothing."""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from bench.certbot import find_certbot
+from stand.pebble import find_pebble_program
+from stand.processes import find_program
+
+_NUMBER: Final = re.compile(r"\d+(\.\d+)+")
+
+
+def describe() -> dict[str, Any]:
+    """Size and load of the machine, versions of what is measured, and when."""
+    memory_kib = int(_line(Path("/proc/meminfo"), "MemTotal").split()[0])
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": _line(Path("/proc/cpuinfo"), "model name") or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory_kib / 1024**2, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "load_before": round(os.getloadavg()[0], 2),
+        "versions": {
+            "Wellkeeper": version("wellkeeper"),
+            "Python": platform.python_version(),
+            "aiohttp": version("aiohttp"),
+            "nginx": _version([find_program("nginx"), "-v"]),
+            "Pebble": _version([find_pebble_program("pebble"), "-version"]),
+            "certbot": _version([find_certbot(), "--version"]),
+            "wrk": _version([find_program("wrk"), "-v"]),
+        },
+    }
+
+
+def to_text(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return (
+        f"{machine['at']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}; load before: {machine['load_before']}. {versions}."
+    )
+
+
+def _line(file: Path, name: str) -> str:
+    """The value of the first line of this name; empty when there is none."""
+    lines = (line.partition(":") for line in file.read_text().splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
+
+
+def _version(argv: Sequence[str]) -> str:
+    """The first thing that looks like one; some say it on standard error, some with a bad status."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    found = _NUMBER.search(done.stdout)
+    return found[0] if found else "?"

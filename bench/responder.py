@@ -1,0 +1,121 @@
+"""A real responder with more room and one more public address, and tokens published to it over its control socket."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bench.figures import Tell
+from responder import wire
+from responder.publication import Publication, encode_public_key, sign_publication
+from stand.ports import free_port
+from stand.processes import Process, StandError, accepts, accepts_unix
+from stand.responder import INSTALLED
+
+_CLIENTS: Final = 4
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_START_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Makes publications as an issuer with one ACME account does."""
+
+    key: Ed25519PrivateKey
+    thumbprint: str
+
+    @classmethod
+    def new(cls) -> "Signer":
+        return cls(Ed25519PrivateKey.generate(), secrets.token_urlsafe(32))
+
+    def sign(self, token: str) -> str:
+        now = int(time.time())
+        publication = Publication(
+            token=token,
+            thumbprint=self.thumbprint,
+            identifier=f"{token[:8].strip('_-').lower()}.bench.test",
+            jti=secrets.token_urlsafe(16),
+            issued_at=now,
+            expires_at=now + wire.MAX_LIFETIME_SECONDS,
+        )
+        return sign_publication(publication, self.key)
+
+
+class BenchResponder:
+    """`async with BenchResponder(folder, signer, max_tokens) as responder`; listens on a unix socket and on TCP."""
+
+    def __init__(self, folder: Path, signer: Signer, max_tokens: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.public_socket, self.control_socket = folder / "public.sock", folder / "control.sock"
+        self.tcp = ("127.0.0.1", free_port())
+        argv = [str(INSTALLED), "--max-tokens", str(max_tokens)]
+        argv += ["--public", f"unix:{self.public_socket}", "--public", f"{self.tcp[0]}:{self.tcp[1]}"]
+        argv += ["--control", f"unix:{self.control_socket}"]
+        argv += ["--publishing-key", encode_public_key(signer.key.public_key())]
+        argv += ["--account-thumbprint", signer.thumbprint]
+        self.process = Process("responder", argv, folder / "responder.log")
+
+    async def __aenter__(self) -> "BenchResponder":
+        await self.process.start(self._is_ready, _START_SECONDS)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.process.stop()
+
+    async def _is_ready(self) -> bool:
+        return await accepts(*self.tcp) and await accepts_unix(self.control_socket)
+
+
+def new_tokens(count: int) -> list[str]:
+    """As a CA makes them: 32 random bytes, 43 characters."""
+    return [secrets.token_urlsafe(32) for _ in range(count)]
+
+
+async def publish(responder: BenchResponder, signer: Signer, tokens: Sequence[str], tell: Tell) -> float:
+    """Publishes all of them, a few at once; returns the seconds it took, signing included."""
+    tell(f"publishing {len(tokens)} tokens over the control socket")
+    began = time.monotonic()
+    turns = iter(tokens)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_CLIENTS):
+            group.create_task(_publish_each(responder.control_socket, signer, turns))
+    return time.monotonic() - began
+
+
+async def _publish_each(control_socket: Path, signer: Signer, turns: Iterator[str]) -> None:
+    reader, writer = await asyncio.open_unix_connection(control_socket)
+    try:
+        for token in turns:
+            message = signer.sign(token).encode()
+            head = f"PUT {wire.TOKENS_PREFIX}{token} HTTP/1.1\r\nHost: responder\r\nContent-Length: {len(message)}\r\n"
+            writer.write(f"{head}Content-Type: {wire.MESSAGE_MEDIA_TYPE}\r\n\r\n".encode() + message)
+            await _accepted(reader)
+    finally:
+        writer.transport.abort()
+
+
+async def _accepted(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = next(line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length"))
+    body = await reader.readexactly(int(length))
+    if not head.startswith("HTTP/1.1 20"):
+        raise StandError(f"the responder refused a publication: {head.splitlines()[0]} {body.decode()}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far (proc(5): fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+def resident_mib(pid: int) -> float:
+    """VmRSS."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
+    return int(kib) / 1024
