@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stand.challtestsrv import Challtestsrv
 from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
@@ -37,32 +38,22 @@ class Host:
 async def running_host(
     folder: Path,
     certificates: Mapping[str, Sequence[str]],
-    *,
-    nonces_rejected_percent: int = 5,
-    authorizations_reused_percent: int = 0,
-    retry_after_seconds: int = 1,
+    **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
-    """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse."""
+    """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse.
+
+    Whatever else is named goes to `PebbleSettings`.
+    """
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
-    async with Challtestsrv(folder) as dns:
-        asked = PebbleSettings(
-            dns.address,
-            http[1],
-            nonces_rejected_percent=nonces_rejected_percent,
-            authorizations_reused_percent=authorizations_reused_percent,
-            retry_after_seconds=retry_after_seconds,
-        )
-        async with Pebble(folder, asked) as ca:
-            issuer = Issuer(folder)
-            sockets = folder / "responder"
-            sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
-            nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
-            node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
-            settings = IssuerSettings(
-                ca.directory_url, ca.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path
-            )
-            issuer.configure(settings)
-            publishing_key, thumbprint = await issuer.make_keys()
-            await issuer.run_well("placeholder")
-            async with ResponderProcess(sockets, publishing_key, thumbprint) as responder, nginx:
-                yield Host(dns, ca, issuer, settings, responder, nginx)
+    async with Challtestsrv(folder) as dns, Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)) as ca:
+        issuer = Issuer(folder)
+        sockets = folder / "responder"
+        sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
+        nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
+        node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
+        settings = IssuerSettings(ca.directory_url, ca.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path)
+        issuer.configure(settings)
+        publishing_key, thumbprint = await issuer.make_keys()
+        await issuer.run_well("placeholder")
+        async with ResponderProcess(sockets, publishing_key, thumbprint) as responder, nginx:
+            yield Host(dns, ca, issuer, settings, responder, nginx)

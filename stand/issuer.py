@@ -38,6 +38,7 @@ class IssuerSettings:
     nginx_command: Sequence[str]
     nginx_pid_file: Path
     profile: str = "default"
+    key_type: str = "ecdsa-p256"
     more: tuple[str, ...] = ()
 
 
@@ -136,6 +137,7 @@ class Issuer:
                 f"name = {json.dumps(name)}",
                 f"identifiers = {json.dumps(list(identifiers))}",
                 f"profile = {json.dumps(settings.profile)}",
+                f"key_type = {json.dumps(settings.key_type)}",
             ]
         return "\n".join(lines) + "\n"
 

@@ -20,9 +20,14 @@ _DAY_SECONDS: Final = 86_400
 PROFILES: Final = {"default": 90 * _DAY_SECONDS, "short": 6 * _DAY_SECONDS}
 
 
-def find_pebble_program(name: str) -> str:
-    """From where scripts/install unpacked it, else from PATH."""
-    return find_program(name, PROJECT / ".cache/pebble/usr/bin")
+# Where scripts/install unpacked the newest, and the oldest that Debian still has: without profiles and renewal info.
+NEWEST: Final = PROJECT / ".cache/pebble/usr/bin"
+OLDEST: Final = PROJECT / ".cache/pebble-2.4/usr/bin"
+
+
+def find_pebble_program(name: str, folder: Path = NEWEST) -> str:
+    """From the folder, else from PATH."""
+    return find_program(name, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class PebbleSettings:
     authorizations_reused_percent: int = 0
     retry_after_seconds: int = 1
     environment: dict[str, str] = field(default_factory=dict)
+    programs: Path = NEWEST
 
 
 class Pebble(Running):
@@ -52,7 +58,8 @@ class Pebble(Running):
         self._certificate = make_server_certificate(folder, ("localhost", "127.0.0.1"))
         config = folder / "pebble.json"
         config.write_text(json.dumps({"pebble": self._config()}, indent=2))
-        argv = [find_pebble_program("pebble"), "-strict", "-config", str(config), "-dnsserver", settings.dns_server]
+        program = find_pebble_program("pebble", settings.programs)
+        argv = [program, "-strict", "-config", str(config), "-dnsserver", settings.dns_server]
         self.process = Process("pebble", argv, folder / "pebble.log", self._environment())
 
     @property
@@ -83,7 +90,7 @@ class Pebble(Running):
         if not (await accepts("127.0.0.1", self._port) and await accepts("127.0.0.1", self._management_port)):
             return False
         directory = json.loads(await self._get(self.directory_url))
-        if "profiles" not in directory["meta"]:
+        if self._settings.programs == NEWEST and "profiles" not in directory["meta"]:
             raise StandError(f"{self.process.argv[0]} is older than 2.8 (it has no profiles); run scripts/install")
         return True
 

@@ -1,0 +1,150 @@
+"""A CA that misbehaves: an ACME server over HTTPS that hands on to a real one what no staged fault takes.
+
+Pebble makes its URLs, and checks the URL that a client signed, from the Host header. That is handed on as it came, so
+the client sees one CA, all of it at the proxy's address.
+"""
+
+import asyncio
+import ssl
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+import aiohttp
+from aiohttp import web
+
+from stand.certificates import ServerCertificate, make_server_certificate
+from stand.pebble import Pebble
+from stand.ports import free_port
+from stand.processes import StandError
+
+# Of one connection, or made anew for each reply.
+_NOT_HANDED_ON: Final = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
+
+
+class Kind(StrEnum):
+    """Requests by what they are for; the values are Pebble's paths."""
+
+    DIRECTORY = "/dir"
+    NONCE = "/nonce-plz"
+    ACCOUNT = "/sign-me-up"
+    NEW_ORDER = "/order-plz"
+    ORDER = "/my-order/"
+    AUTHORIZATION = "/authZ/"
+    CHALLENGE = "/chalZ/"
+    FINALIZE = "/finalize-order/"
+    CERTIFICATE = "/certZ/"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a client gets; `headers` are those that matter to ACME."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request; `at` is the event loop's time."""
+
+    kind: Kind | None
+    method: str
+    url: str
+    at: float
+
+
+# Gets the request and the way to the real CA, which it may go or not; None cuts the connection.
+Forward = Callable[[], Awaitable[Reply]]
+Fault = Callable[[Asked, Forward], Awaitable[Reply | None]]
+
+
+async def hand_on(_: Asked, forward: Forward) -> Reply:
+    """No fault at all."""
+    return await forward()
+
+
+class FaultProxy:
+    """`async with FaultProxy(folder, ca) as proxy`: `stage` faults, and `heal` to have none."""
+
+    def __init__(self, folder: Path, ca: Pebble) -> None:
+        self._ca = ca
+        self._port = free_port()
+        self._certificate: ServerCertificate = make_server_certificate(folder / "fault-proxy", ("localhost",))
+        self._staged: defaultdict[Kind, deque[Fault]] = defaultdict(deque)
+        self._stack = AsyncExitStack()
+        self.asked: list[Asked] = []
+
+    @property
+    def directory_url(self) -> str:
+        return f"https://localhost:{self._port}{Kind.DIRECTORY}"
+
+    @property
+    def ca_bundle(self) -> Path:
+        return self._certificate.ca_bundle
+
+    def stage(self, kind: Kind, fault: Fault, *, times: int = 1, after: int = 0) -> None:
+        """For `times` requests of the kind, once `after` more were handed on; follows what is staged already."""
+        self._staged[kind].extend([hand_on] * after + [fault] * times)
+
+    def heal(self) -> None:
+        self._staged.clear()
+
+    def staged(self, kind: Kind) -> int:
+        """How many faults of the kind are left."""
+        return len(self._staged[kind])
+
+    def times(self, kind: Kind) -> list[float]:
+        """When requests of the kind came."""
+        return [one.at for one in self.asked if one.kind is kind]
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            trusted = ssl.create_default_context(cafile=self._ca.ca_bundle)
+            self._session = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted), auto_decompress=False)
+            )
+            runner = web.ServerRunner(web.Server(self._serve), shutdown_timeout=0.1)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(self._certificate.certificate, self._certificate.certificate_key)
+            await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=context).start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        kind = next((kind for kind in Kind if request.path.startswith(kind)), None)
+        asked = Asked(kind, request.method, str(request.url), asyncio.get_running_loop().time())
+        self.asked.append(asked)
+        body = await request.read()
+
+        async def forward() -> Reply:
+            return await self._forward(request, body)
+
+        fault = self._staged[kind].popleft() if kind and self._staged[kind] else hand_on
+        reply = await fault(asked, forward)
+        if reply is None:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+    async def _forward(self, request: web.BaseRequest, body: bytes) -> Reply:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_HANDED_ON}
+        origin = self._ca.directory_url.removesuffix(Kind.DIRECTORY)
+        async with self._session.request(
+            request.method, f"{origin}{request.raw_path}", data=body or None, headers=headers, allow_redirects=False
+        ) as reply:
+            kept = {name: value for name, value in reply.headers.items() if name.lower() not in _NOT_HANDED_ON}
+            if not kept:
+                raise StandError("the CA behind the proxy sent no headers")
+            return Reply(reply.status, await reply.read(), kept)
