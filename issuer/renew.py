@@ -77,7 +77,7 @@ class Renewals:
             step.detail = _describe(ordered)
         await self._prove(ordered, steps)
         with steps.step("finalize") as step:
-            chain_pem = await finalize(attempt, ordered.order.url, self.ca, self.journal, self.clock)
+            chain_pem = await finalize(attempt, ordered.order, self.ca, self.journal, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return Pair(attempt.certificate_key_pem, chain_pem)
 

@@ -17,9 +17,9 @@ _LIMIT_SECONDS: Final = 300.0
 _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 
-async def finalize(attempt: Attempt, url: str, ca: CertificateAuthority, journal: Journal, clock: Clock) -> bytes:
-    """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order at `url` can be resumed then."""
-    order = await _valid_order(attempt, url, ca, clock)
+async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Journal, clock: Clock) -> bytes:
+    """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order can be resumed then."""
+    order = await _valid_order(attempt, placed, ca, clock)
     chain_pem = await ca.read_chain(order)
     try:
         pki.check_chain(chain_pem, attempt.certificate_key_pem, attempt.identifiers, clock.now())
@@ -31,31 +31,41 @@ async def finalize(attempt: Attempt, url: str, ca: CertificateAuthority, journal
     return chain_pem
 
 
-async def _valid_order(attempt: Attempt, url: str, ca: CertificateAuthority, clock: Clock) -> Order:
+async def _valid_order(attempt: Attempt, placed: Order, ca: CertificateAuthority, clock: Clock) -> Order:
     deadline = clock.monotonic() + _LIMIT_SECONDS
     wait_seconds = _FIRST_WAIT_SECONDS
-    order = await _read(url, ca)
+    order = await _read(placed.url, ca)
     while order.status is not Status.VALID:
         if order.status is Status.READY:
             order = await ca.finalize(order, attempt.csr_der)
         if order.status is Status.VALID:
             break
-        if order.status not in _OPEN:
-            raise FinalizeError(
-                f"the CA's order became {order.status}: {order.problem or 'without a reason'}; run renew again",
-                problem=order.problem,
-            )
+        _check_hope(order, placed)
         pause_seconds = order.retry_after_seconds or wait_seconds
         if clock.monotonic() + pause_seconds > deadline:
             raise FinalizeError(
-                f"the CA's order {url} is still {order.status}, and a pass waits {_LIMIT_SECONDS:.0f} s at most;"
+                f"the CA's order {order.url} is still {order.status}, and a pass waits {_LIMIT_SECONDS:.0f} s at most;"
                 f" it stays open: run renew again in {pause_seconds:.0f} s to go on with it",
                 retry=Retry.SOON,
             )
         await clock.sleep(pause_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
-        order = await _read(url, ca)
+        order = await _read(order.url, ca)
     return order
+
+
+def _check_hope(order: Order, placed: Order) -> None:
+    """Whether waiting may help; raises FinalizeError."""
+    if order.status not in _OPEN:
+        raise FinalizeError(
+            f"the CA's order became {order.status}: {order.problem or 'without a reason'}; run renew again",
+            problem=order.problem,
+        )
+    if order.status is Status.PENDING and not set(order.authorization_urls) <= set(placed.authorization_urls):
+        raise FinalizeError(
+            f"the CA's order {order.url} asks for other authorizations now than when it was placed; it stays open:"
+            " run renew again to prove those"
+        )
 
 
 async def _read(url: str, ca: CertificateAuthority) -> Order:

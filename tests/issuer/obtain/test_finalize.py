@@ -38,10 +38,14 @@ def state(ca: FakeAuthority, status: Status, retry_after_seconds: float | None =
     return replace(ca.orders[URL].order, status=status, retry_after_seconds=retry_after_seconds)
 
 
+def placed(ca: FakeAuthority) -> Order:
+    return ca.orders[URL].order
+
+
 async def test_ready_order_gets_the_csr_and_the_chain_is_durable(
     attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
 ) -> None:
-    chain = await finalize(attempt, URL, ca, journal, clock)
+    chain = await finalize(attempt, placed(ca), ca, journal, clock)
     assert ca.calls == [f"read {URL}", f"finalize {URL}", f"chain {URL}"]
     assert ca.orders[URL].csr_der == attempt.csr_der
     pki.check_chain(chain, attempt.certificate_key_pem, [A], clock.now())
@@ -53,7 +57,7 @@ async def test_valid_order_is_not_finalized_again(
     attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
 ) -> None:
     ca.issue(URL, attempt.csr_der)
-    await finalize(attempt, URL, ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, journal, clock)
     assert ca.calls == [f"read {URL}", f"chain {URL}"]
 
 
@@ -62,7 +66,7 @@ async def test_order_that_is_processed_is_waited_for_ever_more_patiently(
 ) -> None:
     ca.issue(URL, attempt.csr_der)
     ca.script(URL, *[state(ca, Status.PROCESSING)] * 10)
-    await finalize(attempt, URL, ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, journal, clock)
     assert clock.slept == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 8, 8])
     assert f"finalize {URL}" not in ca.calls
 
@@ -73,7 +77,7 @@ async def test_processing_after_finalize_honours_retry_after(
     ca.script(URL, state(ca, Status.READY), state(ca, Status.PROCESSING, 7))
     ca.script(FINALIZE, state(ca, Status.PROCESSING, 5))
     ca.issue(URL, attempt.csr_der)
-    await finalize(attempt, URL, ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, journal, clock)
     assert clock.slept == [5, 7]
     assert ca.calls.count(f"finalize {URL}") == 1
 
@@ -82,7 +86,7 @@ async def test_order_not_ready_yet_is_finalized_once_it_is(
     attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
 ) -> None:
     ca.script(URL, state(ca, Status.PENDING))
-    await finalize(attempt, URL, ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, journal, clock)
     assert clock.slept == [0.05]
 
 
@@ -90,7 +94,7 @@ async def test_order_that_goes_back_to_ready_is_finalized_again(
     attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
 ) -> None:
     ca.script(FINALIZE, state(ca, Status.READY), state(ca, Status.PENDING))
-    await finalize(attempt, URL, ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, journal, clock)
     assert ca.calls.count(f"finalize {URL}") == 3
 
 
@@ -104,7 +108,7 @@ async def test_lost_order_is_told_at_once(
     else:
         ca.set_order(URL, status)
     with pytest.raises(FinalizeError, match=f"the CA's order became {status}: without a reason; run renew again"):
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
     assert clock.slept == []
 
 
@@ -116,7 +120,7 @@ async def test_lost_order_is_told_in_the_cas_words(
     with pytest.raises(
         FinalizeError, match=r"became invalid: badCSR \(HTTP 400\): weak key; run renew again"
     ) as caught:
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
     assert caught.value.problem == problem
 
 
@@ -125,7 +129,7 @@ async def test_forgotten_order_is_told(
 ) -> None:
     ca.script(URL, None)
     with pytest.raises(FinalizeError, match=f"does not know the order {URL} any more; run renew again for a new one"):
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.READY])
@@ -137,7 +141,7 @@ async def test_order_that_comes_to_no_end_stays_open(
     with pytest.raises(
         FinalizeError, match=f"{URL} is still {status}, and a pass waits 300 s at most; it stays open: run"
     ):
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
     assert 290 < sum(clock.slept) <= 300
     assert await journal.read_attempt("web") is not None
 
@@ -147,7 +151,7 @@ async def test_retry_after_beyond_our_patience_is_not_slept(
 ) -> None:
     ca.script(URL, state(ca, Status.PROCESSING, 3600))
     with pytest.raises(FinalizeError, match="run renew again in 3600 s to go on with it"):
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
     assert clock.slept == []
 
 
@@ -156,7 +160,7 @@ async def test_refused_csr_leaves_the_order_to_be_resumed(
 ) -> None:
     ca.script(FINALIZE, FinalizeError("the CA says badCSR"))
     with pytest.raises(FinalizeError, match="badCSR"):
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
     assert await journal.read_attempt("web") == replace(attempt, order_url=URL)
 
 
@@ -190,5 +194,16 @@ async def test_wrong_chain_is_told_and_its_attempt_forgotten(
 ) -> None:
     ca.chain = lambda _: spoil(ca.root, attempt)
     with pytest.raises(FinalizeError, match=words):
-        await finalize(attempt, URL, ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, journal, clock)
     assert await journal.read_attempt("web") is None
+
+
+async def test_order_that_asks_for_other_authorizations_now_is_not_waited_for(
+    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    before = placed(ca)
+    ca.script(URL, replace(before, status=Status.PENDING, authorization_urls=(f"{BASE}/authz/7",)))
+    with pytest.raises(FinalizeError, match=r"asks for other authorizations now .*; it stays open: run renew again"):
+        await finalize(attempt, before, ca, journal, clock)
+    assert clock.slept == []
+    assert await journal.read_attempt("web") is not None

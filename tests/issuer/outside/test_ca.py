@@ -41,7 +41,15 @@ async def test_bad_nonces_are_repeated_and_not_for_ever(ca: AcmeAuthority, serve
     server.next["/order"].extend([problem(400, "badNonce")] * 100)
     with pytest.raises(OrderError, match="newOrder: the CA says badNonce"):
         await ca.new_order([A], None)
-    assert len(server.next["/order"]) > 80
+    assert len(server.next["/order"]) > 70
+
+
+async def test_request_with_a_bad_nonce_is_repeated_with_the_nonce_of_the_error(
+    ca: AcmeAuthority, server: AcmeServer
+) -> None:
+    server.next["/order"].extend([problem(400, "badNonce")] * 3)
+    await ca.new_order([A], None)
+    assert [one.path for one in server.asked][-4:] == ["/order"] * 4
 
 
 @pytest.mark.parametrize("nonce", [{"has_nonce": False}, {"headers": {"Replay-Nonce": "no base64url!"}}], ids=str)
@@ -67,7 +75,7 @@ async def test_ca_without_nonces_is_told(ca: AcmeAuthority, server: AcmeServer) 
         (problem(409, "alreadyReplaced"), r"newOrder: the CA says alreadyReplaced \(HTTP 409\): the CA's words"),
         (
             problem(429, "rateLimited", Retry_After="60"),
-            r"newOrder: the CA says rateLimited \(HTTP 429\): the CA's words",
+            r"newOrder: the CA says rateLimited \(HTTP 429\): the CA's words; it asks to wait 60 s, then",
         ),
         (
             Canned(500, "<h1>Oops</h1>"),
