@@ -1,20 +1,25 @@
 """A real nginx with a folder of its own and the project's snippets as they stand.
 
 Its master is a child of ours (`daemon off`). As root its workers run as the user that Debian's nginx uses, so that
-permissions are those of a real machine; as a normal user everything runs as that user.
+permissions are those of a real machine; as a normal user everything runs as that user. WELLKEEPER_TEST_NGINX=newest in
+the environment takes the one that `scripts/install --newest-nginx` unpacked instead of the system's.
 """
 
 import grp
 import os
 import pwd
+import re
 import signal
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stand.processes import PROJECT, Process, Running, accepts, find_program
+from stand.processes import PROJECT, Process, Running, StandError, accepts, find_program
 
 SNIPPETS: Final = PROJECT / "nginx/snippets"
+_NEWEST: Final = PROJECT / ".cache/nginx-newest/usr/sbin/nginx"
+_CHOICE: Final = "WELLKEEPER_TEST_NGINX"
 
 Address = tuple[str, int]
 
@@ -67,7 +72,7 @@ class NginxServer(Running):
 
     def argv(self) -> list[str]:
         """The issuer's `nginx.command`: `-t`, `-T` and `-s reload` are appended to it."""
-        return [find_program("nginx"), "-e", "stderr", "-p", f"{self._folder}/", "-c", str(self.config_path)]
+        return [nginx_program(), "-e", "stderr", "-p", f"{self._folder}/", "-c", str(self.config_path)]
 
     def write(self, settings: NginxSettings) -> None:
         """A new configuration on disk; the running nginx takes it at the next reload."""
@@ -93,6 +98,27 @@ class NginxServer(Running):
         children = _read(Path(f"/proc/{pid}/task/{pid}/children")).decode().split()
         titles = [_read(Path(f"/proc/{child}/cmdline")) for child in children]
         return sum(b"worker process" in title for title in titles)
+
+
+def nginx_program() -> str:
+    """The nginx that is tested, by its path. Raises StandError when it is not there."""
+    choice = os.environ.get(_CHOICE, "system")
+    if choice == "system":
+        return find_program("nginx")
+    if choice != "newest":
+        raise StandError(f"{_CHOICE} is {choice!r}; it can be 'system' (the default) or 'newest'")
+    if not _NEWEST.exists():
+        raise StandError(f"there is no {_NEWEST}; run scripts/install --newest-nginx")
+    return str(_NEWEST)
+
+
+def nginx_version() -> tuple[int, ...]:
+    """Of the nginx that is tested, as `nginx -v` says it: (1, 22, 1)."""
+    said = subprocess.run([nginx_program(), "-v"], capture_output=True, check=True, text=True).stderr
+    found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+    if found is None:
+        raise StandError(f"nginx does not say its version: {said!r}")
+    return tuple(map(int, found.groups()))
 
 
 def _read(path: Path) -> bytes:

@@ -20,7 +20,7 @@ from tests.integration.observed import (
     workers,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 NAME = "www.example.org"
 ZONE = "limit_req_zone $binary_remote_addr zone=one:1m rate=1000r/s;"

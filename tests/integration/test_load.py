@@ -11,7 +11,7 @@ from stand.certificates import make_server_certificate
 from stand.load import Counts, Load, Target, unverified_tls
 from stand.nginx import NginxServer, NginxSettings, Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 NAME = "www.example.org"
 

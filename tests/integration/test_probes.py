@@ -18,7 +18,7 @@ from tests.fakes_deliver import dns
 from tests.integration.nodes import responding
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 ANSWER = Answer(TOKEN, THUMBPRINT, dns("a.example"))
 SNIPPET_INCLUDE = "challenge.conf"

@@ -23,7 +23,7 @@ from issuer.outside.probes import NodeProbes
 from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import FakeCa, dns
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 NAMES = ("a.example", "b.example", "c.example")
 CLOCK = SystemClock()

@@ -12,13 +12,12 @@ import pytest
 from responder import wire
 from responder.settings import TcpAddress
 from stand.certificates import make_server_certificate
-from stand.nginx import SNIPPETS, NginxServer, NginxSettings, temporary_paths
-from stand.processes import find_program
+from stand.nginx import SNIPPETS, NginxServer, NginxSettings, nginx_program, temporary_paths
 from tests.integration.nodes import Recorder, publish, responding
 from tests.responder.http import Reply, ask
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 KEY_AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}".encode()
 CERTIFICATES_DIR = "/var/lib/wellkeeper/certificates"
@@ -215,7 +214,7 @@ async def test_snippets_load_as_they_stand_without_a_word(folder: Path, http_por
         f"server {{ listen 127.0.0.1:{http_port}; include {SNIPPETS}/challenge.conf; }}\n{sites} }}"
     )
     tested = await asyncio.create_subprocess_exec(
-        *(find_program("nginx"), "-q", "-t", "-e", "stderr", "-p", f"{folder}/", "-c", str(config)),
+        *(nginx_program(), "-q", "-t", "-e", "stderr", "-p", f"{folder}/", "-c", str(config)),
         stderr=asyncio.subprocess.PIPE,
     )
     _, words = await tested.communicate()
