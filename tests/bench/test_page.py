@@ -1,0 +1,64 @@
+"""Results in docs/: the hand-written part stays, the chart is a picture."""
+
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import page
+from bench.chart import chart
+from bench.figures import Result, Series, ratio_at_most
+from stand.processes import PROJECT
+
+_OURS: Final = Series("until proven served", "wellkeeper", "s", (1.0, 2.0, 1.5))
+_THEIRS: Final = Series("until proven served", "certbot", "s", (3.0, 4.0, 3.0))
+_RESULT: Final = Result("x", "Time", (_OURS, _THEIRS), (ratio_at_most(_OURS, _THEIRS, 0.1),), ("A <note>.",))
+_MACHINE: Final = {
+    "at": "2026-03-01T12:00:00+00:00",
+    "processor": "a processor",
+    "cores": 2,
+    "memory_gib": 4.0,
+    "system": "Linux 6",
+    "load_before": 0.1,
+    "versions": {"nginx": "1.22.1"},
+}
+_SVG: Final = "{http://www.w3.org/2000/svg}"
+
+
+def test_results_replace_what_was_between_the_marks(tmp_path: Path) -> None:
+    file = tmp_path / page.PAGE
+    file.write_text(f"by hand\n{page.BEGIN}\nold\n{page.END}\nby hand too\n")
+    page.write(tmp_path, [_RESULT], _MACHINE)
+    text = file.read_text()
+    assert text.startswith(f"by hand\n{page.BEGIN}\n")
+    assert text.endswith(f"{page.END}\nby hand too\n")
+    assert "old" not in text
+    assert "| until proven served | wellkeeper | 1.5 s | 1 – 2 |" in text
+    assert "| until proven served: wellkeeper | ≤ 0.1 × certbot | 0.5 | **missed** |" in text
+    assert "a processor, 2 cores, 4.0 GiB" in text
+
+
+def test_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / page.PAGE).write_text("by hand\n")
+    with pytest.raises(ValueError, match="has no place for results"):
+        page.write(tmp_path, [_RESULT], _MACHINE)
+    assert (tmp_path / page.PAGE).read_text() == "by hand\n"
+
+
+def test_our_page_has_the_marks() -> None:
+    text = (PROJECT / "docs" / page.PAGE).read_text()
+    assert text.count(page.BEGIN) == text.count(page.END) == 1
+
+
+def test_bars_are_as_long_as_their_medians_and_ours_stand_out() -> None:
+    _, *bars = ElementTree.fromstring(chart([_RESULT])).findall(f"{_SVG}rect")  # noqa: S314 - we wrote it
+    widths = [float(bar.attrib["width"]) for bar in bars]
+    assert widths[0] / widths[1] == pytest.approx(0.5)
+    assert bars[0].attrib["fill"] != bars[1].attrib["fill"]
+
+
+def test_names_are_escaped_in_the_chart() -> None:
+    series = Series("requests, close", "a < b & c", "/s", (1.0,))
+    root = ElementTree.fromstring(chart([Result("x", "t", (series,), ())]))  # noqa: S314 - we wrote it
+    assert "a < b & c" in [text.text for text in root.findall(f"{_SVG}text")]
