@@ -3,6 +3,10 @@
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=40, help="how many random moments test_kills.py tries (%(default)s)")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Unit tests, then the integration tests; within each, the order of collection."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is not None)

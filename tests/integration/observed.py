@@ -113,11 +113,12 @@ async def _read(responder: ResponderProcess, path: str) -> dict[str, Any]:
 
 
 def journal(issuer: Issuer) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of the state by table."""
+    """The rows of the state by table; none before the tables are there."""
     connection = sqlite3.connect(issuer.state_dir / "state.db")
     try:
+        is_made = connection.execute("PRAGMA user_version").fetchone()[0] > 0
         return {
-            table: connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - two constants
+            table: connection.execute(f"SELECT * FROM {table}").fetchall() if is_made else []  # noqa: S608 - constants
             for table in ("attempts", "deliveries")
         }
     finally:

@@ -1,0 +1,75 @@
+"""A reader that never stops: looks at every `live/` link all the time and keeps what no reader must ever see."""
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from issuer import pki
+
+_PAUSE_SECONDS: Final = 0.001
+_FILES: Final = ("fullchain.pem", "privkey.pem")
+
+
+class LiveWatch:
+    """`with LiveWatch(certificates_dir, names) as watch`; afterwards `faults` is empty and `seen` holds each pair.
+
+    A pair is read whole whenever a file of it is another one or was touched since.
+    """
+
+    def __init__(self, certificates_dir: Path, names: Sequence[str]) -> None:
+        self._links = [certificates_dir / "live" / name for name in names]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="live watch")
+        self._known: set[tuple[object, ...]] = set()
+        self.faults: list[str] = []
+        self.look_count = 0
+
+    @property
+    def pair_count(self) -> int:
+        """How many different pairs were live at some moment."""
+        return len(self._known)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_PAUSE_SECONDS):
+            for link in self._links:
+                self._look(link)
+            self.look_count += 1
+
+    def _look(self, link: Path) -> None:
+        try:
+            # Entered once, as a reader that wants a pair must.
+            folder = os.open(link, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            self.faults.append(f"{link}: {error}")
+            return
+        try:
+            self._read(link, folder)
+        except (OSError, ValueError) as error:
+            self.faults.append(f"{link}: {error}")
+        finally:
+            os.close(folder)
+
+    def _read(self, link: Path, folder: int) -> None:
+        stats = [os.stat(name, dir_fd=folder) for name in _FILES]
+        identity = (link, *((one.st_ino, one.st_mtime_ns, one.st_size) for one in stats))
+        if identity in self._known:
+            return
+        chain, key = (_content(folder, name) for name in _FILES)
+        if not pki.certificate_key_matches(chain, key):
+            self.faults.append(f"{link}: the key is not that of the certificate")
+        self._known.add(identity)
+
+
+def _content(folder: int, name: str) -> bytes:
+    with open(name, "rb", opener=lambda path, flags: os.open(path, flags, dir_fd=folder)) as file:
+        return file.read()

@@ -1,0 +1,160 @@
+"""SIGKILL after each stage and at random moments of passes over several certificates: what the next pass makes of it.
+
+`--kills 200` tries so many random moments, 40 by default, in portions that can run beside each other.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from issuer.model import Identifier, IdentifierType
+from issuer.outside.disk import CertificateFolders
+from stand.host import Host, running_host
+from tests.fakes_deliver import FakeCa
+from tests.integration.live_watch import LiveWatch
+from tests.integration.observed import events, installed, journal, served
+from tests.integration.under_way import renewing
+
+pytestmark = pytest.mark.integration
+
+CERTIFICATES: Final = {
+    "a": ["a.example.org"],
+    "b": ["b.example.org", "bb.example.org"],
+    "c": ["c.example.org"],
+}
+PORTIONS: Final = 4
+# From before the journal is opened to after the last handshake; a whole pass takes 1.5 to 2 s here.
+EARLIEST_SECONDS: Final = 0.3
+LATEST_SECONDS: Final = 2.0
+MOST_IN_A_ROW: Final = 4
+STAGES: Final = ("order", "publish", "validate", "finalize", "install", "reload", "verify")
+_ADDED: Final = re.compile(r'Added order "([\w-]+)"')
+_ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")
+
+
+@dataclass
+class Round:
+    """From old certificates to new ones, with the kills in between; `orders` are ids."""
+
+    host: Host
+    orders_before: frozenset[str]
+    # Of which the issuer said that it has them, or which stood in its journal after a kill.
+    known_orders: set[str] = field(default_factory=set)
+
+    def orders(self) -> set[str]:
+        return set(_ADDED.findall(self._log())) - self.orders_before
+
+    def issued(self) -> list[str]:
+        return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
+
+    def note(self, told: list[dict[str, Any]]) -> None:
+        finished = (one for one in told if (one.get("stage"), one["event"]) == ("order", "finished"))
+        self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in finished}
+        recorded = (row[5] for row in journal(self.host.issuer)["attempts"])
+        self.known_orders |= {_order_id(url) for url in recorded if url}
+
+    def _log(self) -> str:
+        return self.host.ca.process.log.read_text()
+
+
+def _order_id(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
+async def begin(host: Host) -> Round:
+    """Every certificate is an old one again, and due."""
+    old = FakeCa(datetime.now(UTC) - timedelta(days=80))
+    folders = CertificateFolders(host.issuer.certificates_dir)
+    for name, identifiers in CERTIFICATES.items():
+        pair = old.pair(*(Identifier(IdentifierType.DNS, value) for value in identifiers))
+        await folders.switch(name, await folders.write(name, pair))
+    return Round(host, frozenset(_ADDED.findall(host.ca.process.log.read_text())))
+
+
+async def kill_after(round_: Round, seconds: float) -> bool:
+    """One pass, killed at that moment; False when it had ended before."""
+    async with renewing(round_.host.issuer) as run:
+        reading = asyncio.ensure_future(run.finish())
+        await asyncio.wait([reading], timeout=seconds)
+        with contextlib.suppress(ProcessLookupError):
+            run.process.send_signal(signal.SIGKILL)
+        finished = await reading
+    round_.note([json.loads(line) for line in finished.err.splitlines() if line.startswith("{")])
+    return finished.exit_code == -signal.SIGKILL
+
+
+async def kill_at(round_: Round, stage: str) -> None:
+    """One pass, killed as soon as the first certificate has this stage behind it (the reload is everybody's)."""
+    name = f"{len(CERTIFICATES)} certificates" if stage == "reload" else "a"
+    async with renewing(round_.host.issuer) as run:
+        await run.until(stage, "finished", name)
+        finished = await run.end(signal.SIGKILL)
+    assert finished.exit_code == -signal.SIGKILL
+    round_.note([json.loads(line) for line in finished.err.splitlines() if line.startswith("{")])
+
+
+async def end_well(round_: Round) -> set[str]:
+    """A pass that nobody disturbs: one certificate a name, and one order but for those that were never known.
+
+    Returns those orders.
+    """
+    host = round_.host
+    finished = await host.issuer.run("renew", "--log-format", "json")
+    assert finished.exit_code == 0, finished
+    round_.note([json.loads(line) for line in finished.err.splitlines()])
+    lost = round_.orders() - round_.known_orders
+    assert round_.issued() == sorted(round_.known_orders), finished
+    assert len(round_.known_orders) == len(CERTIFICATES), (round_.orders(), lost, finished)
+    for name, identifiers in CERTIFICATES.items():
+        for identifier in identifiers:
+            assert await served(host, identifier) == installed(host.issuer, name)
+    assert journal(host.issuer)["attempts"] == []
+    return lost
+
+
+async def has_nothing_to_do(host: Host) -> bool:
+    again = await host.issuer.run("renew", "--log-format", "json")
+    return (again.exit_code, events(again)) == (0, [])
+
+
+async def test_pass_killed_after_each_stage_is_gone_on_with(folder: Path) -> None:
+    async with running_host(folder, CERTIFICATES) as host:
+        with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES)) as watch:
+            for stage in STAGES:
+                round_ = await begin(host)
+                await kill_at(round_, stage)
+                # The other certificates may just be in the gap, in the first stage.
+                lost = await end_well(round_)
+                assert lost == set() or stage in {"order", "publish"}, stage
+            assert await has_nothing_to_do(host)
+    assert (watch.faults, watch.pair_count) == ([], len(CERTIFICATES) * (2 * len(STAGES) + 1))
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("portion", range(PORTIONS))
+async def test_pass_killed_at_any_moment_is_gone_on_with(
+    folder: Path, portion: int, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
+) -> None:
+    chance = random.Random(f"kills {portion}")  # noqa: S311 - to be repeated, not to be secret
+    wanted, killed, lost = -(-int(pytestconfig.getoption("kills")) // PORTIONS), 0, 0
+    async with running_host(folder, CERTIFICATES) as host:
+        with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES)) as watch:
+            while killed < wanted:
+                round_ = await begin(host)
+                for _ in range(min(chance.randint(1, MOST_IN_A_ROW), wanted - killed)):
+                    killed += await kill_after(round_, chance.uniform(EARLIEST_SECONDS, LATEST_SECONDS))
+                lost += len(await end_well(round_))
+            assert await has_nothing_to_do(host)
+    assert watch.faults == []
+    record_property("kills", killed)
+    record_property("orders that were never known", lost)
