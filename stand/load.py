@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_CLOSE: Final = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 _KEPT_REASONS: Final = 5
 
 
@@ -56,7 +57,7 @@ class _FailedError(Exception):
 
 
 class _Connection:
-    """One connection, for one request at a time; `is_reusable` after a reply that allows it."""
+    """One connection, for one request at a time."""
 
     def __init__(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._target = target
@@ -69,8 +70,8 @@ class _Connection:
         reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls, server_hostname=name)
         return cls(target, reader, writer)
 
-    async def ask(self, *, keep: bool) -> None:
-        """One whole reply; raises _NoReplyError or _FailedError."""
+    async def ask(self, *, keep: bool) -> bool:
+        """One whole reply; whether the connection may be used again. Raises _NoReplyError or _FailedError."""
         target = self._target
         connection = "keep-alive" if keep else "close"
         request = f"GET {target.path} HTTP/1.1\r\nHost: {target.name}\r\nConnection: {connection}\r\n\r\n"
@@ -86,6 +87,7 @@ class _Connection:
         status = head.split(b" ", 2)[1].decode()
         if status != "200":
             raise _FailedError(f"status {status}")
+        return keep and _CLOSE.search(head) is None
 
     def close(self) -> None:
         self._writer.transport.abort()
@@ -172,9 +174,8 @@ class Load:
         is_kept = False
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await connection.ask(keep=keep)
+                is_kept = await connection.ask(keep=keep)
             self.counts.served += 1
-            is_kept = keep
         except TimeoutError:
             self.counts.fail(f"{target}: no reply within {self._timeout_seconds:g} s")
         except _FailedError as error:

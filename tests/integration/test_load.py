@@ -59,6 +59,13 @@ async def test_kept_connection_that_ends_before_a_reply_is_retried_once(http_por
     assert counts.retried > 5
 
 
+async def test_connection_whose_end_was_announced_is_not_used_again(http_port: int) -> None:
+    server = Server(1, b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+    counts = await counted(server, http_port)
+    assert (counts.failed, counts.retried) == (0, 0)
+    assert counts.served == server.reply_count
+
+
 async def test_fresh_connection_that_ends_before_a_reply_is_a_failure(http_port: int) -> None:
     counts = await counted(Server(0, b""), http_port)
     assert (counts.served, counts.retried) == (0, 0)
