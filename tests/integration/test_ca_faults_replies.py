@@ -1,0 +1,184 @@
+"""A CA that answers with errors, with web pages or not at all: what is read, and that the next pass ends well."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from stand.fault_proxy import Asked, Fault, Forward, Kind, Reply
+from stand.faults import answer, cut, cut_after, problem, slow
+from stand.processes import temporary_folder
+from tests.integration.misbehaving import Case, Misbehaving, misbehaving, table
+
+# One host for all rows: each ends with a pass that is well.
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+_PAGE = "<html><head><title>Down for maintenance</title></head><body>We are back soon.</body></html>"
+_INDIA = timezone(timedelta(hours=5, minutes=30))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ca() -> AsyncIterator[Misbehaving]:
+    with temporary_folder() as folder:
+        async with misbehaving(folder) as running:
+            yield running
+
+
+def busy_until(seconds: float) -> Fault:
+    """503 with Retry-After as a date in a zone that is not UTC, `seconds` after the question."""
+
+    async def fault(asked: Asked, forward: Forward) -> Reply:
+        at = (datetime.now(UTC) + timedelta(seconds=seconds)).astimezone(_INDIA)
+        staged = problem(503, "rateLimited", "busy", Retry_After=f"{at:%a, %d %b %Y %H:%M:%S %z}")
+        reply = await staged(asked, forward)
+        assert reply is not None
+        return reply
+
+    return fault
+
+
+@table(
+    {
+        "429 with seconds": Case(
+            Kind.NEW_ORDER,
+            problem(429, "rateLimited", "too many new orders", Retry_After="120"),
+            "order",
+            r"newOrder: the CA says rateLimited \(HTTP 429\): too many new orders; it asks to wait 120 s, then",
+        ),
+        "503 with a date": Case(
+            Kind.NEW_ORDER,
+            busy_until(600),
+            "order",
+            r"newOrder: the CA says rateLimited \(HTTP 503\): busy; it asks to wait (59\d|600) s, then run renew again",
+        ),
+        "429 on a read, for longer than a pass waits": Case(
+            Kind.AUTHORIZATION,
+            problem(429, "rateLimited", "too many reads", Retry_After="3600"),
+            "validate",
+            r"reading authorization https://\S+: the CA says rateLimited \(HTTP 429\): too many reads; it asks to wait",
+        ),
+        "500": Case(
+            Kind.FINALIZE,
+            problem(500, "serverInternal", "the HSM is on fire"),
+            "finalize",
+            r"finalizing order https://\S+: the CA says serverInternal \(HTTP 500\): the HSM is on fire",
+        ),
+        "500 on every read": Case(
+            Kind.AUTHORIZATION,
+            problem(500, "serverInternal", "database"),
+            "validate",
+            r"reading authorization https://\S+: the CA says serverInternal \(HTTP 500\): database",
+            times=3,
+        ),
+        "500 on the challenge": Case(
+            Kind.CHALLENGE,
+            problem(500, "serverInternal", "database"),
+            "validate",
+            r"answering challenge https://\S+: the CA says serverInternal \(HTTP 500\): database",
+        ),
+        "a web page instead of an error": Case(
+            Kind.NEW_ORDER,
+            answer(502, _PAGE),
+            "order",
+            r"newOrder: the CA says .*\(HTTP 502\): the reply is no problem document: <html>.*maintenance",
+        ),
+        "a web page instead of the directory": Case(
+            Kind.DIRECTORY, answer(200, _PAGE), "order", r"reading the directory https://\S+: the CA's reply cannot be"
+        ),
+        "a web page instead of the order": Case(
+            Kind.ORDER,
+            answer(200, _PAGE),
+            "order",
+            r"reading order https://\S+: the CA's reply cannot be understood",
+        ),
+        "a web page instead of the certificate": Case(
+            Kind.CERTIFICATE, answer(200, _PAGE), "finalize", "the CA's chain cannot be parsed as PEM certificates"
+        ),
+        "409 with a problem": Case(
+            Kind.NEW_ORDER,
+            problem(409, "alreadyReplaced", "replaced by order 7"),
+            "order",
+            r"newOrder: the CA says alreadyReplaced \(HTTP 409\): replaced by order 7",
+        ),
+        "409 without a problem": Case(
+            Kind.NEW_ORDER,
+            answer(409),
+            "order",
+            r"newOrder: the CA says .*\(HTTP 409\): the reply is no problem document: no body",
+        ),
+    }
+)
+async def test_error_is_told_in_the_cas_words_and_the_next_pass_ends_served(ca: Misbehaving, case: Case) -> None:
+    await ca.fails_then_serves(case)
+
+
+@table(
+    {
+        "directory": Case(Kind.DIRECTORY, cut, "order", r"reading the directory https://\S+: no answer from the CA: "),
+        "nonce": Case(Kind.NONCE, cut, "order", "new(Order|Account): no answer from the CA: .*; check network"),
+        "challenge": Case(Kind.AUTHORIZATION, cut, "validate", "no answer from the CA: ", times=3, after=1),
+        "finalize": Case(Kind.FINALIZE, cut, "finalize", "no answer from the CA: "),
+        "finalize, which the CA took": Case(Kind.FINALIZE, cut_after, "finalize", "no answer from the CA: "),
+        "certificate": Case(Kind.CERTIFICATE, cut, "finalize", "no answer from the CA: ", times=3),
+    }
+)
+async def test_cut_connection_is_told_and_the_next_pass_goes_on_with_the_same_order(
+    ca: Misbehaving, case: Case
+) -> None:
+    orders, issued = ca.counts()
+    await ca.fails_then_serves(case)
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+async def test_account_whose_reply_is_lost_is_found_again(folder: Path) -> None:
+    async with misbehaving(folder) as fresh:
+        case = Case(Kind.ACCOUNT, cut_after, "order", "newAccount: no answer from the CA: ")
+        await fresh.fails_then_serves(case)
+        assert fresh.counts() == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [cut_after, slow(31)], ids=["cut", "after 31 s"])
+async def test_order_whose_reply_is_lost_is_the_only_one_to_be_made_twice(ca: Misbehaving, fault: Fault) -> None:
+    orders, issued = ca.counts()
+    await ca.fails_then_serves(Case(Kind.NEW_ORDER, fault, "order", "newOrder: no answer from the CA: "))
+    assert ca.counts() == (orders + 2, issued + 1)
+
+
+@table(
+    {
+        "a read, cut twice": Case(Kind.AUTHORIZATION, cut, "", "", times=2),
+        "the order, cut": Case(Kind.ORDER, cut, "", ""),
+        "the certificate, cut twice": Case(Kind.CERTIFICATE, cut, "", "", times=2),
+        "the challenge, which the CA took": Case(Kind.CHALLENGE, cut_after, "", ""),
+        "500 on a read": Case(Kind.ORDER, problem(500, "serverInternal", "database"), "", "", times=2),
+        "a web page on a read": Case(Kind.AUTHORIZATION, answer(504, _PAGE), "", ""),
+        "slow directory": Case(Kind.DIRECTORY, slow(1), "", ""),
+        "slow order": Case(Kind.NEW_ORDER, slow(1), "", ""),
+        "slow challenge": Case(Kind.CHALLENGE, slow(1), "", ""),
+        "slow finalize": Case(Kind.FINALIZE, slow(1), "", ""),
+        "slow certificate": Case(Kind.CERTIFICATE, slow(1), "", ""),
+    }
+)
+async def test_short_trouble_costs_no_second_pass(ca: Misbehaving, case: Case) -> None:
+    orders, issued = ca.counts()
+    ca.proxy.stage(case.kind, case.fault, times=case.times, after=case.after)
+    await ca.serves()
+    assert ca.proxy.staged(case.kind) == 0
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [problem(429, "rateLimited", "too many reads", Retry_After="2"), busy_until(3)],
+    ids=["seconds", "date in another zone"],
+)
+@pytest.mark.parametrize("kind", [Kind.AUTHORIZATION, Kind.CERTIFICATE], ids=["authorization", "certificate"])
+async def test_retry_after_of_a_read_is_waited_for(ca: Misbehaving, kind: Kind, fault: Fault) -> None:
+    ca.proxy.asked.clear()
+    ca.proxy.stage(kind, fault)
+    await ca.serves()
+    first, second, *_ = ca.proxy.times(kind)
+    # Such a date has whole seconds only.
+    assert second - first >= 2

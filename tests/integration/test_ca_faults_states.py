@@ -1,0 +1,206 @@
+"""A CA whose orders, authorizations, chains and nonces are not what they should be."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from stand.certificates import make_server_certificate
+from stand.fault_proxy import Asked, Fault, Forward, Kind, Reply
+from stand.faults import changed, changed_body, problem, with_nonce
+from stand.processes import temporary_folder
+from tests.integration.misbehaving import NAME, OTHER_NAME, Case, Misbehaving, misbehaving, table
+
+# One host for all rows: each ends with a pass that is well.
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ca() -> AsyncIterator[Misbehaving]:
+    with temporary_folder() as folder:
+        async with misbehaving(folder, NAME, OTHER_NAME) as running:
+            yield running
+
+
+def status(name: str, **headers: str) -> Fault:
+    """The object with another status, and no word on why."""
+
+    def edit(members: dict[str, Any]) -> None:
+        members["status"] = name
+        for challenge in members.get("challenges", []):
+            challenge["status"] = name if name in {"invalid", "valid"} else challenge["status"]
+            challenge.pop("error", None)
+
+    return changed(edit, **headers)
+
+
+def authorization(name: str, words: str) -> Case:
+    """As the CA tells it from the second look on; the first two are for the order's two names."""
+    return Case(Kind.AUTHORIZATION, status(name), "validate", words, times=50, after=2)
+
+
+@table(
+    {
+        "invalid, no error": authorization(
+            "invalid", r"\.example\.org: the CA's authorization is invalid without a reason; run renew again"
+        ),
+        "deactivated": authorization("deactivated", r"\.example\.org: the CA's authorization is deactivated without a"),
+        "expired": authorization("expired", r"\.example\.org: the CA's authorization is expired without a reason"),
+        "revoked": authorization("revoked", r"\.example\.org: the CA's authorization is revoked without a reason"),
+        "a status of its own": authorization("undecided", "status' is 'undecided', which RFC 8555 section 7.1.6 does"),
+    }
+)
+async def test_authorization_that_is_lost_is_told_for_each_name(ca: Misbehaving, case: Case) -> None:
+    await ca.fails_then_serves(case)
+
+
+async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
+    ca.proxy.stage(Kind.AUTHORIZATION, status("invalid"), times=50, after=2)
+    told = await ca.fails("validate", "")
+    assert f"{NAME}: the CA's authorization" in told
+    assert f"{OTHER_NAME}: the CA's authorization" in told
+    ca.proxy.heal()
+    await ca.serves()
+
+
+@table(
+    {
+        "processing, for minutes": Case(
+            Kind.ORDER,
+            status("processing", Retry_After="400"),
+            "finalize",
+            r"the CA's order https://\S+ is still processing, and a pass waits 300 s at most; it stays open: run renew"
+            r" again in 400 s to go on with it",
+        ),
+        "invalid, no error": Case(
+            Kind.ORDER,
+            status("invalid"),
+            "finalize",
+            "the CA's order became invalid: without a reason; run renew again",
+        ),
+        "invalid at once": Case(
+            Kind.NEW_ORDER, status("invalid"), "order", "the CA answered newOrder with an invalid order: without a"
+        ),
+        "forgotten": Case(
+            Kind.ORDER,
+            problem(404, "malformed", "no such order"),
+            "finalize",
+            r"the CA does not know the order https://\S+ any more; run renew again for a new one",
+        ),
+        "valid, no certificate": Case(
+            Kind.ORDER,
+            status("valid"),
+            "finalize",
+            r"the CA's order https://\S+ is valid but names no certificate; report this to the CA",
+        ),
+    }
+)
+async def test_order_that_is_lost_or_late_is_told(ca: Misbehaving, case: Case) -> None:
+    await ca.fails_then_serves(case)
+
+
+async def test_order_that_is_processed_for_long_is_gone_on_with(ca: Misbehaving) -> None:
+    orders, issued = ca.counts()
+    ca.proxy.asked.clear()
+    ca.proxy.stage(Kind.ORDER, status("processing", Retry_After="1"), times=3)
+    await ca.serves()
+    first, *_, last = ca.proxy.times(Kind.ORDER)
+    assert last - first >= 3
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+async def test_order_not_ready_is_looked_at_again_and_finalized(ca: Misbehaving) -> None:
+    orders, issued = ca.counts()
+    ca.proxy.stage(Kind.FINALIZE, problem(403, "orderNotReady", "not yet"), times=3)
+    await ca.serves()
+    assert ca.proxy.staged(Kind.FINALIZE) == 0
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+async def test_order_that_changes_its_authorizations_is_proven_anew_in_the_next_pass(ca: Misbehaving) -> None:
+    orders, issued = ca.counts()
+    ca.proxy.stage(Kind.NEW_ORDER, changed(lambda members: members["authorizations"].pop()))
+    await ca.fails("finalize", r"the CA's order https://\S+ asks for other authorizations now than when it was placed")
+    await ca.serves()
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+def foreign(_: bytes) -> bytes:
+    """A good chain for the same names, of somebody else's key."""
+    with temporary_folder() as folder:
+        return make_server_certificate(folder, (NAME, OTHER_NAME)).certificate.read_bytes()
+
+
+def with_a_key(chain: bytes) -> bytes:
+    with temporary_folder() as folder:
+        return chain + make_server_certificate(folder, (NAME,)).certificate_key.read_bytes()
+
+
+def with_a_foreign_root(chain: bytes) -> bytes:
+    return chain + foreign(chain)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (foreign, "the CA's certificate is for another key than the one in our CSR; it is not installed"),
+        (with_a_key, "the CA's chain contains a 'PRIVATE KEY' block; RFC 8555 section 11.4 allows certificates only"),
+        (with_a_foreign_root, "certificate 3 of the CA's chain .* is no CA certificate, yet stands above the leaf"),
+        (lambda chain: chain[:200], "the CA's chain cannot be parsed as PEM certificates"),
+        (lambda _: b"", "the CA's chain cannot be parsed as PEM certificates"),
+    ],
+    ids=["foreign leaf", "private key", "foreign chain behind it", "cut short", "empty"],
+)
+async def test_chain_that_is_not_ours_is_not_installed_and_the_next_pass_orders_anew(
+    ca: Misbehaving, edit: Callable[[bytes], bytes], words: str
+) -> None:
+    orders, issued = ca.counts()
+    await ca.fails_then_serves(Case(Kind.CERTIFICATE, changed_body(edit), "finalize", words))
+    assert ca.counts() == (orders + 2, issued + 2)
+    installed = ca.host.issuer.certificates_dir
+    assert not any(b"PRIVATE KEY" in path.read_bytes() for path in installed.rglob("*chain.pem"))
+
+
+def stale() -> Fault:
+    """Each answer comes with a nonce that was used before."""
+    used: list[str] = []
+
+    async def fault(_: Asked, forward: Forward) -> Reply:
+        reply = await forward()
+        used.append(reply.headers["Replay-Nonce"])
+        return Reply(reply.status, reply.body, reply.headers | {"Replay-Nonce": used[0]})
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [stale(), with_nonce("bm9uc2Vuc2U"), with_nonce("not base64url!"), with_nonce(None)],
+    ids=["stale", "unknown", "malformed", "missing"],
+)
+async def test_bad_nonces_cost_no_second_order(ca: Misbehaving, fault: Fault) -> None:
+    orders, issued = ca.counts()
+    for kind in (Kind.NEW_ORDER, Kind.AUTHORIZATION, Kind.CHALLENGE, Kind.FINALIZE, Kind.ORDER):
+        ca.proxy.stage(kind, fault, times=2)
+    await ca.serves()
+    ca.proxy.heal()
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+async def test_account_that_the_ca_forgot_is_registered_anew(folder: Path) -> None:
+    async with misbehaving(folder) as fresh:
+        await fresh.serves()
+        await fresh.fails_then_serves(
+            Case(
+                Kind.NEW_ORDER,
+                problem(400, "accountDoesNotExist", "who are you?"),
+                "order",
+                r"newOrder: the CA says accountDoesNotExist \(HTTP 400\): who are you\?; run renew again, it registers",
+            )
+        )
+        assert sum(one.kind is Kind.ACCOUNT and one.method == "POST" for one in fresh.proxy.asked) >= 2
+        (record,) = (fresh.host.issuer.state_dir / "accounts").glob("*.json")
+        assert json.loads(record.read_text())
