@@ -13,7 +13,7 @@ from typing import Final
 from issuer.deliver.reload import reload
 from issuer.deliver.verify import verify
 from issuer.errors import InstallError, ReloadError, VerifyError, WellkeeperError
-from issuer.model import Certificate, Flip, Installed, Lineage, Outcome, Report, RolledBack, Served
+from issuer.model import Certificate, Flip, Installed, Lineage, Outcome, Reloaded, Report, RolledBack, Served
 from issuer.ports import Nginx, Probes
 from issuer.renew import Renewals
 from issuer.steps import Steps
@@ -107,7 +107,7 @@ class Passes:
         try:
             with Steps(_together(delivered), self.renewals.clock, self.renewals.progress).step("reload") as step:
                 reloaded = await reload(flips, self.nginx, self.renewals.certificates, self.renewals.clock)
-                step.detail = _told(reloaded.seconds, reloaded.rolled_back)
+                step.detail = _told(reloaded)
         except (ReloadError, InstallError) as error:
             for course in delivered:
                 course.error = error
@@ -172,11 +172,14 @@ def _together(courses: Sequence[_Course]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} certificates"
 
 
-def _told(seconds: float | None, rolled_back: Sequence[RolledBack]) -> str:
-    left_out = f", {len(rolled_back)} rolled back" if rolled_back else ""
-    return (
-        "new workers, none of the old ones accepting" if seconds is not None else "nothing left to reload"
-    ) + left_out
+def _told(reloaded: Reloaded) -> str:
+    count = reloaded.finishing_count
+    told = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
+    if reloaded.rolled_back:
+        told.append(f"{len(reloaded.rolled_back)} rolled back")
+    if count:
+        told.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
+    return ", ".join(told)
 
 
 def _refusal(one: RolledBack) -> ReloadError:

@@ -37,6 +37,13 @@ class KeyType(StrEnum):
     RSA_4096 = "rsa-4096"
 
 
+class KeyAlgorithm(StrEnum):
+    """Of the keys that public CAs take; a server may have a certificate of each for one name."""
+
+    ECDSA = "ECDSA"
+    RSA = "RSA"
+
+
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """One certificate to be kept fresh; `name` matches `[a-z0-9._-]+` without `..` and names its folders."""
@@ -177,6 +184,7 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     is_self_signed: bool
+    key_algorithm: KeyAlgorithm | None = None
 
     @property
     def lifetime(self) -> timedelta:
@@ -241,10 +249,14 @@ class RolledBack:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """One proven reload and what had to be left out of it. `seconds` is None when nothing was left to reload for."""
+    """One proven reload and what had to be left out of it. `seconds` is None when nothing was left to reload for.
+
+    `finishing_count` is the number of old workers, of this reload and earlier ones, that still finish requests.
+    """
 
     rolled_back: tuple[RolledBack, ...] = ()
     seconds: float | None = None
+    finishing_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

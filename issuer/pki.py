@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from issuer.errors import FinalizeError
-from issuer.model import Certificate, Identifier, IdentifierType, KeyType, Pair
+from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType, Pair
 
 # Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
 PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
@@ -201,9 +201,20 @@ def _describe(certificate: x509.Certificate) -> Certificate:
     )
 
 
+        key_algorithm=_key_algorithm(certificate),
 def _identifiers(certificate: x509.Certificate) -> frozenset[Identifier]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
+    match certificate.public_key():
+        case ec.EllipticCurvePublicKey():
+            return KeyAlgorithm.ECDSA
+        case rsa.RSAPublicKey():
+            return KeyAlgorithm.RSA
+        case _:
+            return None
+
+
     except x509.ExtensionNotFound:
         return frozenset()
     dns = {Identifier(IdentifierType.DNS, name.lower()) for name in names.get_values_for_type(x509.DNSName)}

@@ -18,6 +18,7 @@ from issuer.model import (
     Flip,
     Identifier,
     Installed,
+    KeyAlgorithm,
     Node,
     Order,
     Pair,
@@ -106,10 +107,13 @@ class Probes(Protocol):
         """Asks every HTTP address as the CA will, following redirects to the same node; one result each, in order."""
         ...
 
-    async def handshake(self, address: tuple[str, int], identifier: Identifier) -> Certificate | None:
+    async def handshake(
+        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
         """The leaf that is served for the identifier (no SNI for an IP address); None when the handshake is refused.
 
-        Raises VerifyError when nothing listens there or no answer comes in time.
+        With `key_algorithm`, the leaf for a client that takes no other, over TLS 1.2. Raises VerifyError when nothing
+        listens there or no answer comes in time.
         """
         ...
 
@@ -121,11 +125,11 @@ class Nginx(Protocol):
         """`nginx -t`. Raises ReloadError when it cannot be run."""
         ...
 
-    async def reload(self, tested: Tested) -> None:
+    async def reload(self, tested: Tested) -> int:
         """Returns once reloaded: new workers under the same master, none of the old ones accepting.
 
-        Raises ReloadError with nginx's words when it refuses; how long that takes to find out scales with
-        `tested.seconds`.
+        The result is the number of old workers that still finish requests: they are not waited for. Raises ReloadError
+        with nginx's words when it refuses; how long that takes to find out scales with `tested.seconds`.
         """
         ...
 

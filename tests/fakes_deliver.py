@@ -17,6 +17,7 @@ from issuer.model import (
     Identifier,
     IdentifierType,
     Installed,
+    KeyAlgorithm,
     KeyType,
     Node,
     Pair,
@@ -74,9 +75,9 @@ class FakeCa:
     def chain(self, certificate_key_pem: bytes, *identifiers: Identifier) -> bytes:
         return self.leaf(certificate_key_pem, *identifiers) + self.intermediate.public_bytes(Encoding.PEM)
 
-    def pair(self, *identifiers: Identifier) -> Pair:
+    def pair(self, *identifiers: Identifier, key_type: KeyType = KeyType.ECDSA_P256) -> Pair:
         """A new key and its chain."""
-        certificate_key_pem = pki.make_certificate_key(KeyType.ECDSA_P256)
+        certificate_key_pem = pki.make_certificate_key(key_type)
         return Pair(certificate_key_pem, self.chain(certificate_key_pem, *identifiers))
 
     def _sign(
@@ -141,6 +142,7 @@ class FakeNginx:
         self.broken: str | None = None
         self.refusal: str | None = None
         self.test_count = 0
+        self.finishing_count = 0
         self.reloads: list[dict[str, str]] = []
         self.at_test: Callable[[int], None] = lambda _: None
 
@@ -150,13 +152,14 @@ class FakeNginx:
         words = self._words()
         return Tested(words is None, words or "", 0.1)
 
-    async def reload(self, tested: Tested) -> None:
+    async def reload(self, tested: Tested) -> int:
         if not tested.passed:
             raise ReloadError("reload was asked for although the test failed")
         self._clock.advance(0.2)
         if self.refusal is not None:
             raise ReloadError(self.refusal)
         self.reloads.append(dict(self._certificates.live))
+        return self.finishing_count
 
     async def mentions(self, path: str) -> bool:
         return any(path == f"{self._certificates.live_path(name)}/fullchain.pem" for name in self.needed)
@@ -174,10 +177,14 @@ class FakeNginx:
 
 
 class FakeProbes:
-    """`ports.Probes`: `leaves` is what a handshake brings, by address and name; elsewhere nobody listens."""
+    """`ports.Probes`: `leaves` is what a handshake brings, by address and name; elsewhere nobody listens.
+
+    `second_leaves` are for clients that take no key of the first one's algorithm.
+    """
 
     def __init__(self) -> None:
         self.leaves: dict[tuple[tuple[str, int], Identifier], Certificate | None] = {}
+        self.second_leaves: dict[tuple[tuple[str, int], Identifier], Certificate] = {}
         self.cause: str | None = None
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
@@ -186,10 +193,15 @@ class FakeProbes:
             for host, port in node.http_addresses
         )
 
-    async def handshake(self, address: tuple[str, int], identifier: Identifier) -> Certificate | None:
+    async def handshake(
+        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
         if (address, identifier) not in self.leaves:
             raise VerifyError(f"nothing speaks TLS at {address[0]}:{address[1]}")
-        return self.leaves[address, identifier]
+        leaf = self.leaves[address, identifier]
+        if leaf is None or key_algorithm is None or leaf.key_algorithm is key_algorithm:
+            return leaf
+        return self.second_leaves.get((address, identifier))
 
 
 def _name(text: str) -> x509.Name:

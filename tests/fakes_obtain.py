@@ -20,6 +20,7 @@ from issuer.model import (
     Certificate,
     Challenge,
     Identifier,
+    KeyAlgorithm,
     Node,
     Order,
     Problem,
@@ -213,8 +214,10 @@ class FakeReadBacks:
         host, port = node.http_addresses[0]
         return (ReadBack(node.name, url, f"{host}:{port}", 404 if cause else 200, cause),)
 
-    async def handshake(self, address: tuple[str, int], identifier: Identifier) -> Certificate | None:
-        raise ValueError(f"nobody shakes hands while obtaining: {address}, {identifier}")
+    async def handshake(
+        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
+        raise ValueError(f"nobody shakes hands while obtaining: {address}, {identifier}, {key_algorithm}")
 
 
 class FakeProgress:

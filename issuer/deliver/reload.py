@@ -30,8 +30,8 @@ async def reload(flips: Sequence[Flip], nginx: Nginx, certificates: Certificates
         raise
     if len(search.rolled_back) == len(flips):
         return Reloaded(tuple(search.rolled_back))
-    await nginx.reload(tested)
-    return Reloaded(tuple(search.rolled_back), clock.monotonic() - began)
+    finishing_count = await nginx.reload(tested)
+    return Reloaded(tuple(search.rolled_back), clock.monotonic() - began, finishing_count)
 
 
 class _Search:

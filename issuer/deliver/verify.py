@@ -54,11 +54,19 @@ async def verify(
 
 async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Probes) -> list[_Finding]:
     limit = asyncio.Semaphore(_CONCURRENT_HANDSHAKES)
+    key_algorithm = installed.certificate.key_algorithm
+
+    async def served_leaf(address: _Address, identifier: Identifier) -> Certificate | None:
+        leaf = await probes.handshake(address, identifier)
+        if leaf is None or key_algorithm in {None, leaf.key_algorithm}:
+            return leaf
+        # A server block may have two certificates, RSA and ECDSA, of which clients get the one that they prefer.
+        return await probes.handshake(address, identifier, key_algorithm) or leaf
 
     async def ask(address: _Address, identifier: Identifier) -> _Finding:
         async with limit:
             try:
-                return _Finding(address, identifier, await probes.handshake(address, identifier), None)
+                return _Finding(address, identifier, await served_leaf(address, identifier), None)
             except VerifyError as error:
                 return _Finding(address, identifier, None, error)
 
@@ -81,6 +89,8 @@ def _complaint(installed: Installed, wrong: Sequence[_Finding], live_path: str) 
         shown.append(f"and {len(wrong) - _SHOWN} more like these")
     leaf = installed.certificate
     causes = _CAUSES if any(one.leaf for one in wrong) else _SILENT_CAUSES
+    if any(one.leaf and one.leaf.key_algorithm is not leaf.key_algorithm for one in wrong):
+        causes += _OTHER_KEY.format(leaf.key_algorithm)
     return (
         f"nginx does not serve the installed certificate of {installed.lineage} (serial {leaf.serial}, valid until"
         f" {leaf.not_after:%Y-%m-%d}): {'; '.join(shown)}. The configuration names {live_path}/fullchain.pem, so"
@@ -92,6 +102,10 @@ _CAUSES: Final = (
     "likely one of: a server block further up has the same server_name and another certificate; the name is in no"
     " server_name, and the default_server of the address answers; ssl_certificate in the name's own block is a"
     " copy of the file, which nobody renews; something in front of nginx (a load balancer) answers at this address"
+)
+_OTHER_KEY: Final = (
+    "; or the block has certificates of two key types but not TLSv1.2 in ssl_protocols, without which no client can ask"
+    " for the {} one"
 )
 _SILENT_CAUSES: Final = (
     "likely one of: no 'listen 443 ssl' (or 'listen [::]:443 ssl') at this address; https_addresses in the settings is"

@@ -25,6 +25,8 @@ _COMMAND_TIMEOUT_SECONDS: Final = 120.0
 # ngx_open_listening_sockets tries five times, half a second apart, before it gives up.
 _BIND_SECONDS: Final = 2.5
 _LEAST_REFUSAL_SECONDS: Final = 3.0
+# An idle worker ends at once when it is told to; one that is still there then works for somebody.
+_SETTLE_SECONDS: Final = 0.2
 # A worker that blocks (a slow disk) hears of its shutdown late.
 _LEAVE_SECONDS: Final = 10.0
 _CONFIGURATION_BYTES: Final = 64 * 1024 * 1024
@@ -69,7 +71,7 @@ class LocalNginx:
         passed = finished.exit_code == 0
         return Tested(passed, _words(finished.output, passed=passed), self._clock.monotonic() - began)
 
-    async def reload(self, tested: Tested) -> None:
+    async def reload(self, tested: Tested) -> int:
         """As `ports.Nginx.reload`. An old worker that crashes and comes back in the same moment looks like a reload;
         the handshake of the verify stage tells."""
         master = nginx_master.find_master(self._control.pid_file)
@@ -86,6 +88,7 @@ class LocalNginx:
                 f"nginx started new workers, but old ones still accept connections with the old certificates:"
                 f" processes {', '.join(map(str, lingering))}; look at what they do, then restart nginx"
             )
+        return await self._finishing(master)
 
     async def mentions(self, path: str) -> bool:
         """As `ports.Nginx.mentions`; comments do not count."""
@@ -121,6 +124,14 @@ class LocalNginx:
             is_done = has_new and not now.accepting & before.accepting
             if is_done or self._clock.monotonic() - began > limit + (_LEAVE_SECONDS if has_new else 0):
                 return now
+            await self._clock.sleep(_POLL_SECONDS)
+
+    async def _finishing(self, master: Process) -> int:
+        began = self._clock.monotonic()
+        while True:
+            count = len(nginx_master.workers(master).leaving)
+            if not count or self._clock.monotonic() - began > _SETTLE_SECONDS:
+                return count
             await self._clock.sleep(_POLL_SECONDS)
 
     async def _refusal(self, master: Process, position: _LogPosition | None, limit: float) -> ReloadError:

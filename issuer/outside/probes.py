@@ -18,7 +18,7 @@ from yarl import URL
 
 from issuer import pki
 from issuer.errors import VerifyError
-from issuer.model import Answer, Certificate, Identifier, IdentifierType, Node, ReadBack
+from issuer.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from issuer.outside import causes
 from responder import wire
 
@@ -61,11 +61,13 @@ class NodeProbes:
             ]
             return tuple(await asyncio.gather(*questions))
 
-    async def handshake(self, address: tuple[str, int], identifier: Identifier) -> Certificate | None:
+    async def handshake(
+        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
         """As `ports.Probes.handshake`."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                leaf = await _leaf(address, identifier)
+                leaf = await _leaf(address, identifier, _trusting_context(key_algorithm))
             return None if leaf is None else pki.read_certificate(leaf)
         except TimeoutError as error:
             raise VerifyError(
@@ -173,10 +175,10 @@ def _refused(url: str, port: int | None, seen: set[str]) -> str | None:
     return None
 
 
-async def _leaf(address: _Address, identifier: Identifier) -> bytes | None:
+async def _leaf(address: _Address, identifier: Identifier, context: ssl.SSLContext) -> bytes | None:
     name = identifier.value if identifier.type is IdentifierType.DNS else ""
     try:
-        _, writer = await asyncio.open_connection(*address, ssl=_trusting_context(), server_hostname=name)
+        _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
     except ssl.SSLEOFError as error:
         raise ConnectionResetError(0, "the connection was closed") from error
     except ssl.SSLError as error:
@@ -197,11 +199,17 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
-def _trusting_context() -> ssl.SSLContext:
-    """The question is which certificate is served, not whether it is trusted; the CA does not ask either."""
+def _trusting_context(key_algorithm: KeyAlgorithm | None = None) -> ssl.SSLContext:
+    """The question is which certificate is served, not whether it is trusted; the CA does not ask either.
+
+    In TLS 1.2 the ciphers say which keys a client takes; in 1.3 an extension does, which Python cannot set.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if key_algorithm is not None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(f"a{key_algorithm}")
     return context
 
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from issuer import pki
 from issuer.daemon import Passes
 from issuer.errors import InstallError
-from issuer.model import Answer, Certificate, Identifier, Installed, Lineage, Node, Outcome, ReadBack, Report
+from issuer.model import (
+    Answer,
+    Certificate,
+    Identifier,
+    Installed,
+    KeyAlgorithm,
+    Lineage,
+    Node,
+    Outcome,
+    ReadBack,
+    Report,
+)
 from issuer.obtain.publish import ReadBacks
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
@@ -52,7 +63,11 @@ class Handshakes:
         self.defect_for: str | None = None
         self.stale: dict[str, str] = {}
 
-    async def handshake(self, _address: tuple[str, int], identifier: Identifier) -> Certificate | None:
+    async def handshake(
+        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
+        if key_algorithm is not None:
+            raise ValueError(f"nginx has keys of one kind only, and somebody asks for {key_algorithm}")
         name = identifier.value.removesuffix(".example")
         if name == self.defect_for:
             raise RuntimeError("a defect")

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from issuer.errors import ReloadError
 from issuer.model import Outcome
 from tests.fakes_deliver import dns
@@ -33,6 +35,19 @@ async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host:
     assert installed is not None
     assert installed.certificate == before
     assert len(host.nginx.reloads) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(1, ", 1 old worker still finishes requests"), (2, ", 2 old workers still finish requests"), (0, "accepting")],
+)
+async def test_old_workers_that_still_finish_requests_are_told_and_not_waited_for(
+    host: Host, count: int, words: str
+) -> None:
+    host.nginx.finishing_count = count
+    assert outcomes(await host.run()) == ALL_SERVED
+    (told,) = (line for line in host.progress.lines if "reload finished" in line)
+    assert told.endswith(words)
 
 
 async def test_next_pass_only_delivers_what_nginx_did_not_take(host: Host) -> None:

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from issuer import pki
 from issuer.errors import FinalizeError
-from issuer.model import Identifier, IdentifierType, KeyType
+from issuer.model import Identifier, IdentifierType, KeyAlgorithm, KeyType
 from tests.fakes_deliver import NOW, FakeCa, dns
 
 A, B = dns("a.example"), dns("b.example")
@@ -128,6 +129,19 @@ def test_placeholder_is_recognised_and_matches_its_key() -> None:
     assert certificate.identifiers == {A, V4}
     assert certificate.not_after == NOW + timedelta(days=7)
     assert pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+
+
+@pytest.mark.parametrize(
+    ("key_type", "algorithm"), [(KeyType.ECDSA_P384, KeyAlgorithm.ECDSA), (KeyType.RSA_2048, KeyAlgorithm.RSA)]
+)
+def test_certificate_tells_the_algorithm_of_its_key(ca: FakeCa, key_type: KeyType, algorithm: KeyAlgorithm) -> None:
+    assert pki.read_certificate(ca.pair(A, key_type=key_type).chain_pem).key_algorithm is algorithm
+
+
+def test_certificate_with_a_key_that_no_public_ca_signs_has_no_algorithm() -> None:
+    key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=1))
+    assert pki.read_certificate(builder.sign(key, None).public_bytes(Encoding.DER)).key_algorithm is None
 
 
 def test_key_of_another_certificate_does_not_match(ca: FakeCa, key: bytes) -> None:

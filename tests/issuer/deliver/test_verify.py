@@ -5,7 +5,7 @@ import pytest
 from issuer import pki
 from issuer.deliver.verify import verify
 from issuer.errors import VerifyError
-from issuer.model import Certificate, Installed, Served
+from issuer.model import Certificate, Installed, KeyType, Served
 from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
 
 A, B = dns("a.example"), dns("b.example")
@@ -86,6 +86,34 @@ async def test_name_that_this_nginx_does_not_have_at_all_is_told_and_is_no_error
         node.probes.leaves[address, B] = None if is_refused else node.other()
     served = await node.verify()
     assert served == Served(True, node.leaf.fingerprint_sha256, "2 handshakes; no server block here has b.example")
+
+
+async def test_certificate_beside_one_with_another_key_type_is_asked_for_by_its_own() -> None:
+    node = Node()
+    node.use()
+    rsa = pki.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem)
+    node.serve(rsa)
+    node.probes.second_leaves = dict.fromkeys(node.probes.leaves, node.leaf)
+    assert await node.verify() == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
+
+
+async def test_older_certificate_beside_one_with_another_key_type_is_an_error() -> None:
+    node = Node()
+    node.use()
+    node.serve(pki.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem))
+    older = pki.read_certificate(node.ca.pair(A, B).chain_pem)
+    node.probes.second_leaves = dict.fromkeys(node.probes.leaves, older)
+    with pytest.raises(VerifyError, match=f"serves for a.example serial {older.serial}"):
+        await node.verify()
+
+
+async def test_certificate_with_another_key_type_alone_is_an_error_that_tells_what_may_hide_ours() -> None:
+    node = Node()
+    node.use()
+    rsa = pki.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem)
+    node.serve(rsa)
+    with pytest.raises(VerifyError, match=rf"serial {rsa.serial}.* but not TLSv1\.2 in ssl_protocols.* the ECDSA one"):
+        await node.verify()
 
 
 async def test_older_certificate_for_one_of_the_names_is_an_error() -> None:
