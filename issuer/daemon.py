@@ -59,7 +59,10 @@ class Passes:
                 course.is_to_be_verified = course.lineage.name in unserved
                 await self._guarded(course, self._obtain(course, undelivered, is_forced=is_forced))
 
-        await asyncio.gather(*map(obtain, courses))
+        # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
+        async with asyncio.TaskGroup() as group:
+            for course in courses:
+                group.create_task(obtain(course))
         await self._deliver(courses)
         for course in courses:
             if course.is_to_be_verified and course.error is None:

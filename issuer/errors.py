@@ -7,6 +7,7 @@ WellkeeperError
     PublishError        a token did not reach every responder, or nginx does not serve it
     ChallengeError      the CA did not accept an authorization
     FinalizeError       the certificate was not issued, or is not what was asked for
+        DatesError          it is what was asked for, but not valid now by our clock
     InstallError        the certificate could not be put in place
     ReloadError         nginx did not take the new configuration
     VerifyError         nginx does not serve what was installed
@@ -64,6 +65,10 @@ class ChallengeError(WellkeeperError):
 
 class FinalizeError(WellkeeperError):
     stage = "finalize"
+
+
+class DatesError(FinalizeError):
+    """The chain is not valid at this time by our clock, which may be the one that is wrong."""
 
 
 class InstallError(WellkeeperError):

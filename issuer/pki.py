@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from issuer.errors import FinalizeError
+from issuer.errors import DatesError, FinalizeError
 from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType, Pair
 
 # Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
@@ -107,6 +107,8 @@ def check_chain(
 ) -> Certificate:
     """The leaf of what the CA sent, proven to be what was asked for; raises FinalizeError saying what is not.
 
+    DatesError comes last: all but the dates is proven then.
+
     Checks form, key, identifiers, signatures along the chain, dates and CA flags; not whether a client trusts the root.
     """
     chain = _parse_chain(chain_pem)
@@ -115,10 +117,11 @@ def check_chain(
     certificate = _describe(chain[0])
     _check_identifiers(certificate, frozenset(identifiers))
     for position, one in enumerate(chain):
-        _check_dates(one, position, now)
         _check_authority(one, position)
     for child, parent in pairwise(chain):
         _check_signature(child, parent)
+    for position, one in enumerate(chain):
+        _check_dates(one, position, now)
     return certificate
 
 
@@ -150,12 +153,12 @@ def _check_identifiers(certificate: Certificate, asked: frozenset[Identifier]) -
 def _check_dates(certificate: x509.Certificate, position: int, now: datetime) -> None:
     what = _place(certificate, position)
     if certificate.not_valid_before_utc - now > _CLOCK_TOLERANCE:
-        raise FinalizeError(
+        raise DatesError(
             f"{what} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, here it is"
             f" {now:%Y-%m-%d %H:%M} UTC; set this machine's clock by NTP"
         )
     if certificate.not_valid_after_utc <= now:
-        raise FinalizeError(
+        raise DatesError(
             f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, here it is"
             f" {now:%Y-%m-%d %H:%M} UTC; look at this machine's clock first"
         )
@@ -198,13 +201,10 @@ def _describe(certificate: x509.Certificate) -> Certificate:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         is_self_signed=_is_self_signed(certificate),
+        key_algorithm=_key_algorithm(certificate),
     )
 
 
-        key_algorithm=_key_algorithm(certificate),
-def _identifiers(certificate: x509.Certificate) -> frozenset[Identifier]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
     match certificate.public_key():
         case ec.EllipticCurvePublicKey():
@@ -215,6 +215,9 @@ def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
             return None
 
 
+def _identifiers(certificate: x509.Certificate) -> frozenset[Identifier]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
     dns = {Identifier(IdentifierType.DNS, name.lower()) for name in names.get_values_for_type(x509.DNSName)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from issuer import pki
 from issuer.deliver.install import install
-from issuer.errors import FinalizeError
+from issuer.errors import DatesError, FinalizeError
 from issuer.model import Due, Flip, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
@@ -66,8 +66,13 @@ class Renewals:
             return None
         try:
             pki.check_chain(attempt.chain_pem, attempt.certificate_key_pem, attempt.identifiers, self.clock.now())
-        except FinalizeError:
+        except DatesError:
+            if pki.read_certificate(attempt.chain_pem).not_after > self.clock.now():
+                raise
             await self.journal.forget_attempt(lineage.name)  # it was good once, and has expired since
+            return None
+        except FinalizeError:
+            await self.journal.forget_attempt(lineage.name)
             return None
         return Pair(attempt.certificate_key_pem, attempt.chain_pem)
 

@@ -6,7 +6,7 @@ RFC 8555 section 7.4: the order's status says what to do next, whatever reply it
 from typing import Final
 
 from issuer import pki
-from issuer.errors import FinalizeError, Retry
+from issuer.errors import DatesError, FinalizeError, Retry
 from issuer.model import Attempt, Order, Status
 from issuer.ports import CertificateAuthority, Clock, Journal
 
@@ -23,6 +23,10 @@ async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, jo
     chain_pem = await ca.read_chain(order)
     try:
         pki.check_chain(chain_pem, attempt.certificate_key_pem, attempt.identifiers, clock.now())
+    except DatesError:
+        # Our clock may be wrong: the chain is kept, or each pass would burn a certificate.
+        await journal.record_chain(attempt.lineage, chain_pem)
+        raise
     except FinalizeError:
         # The CA will answer this order with the same chain for ever: only a new one can help.
         await journal.forget_attempt(attempt.lineage)

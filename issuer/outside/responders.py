@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,6 +27,16 @@ _log = logging.getLogger(__name__)
 _LIFETIME_SECONDS: Final = 1800
 
 
+@dataclass(slots=True)
+class _Held:
+    """What stands at the responders, and for how many."""
+
+    answer: Answer
+    publication: Publication
+    message: str
+    holders: int = 0
+
+
 class AllResponders:
     """Implements `ports.Responders`. Use as an async context manager: it ends the connections."""
 
@@ -34,7 +45,7 @@ class AllResponders:
         self._key = publishing_key
         self._clock = clock
         self._watches = Watches()
-        self._standing: dict[str, tuple[str, str]] = {}
+        self._standing: dict[Answer, _Held] = {}
         # Which process of each responder was handed the first publication.
         self._instances: dict[ResponderClient, str] = {}
         self._feeds: list[asyncio.Task[None]] = []
@@ -51,17 +62,16 @@ class AllResponders:
     @asynccontextmanager
     async def publish(self, answers: Sequence[Answer]) -> AsyncIterator[None]:
         """As `ports.Responders.publish`."""
-        publications = [self._publication(answer) for answer in answers]
-        messages = {p.jti: (p.token, sign_publication(p, self._key)) for p in publications}
-        self._standing.update(messages)
+        if not answers:
+            yield
+            return
+        held = [self._hold(answer) for answer in dict.fromkeys(answers)]
         try:
-            await self._hand_out(list(messages.values()))
+            await self._hand_out(held)
             self._follow()
             yield
         finally:
-            for jti in messages:
-                del self._standing[jti]
-            await self._withdraw(publications)
+            await self._withdraw([one.publication for one in held if self._let_go(one)])
 
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FetchWatch]:
@@ -69,11 +79,27 @@ class AllResponders:
         with self._watches.open(token) as watch:
             yield watch
 
-    async def _hand_out(self, messages: Sequence[tuple[str, str]]) -> None:
+    def _hold(self, answer: Answer) -> "_Held":
+        """Certificates that share a name may share an authorization, and so its token: the last one withdraws it."""
+        held = self._standing.get(answer)
+        if held is None:
+            publication = self._publication(answer)
+            held = self._standing[answer] = _Held(answer, publication, sign_publication(publication, self._key))
+        held.holders += 1
+        return held
+
+    def _let_go(self, held: "_Held") -> bool:
+        """Whether nobody needs it any more."""
+        held.holders -= 1
+        if held.holders == 0:
+            del self._standing[held.answer]
+        return held.holders == 0
+
+    async def _hand_out(self, held: Sequence["_Held"]) -> None:
         async def all_to(client: ResponderClient) -> str | None:
             try:
-                for token, message in messages:
-                    self._instances.setdefault(client, await client.put(token, message))
+                for one in held:
+                    self._instances.setdefault(client, await client.put(one.answer.token, one.message))
             except PublishError as error:
                 return str(error)
             return None
@@ -92,11 +118,14 @@ class AllResponders:
         ]
 
         async def all_from(client: ResponderClient) -> None:
-            try:
-                for token, message in messages:
+            for number, (token, message) in enumerate(messages):
+                try:
                     await client.delete(token, message)
-            except PublishError as error:
-                _log.warning("a token was not withdrawn and expires within %d s: %s", _LIFETIME_SECONDS, error)
+                except PublishError as error:
+                    # One that hangs takes two seconds for each: the rest is left to expire as well.
+                    text = "%d tokens were not withdrawn and expire within %d s: %s"
+                    _log.warning(text, len(messages) - number, _LIFETIME_SECONDS, error)
+                    return
 
         await asyncio.gather(*map(all_from, self._clients))
 
@@ -120,5 +149,5 @@ class AllResponders:
 
     async def _hand_out_again(self, client: ResponderClient) -> None:
         """A responder lost its memory while the CA may still ask."""
-        for token, message in list(self._standing.values()):
-            await client.put(token, message)
+        for held in list(self._standing.values()):
+            await client.put(held.answer.token, held.message)

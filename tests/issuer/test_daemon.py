@@ -149,6 +149,25 @@ async def test_few_renewals_at_once(host: Host) -> None:
     assert len(waiting) == 7
 
 
+async def test_cancelled_pass_waits_for_its_slowest_certificate(host: Host, nodes: Nodes) -> None:
+    answering: list[object] = []
+
+    async def wait(challenge: object) -> None:
+        answering.append(challenge)
+        await asyncio.Event().wait()
+
+    host.ca.at_answer = wait
+    large = Lineage("large", tuple(dns(f"n{number}.example") for number in range(20)))
+    running = asyncio.create_task(host.run([Lineage("small", (dns("small.example"),)), large]))
+    await turns_until(lambda: len(answering) == 21)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    published = [one.challenge.token for one in host.ca.authorizations.values() if one.challenge]
+    assert len(published) == 21
+    assert [token for token in published if await nodes.holding(token)] == []
+
+
 async def test_cancelled_pass_leaves_nothing_published_and_the_next_goes_on(host: Host, nodes: Nodes) -> None:
     answering = asyncio.Event()
 

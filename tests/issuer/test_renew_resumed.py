@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from issuer import pki
-from issuer.errors import InstallError
+from issuer.errors import DatesError, InstallError
 from issuer.model import Attempt, Flip, KeyType, Lineage, Pair
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
@@ -91,6 +91,18 @@ async def test_full_disk_costs_no_second_certificate(
     certificates.full_disk_for.clear()
     await renewals.renew(LINEAGE, steps)
     assert ca.calls.count("newOrder") == 1
+
+
+async def test_recorded_chain_waits_for_a_clock_that_is_slow(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+) -> None:
+    await obtained(renewals, ca, journal)
+    clock.step(-3 * 24 * 3600)
+    with pytest.raises(DatesError, match="set this machine's clock by NTP"):
+        await renewals.renew(LINEAGE, steps)
+    clock.step(3 * 24 * 3600)
+    await renewals.renew(LINEAGE, steps)
+    assert "newOrder" not in ca.calls
 
 
 async def test_recorded_chain_that_expired_is_forgotten(

@@ -96,11 +96,21 @@ async def test_two_certificates_do_not_withdraw_one_anothers_tokens(nodes: Nodes
         assert await nodes.holding(OTHER_TOKEN) == []
 
 
-async def test_nothing_to_publish_asks_nobody(nodes: Nodes) -> None:
+async def test_token_that_two_certificates_share_is_withdrawn_by_the_last(nodes: Nodes) -> None:
+    """A CA may use a pending authorization again; both orders wait for the same token then."""
+    async with nodes.responders.publish([ANSWER]):
+        async with nodes.responders.publish([ANSWER, ANSWER]):
+            pass
+        assert await nodes.holding(TOKEN) == BOTH
+    assert await nodes.holding(TOKEN) == []
+
+
+async def test_nothing_to_publish_asks_nobody(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
     for one in nodes.all:
         await one.stop()
     async with nodes.responders.publish([]):
-        pass
+        await asyncio.sleep(0.01)
+    assert caplog.text == ""
 
 
 async def test_restarted_responder_is_handed_the_tokens_again(nodes: Nodes) -> None:
@@ -162,7 +172,7 @@ async def test_failed_withdrawal_is_told_and_not_raised(nodes: Nodes, caplog: py
     with caplog.at_level(logging.WARNING):
         async with nodes.responders.publish([ANSWER]):
             await nodes["n2"].stop()
-    assert "a token was not withdrawn and expires within 1800 s: the responder of node 'n2'" in caplog.text
+    assert "1 tokens were not withdrawn and expire within 1800 s: the responder of node 'n2'" in caplog.text
     assert not await nodes["n1"].holds(TOKEN)
 
 
