@@ -191,3 +191,17 @@ def test_everything_is_forgotten_in_the_end(tokens: Tokens, clock: FakeClock) ->
         tokens.publish(publication(f"{number % 4:043}", jti=_jti(number)))
     clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
     assert (len(tokens), tokens.known_count) == (0, 0)
+
+
+def test_hundred_thousand_go_in_and_out_and_more_is_never_remembered(clock: FakeClock) -> None:
+    count = 100_000
+    tokens = Tokens(clock, [THUMBPRINT], count)
+    for number in range(count):
+        tokens.publish(publication(f"{number:043}", jti=_jti(number)))
+    assert _refusal(tokens, _jti(count)).status == 507
+    assert all(tokens.answer(f"{number:043}") for number in range(0, count, 1000))
+    for number in range(count):
+        assert tokens.withdraw(withdrawal(_jti(number)))
+    assert (len(tokens), tokens.known_count) == (0, count)
+    clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
+    assert (len(tokens), tokens.known_count) == (0, 0)
