@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from issuer import pki
 from issuer.deliver.install import install
-from issuer.errors import DatesError, FinalizeError
-from issuer.model import Due, Flip, Lineage, Ordered, Pair, Status
+from issuer.errors import DatesError, FinalizeError, OrderError, Retry
+from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
 from issuer.obtain.order import order
@@ -22,7 +22,7 @@ from issuer.steps import Steps
 
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """What a renewal needs of the world."""
+    """What a renewal needs of the world; in a rehearsal the CA is a test CA for this once."""
 
     ca: CertificateAuthority
     journal: Journal
@@ -31,6 +31,7 @@ class Renewals:
     certificates: Certificates
     clock: Clock
     progress: Progress
+    is_rehearsal: bool = False
 
     async def due(self, lineage: Lineage, *, is_forced: bool) -> Due | None:
         """Why the certificate has to be renewed now; None when it need not be."""
@@ -42,7 +43,18 @@ class Renewals:
         installed = await self.certificates.installed(lineage.name)
         issued_by = await self.journal.read_directory_url(lineage.name)
         was_ca_changed = issued_by is not None and issued_by != self.ca.directory_url
+        if self.is_rehearsal and installed and issued_by != self.ca.directory_url:
+            self._check_replaceable(lineage, installed)
         return due(lineage, installed, was_ca_changed=was_ca_changed, now=self.clock.now())
+
+    def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
+        """A test CA's certificate is trusted by nobody: it never takes the place of one that may be."""
+        if not installed.certificate.is_self_signed:
+            raise OrderError(
+                f"{self.certificates.live_path(lineage.name)} holds a certificate of {installed.certificate.issued_by}, "
+                "which --staging would replace with one that nobody trusts; --force does it all the same",
+                retry=Retry.NEVER,
+            )
 
     async def renew(self, lineage: Lineage, steps: Steps) -> Flip:
         """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""

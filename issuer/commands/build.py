@@ -64,7 +64,7 @@ def _bundle(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def passes(settings: Settings, progress: Progress) -> AsyncIterator[Passes]:
+async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool = False) -> AsyncIterator[Passes]:
     """Everything that a pass needs, connected; ended on leaving. Raises SettingsError and JournalError."""
     # The acme library, aiohttp's client: what commands that do not renew need not load.
     from issuer.outside.ca import AcmeAuthority
@@ -94,5 +94,6 @@ async def passes(settings: Settings, progress: Progress) -> AsyncIterator[Passes
             certificates=certificates(settings),
             clock=clock,
             progress=progress,
+            is_rehearsal=is_rehearsal,
         )
         yield Passes(renewals, nginx, probes, settings.nginx.https_addresses)

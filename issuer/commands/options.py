@@ -12,7 +12,9 @@ config_option = click.option(
     help="The settings (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
 )
 staging_option = click.option(
-    "--staging", is_flag=True, help="Use Let's Encrypt's staging CA this time, whatever the settings say."
+    "--staging",
+    is_flag=True,
+    help="Use Let's Encrypt's staging CA this time; what it issues is for trying only, and never replaces a real one.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,19 @@ import click
 
 from issuer.commands import build, options
 from issuer.commands.progress import LogFormat, progress
-from issuer.errors import SettingsError
+from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage, Outcome, Report
 from issuer.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one run is asked to do."""
+
+    settings: Settings
+    lineages: Sequence[Lineage]
+    is_forced: bool
+    is_rehearsal: bool
 
 
 @click.command()
@@ -41,7 +52,8 @@ def renew(
     """
     settings = options.read(config, is_staging=staging)
     lineages = choose(settings, names)
-    reports = asyncio.run(_interruptible(settings, lineages, output["log_format"], is_forced=force))
+    work = _Work(settings, lineages, is_forced=force, is_rehearsal=staging)
+    reports = asyncio.run(_interruptible(work, output["log_format"]))
     if output["as_json"]:
         click.echo(json.dumps({"certificates": [to_json(report) for report in reports]}, indent=2))
     else:
@@ -64,16 +76,14 @@ def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
     return [known[name] for name in dict.fromkeys(names or known)]
 
 
-async def _interruptible(
-    settings: Settings, lineages: Sequence[Lineage], log_format: LogFormat, *, is_forced: bool
-) -> list[Report]:
+async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     """SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal knows where to go on."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with progress(log_format) as told:
-        async with build.passes(settings, told) as passes:
-            return await passes.run(lineages, is_forced=is_forced)
+        async with build.passes(work.settings, told, is_rehearsal=work.is_rehearsal) as passes:
+            return await passes.run(work.lineages, is_forced=work.is_forced)
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -93,6 +103,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "detail": report.detail,
         "error": str(report.error) if report.error else None,
+        "retry": report.error.retry.value if isinstance(report.error, WellkeeperError) else None,
     }
 
 

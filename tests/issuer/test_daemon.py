@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,17 @@ async def test_few_renewals_at_once(host: Host) -> None:
     gate.set()
     assert {report.outcome for report in (await running).values()} == {Outcome.NOT_SERVED_YET}
     assert len(waiting) == 7
+
+
+async def test_rehearsal_never_replaces_a_certificate_that_may_be_trusted(host: Host) -> None:
+    assert outcomes(await host.run()) == ALL_SERVED
+    before = dict(host.certificates.live)
+    host.ca.directory_url = "https://staging.example/directory"
+    renewals = replace(host.passes.renewals, is_rehearsal=True)
+    reports = await replace(host, passes=replace(host.passes, renewals=renewals)).run()
+    assert outcomes(reports) == dict.fromkeys(ALL_SERVED, Outcome.FAILED)
+    assert "which --staging would replace with one that nobody trusts; --force does it" in str(reports["a"].error)
+    assert host.certificates.live == before
 
 
 async def test_cancelled_pass_waits_for_its_slowest_certificate(host: Host, nodes: Nodes) -> None:
