@@ -1,4 +1,4 @@
-"""The snippets as they stand, in a real nginx: what they survive, what they pass on, how they fail."""
+"""The snippets as they stand, in a real nginx: what they pass on, how they fail; test_server_blocks.py goes on."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from responder import wire
 from responder.settings import TcpAddress
 from stand.certificates import make_server_certificate
 from stand.nginx import SNIPPETS, NginxServer, NginxSettings, nginx_program, temporary_paths
-from tests.integration.nodes import Recorder, publish, responding
+from tests.integration.nodes import Recorder, responding
 from tests.responder.http import Reply, ask
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
 
@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 KEY_AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}".encode()
 CERTIFICATES_DIR = "/var/lib/wellkeeper/certificates"
-CACHE = "proxy_cache_path {folder}/cache keys_zone=cache:1m;"
 
 
 class Site:
@@ -60,13 +59,7 @@ async def test_published_token_is_served_over_both_families(folder: Path, settin
 @pytest.mark.parametrize(
     "in_server",
     [
-        pytest.param(r"location ~ /\. { deny all; }", id="regular expression against dot files"),
-        pytest.param('auth_basic "staff"; auth_basic_user_file /dev/null;', id="auth_basic"),
-        pytest.param("deny all;", id="deny all"),
-        pytest.param('satisfy all; deny all; auth_basic "staff"; auth_basic_user_file /dev/null;', id="satisfy all"),
-        pytest.param("auth_request /auth; location = /auth { return 403; }", id="auth_request"),
         pytest.param("gzip on; gzip_types *; gzip_min_length 1;", id="gzip"),
-        pytest.param("error_page 404 =200 /soft; proxy_intercept_errors on;", id="error page that hides 404"),
         pytest.param("proxy_bind 127.0.0.1;", id="proxy_bind"),
         pytest.param("proxy_set_header Host other.example;", id="proxy_set_header"),
     ],
@@ -80,36 +73,6 @@ async def test_server_block_does_not_get_in_the_way(folder: Path, settings: Ngin
         assert missed.status == 404
         assert wire.UPSTREAM_HEADER not in missed.headers
         assert (await nginx.get("no-token")).status == 404
-
-
-@pytest.mark.parametrize(
-    ("in_server", "status"),
-    [
-        pytest.param("return 301 https://$host$request_uri;", 301, id="return"),
-        pytest.param("if ($scheme = http) { return 301 https://$host$request_uri; }", 301, id="if"),
-        pytest.param("rewrite ^ /index.php last;", 200, id="rewrite"),
-        pytest.param("location = /.well-known/acme-challenge/" + TOKEN + " { return 410; }", 410, id="exact location"),
-    ],
-)
-async def test_what_shadows_the_location_is_what_the_readme_says(
-    folder: Path, settings: NginxSettings, in_server: str, status: int
-) -> None:
-    async with responding(folder, TOKEN), site(folder, replace(settings, in_server=in_server)) as nginx:
-        reply = await nginx.get(TOKEN)
-        assert reply.status == status
-        assert reply.body != KEY_AUTHORIZATION
-
-
-async def test_miss_is_not_remembered_by_an_inherited_cache(folder: Path, settings: NginxSettings) -> None:
-    cached = replace(
-        settings,
-        in_http=CACHE.format(folder=folder),
-        in_server="proxy_cache cache; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires;",
-    )
-    async with responding(folder), site(folder, cached) as nginx:
-        assert (await nginx.get(TOKEN)).status == 404
-        await publish(folder)
-        assert (await nginx.get(TOKEN)).status == 200
 
 
 async def test_responder_sees_the_canonical_path_and_who_asked(folder: Path, settings: NginxSettings) -> None:
