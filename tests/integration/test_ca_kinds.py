@@ -1,0 +1,76 @@
+"""CAs of two ages, that use authorizations again or never, that reject every second nonce; RSA and ECDSA keys."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from stand.host import Host, running_host
+from stand.pebble import NEWEST, OLDEST
+from tests.integration.observed import asked, fetches, installed, issued, orders, outcomes, served, tokens
+
+pytestmark = pytest.mark.integration
+
+NAME: Final = "www.example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`key` is what `key_type` must have led to."""
+
+    programs: Path
+    reused_percent: int
+    key_type: str
+    key: str
+
+
+def key_of(host: Host) -> str:
+    leaf = x509.load_pem_x509_certificate((host.issuer.live("web") / "cert.pem").read_bytes())
+    key = leaf.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key.curve.name
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind(NEWEST, 0, "rsa-2048", "RSA 2048"),
+        Kind(NEWEST, 100, "ecdsa-p384", "secp384r1"),
+        Kind(OLDEST, 0, "ecdsa-p256", "secp256r1"),
+        Kind(OLDEST, 100, "rsa-3072", "RSA 3072"),
+    ],
+    ids=lambda kind: f"{kind.programs.parent.parent.name}, {kind.reused_percent} % used again, {kind.key_type}",
+)
+async def test_first_and_second_certificate_are_served(folder: Path, kind: Kind) -> None:
+    of_the_ca = {"programs": kind.programs, "authorizations_reused_percent": kind.reused_percent}
+    async with running_host(folder, {"web": [NAME]}, **of_the_ca) as host:
+        host.issuer.configure(replace(host.issuer_settings, key_type=kind.key_type))
+        found = []
+        for _ in range(2):
+            finished = await host.issuer.run("renew", "--force")
+            assert finished.exit_code == 0, finished
+            assert await served(host, NAME) == installed(host.issuer, "web")
+            assert key_of(host) == kind.key
+            found.append(len(await fetches(host.responder)))
+        assert await tokens(host.responder) == 0
+        assert (orders(host.ca), issued(host.ca)) == (2, 2)
+        # What is valid already is neither published nor fetched again.
+        assert found[0] > 0
+        assert (found[1] == found[0]) == (kind.reused_percent == 100)
+
+
+async def test_twenty_of_twenty_certificates_though_every_second_nonce_is_rejected(folder: Path) -> None:
+    """In one pass; each needs eight requests at least."""
+    certificates = {f"site-{number}": [f"site-{number}.example.org"] for number in range(20)}
+    async with running_host(folder, certificates, nonces_rejected_percent=50) as host:
+        finished = await host.issuer.run("renew", "--json")
+        assert finished.exit_code == 0, finished
+        assert outcomes(finished) == dict.fromkeys(certificates, "served")
+        assert (orders(host.ca), issued(host.ca)) == (20, 20)
+        assert await tokens(host.responder) == 0
+        assert asked(host.ca, "/order-plz") > 25
