@@ -80,7 +80,7 @@ def is_placeholder(certificate: Certificate) -> bool:
 
 def read_certificate(data: bytes) -> Certificate:
     """The leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
-    if data.lstrip().startswith(b"-----BEGIN"):
+    if b"-----BEGIN" in data:  # text may stand before it
         return _describe(x509.load_pem_x509_certificate(data))
     return _describe(x509.load_der_x509_certificate(data))
 

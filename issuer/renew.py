@@ -50,9 +50,10 @@ class Renewals:
     def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
         """A test CA's certificate is trusted by nobody: it never takes the place of one that may be."""
         if not installed.certificate.is_self_signed:
+            live_path, ca = self.certificates.live_path(lineage.name), installed.certificate.issued_by
             raise OrderError(
-                f"{self.certificates.live_path(lineage.name)} holds a certificate of {installed.certificate.issued_by}, "
-                "which --staging would replace with one that nobody trusts; --force does it all the same",
+                f"{live_path} holds a certificate of {ca}, which --staging would replace with one that nobody trusts; "
+                "--force does it all the same",
                 retry=Retry.NEVER,
             )
 

@@ -135,6 +135,8 @@ _STATUSES: Final[Mapping[int, str]] = {
     " challenge.conf",
     405: "the method GET is refused: another location or server answers for {host}",
     421: "misdirected: the server block does not answer for {host}",
+    503: "a limit_req or limit_conn of the server block for {host} counts the CA too (exempt the location), or"
+    " the responder has more connections than it takes",
     429: "too many requests: a limit_req or limit_conn of the server block for {host} counts the CA too; exempt the"
     " challenge location",
 }

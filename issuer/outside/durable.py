@@ -46,7 +46,7 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
     if path.is_dir():
         return
     if not path.parent.is_dir():
-        make_folder(path.parent, 0o755, owner)
+        make_folder(path.parent, 0o755, Owner())  # what lies above is not ours to give away
     try:
         path.mkdir(0o700)
     except FileExistsError:
@@ -54,8 +54,7 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
             return
         raise
     try:
-        os.chown(path, owner.user, owner.group)
-        path.chmod(mode)
+        _give(path, mode, owner)
     except OSError:
         path.rmdir()  # or the next pass would take it for the administrator's
         raise
@@ -71,6 +70,16 @@ def write_file(path: Path, content: bytes, mode: int, owner: Owner) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def _give(path: Path, mode: int, owner: Owner) -> None:
+    """To this very folder, never to what a link leads to: `owner` may be able to put one there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, owner.user, owner.group)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def sync(folder: Path) -> None:

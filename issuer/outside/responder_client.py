@@ -4,6 +4,7 @@ Raises PublishError naming node, address and remedy.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,8 @@ from issuer.errors import PublishError
 from issuer.ports import Clock
 from responder import wire
 from responder.publication import Permit, sign_permit
+
+_log = logging.getLogger(__name__)
 
 # A responder answers from memory, within milliseconds; the CA must not be kept waiting for one that hangs.
 _CALL_SECONDS: Final = 2.0
@@ -50,6 +53,7 @@ class ResponderClient:
         self._clock = clock
         self._call_seconds = call_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._was_warned = False
 
     async def close(self) -> None:
         if self._session:
@@ -60,6 +64,9 @@ class ResponderClient:
         body = await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
         if "instance_id" not in body:
             raise PublishError(f"{self._name} is no responder: it took the token without a word of ours; {_WHICH}")
+        if "warning" in body and not self._was_warned:
+            self._was_warned = True
+            _log.warning("%s: %s", self._name, str(body["warning"])[:300])
         return str(body["instance_id"])
 
     async def delete(self, token: str, message: str) -> None:

@@ -52,6 +52,11 @@ def test_good_chain_is_described(ca: FakeCa, key: bytes) -> None:
     assert not pki.is_placeholder(certificate)
 
 
+def test_text_before_the_certificates_is_passed_over_everywhere(ca: FakeCa, key: bytes) -> None:
+    chain = b"Bag Attributes\n" + ca.chain(key, A)
+    assert pki.read_certificate(chain) == pki.check_chain(chain, key, [A], NOW)
+
+
 def test_leaf_reads_the_same_from_pem_and_der(ca: FakeCa, key: bytes) -> None:
     chain = ca.chain(key, A)
     der = x509.load_pem_x509_certificate(chain).public_bytes(Encoding.DER)

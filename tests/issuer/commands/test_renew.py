@@ -146,7 +146,8 @@ def test_report_as_json() -> None:
         "seconds": {"order": 1.235},
         "detail": "",
         "error": None,
+        "retry": None,
     }
     failed = to_json(report(Outcome.FAILED, error=OrderError("the CA is away")))
-    assert failed["error"] == "the CA is away"
+    assert (failed["error"], failed["retry"]) == ("the CA is away", "soon")
     assert "serial" not in failed

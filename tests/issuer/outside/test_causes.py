@@ -78,6 +78,7 @@ def test_missing_location_names_the_server_block_and_the_snippet() -> None:
         (401, "auth_basic"),
         (403, "location ^~"),
         (429, "limit_req"),
+        (503, "limit_req or limit_conn of the server block"),
         (502, "answers 502 itself"),
         (204, "status 204, and the CA takes 200 only"),
     ],

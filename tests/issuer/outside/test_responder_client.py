@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ async def test_clocks_apart_are_told(folder: Path, clock: FakeClock, seconds: in
         clock.step(seconds)
         with pytest.raises(PublishError, match=rf"HTTP 401: .*; its clock is {words}: set both by NTP"):
             await one.status()
+
+
+async def test_clocks_somewhat_apart_are_told_once(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = int(clock.now().timestamp())
+    async with over_tcp(folder, clock) as address, client(address, clock) as one:
+        for jti in ("a" * 16, "b" * 16):
+            message = sign_publication(replace(publication(TOKEN, issued_at=now - 120), jti=jti), KEY)
+            await one.put(TOKEN, message)
+    assert [record.levelname for record in caplog.records if "'n1'" in record.message] == ["WARNING"]
+    assert "120 s" in caplog.text
 
 
 @pytest.mark.parametrize(
