@@ -45,7 +45,7 @@ def explain(settings: Settings, values: dict[str, str]) -> str:
     return (
         "The responder is started with these public values (or with --publishing-key and --account-thumbprint):\n\n"
         f"{flags}\n"
-        "nginx, once in the http block (a file in conf.d/ does):\n\n"
+        "nginx, once in the http block, unless a link in conf.d/ does it already:\n\n"
         "  include snippets/wellkeeper/upstream.conf;\n\n"
         "and in every server block that listens on port 80:\n\n"
         "  include snippets/wellkeeper/challenge.conf;\n\n"
