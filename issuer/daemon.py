@@ -52,12 +52,16 @@ class Passes:
         renewals = self.renewals
         courses = [_Course(one, Steps(one.name, renewals.clock, renewals.progress)) for one in lineages]
         undelivered, unserved = await renewals.journal.undelivered(), await renewals.journal.unserved()
+        known = await renewals.journal.installed()
         turns = asyncio.Semaphore(_RENEWALS_AT_ONCE)
 
         async def obtain(course: _Course) -> None:
             async with turns:
                 course.is_to_be_verified = course.lineage.name in unserved
-                await self._guarded(course, self._obtain(course, undelivered, is_forced=is_forced))
+                if course.lineage.name not in known:
+                    await self._guarded(course, self._take_up(course))
+                if course.error is None:
+                    await self._guarded(course, self._obtain(course, undelivered, is_forced=is_forced))
 
         # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
         async with asyncio.TaskGroup() as group:
@@ -80,6 +84,16 @@ class Passes:
         except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
             _log.exception("certificate %s: unexpected error; please report it", course.lineage.name)
             course.error = error
+
+    async def _take_up(self, course: _Course) -> None:
+        """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
+        name = course.lineage.name
+        installed = await self.renewals.certificates.installed(name)
+        if installed is None or installed.certificate.is_self_signed:
+            return
+        course.flip = Flip(name, installed.version, installed.version)
+        course.reason = "installed, but the journal does not know it; to be delivered"
+        await self.renewals.journal.record_found(course.flip)
 
     async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
         name = course.lineage.name

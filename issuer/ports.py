@@ -183,6 +183,14 @@ class Journal(Protocol):
         """The directory of the CA that issued what is installed; None when nobody wrote it down."""
         ...
 
+    async def installed(self) -> frozenset[str]:
+        """The lineages of which it knows a version that was installed."""
+        ...
+
+    async def record_found(self, flip: Flip) -> None:
+        """What is installed though nobody wrote it down (the state was lost): a delivery to prove, by an unknown CA."""
+        ...
+
     async def undelivered(self) -> dict[str, Flip]:
         """By lineage: what is installed (or was rolled back) and nginx was not proven to have taken yet."""
         ...

@@ -112,7 +112,16 @@ class SqliteJournal:
 
     async def read_directory_url(self, lineage: str) -> str | None:
         rows = await self._read("SELECT directory_url FROM deliveries WHERE lineage = ?", lineage)
-        return rows[0][0] if rows else None
+        # Empty for what was found.
+        return (rows[0][0] or None) if rows else None
+
+    async def installed(self) -> frozenset[str]:
+        return frozenset(row[0] for row in await self._read("SELECT lineage FROM deliveries"))
+
+    async def record_found(self, flip: Flip) -> None:
+        await self._write(
+            "INSERT OR REPLACE INTO deliveries VALUES (?, '', ?, ?, 'installed')", flip.lineage, flip.before, flip.after
+        )
 
     async def undelivered(self) -> dict[str, Flip]:
         rows = await self._read(
@@ -146,6 +155,9 @@ class SqliteJournal:
         self._connection = connection
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000"):
             connection.execute(f"PRAGMA {pragma}")
+        if self._is_exclusive:
+            # A pass must not find out in the middle; the file has a few pages.
+            _check_whole(connection)
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
@@ -196,6 +208,13 @@ class SqliteJournal:
             raise
 
 
+def _check_whole(connection: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError."""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({found.splitlines()[-1]})")
+
+
 def _attempt(row: sqlite3.Row) -> Attempt:
     pairs = json.loads(row["identifiers"])
     return Attempt(
@@ -211,5 +230,8 @@ def _attempt(row: sqlite3.Row) -> Attempt:
 
 def _remedy(error: Exception) -> str:
     if isinstance(error, ValueError) or "not a database" in str(error) or "malformed" in str(error):
-        return "the file is damaged: move it away, what is installed stays, renewals under way start anew"
+        return (
+            "the file is damaged: restore it from a backup, or move it and its -wal and -shm away; what is installed"
+            " stays and is not obtained again, only renewals under way start anew"
+        )
     return "check space and permissions of state_dir; nothing was asked of the CA without a record"

@@ -130,4 +130,4 @@ def test_damaged_journal_is_told(program: Program) -> None:
     finished = program.run("status")
     assert finished.exit_code == 1
     assert finished.err.startswith(f"wellkeeper-issuer: journal: {program.state_dir}/state.db: ")
-    assert "the file is damaged: move it away" in finished.err
+    assert "the file is damaged: restore it from a backup, or move it" in finished.err

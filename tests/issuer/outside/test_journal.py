@@ -147,7 +147,18 @@ async def test_lock_ends_with_the_journal(folder: Path) -> None:
 
 async def test_file_that_is_no_database_is_told_to_be_moved(folder: Path) -> None:
     (folder / "state.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged: move it away"):
+    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged: restore it from a backup, or move it"):
+        await opened(folder).__aenter__()
+
+
+@pytest.mark.parametrize("offset", [4096, 8192, 12_288])
+async def test_damaged_page_is_told_before_anything_is_done(folder: Path, offset: int) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+    path = folder / "state.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:offset] + b"\xa5" * 4096 + whole[offset + 4096 :])
+    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged"):
         await opened(folder).__aenter__()
 
 

@@ -1,0 +1,230 @@
+"""State that is missing, damaged or out of reach: one clear error, nothing lost, and the CA is not asked in vain."""
+
+import asyncio
+import os
+import pwd
+import re
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stand.host import Host, running_host
+from stand.issuer import Finished, Issuer
+from stand.processes import search_path
+from tests.integration.observed import (
+    asked,
+    events,
+    installed,
+    issued,
+    journal,
+    orders,
+    reloads,
+    served,
+    served_unverified,
+    version,
+)
+from tests.integration.under_way import renewing
+
+pytestmark = pytest.mark.integration
+
+NAME: Final = "www.example.org"
+
+# The command as somebody else's user, once all modules are loaded; a normal user stays who it is.
+AS_NOBODY: Final = """
+import concurrent.futures.thread, os, pwd
+import issuer.__main__, issuer.outside.ca, issuer.outside.nginx, issuer.outside.probes
+import issuer.outside.responder_client, issuer.outside.responders
+if os.geteuid() == 0:
+    nobody = pwd.getpwnam("nobody")
+    os.setgroups([])
+    os.setgid(nobody.pw_gid)
+    os.setuid(nobody.pw_uid)
+issuer.__main__.main()
+"""
+
+
+def lose(issuer: Issuer) -> None:
+    """The journal, with what belongs to it."""
+    for path in issuer.state_dir.glob("state.db*"):
+        path.unlink()
+
+
+def one_error(finished: Finished, exit_code: int = 1) -> str:
+    """The only line that is said."""
+    assert (finished.exit_code, finished.out) == (exit_code, ""), finished
+    assert re.fullmatch(r"wellkeeper-issuer: [^\n]+\n", finished.err), finished
+    return finished.err
+
+
+async def is_at_peace(host: Host) -> bool:
+    """A further pass has nothing to do."""
+    finished = await host.issuer.run("renew", "--log-format", "json")
+    return (finished.exit_code, events(finished)) == (0, [])
+
+
+async def test_missing_journal_is_made_anew_and_nothing_is_obtained_again(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME], "mail": ["mail.example.org"]}) as host:
+        await host.issuer.run_well("renew")
+        before, questions, generations = version(host.issuer, "web"), asked(host.ca), reloads(host.nginx)
+        lose(host.issuer)
+        await host.issuer.run_well("renew")
+        assert (version(host.issuer, "web"), asked(host.ca)) == (before, questions)
+        # Whether nginx had read it stood in what was lost: one reload makes sure.
+        assert reloads(host.nginx) == generations + 1
+        assert [row[-1] for row in journal(host.issuer)["deliveries"]] == ["served", "served"]
+        assert await is_at_peace(host)
+
+
+async def test_certificate_that_nginx_had_not_read_when_the_journal_was_lost_is_served_all_the_same(
+    folder: Path,
+) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        async with renewing(host.issuer) as run:
+            await run.until("install", "finished")
+            await run.end(signal.SIGKILL)
+        assert await served_unverified(host, NAME) != installed(host.issuer, "web")
+        lose(host.issuer)
+        await host.issuer.run_well("renew")
+        assert await served(host, NAME) == installed(host.issuer, "web")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\xa5" * 20_000)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def spoilt_page(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xa5" * 4096 + whole[12_288:])
+
+
+async def test_damaged_journal_is_told_and_moved_away_it_costs_nothing(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        questions, path = asked(host.ca), host.issuer.state_dir / "state.db"
+        whole = path.read_bytes()
+        for spoil in (garbage, cut, spoilt_page):
+            path.write_bytes(whole)
+            spoil(path)
+            damaged = path.read_bytes()
+            told = one_error(await host.issuer.run("renew"))
+            assert f"journal: {path}: " in told
+            assert "the file is damaged: restore it from a backup, or move it and its -wal and -shm away" in told
+            assert path.read_bytes() == damaged
+        lose(host.issuer)
+        await host.issuer.run_well("renew")
+        assert asked(host.ca) == questions
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def test_damaged_key_is_told_before_anybody_is_asked(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        questions = asked(host.ca)
+        for name in ("accounts/account_key.pem", "publishing_key.pem"):
+            path = host.issuer.state_dir / name
+            whole = path.read_bytes()
+            for damaged in (whole[:60], b""):
+                path.write_bytes(damaged)
+                told = one_error(await host.issuer.run("renew"), exit_code=2)
+                assert f"{path} holds no unencrypted PEM key" in told
+                assert "restore it from a backup" in told
+                assert path.read_bytes() == damaged
+            path.write_bytes(whole)
+        assert asked(host.ca) == questions
+        await host.issuer.run_well("renew")
+
+
+async def test_damaged_record_of_the_account_is_told_and_removed_it_is_asked_for_again(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        (path,) = (host.issuer.state_dir / "accounts").glob("*.json")
+        for damaged in ("", '{"account_url": '):
+            path.write_text(damaged)
+            finished = await host.issuer.run("renew", "--force", "--json")
+            (one,) = finished.json()["certificates"]
+            assert (finished.exit_code, one["outcome"]) == (1, "failed")
+            assert f"{path} is damaged" in one["error"]
+            assert "remove it: the CA will tell the account's URL again" in one["error"]
+        assert orders(host.ca) == 1
+        path.unlink()
+        await host.issuer.run_well("renew", "--force")
+        assert host.ca.process.log.read_text().count("There are now 1 accounts in memory") == 1
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def run_as_nobody(issuer: Issuer, *arguments: str) -> Finished:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        AS_NOBODY,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "WELLKEEPER_CONFIG": str(issuer.config_path)},
+    )
+    out, err = await process.communicate()
+    return Finished(await process.wait(), out.decode(), err.decode())
+
+
+def hand_over(place: Path, to: int) -> None:
+    """Root gives it away; a normal user has it already."""
+    if os.geteuid() == 0:
+        for path in (place, *place.rglob("*")):
+            shutil.chown(path, to)
+
+
+async def test_state_directory_of_somebody_else_is_told_and_nobody_is_asked(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        questions = asked(host.ca)
+        if os.geteuid() != 0:
+            host.issuer.state_dir.chmod(0)
+        told = one_error(await run_as_nobody(host.issuer, "renew"), exit_code=2)
+        host.issuer.state_dir.chmod(0o700)
+        assert f"cannot use {host.issuer.state_dir}/" in told
+        assert "Permission denied; run as the user who owns the state directory" in told
+        assert asked(host.ca) == questions
+        await host.issuer.run_well("renew")
+
+
+async def test_state_directory_that_is_read_only_is_told_and_nobody_is_asked(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        questions, place = asked(host.ca), host.issuer.state_dir
+        hand_over(place, pwd.getpwnam("nobody").pw_uid)
+        place.chmod(0o500)
+        told = one_error(await run_as_nobody(host.issuer, "renew"))
+        place.chmod(0o700)
+        hand_over(place, os.geteuid())
+        assert f"journal: {place}/state." in told
+        assert "check space and permissions of state_dir" in told
+        assert asked(host.ca) == questions
+        await host.issuer.run_well("renew")
+
+
+async def test_certificate_for_a_directory_that_is_read_only_is_kept_and_installed_later(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        places = (host.issuer.state_dir, host.issuer.certificates_dir, host.responder.control_socket)
+        for place in places:
+            hand_over(place, pwd.getpwnam("nobody").pw_uid)
+        archive, before = host.issuer.certificates_dir / "archive/web", version(host.issuer, "web")
+        archive.chmod(0o500)
+        finished = await run_as_nobody(host.issuer, "renew", "--json")
+        archive.chmod(0o700)
+        for place in places:
+            hand_over(place, os.geteuid())
+        (one,) = finished.json()["certificates"]
+        assert f"cannot use {archive}/" in one["error"]
+        assert "Permission denied; give the issuer's user access to it" in one["error"]
+        assert version(host.issuer, "web") == before
+        questions = asked(host.ca)
+        await host.issuer.run_well("renew")
+        assert (asked(host.ca), issued(host.ca)) == (questions, 1)
+        assert await served(host, NAME) == installed(host.issuer, "web")
