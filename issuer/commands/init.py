@@ -33,13 +33,16 @@ class _Answers:
 @click.option("--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Keys and journal; for nobody else to read.")
 @click.option("--certificates-dir", type=click.Path(path_type=Path), help="What nginx reads.")
+@click.option(
+    "--next-publishing-key", is_flag=True, help="Make the key that will follow the publishing key; `trust` shows both."
+)
 @options.config_option
 def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | None, **answers: Any) -> None:  # noqa: ANN401
     """Set this host up: settings, keys, and the lines for responder and nginx.
 
     Settings that exist are kept as they are; keys that exist are never replaced.
     """
-    path = settings_path(config)
+    path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
     folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
     if path.exists():
         unused = [f"--{name.replace('_', '-')}" for name, value in (answers | folders).items() if value]
@@ -54,7 +57,7 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
             raise
         click.echo(f"wrote  {path}")
     settings = read_settings(path)
-    for made in build.accounts(settings).make_keys():
+    for made in build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated):
         click.echo(f"made   {made}")
     values = public_values(settings)
     click.echo(f"{_environment(path.with_name(RESPONDER_ENVIRONMENT), values)}\n\n{explain(settings, values)}")

@@ -29,12 +29,12 @@ def trust(config: Path | None, as_json: bool) -> None:
 
 
 def public_values(settings: Settings) -> dict[str, str]:
-    """The responder's environment; raises SettingsError when the keys are not there."""
+    """The responder's environment, keys separated by blanks; raises SettingsError when they are not there."""
     from issuer.outside.ca import account_thumbprint
 
     folder = build.accounts(settings)
     return {
-        PUBLISHING_KEY_VARIABLE: encode_public_key(folder.publishing_key.public_key()),
+        PUBLISHING_KEY_VARIABLE: " ".join(encode_public_key(key.public_key()) for key in folder.publishing_keys),
         THUMBPRINT_VARIABLE: account_thumbprint(folder.account_key),
     }
 

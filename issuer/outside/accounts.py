@@ -39,16 +39,22 @@ class AccountFolder:
         self._accounts = state_dir / "accounts"
         self._account_key = self._accounts / "account_key.pem"
         self._publishing_key = state_dir / "publishing_key.pem"
+        self._next_publishing_key = state_dir / "publishing_key.next.pem"
         self.contact = contact
         self.terms_of_service_agreed = terms_of_service_agreed
 
-    def make_keys(self) -> tuple[Path, ...]:
-        """Makes the keys that are missing and returns their paths; raises SettingsError."""
+    def make_keys(self, *, is_publishing_key_rotated: bool = False) -> tuple[Path, ...]:
+        """Makes the keys that are missing and returns their paths; raises SettingsError.
+
+        A publishing key is rotated by making the next one, which responders are told before it takes its place.
+        """
+        wanted = [self._account_key, self._publishing_key]
+        wanted += [self._next_publishing_key] if is_publishing_key_rotated else []
         with _translated(self._state_dir):
             durable.make_folder(self._state_dir, 0o700, _OURS)
             durable.make_folder(self._accounts, 0o700, _OURS)
             made = []
-            for path in (self._account_key, self._publishing_key):
+            for path in wanted:
                 if not path.exists():
                     key = _new_account_key() if path is self._account_key else ed25519.Ed25519PrivateKey.generate()
                     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -69,12 +75,15 @@ class AccountFolder:
     @property
     def publishing_key(self) -> ed25519.Ed25519PrivateKey:
         """Ed25519. Raises SettingsError when it is missing or something else."""
-        key = _read_key(self._publishing_key)
-        if not isinstance(key, ed25519.Ed25519PrivateKey):
-            raise SettingsError(
-                f"{self._publishing_key} is no Ed25519 key; put the key back that 'wellkeeper-issuer init' made"
-            )
-        return key
+        return _read_publishing_key(self._publishing_key)
+
+    @property
+    def publishing_keys(self) -> tuple[ed25519.Ed25519PrivateKey, ...]:
+        """The one in use, and the next one when there is one: what responders have to believe."""
+        with _translated(self._state_dir):
+            has_next = self._next_publishing_key.exists()
+        following = (_read_publishing_key(self._next_publishing_key),) if has_next else ()
+        return (self.publishing_key, *following)
 
     def read_url(self, directory_url: str) -> str | None:
         """Our account's URL at this CA, if we have one."""
@@ -120,6 +129,13 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def _new_account_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def _read_publishing_key(path: Path) -> ed25519.Ed25519PrivateKey:
+    key = _read_key(path)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise SettingsError(f"{path} is no Ed25519 key; put the key back that 'wellkeeper-issuer init' made")
+    return key
 
 
 def _read_key(path: Path) -> PrivateKeyTypes:

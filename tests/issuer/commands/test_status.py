@@ -1,7 +1,7 @@
 """status: from disk and journal alone."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,29 +13,41 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 
 NAME = "a.example"
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
+UNTIL = NOW - timedelta(hours=1) + timedelta(days=90)
+RENEWED = NOW - timedelta(hours=1) + timedelta(days=60)
 ATTEMPT = Attempt(NAME, "https://ca.example/", (dns(NAME),), b"key", b"csr")
 
 
 @pytest.fixture
 def ca() -> FakeCa:
-    return FakeCa()
+    return FakeCa(NOW)
 
 
-def install(program: Program, pair: Pair) -> None:
+def install(program: Program, pair: Pair) -> str:
+    """Returns the version."""
     folders = CertificateFolders(program.certificates_dir)
 
-    async def work() -> None:
-        await folders.switch(NAME, await folders.write(NAME, pair))
+    async def work() -> str:
+        version = await folders.write(NAME, pair)
+        await folders.switch(NAME, version)
+        return version
 
-    asyncio.run(work())
+    return asyncio.run(work())
 
 
-def record(program: Program, *, is_reloaded: bool = False, is_served: bool = False, is_under_way: bool = False) -> None:
+def record(
+    program: Program,
+    version: str,
+    *,
+    is_reloaded: bool = False,
+    is_served: bool = False,
+    is_under_way: bool = False,
+) -> None:
     async def work() -> None:
         async with SqliteJournal(program.state_dir / "state.db", is_exclusive=True) as journal:
             await journal.record_attempt(ATTEMPT)
-            await journal.record_flip(Flip(NAME, None, "v1"))
+            await journal.record_flip(Flip(NAME, None, version))
             if is_reloaded:
                 await journal.record_reloaded([NAME])
             if is_served:
@@ -82,7 +94,7 @@ def test_nothing_there(program: Program) -> None:
 def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
-    assert line(program).startswith(f"{NAME}: placeholder: run renew, valid until 2026-03-08")
+    assert line(program).startswith(f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}")
 
 
 @pytest.mark.parametrize(
@@ -95,16 +107,36 @@ def test_placeholder(program: Program) -> None:
 )
 def test_states_of_a_delivery(program: Program, ca: FakeCa, is_reloaded: bool, is_served: bool, state: str) -> None:
     program.configure(NAME)
+    version = install(program, ca.pair(dns(NAME)))
+    record(program, version, is_reloaded=is_reloaded, is_served=is_served)
+    assert line(program) == f"{NAME}: {state}, valid until {UNTIL:%Y-%m-%d}, renewed from {RENEWED:%Y-%m-%d}"
+    assert program.run("status", "--check").exit_code == (0 if is_served else 1)
+
+
+def test_what_nobody_proved_is_not_called_served(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME)
     install(program, ca.pair(dns(NAME)))
-    record(program, is_reloaded=is_reloaded, is_served=is_served)
-    assert line(program) == f"{NAME}: {state}, valid until 2026-05-30, renewed from 2026-04-30"
+    assert line(program).startswith(f"{NAME}: installed, never proven to be served: run renew")
+
+
+def test_expired_is_said_before_all_else(program: Program) -> None:
+    program.configure(NAME)
+    version = install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+    assert line(program).startswith(f"{NAME}: expired: run renew, valid until ")
+
+
+def test_version_that_nginx_refused_is_told(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME)
+    install(program, ca.pair(dns(NAME)))
+    record(program, "20990101T000000Z-00000000")
+    assert line(program).startswith(f"{NAME}: an older version, nginx refused the newer one: run renew")
 
 
 def test_json(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     pair = ca.pair(dns(NAME))
-    install(program, pair)
-    record(program, is_reloaded=True, is_served=True, is_under_way=True)
+    record(program, install(program, pair), is_reloaded=True, is_served=True, is_under_way=True)
     certificate = pki.read_certificate(pair.chain_pem)
     assert program.run("status", "--json").json() == {
         "certificates": [
@@ -116,8 +148,8 @@ def test_json(program: Program, ca: FakeCa) -> None:
                 "serial": certificate.serial,
                 "fingerprint_sha256": certificate.fingerprint_sha256,
                 "issued_by": "Fake Intermediate",
-                "not_after": "2026-05-30T11:00:00+00:00",
-                "renew_at": "2026-04-30T11:00:00+00:00",
+                "not_after": UNTIL.isoformat(),
+                "renew_at": RENEWED.isoformat(),
             }
         ]
     }
