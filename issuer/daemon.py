@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from issuer.deliver.reload import reload
 from issuer.deliver.verify import verify
 from issuer.errors import InstallError, ReloadError, VerifyError, WellkeeperError
-from issuer.model import Certificate, Flip, Installed, Lineage, Outcome, Reloaded, Report, RolledBack, Served
+from issuer.model import Certificate, Due, Flip, Installed, Lineage, Outcome, Reloaded, Report, RolledBack, Served
 from issuer.ports import Nginx, Probes
 from issuer.renew import Renewals
 from issuer.steps import Steps
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 # Renewals wait for the CA most of the time; more at once would only reach its limits sooner.
 _RENEWALS_AT_ONCE: Final = 4
+# Three a week: Let's Encrypt issues five certificates for the same names in seven days.
+_REFUSED_LONG: Final = timedelta(days=2, hours=8)
 
 
 @dataclass
@@ -98,15 +101,18 @@ class Passes:
     async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
         name = course.lineage.name
         lost: InstallError | None = None
+        is_worth_another = False
         if name in undelivered:
             try:
-                await self.renewals.certificates.switch(name, undelivered[name].after)
+                is_worth_another = await self._is_worth_another(undelivered[name])
                 # Also when it is due again and that fails.
                 course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
             except InstallError as error:
                 # A version that is gone is this certificate's error now, not everybody's at the reload.
                 lost = error
         due = await self.renewals.due(course.lineage, is_forced=is_forced)
+        if due is None and is_worth_another:
+            due = Due(course.lineage, "nginx has refused the last version for days; it may take another")
         if due is None:
             if lost is not None:
                 raise lost
@@ -114,6 +120,19 @@ class Passes:
         course.reason = due.reason
         self.renewals.progress.note(name, f"due: {due.reason}")
         course.flip = await self.renewals.renew(course.lineage, course.steps)
+
+    async def _is_worth_another(self, flip: Flip) -> bool:
+        """Whether nginx rolled this version back, so long ago that a new one is worth an order.
+
+        A certificate that is refused once may be refused always; but the old one must not expire over it.
+        """
+        live = await self.renewals.certificates.installed(flip.lineage)
+        was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
+        await self.renewals.certificates.switch(flip.lineage, flip.after)
+        refused = await self.renewals.certificates.installed(flip.lineage)
+        if not was_refused or refused is None:
+            return False
+        return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
 
     async def _deliver(self, courses: Sequence[_Course]) -> None:
         """One reload for all; what nginx does not take is rolled back and fails alone."""
@@ -202,5 +221,6 @@ def _told(reloaded: Reloaded) -> str:
 def _refusal(one: RolledBack) -> ReloadError:
     return ReloadError(
         f"nginx does not take version {one.flip.after} of {one.flip.lineage}, which was rolled back to "
-        f"{one.flip.before or 'nothing'}: {one.words}"
+        f"{one.flip.before or 'nothing'}: {one.words}. Look at what the server block asks of it, then run renew again; "
+        "'renew NAME --force' obtains another"
     )

@@ -61,14 +61,14 @@ class Renewals:
         """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""
         pair = await self._recorded(lineage) or await self._obtain(lineage, steps)
         with steps.step("install") as step:
-            flip = await install(lineage.name, pair, self.certificates)
             earlier = (await self.journal.undelivered()).get(lineage.name)
-            if earlier is not None:
-                # What nginx took last; the version in between may be one that it does not take.
-                flip = replace(flip, before=earlier.before)
-            await self.journal.record_flip(flip)
+            flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
+            flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
         return flip
+
+    async def _record(self, flip: Flip, earlier: Flip | None) -> None:
+        await self.journal.record_flip(_since(earlier, flip))
 
     async def _recorded(self, lineage: Lineage) -> Pair | None:
         """The pair of a pass that ended between the CA's certificate and the record of its installation."""
@@ -110,6 +110,11 @@ class Renewals:
             with steps.step("validate") as step:
                 await validate(ordered, self.ca, self.responders, self.clock)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
+
+
+def _since(earlier: Flip | None, flip: Flip) -> Flip:
+    """From what nginx took last; the version in between may be one that it does not take."""
+    return flip if earlier is None else replace(flip, before=earlier.before)
 
 
 def _describe(ordered: Ordered) -> str:

@@ -6,8 +6,10 @@ import pytest
 
 from issuer.errors import ReloadError
 from issuer.model import Outcome
+from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
+from tests.issuer.nodes import Nodes
 
 
 def spoil_next_version(host: Host, name: str) -> None:
@@ -30,7 +32,7 @@ async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host:
     text = str(reports["b"].error)
     assert text.startswith("nginx does not take version ")
     assert "of b, which was rolled back to " in text
-    assert text.endswith("key values mismatch")
+    assert "key values mismatch. Look at what the server block asks of it" in text
     installed = await host.certificates.installed("b")
     assert installed is not None
     assert installed.certificate == before
@@ -129,6 +131,23 @@ async def test_undelivered_one_whose_renewal_fails_is_delivered_all_the_same(hos
     again = await host.run()
     assert list(again["a"].seconds) == ["verify"]
     assert len(host.nginx.reloads) == 1
+
+
+async def test_version_that_is_refused_for_days_is_replaced_before_the_old_one_expires(
+    host: Host, clock: FakeClock, nodes: Nodes
+) -> None:
+    await host.run()
+    spoil_next_version(host, "b")
+    await host.run(is_forced=True)
+    host.nginx.at_test = lambda _: None
+    orders = []
+    for _ in range(6):
+        for one in (clock, nodes):
+            one.advance(24 * 3600)
+        await host.run()
+        orders.append(host.ca.calls.count("newOrder"))
+    assert orders == [0, 0, 1, 0, 0, 0]
+    assert outcomes(await host.run()) == dict.fromkeys(NAMES, Outcome.UNCHANGED)
 
 
 async def test_lost_version_fails_alone(host: Host) -> None:
