@@ -176,7 +176,17 @@ class Journal(Protocol):
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None: ...
 
     async def record_flip(self, flip: Flip) -> None:
-        """The attempt is installed: its key and chain leave the journal, a delivery to prove takes their place."""
+        """The attempt is installed: its key and chain (and a veto) leave the journal for a delivery to prove."""
+        ...
+
+    async def read_veto(self, lineage: str) -> datetime | None:
+        """When the CA is asked though the read-back fails; None when it did not fail."""
+        ...
+
+    async def record_veto(self, lineage: str, asks_at: datetime) -> None: ...
+
+    async def forget_veto(self, lineage: str) -> None:
+        """Idempotent."""
         ...
 
     async def read_directory_url(self, lineage: str) -> str | None:

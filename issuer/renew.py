@@ -14,7 +14,7 @@ from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
 from issuer.obtain.order import order
-from issuer.obtain.publish import ReadBacks, answers, publish
+from issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
 from issuer.obtain.validate import validate
 from issuer.ports import CertificateAuthority, Certificates, Clock, Journal, Progress, Responders
 from issuer.steps import Steps
@@ -93,19 +93,21 @@ class Renewals:
         with steps.step("order") as step:
             attempt, ordered = await order(lineage, self.ca, self.journal)
             step.detail = _describe(ordered)
-        await self._prove(ordered, steps)
+        await self._prove(lineage, ordered, steps)
         with steps.step("finalize") as step:
             chain_pem = await finalize(attempt, ordered.order, self.ca, self.journal, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return Pair(attempt.certificate_key_pem, chain_pem)
 
-    async def _prove(self, ordered: Ordered, steps: Steps) -> None:
+    async def _prove(self, lineage: Lineage, ordered: Ordered, steps: Steps) -> None:
         if ordered.order.status is not Status.PENDING:
             return
         wanted = answers(ordered, self.ca.thumbprint)
+        limit = expiring_at(await self.certificates.installed(lineage.name))
         async with AsyncExitStack() as published:
             with steps.step("publish") as step:
-                await published.enter_async_context(publish(wanted, self.responders, self.read_backs, steps.lineage))
+                publishing = publish(wanted, self.responders, self.read_backs, lineage.name, limit)
+                await published.enter_async_context(publishing)
                 step.detail = f"{len(wanted)} tokens, read back through nginx"
             with steps.step("validate") as step:
                 await validate(ordered, self.ca, self.responders, self.clock)

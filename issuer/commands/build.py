@@ -10,7 +10,7 @@ from typing import Final
 
 from issuer.daemon import Passes
 from issuer.errors import SettingsError
-from issuer.obtain.publish import ReadBacks
+from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
@@ -82,6 +82,7 @@ async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool =
     clients = [ResponderClient(node.name, node.responder, publishing_key, clock) for node in nodes]
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(SqliteJournal(settings.state_dir / JOURNAL, is_exclusive=True))
+        vetoes = Vetoes(journal, clock) if settings.read_back == "required" else None
         responders = await stack.enter_async_context(AllResponders(clients, publishing_key, clock))
         ca = stack.enter_context(
             closing(AcmeAuthority(settings.ca, folder, clock, ca_bundle=_bundle(settings), version=version()))
@@ -90,7 +91,7 @@ async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool =
             ca=ca,
             journal=journal,
             responders=responders,
-            read_backs=ReadBacks(nodes, probes, progress, is_required=settings.read_back == "required"),
+            read_backs=ReadBacks(nodes, probes, progress, vetoes),
             certificates=certificates(settings),
             clock=clock,
             progress=progress,

@@ -7,23 +7,33 @@ fails a validation from several perspectives as surely as all of them, so nothin
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Final
 
 from issuer.errors import PublishError
-from issuer.model import Answer, Node, Ordered, ReadBack, Status
-from issuer.ports import Probes, Progress, Responders
+from issuer.model import Answer, Installed, Node, Ordered, ReadBack, Status
+from issuer.ports import Clock, Journal, Probes, Progress, Responders
 
+# For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
+_VETO: Final = timedelta(hours=24)
 # Enough to be quick with hundreds of names, few enough not to look like an attack to the node's own limits.
 _READ_BACKS_AT_ONCE: Final = 16
 
 
 @asynccontextmanager
 async def publish(
-    answers: Sequence[Answer], responders: Responders, read_back: "ReadBacks", lineage: str
+    answers: Sequence[Answer],
+    responders: Responders,
+    read_back: "ReadBacks",
+    lineage: str,
+    expiring_at: datetime | None = None,
 ) -> AsyncIterator[None]:
-    """Raises PublishError before the CA is told, naming node, URL, status and likely cause."""
+    """Raises PublishError before the CA is told, naming node, URL, status and likely cause.
+
+    `expiring_at`: from then on the CA is asked whatever the read-back found.
+    """
     async with responders.publish(answers):
-        await read_back.check(answers, lineage)
+        await read_back.check(answers, lineage, expiring_at)
         yield
 
 
@@ -43,24 +53,25 @@ def answers(ordered: Ordered, thumbprint: str) -> tuple[Answer, ...]:
 
 
 class ReadBacks:
-    """Asks each node's nginx what the CA will ask. `is_required` false: a failure is told, the CA is asked anyway."""
+    """Asks each node's nginx what the CA will ask. Without `vetoes` a failure is told, and the CA is asked anyway."""
 
-    def __init__(self, nodes: Sequence[Node], probes: Probes, progress: Progress, *, is_required: bool) -> None:
+    def __init__(self, nodes: Sequence[Node], probes: Probes, progress: Progress, vetoes: "Vetoes | None") -> None:
         self._nodes = tuple(nodes)
         self._probes = probes
         self._progress = progress
-        self._is_required = is_required
+        self._vetoes = vetoes
         self._turns = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
 
-    async def check(self, answers: Sequence[Answer], lineage: str) -> None:
+    async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: datetime | None) -> None:
+        """Raises PublishError while a failure is a veto."""
         results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
         failures = [result for several in results for result in several if result.cause is not None]
-        if not failures:
-            return
-        text = "; ".join(map(_describe, failures))
-        if self._is_required:
-            raise PublishError(f"the CA was not asked, because {text}")
-        self._progress.note(lineage, f"read-back failed, the CA is asked all the same (read_back = advisory): {text}")
+        if failures:
+            text = "; ".join(map(_describe, failures))
+            why = await self._vetoes.hold(lineage, text, expiring_at) if self._vetoes else "read_back = advisory"
+            self._progress.note(lineage, f"WARNING: read-back failed, the CA is asked all the same ({why}): {text}")
+        elif self._vetoes:
+            await self._vetoes.end(lineage)
 
     async def _ask(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         async with self._turns:
@@ -70,3 +81,44 @@ class ReadBacks:
 def _describe(failure: ReadBack) -> str:
     status = f"HTTP {failure.status}" if failure.status else "no answer"
     return f"node {failure.node!r} at {failure.address}: {failure.url} gave {status}: {failure.cause}"
+
+
+def expiring_at(installed: Installed | None) -> datetime | None:
+    """When a tenth of the lifetime is left; None without a certificate that anybody trusts."""
+    if installed is None or installed.certificate.is_self_signed:
+        return None
+    return installed.certificate.not_after - installed.certificate.lifetime / 10
+
+
+class Vetoes:
+    """A self-check must not expire a site: behind a NAT or with split DNS it fails though the CA would find the token.
+
+    After 24 h, or with less than a tenth of the lifetime left, the CA is asked all the same, and then once a day.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    async def hold(self, lineage: str, reason: str, expiring_at: datetime | None) -> str:
+        """Raises PublishError while the veto stands; else returns why the CA is asked, which counts as having asked."""
+        now = self._clock.now()
+        tomorrow = now + _VETO
+        asks_at = await self._journal.read_veto(lineage)
+        if asks_at is None:
+            asks_at = min(tomorrow, expiring_at or tomorrow)
+        # A clock that was set back must not make it wait for longer.
+        asks_at = min(asks_at, tomorrow)
+        await self._journal.record_veto(lineage, asks_at if now < asks_at else tomorrow)
+        if now < asks_at:
+            raise PublishError(
+                f"the CA was not asked, because {reason}. If it is this look that is wrong, as behind a NAT, set"
+                f' read_back = "advisory"; from {asks_at:%Y-%m-%d %H:%M} UTC on the CA is asked all the same'
+            )
+        is_expiring = expiring_at is not None and now >= expiring_at
+        return "less than a tenth of the lifetime is left" if is_expiring else "this has gone on for 24 h"
+
+    async def end(self, lineage: str) -> None:
+        """The read-back is well. Idempotent."""
+        if await self._journal.read_veto(lineage) is not None:
+            await self._journal.forget_veto(lineage)

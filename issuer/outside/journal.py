@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -17,9 +18,10 @@ from issuer.errors import JournalError
 from issuer.model import Attempt, Flip, Identifier, IdentifierType
 from issuer.outside.threads import DaemonThreads
 
-_SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE attempts (
+# What each version added. Two programs may open an old file at once: the second one must not mind.
+_SCHEMA: Final = (
+    """
+CREATE TABLE IF NOT EXISTS attempts (
     lineage TEXT PRIMARY KEY,
     directory_url TEXT NOT NULL,
     identifiers TEXT NOT NULL,
@@ -28,14 +30,21 @@ CREATE TABLE attempts (
     order_url TEXT,
     chain_pem BLOB
 ) STRICT;
-CREATE TABLE deliveries (
+CREATE TABLE IF NOT EXISTS deliveries (
     lineage TEXT PRIMARY KEY,
     directory_url TEXT NOT NULL,
     version_before TEXT,
     version_after TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served'))
 ) STRICT;
-"""
+""",
+    """
+CREATE TABLE IF NOT EXISTS vetoes (
+    lineage TEXT PRIMARY KEY,
+    asks_at TEXT NOT NULL
+) STRICT;
+""",
+)
 
 T = TypeVar("T")
 
@@ -107,8 +116,22 @@ class SqliteJournal:
                     (flip.before, flip.after, flip.lineage),
                 )
                 connection.execute("DELETE FROM attempts WHERE lineage = ?", (flip.lineage,))
+                connection.execute("DELETE FROM vetoes WHERE lineage = ?", (flip.lineage,))
 
         await self._run(write)
+
+    async def read_veto(self, lineage: str) -> datetime | None:
+        def read(connection: sqlite3.Connection) -> datetime | None:
+            row = connection.execute("SELECT asks_at FROM vetoes WHERE lineage = ?", (lineage,)).fetchone()
+            return None if row is None else datetime.fromisoformat(row["asks_at"])
+
+        return await self._run(read)
+
+    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
+        await self._write("INSERT OR REPLACE INTO vetoes VALUES (?, ?)", lineage, asks_at.isoformat())
+
+    async def forget_veto(self, lineage: str) -> None:
+        await self._write("DELETE FROM vetoes WHERE lineage = ?", lineage)
 
     async def read_directory_url(self, lineage: str) -> str | None:
         rows = await self._read("SELECT directory_url FROM deliveries WHERE lineage = ?", lineage)
@@ -159,13 +182,15 @@ class SqliteJournal:
             # A pass must not find out in the middle; the file has a few pages.
             _check_whole(connection)
         found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-        elif found != _SCHEMA_VERSION:
+        newest = len(_SCHEMA)
+        if found > newest:
             raise JournalError(
-                f"{self._path} has schema version {found}, this program knows {_SCHEMA_VERSION}; "
+                f"{self._path} has schema version {found}, this program knows {newest}; "
                 "run the version of wellkeeper that wrote it, or a newer one"
             )
+        if found < newest:
+            added = "".join(_SCHEMA[found:])
+            connection.executescript(f"BEGIN IMMEDIATE; {added} PRAGMA user_version = {newest}; COMMIT;")
 
     def _close(self, _: object) -> None:
         """Whatever `_open` came to have."""

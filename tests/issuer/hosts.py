@@ -18,7 +18,7 @@ from issuer.model import (
     ReadBack,
     Report,
 )
-from issuer.obtain.publish import ReadBacks
+from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
 from tests.fakes import FakeClock
@@ -104,7 +104,7 @@ def make_host(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Host:
     progress, certificates, ca = FakeProgress(), Folders(), FakeAuthority(clock)
     nginx = FakeNginx(certificates, clock)
     nginx.needed = set(NAMES)
-    read_backs = ReadBacks(nodes.nodes, FakeReadBacks(), progress, is_required=True)
+    read_backs = ReadBacks(nodes.nodes, FakeReadBacks(), progress, Vetoes(journal, clock))
     responders = QuickResponders(nodes.responders, clock)
     renewals = Renewals(ca, journal, responders, read_backs, certificates, clock, progress)
     handshakes = Handshakes(nginx, certificates)

@@ -9,7 +9,7 @@ import pytest
 from issuer import pki
 from issuer.errors import ChallengeError, PublishError
 from issuer.model import Flip, KeyType, Lineage, Pair, Status
-from issuer.obtain.publish import ReadBacks
+from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
 from issuer.steps import Steps
@@ -53,7 +53,7 @@ def renewals(
     clock: FakeClock,
     progress: FakeProgress,
 ) -> Renewals:
-    read_backs = ReadBacks(nodes.nodes, probes, progress, is_required=True)
+    read_backs = ReadBacks(nodes.nodes, probes, progress, Vetoes(journal, clock))
     return Renewals(ca, journal, QuickResponders(nodes.responders, clock), read_backs, certificates, clock, progress)
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from issuer.errors import PublishError
 from issuer.model import Answer, Authorization, Challenge, Order, Ordered, Status
-from issuer.obtain.publish import ReadBacks, answers, publish
+from issuer.obtain.publish import ReadBacks, Vetoes, answers, publish
+from issuer.outside.journal import SqliteJournal
+from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import FakeProgress, FakeReadBacks
 from tests.issuer.nodes import Nodes
@@ -28,8 +30,10 @@ def progress() -> FakeProgress:
 
 
 @pytest.fixture
-def read_backs(nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress) -> ReadBacks:
-    return ReadBacks(nodes.nodes, probes, progress, is_required=True)
+def read_backs(
+    nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress, journal: SqliteJournal, clock: FakeClock
+) -> ReadBacks:
+    return ReadBacks(nodes.nodes, probes, progress, Vetoes(journal, clock))
 
 
 def authorization(
@@ -91,7 +95,9 @@ async def test_read_back_that_fails_names_node_address_url_status_and_cause(
         await publish(ANSWERS[:1], nodes.responders, read_backs, "web").__aenter__()
     assert str(caught.value) == (
         "the CA was not asked, because node 'n2' at 127.0.0.1:80: "
-        f"http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location for it"
+        f"http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location for it. If it is this look"
+        ' that is wrong, as behind a NAT, set read_back = "advisory"; from 2026-03-02 12:00 UTC on the CA is asked all'
+        " the same"
     )
     assert await nodes.holding(TOKEN) == []
 
@@ -100,18 +106,20 @@ async def test_advisory_read_back_is_told_and_the_ca_asked(
     nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
 ) -> None:
     probes.causes["n2"] = "no location for it"
-    read_backs = ReadBacks(nodes.nodes, probes, progress, is_required=False)
+    read_backs = ReadBacks(nodes.nodes, probes, progress, None)
     async with publish(ANSWERS[:1], nodes.responders, read_backs, "web"):
         assert await nodes.holding(TOKEN) == ["n1", "n2"]
     (line,) = progress.lines
-    assert line.startswith("web read-back failed, the CA is asked all the same (read_back = advisory): node 'n2' at ")
+    assert line.startswith(
+        "web WARNING: read-back failed, the CA is asked all the same (read_back = advisory): node 'n2' at "
+    )
 
 
 async def test_advice_does_not_extend_to_responders(
     nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
 ) -> None:
     await nodes["n1"].stop()
-    read_backs = ReadBacks(nodes.nodes, probes, progress, is_required=False)
+    read_backs = ReadBacks(nodes.nodes, probes, progress, None)
     with pytest.raises(PublishError, match="node 'n1'"):
         await publish(ANSWERS, nodes.responders, read_backs, "web").__aenter__()
 

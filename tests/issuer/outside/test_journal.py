@@ -6,6 +6,7 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ async def test_newer_schema_is_refused_and_nothing_stays_open(folder: Path) -> N
     async with opened(folder):
         pass
     execute(folder / "state.db", "PRAGMA user_version = 7")
-    with pytest.raises(JournalError, match="schema version 7, this program knows 1; run the version of wellkeeper"):
+    with pytest.raises(JournalError, match="schema version 7, this program knows 2; run the version of wellkeeper"):
         await opened(folder).__aenter__()
     with (folder / "state.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,3 +195,30 @@ async def test_write_is_finished_before_a_cancellation_goes_on(folder: Path, jou
         await writing
     async with opened(folder, is_exclusive=False) as reader:
         assert await reader.read_attempt("web") == ATTEMPT
+
+
+async def test_veto_is_kept_until_it_is_forgotten_or_the_certificate_is_there(folder: Path) -> None:
+    at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    async with opened(folder) as journal:
+        await journal.record_veto("web", at - timedelta(hours=1))
+        await journal.record_veto("web", at)
+        await journal.record_veto("mail", at)
+    async with opened(folder) as journal:
+        assert [await journal.read_veto(name) for name in ("web", "mail", "shop")] == [at, at, None]
+        await journal.record_attempt(ATTEMPT)
+        await journal.record_flip(Flip("web", None, "v1"))
+        await journal.forget_veto("mail")
+        await journal.forget_veto("mail")
+        assert [await journal.read_veto(name) for name in ("web", "mail")] == [None, None]
+
+
+async def test_state_of_the_first_schema_is_taken_over(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+    execute(folder / "state.db", "DROP TABLE vetoes")
+    execute(folder / "state.db", "PRAGMA user_version = 1")
+    async with opened(folder) as journal:
+        assert await journal.read_attempt("web") == ATTEMPT
+        assert await journal.read_veto("web") is None
+    async with opened(folder) as journal:
+        await journal.record_veto("web", datetime(2026, 3, 2, tzinfo=UTC))

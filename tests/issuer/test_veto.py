@@ -1,0 +1,182 @@
+"""The read-back's veto over a renewal: how long it stands, when the CA is asked all the same, and how it ends."""
+
+from datetime import timedelta
+
+import pytest
+
+from issuer.errors import ChallengeError, PublishError
+from issuer.model import Lineage
+from issuer.obtain.publish import ReadBacks, Vetoes
+from issuer.outside.journal import SqliteJournal
+from issuer.renew import Renewals
+from issuer.steps import Steps
+from tests.fakes import FakeClock
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
+from tests.issuer.nodes import Nodes
+
+A = dns("a.example")
+LINEAGE = Lineage("web", (A,))
+_HOUR = timedelta(hours=1).total_seconds()
+_DAY = 24 * _HOUR
+
+
+class Passes:
+    """Renewals of one certificate whose read-back fails until it is told otherwise."""
+
+    def __init__(self, journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> None:
+        self.probes, self.progress, self.ca = FakeReadBacks(), FakeProgress(), FakeAuthority(clock)
+        self.probes.causes["n2"] = "no location for it"
+        self._nodes = nodes
+        self._clock = clock
+        self._renewals = Renewals(
+            self.ca,
+            journal,
+            QuickResponders(nodes.responders, clock),
+            ReadBacks(nodes.nodes, self.probes, self.progress, Vetoes(journal, clock)),
+            FakeCertificates(),
+            clock,
+            self.progress,
+        )
+
+    def wait(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+        self._nodes.advance(seconds)
+
+    async def run(self) -> None:
+        self.progress.lines.clear()
+        await self._renewals.renew(LINEAGE, Steps("web", self._clock, self.progress))
+
+    async def is_vetoed(self) -> bool:
+        """One pass; nothing stays published in either case."""
+        told = len(self.answered)
+        try:
+            await self.run()
+        except PublishError as error:
+            text = str(error)
+        else:
+            return False
+        assert "the CA was not asked, because node 'n2'" in text
+        assert len(self.answered) == told
+        assert await self._nodes.holding(token(100)) == []
+        return True
+
+    @property
+    def answered(self) -> list[str]:
+        """What the CA was told to look at."""
+        return [call for call in self.ca.calls if call.startswith("answer")]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [line for line in self.progress.lines if "WARNING" in line]
+
+
+@pytest.fixture
+def passes(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Passes:
+    return Passes(journal, nodes, clock)
+
+
+async def test_veto_stands_for_a_day_and_then_the_ca_is_asked_loudly(passes: Passes) -> None:
+    for _ in range(4):
+        assert await passes.is_vetoed()
+        passes.wait(_DAY / 4)
+    assert not await passes.is_vetoed()
+    (line,) = passes.warnings
+    assert line.startswith(
+        "web WARNING: read-back failed, the CA is asked all the same (this has gone on for 24 h): node 'n2' at"
+    )
+    assert passes.ca.calls.count("newOrder") == 1
+
+
+async def test_a_moment_before_the_day_is_over_it_still_stands(passes: Passes) -> None:
+    assert await passes.is_vetoed()
+    passes.wait(_DAY - 1)
+    assert await passes.is_vetoed()
+
+
+async def test_ca_that_refuses_is_asked_once_a_day_only(passes: Passes) -> None:
+    passes.ca.refused["a.example"] = None
+    assert await passes.is_vetoed()
+    for _ in range(2):
+        passes.wait(_DAY)
+        with pytest.raises(ChallengeError):
+            await passes.run()
+        assert await passes.is_vetoed()
+        passes.wait(_DAY - 1)
+        assert await passes.is_vetoed()
+        passes.wait(1 - _DAY)
+    assert len(passes.answered) == 2
+
+
+async def test_read_back_that_is_well_ends_the_veto(passes: Passes) -> None:
+    """And the next one is counted from its own beginning."""
+    passes.ca.refused["a.example"] = None
+    assert await passes.is_vetoed()
+    passes.wait(_DAY / 2)
+    causes = dict(passes.probes.causes)
+    passes.probes.causes.clear()
+    with pytest.raises(ChallengeError):
+        await passes.run()
+    passes.probes.causes.update(causes)
+    passes.wait(_DAY / 2)
+    assert await passes.is_vetoed()
+    passes.wait(_DAY - 1)
+    assert await passes.is_vetoed()
+
+
+async def test_certificate_that_was_obtained_ends_the_veto(passes: Passes) -> None:
+    assert await passes.is_vetoed()
+    passes.wait(_DAY)
+    assert not await passes.is_vetoed()
+    passes.wait(_DAY)
+    assert await passes.is_vetoed()
+
+
+@pytest.mark.parametrize(("days_left", "is_vetoed"), [(9.1, True), (8.9, False), (-1, False)])
+async def test_below_a_tenth_of_the_lifetime_the_ca_is_asked_at_once(
+    passes: Passes, days_left: float, is_vetoed: bool
+) -> None:
+    await _obtain(passes)
+    passes.wait((90 - days_left) * _DAY)
+    assert await passes.is_vetoed() is is_vetoed
+    assert [("(less than a tenth of the lifetime is left)" in line) for line in passes.warnings] == [True] * (
+        not is_vetoed
+    )
+
+
+async def test_veto_ends_when_the_lifetime_falls_below_a_tenth(passes: Passes) -> None:
+    await _obtain(passes)
+    passes.wait(80.8 * _DAY)
+    assert await passes.is_vetoed()
+    passes.wait(0.3 * _DAY)
+    assert not await passes.is_vetoed()
+
+
+async def test_below_a_tenth_a_ca_that_refuses_is_asked_once_a_day_too(passes: Passes) -> None:
+    await _obtain(passes)
+    passes.ca.refused["a.example"] = None
+    passes.wait(85 * _DAY)
+    with pytest.raises(ChallengeError):
+        await passes.run()
+    passes.wait(_HOUR)
+    assert await passes.is_vetoed()
+    passes.wait(23 * _HOUR)
+    with pytest.raises(ChallengeError):
+        await passes.run()
+
+
+async def test_clock_that_was_set_back_does_not_prolong_it(journal: SqliteJournal, clock: FakeClock) -> None:
+    vetoes = Vetoes(journal, clock)
+    for step in (10 * _DAY, -10 * _DAY):
+        clock.step(step)
+        with pytest.raises(PublishError):
+            await vetoes.hold("web", "no location for it", None)
+    clock.advance(_DAY)
+    assert await vetoes.hold("web", "no location for it", None) == "this has gone on for 24 h"
+
+
+async def _obtain(passes: Passes) -> None:
+    causes = dict(passes.probes.causes)
+    passes.probes.causes.clear()
+    await passes.run()
+    passes.probes.causes.update(causes)
