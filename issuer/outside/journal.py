@@ -259,4 +259,4 @@ def _remedy(error: Exception) -> str:
             "the file is damaged: restore it from a backup, or move it and its -wal and -shm away; what is installed"
             " stays and is not obtained again, only renewals under way start anew"
         )
-    return "check space and permissions of state_dir; nothing was asked of the CA without a record"
+    return "check space and permissions of state_dir; the next pass goes on from what is recorded"

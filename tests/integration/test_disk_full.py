@@ -1,0 +1,78 @@
+"""A disk that is full, from the start or from any write on: one clear error, and what the CA gave is not lost."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from issuer.outside.disk import CertificateFolders
+from stand.host import running_host
+from stand.issuer import Issuer
+from tests.fakes_deliver import FakeCa, dns
+from tests.integration.full_disk import WAYS, Way, run_on_full_disk, run_until_full
+from tests.integration.observed import asked, error_of, installed, issued, journal, orders, served, tokens, version
+
+pytestmark = pytest.mark.integration
+
+NAME: Final = "www.example.org"
+# One pass records key and CSR, the order's URL, the chain, the installation, the reload, the handshake: 22 writes.
+LAST_WRITE: Final = 40
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_full_state_directory_is_told_before_the_ca_is_asked(folder: Path, way: Way) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        questions, before = asked(host.ca), version(host.issuer, "web")
+        finished = await run_on_full_disk(host.issuer, host.issuer.state_dir, way, "renew")
+        assert (finished.exit_code, finished.out) == (1, ""), finished
+        assert f"journal: {host.issuer.state_dir}/state.db: " in finished.err
+        assert "check space and permissions of state_dir" in finished.err
+        assert finished.err.count("\n") == 1
+        assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)
+        await host.issuer.run_well("renew")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_later(folder: Path, way: Way) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        place, before = host.issuer.certificates_dir, version(host.issuer, "web")
+        finished = await run_on_full_disk(host.issuer, place, way, "renew", "--json")
+        assert finished.exit_code == 1
+        told = error_of(finished, "web")
+        assert f"cannot use {place}/archive/web/" in told
+        assert "No space left on device; free some space there, then run renew again" in told
+        assert version(host.issuer, "web") == before
+        assert [path.name for path in (place / "archive/web").iterdir()] == [before]
+        questions = asked(host.ca)
+        await host.issuer.run_well("renew")
+        assert (asked(host.ca), issued(host.ca)) == (questions, 1)
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def make_due(issuer: Issuer) -> None:
+    """What is live is eighty days old."""
+    folders, old = CertificateFolders(issuer.certificates_dir), FakeCa(datetime.now(UTC) - timedelta(days=80))
+    await folders.switch("web", await folders.write("web", old.pair(dns(NAME))))
+
+
+async def test_disk_that_fills_up_at_any_write_of_the_journal_loses_no_certificate(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        for write in range(2, LAST_WRITE, 4):
+            await make_due(host.issuer)
+            orders_before, issued_before = orders(host.ca), issued(host.ca)
+            finished = await run_until_full(host.issuer, write)
+            is_order_unknown = [row[5] for row in journal(host.issuer)["attempts"]] == [None]
+            if finished.exit_code == 0:
+                break
+            assert f"{host.issuer.state_dir}/state.db: database or disk is full" in finished.out + finished.err
+            assert "Traceback" not in finished.err
+            assert await tokens(host.responder) == 0
+            await host.issuer.run_well("renew")
+            # The room ran out between the CA's reply and its record: the same gap as for a process that dies there.
+            assert orders(host.ca) - orders_before == (2 if is_order_unknown else 1)
+            assert issued(host.ca) - issued_before == 1
+            assert await served(host, NAME) == installed(host.issuer, "web")
+        assert 10 < write < LAST_WRITE - 4
