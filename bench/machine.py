@@ -1,5 +1,6 @@
 """What the figures were measured on: a figure without its machine says nothing."""
 
+import gzip
 import os
 import platform
 import re
@@ -32,7 +33,7 @@ def describe() -> dict[str, Any]:
             "Python": platform.python_version(),
             "aiohttp": version("aiohttp"),
             "nginx": _version([find_program("nginx"), "-v"]),
-            "Pebble": _version([find_pebble_program("pebble"), "-version"]),
+            "Pebble": _pebble_version(Path(find_pebble_program("pebble"))),
             "certbot": _version([find_certbot(), "--version"]),
             "wrk": _version([find_program("wrk"), "-v"]),
         },
@@ -51,6 +52,15 @@ def _line(file: Path, name: str) -> str:
     """The value of the first line of this name; empty when there is none."""
     lines = (line.partition(":") for line in file.read_text().splitlines())
     return next((value.strip() for key, _, value in lines if key.strip() == name), "")
+
+
+def _pebble_version(program: Path) -> str:
+    """Of Debian's package: the program itself says "dev"."""
+    changelog = program.parent.parent / "share/doc/pebble/changelog.Debian.gz"
+    if not changelog.exists():
+        return "?"
+    found = _NUMBER.search(gzip.decompress(changelog.read_bytes()).decode())
+    return found[0] if found else "?"
 
 
 def _version(argv: Sequence[str]) -> str:

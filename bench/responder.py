@@ -109,9 +109,13 @@ async def _accepted(reader: asyncio.StreamReader) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far (proc(5): fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+    """User and system time so far of a process and its children, nginx's workers (proc(5): stat 14 and 15)."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ticks = 0
+    for one in (str(pid), *children):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_PER_SECOND
 
 
 def resident_mib(pid: int) -> float:
