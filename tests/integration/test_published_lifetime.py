@@ -1,0 +1,63 @@
+"""What a killed issuer leaves published ends by itself."""
+
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import pytest
+
+from responder import wire
+from responder.app import Responder
+from responder.settings import Settings, UnixAddress, parse_publishing_key, parse_thumbprint
+from stand.host import Host, running_host
+from tests.integration.under_way import Gate, renewing
+from tests.responder.http import ask
+
+pytestmark = pytest.mark.integration
+
+NAME: Final = "www.example.org"
+GATE_ADDRESS: Final = "127.0.0.9"
+
+
+class AheadClock:
+    """This machine's clocks, but for the time that tests let pass."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.ahead_seconds)
+
+    def monotonic(self) -> float:
+        return monotonic() + self.ahead_seconds
+
+
+async def settings_in_place_of(host: Host) -> Settings:
+    """Those of the host's responder, which ends."""
+    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+    await host.responder.process.stop()
+    return Settings(
+        publishing_keys=(parse_publishing_key(values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"]),),
+        account_thumbprints=(parse_thumbprint(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"]),),
+        public=(UnixAddress(host.responder.public_socket),),
+        control=(UnixAddress(host.responder.control_socket),),
+    )
+
+
+async def test_token_of_a_killed_issuer_is_answered_no_longer_than_its_lifetime(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.dns.set_default_address(GATE_ADDRESS)
+        settings, clock = await settings_in_place_of(host), AheadClock()
+        async with Responder(settings, clock), Gate((GATE_ADDRESS, host.http[1]), host.http) as gate:
+            async with renewing(host.issuer) as run:
+                await gate.knocked()
+                await run.end(signal.SIGKILL)
+            control, public = settings.control[0], settings.public[0]
+            (fetch,) = (await ask(control, "GET", wire.FETCHES_PATH)).json()["fetches"]
+            path = wire.CHALLENGE_PREFIX + fetch["token"]
+            assert (await ask(public, "GET", path)).status == 200
+            clock.ahead_seconds = wire.MAX_LIFETIME_SECONDS
+            assert (await ask(public, "GET", path)).status == 404
+            assert (await ask(control, "GET", wire.STATUS_PATH)).json()["counts"]["tokens"] == 0
