@@ -81,7 +81,7 @@ class LocalNginx:
         limit = max(_LEAST_REFUSAL_SECONDS, 2 * tested.seconds + _BIND_SECONDS)
         now = await self._wait(master, before, limit)
         if not now.accepting - before.accepting:
-            raise await self._refusal(master, position, limit)
+            raise await self._refusal(now, master, position, limit)
         lingering = sorted(worker.pid for worker in now.accepting & before.accepting)
         if lingering:
             raise ReloadError(
@@ -134,16 +134,22 @@ class LocalNginx:
                 return count
             await self._clock.sleep(_POLL_SECONDS)
 
-    async def _refusal(self, master: Process, position: _LogPosition | None, limit: float) -> ReloadError:
+    async def _refusal(self, now: Workers, master: Process, position: _LogPosition | None, limit: float) -> ReloadError:
         tested = await self.test()
-        found = _logged(position, master.pid)
+        found = _logged(position, rf"{master.pid}#{master.pid}" if now.accepting else r"\d+#\d+")
         words = "; ".join(dict.fromkeys([*([] if tested.passed else [tested.words]), *found]))
         if not words:
             where = position.path if position else "nginx's error log (its place is unknown: set nginx.error_log)"
             words = f"no reason found; look for [emerg] lines in {where}"
+        if now.accepting:
+            return ReloadError(
+                f"nginx did not take the new configuration within {limit:.1f} s: {words}. The old workers go on with"
+                " the old certificates. Fix it, then run renew again: it only delivers"
+            )
         return ReloadError(
-            f"nginx did not take the new configuration within {limit:.1f} s: {words}. The old workers go on with the"
-            " old certificates. Fix it, then run renew again: it only delivers"
+            f"nginx has no worker left and serves nothing: {words}. Its new workers ended as they began, the old ones"
+            " because they were told to. Fix it, restart nginx ('systemctl restart nginx'), then run renew again:"
+            " it only delivers"
         )
 
 
@@ -177,8 +183,8 @@ def _position(path: Path | None) -> _LogPosition | None:
     return _LogPosition(path, status.st_ino, status.st_size)
 
 
-def _logged(position: _LogPosition | None, pid: int) -> list[str]:
-    """What the master wrote since; a log that was rotated or truncated is read from its beginning."""
+def _logged(position: _LogPosition | None, process: str) -> list[str]:
+    """What processes of this pattern wrote since; a log that was rotated or truncated is read from its beginning."""
     if position is None:
         return []
     try:
@@ -190,6 +196,5 @@ def _logged(position: _LogPosition | None, pid: int) -> list[str]:
     except OSError as error:
         _log.warning("cannot read nginx's error log %s: %s", position.path, error)
         return []
-    pattern = re.compile(rf"\[(?:emerg|alert|crit)\] {pid}#\d+: .*")
-    lines = (match.group().replace(f" {pid}#{pid}:", "") for match in pattern.finditer(text))
+    lines = (f"{level} {words}" for level, words in re.findall(rf"(\[(?:emerg|alert|crit)\]) {process}: (.*)", text))
     return list(dict.fromkeys(lines))[:_MAX_LINES]

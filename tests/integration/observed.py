@@ -95,6 +95,21 @@ async def reload(nginx: NginxServer) -> None:
     await local.reload(tested)
 
 
+async def passes_test(nginx: NginxServer) -> bool:
+    """`nginx -t`."""
+    return (await LocalNginx(Control(tuple(nginx.argv()), nginx.pid_path), SystemClock()).test()).passed
+
+
+async def assert_next_pass_only_delivers(host: Host, name: str) -> None:
+    """The certificate `web` for the name, which an earlier pass installed; the CA is not asked for anything."""
+    before = asked(host.ca)
+    finished = await host.issuer.run("renew", "--json")
+    assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+    assert list(finished.json()["certificates"][0]["seconds"]) == ["reload", "verify"]
+    assert asked(host.ca) == before
+    assert await served(host, name) == installed(host.issuer, "web")
+
+
 async def tokens(responder: ResponderProcess) -> int:
     """How many it holds."""
     return int((await _read(responder, wire.STATUS_PATH))["counts"]["tokens"])

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from stand.host import Host, running_host
+from stand.host import running_host
 from tests.integration.observed import (
-    asked,
+    assert_next_pass_only_delivers,
     error_of,
     installed,
     orders,
     outcomes,
-    reconfigure,
+    passes_test,
     reloads,
     served,
     served_unverified,
@@ -23,67 +23,24 @@ from tests.integration.observed import (
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 NAME = "www.example.org"
-ZONE = "limit_req_zone $binary_remote_addr zone=one:1m rate=1000r/s;"
 
 
-async def assert_next_pass_only_delivers(host: Host) -> None:
-    before = asked(host.ca)
-    finished = await host.issuer.run("renew", "--json")
-    assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
-    assert list(finished.json()["certificates"][0]["seconds"]) == ["reload", "verify"]
-    assert asked(host.ca) == before
-    assert await served(host, NAME) == installed(host.issuer, "web")
-
-
-async def test_fault_elsewhere_is_told_in_nginxs_words_and_nothing_is_rolled_back(folder: Path) -> None:
-    async with running_host(folder, {"web": [NAME]}) as host:
-        placeholder, old = version(host.issuer, "web"), workers(host.nginx)
-        intact = host.nginx.settings
-        (folder / "other.conf").write_text("server { listen 80 listen; }\n")
-        host.nginx.write(replace(intact, in_http=f"include {folder}/other.conf;"))
-        finished = await host.issuer.run("renew", "--json")
-        assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"})
-        told = error_of(finished, "web")
-        assert f'invalid parameter "listen" in {folder}/other.conf:1' in told
-        assert "not caused by the new certificates" in told
-        assert version(host.issuer, "web") != placeholder
-        assert (workers(host.nginx), reloads(host.nginx)) == (old, 0)
-        state = (await host.issuer.run_well("status")).out
-        assert state.startswith("web: installed, nginx not reloaded yet: run renew")
-        host.nginx.write(intact)
-        await assert_next_pass_only_delivers(host)
-
-
-async def test_reload_that_is_refused_after_a_passed_test_is_a_failure_with_nginxs_words(folder: Path) -> None:
-    async with running_host(folder, {"web": [NAME]}) as host:
-        intact = replace(host.nginx.settings, in_http=ZONE)
-        await reconfigure(host.nginx, intact)
-        old = workers(host.nginx)
-        host.nginx.write(replace(intact, in_http=ZONE.replace("$binary_remote_addr", "$uri")))
-        finished = await host.issuer.run("renew", "--json")
-        assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"})
-        told = error_of(finished, "web")
-        assert "nginx did not take the new configuration" in told
-        assert '[emerg] limit_req "one" uses the "$uri" key while previously' in told
-        assert workers(host.nginx) == old
-        host.nginx.write(intact)
-        await assert_next_pass_only_delivers(host)
-
-
-async def test_certificate_that_breaks_nginx_is_rolled_back_and_the_other_is_delivered(folder: Path) -> None:
+async def test_certificate_that_breaks_nginx_is_rolled_back_and_the_others_are_delivered(folder: Path) -> None:
     """The site's ssl_certificate_key names one version instead of live: it fits no certificate that follows."""
-    async with running_host(folder, {"good": ["good.example.org"], "bad": ["bad.example.org"]}) as host:
+    async with running_host(folder, {name: [f"{name}.example.org"] for name in ("first", "bad", "last")}) as host:
         before = version(host.issuer, "bad"), await served_unverified(host, "bad.example.org")
         live, pinned = host.issuer.live("bad"), host.issuer.live("bad").resolve()
         config = host.nginx.config_path
         config.write_text(config.read_text().replace(f"{live}/privkey.pem", f"{pinned}/privkey.pem"))
         finished = await host.issuer.run("renew", "--json")
-        assert (finished.exit_code, outcomes(finished)) == (1, {"good": "served", "bad": "failed"}), finished
+        assert finished.exit_code == 1
+        assert outcomes(finished) == {"first": "served", "bad": "failed", "last": "served"}, finished
         told = error_of(finished, "bad")
         assert "key values mismatch" in told
         assert before[0] in told
         assert (version(host.issuer, "bad"), await served_unverified(host, "bad.example.org")) == before
-        assert await served(host, "good.example.org") == installed(host.issuer, "good")
+        for name in ("first", "last"):
+            assert await served(host, f"{name}.example.org") == installed(host.issuer, name)
         assert reloads(host.nginx) == 1
 
 
@@ -95,7 +52,7 @@ async def test_rolled_back_certificate_is_delivered_without_a_new_order_once_ngi
         assert (await host.issuer.run("renew")).exit_code == 1
         assert reloads(host.nginx) == 0
         config.write_text(intact)
-        await assert_next_pass_only_delivers(host)
+        await assert_next_pass_only_delivers(host, NAME)
         assert orders(host.ca) == 1
 
 
@@ -114,6 +71,24 @@ async def test_pass_after_the_repair_renews_what_became_due_meanwhile(folder: Pa
         assert await served(host, "new.example.org") == installed(host.issuer, "web")
 
 
+async def test_nginx_whose_new_workers_all_end_is_told_to_serve_nothing(folder: Path) -> None:
+    """`nginx -t` passes, the master takes the configuration, and no worker can begin with so few files."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        config = host.nginx.config_path
+        intact = config.read_text()
+        config.write_text(f"worker_rlimit_nofile 3;\n{intact}")
+        assert await passes_test(host.nginx)
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
+        told = error_of(finished, "web")
+        assert told.startswith("nginx has no worker left and serves nothing: ")
+        assert "(24: Too many open files)" in told
+        assert told.endswith("restart nginx ('systemctl restart nginx'), then run renew again: it only delivers")
+        assert workers(host.nginx) == frozenset()
+        config.write_text(intact)
+        await assert_next_pass_only_delivers(host, NAME)
+
+
 async def test_nginx_that_is_not_running_is_told_and_the_certificate_waits_for_it(folder: Path) -> None:
     """The pid file is what tells; nginx itself goes on, for validation needs it."""
     async with running_host(folder, {"web": [NAME]}) as host:
@@ -122,4 +97,4 @@ async def test_nginx_that_is_not_running_is_told_and_the_certificate_waits_for_i
         assert finished.exit_code == 1
         assert f"nginx is not running, or {folder}/none.pid is not its pid file" in error_of(finished, "web")
         host.issuer.configure(host.issuer_settings)
-        await assert_next_pass_only_delivers(host)
+        await assert_next_pass_only_delivers(host, NAME)
