@@ -62,6 +62,7 @@ class Node:
     responder: str
     http_addresses: tuple[tuple[str, int], ...]
     https_addresses: tuple[tuple[str, int], ...]
+    speaks_proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ class NginxSettings(_Frozen):
     pid_file: AbsolutePath = Path("/run/nginx.pid")
     error_log: AbsolutePath | None = None
     https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
+    proxy_protocol: StrictBool = False
 
 
 class NodeSettings(_Frozen):
@@ -150,9 +151,10 @@ class NodeSettings(_Frozen):
     responder: Annotated[str, BeforeValidator(parse_responder)] = "unix:/run/wellkeeper/control.sock"
     http_addresses: tuple[Address, ...] = (("127.0.0.1", 80),)
     https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
+    proxy_protocol: StrictBool = False
 
     def to_node(self) -> Node:
-        return Node(self.name, self.responder, self.http_addresses, self.https_addresses)
+        return Node(self.name, self.responder, self.http_addresses, self.https_addresses, self.proxy_protocol)
 
 
 class CertificateSettings(_Frozen):

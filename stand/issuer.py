@@ -25,6 +25,7 @@ class NodeUnderTest:
     responder: str
     http_address: Address
     https_address: Address
+    proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Issuer:
             f"command = {json.dumps(list(settings.nginx_command))}",
             f"pid_file = {json.dumps(str(settings.nginx_pid_file))}",
             f"https_addresses = {json.dumps([_text(node.https_address) for node in settings.nodes[:1]])}",
+            f"proxy_protocol = {json.dumps(settings.nodes[0].proxy_protocol)}",
         ]
         for node in settings.nodes:
             lines += [
@@ -130,6 +132,7 @@ class Issuer:
                 f"responder = {json.dumps(node.responder)}",
                 f"http_addresses = {json.dumps([_text(node.http_address)])}",
                 f"https_addresses = {json.dumps([_text(node.https_address)])}",
+                f"proxy_protocol = {json.dumps(node.proxy_protocol)}",
             ]
         for name, identifiers in settings.certificates.items():
             lines += [

@@ -48,6 +48,7 @@ class NginxSettings:
     in_server: str = ""
     location: str = 'return 200 "hello\\n";'
     worker_count: int = 2
+    listen_flags: str = ""
 
 
 class NginxServer(Running):
@@ -136,10 +137,10 @@ def temporary_paths(folder: Path) -> str:
 
 
 def _config(folder: Path, settings: NginxSettings) -> str:
-    servers = [_server(settings, _listen(settings.http, "default_server"), "server_name _;")]
+    servers = [_server(settings, _listen(settings.http, f"default_server {settings.listen_flags}"), "server_name _;")]
     for number, site in enumerate(settings.sites):
         flags = "ssl default_server" if number == 0 else "ssl"
-        servers.append(_server(settings, _listen(settings.https, flags), _tls(site)))
+        servers.append(_server(settings, _listen(settings.https, f"{flags} {settings.listen_flags}"), _tls(site)))
     return f"""\
 {_user()}
 daemon off;
@@ -181,7 +182,7 @@ def _tls(site: Site) -> str:
 
 
 def _listen(addresses: tuple[Address, ...], flags: str) -> str:
-    return " ".join(f"listen {_host_and_port(address)} {flags};" for address in addresses)
+    return " ".join(f"listen {_host_and_port(address)} {flags.strip()};" for address in addresses)
 
 
 def _host_and_port(address: Address) -> str:

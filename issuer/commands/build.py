@@ -73,7 +73,8 @@ async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool =
     from issuer.outside.responder_client import ResponderClient
     from issuer.outside.responders import AllResponders
 
-    clock, folder, probes = SystemClock(), accounts(settings), NodeProbes()
+    clock, folder = SystemClock(), accounts(settings)
+    probes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol)
     publishing_key = folder.publishing_key
     told = settings.nginx
     by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None

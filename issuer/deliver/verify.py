@@ -109,7 +109,7 @@ _OTHER_KEY: Final = (
 )
 _SILENT_CAUSES: Final = (
     "likely one of: no 'listen 443 ssl' (or 'listen [::]:443 ssl') at this address; https_addresses in the settings is"
-    " not where this nginx listens; 'listen … proxy_protocol', which a plain client cannot speak"
+    " not where this nginx listens; 'listen … proxy_protocol' without proxy_protocol = true in the settings"
 )
 
 

@@ -72,7 +72,7 @@ def _cause_of_broken_connection(error: Exception, port: int) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError) or number in {errno.ECONNRESET, errno.EPIPE}:
         return (
             "the connection was closed without an answer: 'return 444' in the server block, or a 'listen …"
-            " proxy_protocol', which a plain client cannot speak"
+            " proxy_protocol', for which proxy_protocol = true has to be set for the node"
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host of this address does not resolve; set an IP address in the settings"
@@ -126,8 +126,8 @@ def _cause_of_not_found(reply: Reply) -> str:
 _STATUSES: Final[Mapping[int, str]] = {
     301: "a redirect without a Location header",
     303: "a redirect with status 303, which the CA does not follow; use 301 or 308, or answer on port 80",
-    400: "bad request: the port speaks TLS or PROXY protocol ('listen … ssl' or 'proxy_protocol'); http_addresses in"
-    " the settings must name a plain HTTP port",
+    400: "bad request: the port speaks TLS ('listen … ssl'), and http_addresses in the settings must name a plain HTTP"
+    " port; or the settings say proxy_protocol = true and the port has no 'listen … proxy_protocol', or the reverse",
     401: "a password is asked for: an auth_basic or auth_request of the server block for {host} shadows the location;"
     " include the snippet challenge.conf, which turns it off ('location ^~')",
     403: "forbidden: a 'deny', an auth_request or a regex location such as 'location ~ /\\.' in the server block for"

@@ -20,6 +20,7 @@ from issuer import pki
 from issuer.errors import VerifyError
 from issuer.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from issuer.outside import causes
+from issuer.outside.proxy_protocol import ProxyProtocolConnector, greeting
 from responder import wire
 
 _USER_AGENT: Final = "wellkeeper-issuer (reads its own ACME challenge back)"
@@ -44,17 +45,20 @@ class _Hop:
 
 
 class NodeProbes:
-    """`ports.Probes`. A request or a handshake may take `timeout_seconds`."""
+    """`ports.Probes`. A request or a handshake may take `timeout_seconds`.
 
-    def __init__(self, timeout_seconds: float = 5.0) -> None:
+    `speaks_proxy_protocol`: this host's nginx wants that for handshakes; nodes say so themselves.
+    """
+
+    def __init__(self, timeout_seconds: float = 5.0, *, speaks_proxy_protocol: bool = False) -> None:
         self._timeout_seconds = timeout_seconds
+        self._speaks_proxy_protocol = speaks_proxy_protocol
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         """As `ports.Probes.read_back`; never raises for what nginx does."""
-        connector = aiohttp.TCPConnector(force_close=True, ssl=_trusting_context())
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
         async with aiohttp.ClientSession(
-            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            connector=_connector(node), timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
         ) as session:
             questions: list[Awaitable[ReadBack]] = [
                 _Question(session, node, answer, self._timeout_seconds).ask(address) for address in node.http_addresses
@@ -67,7 +71,7 @@ class NodeProbes:
         """As `ports.Probes.handshake`."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                leaf = await _leaf(address, identifier, _trusting_context(key_algorithm))
+                leaf = await self._leaf(address, identifier, _trusting_context(key_algorithm))
             return None if leaf is None else pki.read_certificate(leaf)
         except TimeoutError as error:
             raise VerifyError(
@@ -81,6 +85,24 @@ class NodeProbes:
             ) from error
         except ValueError as error:
             raise VerifyError(f"{_text(address)} serves for {identifier} what is no certificate: {error}") from error
+
+    async def _leaf(self, address: _Address, identifier: Identifier, context: ssl.SSLContext) -> bytes | None:
+        name = identifier.value if identifier.type is IdentifierType.DNS else ""
+        _, writer = await asyncio.open_connection(*address)
+        try:
+            if self._speaks_proxy_protocol:
+                writer.write(greeting(writer.transport))
+            await writer.start_tls(context, server_hostname=name)
+            leaf: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        except ssl.SSLEOFError as error:
+            raise ConnectionResetError(0, "the connection was closed") from error
+        except ssl.SSLError as error:
+            if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
+                raise OSError(0, "it answers in plain text") from error
+            return None
+        finally:
+            writer.transport.abort()
+        return leaf
 
 
 class _Question:
@@ -175,21 +197,10 @@ def _refused(url: str, port: int | None, seen: set[str]) -> str | None:
     return None
 
 
-async def _leaf(address: _Address, identifier: Identifier, context: ssl.SSLContext) -> bytes | None:
-    name = identifier.value if identifier.type is IdentifierType.DNS else ""
-    try:
-        _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
-    except ssl.SSLEOFError as error:
-        raise ConnectionResetError(0, "the connection was closed") from error
-    except ssl.SSLError as error:
-        if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-            raise OSError(0, "it answers in plain text") from error
-        return None
-    try:
-        leaf: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        return leaf
-    finally:
-        writer.transport.abort()
+def _connector(node: Node) -> aiohttp.BaseConnector:
+    if node.speaks_proxy_protocol:
+        return ProxyProtocolConnector(_trusting_context())
+    return aiohttp.TCPConnector(force_close=True, ssl=_trusting_context())
 
 
 def _reason(error: OSError) -> str:

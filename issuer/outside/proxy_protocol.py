@@ -1,0 +1,62 @@
+"""PROXY protocol, version 1: the line with which a load balancer tells nginx whom it speaks for.
+
+`listen … proxy_protocol` takes no connection without it. We speak for ourselves: the line repeats the connection's own
+addresses. https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.1.
+"""
+
+import asyncio
+import socket
+import ssl
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.tracing import Trace
+
+
+def greeting(transport: asyncio.BaseTransport) -> bytes:
+    """What has to be sent before anything else, TLS included."""
+    source, target = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    family = "TCP6" if ":" in target[0] else "TCP4"
+    return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode()
+
+
+class ProxyProtocolConnector(aiohttp.BaseConnector):
+    """A connector for one session with nginx nodes behind a load balancer; no connection is used twice."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(force_close=True)
+        self._context = context
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],  # noqa: ARG002 - as aiohttp calls it
+        timeout: aiohttp.ClientTimeout,  # noqa: ARG002 - the session's total one stands above
+    ) -> ResponseHandler:
+        try:
+            return await self._connect(req)
+        except socket.gaierror as error:
+            raise aiohttp.ClientConnectorDNSError(req.connection_key, error) from error
+        except ssl.SSLError as error:
+            raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
+        except OSError as error:
+            raise aiohttp.ClientConnectorError(req.connection_key, error) from error
+
+    async def _connect(self, req: ClientRequest) -> ResponseHandler:
+        transport, handler = await self._loop.create_connection(self._factory, req.host, req.port or 0)
+        transport.write(greeting(transport))
+        if not req.is_ssl():
+            return handler
+        handler = self._factory()
+        try:
+            secured = await self._loop.start_tls(
+                transport, handler, self._context, server_hostname=req.server_hostname or req.host
+            )
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:
+            raise ConnectionResetError("the connection was closed")
+        handler.connection_made(secured)
+        return handler

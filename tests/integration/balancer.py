@@ -1,0 +1,44 @@
+"""A load balancer before one nginx: takes TCP connections and hands them on behind a line of PROXY protocol."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from stand.nginx import Address
+
+
+@contextlib.asynccontextmanager
+async def balancing(own: Address, behind: Address) -> AsyncIterator[None]:
+    """Version 1 of the protocol, as most speak it."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        there_reader, there_writer = await asyncio.open_connection(*behind)
+        client, client_port = writer.get_extra_info("peername")
+        there_writer.write(f"PROXY TCP4 {client} {own[0]} {client_port} {own[1]}\r\n".encode())
+        try:
+            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        finally:
+            writer.transport.abort()
+            there_writer.transport.abort()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(serve, *own)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while block := await reader.read(65536):
+            writer.write(block)
+            await writer.drain()
+        writer.write_eof()

@@ -1,0 +1,177 @@
+"""Nodes that this host cannot ask like a browser: behind PROXY protocol, or at an address that is not loopback."""
+
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from issuer.errors import VerifyError
+from issuer.model import Answer, Node
+from issuer.outside.probes import NodeProbes
+from stand.certificates import make_server_certificate
+from stand.host import Host, running_host
+from stand.nginx import Address, NginxServer, NginxSettings, Site
+from tests.fakes_deliver import dns
+from tests.integration.balancer import balancing
+from tests.integration.nodes import responding
+from tests.integration.observed import fetches, installed, outcomes, reconfigure, tokens
+from tests.responder.messages import THUMBPRINT, TOKEN
+
+pytestmark = pytest.mark.integration
+
+NAME: Final = "www.example.org"
+ANSWER: Final = Answer(TOKEN, THUMBPRINT, dns("a.example"))
+_SIOCSIFADDR: Final = 0x8916
+_SIOCSIFFLAGS: Final = 0x8914
+
+
+@pytest.fixture
+def settings(folder: Path, http_port: int, https_port: int) -> NginxSettings:
+    """Every port wants PROXY protocol; the second address of each kind is IPv6."""
+    made = make_server_certificate(folder / "tls", ("a.example",))
+    return NginxSettings(
+        folder / "public.sock",
+        http=(("127.0.0.1", http_port), ("::1", http_port)),
+        https=(("127.0.0.1", https_port), ("::1", https_port)),
+        sites=(Site(("a.example",), made.certificate.parent),),
+        listen_flags="proxy_protocol",
+    )
+
+
+async def causes(settings: NginxSettings, *, speaks_proxy_protocol: bool) -> list[str | None]:
+    node = Node("edge-1", "", settings.http, settings.https, speaks_proxy_protocol)
+    return [result.cause for result in await NodeProbes().read_back(node, ANSWER)]
+
+
+@pytest.mark.parametrize(
+    "in_server", ["", "if ($scheme = http) { return 301 https://$host$request_uri; }"], ids=["plain", "over https"]
+)
+async def test_token_is_read_back_over_proxy_protocol(folder: Path, settings: NginxSettings, in_server: str) -> None:
+    async with responding(folder, TOKEN), NginxServer(folder / "nginx", replace(settings, in_server=in_server)):
+        assert await causes(settings, speaks_proxy_protocol=True) == [None, None]
+
+
+async def test_node_that_was_not_said_to_speak_it_is_explained(folder: Path, settings: NginxSettings) -> None:
+    async with responding(folder, TOKEN), NginxServer(folder / "nginx", settings):
+        for cause in await causes(settings, speaks_proxy_protocol=False):
+            assert "'listen … proxy_protocol', for which proxy_protocol = true has to be set for the node" in str(cause)
+
+
+async def test_node_that_does_not_speak_it_is_explained(folder: Path, settings: NginxSettings) -> None:
+    async with responding(folder, TOKEN), NginxServer(folder / "nginx", replace(settings, listen_flags="")):
+        for cause in await causes(settings, speaks_proxy_protocol=True):
+            assert "the settings say proxy_protocol = true and the port has no 'listen … proxy_protocol'" in str(cause)
+
+
+async def test_nobody_and_a_refused_handshake_are_told_apart_there_too(folder: Path, settings: NginxSettings) -> None:
+    listen = " ".join(
+        f"listen {host}:{settings.https[0][1]} ssl default_server proxy_protocol;" for host in ("127.0.0.1", "[::1]")
+    )
+    refusing = replace(
+        settings,
+        in_http=f"server {{ {listen} ssl_reject_handshake on; }}",
+        in_server="if ($scheme = http) { return 301 https://$host$request_uri; }",
+        sites=(),
+    )
+    async with responding(folder, TOKEN):
+        for cause in await causes(settings, speaks_proxy_protocol=True):
+            assert "connection refused: nothing listens there" in str(cause)
+        async with NginxServer(folder / "nginx", refusing):
+            for cause in await causes(settings, speaks_proxy_protocol=True):
+                assert "the TLS handshake failed after a redirect to https" in str(cause)
+
+
+async def test_handshake_is_made_over_proxy_protocol(folder: Path, settings: NginxSettings) -> None:
+    async with NginxServer(folder / "nginx", settings):
+        for address in settings.https:
+            leaf = await NodeProbes(speaks_proxy_protocol=True).handshake(address, ANSWER.identifier)
+            assert leaf is not None
+            assert leaf.identifiers == {ANSWER.identifier}
+            with pytest.raises(VerifyError, match="closed"):
+                await NodeProbes().handshake(address, ANSWER.identifier)
+
+
+async def move(host: Host, address: str, *, speaks_proxy_protocol: bool) -> None:
+    """nginx and its node in the issuer's settings go to the address; the ports stay."""
+    http, https = (address, host.http[1]), (address, host.https[1])
+    flags = "proxy_protocol" if speaks_proxy_protocol else ""
+    (node,) = host.issuer_settings.nodes
+    moved = replace(node, http_address=http, https_address=https, proxy_protocol=speaks_proxy_protocol)
+    host.issuer.configure(replace(host.issuer_settings, nodes=(moved,)))
+    await reconfigure(host.nginx, replace(host.nginx.settings, http=(http,), https=(https,), listen_flags=flags))
+
+
+async def serves(host: Host) -> None:
+    """One pass that ends served, with a fetch by the CA."""
+    finished = await host.issuer.run("renew", "--json")
+    assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+    (told,) = finished.json()["certificates"]
+    assert told["served_fingerprint_sha256"] == installed(host.issuer, "web")
+    assert {one["status"] for one in await fetches(host.responder)} == {200}
+    assert await tokens(host.responder) == 0
+
+
+async def test_host_behind_a_load_balancer_obtains_and_serves(folder: Path) -> None:
+    """The CA and browsers come through the balancer; we go to nginx itself."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        http, https = host.http, host.https
+        await move(host, "127.0.0.2", speaks_proxy_protocol=True)
+        async with balancing(http, ("127.0.0.2", http[1])), balancing(https, ("127.0.0.2", https[1])):
+            await serves(host)
+
+
+@pytest.fixture
+def outer_address() -> Iterator[str]:
+    """An address of this machine that is not loopback: one made for the test, else one that it has.
+
+    Nothing leaves the machine: it is a second address of the loopback device.
+    """
+    # A network of its own (RFC 2544's): the kernel removes an address together with the first one of its network.
+    made = f"198.18.{os.getpid() % 250}.77"
+    name = f"lo:wk{os.getpid() % 250}".encode()
+    address = struct.pack("16sH2s4s8s", name, socket.AF_INET, b"", socket.inet_aton(made), b"")
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as control:
+        try:
+            fcntl.ioctl(control, _SIOCSIFADDR, address)
+        except PermissionError:
+            yield _own_address()
+            return
+        try:
+            yield made
+        finally:
+            fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14s", name, 0, b""))
+
+
+def _own_address() -> str:
+    """From the kernel's table of local addresses."""
+    lines = Path("/proc/net/fib_trie").read_text().splitlines()
+    local = [before.split()[-1] for before, line in pairwise(lines) if "host LOCAL" in line]
+    return next(address for address in local if not address.startswith("127."))
+
+
+async def test_host_at_an_address_that_is_not_loopback_obtains_and_serves(folder: Path, outer_address: str) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.dns.set_default_address(outer_address)
+        await move(host, outer_address, speaks_proxy_protocol=False)
+        await serves(host)
+        assert {one["client_address"] for one in await fetches(host.responder)} == {outer_address}
+
+
+async def test_host_whose_settings_name_the_wrong_address_is_told_so(folder: Path, outer_address: str) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        wrong: Address = (outer_address, host.http[1])
+        (node,) = host.issuer_settings.nodes
+        host.issuer.configure(replace(host.issuer_settings, nodes=(replace(node, http_address=wrong),)))
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 1
+        assert f"node 'local' at {outer_address}:{wrong[1]}: http://{NAME}/" in finished.out
+        assert "connection refused: nothing listens there" in finished.out
+        assert 'set read_back = "advisory"; from 2' in finished.out
