@@ -4,6 +4,7 @@ All on standard error: standard output belongs to the result.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,15 +59,43 @@ class JsonProgress:
         self._line(certificate=lineage, event="note", detail=text)
 
     def _line(self, **fields: object) -> None:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        print(json.dumps({"time": at, **fields}), file=self._out, flush=True)
+        print(_json_line(datetime.now(UTC), **fields), file=self._out, flush=True)
+
+
+class JsonFormatter(logging.Formatter):
+    """What is logged beside the stages, as one JSON object a line as well."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        detail = record.getMessage()
+        if record.exc_info:
+            detail += "\n" + self.formatException(record.exc_info)
+        at = datetime.fromtimestamp(record.created, UTC)
+        return _json_line(at, event="log", level=record.levelname.lower(), logger=record.name, detail=detail)
+
+
+def _json_line(at: datetime, **fields: object) -> str:
+    time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": time, **fields})
+
+
+@contextmanager
+def _json_log() -> Iterator[None]:
+    before = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
+    for handler, _ in before:
+        handler.setFormatter(JsonFormatter())
+    try:
+        yield
+    finally:
+        for handler, formatter in before:
+            handler.setFormatter(formatter)
 
 
 @contextmanager
 def progress(log_format: LogFormat) -> Iterator[Progress]:
     """`auto`: live in a terminal, lines otherwise."""
     if log_format == "json":
-        yield JsonProgress(sys.stderr)
+        with _json_log():
+            yield JsonProgress(sys.stderr)
     elif log_format == "text" or not sys.stderr.isatty():
         yield LineProgress(sys.stderr)
     else:

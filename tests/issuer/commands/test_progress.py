@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 
 import pytest
@@ -55,3 +56,24 @@ def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.Ca
             told.note("web", "here")
     out, err = capsys.readouterr()
     assert (out, err.count("here")) == ("", 3)
+
+
+def test_log_beside_the_stages_is_json_as_well() -> None:
+    handler = logging.StreamHandler(out := io.StringIO())
+    logging.getLogger().addHandler(handler)
+    try:
+        with progress("json"):
+            logging.getLogger("issuer.outside.disk").warning("%s holds nothing", "/live/web")
+        logging.getLogger("issuer").warning("afterwards")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    inside, afterwards = out.getvalue().splitlines()
+    found = json.loads(inside)
+    assert found.pop("time").endswith("Z")
+    assert found == {
+        "event": "log",
+        "level": "warning",
+        "logger": "issuer.outside.disk",
+        "detail": "/live/web holds nothing",
+    }
+    assert afterwards == "afterwards"
