@@ -1,5 +1,6 @@
 """The documentation names what the programs have."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,21 @@ from pydantic import BaseModel
 from issuer.settings import CertificateSettings, NginxSettings, NodeSettings, Settings
 
 PROJECT = Path(__file__).parent.parent
-ALL_SETTINGS = (Settings, NginxSettings, NodeSettings, CertificateSettings)
+SECTIONS: dict[str, type[BaseModel]] = {
+    "Top level": Settings,
+    "`[nginx]`": NginxSettings,
+    "`[[nodes]]`": NodeSettings,
+    "`[[certificates]]`": CertificateSettings,
+}
 
 
-@pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.__name__)
-def test_every_setting_is_documented(settings: type[BaseModel]) -> None:
-    text = (PROJECT / "docs/settings.md").read_text()
-    sections = {"nginx", "nodes", "certificates"}
-    missing = [name for name in settings.model_fields if name not in sections and f"`{name}`" not in text]
-    assert missing == []
+@pytest.mark.parametrize("section", SECTIONS)
+def test_documented_settings_are_those_that_exist(section: str) -> None:
+    text = (PROJECT / "docs/settings.md").read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
+    first_columns = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    documented = {key for column in first_columns for key in re.findall("`([a-z_]+)`", column)}
+    tables = {"nginx", "nodes", "certificates"} if section == "Top level" else set()
+    assert documented == SECTIONS[section].model_fields.keys() - tables
 
 
 def test_links_between_pages_lead_somewhere() -> None:

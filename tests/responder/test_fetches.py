@@ -93,11 +93,15 @@ async def test_miss_wakes_nobody(fetches: Fetches) -> None:
 
 async def test_poll_returns_at_once_when_a_hit_is_there(fetches: Fetches) -> None:
     _record(fetches, 200)
-    await fetches.wait(after=0, seconds=60)
+    async with asyncio.timeout(1):
+        await fetches.wait(after=0, seconds=60)
+    assert fetches.waiting_count == 0
 
 
 async def test_poll_without_patience_returns_at_once(fetches: Fetches) -> None:
-    await fetches.wait(after=0, seconds=0)
+    async with asyncio.timeout(1):
+        await fetches.wait(after=0, seconds=0)
+    assert fetches.waiting_count == 0
 
 
 async def test_one_poll_too_many_is_refused_and_places_become_free(fetches: Fetches) -> None:
