@@ -1,0 +1,73 @@
+"""A CA that looks from several places: the verdict falls after the last, and the tokens stand until then."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stand.boulder_fetch import Internet, Place
+from stand.many_places import ENVIRONMENT, ManyPlaces
+from tests.integration.misbehaving import NAME, Misbehaving, misbehaving
+from tests.integration.observed import fetches, reconfigure
+
+pytestmark = pytest.mark.integration
+
+FIRST: Final = Place("127.0.0.11")
+OTHERS: Final = [Place(f"127.0.0.{number}") for number in range(12, 16)]
+
+
+@asynccontextmanager
+async def looked_at_from(folder: Path, *places: Place) -> AsyncIterator[Misbehaving]:
+    async with misbehaving(folder, environment=ENVIRONMENT) as ca:
+        host = ca.host
+        internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
+        told = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+        looking = ManyPlaces(internet, places, told["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
+        looking.stage(ca.proxy)
+        yield ca
+
+
+async def seen(ca: Misbehaving) -> dict[str, int]:
+    """The status that each place got."""
+    return {one["client_address"]: one["status"] for one in await fetches(ca.host.responder)}
+
+
+async def deny(ca: Misbehaving, *places: Place) -> None:
+    conditions = [f"if ($remote_addr = {place.address}) {{ return 403; }}" for place in places]
+    await reconfigure(ca.host.nginx, replace(ca.host.nginx.settings, in_server=" ".join(conditions)))
+
+
+async def test_five_places_are_answered(folder: Path) -> None:
+    async with looked_at_from(folder, FIRST, *OTHERS) as ca:
+        await ca.serves()
+        assert await seen(ca) == {place.address: 200 for place in (FIRST, *OTHERS)}
+
+
+async def test_place_that_looks_seconds_after_the_others_still_finds_the_token(folder: Path) -> None:
+    late = replace(OTHERS[-1], delay_seconds=3)
+    async with looked_at_from(folder, FIRST, *OTHERS[:-1], late) as ca:
+        await ca.serves()
+        assert (await seen(ca))[late.address] == 200
+
+
+async def test_first_place_answered_and_later_ones_not_is_a_refusal(folder: Path) -> None:
+    """Read back through the very same nginx it was well: the CA has the last word."""
+    async with looked_at_from(folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])) as ca:
+        await deny(ca, *OTHERS[2:])
+        told = await ca.fails(
+            "validate", rf"{re.escape(NAME)}: the CA says unauthorized \(HTTP 403\): During secondary"
+        )
+        assert "Something other than this project's responder answered the CA" in told
+        assert await seen(ca) == {place.address: 200 for place in (FIRST, *OTHERS[:2])}
+        await deny(ca)
+        await ca.serves()
+
+
+async def test_one_later_place_that_is_not_answered_is_borne(folder: Path) -> None:
+    async with looked_at_from(folder, FIRST, *OTHERS) as ca:
+        await deny(ca, OTHERS[0])
+        await ca.serves()
