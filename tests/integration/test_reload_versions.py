@@ -1,0 +1,120 @@
+"""What a reload keeps depends on nginx's version: certificates that seem unchanged, and connections."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from issuer import pki
+from issuer.deliver.install import install
+from issuer.deliver.verify import verify
+from issuer.errors import VerifyError
+from issuer.model import Certificate
+from issuer.outside.clock import SystemClock
+from issuer.outside.disk import CertificateFolders
+from issuer.outside.nginx import Control, LocalNginx
+from issuer.outside.probes import NodeProbes
+from stand.load import Load, Target, unverified_tls
+from stand.nginx import NginxServer, NginxSettings, Site, nginx_version
+from tests.fakes_deliver import FakeCa, dns
+from tests.integration.observed import passes_test, reload
+
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
+
+NAME: Final = "www.example.org"
+# ssl_object_cache_inheritable and keepalive_min_timeout came with it.
+INHERITS: Final = (1, 27, 4)
+SOME_TIME: Final = 1_700_000_000
+
+
+class Node:
+    """One site whose certificate is installed."""
+
+    def __init__(self, folder: Path, https_port: int) -> None:
+        self.ca = FakeCa(datetime.now(UTC).replace(microsecond=0))
+        self.folders = CertificateFolders(folder / "certificates")
+        self.live = Path(self.folders.live_path("web"))
+        https = (("127.0.0.1", https_port),)
+        settings = NginxSettings(folder / "public.sock", http=(), https=https, sites=(Site((NAME,), self.live),))
+        self.nginx = NginxServer(folder / "nginx", settings)
+
+    async def install(self) -> None:
+        """Another certificate, whose files seem as old as those of any other."""
+        await install("web", self.ca.pair(dns(NAME)), self.folders)
+        for path in self.live.iterdir():
+            os.utime(path, (SOME_TIME, SOME_TIME))
+
+    def overwrite(self) -> None:
+        """What nobody should do: another certificate in the same files."""
+        pair = self.ca.pair(dns(NAME))
+        for name, content in (("fullchain.pem", pair.chain_pem), ("privkey.pem", pair.certificate_key_pem)):
+            (self.live / name).write_bytes(content)
+            os.utime(self.live / name, (SOME_TIME, SOME_TIME))
+        (self.live / "cert.pem").write_bytes(pki.split_chain(pair.chain_pem)[0])
+
+    async def served(self) -> Certificate:
+        leaf = await NodeProbes().handshake(self.nginx.settings.https[0], dns(NAME))
+        assert leaf is not None
+        return leaf
+
+    async def verify(self) -> bool:
+        installed = await self.folders.installed("web")
+        assert installed is not None
+        local = LocalNginx(Control(tuple(self.nginx.argv()), self.nginx.pid_path), SystemClock())
+        addresses = self.nginx.settings.https
+        return (await verify(installed, addresses, local, str(self.live), NodeProbes())).is_served
+
+
+@pytest.fixture
+async def node(folder: Path, https_port: int) -> AsyncIterator[Node]:
+    node = Node(folder, https_port)
+    await node.install()
+    async with node.nginx:
+        yield node
+
+
+async def test_installed_certificate_is_served_after_a_reload_whatever_the_time_of_its_files(node: Node) -> None:
+    before = await node.served()
+    await node.install()
+    await reload(node.nginx)
+    assert await node.served() != before
+    assert await node.verify()
+
+
+async def test_certificate_that_was_overwritten_in_place_is_served_by_old_versions_and_verify_tells(node: Node) -> None:
+    """Newer ones take a file with the same inode and time for unchanged, at every further reload too."""
+    before = await node.served()
+    node.overwrite()
+    await reload(node.nginx)
+    await reload(node.nginx)
+    if nginx_version() < INHERITS:
+        assert await node.served() != before
+        assert await node.verify()
+    else:
+        assert await node.served() == before
+        with pytest.raises(VerifyError, match=f"serves for {NAME} serial {before.serial}"):
+            await node.verify()
+
+
+async def test_kept_connections_outlast_reloads_where_nginx_can_be_told_so(node: Node, http_port: int) -> None:
+    """Without `keepalive_min_timeout` a reload closes those that are idle: see test_load.py."""
+    http, https = ("127.0.0.1", http_port), node.nginx.settings.https[0]
+    node.nginx.write(replace(node.nginx.settings, http=(http,), in_http="keepalive_min_timeout 2s;"))
+    if nginx_version() < INHERITS:
+        assert not await passes_test(node.nginx)
+        return
+    await reload(node.nginx)
+    load = Load([Target(*http, NAME), Target(*https, NAME, unverified_tls())])
+    async with load.running():
+        for number in range(1, 4):
+            await load.reach(300 * number)
+            before = await node.served()
+            await node.install()
+            await reload(node.nginx)
+            assert await node.served() != before
+        await load.reach(1200)
+    assert (load.counts.failed, load.counts.retried, load.counts.reasons) == (0, 0, [])
