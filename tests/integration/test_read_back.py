@@ -76,5 +76,8 @@ async def test_read_back_that_is_only_advisory_is_told_and_the_ca_is_asked_all_t
         host.issuer.configure(advisory)
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 0, finished
-        assert "WARNING: read-back failed, the CA is asked all the same (read_back = advisory): node 'local'" in finished.err
+        assert (
+            "WARNING: read-back failed, the CA is asked all the same (read_back = advisory): node 'local'"
+            in finished.err
+        )
         assert await served(host, NAME) == installed(host.issuer, "web")
