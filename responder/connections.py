@@ -7,7 +7,7 @@ is extended by its public methods only; what happens between them stays aiohttp'
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -88,8 +88,6 @@ class Connection(web.RequestHandler):
             transport.close()
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_admitted:
-            return
         # aiohttp calls this with nothing to go on parsing what it holds.
         if data and not self.is_handling and self.header_deadline is None:
             self._expect_header()
@@ -173,9 +171,8 @@ class ConnectionServer(web.Server):
         return Connection(self, self._limit)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        if not isinstance(connection, Connection):
-            raise TypeError("a request without a connection of ours")
+        # As made above.
+        connection = cast("Connection", request.protocol)
         connection.is_handling, connection.header_deadline = True, None
         try:
             return await self._handler(request)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from responder import wire
@@ -210,7 +211,7 @@ async def _message(request: web.BaseRequest) -> bytes:
                 message += part
     except TimeoutError as error:
         raise WireError(408, "too-slow", f"the body did not come within {BODY_SECONDS:.0f} s") from error
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, PayloadEncodingError) as error:
         raise WireError(400, "malformed", "the body broke off") from error
     return bytes(message)
 

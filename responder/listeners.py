@@ -39,7 +39,7 @@ class Listener:
                 server = await loop.create_server(connections, address.host, address.port, backlog=_BACKLOG)
                 address = TcpAddress(address.host, server.sockets[0].getsockname()[1])
         except OSError as error:
-            raise ListenError(f"cannot listen on {address}: {_reason(error, address)}") from error
+            raise ListenError(f"cannot listen on {address}: {reason(error, address)}") from error
         return cls(address, connections, server)
 
     def stop_accepting(self) -> None:
@@ -122,7 +122,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino)
 
 
-def _reason(error: OSError, address: Address) -> str:
+def reason(error: OSError, address: Address) -> str:
+    """Why nobody can listen there, with the remedy."""
     if isinstance(address, UnixAddress) and isinstance(error, FileNotFoundError):
         return f"the directory {address.path.parent} does not exist; make it, owned by the responder's user"
     if isinstance(error, PermissionError) and isinstance(address, UnixAddress):
@@ -132,8 +133,8 @@ def _reason(error: OSError, address: Address) -> str:
         )
     if isinstance(error, PermissionError):
         return f"{error.strerror}; the responder's user (uid {os.geteuid()}) may not do that; choose a port above 1023"
-    reason = error.strerror or str(error)
+    words = error.strerror or str(error)
     if isinstance(address, TcpAddress) and error.errno is not None:
         # asyncio's text repeats the address.
-        reason = os.strerror(error.errno) if error.errno > 0 else reason
-    return f"{reason}; choose another address, or stop what uses it" if isinstance(address, TcpAddress) else reason
+        words = os.strerror(error.errno) if error.errno > 0 else words
+    return f"{words}; choose another address, or stop what uses it" if isinstance(address, TcpAddress) else words

@@ -1,6 +1,7 @@
 """Listening sockets: modes, stale and living sockets, errors that name the remedy."""
 
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from responder.connections import ConnectionLimit, ConnectionServer
-from responder.listeners import Listener, ListenError
+from responder.listeners import Listener, ListenError, reason
 from responder.settings import Address, TcpAddress, UnixAddress
 
 
@@ -46,6 +47,12 @@ async def test_closing_removes_the_socket(tmp_path: Path) -> None:
     listener = await _open(UnixAddress(tmp_path / "a.sock"))
     await listener.close(0.1)
     assert not (tmp_path / "a.sock").exists()
+
+
+async def test_closing_minds_no_socket_that_is_gone_already(tmp_path: Path) -> None:
+    listener = await _open(UnixAddress(tmp_path / "a.sock"))
+    (tmp_path / "a.sock").unlink()
+    await listener.close(0.1)
 
 
 async def test_closing_leaves_a_successors_socket_alone(tmp_path: Path) -> None:
@@ -124,3 +131,20 @@ async def test_any_port_becomes_a_real_one() -> None:
     assert isinstance(listener.address, TcpAddress)
     assert listener.address.port > 0
     await listener.close(0.1)
+
+
+_MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("error", "address", "words"),
+    [
+        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "a directory of its own (systemd: RuntimeDirectory=wellkeeper)"),
+        (_MAY_NOT, TcpAddress("127.0.0.1", 80), "may not do that; choose a port above 1023"),
+        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown; choose another address"),
+    ],
+    ids=["folder", "port", "name"],
+)
+def test_place_that_cannot_be_used_is_told_with_the_remedy(error: OSError, address: Address, words: str) -> None:
+    """Root may use every place, and names are others' business: nothing here can be tried everywhere."""
+    assert words in reason(error, address)

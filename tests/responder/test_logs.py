@@ -1,13 +1,21 @@
 """Log lines: complete, one a line, and without what must not be logged."""
 
+import contextlib
 import json
 import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from responder.app import Responder
+from responder.listeners import ListenError
 from responder.logs import JsonFormat, TextFormat
 from responder.publication import sign_publication
-from tests.responder.conftest import Running
+from responder.settings import TcpAddress
+from tests.fakes import FakeClock
+from tests.responder.conftest import Running, settings
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN, publication
 
 
@@ -33,6 +41,29 @@ def test_json_is_one_object_a_line() -> None:
     event = json.loads(line)
     assert (event["event"], event["level"], event["token"], event["status"]) == ("fetch", "info", TOKEN, 200)
     assert event["time"].endswith("Z")
+
+
+def test_fault_is_logged_with_its_trace_on_one_line() -> None:
+    record = _record()
+    try:
+        int("a fault")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    line = JsonFormat().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["trace"].endswith("with base 10: 'a fault'")
+
+
+async def test_address_that_others_may_reach_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exposed = replace(settings(tmp_path), control=(TcpAddress("8.8.8.8", 0),))
+    responder = Responder(exposed, FakeClock())
+    # Hardly anybody has this address.
+    with contextlib.suppress(ListenError):
+        await responder.start()
+    await responder.stop()
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "others may reach it" in TextFormat().format(warning)
+    assert "8.8.8.8" in TextFormat().format(warning)
 
 
 async def test_life_of_a_token_is_logged_without_signature_or_headers(

@@ -59,6 +59,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("10.1.2.3", False),
         ("192.168.0.1", False),
         ("fd00::1", False),
+        ("localhost", False),
         ("0.0.0.0", True),  # noqa: S104 - only looked at
         ("::", True),
         ("8.8.8.8", True),
