@@ -137,7 +137,10 @@ def temporary_paths(folder: Path) -> str:
 
 
 def _config(folder: Path, settings: NginxSettings) -> str:
-    servers = [_server(settings, _listen(settings.http, f"default_server {settings.listen_flags}"), "server_name _;")]
+    servers = []
+    if settings.http:  # a server block without 'listen' would take port 80
+        listen = _listen(settings.http, f"default_server {settings.listen_flags}")
+        servers.append(_server(settings, listen, "server_name _;"))
     for number, site in enumerate(settings.sites):
         flags = "ssl default_server" if number == 0 else "ssl"
         servers.append(_server(settings, _listen(settings.https, f"{flags} {settings.listen_flags}"), _tls(site)))

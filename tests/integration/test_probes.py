@@ -131,7 +131,7 @@ async def test_redirect_to_https_is_followed_with_the_name_and_fails_as_it_would
         ("return 401;", 401, "auth_basic"),
         ("return 403;", 403, "location ^~"),
         ("return 444;", None, "return 444"),
-        ("return 503;", 503, "answers 503 itself"),
+        ("return 503;", 503, "counts the CA too"),
         ("return 200 '<html>Hello';", 200, "a web page came instead"),
         ("return 200 '';", 200, "is empty"),
         ("return 200 'hi';", 200, "it is 'hi'"),
