@@ -4,7 +4,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=40, help="how many random moments test_kills.py tries (%(default)s)")
+    parser.addoption("--kills", type=int, default=24, help="how many random moments test_kills.py tries (%(default)s)")
     parser.addoption("--junk-seconds", type=float, default=0, help="how long test_responder_floods.py sends junk")
 
 

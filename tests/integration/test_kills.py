@@ -1,6 +1,6 @@
 """SIGKILL after each stage and at random moments of passes over several certificates: what the next pass makes of it.
 
-`--kills 200` tries so many random moments, 40 by default, in portions that can run beside each other.
+`--kills 200` tries so many random moments, 24 by default, in portions that can run beside each other.
 """
 
 import asyncio
