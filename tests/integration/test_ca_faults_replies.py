@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from stand.fault_proxy import Asked, Fault, Forward, Kind, Reply
 from stand.faults import answer, cut, cut_after, problem, slow
@@ -13,13 +12,13 @@ from stand.processes import temporary_folder
 from tests.integration.misbehaving import Case, Misbehaving, misbehaving, table
 
 # One host for all rows: each ends with a pass that is well.
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.integration
 
 _PAGE = "<html><head><title>Down for maintenance</title></head><body>We are back soon.</body></html>"
 _INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture
 async def ca() -> AsyncIterator[Misbehaving]:
     with temporary_folder() as folder:
         async with misbehaving(folder) as running:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from stand.certificates import make_server_certificate
 from stand.fault_proxy import Asked, Fault, Forward, Kind, Reply
@@ -15,10 +14,10 @@ from stand.processes import temporary_folder
 from tests.integration.misbehaving import NAME, OTHER_NAME, Case, Misbehaving, misbehaving, table
 
 # One host for all rows: each ends with a pass that is well.
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.integration
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture
 async def ca() -> AsyncIterator[Misbehaving]:
     with temporary_folder() as folder:
         async with misbehaving(folder, NAME, OTHER_NAME) as running:

@@ -166,7 +166,8 @@ async def test_user_without_access_is_told_what_to_do(tmp_path: Path) -> None:
     _let_strangers_in(tmp_path, root)
     finished = await run([sys.executable, "-c", STRANGER, str(root), str(pair)], 60)
     assert finished.exit_code == 0
-    told = finished.output.splitlines()
+    # Whoever measures the coverage of processes complains as well, as this stranger may not write.
+    told = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
     assert len(told) == 2
     assert all("Permission denied; give the issuer's user access to it" in line for line in told)
 
