@@ -3,6 +3,7 @@
 WellkeeperError
     SettingsError       the settings, or what they point at
     JournalError        the state on disk
+    HookError           a hook of the administrator failed
     OrderError          newOrder, account, directory
     PublishError        a token did not reach every responder, or nginx does not serve it
     ChallengeError      the CA did not accept an authorization
@@ -13,6 +14,7 @@ WellkeeperError
     VerifyError         nginx does not serve what was installed
 """
 
+from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
@@ -30,16 +32,25 @@ class Retry(Enum):
 class WellkeeperError(Exception):
     """Base of all our errors; the text is a sentence for the administrator.
 
-    `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one.
+    `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one; `retry_at`
+    is before when it must not be tried again, if anybody said so.
     """
 
     stage: ClassVar[str] = "settings"
     default_retry: ClassVar[Retry] = Retry.SOON
 
-    def __init__(self, message: str, *, problem: Problem | None = None, retry: Retry | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        problem: Problem | None = None,
+        retry: Retry | None = None,
+        retry_at: datetime | None = None,
+    ) -> None:
         super().__init__(message)
         self.problem = problem
         self.retry = retry or self.default_retry
+        self.retry_at = retry_at
         self.certificate: str | None = None
 
 
@@ -49,6 +60,10 @@ class SettingsError(WellkeeperError):
 
 class JournalError(WellkeeperError):
     stage = "journal"
+
+
+class HookError(WellkeeperError):
+    stage = "hook"
 
 
 class OrderError(WellkeeperError):

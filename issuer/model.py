@@ -46,12 +46,18 @@ class KeyAlgorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """One certificate to be kept fresh; `name` matches `[a-z0-9._-]+` without `..` and names its folders."""
+    """One certificate to be kept fresh; `name` matches `[a-z0-9._-]+` without `..` and names its folders.
+
+    `directory_urls` are the CAs to ask, in order of preference. With `csr_path` the key stays elsewhere.
+    """
 
     name: str
     identifiers: tuple[Identifier, ...]
     key_type: KeyType = KeyType.ECDSA_P256
     profile: str | None = None
+    directory_urls: tuple[str, ...] = ()
+    reuses_key: bool = False
+    csr_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class ReadBack:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate chain (PEM, leaf first) and its key (PEM, PKCS #8)."""
+    """A certificate chain (PEM, leaf first) and its key (PEM, PKCS #8; empty when the key stays elsewhere)."""
 
     certificate_key_pem: bytes = field(repr=False)
     chain_pem: bytes = field(repr=False)
@@ -194,7 +200,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A renewal under way, as the journal holds it: enough to go on after a crash at any point."""
+    """A renewal under way, as the journal holds it: enough to go on after a crash at any point.
+
+    `certificate_key_pem` is empty when the key stays elsewhere (a CSR of the user's).
+    """
 
     lineage: str
     directory_url: str
@@ -203,6 +212,7 @@ class Attempt:
     csr_der: bytes = field(repr=False)
     order_url: str | None = None
     chain_pem: bytes | None = field(default=None, repr=False)
+    account_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,29 +280,3 @@ class Served:
     is_served: bool
     fingerprint_sha256: str | None
     detail: str
-
-
-class Outcome(StrEnum):
-    """How a pass ended for one certificate."""
-
-    UNCHANGED = "unchanged"
-    SERVED = "served"
-    NOT_SERVED_YET = "installed, not served yet"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran.
-
-    `reason` says why it was done, `detail` what is left to do.
-    """
-
-    lineage: str
-    outcome: Outcome
-    reason: str
-    detail: str = ""
-    certificate: Certificate | None = None
-    served_fingerprint_sha256: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    error: Exception | None = None

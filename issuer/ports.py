@@ -11,11 +11,9 @@ from typing import Protocol
 
 from issuer.model import (
     Answer,
-    Attempt,
     Authorization,
     Certificate,
     Challenge,
-    Flip,
     Identifier,
     Installed,
     KeyAlgorithm,
@@ -25,6 +23,7 @@ from issuer.model import (
     ReadBack,
     Tested,
 )
+from issuer.records import Event, Limit, NoRenewalInfo, Notice, Occasion, RenewalInfo
 
 
 class Clock(Protocol):
@@ -43,6 +42,11 @@ class CertificateAuthority(Protocol):
     """An ACME server, with our account at it (RFC 8555). Repeats badNonce itself; polls nothing."""
 
     @property
+    def name(self) -> str:
+        """What people call it: its name in the settings, else its host."""
+        ...
+
+    @property
     def directory_url(self) -> str: ...
 
     @property
@@ -50,8 +54,16 @@ class CertificateAuthority(Protocol):
         """RFC 7638 thumbprint of the account key: the second half of every key authorization."""
         ...
 
-    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None) -> Order:
-        """Not idempotent: record the URL before anything else."""
+    async def account_url(self) -> str:
+        """Finds or registers the account; asks the CA only if nobody wrote it down."""
+        ...
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+        """Not idempotent: record the URL before anything else.
+
+        `replaces` is the RFC 9773 name of the predecessor, sent only when the directory has renewalInfo. Without
+        `profile`, that of the CA's settings is taken; one that the directory does not offer is an OrderError.
+        """
         ...
 
     async def read_order(self, url: str) -> Order | None:
@@ -69,7 +81,45 @@ class CertificateAuthority(Protocol):
         ...
 
     async def read_chain(self, order: Order) -> bytes:
-        """The chain of a valid order, PEM, unchecked."""
+        """The chain of a valid order, PEM, unchecked: the preferred one of the CA's settings when the CA has it."""
+        ...
+
+
+class Authorities(Protocol):
+    """The CAs of the settings."""
+
+    def open(self, directory_url: str) -> CertificateAuthority:
+        """Always the same object for one directory; loads what it needs with the first call."""
+        ...
+
+    def limits(self, directory_url: str) -> Sequence[Limit]:
+        """What the CA limits, from its published rules or the settings; needs no CA to be opened."""
+        ...
+
+
+class RenewalInfos(Protocol):
+    """The renewalInfo resources of all CAs (RFC 9773); asked without an account."""
+
+    async def ask(self, directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
+        """None when the CA's directory has no renewalInfo."""
+        ...
+
+
+class Hooks(Protocol):
+    """Commands of the administrator around a renewal."""
+
+    async def run(self, event: Event, about: Occasion) -> None:
+        """Nothing when there is no such hook. Raises HookError with what the command said."""
+        ...
+
+    def is_there(self, event: Event) -> bool: ...
+
+
+class Notifications(Protocol):
+    """How the administrator is told."""
+
+    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+        """Nothing when nobody is to be told. Raises HookError when it could not be handed over."""
         ...
 
 
@@ -155,66 +205,6 @@ class Certificates(Protocol):
 
     async def installed(self, lineage: str) -> Installed | None:
         """What is live now; None when there is nothing usable."""
-        ...
-
-
-class Journal(Protocol):
-    """The state on disk; a call returns when its row is durable (but for `read_…`). Raises JournalError."""
-
-    async def read_attempt(self, lineage: str) -> Attempt | None: ...
-
-    async def record_attempt(self, attempt: Attempt) -> None:
-        """Replaces what was there for the lineage."""
-        ...
-
-    async def forget_attempt(self, lineage: str) -> None:
-        """Idempotent; what leads nowhere must not be resumed."""
-        ...
-
-    async def record_order(self, lineage: str, order_url: str) -> None: ...
-
-    async def record_chain(self, lineage: str, chain_pem: bytes) -> None: ...
-
-    async def record_flip(self, flip: Flip) -> None:
-        """The attempt is installed: its key and chain (and a veto) leave the journal for a delivery to prove."""
-        ...
-
-    async def read_veto(self, lineage: str) -> datetime | None:
-        """When the CA is asked though the read-back fails; None when it did not fail."""
-        ...
-
-    async def record_veto(self, lineage: str, asks_at: datetime) -> None: ...
-
-    async def forget_veto(self, lineage: str) -> None:
-        """Idempotent."""
-        ...
-
-    async def read_directory_url(self, lineage: str) -> str | None:
-        """The directory of the CA that issued what is installed; None when nobody wrote it down."""
-        ...
-
-    async def installed(self) -> frozenset[str]:
-        """The lineages of which it knows a version that was installed."""
-        ...
-
-    async def record_found(self, flip: Flip) -> None:
-        """What is installed though nobody wrote it down (the state was lost): a delivery to prove, by an unknown CA."""
-        ...
-
-    async def undelivered(self) -> dict[str, Flip]:
-        """By lineage: what is installed (or was rolled back) and nginx was not proven to have taken yet."""
-        ...
-
-    async def unserved(self) -> frozenset[str]:
-        """Lineages that nginx has read, but was not proven to serve."""
-        ...
-
-    async def record_reloaded(self, lineages: Sequence[str]) -> None:
-        """Idempotent."""
-        ...
-
-    async def record_served(self, lineage: str) -> None:
-        """Idempotent."""
         ...
 
 

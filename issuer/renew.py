@@ -16,7 +16,8 @@ from issuer.obtain.finalize import finalize
 from issuer.obtain.order import order
 from issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
 from issuer.obtain.validate import validate
-from issuer.ports import CertificateAuthority, Certificates, Clock, Journal, Progress, Responders
+from issuer.ports import CertificateAuthority, Certificates, Clock, Progress, Responders
+from issuer.ports_state import Journal
 from issuer.steps import Steps
 
 
@@ -41,7 +42,8 @@ class Renewals:
             # Maybe even switched to, but not told to nginx.
             return Due(lineage, "an earlier pass obtained it and ended before it was in place")
         installed = await self.certificates.installed(lineage.name)
-        issued_by = await self.journal.read_directory_url(lineage.name)
+        origin = await self.journal.read_origin(lineage.name)
+        issued_by = origin.directory_url if origin else None
         was_ca_changed = issued_by is not None and issued_by != self.ca.directory_url
         if self.is_rehearsal and installed and issued_by != self.ca.directory_url:
             self._check_replaceable(lineage, installed)

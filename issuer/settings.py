@@ -3,204 +3,59 @@
 An unknown key or a bad value stops everything, naming file, key, value and what is allowed.
 """
 
-import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from issuer.errors import SettingsError
-from issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
+from issuer.model import Lineage
+from issuer.settings_tables import (
+    CaSettings,
+    CertificateSettings,
+    Frozen,
+    HooksSettings,
+    NginxSettings,
+    NodeSettings,
+    NotificationsSettings,
+    RehearsalSettings,
+)
+from issuer.settings_values import CA_DIRECTORIES, AbsolutePath, parse_ca_name, parse_cas, parse_contact
 
 DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
 PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
 
-CA_DIRECTORIES: Final[Mapping[str, str]] = {
-    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
-    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
-}
 
-_NAME: Final = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
-_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-
-
-def _text(value: object) -> str:
-    """What every parser below begins with: pydantic hands over whatever TOML had."""
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r:.80} must be a string")
-    return value
-
-
-def parse_identifier(value: object) -> Identifier:
-    """A DNS name (A-label form, any case) or an IP address; raises ValueError."""
-    text = _text(value)
-    try:
-        return _ip_identifier(text)
-    except ipaddress.AddressValueError:
-        pass
-    name = text.strip().rstrip(".").lower()
-    if name.startswith("*."):
-        raise ValueError(f"{text!r} is a wildcard, which http-01 cannot prove (RFC 8555 section 8.3); list the names")
-    try:
-        name = name.encode("ascii").decode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{text!r} is not ASCII; write it in its xn-- form") from None
-    labels = name.split(".")
-    # A last label of digits only is a mistyped address (RFC 3696 section 2).
-    if len(name) > 253 or len(labels) < 2 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdecimal():
-        raise ValueError(f"{text!r} is neither a full DNS name nor an IP address")
-    return Identifier(IdentifierType.DNS, name)
-
-
-def _ip_identifier(text: str) -> Identifier:
-    """Raises AddressValueError, a ValueError."""
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    parse = ipaddress.IPv6Address if ":" in bare else ipaddress.IPv4Address
-    if "%" in bare:
-        raise ValueError(f"{text!r} has a scope, which no certificate can name; leave out what follows '%'")
-    return Identifier(IdentifierType.IP, parse(bare).compressed)
-
-
-def parse_address(value: object) -> tuple[str, int]:
-    """`HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
-    text = _text(value)
-    found = _ADDRESS.fullmatch(text)
-    if found is None or not 0 < int(found["port"]) < 65536:
-        raise ValueError(f"{text!r} is no address; write HOST:PORT or [IPV6]:PORT")
-    return found["v6"] or found["host"], int(found["port"])
-
-
-def parse_responder(value: object) -> str:
-    """`unix:/PATH` or `HOST:PORT`; raises ValueError."""
-    text = _text(value)
-    if text.startswith("unix:"):
-        if not text.startswith("unix:/"):
-            raise ValueError(f"{text!r}: a socket's path must be absolute, as in unix:/run/wellkeeper/control.sock")
-    else:
-        parse_address(text)
-    return text
-
-
-def _ca_directory(value: object) -> str:
-    text = _text(value)
-    if text in CA_DIRECTORIES:
-        return CA_DIRECTORIES[text]
-    if not text.startswith("https://"):
-        names = ", ".join(CA_DIRECTORIES)
-        raise ValueError(f"{text!r} is neither one of {names} nor the https:// URL of an ACME directory")
-    return text
-
-
-def _contact(value: object) -> str:
-    text = _text(value)
-    address = text.removeprefix("mailto:")
-    if not re.fullmatch(r"[^@\s,?]+@[^@\s,?]+", address):
-        raise ValueError(f"{text!r} is no mail address")
-    return f"mailto:{address}"
-
-
-def _checked_name(value: object) -> str:
-    text = _text(value)
-    if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} may have a-z, 0-9, '.', '_' and '-' only, no '..' and no dot in front")
-    return text
-
-
-def _absolute(value: object) -> Path:
-    text = _text(value)
-    if not text.startswith("/"):
-        raise ValueError(f"{text!r} must be an absolute path")
-    # Two ways to write one folder must not look like two folders.
-    return Path(os.path.normpath(text))
-
-
-AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
-Address = Annotated[tuple[str, int], BeforeValidator(parse_address)]
-Argv = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=False)
-
-
-class NginxSettings(_Frozen):
-    """The nginx of this host: how it is tested and reloaded, and where it is asked for what it serves.
-
-    `reload_command` (as `systemctl reload nginx`) beats `reload`. `error_log` is where a refusal is explained; without
-    it, the file that nginx's master writes to.
-    """
-
-    command: Argv = ("nginx",)
-    reload: Literal["signal", "command"] = "signal"
-    reload_command: Argv | None = None
-    pid_file: AbsolutePath = Path("/run/nginx.pid")
-    error_log: AbsolutePath | None = None
-    https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
-    proxy_protocol: StrictBool = False
-
-
-class NodeSettings(_Frozen):
-    """One nginx with its responder; addresses are where *this* node answers, never a load balancer."""
-
-    name: Annotated[str, BeforeValidator(_checked_name)]
-    responder: Annotated[str, BeforeValidator(parse_responder)] = "unix:/run/wellkeeper/control.sock"
-    http_addresses: tuple[Address, ...] = (("127.0.0.1", 80),)
-    https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
-    proxy_protocol: StrictBool = False
-
-    def to_node(self) -> Node:
-        return Node(self.name, self.responder, self.http_addresses, self.https_addresses, self.proxy_protocol)
-
-
-class CertificateSettings(_Frozen):
-    """One certificate; its name is the folder below `live/`, by default the first identifier."""
-
-    name: Annotated[str, BeforeValidator(_checked_name)]
-    identifiers: Annotated[
-        tuple[Annotated[Identifier, BeforeValidator(parse_identifier)], ...], Field(min_length=1, max_length=100)
-    ]
-    key_type: KeyType = KeyType.ECDSA_P256
-    profile: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_from_first(cls, values: Any) -> Any:  # noqa: ANN401 - what TOML gave
-        if not isinstance(values, dict) or "name" in values:
-            return values
-        try:
-            first = parse_identifier(values["identifiers"][0]).value
-        except (KeyError, IndexError, TypeError, ValueError):
-            first = "unnamed"  # whatever is wrong with the identifiers is told, and nothing else
-        return {"name": first.replace(":", "-"), **values}
-
-    def to_lineage(self) -> Lineage:
-        return Lineage(self.name, tuple(dict.fromkeys(self.identifiers)), self.key_type, self.profile)
-
-
-class Settings(_Frozen):
+class Settings(Frozen):
     """All of issuer.toml."""
 
-    ca: Annotated[str, BeforeValidator(_ca_directory)] = CA_DIRECTORIES["letsencrypt"]
+    ca: Annotated[tuple[str, ...], BeforeValidator(parse_cas), Field(min_length=1)] = ("letsencrypt",)
     ca_bundle: AbsolutePath | None = None
-    contact: tuple[Annotated[str, BeforeValidator(_contact)], ...] = ()
+    contact: tuple[Annotated[str, BeforeValidator(parse_contact)], ...] = ()
     terms_of_service_agreed: StrictBool = False
     state_dir: AbsolutePath = Path("/var/lib/wellkeeper/issuer")
     certificates_dir: AbsolutePath = Path("/var/lib/wellkeeper/certificates")
     certificates_owner: str | None = None
     certificates_group: str | None = None
     read_back: Literal["required", "advisory"] = "required"
+    renewals_at_once: Annotated[StrictInt, Field(ge=1, le=64)] = 8
+    orders_per_second: Annotated[float, Field(gt=0)] = 10.0
     nginx: NginxSettings = NginxSettings()
+    hooks: HooksSettings = HooksSettings()
+    notifications: NotificationsSettings = NotificationsSettings()
+    rehearsal: RehearsalSettings = RehearsalSettings()
+    cas: tuple[CaSettings, ...] = ()
     nodes: Annotated[tuple[NodeSettings, ...], Field(min_length=1)] = (NodeSettings(name="local"),)
     certificates: tuple[CertificateSettings, ...] = ()
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
         for what, names in (
+            ("cas", [ca.name for ca in self.cas]),
             ("nodes", [node.name for node in self.nodes]),
             ("certificates", [certificate.name for certificate in self.certificates]),
         ):
@@ -213,7 +68,45 @@ class Settings(_Frozen):
                 f"certificates_dir ({certificates}) and state_dir ({state}) must not lie in one another: "
                 "the one is for nginx to read, the other for nobody"
             )
+        self._check_cas()
         return self
+
+    def _check_cas(self) -> None:
+        named = [("ca", name) for name in self.ca]
+        named += [("rehearsal.ca", self.rehearsal.ca)] if self.rehearsal.ca else []
+        named += [(f"ca of the certificate {one.name}", name) for one in self.certificates for name in one.ca]
+        for key, name in named:
+            try:
+                self.find_ca(name)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
+
+    def find_ca(self, name: str) -> CaSettings:
+        """By the name of one of `[[cas]]`, a known name, or the URL of a directory; raises ValueError."""
+        for one in self.cas:
+            if name in {one.name, one.directory}:
+                return one
+        directory = CA_DIRECTORIES.get(name, name)
+        if not directory.startswith("https://"):
+            names = ", ".join(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))
+            raise ValueError(f"{name!r} is neither one of {names} nor the https:// URL of an ACME directory")
+        known = next((short for short, url in CA_DIRECTORIES.items() if url == directory), "")
+        return CaSettings(name=known or parse_ca_name(directory), directory=directory)
+
+    def all_cas(self) -> tuple[CaSettings, ...]:
+        """Every CA that may be asked, in order of preference; the one for rehearsals is the last."""
+        names = [*self.ca, *(name for one in self.certificates for name in one.ca)]
+        names += [self.rehearsal.ca] if self.rehearsal.ca else []
+        found = [self.find_ca(name) for name in dict.fromkeys(names)]
+        return tuple({one.directory: one for one in reversed(found)}.values())[::-1]
+
+    def lineages(self) -> tuple[Lineage, ...]:
+        """What the certificates are to be, each with its CAs in order of preference."""
+        default = tuple(self.find_ca(name).directory for name in self.ca)
+        return tuple(
+            replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
+            for one in self.certificates
+        )
 
 
 def settings_path(given: Path | None) -> Path:
@@ -276,6 +169,10 @@ def _complaint(details: Any) -> str:  # noqa: ANN401 - pydantic_core.ErrorDetail
 
 _TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "nginx": NginxSettings,
+    "hooks": HooksSettings,
+    "notifications": NotificationsSettings,
+    "rehearsal": RehearsalSettings,
+    "cas": CaSettings,
     "nodes": NodeSettings,
     "certificates": CertificateSettings,
 }
@@ -283,5 +180,7 @@ _IN_TOML: Final = {
     "tuple_type": "must be a list",
     "string_type": "must be a string",
     "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
     "model_type": "must be a table",
 }

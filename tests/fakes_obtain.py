@@ -85,12 +85,14 @@ class FakeAuthority:
     """
 
     def __init__(self, clock: FakeClock, directory_url: str = f"{BASE}/directory") -> None:
+        self.name = "fake"
         self.directory_url = directory_url
         self.thumbprint = THUMBPRINT
         self.root = FakeRoot(clock)
         self.chain: Callable[[bytes], bytes] = self.root.chain
         self.calls: list[str] = []
         self.profiles: list[str | None] = []
+        self.replaced: list[str | None] = []
         self.scripts: defaultdict[str, deque[Order | Authorization | WellkeeperError | None]] = defaultdict(deque)
         self.orders: dict[str, _Placed] = {}
         self.authorizations: dict[str, Authorization] = {}
@@ -113,8 +115,12 @@ class FakeAuthority:
         challenge = replace(found.challenge, status=status, problem=problem)
         self.authorizations[url] = replace(found, status=status, challenge=challenge)
 
-    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None) -> Order:
+    async def account_url(self) -> str:
+        return f"{self.directory_url}/account/1"
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         self.calls.append("newOrder")
+        self.replaced.append(replaces)
         self.profiles.append(profile)
         if self.new_order_error:
             raise self.new_order_error

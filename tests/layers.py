@@ -10,9 +10,10 @@ from typing import Final
 PROJECT: Final = Path(__file__).resolve().parent.parent
 MAX_LINES: Final = 300
 
-_CORE: Final = ("issuer.model", "issuer.errors", "issuer.ports")
+_CORE: Final = ("issuer.model", "issuer.errors", "issuer.records", "issuer.ports", "issuer.ports_state")
 _STAGE: Final = (*_CORE, "issuer.pki")
 _OUTSIDE: Final = (*_STAGE, "issuer.outside", "responder.wire", "aiofiles", "aiohttp", "cryptography", "yarl")
+_SETTINGS: Final = ("issuer.settings_tables", "issuer.settings_values")
 _RUNNER: Final = (*_CORE, "issuer.obtain", "issuer.deliver", "issuer.renew", "issuer.steps")
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
@@ -25,9 +26,19 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.commands*": ("*",),
     "issuer.model": (),
     "issuer.errors": ("issuer.model",),
-    "issuer.ports": ("issuer.model",),
+    "issuer.records": ("issuer.model", "issuer.errors"),
+    "issuer.reports": ("issuer.model",),
+    "issuer.ports": ("issuer.model", "issuer.records"),
+    "issuer.ports_state": ("issuer.model", "issuer.records"),
     "issuer.pki": ("issuer.model", "issuer.errors", "cryptography"),
-    "issuer.settings": ("issuer.model", "issuer.errors", "pydantic"),
+    "issuer.settings*": (
+        "issuer.model",
+        "issuer.errors",
+        "issuer.records",
+        "issuer.settings_tables",
+        "issuer.settings_values",
+        "pydantic",
+    ),
     "issuer.obtain*": _STAGE,
     "issuer.deliver*": _STAGE,
     "issuer.outside.ca": (*_OUTSIDE, "acme", "josepy", "requests"),
@@ -36,7 +47,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.outside*": _OUTSIDE,
     "issuer.steps": _CORE,
     "issuer.renew": (*_RUNNER, "issuer.pki"),
-    "issuer.daemon": _RUNNER,
+    "issuer.passes": (*_RUNNER, "issuer.reports"),
+    "issuer.daemon": (*_RUNNER, "issuer.reports", "issuer.passes"),
     "issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
     "bench*": ("bench", "stand", "responder", "aiohttp", "click", "cryptography", "rich"),

@@ -6,13 +6,28 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from issuer.settings import CertificateSettings, NginxSettings, NodeSettings, Settings
+from issuer.settings import Settings
+from issuer.settings_tables import (
+    CaSettings,
+    CertificateSettings,
+    HooksSettings,
+    LimitSettings,
+    NginxSettings,
+    NodeSettings,
+    NotificationsSettings,
+    RehearsalSettings,
+)
 
 PROJECT = Path(__file__).parent.parent
 SECTIONS: dict[str, type[BaseModel]] = {
     "Top level": Settings,
     "`[nginx]`": NginxSettings,
     "`[[nodes]]`": NodeSettings,
+    "`[hooks]`": HooksSettings,
+    "`[notifications]`": NotificationsSettings,
+    "`[rehearsal]`": RehearsalSettings,
+    "`[[cas]]`": CaSettings,
+    "`[[cas.limits]]`": LimitSettings,
     "`[[certificates]]`": CertificateSettings,
 }
 
@@ -22,7 +37,8 @@ def test_documented_settings_are_those_that_exist(section: str) -> None:
     text = (PROJECT / "docs/settings.md").read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
     first_columns = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     documented = {key for column in first_columns for key in re.findall("`([a-z_]+)`", column)}
-    tables = {"nginx", "nodes", "certificates"} if section == "Top level" else set()
+    names = {"nginx", "hooks", "notifications", "rehearsal", "cas", "nodes", "certificates"}
+    tables = names if section == "Top level" else set()
     assert documented == SECTIONS[section].model_fields.keys() - tables
 
 

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
 
-from issuer.daemon import Passes
 from issuer.errors import SettingsError
 from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
 from issuer.outside.journal import SqliteJournal
+from issuer.passes import Passes
 from issuer.ports import Progress
 from issuer.renew import Renewals
 from issuer.settings import Settings
@@ -86,7 +86,11 @@ async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool =
         vetoes = Vetoes(journal, clock) if settings.read_back == "required" else None
         responders = await stack.enter_async_context(AllResponders(clients, publishing_key, clock))
         ca = stack.enter_context(
-            closing(AcmeAuthority(settings.ca, folder, clock, ca_bundle=_bundle(settings), version=version()))
+            closing(
+                AcmeAuthority(
+                    settings.all_cas()[0].directory, folder, clock, ca_bundle=_bundle(settings), version=version()
+                )
+            )
         )
         renewals = Renewals(
             ca=ca,

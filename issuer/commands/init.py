@@ -13,7 +13,8 @@ from issuer.commands import build, options
 from issuer.commands.trust import explain, public_values
 from issuer.errors import SettingsError
 from issuer.outside import durable
-from issuer.settings import CA_DIRECTORIES, read_settings, settings_path
+from issuer.settings import read_settings, settings_path
+from issuer.settings_values import CA_DIRECTORIES
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from issuer.settings import CA_DIRECTORIES, Settings, read_settings, settings_path
+from issuer.settings import Settings, read_settings, settings_path
 
 config_option = click.option(
     "--config",
@@ -23,5 +23,5 @@ def read(config: Path | None, *, is_staging: bool = False) -> Settings:
     """The settings, with `--staging` laid over them; raises SettingsError."""
     settings = read_settings(settings_path(config))
     if is_staging:
-        return settings.model_copy(update={"ca": CA_DIRECTORIES["letsencrypt-staging"]})
+        return settings.model_copy(update={"ca": ("letsencrypt-staging",)})
     return settings

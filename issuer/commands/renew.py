@@ -13,7 +13,8 @@ import click
 from issuer.commands import build, options
 from issuer.commands.progress import LogFormat, progress
 from issuer.errors import SettingsError, WellkeeperError
-from issuer.model import Lineage, Outcome, Report
+from issuer.model import Lineage
+from issuer.reports import Outcome, Report
 from issuer.settings import Settings
 
 
@@ -115,6 +116,8 @@ def to_text(report: Report) -> str:
             return f"{report.lineage}: failed ({stage}): {report.error}"
         case Outcome.UNCHANGED:
             return f"{report.lineage}: nothing to do{until}"
+        case Outcome.WAITING:
+            return f"{report.lineage}: waiting{until}; {report.reason}"
         case Outcome.SERVED:
             return f"{report.lineage}: served{until}"
         case Outcome.NOT_SERVED_YET:

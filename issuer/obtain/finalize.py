@@ -8,7 +8,8 @@ from typing import Final
 from issuer import pki
 from issuer.errors import DatesError, FinalizeError, Retry
 from issuer.model import Attempt, Order, Status
-from issuer.ports import CertificateAuthority, Clock, Journal
+from issuer.ports import CertificateAuthority, Clock
+from issuer.ports_state import Journal
 
 _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 8.0

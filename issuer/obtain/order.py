@@ -11,7 +11,8 @@ from typing import Any, Final
 from issuer import pki
 from issuer.errors import OrderError, Retry
 from issuer.model import Attempt, Lineage, Order, Ordered, Status
-from issuer.ports import CertificateAuthority, Journal
+from issuer.ports import CertificateAuthority
+from issuer.ports_state import Journal
 
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
 
@@ -65,7 +66,7 @@ async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -
 
 
 async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Order:
-    placed = await ca.new_order(lineage.identifiers, lineage.profile)
+    placed = await ca.new_order(lineage.identifiers, lineage.profile, None)
     await journal.record_order(lineage.name, placed.url)
     if placed.status is Status.INVALID:
         raise OrderError(

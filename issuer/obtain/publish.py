@@ -12,7 +12,8 @@ from typing import Final
 
 from issuer.errors import PublishError
 from issuer.model import Answer, Installed, Node, Ordered, ReadBack, Status
-from issuer.ports import Clock, Journal, Probes, Progress, Responders
+from issuer.ports import Clock, Probes, Progress, Responders
+from issuer.ports_state import Journal
 
 # For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
 _VETO: Final = timedelta(hours=24)

@@ -68,6 +68,14 @@ class AcmeAuthority:
         self._account: messages.RegistrationResource | None = None
 
     @property
+    def name(self) -> str:
+        return self._directory_url
+
+    async def account_url(self) -> str:
+        _, account = await self._open()
+        return str(account.uri)
+
+    @property
     def directory_url(self) -> str:
         return self._directory_url
 
@@ -79,7 +87,7 @@ class AcmeAuthority:
         """Waits for nobody: a request under way is left to its own time-out."""
         self._threads.shutdown(wait=False)
 
-    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None) -> Order:
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:  # noqa: ARG002
         message = messages.NewOrder(
             identifiers=[
                 messages.Identifier(typ=messages.IdentifierType(identifier.type.value), value=identifier.value)

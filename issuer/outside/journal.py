@@ -17,6 +17,7 @@ from typing import Final, Self, TypeVar
 from issuer.errors import JournalError
 from issuer.model import Attempt, Flip, Identifier, IdentifierType
 from issuer.outside.threads import DaemonThreads
+from issuer.records import Origin
 
 # What each version added. Two programs may open an old file at once: the second one must not mind.
 _SCHEMA: Final = (
@@ -133,10 +134,10 @@ class SqliteJournal:
     async def forget_veto(self, lineage: str) -> None:
         await self._write("DELETE FROM vetoes WHERE lineage = ?", lineage)
 
-    async def read_directory_url(self, lineage: str) -> str | None:
+    async def read_origin(self, lineage: str) -> Origin | None:
         rows = await self._read("SELECT directory_url FROM deliveries WHERE lineage = ?", lineage)
         # Empty for what was found.
-        return (rows[0][0] or None) if rows else None
+        return Origin(rows[0][0], "") if rows and rows[0][0] else None
 
     async def installed(self) -> frozenset[str]:
         return frozenset(row[0] for row in await self._read("SELECT lineage FROM deliveries"))

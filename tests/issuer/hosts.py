@@ -4,23 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from issuer import pki
-from issuer.daemon import Passes
 from issuer.errors import InstallError
-from issuer.model import (
-    Answer,
-    Certificate,
-    Identifier,
-    Installed,
-    KeyAlgorithm,
-    Lineage,
-    Node,
-    Outcome,
-    ReadBack,
-    Report,
-)
+from issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
 from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.journal import SqliteJournal
+from issuer.passes import Passes
 from issuer.renew import Renewals
+from issuer.reports import Outcome, Report
 from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders

@@ -11,6 +11,7 @@ from issuer.errors import ChallengeError, PublishError
 from issuer.model import Flip, KeyType, Lineage, Pair, Status
 from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.journal import SqliteJournal
+from issuer.records import Origin
 from issuer.renew import Renewals
 from issuer.steps import Steps
 from tests.fakes import FakeClock
@@ -80,7 +81,7 @@ async def test_all_stages_in_order_and_the_delivery_on_record(
     assert flip == Flip("web", None, certificates.live["web"])
     assert await journal.undelivered() == {"web": flip}
     assert await journal.read_attempt("web") is None
-    assert await journal.read_directory_url("web") == renewals.ca.directory_url
+    assert await journal.read_origin("web") == Origin(renewals.ca.directory_url, "")
     assert await nodes.holding(token(100)) == []
     installed = await certificates.installed("web")
     assert installed is not None

@@ -8,15 +8,13 @@ import pytest
 from issuer.errors import SettingsError
 from issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
 from issuer.settings import (
-    CA_DIRECTORIES,
     DEFAULT_PATH,
     PATH_VARIABLE,
     Settings,
-    parse_address,
-    parse_identifier,
     read_settings,
     settings_path,
 )
+from issuer.settings_values import CA_DIRECTORIES, parse_address, parse_identifier
 from tests.fakes_deliver import dns
 
 
@@ -41,7 +39,7 @@ def complaint(folder: Path, text: str) -> str:
 
 def test_every_default(tmp_path: Path) -> None:
     settings = read(tmp_path, '[[certificates]]\nidentifiers = ["a.example"]')
-    assert settings.ca == "https://acme-v02.api.letsencrypt.org/directory"
+    assert [one.directory for one in settings.all_cas()] == ["https://acme-v02.api.letsencrypt.org/directory"]
     assert settings.state_dir == Path("/var/lib/wellkeeper/issuer")
     assert settings.certificates_dir == Path("/var/lib/wellkeeper/certificates")
     assert settings.read_back == "required"

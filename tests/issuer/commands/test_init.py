@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from issuer.model import Lineage
-from issuer.settings import CA_DIRECTORIES, read_settings
+from issuer.settings import read_settings
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import Program
 
@@ -36,7 +36,7 @@ def test_settings_keys_and_values_for_the_responder_are_written(program: Program
         *("--certificate", "a.example, b.example", "--certificate", "c.example"),
     )
     settings = read_settings(program.config)
-    assert settings.ca == CA_DIRECTORIES["letsencrypt-staging"]
+    assert settings.ca == ("letsencrypt-staging",)
     assert settings.contact == ("mailto:a@example.org",)
     assert settings.terms_of_service_agreed
     assert [one.to_lineage() for one in settings.certificates] == [
@@ -58,7 +58,7 @@ def test_settings_keys_and_values_for_the_responder_are_written(program: Program
 def test_no_flag_is_needed(program: Program) -> None:
     out = init(program)
     settings = read_settings(program.config)
-    assert settings.ca == CA_DIRECTORIES["letsencrypt"]
+    assert settings.ca == ("letsencrypt",)
     assert (settings.contact, settings.terms_of_service_agreed, settings.certificates) == ((), False, ())
     assert "No certificate is configured yet: add [[certificates]]" in out
 

@@ -10,8 +10,8 @@ import pytest
 from issuer.commands import options
 from issuer.commands.renew import to_json, to_text
 from issuer.errors import OrderError
-from issuer.model import Certificate, Outcome, Report
-from issuer.settings import CA_DIRECTORIES
+from issuer.model import Certificate
+from issuer.reports import Outcome, Report
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 
@@ -94,7 +94,7 @@ def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program
 
 def test_staging_goes_before_the_settings(program: Program) -> None:
     program.configure("a.example")
-    assert options.read(program.config, is_staging=True).ca == CA_DIRECTORIES["letsencrypt-staging"]
+    assert options.read(program.config, is_staging=True).ca == ("letsencrypt-staging",)
     assert options.read(program.config).ca == NOBODY_THERE
 
 

@@ -23,24 +23,24 @@ def csr() -> bytes:
 
 
 async def test_new_order_names_identifiers_and_profile(ca: AcmeAuthority, server: AcmeServer) -> None:
-    found = await ca.new_order([A, dns("b.example")], "shortlived")
+    found = await ca.new_order([A, dns("b.example")], "shortlived", None)
     assert found == Order(server.url("/order/1"), Status.PENDING, (server.url("/authz"),), server.url("/finalize"))
     identifiers = [{"type": "dns", "value": "a.example"}, {"type": "dns", "value": "b.example"}]
     assert server.asked[-1].payload == {"identifiers": identifiers, "profile": "shortlived"}
 
 
 async def test_the_program_says_who_it_is(ca: AcmeAuthority, server: AcmeServer) -> None:
-    await ca.new_order([A], None)
+    await ca.new_order([A], None, None)
     assert all(one.headers["user-agent"].startswith("wellkeeper/1 ") for one in server.asked)
     assert all(one.headers["accept-language"] == "en" for one in server.asked)
 
 
 async def test_bad_nonces_are_repeated_and_not_for_ever(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/order"].extend([problem(400, "badNonce")] * 5)
-    assert (await ca.new_order([A], None)).url == server.url("/order/1")
+    assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
     server.next["/order"].extend([problem(400, "badNonce")] * 100)
     with pytest.raises(OrderError, match="newOrder: the CA says badNonce"):
-        await ca.new_order([A], None)
+        await ca.new_order([A], None, None)
     assert len(server.next["/order"]) > 70
 
 
@@ -48,7 +48,7 @@ async def test_request_with_a_bad_nonce_is_repeated_with_the_nonce_of_the_error(
     ca: AcmeAuthority, server: AcmeServer
 ) -> None:
     server.next["/order"].extend([problem(400, "badNonce")] * 3)
-    await ca.new_order([A], None)
+    await ca.new_order([A], None, None)
     assert [one.path for one in server.asked][-4:] == ["/order"] * 4
 
 
@@ -59,14 +59,14 @@ async def test_order_is_not_lost_over_a_missing_nonce(
     usual = server.answers["/order"]
     headers = {**usual.headers, **nonce.get("headers", {})}  # type: ignore[dict-item]
     server.next["/order"].append(Canned(201, usual.body, headers, nonce.get("has_nonce", True)))
-    assert (await ca.new_order([A], None)).url == server.url("/order/1")
+    assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
     assert (await ca.read_authorization(server.url("/authz"))).status is Status.PENDING
 
 
 async def test_ca_without_nonces_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.answers["/nonce"] = Canned(200, has_nonce=False)
     with pytest.raises(OrderError, match="newAccount: the CA's reply cannot be understood: MissingNonce"):
-        await ca.new_order([A], None)
+        await ca.new_order([A], None, None)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ async def test_new_order_that_fails_is_told_and_not_repeated(
 ) -> None:
     server.next["/order"].append(answer)
     with pytest.raises(OrderError, match=words):
-        await ca.new_order([A], None)
+        await ca.new_order([A], None, None)
     assert server.paths() == ["/order"]
 
 
 async def test_problem_brings_its_retry_after_along(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/order"].append(problem(429, "rateLimited", Retry_After="60"))
     with pytest.raises(OrderError) as caught:
-        await ca.new_order([A], None)
+        await ca.new_order([A], None, None)
     assert caught.value.problem is not None
     assert caught.value.problem.retry_after_seconds == 60
     assert caught.value.retry is Retry.LATER

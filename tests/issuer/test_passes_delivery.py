@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from issuer.errors import ReloadError
-from issuer.model import Outcome
+from issuer.reports import Outcome
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes

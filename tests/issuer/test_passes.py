@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from issuer.errors import ChallengeError, JournalError, VerifyError
-from issuer.model import Challenge, Lineage, Outcome
+from issuer.model import Challenge, Lineage
+from issuer.reports import Outcome
 from tests.fakes import turns_until
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes

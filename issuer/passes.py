@@ -14,9 +14,10 @@ from typing import Final
 from issuer.deliver.reload import reload
 from issuer.deliver.verify import verify
 from issuer.errors import InstallError, ReloadError, VerifyError, WellkeeperError
-from issuer.model import Certificate, Due, Flip, Installed, Lineage, Outcome, Reloaded, Report, RolledBack, Served
+from issuer.model import Certificate, Due, Flip, Installed, Lineage, Reloaded, RolledBack, Served
 from issuer.ports import Nginx, Probes
 from issuer.renew import Renewals
+from issuer.reports import Outcome, Report
 from issuer.steps import Steps
 
 _log = logging.getLogger(__name__)

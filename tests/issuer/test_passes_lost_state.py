@@ -1,6 +1,6 @@
 """A journal that was lost: what is installed is delivered again, and not obtained again."""
 
-from issuer.model import Outcome
+from issuer.reports import Outcome
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 
 

@@ -1,0 +1,43 @@
+"""What a pass tells about each certificate."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from issuer.model import Certificate
+
+
+class Mode(Enum):
+    """How much a pass is asked for: what is due; also what waits after a failure; everything."""
+
+    SCHEDULED = "scheduled"
+    RETRY = "retry"
+    FORCED = "forced"
+
+
+class Outcome(StrEnum):
+    """How a pass ended for one certificate; waiting: it is due, and not to be tried before `next_try_at`."""
+
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    SERVED = "served"
+    NOT_SERVED_YET = "installed, not served yet"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran.
+
+    `reason` says why it was done, `detail` what is left to do.
+    """
+
+    lineage: str
+    outcome: Outcome
+    reason: str
+    detail: str = ""
+    certificate: Certificate | None = None
+    served_fingerprint_sha256: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: Exception | None = None
+    next_try_at: datetime | None = None
