@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
-from issuer.model import Problem
+from issuer.model import Identifier, Problem
 
 
 class Retry(Enum):
@@ -33,7 +33,7 @@ class WellkeeperError(Exception):
     """Base of all our errors; the text is a sentence for the administrator.
 
     `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one; `retry_at`
-    is before when it must not be tried again, if anybody said so.
+    is before when it must not be tried again, if anybody said so; `identifiers` are those that the CA found wanting.
     """
 
     stage: ClassVar[str] = "settings"
@@ -51,6 +51,7 @@ class WellkeeperError(Exception):
         self.problem = problem
         self.retry = retry or self.default_retry
         self.retry_at = retry_at
+        self.identifiers: tuple[Identifier, ...] = ()
         self.certificate: str | None = None
 
 

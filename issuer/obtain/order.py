@@ -1,11 +1,12 @@
 """order: an order at the CA whose authorizations are known, new or resumed from the journal.
 
 The certificate key and the CSR are durable before newOrder, the order's URL right after it: a crash resumes the order
-instead of making a second one (RFC 8555 section 7.4).
+instead of making a second one (RFC 8555 section 7.4). A new one names what it replaces (RFC 9773 section 5).
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from issuer import pki
@@ -14,10 +15,30 @@ from issuer.model import Attempt, Lineage, Order, Ordered, Status
 from issuer.ports import CertificateAuthority
 from issuer.ports_state import Journal
 
+# What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
+# account, unknown there, or no name that they understand.
+_REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed"})
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
 
 
-async def order(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> tuple[Attempt, Ordered]:
+async def _unlimited(*, replaces: bool) -> None:
+    """Nobody counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a new order comes with. `replaces` is the RFC 9773 name of the predecessor.
+
+    `reserve` is awaited before each newOrder, told whether that replaces; it may wait for its turn or raise OrderError.
+    """
+
+    replaces: str | None = None
+    reserve: Callable[..., Awaitable[None]] = _unlimited
+
+
+async def order(
+    lineage: Lineage, ca: CertificateAuthority, journal: Journal, terms: Terms | None = None
+) -> tuple[Attempt, Ordered]:
     """The journalled attempt and its order, pending or further; only a pending one comes with its authorizations.
 
     Raises OrderError, and ChallengeError when an authorization cannot be read.
@@ -26,7 +47,8 @@ async def order(lineage: Lineage, ca: CertificateAuthority, journal: Journal) ->
     ordered = await _resume(attempt, ca)
     if attempt is None or ordered is None:
         attempt = await _start(lineage, ca, journal)
-        ordered = await _with_authorizations(await _shielded(_place(lineage, ca, journal)), ca)
+        placed = await _place(lineage, ca, journal, terms or Terms())
+        ordered = await _with_authorizations(placed, ca)
     return attempt, ordered
 
 
@@ -60,13 +82,32 @@ async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -
     # RSA keys take seconds to make; the event loop must not wait for them.
     certificate_key_pem = await asyncio.to_thread(pki.make_certificate_key, lineage.key_type)
     csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
-    attempt = Attempt(lineage.name, ca.directory_url, lineage.identifiers, certificate_key_pem, csr_der)
+    account_url = await ca.account_url()
+    attempt = Attempt(
+        lineage=lineage.name,
+        directory_url=ca.directory_url,
+        identifiers=lineage.identifiers,
+        certificate_key_pem=certificate_key_pem,
+        csr_der=csr_der,
+        account_url=account_url,
+    )
     await journal.record_attempt(attempt)
     return attempt
 
 
-async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Order:
-    placed = await ca.new_order(lineage.identifiers, lineage.profile, None)
+async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Journal, terms: Terms) -> Order:
+    await terms.reserve(replaces=terms.replaces is not None)
+    try:
+        return await _shielded(_send(lineage, ca, journal, terms.replaces))
+    except OrderError as error:
+        if terms.replaces is None or error.problem is None or error.problem.name not in _REFUSALS_OF_REPLACES:
+            raise
+    await terms.reserve(replaces=False)
+    return await _shielded(_send(lineage, ca, journal, None))
+
+
+async def _send(lineage: Lineage, ca: CertificateAuthority, journal: Journal, replaces: str | None) -> Order:
+    placed = await ca.new_order(lineage.identifiers, lineage.profile, replaces)
     await journal.record_order(lineage.name, placed.url)
     if placed.status is Status.INVALID:
         raise OrderError(

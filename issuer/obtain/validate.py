@@ -44,7 +44,9 @@ def _raise_together(errors: Sequence[ChallengeError]) -> None:
     if errors:
         text = "; ".join(str(error) for error in errors)
         problem = next((error.problem for error in errors if error.problem), None)
-        raise ChallengeError(text, problem=problem)
+        together = ChallengeError(text, problem=problem)
+        together.identifiers = tuple(identifier for error in errors for identifier in error.identifiers)
+        raise together
 
 
 async def _validate_one(
@@ -90,11 +92,14 @@ async def _answer(authorization: Authorization, challenge: Challenge, ca: Certif
 def _refused(authorization: Authorization) -> ChallengeError:
     problem = authorization.challenge.problem if authorization.challenge else None
     name = authorization.identifier
-    if problem is None:
-        return ChallengeError(
-            f"{name}: the CA's authorization is {authorization.status} without a reason; run renew again for a new one"
-        )
-    return ChallengeError(f"{name}: the CA says {problem}. {_advice(problem)}", problem=problem)
+    text = (
+        f"{name}: the CA says {problem}. {_advice(problem)}"
+        if problem
+        else f"{name}: the CA's authorization is {authorization.status} without a reason; run renew again for a new one"
+    )
+    error = ChallengeError(text, problem=problem)
+    error.identifiers = (name,)
+    return error
 
 
 def _advice(problem: Problem) -> str:
