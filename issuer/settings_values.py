@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
+from issuer import idn
 from issuer.model import Identifier, IdentifierType
 
 CA_DIRECTORIES: Final[Mapping[str, str]] = {
@@ -39,7 +40,7 @@ def parse_text(value: object) -> str:
 
 
 def parse_identifier(value: object) -> Identifier:
-    """A DNS name (A-label form, any case) or an IP address; raises ValueError."""
+    """A DNS name (unicode or A-labels, any case) or an IP address; raises ValueError."""
     text = parse_text(value)
     try:
         return _ip_identifier(text)
@@ -48,10 +49,7 @@ def parse_identifier(value: object) -> Identifier:
     name = text.strip().rstrip(".").lower()
     if name.startswith("*."):
         raise ValueError(f"{text!r} is a wildcard, which http-01 cannot prove (RFC 8555 section 8.3); list the names")
-    try:
-        name = name.encode("ascii").decode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{text!r} is not ASCII; write it in its xn-- form") from None
+    name = idn.to_ascii(name)
     labels = name.split(".")
     # A last label of digits only is a mistyped address (RFC 3696 section 2).
     if len(name) > 253 or len(labels) < 2 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdecimal():

@@ -31,7 +31,9 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.ports": ("issuer.model", "issuer.records"),
     "issuer.ports_state": ("issuer.model", "issuer.records"),
     "issuer.pki": ("issuer.model", "issuer.errors", "cryptography"),
+    "issuer.idn": ("idna",),
     "issuer.settings*": (
+        "issuer.idn",
         "issuer.model",
         "issuer.errors",
         "issuer.records",
