@@ -5,6 +5,7 @@ An unknown key or a bad value stops everything, naming file, key, value and what
 
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,7 @@ class Settings(Frozen):
             ("nodes", [node.name for node in self.nodes]),
             ("certificates", [certificate.name for certificate in self.certificates]),
         ):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             if twice:
                 raise ValueError(f"two {what} have the name {twice[0]!r}; give each its own")
         state, certificates = self.state_dir, self.certificates_dir
