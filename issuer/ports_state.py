@@ -11,8 +11,8 @@ from issuer.model import Attempt, Flip
 from issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
 
 
-class Journal(Protocol):
-    """Renewals under way, and what became of the installed ones."""
+class Attempts(Protocol):
+    """Renewals under way, until they are installed."""
 
     async def read_attempt(self, lineage: str) -> Attempt | None: ...
 
@@ -27,6 +27,10 @@ class Journal(Protocol):
     async def record_order(self, lineage: str, order_url: str) -> None: ...
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None: ...
+
+
+class Journal(Attempts, Protocol):
+    """Renewals under way, and what became of the installed ones."""
 
     async def record_flip(self, flip: Flip) -> None:
         """The attempt is installed: its key and chain (and a veto) leave the journal for a delivery to prove.

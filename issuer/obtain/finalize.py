@@ -9,7 +9,7 @@ from issuer import pki
 from issuer.errors import DatesError, FinalizeError, Retry
 from issuer.model import Attempt, Order, Status
 from issuer.ports import CertificateAuthority, Clock
-from issuer.ports_state import Journal
+from issuer.ports_state import Attempts
 
 _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 8.0
@@ -18,7 +18,7 @@ _LIMIT_SECONDS: Final = 300.0
 _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 
-async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Journal, clock: Clock) -> bytes:
+async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Attempts, clock: Clock) -> bytes:
     """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order can be resumed then."""
     order = await _valid_order(attempt, placed, ca, clock)
     chain_pem = await ca.read_chain(order)

@@ -13,7 +13,7 @@ from issuer import pki
 from issuer.errors import OrderError, Retry
 from issuer.model import Attempt, Lineage, Order, Ordered, Status
 from issuer.ports import CertificateAuthority
-from issuer.ports_state import Journal
+from issuer.ports_state import Attempts
 
 # What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
 # account, unknown there, or no name that they understand.
@@ -37,7 +37,7 @@ class Terms:
 
 
 async def order(
-    lineage: Lineage, ca: CertificateAuthority, journal: Journal, terms: Terms | None = None
+    lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms | None = None
 ) -> tuple[Attempt, Ordered]:
     """The journalled attempt and its order, pending or further; only a pending one comes with its authorizations.
 
@@ -52,7 +52,7 @@ async def order(
     return attempt, ordered
 
 
-async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Attempt | None:
+async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Attempts) -> Attempt | None:
     attempt = await journal.read_attempt(lineage.name)
     if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
         return None
@@ -78,7 +78,7 @@ async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Order
     return Ordered(placed, tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls))))
 
 
-async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -> Attempt:
+async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts) -> Attempt:
     # RSA keys take seconds to make; the event loop must not wait for them.
     certificate_key_pem = await asyncio.to_thread(pki.make_certificate_key, lineage.key_type)
     csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
@@ -95,7 +95,7 @@ async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Journal) -
     return attempt
 
 
-async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Journal, terms: Terms) -> Order:
+async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Order:
     await terms.reserve(replaces=terms.replaces is not None)
     try:
         return await _shielded(_send(lineage, ca, journal, terms.replaces))
@@ -106,7 +106,7 @@ async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Journal, t
     return await _shielded(_send(lineage, ca, journal, None))
 
 
-async def _send(lineage: Lineage, ca: CertificateAuthority, journal: Journal, replaces: str | None) -> Order:
+async def _send(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, replaces: str | None) -> Order:
     placed = await ca.new_order(lineage.identifiers, lineage.profile, replaces)
     await journal.record_order(lineage.name, placed.url)
     if placed.status is Status.INVALID:
