@@ -68,7 +68,7 @@ class ReadBacks:
         results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
         failures = [result for several in results for result in several if result.cause is not None]
         if failures:
-            text = "; ".join(map(_describe, failures))
+            text = "; ".join(map(describe, failures))
             why = await self._vetoes.hold(lineage, text, expiring_at) if self._vetoes else "read_back = advisory"
             self._progress.note(lineage, f"WARNING: read-back failed, the CA is asked all the same ({why}): {text}")
         elif self._vetoes:
@@ -79,7 +79,8 @@ class ReadBacks:
             return await self._probes.read_back(node, answer)
 
 
-def _describe(failure: ReadBack) -> str:
+def describe(failure: ReadBack) -> str:
+    """Node, address, URL and cause of a read-back that failed."""
     status = f"HTTP {failure.status}" if failure.status else "no answer"
     return f"node {failure.node!r} at {failure.address}: {failure.url} gave {status}: {failure.cause}"
 
