@@ -182,7 +182,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What we know of a leaf certificate; `serial` in lower-case hex, fingerprint of its DER form in lower-case hex."""
+    """What we know of a leaf certificate; `serial` in lower-case hex, fingerprint of its DER form in lower-case hex.
+
+    `certificate_id` is its RFC 9773 name, None when it does not name its authority's key.
+    """
 
     identifiers: frozenset[Identifier]
     serial: str
@@ -192,6 +195,7 @@ class Certificate:
     not_after: datetime
     is_self_signed: bool
     key_algorithm: KeyAlgorithm | None = None
+    certificate_id: str | None = None
 
     @property
     def lifetime(self) -> timedelta:

@@ -5,6 +5,7 @@ it (RFC 8555 sections 9.1 and 11.4).
 """
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -202,7 +203,23 @@ def _describe(certificate: x509.Certificate) -> Certificate:
         not_after=certificate.not_valid_after_utc,
         is_self_signed=_is_self_signed(certificate),
         key_algorithm=_key_algorithm(certificate),
+        certificate_id=_certificate_id(certificate),
     )
+
+
+def _certificate_id(certificate: x509.Certificate) -> str | None:
+    """RFC 9773 section 4.1: the authority's key identifier and the DER bytes of the serial, sign byte included."""
+    try:
+        key_identifier = certificate.extensions.get_extension_for_class(
+            x509.AuthorityKeyIdentifier
+        ).value.key_identifier
+    except x509.ExtensionNotFound:
+        return None
+    if not key_identifier:
+        return None
+    serial = certificate.serial_number
+    parts = (key_identifier, serial.to_bytes(serial.bit_length() // 8 + 1))
+    return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
 
 def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:

@@ -155,3 +155,24 @@ def test_key_of_another_certificate_does_not_match(ca: FakeCa, key: bytes) -> No
 
 def test_pem_ends_with_one_newline() -> None:
     assert pki.normalise_pem(b"\r\nA\r\nB\r\n\r\n") == b"A\nB\n"
+
+
+def test_certificate_id_of_the_example_in_rfc_9773() -> None:
+    """Appendix A; the serial's first bit is set, so its DER form begins with a zero byte."""
+    assert pki.read_certificate(_RFC_9773_EXAMPLE).certificate_id == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+
+
+def test_certificate_that_does_not_name_its_authority_has_no_certificate_id(ca: FakeCa, key: bytes) -> None:
+    assert pki.read_certificate(ca.chain(key, A)).certificate_id is None
+
+
+_RFC_9773_EXAMPLE = b"""-----BEGIN CERTIFICATE-----
+MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFt
+cGxlIENBMCIYDzAwMDEwMTAxMDAwMDAwWhgPMDAwMTAxMDEwMDAwMDBaMBYxFDAS
+BgNVBAMTC2V4YW1wbGUuY29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeBZu
+7cbpAYNXZLbbh8rNIzuOoqOOtmxA1v7cRm//AwyMwWxyHz4zfwmBhcSrf47NUAFf
+qzLQ2PPQxdTXREYEnKMjMCEwHwYDVR0jBBgwFoAUaYhba4dGQEHhs3uEe6CuLN4B
+yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
++FYN/8oCIClDsqBklhB9KAelFiYt9+6FDj3z4KGVelYM5MdsO3pK
+-----END CERTIFICATE-----
+"""

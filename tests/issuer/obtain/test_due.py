@@ -1,15 +1,18 @@
-"""due: everything from the certificate's own dates."""
+"""due: whether the time has come, and the reason in words."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from issuer.model import Certificate, Due, Identifier, Installed, Lineage
-from issuer.obtain.due import due, renew_at
+from issuer.obtain.due import check_seconds, due, is_in_emergency, latest_at, plan, renew_at, replan
+from issuer.records import Origin, RenewalInfo, Schedule, Window
 from tests.fakes_deliver import dns
 
 A, B = dns("a.example"), dns("b.example")
-LINEAGE = Lineage("web", (A, B))
+CA, OTHER_CA = "https://ca.example/directory", "https://other.example/directory"
+LINEAGE = Lineage("web", (A, B), directory_urls=(CA,))
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
@@ -20,21 +23,28 @@ def installed(days: float = 90, *identifiers: Identifier, is_self_signed: bool =
     return Installed("web", "v1", Certificate(names, "1", "f" * 64, "Fake", BEGIN, end, is_self_signed))
 
 
-def reason(found: Installed | None, now: datetime = BEGIN, *, was_ca_changed: bool = False) -> str | None:
-    made = due(LINEAGE, found, was_ca_changed=was_ca_changed, now=now)
+def schedule(found: Installed, window: Window | None = None, *, ca: str = CA, see: str | None = None) -> Schedule:
+    """Every time that is chosen is the middle one."""
+    made = plan(found, Origin(ca, ""), BEGIN, lambda: 0.5)
+    return replan(made, RenewalInfo(window, see), BEGIN, lambda: 0.5) if window else made
+
+
+def reason(found: Installed | None, now: datetime = BEGIN, plans: Schedule | None = None) -> str | None:
+    made = due(LINEAGE, found, plans, now=now)
     assert made is None or made == Due(LINEAGE, made.reason)
     return made.reason if made else None
 
 
 @pytest.mark.parametrize(
-    ("days", "after_days"),
+    ("lifetime", "after_days"),
     [(90, 60), (47, 47 * 2 / 3), (10, 10 * 2 / 3), (9.999, 9.999 / 2), (6, 3), (1, 0.5)],
 )
-def test_lifetime_rule_at_its_boundary(days: float, after_days: float) -> None:
+def test_lifetime_rule_at_its_boundary(lifetime: float, after_days: float) -> None:
     at = BEGIN + timedelta(days=after_days)
-    assert abs(renew_at(BEGIN, BEGIN + timedelta(days=days)) - at) < SECOND
-    assert reason(installed(days), at - SECOND) is None
-    assert reason(installed(days), at + SECOND) is not None
+    assert abs(renew_at(BEGIN, BEGIN + timedelta(days=lifetime)) - at) < SECOND
+    for plans in (None, schedule(installed(lifetime))):
+        assert reason(installed(lifetime), at - SECOND, plans) is None
+        assert reason(installed(lifetime), at + SECOND, plans) is not None
 
 
 def test_due_exactly_at_the_boundary() -> None:
@@ -67,7 +77,69 @@ def test_order_of_identifiers_does_not_matter() -> None:
     assert reason(installed(90, B, A)) is None
 
 
-def test_another_ca_is_due() -> None:
-    assert reason(installed(), was_ca_changed=True) == (
+def test_certificate_of_a_ca_that_the_settings_do_not_name_is_due() -> None:
+    assert reason(installed(), plans=schedule(installed(), ca=OTHER_CA)) == (
         "the installed certificate was issued by another CA than the settings name"
     )
+
+
+def test_certificate_of_any_ca_of_the_list_or_of_nobody_knows_whom_is_not_due() -> None:
+    lineage = replace(LINEAGE, directory_urls=(OTHER_CA, CA))
+    assert due(lineage, installed(), schedule(installed()), now=BEGIN) is None
+    assert due(lineage, installed(), schedule(installed(), ca=""), now=BEGIN) is None
+    assert due(replace(LINEAGE, directory_urls=()), installed(), schedule(installed()), now=BEGIN) is None
+
+
+def days(number: float) -> datetime:
+    return BEGIN + timedelta(days=number)
+
+
+@pytest.mark.parametrize(
+    ("window", "now", "words"),
+    [
+        (Window(days(70), days(72)), days(71) - SECOND, None),
+        (
+            Window(days(70), days(72)),
+            days(71),
+            "the CA's suggested window began at 2026-05-10 00:00 UTC and ends at 2026-05-12 00:00 UTC",
+        ),
+        (Window(days(-3), days(-1)), BEGIN, "the CA's suggested window ended at 2026-02-28 00:00 UTC"),
+        (Window(days(300), days(301)), days(85.5) - SECOND, None),
+        (
+            Window(days(300), days(301)),
+            days(85.5),
+            "the lifetime's last part begins at 2026-05-25 12:00 UTC, before the CA's suggested window does",
+        ),
+    ],
+    ids=["before the chosen time", "in the window", "over", "far off", "safety net"],
+)
+def test_window_decides_and_the_safety_net_beats_it(window: Window, now: datetime, words: str | None) -> None:
+    assert reason(installed(), now, schedule(installed(), window)) == words
+
+
+def test_explanation_of_the_ca_is_passed_on() -> None:
+    plans = schedule(installed(), Window(days(-3), days(3)), see="https://ca.example/incident")
+    assert (reason(installed(), BEGIN, plans) or "").endswith(" UTC, see https://ca.example/incident")
+    over = schedule(installed(), Window(days(-3), days(-1)), see="https://ca.example/incident")
+    assert (reason(installed(), BEGIN, over) or "").endswith(" UTC, see https://ca.example/incident")
+
+
+def test_schedule_of_an_earlier_version_says_nothing() -> None:
+    earlier = replace(schedule(installed(), Window(days(-3), days(-1))), version="v0")
+    assert reason(installed(), BEGIN, earlier) is None
+    assert reason(installed(), days(60), earlier) is not None
+
+
+@pytest.mark.parametrize(("lifetime", "last"), [(90, 85.5), (45, 42.75), (10, 9.5), (9, 8.1), (6, 5.4), (0.25, 0.225)])
+def test_last_part_of_the_lifetime(lifetime: float, last: float) -> None:
+    end = days(lifetime)
+    assert abs(latest_at(BEGIN, end) - days(last)) < SECOND
+    assert not is_in_emergency(BEGIN, end, days(last) - SECOND)
+    assert is_in_emergency(BEGIN, end, days(last) + SECOND)
+    assert is_in_emergency(BEGIN, end, end + timedelta(days=1))
+    assert latest_at(BEGIN, end) > renew_at(BEGIN, end)
+
+
+@pytest.mark.parametrize(("lifetime_days", "seconds"), [(90, 43_200), (6, 43_200), (1, 8_640), (1 / 24, 360), (0, 1)])
+def test_looked_at_ten_times_a_lifetime_and_twice_a_day(lifetime_days: float, seconds: float) -> None:
+    assert check_seconds(timedelta(days=lifetime_days)) == pytest.approx(seconds)

@@ -1,0 +1,179 @@
+"""due: schedules, planned from dates and planned anew from what the CA answers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+
+from issuer.model import Certificate, Installed
+from issuer.obtain.due import is_to_be_asked, latest_at, plan, renew_at, replan
+from issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
+from tests.fakes_deliver import NOW, dns
+
+ORIGIN: Final = Origin("https://ca.example/directory", "https://ca.example/account/1")
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+WINDOW: Final = Window(NOW + 50 * DAY, NOW + 52 * DAY)
+
+
+def installed(lifetime: timedelta = 90 * DAY, certificate_id: str | None = "a.b") -> Installed:
+    names = frozenset({dns("a.example")})
+    end = NOW + lifetime
+    certificate = Certificate(names, "1", "f" * 64, "Fake", NOW, end, False, certificate_id=certificate_id)
+    return Installed("web", "v1", certificate)
+
+
+def middle() -> float:
+    return 0.5
+
+
+def chooser(part: float) -> Callable[[], float]:
+    return lambda: part
+
+
+def planned(lifetime: timedelta = 90 * DAY) -> Schedule:
+    return plan(installed(lifetime), ORIGIN, NOW, middle)
+
+
+def test_first_schedule() -> None:
+    assert planned() == Schedule(
+        lineage="web",
+        version="v1",
+        identifiers=frozenset({dns("a.example")}),
+        not_before=NOW,
+        not_after=NOW + 90 * DAY,
+        directory_url=ORIGIN.directory_url,
+        account_url=ORIGIN.account_url,
+        certificate_id="a.b",
+        rule=Rule.LIFETIME,
+        renew_at=NOW + 60 * DAY,
+        ask_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "origin"),
+    [(installed(), None), (installed(), Origin("", "")), (installed(certificate_id=None), ORIGIN)],
+    ids=["nobody wrote down whose it is", "found", "without an authority key identifier"],
+)
+def test_nobody_is_asked_about_what_has_no_ca_or_no_name(found: Installed, origin: Origin | None) -> None:
+    made = plan(found, origin, NOW, middle)
+    assert made.ask_at is None
+    assert not is_to_be_asked(made, NOW + DAY)
+
+
+@pytest.mark.parametrize("lifetime", [90 * DAY, 45 * DAY, 6 * DAY, HOUR])
+def test_lifetime_rule_is_spread_over_a_fiftieth_of_the_lifetime(lifetime: timedelta) -> None:
+    earliest = plan(installed(lifetime), ORIGIN, NOW, lambda: 0.0).renew_at
+    last = plan(installed(lifetime), ORIGIN, NOW, lambda: 1.0).renew_at
+    rule = renew_at(NOW, NOW + lifetime)
+    assert earliest == rule - lifetime / 100
+    assert last == rule + lifetime / 100
+    assert last < latest_at(NOW, NOW + lifetime)
+
+
+def test_time_in_the_window_is_chosen_once_and_evenly() -> None:
+    for part in (0.0, 0.1, 0.5, 1.0):
+        at = replan(planned(), RenewalInfo(WINDOW), NOW, chooser(part)).renew_at
+        assert at == WINDOW.start + (WINDOW.end - WINDOW.start) * part
+    first = replan(planned(), RenewalInfo(WINDOW), NOW, lambda: 0.25)
+    again = replan(first, RenewalInfo(WINDOW), NOW + 6 * HOUR, lambda: 0.75)
+    assert first.renew_at == again.renew_at == WINDOW.start + 12 * HOUR
+    assert (again.rule, again.window) == (Rule.ARI, WINDOW)
+
+
+def test_window_that_moved_has_its_time_chosen_anew() -> None:
+    first = replan(planned(), RenewalInfo(WINDOW), NOW, lambda: 0.25)
+    moved = Window(NOW - DAY, NOW + DAY)
+    assert replan(first, RenewalInfo(moved, "https://ca.example/why"), NOW, middle) == replace(
+        first, window=moved, renew_at=NOW, explanation_url="https://ca.example/why"
+    )
+
+
+def test_window_in_the_past_means_now() -> None:
+    assert replan(planned(), RenewalInfo(Window(NOW - 2 * DAY, NOW - DAY)), NOW, lambda: 1.0).renew_at < NOW
+
+
+def test_explanation_goes_when_the_ca_gives_none_any_more() -> None:
+    told = replan(planned(), RenewalInfo(WINDOW, "https://ca.example/why"), NOW, middle)
+    assert replan(told, NoRenewalInfo("HTTP 500", True), NOW, middle).explanation_url == "https://ca.example/why"
+    assert replan(told, RenewalInfo(WINDOW), NOW, middle).explanation_url is None
+
+
+@pytest.mark.parametrize("lifetime", [90 * DAY, 6 * DAY])
+def test_window_beyond_the_last_part_of_the_lifetime_is_not_waited_for(lifetime: timedelta) -> None:
+    late = Window(NOW + lifetime - HOUR, NOW + lifetime + 40 * DAY)
+    assert replan(planned(lifetime), RenewalInfo(late), NOW, middle).renew_at == latest_at(NOW, NOW + lifetime)
+
+
+@pytest.mark.parametrize("end", [WINDOW.start, WINDOW.start - DAY], ids=["empty", "inverted"])
+def test_window_that_is_none_is_no_answer(end: datetime) -> None:
+    answer = RenewalInfo(Window(WINDOW.start, end), "https://ca.example/why", 60)
+    assert replan(planned(), answer, NOW, middle) == replace(planned(), ask_at=NOW + 6 * HOUR, unanswered=1)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [(None, 21_600), (0, 60), (-5, 60), (59.9, 60), (3_600, 3_600), (86_401, 86_400), (10**12, 86_400)],
+)
+def test_retry_after_is_clamped(retry_after: float | None, seconds: float) -> None:
+    answer = RenewalInfo(WINDOW, retry_after_seconds=retry_after)
+    assert replan(planned(), answer, NOW, middle).ask_at == NOW + timedelta(seconds=seconds)
+    refusal = NoRenewalInfo("HTTP 503", True, retry_after)
+    if retry_after is not None:
+        assert replan(planned(), refusal, NOW, middle).ask_at == NOW + timedelta(seconds=seconds)
+
+
+def test_passing_errors_are_asked_again_soon_then_rarely_until_an_answer_comes() -> None:
+    schedule, minutes = planned(), []
+    for _ in range(8):
+        schedule = replan(schedule, NoRenewalInfo("timed out", True), NOW, middle)
+        assert schedule.ask_at is not None
+        minutes.append((schedule.ask_at - NOW) / timedelta(minutes=1))
+    assert minutes == [2, 4, 8, 16, 32, 64, 360, 360]
+    assert schedule.renew_at == planned().renew_at
+    assert replan(schedule, RenewalInfo(WINDOW), NOW, middle).unanswered == 0
+
+
+def test_lasting_errors_are_asked_again_after_six_hours_or_so() -> None:
+    answer = NoRenewalInfo("HTTP 404")
+    assert replan(planned(), answer, NOW, middle).ask_at == NOW + 6 * HOUR
+    assert replan(planned(), answer, NOW, lambda: 0.0).ask_at == NOW + 6 * HOUR * 0.95
+    assert replan(planned(), answer, NOW, lambda: 1.0).ask_at == NOW + 6 * HOUR * 1.05
+
+
+def test_ca_without_renewal_info_is_asked_again_in_a_day() -> None:
+    assert replan(planned(), None, NOW, middle) == replace(planned(), ask_at=NOW + DAY)
+
+
+def test_window_stays_through_errors() -> None:
+    known = replan(planned(), RenewalInfo(WINDOW), NOW, lambda: 0.3)
+    for answer in (NoRenewalInfo("HTTP 500", True), NoRenewalInfo("HTTP 404"), None):
+        after = replan(known, answer, NOW + DAY, middle)
+        assert (after.renew_at, after.window, after.rule) == (known.renew_at, WINDOW, Rule.ARI)
+
+
+def test_asked_when_it_is_time_and_never_after_expiry() -> None:
+    schedule = replan(planned(), RenewalInfo(WINDOW), NOW + 89 * DAY, middle)
+    assert schedule.ask_at == NOW + 89 * DAY + 6 * HOUR
+    assert not is_to_be_asked(schedule, schedule.ask_at - HOUR)
+    assert is_to_be_asked(schedule, schedule.ask_at)
+    assert not is_to_be_asked(schedule, schedule.not_after)
+
+
+def test_clock_that_was_ahead_puts_nothing_off() -> None:
+    """Times follow from dates and windows alone; a time to ask that no pause explains is not waited for."""
+    ahead = NOW + 365 * DAY
+    made = plan(installed(), ORIGIN, ahead, middle)
+    assert made.renew_at == planned().renew_at
+    after = replan(made, RenewalInfo(WINDOW, retry_after_seconds=86_400), ahead, middle)
+    assert after.renew_at == replan(planned(), RenewalInfo(WINDOW), NOW, middle).renew_at
+    assert is_to_be_asked(after, NOW)
+
+
+def test_clock_that_is_behind_renews_nothing_early() -> None:
+    behind = NOW - 365 * DAY
+    made = replan(plan(installed(), ORIGIN, behind, middle), RenewalInfo(WINDOW), behind, middle)
+    assert made.renew_at == WINDOW.start + DAY
+    assert is_to_be_asked(made, NOW)
