@@ -1,0 +1,199 @@
+"""A rehearsal: each step is tried, each failure is told with its place, and nothing stays."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from issuer import model
+from issuer.errors import HookError, ReloadError, WellkeeperError
+from issuer.model import Lineage
+from issuer.ports import CertificateAuthority
+from issuer.records import Event, Limit, Occasion, Rehearsal
+from issuer.rehearse import World, rehearse
+from tests.fakes import FakeClock
+from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
+from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
+from tests.issuer.nodes import Nodes
+
+LIVE, TEST = f"{BASE}/directory", "https://test-ca.example/directory"
+LINEAGES = [Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=(LIVE,))]
+
+
+class FakeAuthorities:
+    """`ports.Authorities`: one CA that is live, and one for tests."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.live, self.test = FakeAuthority(clock), FakeAuthority(clock, TEST)
+
+    def open(self, directory_url: str) -> CertificateAuthority:
+        return {LIVE: self.live, TEST: self.test}[directory_url]
+
+    def limits(self, directory_url: str) -> Sequence[Limit]:
+        raise ValueError(f"a rehearsal is not counted: {directory_url}")
+
+
+@dataclass
+class FakeHooks:
+    """`ports.Hooks`: those of `events`; `told` is what they heard."""
+
+    events: set[Event] = field(default_factory=set)
+    failing: set[Event] = field(default_factory=set)
+    told: list[tuple[Event, Occasion]] = field(default_factory=list)
+
+    async def run(self, event: Event, about: Occasion) -> None:
+        self.told.append((event, about))
+        if event in self.failing:
+            raise HookError(f"the {event} hook ended with 3")
+
+    def is_there(self, event: Event) -> bool:
+        return event in self.events
+
+
+class Trust:
+    """What the responders have pinned, as far as they are asked."""
+
+    def __init__(self) -> None:
+        self.error: WellkeeperError | None = None
+
+    async def check(self) -> str:
+        if self.error:
+            raise self.error
+        return "2 thumbprints pinned at 2 responders"
+
+
+@dataclass
+class Around:
+    """The world, and what may be changed or looked at."""
+
+    world: World
+    authorities: FakeAuthorities
+    probes: FakeReadBacks
+    nginx: FakeNginx
+    hooks: FakeHooks
+    trust: Trust
+    progress: FakeProgress
+
+    async def rehearse(self, lineages: Sequence[Lineage] = LINEAGES) -> list[Rehearsal]:
+        return await rehearse(lineages, self.world)
+
+
+@pytest.fixture
+def around(nodes: Nodes, clock: FakeClock) -> Around:
+    authorities, probes, trust, progress = FakeAuthorities(clock), FakeReadBacks(), Trust(), FakeProgress()
+    certificates, hooks, numbers = FakeCertificates(), FakeHooks(), itertools.count(1)
+    nginx = FakeNginx(certificates, clock)
+    world = World(
+        authorities=authorities,
+        responders=QuickResponders(nodes.responders, clock),
+        nodes=tuple(nodes.nodes),
+        probes=probes,
+        nginx=nginx,
+        hooks=hooks,
+        clock=clock,
+        progress=progress,
+        check_trust=trust.check,
+        make_token=lambda: token(next(numbers)),
+        live_path=certificates.live_path,
+    )
+    return Around(world, authorities, probes, nginx, hooks, trust, progress)
+
+
+async def test_every_name_is_published_and_read_back_from_every_node_and_withdrawn(
+    around: Around, nodes: Nodes
+) -> None:
+    assert await around.rehearse() == [Rehearsal("web", around.world.clock.now(), True, "every step was well")]
+    assert sorted(around.probes.asked) == [(n, token(t)) for n in ("n1", "n2") for t in (1, 2)]
+    assert await nodes.holding(token(1)) == []
+    assert around.progress.lines == [
+        "web trust started",
+        "web trust finished 0 2 thumbprints pinned at 2 responders",
+        "web nginx started",
+        "web nginx finished 0 nginx -t passes",
+        "web publish started",
+        "web publish finished 0 2 tokens, read back from 2 addresses",
+    ]
+
+
+async def test_no_ca_is_asked_unless_one_for_tests_is_named(around: Around) -> None:
+    await around.rehearse()
+    assert around.authorities.live.calls == around.authorities.test.calls == []
+
+
+async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Around, nodes: Nodes) -> None:
+    around.world = replace(around.world, test_directory_url=TEST)
+    [result] = await around.rehearse()
+    assert result.is_well, result.detail
+    test = around.authorities.test
+    assert [order.order.status for order in test.orders.values()] == ["valid"]
+    assert test.calls[-1] == f"chain {BASE}/order/1"
+    assert around.authorities.live.calls == []
+    assert "fake issued a chain of 2 certificates, which was thrown away" in around.progress.lines[-1]
+    assert await nodes.holding(token(100)) == []
+
+
+async def test_refusal_of_the_test_ca_is_told(around: Around) -> None:
+    around.world = replace(around.world, test_directory_url=TEST)
+    around.authorities.test.refused["b.example"] = None
+    [result] = await around.rehearse()
+    assert not result.is_well
+    assert result.detail.startswith("order: b.example: ")
+
+
+async def test_node_that_does_not_serve_the_token_is_told_with_its_place(around: Around, nodes: Nodes) -> None:
+    around.probes.causes["n2"] = "another location answers"
+    [result] = await around.rehearse()
+    assert not result.is_well
+    assert result.detail.count("another location answers") == 2
+    assert "node 'n2' at 127.0.0.1:80: http://a.example/.well-known/acme-challenge/" in result.detail
+    assert await nodes.holding(token(1)) == []
+
+
+async def test_responder_that_is_down_is_told_with_its_node(around: Around, nodes: Nodes) -> None:
+    await nodes["n1"].stop()
+    [result] = await around.rehearse()
+    assert not result.is_well
+    assert "the responder of node 'n1'" in result.detail
+
+
+async def test_every_step_is_tried_whatever_failed_before(around: Around) -> None:
+    around.trust.error = ReloadError("letsencrypt is not pinned at n2")
+    around.nginx.broken = "[emerg] unknown directive"
+    around.hooks.events = around.hooks.failing = set(Event)
+    around.probes.causes["n1"] = "a redirect"
+    around.world = replace(around.world, test_directory_url=TEST)
+    [result] = await around.rehearse()
+    parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx does not take its configuration as it is: [emerg]"]
+    parts += [f"hook {event}: the {event} hook ended with 3" for event in Event]
+    parts += ["publish: node 'n1'", "order: node 'n1'"]
+    assert [part for part in parts if part not in result.detail] == []
+
+
+async def test_hooks_are_told_that_it_is_a_rehearsal(around: Around) -> None:
+    around.hooks.events = {Event.PRE, Event.DEPLOY, Event.FAILED, Event.POST}
+    await around.rehearse([*LINEAGES, Lineage("mail", (dns("m.example"),), directory_urls=(LIVE,))])
+    assert all(about.is_rehearsal for _, about in around.hooks.told)
+    heard = [(event, about.lineages) for event, about in around.hooks.told]
+    assert heard[0] == (Event.PRE, ("web", "mail"))
+    assert heard[-1] == (Event.POST, ("web", "mail"))
+    assert sorted(heard[1:-1]) == [(e, (n,)) for e in (Event.DEPLOY, Event.FAILED) for n in ("mail", "web")]
+    deployed = next(about for event, about in around.hooks.told if (event, about.lineages) == (Event.DEPLOY, ("web",)))
+    assert (deployed.live_path, deployed.identifiers) == ("/certificates/live/web", LINEAGES[0].identifiers)
+
+
+async def test_one_that_fails_does_not_stop_another(around: Around) -> None:
+    lost = Lineage("lost", (dns("lost.example"),))
+    results = await around.rehearse([lost, *LINEAGES])
+    assert [(one.lineage, one.is_well) for one in results] == [("lost", False), ("web", True)]
+    assert results[0].detail == "publish: the settings give lost no CA"
+
+
+async def test_nginx_that_cannot_be_run_is_a_failure_of_all(around: Around) -> None:
+    class NoNginx(FakeNginx):
+        async def test(self) -> model.Tested:
+            raise ReloadError("nginx cannot be tested or reloaded: no such file")
+
+    around.world = replace(around.world, nginx=NoNginx(FakeCertificates()))
+    results = await around.rehearse([*LINEAGES, replace(LINEAGES[0], name="other")])
+    assert {one.detail for one in results} == {"nginx: nginx cannot be tested or reloaded: no such file"}
