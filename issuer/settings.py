@@ -1,20 +1,20 @@
-"""The issuer's settings: one TOML file, parsed once into frozen objects.
+"""The issuer's settings: a TOML file and drop-ins beside it, parsed once into frozen objects.
 
-An unknown key or a bad value stops everything, naming file, key, value and what is allowed.
+An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
 """
 
 import os
-import tomllib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationError
 
 from issuer.errors import SettingsError
 from issuer.model import Lineage
+from issuer.settings_complaints import complaint, key_of, mistakes
+from issuer.settings_files import Location, Sources, read_sources
 from issuer.settings_tables import (
     CaSettings,
     CertificateSettings,
@@ -23,12 +23,15 @@ from issuer.settings_tables import (
     NginxSettings,
     NodeSettings,
     NotificationsSettings,
+    PositiveNumber,
     RehearsalSettings,
 )
 from issuer.settings_values import CA_DIRECTORIES, AbsolutePath, parse_ca_name, parse_cas, parse_contact
 
 DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
 PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
+
+_APART: Final = "must not lie in one another: the one is for nginx to read, the other for nobody"
 
 
 class Settings(Frozen):
@@ -44,7 +47,7 @@ class Settings(Frozen):
     certificates_group: str | None = None
     read_back: Literal["required", "advisory"] = "required"
     renewals_at_once: Annotated[StrictInt, Field(ge=1, le=64)] = 8
-    orders_per_second: Annotated[float, Field(gt=0)] = 10.0
+    orders_per_second: PositiveNumber = 10.0
     nginx: NginxSettings = NginxSettings()
     hooks: HooksSettings = HooksSettings()
     notifications: NotificationsSettings = NotificationsSettings()
@@ -53,34 +56,40 @@ class Settings(Frozen):
     nodes: Annotated[tuple[NodeSettings, ...], Field(min_length=1)] = (NodeSettings(name="local"),)
     certificates: tuple[CertificateSettings, ...] = ()
 
-    @model_validator(mode="after")
-    def _check_together(self) -> "Settings":
-        for what, names in (
-            ("cas", [ca.name for ca in self.cas]),
-            ("nodes", [node.name for node in self.nodes]),
-            ("certificates", [certificate.name for certificate in self.certificates]),
-        ):
-            twice = sorted(name for name, count in Counter(names).items() if count > 1)
-            if twice:
-                raise ValueError(f"two {what} have the name {twice[0]!r}; give each its own")
+    def contradictions(self) -> list[tuple[Location, str]]:
+        """What no single value shows: names given twice, folders in one another, CAs that nobody knows; by location."""
+        found: list[tuple[Location, str]] = []
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
-            raise ValueError(
-                f"certificates_dir ({certificates}) and state_dir ({state}) must not lie in one another: "
-                "the one is for nginx to read, the other for nobody"
-            )
-        self._check_cas()
-        return self
-
-    def _check_cas(self) -> None:
-        named = [("ca", name) for name in self.ca]
-        named += [("rehearsal.ca", self.rehearsal.ca)] if self.rehearsal.ca else []
-        named += [(f"ca of the certificate {one.name}", name) for one in self.certificates for name in one.ca]
-        for key, name in named:
+            found.append((("certificates_dir",), f"this folder ({certificates}) and state_dir ({state}) {_APART}"))
+        for location, name in self._named_cas():
             try:
                 self.find_ca(name)
             except ValueError as error:
-                raise ValueError(f"{key}: {error}") from None
+                found.append((location, str(error)))
+        return found
+
+    def _named_cas(self) -> Iterator[tuple[Location, str]]:
+        for name in self.ca:
+            yield ("ca",), name
+        if self.rehearsal.ca:
+            yield ("rehearsal", "ca"), self.rehearsal.ca
+        for index, certificate in enumerate(self.certificates):
+            for name in certificate.ca:
+                yield ("certificates", index, "ca"), name
+
+    def twins(self) -> Iterator[tuple[Location, Location, str]]:
+        """Tables that have a name which an earlier one has: where it stands, where the earlier one stands, the name."""
+        names = (
+            ("cas", [ca.name for ca in self.cas]),
+            ("nodes", [node.name for node in self.nodes]),
+            ("certificates", [certificate.name for certificate in self.certificates]),
+        )
+        for what, given in names:
+            first: dict[str, int] = {}
+            for index, name in enumerate(given):
+                if first.setdefault(name, index) != index:
+                    yield (what, index), (what, first[name]), name
 
     def find_ca(self, name: str) -> CaSettings:
         """By the name of one of `[[cas]]`, a known name, or the URL of a directory; raises ValueError."""
@@ -116,72 +125,35 @@ def settings_path(given: Path | None) -> Path:
 
 
 def read_settings(path: Path) -> Settings:
-    """Raises SettingsError."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """The file and the drop-ins beside it. Raises SettingsError, with a line for each mistake."""
+    if not path.exists():
         raise SettingsError(
             f"{path} does not exist; run 'wellkeeper-issuer init', or name a file with --config or {PATH_VARIABLE}"
-        ) from None
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as a user who may") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no TOML: {error}") from error
+        )
+    return check(read_sources(path))
+
+
+def check(sources: Sources) -> Settings:
+    """Raises SettingsError, with a line for each mistake."""
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(sources.merged())
     except ValidationError as error:
-        raise SettingsError("\n".join(f"{path}: {text}" for text in _complaints(error))) from error
-
-
-def _complaints(error: ValidationError) -> list[str]:
-    every = error.errors()
-    # That a list is empty without its bad entries is no second mistake.
-    return [
-        _complaint(one)
-        for one in every
-        if one["type"] != "too_short" or not any(_is_inside(other["loc"], one["loc"]) for other in every)
+        raise SettingsError("\n".join(_complaints(sources, error))) from error
+    found = [
+        f"{sources.name_place(here)}: two {here[0]} have the name {name!r} "
+        f"(the other one: {sources.name_place(there)}); give each its own"
+        for here, there, name in settings.twins()
     ]
+    found += [
+        f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"
+        for location, text in settings.contradictions()
+    ]
+    if found:
+        raise SettingsError("\n".join(found))
+    return settings
 
 
-def _is_inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
-    return len(location) > len(outer) and location[: len(outer)] == outer
-
-
-def _complaint(details: Any) -> str:  # noqa: ANN401 - pydantic_core.ErrorDetails is no public name
-    location = details["loc"]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-    message = details["msg"].removeprefix("Value error, ")
-    match details["type"]:
-        case "extra_forbidden":
-            table = _TABLES[location[0]] if len(location) > 1 else Settings
-            return f"unknown key {key!r}; known here: {', '.join(table.model_fields)} (docs/settings.md)"
-        case "missing":
-            return f"{key} is missing; docs/settings.md says what belongs there"
-        case "value_error":
-            return f"{key}: {message}" if key else message
-        case "too_short":
-            message = "must have at least one entry"
-        case "too_long":
-            message = f"must have at most {details['ctx']['max_length']} entries, not {details['ctx']['actual_length']}"
-        case kind:
-            message = _IN_TOML.get(kind, message.replace("Input should be", "must be"))
-    return f"{key} = {details['input']!r:.80}: {message}"
-
-
-_TABLES: Final[Mapping[str, type[BaseModel]]] = {
-    "nginx": NginxSettings,
-    "hooks": HooksSettings,
-    "notifications": NotificationsSettings,
-    "rehearsal": RehearsalSettings,
-    "cas": CaSettings,
-    "nodes": NodeSettings,
-    "certificates": CertificateSettings,
-}
-_IN_TOML: Final = {
-    "tuple_type": "must be a list",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "model_type": "must be a table",
-}
+def _complaints(sources: Sources, error: ValidationError) -> Iterator[str]:
+    for details in mistakes(error):
+        _, inside = sources.place(details["loc"])
+        yield f"{sources.name_place(details['loc'])}: {complaint(inside, details, Settings)}"

@@ -20,7 +20,9 @@ from issuer.settings_values import (
     parse_webhook,
 )
 
-Seconds = Annotated[float, Field(ge=0)]
+# Strict: true is no number, and neither are "5", inf and nan.
+Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 
 def _refuse_must_staple(value: object) -> object:
@@ -74,7 +76,7 @@ class LimitSettings(Frozen):
     spent: Spent
     scope: Scope
     count: Annotated[StrictInt, Field(ge=1)]
-    seconds: Annotated[float, Field(gt=0)]
+    seconds: PositiveNumber
     exempts_renewals: StrictBool = False
 
     def to_limit(self) -> Limit:
@@ -115,7 +117,7 @@ class HooksSettings(Frozen):
     deploy: Argv | None = None
     post: Argv | None = None
     failed: Argv | None = None
-    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    timeout_seconds: PositiveNumber = 60.0
 
 
 class NotificationsSettings(Frozen):
@@ -128,7 +130,7 @@ class RehearsalSettings(Frozen):
     """How renewals are rehearsed: with which test CA, if any, and how often by the daemon, if ever."""
 
     ca: str | None = None
-    every_days: Annotated[float, Field(gt=0)] | None = None
+    every_days: PositiveNumber | None = None
 
 
 class CertificateSettings(Frozen):

@@ -100,7 +100,9 @@ def parse_ca_name(directory_url: str) -> str:
 
 
 def parse_cas(value: object) -> object:
-    """One CA or several in order of preference, each a name or the URL of a directory."""
+    """One CA or several in order of preference, each a name or the URL of a directory; raises ValueError."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"{value!r:.80} must be a name, or a list of names in order of preference")
     return (value,) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""The settings: every default, and what is said about every mistake."""
+"""The settings: every default, and what holds them together."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from issuer.errors import SettingsError
 from issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
+from issuer.records import Limit, Scope, Spent
 from issuer.settings import (
     DEFAULT_PATH,
     PATH_VARIABLE,
@@ -14,27 +15,14 @@ from issuer.settings import (
     read_settings,
     settings_path,
 )
-from issuer.settings_values import CA_DIRECTORIES, parse_address, parse_identifier
+from issuer.settings_tables import HooksSettings
+from issuer.settings_values import CA_DIRECTORIES
 from tests.fakes_deliver import dns
+from tests.issuer.settings_texts import complaint, read
 
 
 def ip(text: str) -> Identifier:
     return Identifier(IdentifierType.IP, text)
-
-
-def read(folder: Path, text: str) -> Settings:
-    path = folder / "issuer.toml"
-    path.write_text(text, encoding="utf-8")
-    return read_settings(path)
-
-
-def complaint(folder: Path, text: str) -> str:
-    """Without the file's name in front of each line, which is there."""
-    with pytest.raises(SettingsError) as caught:
-        read(folder, text)
-    lines = str(caught.value).splitlines()
-    assert all(line.startswith(f"{folder}/issuer.toml") for line in lines)
-    return "\n".join(line.removeprefix(f"{folder}/issuer.toml").removeprefix(": ") for line in lines)
 
 
 def test_every_default(tmp_path: Path) -> None:
@@ -52,8 +40,13 @@ def test_every_default(tmp_path: Path) -> None:
     assert [node.to_node() for node in settings.nodes] == [
         Node("local", "unix:/run/wellkeeper/control.sock", (("127.0.0.1", 80),), (("127.0.0.1", 443),))
     ]
-    lineages = [certificate.to_lineage() for certificate in settings.certificates]
-    assert lineages == [Lineage("a.example", (dns("a.example"),), KeyType.ECDSA_P256, None)]
+    assert (nginx.reload_debounce_seconds, nginx.reload_interval_seconds, nginx.finishing_workers) == (2, 10, 64)
+    assert (settings.renewals_at_once, settings.orders_per_second) == (8, 10)
+    assert (settings.hooks, settings.cas) == (HooksSettings(timeout_seconds=60), ())
+    assert (settings.notifications.webhook, settings.rehearsal.ca, settings.rehearsal.every_days) == (None, None, None)
+    assert settings.lineages() == (
+        Lineage("a.example", (dns("a.example"),), KeyType.ECDSA_P256, None, (CA_DIRECTORIES["letsencrypt"],)),
+    )
 
 
 def test_empty_file_is_enough(tmp_path: Path) -> None:
@@ -93,97 +86,55 @@ def test_everything_set(tmp_path: Path) -> None:
     assert lineage == Lineage("web", (dns("a.example"), ip("192.0.2.7")), KeyType.RSA_2048, "shortlived")
 
 
+def test_cas_are_found_by_name_and_by_directory(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        ca = ["own", "letsencrypt", "https://other.example/directory"]
+        rehearsal = { ca = "letsencrypt-staging" }
+        [[cas]]
+        name = "own"
+        directory = "https://ca.example/directory"
+        bundle = "/etc/own.pem"
+        [[cas]]
+        name = "google"
+        eab_key_id = "id"
+        eab_hmac_key_file = "/etc/eab"
+        [[cas.limits]]
+        spent = "order"
+        scope = "account"
+        count = 100
+        seconds = 3600
+        [[certificates]]
+        identifiers = ["a.example"]
+        [[certificates]]
+        identifiers = ["b.example"]
+        ca = "google"
+        reuse_key = true
+        """,
+    )
+    assert [one.name for one in settings.all_cas()] == [
+        "own",
+        "letsencrypt",
+        "other.example",
+        "google",
+        "letsencrypt-staging",
+    ]
+    google = settings.find_ca(CA_DIRECTORIES["google"])
+    assert google.limits is not None
+    assert [one.to_limit() for one in google.limits] == [Limit(Spent.ORDER, Scope.ACCOUNT, 100, 3600)]
+    first, second = settings.lineages()
+    assert first.directory_urls == (
+        "https://ca.example/directory",
+        CA_DIRECTORIES["letsencrypt"],
+        "https://other.example/directory",
+    )
+    assert (second.directory_urls, second.reuses_key) == ((CA_DIRECTORIES["google"],), True)
+
+
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
 def test_known_cas_go_by_name(tmp_path: Path, name: str, url: str) -> None:
-    assert read(tmp_path, f'ca = "{name}"').ca == url
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("bogus = 1", "unknown key 'bogus'; known here: ca, ca_bundle, contact, "),
-        ("[nginx]\npid = 1", "unknown key 'nginx.pid'; known here: command, reload, reload_command, pid_file, "),
-        ("[[nodes]]\nname = 'n'\nhttp = []", "unknown key 'nodes[0].http'; known here: name, responder, "),
-        (
-            "[[certificates]]\nidentifiers = ['a.example']\nprofil = 'x'",
-            "unknown key 'certificates[0].profil'; known here: name, identifiers, key_type, profile (docs/settings.md)",
-        ),
-        ("ca = 'letsencrypt-prod'", "ca: 'letsencrypt-prod' is neither one of letsencrypt, letsencrypt-staging nor"),
-        ("ca = 'http://ca.example/'", "ca: 'http://ca.example/' is neither one of"),
-        ("ca = 5", "ca: 5 must be a string"),
-        ("ca_bundle = 'ca.pem'", "ca_bundle: 'ca.pem' must be an absolute path"),
-        ("ca_bundle = true", "ca_bundle: True must be a string"),
-        ("contact = 'a@example.org'", "contact = 'a@example.org': must be a list"),
-        ("contact = ['example.org']", "contact[0]: 'example.org' is no mail address"),
-        ("contact = ['a@example.org, b@example.org']", "is no mail address"),
-        ("contact = [5]", "contact[0]: 5 must be a string"),
-        ("terms_of_service_agreed = 'yes'", "terms_of_service_agreed = 'yes': must be true or false"),
-        ("terms_of_service_agreed = 1", "terms_of_service_agreed = 1: must be true or false"),
-        ("state_dir = 'issuer'", "state_dir: 'issuer' must be an absolute path"),
-        ("state_dir = ['/x']", "state_dir: ['/x'] must be a string"),
-        ("certificates_dir = ''", "certificates_dir: '' must be an absolute path"),
-        ("certificates_group = 33", "certificates_group = 33: must be a string"),
-        ("read_back = false", "read_back = False: must be 'required' or 'advisory'"),
-        ("nginx = 'nginx'", "nginx = 'nginx': must be a table"),
-        ("[nginx]\ncommand = 'nginx -c x'", "nginx.command = 'nginx -c x': must be a list"),
-        ("[nginx]\ncommand = []", "nginx.command = []: must have at least one entry"),
-        ("[nginx]\nreload_command = []", "nginx.reload_command = []: must have at least one entry"),
-        ("[nginx]\nreload = 'restart'", "nginx.reload = 'restart': must be 'signal' or 'command'"),
-        ("[nginx]\npid_file = 'nginx.pid'", "nginx.pid_file: 'nginx.pid' must be an absolute path"),
-        ("[nginx]\nhttps_addresses = ['443']", "nginx.https_addresses[0]: '443' is no address; write HOST:PORT"),
-        ("nodes = []", "nodes = []: must have at least one entry"),
-        ("[[nodes]]\nresponder = 'unix:/x'", "nodes[0].name is missing"),
-        ("[[nodes]]\nname = 'N 1'", "nodes[0].name: 'N 1' may have a-z, 0-9, '.', '_' and '-' only"),
-        (
-            "[[nodes]]\nname = 'n'\nresponder = 'unix:x'",
-            "nodes[0].responder: 'unix:x': a socket's path must be absolute",
-        ),
-        ("[[nodes]]\nname = 'n'\nresponder = '/x'", "nodes[0].responder: '/x' is no address"),
-        ("[[nodes]]\nname = 'n'\nhttp_addresses = ['::1:80']", "nodes[0].http_addresses[0]: '::1:80' is no address"),
-        ("certificates = ['a.example']", "certificates[0] = 'a.example': must be a table"),
-        ("[[certificates]]\nname = 'web'", "certificates[0].identifiers is missing"),
-        ("[[certificates]]\nidentifiers = []", "certificates[0].identifiers = []: must have at least one entry"),
-        ("[[certificates]]\nidentifiers = 'a.example'", "certificates[0].identifiers = 'a.example': must be a list"),
-        ("[[certificates]]\nidentifiers = [5]", "certificates[0].identifiers[0]: 5 must be a string"),
-        ("[[certificates]]\nidentifiers = ['*.a.example']", "'*.a.example' is a wildcard, which http-01 cannot prove"),
-        ("[[certificates]]\nidentifiers = ['☃.example']", "'☃.example' is no valid internationalised name"),
-        ("[[certificates]]\nidentifiers = ['localhost']", "'localhost' is neither a full DNS name nor an IP address"),
-        ("[[certificates]]\nidentifiers = ['a..example']", "'a..example' is neither"),
-        ("[[certificates]]\nidentifiers = ['-a.example']", "'-a.example' is neither"),
-        ("[[certificates]]\nidentifiers = ['192.0.2.300']", "'192.0.2.300' is neither"),
-        ("[[certificates]]\nidentifiers = ['2001:db8::g']", "'2001:db8::g' is neither"),
-        ("[[certificates]]\nidentifiers = ['fe80::1%eth0']", "'fe80::1%eth0' has a scope"),
-        ("[[certificates]]\nidentifiers = ['https://a.example/']", "'https://a.example/' is neither"),
-        (
-            "[[certificates]]\nidentifiers = ['a.example']\nname = '../x'",
-            "certificates[0].name: '../x' may have a-z, 0-9, '.', '_' and '-' only, no '..' and no dot in front",
-        ),
-        ("[[certificates]]\nidentifiers = ['a.example']\nname = '.x'", "certificates[0].name: '.x' may have"),
-        ("[[certificates]]\nidentifiers = ['a.example']\nname = 'a..b'", "certificates[0].name: 'a..b' may have"),
-        ("[[certificates]]\nidentifiers = ['a.example']\nname = 'a/b'", "certificates[0].name: 'a/b' may have"),
-        ("[[certificates]]\nidentifiers = ['a.example']\nname = 7", "certificates[0].name: 7 must be a string"),
-        (
-            "[[certificates]]\nidentifiers = ['a.example']\nkey_type = 'rsa-1024'",
-            "certificates[0].key_type = 'rsa-1024': must be 'ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'rsa-3072' or",
-        ),
-    ],
-)
-def test_mistake_is_named_by_key_value_and_what_is_allowed(tmp_path: Path, text: str, words: str) -> None:
-    found = complaint(tmp_path, text)
-    assert words in found
-    assert "\n" not in found
-
-
-def test_too_many_names(tmp_path: Path) -> None:
-    names = [f"n{number}.example" for number in range(101)]
-    assert complaint(tmp_path, f"[[certificates]]\nidentifiers = {names}").endswith(
-        ": must have at most 100 entries, not 101"
-    )
-
-
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    lines = complaint(tmp_path, "ca = 5\nread_back = 'no'\nbogus = 1").splitlines()
-    assert [re.split("[ :]", line)[0] for line in lines] == ["ca", "read_back", "unknown"]
+    assert [one.directory for one in read(tmp_path, f'ca = "{name}"').all_cas()] == [url]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +143,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 )
 def test_what_nginx_reads_and_what_nobody_reads_lie_apart(tmp_path: Path, state: str, certificates: str) -> None:
     found = complaint(tmp_path, f"state_dir = '{state}'\ncertificates_dir = '{certificates}'")
-    assert re.match(r"certificates_dir \(/a.*\) and state_dir \(/a.*\) must not lie in one another", found)
+    assert re.match(r"certificates_dir: this folder \(/a.*\) and state_dir \(/a.*\) must not lie in one another", found)
 
 
 def test_neighbours_with_like_names_lie_apart(tmp_path: Path) -> None:
@@ -200,17 +151,24 @@ def test_neighbours_with_like_names_lie_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "what", "name"),
     [
-        ("[[nodes]]\nname = 'n'\n[[nodes]]\nname = 'n'", "two nodes have the name 'n'; give each its own"),
+        ("[[nodes]]\nname = 'n'\n\n[[nodes]]\nname = 'n'", "nodes", "n"),
+        ("[[cas]]\nname = 'google'\n\n[[cas]]\nname = 'google'", "cas", "google"),
         (
-            "[[certificates]]\nidentifiers = ['a.example']\n[[certificates]]\nidentifiers = ['A.example', 'b.example']",
-            "two certificates have the name 'a.example'; give each its own",
+            "[[certificates]]\nidentifiers = ['a.example']\n\n[[certificates]]\nidentifiers = ['A.example']",
+            "certificates",
+            "a.example",
         ),
     ],
 )
-def test_same_name_twice(tmp_path: Path, text: str, words: str) -> None:
-    assert complaint(tmp_path, text) == words
+def test_same_name_twice(tmp_path: Path, text: str, what: str, name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, text)
+    path = tmp_path / "issuer.toml"
+    assert str(caught.value) == (
+        f"{path}:4: two {what} have the name {name!r} (the other one: {path}:1); give each its own"
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,32 +208,3 @@ def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -
     assert settings_path(None) == Path("/from/environment.toml")
     monkeypatch.setenv(PATH_VARIABLE, "")
     assert settings_path(None) == DEFAULT_PATH == Path("/etc/wellkeeper/issuer.toml")
-
-
-@pytest.mark.parametrize(
-    ("text", "identifier"),
-    [
-        ("A.Example.", dns("a.example")),
-        ("xn--mnchen-3ya.example", dns("xn--mnchen-3ya.example")),
-        ("_a.b.example", dns("_a.b.example")),
-        ("192.0.2.7", ip("192.0.2.7")),
-        ("2001:0DB8:0:0::7", ip("2001:db8::7")),
-        ("[2001:db8::7]", ip("2001:db8::7")),
-    ],
-)
-def test_identifiers(text: str, identifier: Identifier) -> None:
-    assert parse_identifier(text) == identifier
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [("a.example:80", ("a.example", 80)), ("127.0.0.1:1", ("127.0.0.1", 1)), ("[::1]:65535", ("::1", 65535))],
-)
-def test_addresses(text: str, address: tuple[str, int]) -> None:
-    assert parse_address(text) == address
-
-
-@pytest.mark.parametrize("text", ["", ":80", "a", "a:", "a:0", "a:65536", "a:x", "::1:80", "[::1:80", "[x]:80", "a:٨٠"])
-def test_no_addresses(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no address; write HOST:PORT or \[IPV6\]:PORT"):
-        parse_address(text)

@@ -95,7 +95,7 @@ def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program
 def test_staging_goes_before_the_settings(program: Program) -> None:
     program.configure("a.example")
     assert options.read(program.config, is_staging=True).ca == ("letsencrypt-staging",)
-    assert options.read(program.config).ca == NOBODY_THERE
+    assert options.read(program.config).ca == (NOBODY_THERE,)
 
 
 def test_another_pass_at_work_ends_with_1(program: Program) -> None:

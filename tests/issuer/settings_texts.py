@@ -1,0 +1,25 @@
+"""Settings written as text, and what is said about them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import SettingsError
+from issuer.settings import Settings, read_settings
+
+
+def read(folder: Path, text: str) -> Settings:
+    path = folder / "issuer.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_settings(path)
+
+
+def complaint(folder: Path, text: str) -> str:
+    """Without the file's name (and the line) in front of each line, which is there."""
+    with pytest.raises(SettingsError) as caught:
+        read(folder, text)
+    place = re.compile(re.escape(f"{folder}/issuer.toml") + r"(:[0-9]+)?")
+    lines = str(caught.value).splitlines()
+    assert all(map(place.match, lines))
+    return "\n".join(place.sub("", line, count=1).removeprefix(": ") for line in lines)
