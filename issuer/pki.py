@@ -103,9 +103,7 @@ def normalise_pem(pem: bytes) -> bytes:
     return pem.replace(b"\r\n", b"\n").strip() + b"\n"
 
 
-def check_chain(
-    chain_pem: bytes, certificate_key_pem: bytes, identifiers: Iterable[Identifier], now: datetime
-) -> Certificate:
+def check_chain(chain_pem: bytes, csr_der: bytes, identifiers: Iterable[Identifier], now: datetime) -> Certificate:
     """The leaf of what the CA sent, proven to be what was asked for; raises FinalizeError saying what is not.
 
     DatesError comes last: all but the dates is proven then.
@@ -113,7 +111,7 @@ def check_chain(
     Checks form, key, identifiers, signatures along the chain, dates and CA flags; not whether a client trusts the root.
     """
     chain = _parse_chain(chain_pem)
-    if _public_bytes(chain[0]) != _public_bytes(_load_key(certificate_key_pem)):
+    if _public_bytes(chain[0]) != _public_bytes(x509.load_der_x509_csr(csr_der)):
         raise FinalizeError("the CA's certificate is for another key than the one in our CSR; it is not installed")
     certificate = _describe(chain[0])
     _check_identifiers(certificate, frozenset(identifiers))
@@ -195,7 +193,7 @@ def _place(certificate: x509.Certificate, position: int) -> str:
 
 def _describe(certificate: x509.Certificate) -> Certificate:
     return Certificate(
-        identifiers=_identifiers(certificate),
+        identifiers=frozenset(read_identifiers(certificate)),
         serial=f"{certificate.serial_number:x}",
         fingerprint_sha256=certificate.fingerprint(hashes.SHA256()).hex(),
         issued_by=_name(certificate.issuer),
@@ -232,13 +230,14 @@ def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
             return None
 
 
-def _identifiers(certificate: x509.Certificate) -> frozenset[Identifier]:
+def read_identifiers(owner: x509.Certificate | x509.CertificateSigningRequest) -> set[Identifier]:
+    """Its subject alternative names of the kinds that ACME knows."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = owner.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return frozenset()
+        return set()
     dns = {Identifier(IdentifierType.DNS, name.lower()) for name in names.get_values_for_type(x509.DNSName)}
-    return frozenset(dns | {Identifier(IdentifierType.IP, str(ip)) for ip in names.get_values_for_type(x509.IPAddress)})
+    return dns | {Identifier(IdentifierType.IP, str(ip)) for ip in names.get_values_for_type(x509.IPAddress)}
 
 
 def _is_self_signed(certificate: x509.Certificate) -> bool:
@@ -270,5 +269,7 @@ def _load_key(certificate_key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RS
     return key
 
 
-def _public_bytes(owner: x509.Certificate | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+def _public_bytes(
+    owner: x509.Certificate | x509.CertificateSigningRequest | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+) -> bytes:
     return owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -80,7 +80,7 @@ class Renewals:
         if set(attempt.identifiers) != set(lineage.identifiers):
             return None
         try:
-            pki.check_chain(attempt.chain_pem, attempt.certificate_key_pem, attempt.identifiers, self.clock.now())
+            pki.check_chain(attempt.chain_pem, attempt.csr_der, attempt.identifiers, self.clock.now())
         except DatesError:
             if pki.read_certificate(attempt.chain_pem).not_after > self.clock.now():
                 raise

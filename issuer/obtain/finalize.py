@@ -23,7 +23,7 @@ async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, jo
     order = await _valid_order(attempt, placed, ca, clock)
     chain_pem = await ca.read_chain(order)
     try:
-        pki.check_chain(chain_pem, attempt.certificate_key_pem, attempt.identifiers, clock.now())
+        pki.check_chain(chain_pem, attempt.csr_der, attempt.identifiers, clock.now())
     except DatesError:
         # Our clock may be wrong: the chain is kept, or each pass would burn a certificate.
         await journal.record_chain(attempt.lineage, chain_pem)

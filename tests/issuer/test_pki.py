@@ -1,6 +1,7 @@
 """Keys, CSRs and chains."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from issuer import pki
 from issuer.errors import FinalizeError
-from issuer.model import Identifier, IdentifierType, KeyAlgorithm, KeyType
+from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 from tests.fakes_deliver import NOW, FakeCa, dns
 
 A, B = dns("a.example"), dns("b.example")
@@ -25,6 +26,10 @@ def ca() -> FakeCa:
 @pytest.fixture(scope="module")
 def key() -> bytes:
     return pki.make_certificate_key(KeyType.ECDSA_P256)
+
+
+def check(chain_pem: bytes, key_pem: bytes, identifiers: Sequence[Identifier], now: datetime) -> Certificate:
+    return pki.check_chain(chain_pem, pki.make_csr(key_pem, identifiers), identifiers, now)
 
 
 @pytest.mark.parametrize("key_type", [KeyType.ECDSA_P256, KeyType.ECDSA_P384, KeyType.RSA_2048])
@@ -43,7 +48,7 @@ def test_csr_carries_names_and_addresses_and_no_common_name(key: bytes) -> None:
 
 
 def test_good_chain_is_described(ca: FakeCa, key: bytes) -> None:
-    certificate = pki.check_chain(ca.chain(key, A, V6), key, [V6, A], NOW)
+    certificate = check(ca.chain(key, A, V6), key, [V6, A], NOW)
     assert certificate.identifiers == {A, V6}
     assert certificate.issued_by == "Fake Intermediate"
     assert certificate.not_before == NOW - timedelta(hours=1)
@@ -54,7 +59,7 @@ def test_good_chain_is_described(ca: FakeCa, key: bytes) -> None:
 
 def test_text_before_the_certificates_is_passed_over_everywhere(ca: FakeCa, key: bytes) -> None:
     chain = b"Bag Attributes\n" + ca.chain(key, A)
-    assert pki.read_certificate(chain) == pki.check_chain(chain, key, [A], NOW)
+    assert pki.read_certificate(chain) == check(chain, key, [A], NOW)
 
 
 def test_leaf_reads_the_same_from_pem_and_der(ca: FakeCa, key: bytes) -> None:
@@ -65,19 +70,19 @@ def test_leaf_reads_the_same_from_pem_and_der(ca: FakeCa, key: bytes) -> None:
 
 def test_chain_with_a_private_key_is_refused(ca: FakeCa, key: bytes) -> None:
     with pytest.raises(FinalizeError, match="contains a 'PRIVATE KEY' block"):
-        pki.check_chain(ca.chain(key, A) + key, key, [A], NOW)
+        check(ca.chain(key, A) + key, key, [A], NOW)
 
 
 @pytest.mark.parametrize("chain", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_what_is_no_chain_is_refused(chain: bytes, key: bytes) -> None:
     with pytest.raises(FinalizeError, match="cannot be parsed"):
-        pki.check_chain(chain, key, [A], NOW)
+        check(chain, key, [A], NOW)
 
 
 def test_certificate_for_another_key_is_refused(ca: FakeCa, key: bytes) -> None:
     other = pki.make_certificate_key(KeyType.ECDSA_P256)
     with pytest.raises(FinalizeError, match="another key"):
-        pki.check_chain(ca.chain(other, A), key, [A], NOW)
+        check(ca.chain(other, A), key, [A], NOW)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_wrong_identifiers_are_named(
     ca: FakeCa, key: bytes, issued: tuple[Identifier, ...], asked: tuple[Identifier, ...], words: str
 ) -> None:
     with pytest.raises(FinalizeError, match=words):
-        pki.check_chain(ca.chain(key, *issued), key, asked, NOW)
+        check(ca.chain(key, *issued), key, asked, NOW)
 
 
 @pytest.mark.parametrize(
@@ -104,27 +109,27 @@ def test_wrong_identifiers_are_named(
 )
 def test_dates_outside_are_refused(ca: FakeCa, key: bytes, starts_in: timedelta, words: str) -> None:
     with pytest.raises(FinalizeError, match=words):
-        pki.check_chain(ca.leaf(key, A, starts_in=starts_in), key, [A], NOW)
+        check(ca.leaf(key, A, starts_in=starts_in), key, [A], NOW)
 
 
 def test_slow_clock_is_tolerated_for_an_hour(ca: FakeCa, key: bytes) -> None:
-    pki.check_chain(ca.leaf(key, A, starts_in=timedelta(minutes=59)), key, [A], NOW)
+    check(ca.leaf(key, A, starts_in=timedelta(minutes=59)), key, [A], NOW)
 
 
 def test_leaf_that_is_a_ca_is_refused(ca: FakeCa, key: bytes) -> None:
     with pytest.raises(FinalizeError, match="is a CA certificate itself"):
-        pki.check_chain(ca.leaf(key, A, is_ca=True), key, [A], NOW)
+        check(ca.leaf(key, A, is_ca=True), key, [A], NOW)
 
 
 def test_chain_with_a_foreign_intermediate_is_refused(ca: FakeCa, key: bytes) -> None:
     foreign = FakeCa().intermediate.public_bytes(Encoding.PEM)
     with pytest.raises(FinalizeError, match="is not signed by the certificate that follows, 'Fake Intermediate'"):
-        pki.check_chain(ca.leaf(key, A) + foreign, key, [A], NOW)
+        check(ca.leaf(key, A) + foreign, key, [A], NOW)
 
 
 def test_chain_above_which_a_leaf_stands_is_refused(ca: FakeCa, key: bytes) -> None:
     with pytest.raises(FinalizeError, match="is no CA certificate, yet stands above"):
-        pki.check_chain(ca.leaf(key, A) + ca.leaf(key, A), key, [A], NOW)
+        check(ca.leaf(key, A) + ca.leaf(key, A), key, [A], NOW)
 
 
 def test_placeholder_is_recognised_and_matches_its_key() -> None:

@@ -48,7 +48,7 @@ async def test_ready_order_gets_the_csr_and_the_chain_is_durable(
     chain = await finalize(attempt, placed(ca), ca, journal, clock)
     assert ca.calls == [f"read {URL}", f"finalize {URL}", f"chain {URL}"]
     assert ca.orders[URL].csr_der == attempt.csr_der
-    pki.check_chain(chain, attempt.certificate_key_pem, [A], clock.now())
+    pki.check_chain(chain, attempt.csr_der, [A], clock.now())
     assert await journal.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
     assert clock.slept == []
 

@@ -37,7 +37,7 @@ async def test_key_and_csr_are_durable_before_the_ca_is_asked(ca: FakeAuthority,
     attempt, _ = await order(LINEAGE, ca, journal)
     assert seen == [attempt]
     assert (attempt.lineage, attempt.directory_url, attempt.identifiers) == ("web", ca.directory_url, (A, B))
-    pki.check_chain(ca.root.chain(attempt.csr_der), attempt.certificate_key_pem, (A, B), FakeClock().now())
+    pki.check_chain(ca.root.chain(attempt.csr_der), attempt.csr_der, (A, B), FakeClock().now())
 
 
 async def test_new_order_is_recorded_and_its_authorizations_read(ca: FakeAuthority, journal: SqliteJournal) -> None:

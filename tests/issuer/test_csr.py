@@ -1,0 +1,189 @@
+"""CSRs of the administrator: what is taken, and what each refusal says."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+from josepy.b64 import b64encode
+from josepy.jwk import JWKEC, JWKRSA
+
+from issuer import pki, public_keys
+from issuer.csr import check_csr
+from issuer.errors import Retry, SettingsError
+from issuer.model import Identifier, IdentifierType, KeyType
+from tests.fakes_deliver import FakeCa, dns
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+A, B = dns("a.example"), dns("b.example")
+V6 = Identifier(IdentifierType.IP, "2001:db8::7")
+P256 = ec.generate_private_key(ec.SECP256R1())
+RSA = rsa.generate_private_key(65537, 2048)
+MUST_STAPLE = x509.TLSFeature([x509.TLSFeatureType.status_request])
+
+
+def make_csr(
+    key: Key = P256,
+    names: Sequence[x509.GeneralName] = (x509.DNSName("a.example"),),
+    common_name: str | None = None,
+    more: Sequence[x509.ExtensionType] = (),
+) -> x509.CertificateSigningRequest:
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    for one in more:
+        builder = builder.add_extension(one, critical=False)
+    return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+
+
+def pem(csr: x509.CertificateSigningRequest) -> bytes:
+    return csr.public_bytes(Encoding.PEM)
+
+
+def private(key: Key) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def check(data: bytes, *identifiers: Identifier, thumbprints: Sequence[str] = ()) -> bytes:
+    return check_csr(data, "/etc/web.csr", identifiers or (A,), thumbprints)
+
+
+def refusal(data: bytes, *identifiers: Identifier, thumbprints: Sequence[str] = ()) -> str:
+    with pytest.raises(SettingsError) as caught:
+        check(data, *identifiers, thumbprints=thumbprints)
+    assert caught.value.retry is Retry.NEVER
+    assert str(caught.value).startswith("/etc/web.csr ")
+    return str(caught.value).removeprefix("/etc/web.csr ")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [P256, ec.generate_private_key(ec.SECP384R1()), RSA, rsa.generate_private_key(65537, 3072)],
+    ids=["P-256", "P-384", "RSA 2048", "RSA 3072"],
+)
+def test_pem_and_der_are_taken(key: Key) -> None:
+    csr = make_csr(key)
+    der = csr.public_bytes(Encoding.DER)
+    assert check(pem(csr)) == check(der) == der
+    assert check(pem(csr).replace(b" CERTIFICATE REQ", b" NEW CERTIFICATE REQ")) == der
+    assert check(b"Certificate Request:\n    Data:\n" + pem(csr)) == der
+
+
+def test_names_may_stand_in_any_order_and_place() -> None:
+    names = [x509.DNSName("B.example"), x509.IPAddress(ip_address("2001:db8::7"))]
+    check(pem(make_csr(names=names, common_name="A.example")), V6, A, B)
+    check(pem(make_csr(names=(), common_name="a.example")))
+
+
+@pytest.mark.parametrize(
+    ("csr", "words"),
+    [
+        (make_csr(), "lacks b.example: its names"),
+        (
+            make_csr(names=[x509.DNSName(f"{letter}.example") for letter in "abc"]),
+            "has c.example, which the settings do not name: its names and the settings' identifiers must be equal",
+        ),
+        (make_csr(names=[x509.DNSName("c.example")]), "lacks a.example, b.example and has c.example"),
+        (make_csr(common_name="Our Company"), "has a common name that is no identifier: 'Our Company' is neither"),
+        (make_csr(names=[x509.DNSName("*.a.example")]), "has *.a.example, which"),
+        (
+            make_csr(names=[*map(x509.DNSName, ("a.example", "b.example")), x509.RFC822Name("me@a.example")]),
+            "names me@a.example, which is neither a DNS name nor an IP address",
+        ),
+    ],
+    ids=["too few", "too many", "others", "company", "wildcard", "mail"],
+)
+def test_names_must_be_those_of_the_settings(csr: x509.CertificateSigningRequest, words: str) -> None:
+    assert words in refusal(pem(csr), A, B)
+
+
+@pytest.mark.parametrize(
+    ("csr", "words"),
+    [
+        (make_csr(rsa.generate_private_key(65537, 1024)), "has a key of the kind RSA 1024 with"),  # noqa: S505
+        (make_csr(rsa.generate_private_key(3, 2048)), "has a key of the kind RSA 2048 with the exponent 3;"),
+        (make_csr(rsa.generate_private_key(65537, 2056)), "has a key of the kind RSA 2056"),
+        (make_csr(ec.generate_private_key(ec.SECP521R1())), "has a key of the kind ECDSA on secp521r1;"),
+        (make_csr(ed25519.Ed25519PrivateKey.generate()), "has a key of the kind Ed25519; public CAs take P-256"),
+        (make_csr(more=[MUST_STAPLE]), "asks for must-staple (TLS feature), which no CA can be asked for any more"),
+    ],
+    ids=["short", "exponent", "odd size", "P-521", "Ed25519", "must-staple"],
+)
+def test_what_no_ca_takes_is_refused_with_the_reason(csr: x509.CertificateSigningRequest, words: str) -> None:
+    assert words in refusal(pem(csr))
+
+
+def test_signature_of_another_key_is_found_out() -> None:
+    der = bytearray(make_csr().public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    assert "is not signed with the key that it names" in refusal(bytes(der))
+
+
+def test_weak_signature_is_refused() -> None:
+    """The library signs no CSR like this: the name of the algorithm is exchanged."""
+    sha256, sha1 = bytes.fromhex("06092a864886f70d01010b"), bytes.fromhex("06092a864886f70d010105")
+    weak = make_csr(RSA).public_bytes(Encoding.DER).replace(sha256, sha1)
+    assert "is signed with sha1, which no CA takes" in refusal(weak)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is no CSR in PEM or DER"),
+        (b"hello", "is no CSR in PEM or DER"),
+        (b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "is no CSR in PEM or DER"),
+        (FakeCa().pair(A).chain_pem, "holds CERTIFICATE, CERTIFICATE; exactly one CERTIFICATE REQUEST belongs there"),
+        (pem(make_csr()) * 2, "holds CERTIFICATE REQUEST, CERTIFICATE REQUEST; exactly one"),
+        (private(P256) + pem(make_csr()), "holds a private key; take it out"),
+    ],
+    ids=["nothing", "text", "damaged", "a chain", "two", "with its key"],
+)
+def test_what_is_no_csr_is_said(data: bytes, words: str) -> None:
+    assert words in refusal(data)
+
+
+def test_encrypted_key_is_a_private_key_too() -> None:
+    encrypted = P256.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    assert "holds a private key" in refusal(encrypted + pem(make_csr()))
+
+
+@pytest.mark.parametrize("key", [P256, RSA], ids=["ECDSA", "RSA"])
+def test_account_key_is_no_certificate_key(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    thumbprint = public_keys.thumbprint(key.public_key())
+    assert thumbprint
+    assert "is for an account key, which must not be a certificate key" in refusal(
+        pem(make_csr(key)), thumbprints=["other", thumbprint]
+    )
+    check(pem(make_csr(key)), thumbprints=["other"])
+
+
+@pytest.mark.parametrize("key_type", [KeyType.ECDSA_P256, KeyType.ECDSA_P384, KeyType.RSA_2048])
+def test_keys_are_recognised(key_type: KeyType) -> None:
+    key_pem = pki.make_certificate_key(key_type)
+    assert public_keys.certificate_key_kind(key_pem) is key_type
+    csr_der = pki.make_csr(key_pem, [A])
+    assert public_keys.csr_key_fingerprint(csr_der) == public_keys.leaf_key_fingerprint(FakeCa().leaf(key_pem, A))
+
+
+def test_thumbprints_are_those_of_the_acme_library() -> None:
+    for key_type in KeyType:
+        key = load_pem_private_key(pki.make_certificate_key(key_type), None)
+        jwk = JWKRSA(key=key) if isinstance(key, rsa.RSAPrivateKey) else JWKEC(key=key)
+        assert public_keys.thumbprint(key.public_key()) == b64encode(jwk.thumbprint()).decode()
+
+
+def test_other_keys_have_no_kind_and_no_thumbprint() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    assert (public_keys.kind(key.public_key()), public_keys.thumbprint(key.public_key())) == (None, None)
