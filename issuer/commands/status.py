@@ -15,7 +15,7 @@ from issuer.errors import SettingsError
 from issuer.model import Flip, Installed
 from issuer.obtain.due import renew_at
 from issuer.outside.clock import SystemClock
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import open_state
 from issuer.settings import Settings
 
 _SERVED: Final = "served"
@@ -82,7 +82,8 @@ def _is_there(path: Path) -> bool:
 async def _read_journal(path: Path, names: list[str]) -> _Journalled:
     if not _is_there(path):
         return _Journalled()
-    async with SqliteJournal(path, is_exclusive=False) as journal:
+    async with open_state(path, is_exclusive=False) as state:
+        journal = state.journal
         return _Journalled(
             await journal.installed(),
             await journal.undelivered(),

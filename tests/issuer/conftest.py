@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import State, open_state
 from tests.fakes import FakeClock
 from tests.issuer.hosts import Host, make_host
 from tests.issuer.nodes import Nodes
@@ -29,9 +30,14 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def journal(folder: Path) -> AsyncIterator[SqliteJournal]:
-    async with SqliteJournal(folder / "state.db", is_exclusive=True) as opened:
+async def state(folder: Path) -> AsyncIterator[State]:
+    async with open_state(folder / "state.db", is_exclusive=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def journal(state: State) -> SqliteJournal:
+    return state.journal
 
 
 @pytest.fixture
@@ -42,5 +48,5 @@ async def nodes(folder: Path, clock: FakeClock) -> AsyncIterator[Nodes]:
 
 
 @pytest.fixture
-def host(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Host:
-    return make_host(journal, nodes, clock)
+def host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
+    return make_host(state, nodes, clock)

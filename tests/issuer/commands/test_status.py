@@ -8,7 +8,7 @@ import pytest
 from issuer import pki
 from issuer.model import Attempt, Flip, Pair
 from issuer.outside.disk import CertificateFolders
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import open_state
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 
@@ -45,7 +45,8 @@ def record(
     is_under_way: bool = False,
 ) -> None:
     async def work() -> None:
-        async with SqliteJournal(program.state_dir / "state.db", is_exclusive=True) as journal:
+        async with open_state(program.state_dir / "state.db", is_exclusive=True) as state:
+            journal = state.journal
             await journal.record_attempt(ATTEMPT)
             await journal.record_flip(Flip(NAME, None, version))
             if is_reloaded:

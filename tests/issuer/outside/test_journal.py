@@ -4,7 +4,8 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from issuer.errors import JournalError
 from issuer.model import Attempt, Flip, Identifier, IdentifierType
 from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import open_state
+from issuer.records import Origin
 from tests.fakes_deliver import dns
 
 ATTEMPT = Attempt(
@@ -22,11 +25,14 @@ ATTEMPT = Attempt(
     (dns("a.example"), Identifier(IdentifierType.IP, "2001:db8::7")),
     b"certificate key",
     b"csr",
+    account_url="https://ca.example/account/1",
 )
 
 
-def opened(folder: Path, *, is_exclusive: bool = True) -> SqliteJournal:
-    return SqliteJournal(folder / "state.db", is_exclusive=is_exclusive)
+@asynccontextmanager
+async def opened(folder: Path, *, is_exclusive: bool = True) -> AsyncIterator[SqliteJournal]:
+    async with open_state(folder / "state.db", is_exclusive=is_exclusive) as state:
+        yield state.journal
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -92,8 +98,10 @@ async def test_delivery_goes_from_installed_to_reloaded_to_served(folder: Path) 
     async with opened(folder) as journal:
         assert await journal.undelivered() == {}
         assert await journal.unserved() == frozenset()
-        assert await journal.read_directory_url("web") == "https://ca.example/directory"
-        assert await journal.read_directory_url("mail") is None
+        assert await journal.read_origin("web") == Origin(
+            "https://ca.example/directory", "https://ca.example/account/1"
+        )
+        assert await journal.read_origin("mail") is None
 
 
 async def test_next_renewal_starts_its_delivery_anew(journal: SqliteJournal) -> None:
@@ -129,7 +137,9 @@ async def test_each_write_is_on_the_disk_before_it_returns(folder: Path) -> None
 
 
 async def test_second_pass_is_refused_naming_the_lock(folder: Path, journal: SqliteJournal) -> None:
-    with pytest.raises(JournalError, match=r"another wellkeeper-issuer is at work.*fuser .*state\.lock"):
+    with pytest.raises(
+        JournalError, match=rf"wellkeeper-issuer renew, pid {os.getpid()}, is at work with {folder}; wait until it ends"
+    ):
         await opened(folder).__aenter__()
     await journal.record_attempt(ATTEMPT)
 
@@ -174,7 +184,7 @@ async def test_newer_schema_is_refused_and_nothing_stays_open(folder: Path) -> N
     async with opened(folder):
         pass
     execute(folder / "state.db", "PRAGMA user_version = 7")
-    with pytest.raises(JournalError, match="schema version 7, this program knows 2; run the version of wellkeeper"):
+    with pytest.raises(JournalError, match="schema version 7, this program knows 3; run the version of wellkeeper"):
         await opened(folder).__aenter__()
     with (folder / "state.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,15 +220,3 @@ async def test_veto_is_kept_until_it_is_forgotten_or_the_certificate_is_there(fo
         await journal.forget_veto("mail")
         await journal.forget_veto("mail")
         assert [await journal.read_veto(name) for name in ("web", "mail")] == [None, None]
-
-
-async def test_state_of_the_first_schema_is_taken_over(folder: Path) -> None:
-    async with opened(folder) as journal:
-        await journal.record_attempt(ATTEMPT)
-    execute(folder / "state.db", "DROP TABLE vetoes")
-    execute(folder / "state.db", "PRAGMA user_version = 1")
-    async with opened(folder) as journal:
-        assert await journal.read_attempt("web") == ATTEMPT
-        assert await journal.read_veto("web") is None
-    async with opened(folder) as journal:
-        await journal.record_veto("web", datetime(2026, 3, 2, tzinfo=UTC))
