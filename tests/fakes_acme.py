@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import urlsafe_b64decode
 from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -44,12 +45,16 @@ class Asked:
 
 
 class AcmeServer:
-    """`async with AcmeServer() as server`. `answers` are the usual ones by path, `next` come before them, once each."""
+    """`async with AcmeServer() as server`. `answers` are the usual ones by path, `next` come before them, once each.
+
+    What `before` has for a path is awaited before the answer leaves.
+    """
 
     def __init__(self) -> None:
         self.next: defaultdict[str, deque[Canned]] = defaultdict(deque)
         self.asked: list[Asked] = []
         self.answers: dict[str, Canned] = {}
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
         self._nonces: set[str] = set()
         self._count = 0
 
@@ -109,6 +114,8 @@ class AcmeServer:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         method, path, _ = first.split()
         answer = self._answer(method, path, headers, body)
+        if path in self.before:
+            await self.before[path]()
         if answer.status is not None:
             writer.write(self._encode(method, answer))
         writer.close()
@@ -128,7 +135,7 @@ class AcmeServer:
 
     def _encode(self, method: str, answer: Canned) -> bytes:
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        body = b"" if method == "HEAD" or answer.body is None else text.encode()
+        body = b"" if method == "HEAD" or answer.body is None else text.encode(errors="surrogateescape")
         headers = {"Content-Type": "application/json", "Connection": "close", **answer.headers}
         if answer.has_nonce:
             self._count += 1

@@ -1,0 +1,232 @@
+"""Renewal infos: what is asked, what is made of the answers, and what a CA in trouble is spared."""
+
+import asyncio
+import email.utils
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from issuer.outside.renewal_info import AcmeRenewalInfos
+from issuer.records import NoRenewalInfo, RenewalInfo, Window
+from tests.fakes import FakeClock, turns_until
+from tests.fakes_acme import CUT, AcmeServer, Canned, problem
+
+ID: Final = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC)
+GOOD: Final = {"suggestedWindow": {"start": "2026-05-01T00:00:00Z", "end": "2026-05-03T00:00:00Z"}}
+PATH: Final = f"/info/{ID}"
+
+
+@pytest.fixture
+async def infos(server: AcmeServer, clock: FakeClock) -> AsyncIterator[AcmeRenewalInfos]:
+    """The server has renewal infos, and gives a good one."""
+    server.answers["/directory"].body["renewalInfo"] = server.url("/info")
+    server.answers[PATH] = Canned(200, GOOD)
+    async with AcmeRenewalInfos({}, user_agent="wellkeeper/1 aiohttp/3", clock=clock) as made:
+        yield made
+
+
+async def ask(infos: AcmeRenewalInfos, server: AcmeServer) -> RenewalInfo | NoRenewalInfo | None:
+    return await infos.ask(server.directory_url, ID)
+
+
+async def refusal(infos: AcmeRenewalInfos, server: AcmeServer) -> NoRenewalInfo:
+    answer = await ask(infos, server)
+    assert isinstance(answer, NoRenewalInfo)
+    return answer
+
+
+async def test_window_is_asked_for_without_an_account(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+    assert await ask(infos, server) == RenewalInfo(Window(START, END))
+    assert [(one.method, one.path) for one in server.asked] == [("GET", "/directory"), ("GET", PATH)]
+    for one in server.asked:
+        assert (one.headers["user-agent"], one.headers["accept-language"]) == ("wellkeeper/1 aiohttp/3", "en")
+
+
+async def test_directory_is_read_once_a_day_however_many_ask(
+    infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
+) -> None:
+    await asyncio.gather(*(ask(infos, server) for _ in range(30)))
+    assert [one.path for one in server.asked].count("/directory") == 1
+    clock.advance(86_401)
+    await ask(infos, server)
+    assert [one.path for one in server.asked].count("/directory") == 2
+
+
+async def test_ca_without_renewal_info(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+    del server.answers["/directory"].body["renewalInfo"]
+    assert await ask(infos, server) is None
+    assert [one.path for one in server.asked] == ["/directory"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "window"),
+    [
+        ("2026-05-01T02:00:00+02:00", "2026-05-02T22:00:00-02:00", Window(START, END)),
+        ("2026-05-01T00:00:00.123456789Z", "2026-05-03T00:00:00Z", Window(START + timedelta(microseconds=123456), END)),
+    ],
+    ids=["other zones", "nanoseconds"],
+)
+async def test_times_of_rfc_3339(
+    infos: AcmeRenewalInfos, server: AcmeServer, start: str, end: str, window: Window
+) -> None:
+    server.answers[PATH] = Canned(200, {"suggestedWindow": {"start": start, "end": end}})
+    assert await ask(infos, server) == RenewalInfo(window)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", "Expecting value"),
+        ("<html>", "Expecting value"),
+        ("\udcff", "codec can't decode"),
+        ("[" * 60_000, "nested too deeply"),
+        (" " * 70_000, "longer than 65536 bytes"),
+        ([], "no JSON object"),
+        ({}, "no suggestedWindow"),
+        ({"suggestedWindow": "soon"}, "no suggestedWindow"),
+        ({"suggestedWindow": {"start": "2026-05-01T00:00:00Z"}}, "None is no RFC 3339 time"),
+        ({"suggestedWindow": {"start": 5, "end": 6}}, "5 is no RFC 3339 time"),
+        ({"suggestedWindow": {"start": "2026-05-01T00:00:00", "end": "x"}}, "'2026-05-01T00:00:00' is no RFC 3339"),
+        ({"suggestedWindow": {"start": "0001-01-01T00:00:00+05:00", "end": "x"}}, "is no RFC 3339 time"),
+        ({"suggestedWindow": {"start": "2026-05-03T00:00:00Z", "end": "2026-05-01T00:00:00Z"}}, "its window ends at"),
+        ({"suggestedWindow": {"start": "2026-05-03T00:00:00Z", "end": "2026-05-03T00:00:00Z"}}, "its window ends at"),
+    ],
+)
+async def test_answer_that_is_none(infos: AcmeRenewalInfos, server: AcmeServer, body: Any, words: str) -> None:  # noqa: ANN401
+    server.answers[PATH] = Canned(200, body)
+    answer = await refusal(infos, server)
+    assert words in answer.reason
+    assert not answer.is_passing
+
+
+@pytest.mark.parametrize(
+    ("url", "is_shown"),
+    [
+        ("https://ca.example/incident?id=5", True),
+        ("HTTP://ca.example/", True),
+        ("javascript:alert(1)", False),
+        ("file:///etc/passwd", False),
+        ("https://ca.example/\x1b[2J", False),
+        ("https://ca.example/ and more", False),
+        ("https://ca.example/" + "a" * 2_000, False),
+        (["https://ca.example/"], False),
+    ],
+)
+async def test_explanation_is_a_link_or_nothing(
+    infos: AcmeRenewalInfos, server: AcmeServer, url: object, is_shown: bool
+) -> None:
+    server.answers[PATH] = Canned(200, GOOD | {"explanationURL": url})
+    answer = await ask(infos, server)
+    assert isinstance(answer, RenewalInfo)
+    assert answer.explanation_url == (url if is_shown else None)
+
+
+async def test_retry_after_in_both_forms(infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock) -> None:
+    date = email.utils.format_datetime(clock.now() + timedelta(hours=2), usegmt=True)
+    for text, seconds in (("21600", 21_600), (date, 7_200), ("soon", None)):
+        server.answers[PATH] = Canned(200, GOOD, {"Retry-After": text})
+        assert await ask(infos, server) == RenewalInfo(Window(START, END), None, seconds)
+
+
+@pytest.mark.parametrize(("status", "is_passing"), [(500, True), (404, False), (403, False), (201, False)])
+async def test_refusal_concerns_one_certificate(
+    infos: AcmeRenewalInfos, server: AcmeServer, status: int, is_passing: bool
+) -> None:
+    server.next[PATH].append(problem(status, "malformed", "no such\n\x1bcertificate", Retry_After="70"))
+    answer = await refusal(infos, server)
+    assert (answer.is_passing, answer.retry_after_seconds) == (is_passing, 70)
+    assert answer.reason == f"{server.url(PATH)} answered HTTP {status}: no such  certificate"
+    assert isinstance(await ask(infos, server), RenewalInfo)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_busy_ca_is_left_alone_by_all_certificates(
+    infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock, status: int
+) -> None:
+    server.next[PATH].append(Canned(status, "busy", {"Retry-After": "300"}))
+    first = await refusal(infos, server)
+    assert first == NoRenewalInfo(f"{server.url(PATH)} answered HTTP {status}", status == 503, 300)
+    assert await infos.ask(server.directory_url, "another.one") == first
+    assert len(server.paths()) == 1
+    clock.advance(301)
+    assert isinstance(await ask(infos, server), RenewalInfo)
+
+
+async def test_silence_has_an_end_whatever_the_ca_says(
+    infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next[PATH].append(Canned(503, "", {"Retry-After": "99999999"}))
+    await refusal(infos, server)
+    clock.advance(3_601)
+    assert isinstance(await ask(infos, server), RenewalInfo)
+
+
+async def test_cut_connection_is_told_and_not_repeated_by_everybody(
+    infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next[PATH].extend([CUT, CUT])  # aiohttp repeats a GET itself, once
+    assert "cannot be asked" in (await refusal(infos, server)).reason
+    assert (await refusal(infos, server)).retry_after_seconds is None
+    clock.advance(61)
+    assert isinstance(await ask(infos, server), RenewalInfo)
+
+
+@pytest.mark.parametrize(
+    "answer", [Canned(500, "<html>"), Canned(200, "<html>"), Canned(404, "")], ids=["500", "no JSON", "404"]
+)
+async def test_directory_that_failed_is_read_again(
+    infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock, answer: Canned
+) -> None:
+    server.next["/directory"].append(answer)
+    assert server.directory_url in (await refusal(infos, server)).reason
+    clock.advance(61)
+    assert isinstance(await ask(infos, server), RenewalInfo)
+
+
+async def test_packed_body_is_not_unpacked(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+    server.answers[PATH] = Canned(200, GOOD, {"Content-Encoding": "gzip"})
+    assert await ask(infos, server) == RenewalInfo(Window(START, END))
+    assert {one.headers["accept-encoding"] for one in server.asked} == {"identity"}
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://ca.example/", "http://[", "http://127.0.0.1:1/info"])
+async def test_url_that_leads_nowhere(infos: AcmeRenewalInfos, server: AcmeServer, url: str) -> None:
+    server.answers["/directory"].body["renewalInfo"] = url
+    assert "cannot be asked" in (await refusal(infos, server)).reason
+
+
+async def test_redirects_are_followed_three_times(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+    server.answers[PATH] = Canned(302, "", {"Location": server.url("/there")})
+    server.answers["/there"] = Canned(200, GOOD)
+    assert isinstance(await ask(infos, server), RenewalInfo)
+    server.answers["/there"] = Canned(302, "", {"Location": server.url("/there")})
+    assert "cannot be asked" in (await refusal(infos, server)).reason
+
+
+async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+    await ask(infos, server)
+    gate, waiting = asyncio.Event(), 0
+
+    async def hold() -> None:
+        nonlocal waiting
+        waiting += 1
+        await gate.wait()
+
+    server.before[PATH] = hold
+    asked = [asyncio.create_task(ask(infos, server)) for _ in range(20)]
+    await turns_until(lambda: waiting >= 8)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert waiting == 8
+    gate.set()
+    assert all(isinstance(answer, RenewalInfo) for answer in await asyncio.gather(*asked))
+
+
+async def test_bundle_that_is_gone_is_told(clock: FakeClock, folder: Path, server: AcmeServer) -> None:
+    bundles = {server.directory_url: str(folder / "gone.pem")}
+    async with AcmeRenewalInfos(bundles, user_agent="x", clock=clock) as infos:
+        assert f"{folder}/gone.pem cannot be used" in (await refusal(infos, server)).reason
