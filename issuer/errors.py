@@ -4,6 +4,7 @@ WellkeeperError
     SettingsError       the settings, or what they point at
     JournalError        the state on disk
     HookError           a hook of the administrator failed
+    DaemonError         the daemon, or the way to it
     OrderError          newOrder, account, directory
     PublishError        a token did not reach every responder, or nginx does not serve it
     ChallengeError      the CA did not accept an authorization
@@ -65,6 +66,10 @@ class JournalError(WellkeeperError):
 
 class HookError(WellkeeperError):
     stage = "hook"
+
+
+class DaemonError(WellkeeperError):
+    stage = "daemon"
 
 
 class OrderError(WellkeeperError):

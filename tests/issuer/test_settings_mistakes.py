@@ -96,7 +96,7 @@ from tests.issuer.settings_texts import complaint
         ("[[cas]]\nname = 'own'", "cas[0].directory is missing"),
         ("[[cas]]\nname = 'google'\neab_key_id = 'x'", "cas[0]: eab_key_id and eab_hmac_key_file belong together"),
         (
-            "[[cas]]\nname = 'google'\n[[cas.limits]]\nx = 1\nspent = 'order'\nscope = 'account'\ncount = 1\nseconds = 9",
+            "[[cas]]\nname = 'google'\n[[cas.limits]]\nx=1\nspent = 'order'\nscope = 'account'\ncount = 1\nseconds=9",
             "unknown key 'cas[0].limits[0].x'; known here: spent, scope, count, seconds, exempts_renewals",
         ),
         (

@@ -1,0 +1,58 @@
+"""sd_notify(3), received by a socket of the test's own."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from issuer.outside.systemd import Systemd
+
+
+@pytest.fixture
+def listener(folder: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(folder / "notify"))
+        listening.settimeout(1)
+        yield listening
+
+
+def test_every_state_is_told(listener: socket.socket) -> None:
+    systemd = Systemd({"NOTIFY_SOCKET": listener.getsockname()})
+    systemd.ready("keeps 3 certificates")
+    systemd.reloading()
+    systemd.alive()
+    systemd.stopping()
+    told = [listener.recv(200).decode() for _ in range(4)]
+    assert told[0] == "READY=1\nSTATUS=keeps 3 certificates"
+    assert told[1].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert told[2:] == ["WATCHDOG=1", "STOPPING=1"]
+
+
+def test_abstract_address() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(f"\0wellkeeper-{os.getpid()}")
+        listening.settimeout(1)
+        Systemd({"NOTIFY_SOCKET": f"@wellkeeper-{os.getpid()}"}).stopping()
+        assert listening.recv(200) == b"STOPPING=1"
+
+
+def test_nobody_there_is_no_error(folder: Path) -> None:
+    Systemd({}).ready("")
+    Systemd({"NOTIFY_SOCKET": str(folder / "gone")}).ready("")
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 15.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 15.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+    ids=["none", "for all", "for us", "for another", "no number"],
+)
+def test_watchdog_is_told_twice_in_its_time(environment: dict[str, str], seconds: float | None) -> None:
+    assert Systemd(environment).watchdog_seconds == seconds
