@@ -218,6 +218,11 @@ class Attempt:
     chain_pem: bytes | None = field(default=None, repr=False)
     account_url: str = ""
 
+    def fits(self, lineage: Lineage) -> bool:
+        """Whether its certificate would still be what the settings want: these identifiers, a key here or elsewhere."""
+        has_key = bool(self.certificate_key_pem)
+        return set(self.identifiers) == set(lineage.identifiers) and has_key == (lineage.csr_path is None)
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -238,11 +243,12 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What `live/<lineage>` holds."""
+    """What `live/<lineage>` holds; without `has_key` its key stays elsewhere (a CSR of the user's)."""
 
     lineage: str
     version: str
     certificate: Certificate
+    has_key: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,10 @@ class Nginx(Protocol):
 
 
 class Certificates(Protocol):
-    """`certificates_dir`: `archive/<lineage>/<version>/{fullchain,privkey}.pem` and `live/<lineage>`."""
+    """`certificates_dir`: `archive/<lineage>/<version>/{fullchain,privkey}.pem` and `live/<lineage>`.
+
+    A pair without a key has no `privkey.pem`.
+    """
 
     def live_path(self, lineage: str) -> str:
         """The path of the folder that nginx is told to read: `<certificates_dir>/live/<lineage>`."""
@@ -205,6 +208,26 @@ class Certificates(Protocol):
 
     async def installed(self, lineage: str) -> Installed | None:
         """What is live now; None when there is nothing usable."""
+        ...
+
+    async def read_pair(self, lineage: str) -> Pair | None:
+        """As `installed`, the files themselves."""
+        ...
+
+    async def disown_key(self, lineage: str) -> None:
+        """The key of what is live is not for certificates of this lineage any more: it was compromised. Idempotent."""
+        ...
+
+    async def disowned_keys(self, lineage: str) -> frozenset[str]:
+        """Fingerprints of keys (`issuer.public_keys`), in no order."""
+        ...
+
+
+class CsrFiles(Protocol):
+    """CSRs that the administrator made."""
+
+    async def read_csr(self, path: str) -> bytes:
+        """The bytes of the file. Raises SettingsError."""
         ...
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from issuer import pki
+from issuer import pki, public_keys
 from issuer.errors import InstallError, ReloadError, VerifyError
 from issuer.model import (
     Answer,
@@ -101,6 +101,7 @@ class FakeCertificates:
         self.pairs: dict[tuple[str, str], Pair] = {}
         self.switches: list[tuple[str, str | None]] = []
         self.full_disk_for: set[str] = set()
+        self.disowned: dict[str, set[str]] = {}
 
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{lineage}"
@@ -125,7 +126,18 @@ class FakeCertificates:
         pair = self.pairs.get((lineage, version or ""))
         if version is None or pair is None:
             return None
-        return Installed(lineage, version, pki.read_certificate(pair.chain_pem))
+        return Installed(lineage, version, pki.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
+
+    async def read_pair(self, lineage: str) -> Pair | None:
+        return self.pairs.get((lineage, self.live.get(lineage, "")))
+
+    async def disown_key(self, lineage: str) -> None:
+        pair = await self.read_pair(lineage)
+        if pair is not None:
+            self.disowned.setdefault(lineage, set()).add(public_keys.leaf_key_fingerprint(pair.chain_pem))
+
+    async def disowned_keys(self, lineage: str) -> frozenset[str]:
+        return frozenset(self.disowned.get(lineage, ()))
 
 
 class FakeNginx:

@@ -25,15 +25,21 @@ async def _unlimited(*, replaces: bool) -> None:
     """Nobody counts."""
 
 
+async def _nothing_given(lineage: Lineage, account_thumbprint: str) -> None:
+    """A new key each time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a new order comes with. `replaces` is the RFC 9773 name of the predecessor.
 
     `reserve` is awaited before each newOrder, told whether that replaces; it may wait for its turn or raise OrderError.
+    `request` gives the certificate key and the CSR, as `issuer.obtain.request` does; None: both are new.
     """
 
     replaces: str | None = None
     reserve: Callable[..., Awaitable[None]] = _unlimited
+    request: Callable[[Lineage, str], Awaitable[tuple[bytes, bytes] | None]] = _nothing_given
 
 
 async def order(
@@ -46,8 +52,9 @@ async def order(
     attempt = await _resumable(lineage, ca, journal)
     ordered = await _resume(attempt, ca)
     if attempt is None or ordered is None:
-        attempt = await _start(lineage, ca, journal)
-        placed = await _place(lineage, ca, journal, terms or Terms())
+        terms = terms or Terms()
+        attempt = await _start(lineage, ca, journal, terms)
+        placed = await _place(lineage, ca, journal, terms)
         ordered = await _with_authorizations(placed, ca)
     return attempt, ordered
 
@@ -56,7 +63,7 @@ async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Attemp
     attempt = await journal.read_attempt(lineage.name)
     if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
         return None
-    return attempt if set(attempt.identifiers) == set(lineage.identifiers) else None
+    return attempt if attempt.fits(lineage) else None
 
 
 async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered | None:
@@ -78,21 +85,25 @@ async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Order
     return Ordered(placed, tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls))))
 
 
-async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts) -> Attempt:
-    # RSA keys take seconds to make; the event loop must not wait for them.
-    certificate_key_pem = await asyncio.to_thread(pki.make_certificate_key, lineage.key_type)
-    csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
+async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Attempt:
+    request = await terms.request(lineage, ca.thumbprint) or await _new_request(lineage)
     account_url = await ca.account_url()
     attempt = Attempt(
         lineage=lineage.name,
         directory_url=ca.directory_url,
         identifiers=lineage.identifiers,
-        certificate_key_pem=certificate_key_pem,
-        csr_der=csr_der,
+        certificate_key_pem=request[0],
+        csr_der=request[1],
         account_url=account_url,
     )
     await journal.record_attempt(attempt)
     return attempt
+
+
+async def _new_request(lineage: Lineage) -> tuple[bytes, bytes]:
+    # RSA keys take seconds to make; the event loop must not wait for them.
+    certificate_key_pem = await asyncio.to_thread(pki.make_certificate_key, lineage.key_type)
+    return certificate_key_pem, pki.make_csr(certificate_key_pem, lineage.identifiers)
 
 
 async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Order:

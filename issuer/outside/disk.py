@@ -5,6 +5,7 @@ rename, and files are always new inodes (nginx 1.27.4 and later keeps a file tha
 Work on the disk runs in threads; a cancelled call ends once its thread has. Design: docs/design/0003-install.md.
 """
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -16,7 +17,7 @@ from typing import Final
 
 import aiofiles
 
-from issuer import pki
+from issuer import pki, public_keys
 from issuer.errors import InstallError
 from issuer.model import Installed, Pair
 from issuer.outside import durable
@@ -26,6 +27,9 @@ _log = logging.getLogger(__name__)
 CHAIN_FILE: Final = "fullchain.pem"
 KEY_FILE: Final = "privkey.pem"
 KEPT_VERSIONS: Final = 5
+# Empty; tells a version whose key stays elsewhere from one whose key was lost.
+_KEYLESS_FILE: Final = "privkey-is-elsewhere"
+_DISOWNED: Final = ".disowned-"
 
 _LINEAGE: Final = re.compile("(?!.*[.][.])[a-z0-9_-][a-z0-9._-]*")
 _VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
@@ -60,19 +64,52 @@ class CertificateFolders:
 
     async def installed(self, lineage: str) -> Installed | None:
         """As `ports.Certificates.installed`; raises InstallError when it is there but may not be read."""
+        found = await self._live(lineage)
+        if found is None:
+            return None
+        version, pair = found
+        return Installed(lineage, version, pki.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
+
+    async def read_pair(self, lineage: str) -> Pair | None:
+        """As `ports.Certificates.read_pair`. Raises InstallError."""
+        found = await self._live(lineage)
+        return found[1] if found else None
+
+    async def disown_key(self, lineage: str) -> None:
+        """As `ports.Certificates.disown_key`: an empty file that outlives the version. Raises InstallError."""
+        pair = await self.read_pair(lineage)
+        if pair is None:
+            return
+        mark = self._archive(lineage) / f"{_DISOWNED}{public_keys.leaf_key_fingerprint(pair.chain_pem)}"
+        with durable.translated(self._root):
+            await durable.to_its_end(lambda: self._mark(mark))
+
+    async def disowned_keys(self, lineage: str) -> frozenset[str]:
+        """As `ports.Certificates.disowned_keys`. Raises InstallError."""
+        with durable.translated(self._root):
+            found = await asyncio.to_thread(lambda: list(self._archive(lineage).glob(f"{_DISOWNED}*")))
+        return frozenset(path.name.removeprefix(_DISOWNED) for path in found)
+
+    async def _live(self, lineage: str) -> tuple[str, Pair] | None:
         with durable.translated(self._root):
             version = _current(self._link(lineage))
             if version is None:
                 return None
             folder = self._archive(lineage) / version
             try:
-                chain_pem, key_pem = await _read(folder / CHAIN_FILE), await _read(folder / KEY_FILE)
-                certificate = pki.read_certificate(chain_pem)
-                is_pair = pki.certificate_key_matches(chain_pem, key_pem)
+                pair = Pair(await _read_key(folder / KEY_FILE), await _read(folder / CHAIN_FILE))
+                pki.read_certificate(pair.chain_pem)
+                is_pair = _is_pair(pair)
             except (FileNotFoundError, ValueError) as error:
                 _log.warning("%s holds no usable certificate: %s", folder, error)
                 return None
-        return Installed(lineage, version, certificate) if is_pair else None
+        return (version, pair) if is_pair else None
+
+    def _mark(self, path: Path) -> None:
+        with self._locked():
+            if not path.exists():
+                durable.write_file(path, b"", 0o644, self._owner)
+                durable.sync(path.parent)
 
     def _link(self, lineage: str) -> Path:
         return self._root / "live" / _checked(lineage)
@@ -149,9 +186,9 @@ class CertificateFolders:
 
 
 def _files(lineage: str, pair: Pair) -> dict[str, bytes]:
-    """What users of other ACME clients expect in such a folder."""
+    """What users of other ACME clients expect in such a folder; without the key when it stays elsewhere."""
     try:
-        is_pair = pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+        is_pair = _is_pair(pair)
         leaf, rest = pki.split_chain(pair.chain_pem)
     except ValueError as error:
         raise InstallError(
@@ -159,12 +196,15 @@ def _files(lineage: str, pair: Pair) -> dict[str, bytes]:
         ) from error
     if not is_pair:
         raise InstallError(f"the key of {lineage} is not the key of its certificate; the pair is not installed")
-    return {
-        "cert.pem": leaf,
-        "chain.pem": rest,
-        CHAIN_FILE: pki.normalise_pem(pair.chain_pem),
-        KEY_FILE: pki.normalise_pem(pair.certificate_key_pem),
-    }
+    files = {"cert.pem": leaf, "chain.pem": rest, CHAIN_FILE: pki.normalise_pem(pair.chain_pem)}
+    if pair.certificate_key_pem:
+        return files | {KEY_FILE: pki.normalise_pem(pair.certificate_key_pem)}
+    return files | {_KEYLESS_FILE: b""}
+
+
+def _is_pair(pair: Pair) -> bool:
+    """Whether the key is the certificate's, or stays elsewhere. Raises ValueError when either is no PEM."""
+    return not pair.certificate_key_pem or pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
 
 
 def _checked(lineage: str) -> str:
@@ -212,6 +252,16 @@ def _remove_leftovers(archive: Path) -> None:
     """Folders of a process that died while it wrote."""
     for path in archive.glob(".tmp-*"):
         shutil.rmtree(path)
+
+
+async def _read_key(path: Path) -> bytes:
+    """Empty when it stays elsewhere, which is no key that was lost. Raises FileNotFoundError and ValueError."""
+    if await asyncio.to_thread(path.with_name(_KEYLESS_FILE).exists):
+        return b""
+    content = await _read(path)
+    if not content:
+        raise ValueError(f"{path.name} is empty")
+    return content
 
 
 async def _read(path: Path) -> bytes:

@@ -197,7 +197,7 @@ async def test_pair_that_does_not_match_is_never_written(folders: CertificateFol
     with pytest.raises(InstallError, match="not the key of its certificate"):
         await folders.write("web", Pair(CA.pair(A).certificate_key_pem, CA.pair(A).chain_pem))
     with pytest.raises(InstallError, match="no PEM"):
-        await folders.write("web", Pair(b"", CA.pair(A).chain_pem))
+        await folders.write("web", Pair(b"key", CA.pair(A).chain_pem))
     assert not exists(root)
 
 

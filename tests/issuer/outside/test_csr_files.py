@@ -1,0 +1,27 @@
+"""CSR files: read as they are, refused with what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import SettingsError
+from issuer.outside.csr_files import CsrFolder
+
+
+async def test_file_is_read_as_it_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "web.csr"
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        assert await CsrFolder().read_csr(str(path)) == content
+
+
+async def test_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"web\.csr' cannot be read: No such file or directory; put the CSR there"):
+        await CsrFolder().read_csr(str(tmp_path / "web.csr"))
+
+
+async def test_file_that_is_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "web.csr"
+    path.write_bytes(b"x" * 100_000)
+    with pytest.raises(SettingsError, match="is longer than any CSR"):
+        await CsrFolder().read_csr(str(path))
