@@ -158,6 +158,13 @@ class CertificateSettings(Frozen):
             first = "unnamed"  # whatever is wrong with the identifiers is told, and nothing else
         return {"name": first.replace(":", "-"), **values}
 
+    @model_validator(mode="after")
+    def _check_csr(self) -> "CertificateSettings":
+        for key in ("key_type", "reuse_key") if self.csr else ():
+            if key in self.model_fields_set:
+                raise ValueError(f"{key} and csr exclude each other: the key is that of the CSR, each time")
+        return self
+
     def to_lineage(self) -> Lineage:
         """With the CAs that its own `ca` names still unresolved: `Settings.lineages` resolves them."""
         return Lineage(

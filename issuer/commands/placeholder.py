@@ -25,10 +25,15 @@ def placeholder(names: tuple[str, ...], config: Path | None) -> None:
     """Make a self-signed pair for the certificates NAME… (or all) that have none yet."""
     settings = options.read(config)
     folders = build.certificates(settings)
-    made = asyncio.run(_make(choose(settings, names), folders))
+    chosen = choose(settings, names)
+    keyless = [lineage for lineage in chosen if lineage.csr_path]
+    for lineage in keyless:
+        command = f"openssl x509 -req -days {_DAYS} -in {lineage.csr_path} -signkey KEY -copy_extensions copy"
+        click.echo(f"{lineage.name}: its key is elsewhere; {command!r} makes a certificate for nginx to start with")
+    made = asyncio.run(_make([lineage for lineage in chosen if not lineage.csr_path], folders))
     for name in made:
         click.echo(f"{name}: placeholder for {_DAYS} days in {folders.live_path(name)}")
-    if not made:
+    if not (made or keyless):
         click.echo("nothing to do: every certificate is there")
 
 

@@ -129,10 +129,11 @@ def _describe(finding: _Finding) -> str:
 
 def _lines_to_add(installed: Installed, live_path: str) -> str:
     names = ", ".join(map(str, sorted(installed.certificate.identifiers)))
+    certificate_key = f"{live_path}/privkey.pem" if installed.has_key else "THE KEY OF YOUR CSR"
     return (
         f"no server block of nginx names it. Add these lines to the one for {names}:\n"
         f"    ssl_certificate     {live_path}/fullchain.pem;\n"
-        f"    ssl_certificate_key {live_path}/privkey.pem;\n"
+        f"    ssl_certificate_key {certificate_key};\n"
         "then reload nginx ('nginx -t && systemctl reload nginx')"
     )
 

@@ -132,6 +132,17 @@ def test_cas_are_found_by_name_and_by_directory(tmp_path: Path) -> None:
     assert (second.directory_urls, second.reuses_key) == ((CA_DIRECTORIES["google"],), True)
 
 
+def test_csr_stays_where_it_is(tmp_path: Path) -> None:
+    settings = read(tmp_path, "[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'")
+    assert settings.lineages()[0].csr_path == "/etc/a.csr"
+
+
+@pytest.mark.parametrize("line", ["key_type = 'rsa-2048'", "reuse_key = true"])
+def test_csr_brings_its_key_each_time(tmp_path: Path, line: str) -> None:
+    text = f"[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\n{line}"
+    assert "and csr exclude each other: the key is that of the CSR, each time" in complaint(tmp_path, text)
+
+
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
 def test_known_cas_go_by_name(tmp_path: Path, name: str, url: str) -> None:
     assert [one.directory for one in read(tmp_path, f'ca = "{name}"').all_cas()] == [url]

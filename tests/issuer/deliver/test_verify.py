@@ -54,6 +54,13 @@ async def test_a_configuration_that_does_not_name_it_is_not_served_yet_and_print
     assert "    ssl_certificate_key /certificates/live/web/privkey.pem;\n" in served.detail
 
 
+async def test_without_the_key_its_place_is_left_to_the_administrator() -> None:
+    node = Node()
+    installed = Installed("web", "v1", node.leaf, has_key=False)
+    served = await verify(installed, (V4,), node.nginx, node.certificates.live_path("web"), node.probes)
+    assert "    ssl_certificate_key THE KEY OF YOUR CSR;\n" in served.detail
+
+
 @pytest.mark.parametrize("listens", [True, False])
 async def test_nothing_served_and_not_named_is_not_served_yet(listens: bool) -> None:
     node = Node()
