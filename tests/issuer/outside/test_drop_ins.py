@@ -1,0 +1,48 @@
+"""Drop-ins on disk."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import SettingsError
+from issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
+
+
+def test_written_for_everybody_to_read_and_nothing_else_is_left(folder: Path) -> None:
+    path = drop_in_path(folder / "issuer.d", "a.example")
+    write_drop_in(path, "text ü")
+    assert path == folder / "issuer.d/a.example.toml"
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("text ü", 0o644)
+    assert [one.name for one in path.parent.iterdir()] == ["a.example.toml"]
+
+
+def test_what_a_crash_left_is_in_nobodys_way(folder: Path) -> None:
+    (folder / ".a.toml.tmp").write_text("half")
+    write_drop_in(folder / "a.toml", "whole")
+    assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("a.toml", "whole")]
+
+
+def test_file_that_is_there_is_not_replaced(folder: Path) -> None:
+    (folder / "a.toml").write_text("other")
+    with pytest.raises(SettingsError, match=r"/a\.toml is there already and is not replaced; look at it, or give"):
+        write_drop_in(folder / "a.toml", "text")
+    assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("a.toml", "other")]
+
+
+def test_longest_name_has_a_file(folder: Path) -> None:
+    write_drop_in(drop_in_path(folder, "a" * 253), "text")
+    assert [one.read_text() for one in folder.iterdir()] == ["text"]
+
+
+def test_folder_that_cannot_be_written_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"cannot change /dev/null: File exists; run as root, or as the owner of"):
+        write_drop_in(Path("/dev/null/issuer.d/a.toml"), "text")
+
+
+def test_removed_once(folder: Path) -> None:
+    (folder / "a.toml").write_text("")
+    remove_drop_in(folder / "a.toml")
+    assert list(folder.iterdir()) == []
+    with pytest.raises(SettingsError, match=r"cannot change .*/a\.toml: No such file or directory"):
+        remove_drop_in(folder / "a.toml")
