@@ -82,6 +82,11 @@ class AcmeServer:
         self._server.close()
         await self._server.wait_closed()
 
+    def offer(self, meta: dict[str, Any] | None = None, **members: object) -> None:
+        """The directory has these members as well, and these in its `meta`."""
+        directory = self.answers["/directory"].body
+        self.answers["/directory"] = Canned(200, {**directory, **members, "meta": directory["meta"] | (meta or {})})
+
     def order(self, status: str = "pending", **members: object) -> dict[str, Any]:
         urls = {"authorizations": [self.url("/authz")], "finalize": self.url("/finalize")}
         return {"status": status, **urls, **members}

@@ -3,17 +3,17 @@
 import grp
 import importlib.metadata
 import pwd
-import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from issuer.commands.authorities import AllAuthorities, directory_urls
 from issuer.errors import SettingsError
 from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import open_state
 from issuer.passes import Passes
 from issuer.ports import Progress
 from issuer.renew import Renewals
@@ -28,7 +28,10 @@ def version() -> str:
 
 def accounts(settings: Settings) -> AccountFolder:
     return AccountFolder(
-        settings.state_dir, contact=settings.contact, terms_of_service_agreed=settings.terms_of_service_agreed
+        settings.state_dir,
+        directory_urls(settings),
+        contact=settings.contact,
+        terms_of_service_agreed=settings.terms_of_service_agreed,
     )
 
 
@@ -50,24 +53,10 @@ def certificates(settings: Settings) -> CertificateFolders:
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
 
-def _bundle(settings: Settings) -> str | None:
-    """Raises SettingsError when it cannot be used: requests would say so late and obscurely."""
-    if settings.ca_bundle is None:
-        return None
-    try:
-        ssl.create_default_context(cafile=settings.ca_bundle)
-    except OSError as error:
-        raise SettingsError(
-            f"ca_bundle = {str(settings.ca_bundle)!r} is no PEM file of certificates that can be read: {error}"
-        ) from error
-    return str(settings.ca_bundle)
-
-
 @asynccontextmanager
 async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool = False) -> AsyncIterator[Passes]:
     """Everything that a pass needs, connected; ended on leaving. Raises SettingsError and JournalError."""
-    # The acme library, aiohttp's client: what commands that do not renew need not load.
-    from issuer.outside.ca import AcmeAuthority
+    # aiohttp's client: what commands that do not renew need not load.
     from issuer.outside.nginx import Control, LocalNginx
     from issuer.outside.probes import NodeProbes
     from issuer.outside.responder_client import ResponderClient
@@ -82,19 +71,14 @@ async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool =
     nodes = tuple(node.to_node() for node in settings.nodes)
     clients = [ResponderClient(node.name, node.responder, publishing_key, clock) for node in nodes]
     async with AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(SqliteJournal(settings.state_dir / JOURNAL, is_exclusive=True))
-        vetoes = Vetoes(journal, clock) if settings.read_back == "required" else None
+        state = await stack.enter_async_context(open_state(settings.state_dir / JOURNAL, is_exclusive=True))
+        vetoes = Vetoes(state.journal, clock) if settings.read_back == "required" else None
         responders = await stack.enter_async_context(AllResponders(clients, publishing_key, clock))
-        ca = stack.enter_context(
-            closing(
-                AcmeAuthority(
-                    settings.all_cas()[0].directory, folder, clock, ca_bundle=_bundle(settings), version=version()
-                )
-            )
-        )
+        authorities = stack.enter_context(AllAuthorities(settings, folder, clock, version=version()))
+        ca = authorities.open(settings.all_cas()[0].directory)
         renewals = Renewals(
             ca=ca,
-            journal=journal,
+            journal=state.journal,
             responders=responders,
             read_backs=ReadBacks(nodes, probes, progress, vetoes),
             certificates=certificates(settings),

@@ -83,7 +83,8 @@ def _environment(path: Path, values: dict[str, str]) -> str:
         _write(path, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
         return f"wrote  {path}"
     found = path.read_text(encoding="utf-8", errors="replace").split()
-    missing = [value for value in values.values() if not any(word.endswith(value) for word in found)]
+    wanted = [value for several in values.values() for value in several.split()]
+    missing = [value for value in wanted if not any(word.endswith(value) for word in found)]
     return f"kept   {path}" + (f", which lacks {' and '.join(missing)}: see below" if missing else "")
 
 

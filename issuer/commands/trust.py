@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from issuer.commands import build, options
+from issuer.outside.key_files import account_thumbprint
 from issuer.settings import Settings
 from responder.publication import encode_public_key
 
@@ -30,12 +31,12 @@ def trust(config: Path | None, as_json: bool) -> None:
 
 def public_values(settings: Settings) -> dict[str, str]:
     """The responder's environment, keys separated by blanks; raises SettingsError when they are not there."""
-    from issuer.outside.ca import account_thumbprint
-
     folder = build.accounts(settings)
+    publishing_keys = folder.publishing_keys
+    thumbprints = dict.fromkeys(account_thumbprint(key) for _, key in folder.account_keys())
     return {
-        PUBLISHING_KEY_VARIABLE: " ".join(encode_public_key(key.public_key()) for key in folder.publishing_keys),
-        THUMBPRINT_VARIABLE: account_thumbprint(folder.account_key),
+        PUBLISHING_KEY_VARIABLE: " ".join(encode_public_key(key.public_key()) for key in publishing_keys),
+        THUMBPRINT_VARIABLE: " ".join(thumbprints),
     }
 
 

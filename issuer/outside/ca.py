@@ -1,123 +1,106 @@
-"""The CA: an ACME server and our account at it (RFC 8555), the only place that runs the acme library.
+"""The CA: an ACME server and our account at it (RFC 8555).
 
-The library is synchronous: it runs on threads of its own, each with a network object of its own. Reads are repeated
-when the line breaks or the CA is busy; what changes something at the CA is sent once, and the caller looks again.
+This module and its `ca_*` neighbours are the only ones that run the acme library.
 """
 
-import asyncio
-import threading
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+import logging
+from collections.abc import Sequence
 
 import requests
 from acme import messages
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from josepy.b64 import b64encode
-from josepy.json_util import JSONObjectWithFields
-from josepy.jwk import JWKEC
-from josepy.util import ComparableECKey
 
-from issuer.errors import ChallengeError, FinalizeError, OrderError, Retry, WellkeeperError
+from issuer.errors import ChallengeError, FinalizeError, OrderError, WellkeeperError
 from issuer.model import Authorization, Challenge, Identifier, Order
 from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca_network import Network, ProblemError, is_passing, retry_after_seconds, translated
+from issuer.outside.ca_abilities import Abilities, choose_profile, read_abilities
+from issuer.outside.ca_chains import alternate_urls, root_name
+from issuer.outside.ca_connection import Connection
+from issuer.outside.ca_messages import EmptyMessage, NewOrder
+from issuer.outside.ca_network import Network
+from issuer.outside.ca_options import CaOptions
+from issuer.outside.ca_problems import ProblemError, retry_after_seconds
+from issuer.outside.ca_registration import location
 from issuer.outside.ca_replies import parse_authorization, parse_order
-from issuer.outside.threads import DaemonThreads
+from issuer.outside.key_files import account_thumbprint
 from issuer.ports import Clock
 
-# Pebble was seen to hang under 32 clients at once; more than a few help nobody, since the CA's limits come first.
-_THREADS: Final = 4
-_READ_TRIES: Final = 3
-_FIRST_PAUSE_SECONDS: Final = 0.5
-_LONGEST_PAUSE_SECONDS: Final = 30.0
-
-T = TypeVar("T")
-
-
-class _EmptyMessage(JSONObjectWithFields):
-    """`{}`: the answer to an http-01 challenge (RFC 8555 section 7.5.1)."""
-
-    def __bool__(self) -> bool:
-        """Without fields it would be false, and the library sends nothing, a POST-as-GET, for what is false."""
-        return True
-
-
-def account_thumbprint(account_key: ec.EllipticCurvePrivateKey) -> str:
-    """RFC 7638, SHA-256, base64url: what responders are pinned to."""
-    return _thumbprint(_jwk(account_key))
+_log = logging.getLogger(__name__)
 
 
 class AcmeAuthority:
-    """Implements `ports.CertificateAuthority`. The account is found or made with the first call that needs it."""
+    """Implements `ports.CertificateAuthority`. The account is found or made with the first call that needs it.
+
+    Raises SettingsError when the account key is missing.
+    """
 
     def __init__(
-        self, directory_url: str, accounts: AccountFolder, clock: Clock, *, ca_bundle: str | None, version: str
+        self, options: CaOptions, accounts: AccountFolder, clock: Clock, *, version: str, thread_count: int = 8
     ) -> None:
-        self._directory_url = directory_url
+        self._options = options
         self._accounts = accounts
         self._clock = clock
-        self._ca_bundle = ca_bundle
-        self._user_agent = f"wellkeeper/{version} requests/{requests.__version__}"
-        self._key = _jwk(accounts.account_key)
-        self._threads = DaemonThreads(_THREADS, "ca")
-        self._local = threading.local()
-        self._opening = asyncio.Lock()
-        self._directory: messages.Directory | None = None
-        self._account: messages.RegistrationResource | None = None
+        self._told_profile: str | None = None
+        self.connection = Connection(options, accounts, clock, version=version, thread_count=thread_count)
 
     @property
     def name(self) -> str:
-        return self._directory_url
-
-    async def account_url(self) -> str:
-        _, account = await self._open()
-        return str(account.uri)
+        return self._options.name
 
     @property
     def directory_url(self) -> str:
-        return self._directory_url
+        return self._options.directory_url
 
     @property
     def thumbprint(self) -> str:
-        return _thumbprint(self._key)
+        return account_thumbprint(self._accounts.account_key(self._options.directory_url))
 
     def close(self) -> None:
         """Waits for nobody: a request under way is left to its own time-out."""
-        self._threads.shutdown(wait=False)
+        self.connection.close()
 
-    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:  # noqa: ARG002
-        message = messages.NewOrder(
+    async def abilities(self) -> Abilities:
+        """What the directory says; needs no account."""
+        return read_abilities(await self.connection.directory())
+
+    async def account_url(self) -> str:
+        _, account = await self.connection.account()
+        return str(account.uri)
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+        directory, _ = await self.connection.account()
+        abilities = read_abilities(directory)
+        message = NewOrder(
             identifiers=[
                 messages.Identifier(typ=messages.IdentifierType(identifier.type.value), value=identifier.value)
                 for identifier in identifiers
             ],
-            profile=profile,
+            profile=self._profile(abilities, profile),
+            replaces=replaces if abilities.has_renewal_info else None,
         )
 
         def work(network: Network, directory: messages.Directory) -> Order:
             reply = network.send(directory["newOrder"], message, directory["newNonce"])
-            return parse_order(_location(reply), reply.json(), retry_after_seconds(reply))
+            return self._order(location(reply), reply)
 
-        return await self._call(OrderError, "newOrder", work)
+        return await self.connection.call(OrderError, "newOrder", work)
 
     async def read_order(self, url: str) -> Order | None:
         try:
-            return await self._read(OrderError, f"reading order {url}", url, _order)
+            return await self.connection.read(OrderError, f"reading order {url}", url, self._order)
         except OrderError as error:
             if error.problem and error.problem.status in {403, 404}:
                 return None
             raise
 
     async def read_authorization(self, url: str) -> Authorization:
-        return await self._read(ChallengeError, f"reading authorization {url}", url, _authorization)
+        return await self.connection.read(ChallengeError, f"reading authorization {url}", url, self._authorization)
 
     async def answer_challenge(self, challenge: Challenge) -> None:
         def work(network: Network, directory: messages.Directory) -> None:
-            network.send(challenge.url, _EmptyMessage(), directory["newNonce"])
+            network.send(challenge.url, EmptyMessage(), directory["newNonce"])
 
-        await self._call(ChallengeError, f"answering challenge {challenge.url}", work)
+        await self.connection.call(ChallengeError, f"answering challenge {challenge.url}", work)
 
     async def finalize(self, order: Order, csr_der: bytes) -> Order:
         message = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
@@ -129,141 +112,56 @@ class AcmeAuthority:
                 if error.problem.name == "orderNotReady":
                     return None
                 raise
-            return parse_order(order.url, reply.json(), retry_after_seconds(reply))
+            return self._order(order.url, reply)
 
-        found = await self._call(FinalizeError, f"finalizing order {order.url}", work)
+        found = await self.connection.call(FinalizeError, f"finalizing order {order.url}", work)
         if found is not None:
             return found
-        return await self._read(FinalizeError, f"reading order {order.url}", order.url, _order)
+        return await self.connection.read(FinalizeError, f"reading order {order.url}", order.url, self._order)
 
     async def read_chain(self, order: Order) -> bytes:
         url = order.certificate_url
         if url is None:
             raise FinalizeError(f"the CA's order {order.url} is valid but names no certificate; report this to the CA")
-        return await self._read(FinalizeError, f"reading certificate {url}", url, lambda _, reply: reply.content)
+        reply = await self._certificate(url)
+        wanted = self._options.preferred_chain
+        if wanted is None or root_name(reply.content) == wanted:
+            return reply.content
+        return await self._preferred(wanted, reply)
 
-    async def _read(
-        self, kind: type[WellkeeperError], doing: str, url: str, parse: Callable[[str, requests.Response], T]
-    ) -> T:
-        """POST-as-GET (RFC 8555 section 6.3), repeated while that may help."""
-
-        def work(network: Network, directory: messages.Directory) -> T:
-            return parse(url, network.send(url, None, directory["newNonce"]))
-
-        pause_seconds = _FIRST_PAUSE_SECONDS
-        for _ in range(_READ_TRIES - 1):
+    async def _preferred(self, wanted: str, default: requests.Response) -> bytes:
+        """The first alternate below the root of that name; what the CA gives by itself when there is none."""
+        roots = [root_name(default.content)]
+        for url in alternate_urls(default.headers):
             try:
-                return await self._call(kind, doing, work)
+                found = (await self._certificate(url)).content
             except WellkeeperError as error:
-                asked = _pause_asked_for(error)
-                if asked is None:
-                    raise
-            await self._clock.sleep(max(asked, pause_seconds))
-            pause_seconds *= 4
-        return await self._call(kind, doing, work)
-
-    async def _call(
-        self, kind: type[WellkeeperError], doing: str, work: Callable[[Network, messages.Directory], T]
-    ) -> T:
-        directory, account = await self._open()
-
-        def task() -> T:
-            with translated(kind, doing):
-                network = self._network()
-                network.account = account
-                return work(network, directory)
-
-        try:
-            return await self._run(task)
-        except WellkeeperError as error:
-            if error.problem is None or error.problem.name != "accountDoesNotExist":
-                raise
-            # The CA forgot us (a test CA restarted): the next call registers the same key again.
-            self._account = None
-            self._accounts.forget_url(self._directory_url)
-            raise kind(f"{error}; run renew again, it registers the account anew", problem=error.problem) from error
-
-    async def _run(self, task: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, task)
-
-    async def _open(self) -> tuple[messages.Directory, messages.RegistrationResource]:
-        async with self._opening:
-            if self._directory is None:
-                self._directory = await self._run(self._read_directory)
-            if self._account is None:
-                directory = self._directory
-                self._account = await self._run(lambda: self._find_account(directory))
-            return self._directory, self._account
-
-    def _read_directory(self) -> messages.Directory:
-        with translated(OrderError, f"reading the directory {self._directory_url}"):
-            directory = self._network().read_directory(self._directory_url)
-            for name in ("newNonce", "newAccount", "newOrder"):
-                if not isinstance(directory[name], str):
-                    raise ValueError(f"directory member {name!r} must be a URL")
-            return directory
-
-    def _find_account(self, directory: messages.Directory) -> messages.RegistrationResource:
-        url = self._accounts.read_url(self._directory_url)
-        if url is None:
-            url = self._register(directory)
-            self._accounts.record_url(self._directory_url, url)
-        return messages.RegistrationResource(uri=url, body=messages.Registration())
-
-    def _register(self, directory: messages.Directory) -> str:
-        """newAccount answers with the existing account when the key is known (RFC 8555 section 7.3.1)."""
-        terms = directory["meta"].terms_of_service
-        if terms and not self._accounts.terms_of_service_agreed:
-            raise OrderError(
-                f"the CA asks to agree to its terms of service at {terms}; read them, then set "
-                "terms_of_service_agreed = true",
-                retry=Retry.NEVER,
-            )
-        message = messages.NewRegistration(
-            contact=tuple(self._accounts.contact), terms_of_service_agreed=True if terms else None
+                _log.warning("%s: an alternate chain is passed over: %s", self.name, error)
+                continue
+            roots.append(root_name(found))
+            if roots[-1] == wanted:
+                return found
+        offered = ", ".join(repr(root) for root in roots)
+        _log.warning(
+            "%s has no chain below %r (preferred_chain), so its default is taken; it offers: %s",
+            self.name,
+            wanted,
+            offered,
         )
-        with translated(OrderError, "newAccount"):
-            network = self._network()
-            network.account = None
-            return _location(network.send(directory["newAccount"], message, directory["newNonce"]))
+        return default.content
 
-    def _network(self) -> Network:
-        network: Network | None = getattr(self._local, "network", None)
-        if network is None:
-            network = Network(self._key, user_agent=self._user_agent, ca_bundle=self._ca_bundle)
-            self._local.network = network
-        return network
+    async def _certificate(self, url: str) -> requests.Response:
+        return await self.connection.read(FinalizeError, f"reading certificate {url}", url, lambda _, reply: reply)
 
+    def _profile(self, abilities: Abilities, wanted: str | None) -> str | None:
+        wanted = wanted or self._options.profile
+        if wanted and not abilities.profiles and self._told_profile != wanted:
+            self._told_profile = wanted
+            _log.warning("%s has no profiles: the profile %r is not asked for", self.name, wanted)
+        return choose_profile(abilities, self.name, wanted)
 
-def _order(url: str, reply: requests.Response) -> Order:
-    return parse_order(url, reply.json(), retry_after_seconds(reply))
+    def _order(self, url: str, reply: requests.Response) -> Order:
+        return parse_order(url, reply.json(), retry_after_seconds(reply, self._clock.now()))
 
-
-def _authorization(url: str, reply: requests.Response) -> Authorization:
-    return parse_authorization(url, reply.json(), retry_after_seconds(reply))
-
-
-def _location(reply: requests.Response) -> str:
-    url = reply.headers.get("Location")
-    if not url:
-        raise ValueError("the reply has no Location header")
-    return url
-
-
-def _pause_asked_for(error: WellkeeperError) -> float | None:
-    """How long to wait before the same read is worth another try; None when it is not."""
-    if isinstance(error.__cause__, requests.ConnectionError | requests.Timeout):
-        return 0.0
-    problem = error.problem
-    if problem is None or not is_passing(problem):
-        return None
-    asked = problem.retry_after_seconds or 0.0
-    return asked if asked <= _LONGEST_PAUSE_SECONDS else None
-
-
-def _jwk(account_key: ec.EllipticCurvePrivateKey) -> JWKEC:
-    return JWKEC(key=ComparableECKey(account_key))
-
-
-def _thumbprint(key: JWKEC) -> str:
-    return b64encode(key.thumbprint(hash_function=SHA256)).decode()
+    def _authorization(self, url: str, reply: requests.Response) -> Authorization:
+        return parse_authorization(url, reply.json(), retry_after_seconds(reply, self._clock.now()))

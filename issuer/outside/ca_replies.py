@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from issuer.model import Authorization, Challenge, Identifier, IdentifierType, Order, Status
-from issuer.outside.ca_network import parse_problem
+from issuer.outside.ca_problems import parse_problem
 from responder.wire import TOKEN_SYNTAX, is_token
 
 

@@ -70,7 +70,7 @@ async def test_live_is_one_relative_link_and_keys_are_for_their_owner_only(folde
         live, state = host.issuer.live("web"), host.issuer.state_dir
         assert live.readlink() == Path("../archive/web") / version(host.issuer, "web")
         assert not any(path.is_symlink() for path in live.iterdir())
-        secrets = [live / "privkey.pem", state / "publishing_key.pem", state / "accounts/account_key.pem"]
+        secrets = [live / "privkey.pem", state / "publishing_key.pem", *(state / "accounts").glob("*.pem")]
         assert [mode(path) for path in secrets] == [0o600] * 3
         assert {mode(path) for path in state.glob("state.*")} == {0o600}
         assert [mode(path) for path in (state, state / "accounts")] == [0o700] * 2

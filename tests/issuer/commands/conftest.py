@@ -50,7 +50,7 @@ class Program:
         self.config.write_text("\n".join(lines))
 
     def make_keys(self) -> AccountFolder:
-        folder = AccountFolder(self.state_dir)
+        folder = AccountFolder(self.state_dir, (NOBODY_THERE,))
         folder.make_keys()
         return folder
 

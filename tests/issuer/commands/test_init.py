@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from issuer.commands import build
 from issuer.model import Lineage
 from issuer.settings import read_settings
 from tests.fakes_deliver import dns
@@ -45,7 +46,8 @@ def test_settings_keys_and_values_for_the_responder_are_written(program: Program
     ]
     environment = program.config.with_name("responder.env")
     assert [mode(path) for path in (program.config, environment)] == [0o644, 0o644]
-    keys = [program.state_dir / "accounts/account_key.pem", program.state_dir / "publishing_key.pem"]
+    folder = build.accounts(settings)
+    keys = [folder.key_path(settings.all_cas()[0].directory), program.state_dir / "publishing_key.pem"]
     assert [mode(path) for path in [program.state_dir, *keys]] == [0o700, 0o600, 0o600]
     assert tuple(values(program)) == VARIABLES
     assert all(len(value) == 43 for value in values(program).values())
@@ -98,8 +100,8 @@ def test_lost_key_is_made_again_and_the_stale_environment_told(program: Program)
 def test_what_was_added_to_the_environment_stays(program: Program) -> None:
     init(program)
     environment = program.config.with_name("responder.env")
-    key, thumbprint = values(program).values()
-    text = f"{VARIABLES[0]}={'A' * 43} {key}\n{VARIABLES[1]}={thumbprint}\nWELLKEEPER_RESPONDER_MAX_TOKENS=5\n"
+    key, thumbprints = values(program).values()
+    text = f"{VARIABLES[0]}={'A' * 43} {key}\n{VARIABLES[1]}={thumbprints}\nWELLKEEPER_RESPONDER_MAX_TOKENS=5\n"
     environment.write_text(text)
     assert program.run("init").out.splitlines()[1] == f"kept   {environment}"
     assert environment.read_text() == text

@@ -1,8 +1,8 @@
 """trust: public values and the lines to include."""
 
-from issuer.outside.ca import account_thumbprint
+from issuer.outside.key_files import account_thumbprint
 from responder.publication import encode_public_key
-from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
 
 
 def test_public_values_and_lines(program: Program) -> None:
@@ -12,7 +12,7 @@ def test_public_values_and_lines(program: Program) -> None:
     assert finished.exit_code == 0
     for line in (
         f"  WELLKEEPER_RESPONDER_PUBLISHING_KEY={encode_public_key(keys.publishing_key.public_key())}",
-        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key)}",
+        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key(NOBODY_THERE))}",
         "  include snippets/wellkeeper/upstream.conf;",
         "  include snippets/wellkeeper/challenge.conf;",
         f"  ssl_certificate     {program.certificates_dir}/live/a.example/fullchain.pem;",
@@ -28,7 +28,7 @@ def test_json(program: Program) -> None:
     assert program.run("trust", "--json").json() == {
         "responder": {
             "WELLKEEPER_RESPONDER_PUBLISHING_KEY": encode_public_key(keys.publishing_key.public_key()),
-            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key),
+            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key(NOBODY_THERE)),
         },
         "live": {"a.example": f"{program.certificates_dir}/live/a.example"},
     }

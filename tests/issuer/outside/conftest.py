@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.ca import AcmeAuthority
+from issuer.outside.ca_options import CaOptions
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer
 
@@ -17,15 +19,26 @@ async def server() -> AsyncIterator[AcmeServer]:
         yield running
 
 
+# Nobody listens there.
+AWAY = "http://127.0.0.1:1/directory"
+
+
+def authority(directory_url: str, accounts: AccountFolder, clock: FakeClock, **options: Any) -> AcmeAuthority:  # noqa: ANN401
+    """Called `a CA`; the caller closes it."""
+    found = CaOptions("a CA", directory_url, **options)
+    return AcmeAuthority(found, accounts, clock, version="1", thread_count=4)
+
+
 @pytest.fixture
-def accounts(folder: Path) -> AccountFolder:
-    made = AccountFolder(folder / "issuer", contact=("mailto:a@example.org",), terms_of_service_agreed=True)
+def accounts(folder: Path, server: AcmeServer) -> AccountFolder:
+    urls = (server.directory_url, AWAY)
+    made = AccountFolder(folder / "issuer", urls, contact=("mailto:a@example.org",), terms_of_service_agreed=True)
     made.make_keys()
     return made
 
 
 @pytest.fixture
 async def ca(server: AcmeServer, accounts: AccountFolder, clock: FakeClock) -> AsyncIterator[AcmeAuthority]:
-    authority = AcmeAuthority(server.directory_url, accounts, clock, ca_bundle=None, version="1")
-    yield authority
-    authority.close()
+    made = authority(server.directory_url, accounts, clock)
+    yield made
+    made.close()

@@ -13,10 +13,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from issuer.errors import SettingsError
-from issuer.outside.accounts import AccountFolder
+from issuer.outside.accounts import AccountFolder, AccountRecord
+from issuer.outside.key_files import account_thumbprint
 
 UNKNOWN_ALGORITHM = b"-----BEGIN PRIVATE KEY-----\nMBACAQAwBQYDKgMEBAQAAAAA\n-----END PRIVATE KEY-----\n"
 CA = "https://ca.example/directory"
+OTHER = "https://ca.example/other/directory"
+CA_KEY, OTHER_KEY = "accounts/ca.example-0d5eb258.pem", "accounts/ca.example-0a471dd3.pem"
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def state_dir(folder: Path) -> Path:
 
 @pytest.fixture
 def accounts(state_dir: Path) -> AccountFolder:
-    return AccountFolder(state_dir)
+    return AccountFolder(state_dir, (CA, OTHER))
 
 
 def mode(path: Path) -> int:
@@ -44,20 +47,21 @@ def test_keys_are_made_for_their_owner_only_whatever_the_umask(accounts: Account
         made = accounts.make_keys()
     finally:
         os.umask(umask)
-    assert made == (state_dir / "accounts/account_key.pem", state_dir / "publishing_key.pem")
-    assert [mode(path) for path in made] == [0o600, 0o600]
+    assert made == (state_dir / CA_KEY, state_dir / OTHER_KEY, state_dir / "publishing_key.pem")
+    assert [mode(path) for path in made] == [0o600, 0o600, 0o600]
     assert [mode(path) for path in (state_dir, state_dir / "accounts")] == [0o700, 0o700]
-    assert accounts.account_key.curve.name == "secp256r1"
+    assert accounts.account_key(CA).curve.name == "secp256r1"
+    assert account_thumbprint(accounts.account_key(CA)) != account_thumbprint(accounts.account_key(OTHER))
     assert isinstance(accounts.publishing_key, ed25519.Ed25519PrivateKey)
 
 
 def test_keys_are_never_made_anew(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
-    account_key = (state_dir / "accounts/account_key.pem").read_bytes()
+    account_key = (state_dir / CA_KEY).read_bytes()
     (state_dir / "publishing_key.pem").unlink()
     assert accounts.make_keys() == (state_dir / "publishing_key.pem",)
     assert accounts.make_keys() == ()
-    assert (state_dir / "accounts/account_key.pem").read_bytes() == account_key
+    assert (state_dir / CA_KEY).read_bytes() == account_key
 
 
 def test_damaged_key_is_kept_for_whoever_repairs_it(accounts: AccountFolder, state_dir: Path) -> None:
@@ -93,12 +97,10 @@ def test_folder_that_exists_keeps_its_mode(accounts: AccountFolder, state_dir: P
 def test_state_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match=r"cannot use /.*/file.*: .*; run as the user who owns the state directory"):
-        AccountFolder(tmp_path / "file/issuer").make_keys()
+        AccountFolder(tmp_path / "file/issuer", (CA,)).make_keys()
 
 
-@pytest.mark.parametrize(
-    ("name", "key"), [("accounts/account_key.pem", "account_key"), ("publishing_key.pem", "publishing_key")]
-)
+@pytest.mark.parametrize(("name", "key"), [(CA_KEY, "account"), ("publishing_key.pem", "publishing")])
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -107,7 +109,7 @@ def test_state_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         (pem(ed25519.Ed25519PrivateKey.generate(), b"password"), "holds no unencrypted PEM key"),
         (pem(ec.generate_private_key(ec.SECP384R1())), "put the key back that 'wellkeeper-issuer init' made"),
         (UNKNOWN_ALGORITHM, "holds no unencrypted PEM key"),
-        (None, "does not exist; run 'wellkeeper-issuer init' to make the keys"),
+        (None, "does not exist.*; run 'wellkeeper-issuer init' to make"),
     ],
     ids=["empty", "no key", "encrypted", "of another kind", "of an unknown kind", "missing"],
 )
@@ -119,47 +121,53 @@ def test_key_that_is_not_one_is_named(
     if content is not None:
         (state_dir / name).write_bytes(content)
     with pytest.raises(SettingsError, match=f"{name} .*{words}"):
-        getattr(accounts, key)
+        _ = accounts.account_key(CA) if key == "account" else accounts.publishing_key
 
 
 def test_keys_in_one_anothers_place_are_noticed(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
-    account_key, publishing_key = state_dir / "accounts/account_key.pem", state_dir / "publishing_key.pem"
+    account_key, publishing_key = state_dir / CA_KEY, state_dir / "publishing_key.pem"
     contents = account_key.read_bytes(), publishing_key.read_bytes()
     account_key.write_bytes(contents[1])
     publishing_key.write_bytes(contents[0])
     with pytest.raises(SettingsError, match="is no P-256 key"):
-        _ = accounts.account_key
+        accounts.account_key(CA)
     with pytest.raises(SettingsError, match="is no Ed25519 key"):
         _ = accounts.publishing_key
 
 
+def test_missing_account_key_leads_to_init_and_to_the_responders(accounts: AccountFolder) -> None:
+    accounts.make_keys()
+    new = "https://new.example/directory"
+    with pytest.raises(
+        SettingsError,
+        match=rf"no account key for the CA {new} .*run 'wellkeeper-issuer init' to make it, then tell every responder",
+    ):
+        accounts.account_key(new)
+
+
 def test_account_is_remembered_by_directory(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
-    other = "https://ca.example/other/directory"
-    assert accounts.read_url(CA) is None
-    accounts.record_url(CA, "https://ca.example/account/1")
-    accounts.record_url(other, "https://ca.example/account/2")
-    accounts.record_url(CA, "https://ca.example/account/3")
-    again = AccountFolder(state_dir)
-    assert (again.read_url(CA), again.read_url(other)) == (
-        "https://ca.example/account/3",
-        "https://ca.example/account/2",
-    )
+    assert accounts.read(CA) is None
+    first = AccountRecord(CA, "https://ca.example/account/1")
+    other = AccountRecord(OTHER, "https://ca.example/account/2", is_deactivated=True)
+    second = AccountRecord(CA, "https://ca.example/account/3")
+    for record in (first, other, second):
+        accounts.record(record)
+    again = AccountFolder(state_dir, (CA,))
+    assert (again.read(CA), again.read(OTHER)) == (second, other)
     records = sorted((state_dir / "accounts").glob("ca.example-*.json"))
     assert [mode(path) for path in records] == [0o600, 0o600]
-    again.forget_url(CA)
-    again.forget_url(CA)
-    assert (accounts.read_url(CA), accounts.read_url(other)) == (None, "https://ca.example/account/2")
+    assert not list((state_dir / "accounts").glob(".*"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b"3"])
 def test_damaged_record_is_named(accounts: AccountFolder, state_dir: Path, content: bytes) -> None:
     accounts.make_keys()
-    accounts.record_url(CA, "https://ca.example/account/1")
+    accounts.record(AccountRecord(CA, "https://ca.example/account/1"))
     (record,) = (state_dir / "accounts").glob("*.json")
     record.write_bytes(content)
     with pytest.raises(
         SettingsError, match=rf"{record.name} is damaged .*remove it: the CA will tell the account's URL"
     ):
-        accounts.read_url(CA)
+        accounts.read(CA)

@@ -23,6 +23,7 @@ def csr() -> bytes:
 
 
 async def test_new_order_names_identifiers_and_profile(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.offer({"profiles": {"shortlived": "six days"}})
     found = await ca.new_order([A, dns("b.example")], "shortlived", None)
     assert found == Order(server.url("/order/1"), Status.PENDING, (server.url("/authz"),), server.url("/finalize"))
     identifiers = [{"type": "dns", "value": "a.example"}, {"type": "dns", "value": "b.example"}]
@@ -65,7 +66,7 @@ async def test_order_is_not_lost_over_a_missing_nonce(
 
 async def test_ca_without_nonces_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.answers["/nonce"] = Canned(200, has_nonce=False)
-    with pytest.raises(OrderError, match="newAccount: the CA's reply cannot be understood: MissingNonce"):
+    with pytest.raises(OrderError, match="newAccount at a CA: the CA's reply cannot be understood: MissingNonce"):
         await ca.new_order([A], None, None)
 
 

@@ -11,7 +11,7 @@ from acme import errors, messages
 
 from issuer.errors import OrderError, Retry
 from issuer.model import ERROR_PREFIX, Problem
-from issuer.outside.ca_network import (
+from issuer.outside.ca_problems import (
     ProblemError,
     is_passing,
     parse_problem,
@@ -19,6 +19,9 @@ from issuer.outside.ca_network import (
     retry_after_seconds,
     translated,
 )
+from tests.fakes import FakeClock
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def reply(status: int = 200, body: str = "", **headers: str) -> requests.Response:
@@ -31,7 +34,7 @@ def reply(status: int = 200, body: str = "", **headers: str) -> requests.Respons
 
 
 def retry_after(text: str) -> float | None:
-    return retry_after_seconds(reply(Retry_After=text))
+    return retry_after_seconds(reply(Retry_After=text), datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
@@ -40,9 +43,9 @@ def retry_after(text: str) -> float | None:
         ("0", 0),
         ("7", 7),
         (" 7 ", 7),
-        ("3600", 3600),
-        ("3601", 3600),
-        ("9" * 400, 3600),
+        ("86400", 86400),
+        ("86401", 86400),
+        ("9" * 400, 86400),
         ("", None),
         ("-5", None),
         ("1.5", None),
@@ -53,8 +56,8 @@ def retry_after(text: str) -> float | None:
         ("Mon, 01 Jan 99999 00:00:00 GMT", None),
         ("Mon, 01 Jan 999999999999999999999 00:00:00 GMT", None),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
-        ("Fri, 31 Dec 9999 23:59:59 -1200", 3600),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", 86400),
         ("Sat, 01 Jan 0001 00:00:00 +1200", 0),
     ],
 )
@@ -72,7 +75,7 @@ def test_retry_after_as_a_date_counts_from_now(is_named: bool) -> None:
 
 
 def test_no_retry_after() -> None:
-    assert retry_after_seconds(reply()) is None
+    assert retry_after_seconds(reply(), datetime.now(UTC)) is None
 
 
 def test_problem_document_keeps_status_and_retry_after() -> None:
@@ -82,7 +85,7 @@ def test_problem_document_keeps_status_and_retry_after() -> None:
         "status": 400,
         "identifier": {"type": "dns", "value": "a.example"},
     }
-    found = read_problem(reply(429, json.dumps(body), Retry_After="30"))
+    found = read_problem(reply(429, json.dumps(body), Retry_After="30"), NOW)
     assert found == Problem(f"{ERROR_PREFIX}rateLimited", "too many", 429, 30, "a.example")
     assert str(found) == "rateLimited for a.example (HTTP 429): too many"
 
@@ -128,7 +131,7 @@ def test_half_a_problem_document_is_taken_as_far_as_it_goes(body: dict[str, obje
     ids=["page", "nothing", "list", "string", "long"],
 )
 def test_other_bodies_are_quoted(body: str, words: str) -> None:
-    found = read_problem(reply(502, body, Retry_After="9"))
+    found = read_problem(reply(502, body, Retry_After="9"), NOW)
     assert found == Problem("about:blank", f"the reply is no problem document: {words}", 502, 9)
 
 
@@ -141,7 +144,7 @@ def test_what_passes_by_itself(status: int | None, expected: bool) -> None:
 
 
 def translation(error: Exception) -> OrderError:
-    with pytest.raises(OrderError) as caught, translated(OrderError, "newOrder"):
+    with pytest.raises(OrderError) as caught, translated(OrderError, "newOrder", FakeClock(NOW)):
         raise error
     assert caught.value.__cause__ is error
     return caught.value
@@ -206,5 +209,5 @@ def test_untrusted_ca_server() -> None:
 
 
 def test_defects_of_ours_are_not_translated() -> None:
-    with pytest.raises(ZeroDivisionError), translated(OrderError, "newOrder"):
+    with pytest.raises(ZeroDivisionError), translated(OrderError, "newOrder", FakeClock(NOW)):
         raise ZeroDivisionError

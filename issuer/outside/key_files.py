@@ -1,0 +1,118 @@
+"""Private keys as files: written whole and durably, for their owner only, never over one another, read with a remedy.
+
+Blocking, and quick.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from issuer.errors import SettingsError
+from issuer.outside import durable
+
+OURS: Final = durable.Owner()
+_COORDINATE_BYTES: Final = 32
+
+
+def account_thumbprint(account_key: ec.EllipticCurvePrivateKey) -> str:
+    """RFC 7638 of the P-256 key, SHA-256, base64url: what responders are pinned to."""
+    numbers = account_key.public_key().public_numbers()
+    members = {"crv": "P-256", "kty": "EC", "x": _coordinate(numbers.x), "y": _coordinate(numbers.y)}
+    text = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return _base64url(hashlib.sha256(text.encode()).digest())
+
+
+def make_account_key(path: Path) -> None:
+    """ES256, which every CA takes; raises FileExistsError."""
+    _write_key(path, ec.generate_private_key(ec.SECP256R1()))
+
+
+def make_publishing_key(path: Path) -> None:
+    """Ed25519; raises FileExistsError."""
+    _write_key(path, ed25519.Ed25519PrivateKey.generate())
+
+
+def read_account_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Raises SettingsError when it is missing or something else."""
+    key = _read_key(path)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SettingsError(f"{path} is no P-256 key; put the key back that 'wellkeeper-issuer init' made")
+    return key
+
+
+def read_publishing_key(path: Path) -> ed25519.Ed25519PrivateKey:
+    """Raises SettingsError when it is missing or something else."""
+    key = _read_key(path)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise SettingsError(f"{path} is no Ed25519 key; put the key back that 'wellkeeper-issuer init' made")
+    return key
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The whole file or none, whatever happens in between; never over another one: raises FileExistsError."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    durable.write_file(unfinished, content, 0o600, OURS)
+    try:
+        # Unlike a rename, a link does not replace what is there.
+        os.link(unfinished, path)
+    finally:
+        unfinished.unlink()
+    durable.sync(path.parent)
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """The old file or the new one, whatever happens in between."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    durable.write_file(unfinished, content, 0o600, OURS)
+    os.replace(unfinished, path)  # noqa: PTH105 - says what it does
+    durable.sync(path.parent)
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """OSError becomes SettingsError."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"cannot use {error.filename or path}: {error.strerror}; run as the user who owns the state directory"
+        ) from error
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
+    write_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _read_key(path: Path) -> PrivateKeyTypes:
+    with translated(path):
+        try:
+            return load_pem_private_key(path.read_bytes(), None)
+        except FileNotFoundError:
+            raise SettingsError(f"{path} does not exist; run 'wellkeeper-issuer init' to make the keys") from None
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SettingsError(f"{path} holds no unencrypted PEM key: {error}; restore it from a backup") from error
+
+
+def _coordinate(value: int) -> str:
+    return _base64url(value.to_bytes(_COORDINATE_BYTES, "big"))
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
