@@ -5,24 +5,22 @@ in them. Design: docs/design/0006-state.md.
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from issuer.errors import JournalError
-from issuer.outside.schema import migrate, version_of
+from issuer.outside.connections import open_to_own, open_to_read
 from issuer.outside.state_lock import leave_lock, take_lock
+from issuer.outside.state_remedies import remedy
 from issuer.outside.threads import DaemonThreads
 
 T = TypeVar("T")
 
 Row = tuple[Any, ...]
 Statement = tuple[str, Sequence[object]]
-
-_PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000")
 
 
 @dataclass(eq=False, slots=True)
@@ -85,18 +83,11 @@ class Database:
             _commit(connection, [write])  # each bears its own errors: the others come back one by one
 
     def _open(self, _: object) -> None:
-        if self._command is not None:
-            self._lock = take_lock(self._path.with_suffix(".lock"), self._command)
-        # SQLite gives the WAL the mode of the database; the file must be born with it, since keys stand in it.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        self._connection = connection
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-        if self._command is not None:
-            # A pass must not find out in the middle.
-            _check_whole(connection)
-        migrate(connection, version_of(connection, self._path))
+        if self._command is None:
+            self._connection = open_to_read(self._path)
+            return
+        self._lock = take_lock(self._path.with_suffix(".lock"), self._command)
+        self._connection = open_to_own(self._path)
 
     def _close(self, _: object) -> None:
         """Whatever `_open` came to have."""
@@ -111,7 +102,7 @@ class Database:
                 # None for `_open` and `_close` only, which ignore it.
                 return work(self._connection)  # type: ignore[arg-type]
             except (sqlite3.Error, OSError, ValueError) as error:
-                raise JournalError(f"{self._path}: {error}; {_remedy(error)}") from error
+                raise JournalError(f"{self._path}: {error}; {remedy(error)}") from error
 
         # A write that was begun is finished, and its failure known, before a cancellation goes on.
         future = asyncio.get_running_loop().run_in_executor(self._thread, task)
@@ -130,19 +121,3 @@ def _commit(connection: sqlite3.Connection, writes: Sequence[_Write]) -> None:
                 connection.execute(statement, values)
     for write in writes:
         write.is_done = True
-
-
-def _check_whole(connection: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError."""
-    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(f"database disk image is malformed ({found.splitlines()[-1]})")
-
-
-def _remedy(error: Exception) -> str:
-    if isinstance(error, ValueError) or "not a database" in str(error) or "malformed" in str(error):
-        return (
-            "the file is damaged: restore it from a backup, or move it and its -wal and -shm away; what is installed"
-            " stays and is not obtained again, only renewals under way start anew"
-        )
-    return "check space and permissions of state_dir; the next pass goes on from what is recorded"
