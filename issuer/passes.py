@@ -1,31 +1,37 @@
-"""Which certificate when: one pass over all of them, in which one that fails never stops another.
+"""Works on certificates, all that are asked for at once, in which one that fails never stops another.
 
-A pass obtains what is due, a few certificates at a time, then delivers everything new with one reload, and none when
+A pass obtains what is due, a few certificates at a time, delivers it with as few reloads as can be, and none when
 nothing changed. It is idempotent: what it left undone, the next pass goes on with.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from issuer.deliver.reload import reload
+from issuer.aftermath import Aftermath
 from issuer.deliver.verify import verify
-from issuer.errors import InstallError, ReloadError, VerifyError, WellkeeperError
-from issuer.model import Certificate, Due, Flip, Installed, Lineage, Reloaded, RolledBack, Served
+from issuer.deliveries import Deliveries
+from issuer.errors import HookError, InstallError, VerifyError, WellkeeperError
+from issuer.model import Certificate, Due, Flip, Installed, Lineage, Served
 from issuer.ports import Nginx, Probes
+from issuer.records import Failure
 from issuer.renew import Renewals
-from issuer.reports import Outcome, Report
+from issuer.reports import Mode, Outcome, Report
 from issuer.steps import Steps
 
 _log = logging.getLogger(__name__)
 
-# Renewals wait for the CA most of the time; more at once would only reach its limits sooner.
-_RENEWALS_AT_ONCE: Final = 4
 # Three a week: Let's Encrypt issues five certificates for the same names in seven days.
 _REFUSED_LONG: Final = timedelta(days=2, hours=8)
+_PROOFS_AT_ONCE: Final = 8
+_TO_BE_DELIVERED: Final = {
+    True: "installed by an earlier pass, to be delivered",
+    False: "installed, but the journal does not know it; to be delivered",
+}
 
 
 @dataclass
@@ -34,60 +40,162 @@ class _Course:
 
     lineage: Lineage
     steps: Steps
+    is_known: bool
     reason: str = "not due"
     error: Exception | None = None
+    waits: Failure | None = None
     flip: Flip | None = None
     served: Served | None = None
     is_to_be_verified: bool = False
     certificate: Certificate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
-    """A pass needs what renewals need, and this host's nginx."""
+class _Opening:
+    """What comes before the first certificate of a pass is obtained: once, and its failure is everybody's."""
 
-    renewals: Renewals
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._task: asyncio.Future[None] | None = None
+
+    async def __call__(self) -> None:
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._work())
+        await asyncio.shield(self._task)
+
+    @property
+    def was_needed(self) -> bool:
+        return self._task is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This host's nginx, and where it is asked for what it serves."""
+
     nginx: Nginx
     probes: Probes
     https_addresses: tuple[tuple[str, int], ...]
 
-    async def run(self, lineages: Sequence[Lineage], *, is_forced: bool) -> list[Report]:
+
+async def _ready() -> None:
+    """Nothing has to be there."""
+
+
+@dataclass
+class Passes:
+    """Several may run at once; each certificate is worked on by one of them at a time.
+
+    `prepare` is awaited before the first certificate of a pass is obtained; it raises what keeps all from it.
+    """
+
+    renewals: Renewals
+    deliveries: Deliveries
+    aftermath: Aftermath
+    machine: Machine
+    prepare: Callable[[], Awaitable[None]] = _ready
+    at_once: int = 8
+    _turns: asyncio.Semaphore = field(init=False)
+    _proofs: asyncio.Semaphore = field(init=False)
+    _locks: defaultdict[str, asyncio.Lock] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turns = asyncio.Semaphore(self.at_once)
+        self._proofs = asyncio.Semaphore(_PROOFS_AT_ONCE)
+        self._locks = defaultdict(asyncio.Lock)
+
+    async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
         """One report a certificate, in order; raises only what concerns all of them (the journal)."""
         renewals = self.renewals
-        courses = [_Course(one, Steps(one.name, renewals.clock, renewals.progress)) for one in lineages]
-        undelivered, unserved = await renewals.journal.undelivered(), await renewals.journal.unserved()
         known = await renewals.journal.installed()
-        turns = asyncio.Semaphore(_RENEWALS_AT_ONCE)
+        courses = [
+            _Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
+        ]
 
-        async def obtain(course: _Course) -> None:
-            async with turns:
-                course.is_to_be_verified = course.lineage.name in unserved
-                if course.lineage.name not in known:
-                    await self._guarded(course, self._take_up(course))
-                if course.error is None:
-                    await self._guarded(course, self._obtain(course, undelivered, is_forced=is_forced))
+        async def open_pass() -> None:
+            await self.prepare()
+            await self.aftermath.begin(lineages)
 
-        # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
-        async with asyncio.TaskGroup() as group:
-            for course in courses:
-                group.create_task(obtain(course))
-        await self._deliver(courses)
-        for course in courses:
-            if course.is_to_be_verified and course.error is None:
-                await self._guarded(course, self._verify(course))
-            if course.error is None:
-                await self._guarded(course, self._look(course))
+        opening = _Opening(open_pass)
+        try:
+            # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
+            async with asyncio.TaskGroup() as group:
+                for course in courses:
+                    group.create_task(self._work(course, opening, mode))
+        except ExceptionGroup as every:
+            raise every.exceptions[0] from every
+        if opening.was_needed:
+            await self._close(courses)
         return [_report(course) for course in courses]
 
+    async def _close(self, courses: Sequence[_Course]) -> None:
+        try:
+            await self.aftermath.end([course.lineage for course in courses])
+        except HookError as error:
+            for course in courses:
+                if course.flip is not None:
+                    course.error = course.error or error
+
+    async def _work(self, course: _Course, opening: _Opening, mode: Mode) -> None:
+        """One certificate from due to served, and what follows of it."""
+        async with self._locks[course.lineage.name]:
+            if mode is Mode.SCHEDULED:
+                course.waits = await self.aftermath.waits(course.lineage.name)
+            if course.waits is None:
+                await self._renew_and_deliver(course, opening, mode)
+                course.waits = await self.aftermath.settle(course.lineage, course.error)
+            else:
+                await self.aftermath.tell(course.lineage.name, course.waits)
+                course.reason = _waiting(course.waits)
+            await self._guarded(course, self._look(course))
+
+    async def _renew_and_deliver(self, course: _Course, opening: _Opening, mode: Mode) -> None:
+        with self.deliveries.expecting():
+            async with self._turns:
+                await self._guarded(course, self._obtain(course, opening, mode))
+        # What an earlier pass installed is delivered also when it is due again and that failed.
+        if course.flip is not None:
+            await self._guarded(course, self._deliver(course, course.flip))
+        async with self._proofs:
+            if course.is_to_be_verified and course.error is None:
+                await self._guarded(course, self._verify(course))
+            if course.error is None and await self.aftermath.is_owed(course.lineage.name):
+                await self._guarded(course, self._deploy(course))
+
     async def _guarded(self, course: _Course, work: Awaitable[None]) -> None:
-        """Where the failure of one certificate ends."""
+        """Where the failure of one certificate ends; the first one is told."""
         try:
             await work
         except WellkeeperError as error:
-            course.error = error
+            course.error = course.error or error
         except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
             _log.exception("certificate %s: unexpected error; please report it", course.lineage.name)
-            course.error = error
+            course.error = course.error or error
+
+    async def _obtain(self, course: _Course, opening: _Opening, mode: Mode) -> None:
+        journal, name = self.renewals.journal, course.lineage.name
+        course.is_to_be_verified = name in await journal.unserved()
+        if not course.is_known:
+            await self._take_up(course)
+        undelivered = (await journal.undelivered()).get(name)
+        lost: InstallError | None = None
+        is_worth_another = False
+        if undelivered is not None:
+            try:
+                is_worth_another = await self._is_worth_another(undelivered)
+                course.flip, course.reason = undelivered, _TO_BE_DELIVERED[course.is_known]
+            except InstallError as error:
+                # A version that is gone is this certificate's error now, not everybody's at the reload.
+                lost = error
+        due = await self.renewals.due(course.lineage, mode)
+        if due is None and is_worth_another:
+            due = Due(course.lineage, "nginx has refused the last version for days; it may take another")
+        if due is None:
+            if lost is not None:
+                raise lost
+            return
+        await opening()
+        course.reason = due.reason
+        self.renewals.progress.note(name, f"due: {due.reason}")
+        course.flip = await self.renewals.renew(course.lineage, course.steps, mode)
 
     async def _take_up(self, course: _Course) -> None:
         """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
@@ -95,32 +203,7 @@ class Passes:
         installed = await self.renewals.certificates.installed(name)
         if installed is None or installed.certificate.is_self_signed:
             return
-        course.flip = Flip(name, installed.version, installed.version)
-        course.reason = "installed, but the journal does not know it; to be delivered"
-        await self.renewals.journal.record_found(course.flip)
-
-    async def _obtain(self, course: _Course, undelivered: Mapping[str, Flip], *, is_forced: bool) -> None:
-        name = course.lineage.name
-        lost: InstallError | None = None
-        is_worth_another = False
-        if name in undelivered:
-            try:
-                is_worth_another = await self._is_worth_another(undelivered[name])
-                # Also when it is due again and that fails.
-                course.flip, course.reason = undelivered[name], "installed by an earlier pass, to be delivered"
-            except InstallError as error:
-                # A version that is gone is this certificate's error now, not everybody's at the reload.
-                lost = error
-        due = await self.renewals.due(course.lineage, is_forced=is_forced)
-        if due is None and is_worth_another:
-            due = Due(course.lineage, "nginx has refused the last version for days; it may take another")
-        if due is None:
-            if lost is not None:
-                raise lost
-            return
-        course.reason = due.reason
-        self.renewals.progress.note(name, f"due: {due.reason}")
-        course.flip = await self.renewals.renew(course.lineage, course.steps)
+        await self.renewals.journal.record_found(Flip(name, installed.version, installed.version))
 
     async def _is_worth_another(self, flip: Flip) -> bool:
         """Whether nginx rolled this version back, so long ago that a new one is worth an order.
@@ -135,39 +218,24 @@ class Passes:
             return False
         return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
 
-    async def _deliver(self, courses: Sequence[_Course]) -> None:
-        """One reload for all; what nginx does not take is rolled back and fails alone."""
-        delivered = [course for course in courses if course.flip is not None]
-        if not delivered:
-            return
-        flips = [course.flip for course in delivered if course.flip is not None]
-        try:
-            with Steps(_together(delivered), self.renewals.clock, self.renewals.progress).step("reload") as step:
-                reloaded = await reload(flips, self.nginx, self.renewals.certificates, self.renewals.clock)
-                step.detail = _told(reloaded)
-        except (ReloadError, InstallError) as error:
-            for course in delivered:
-                course.error = error
-            return
-        refused = {one.flip.lineage: one for one in reloaded.rolled_back}
-        for course in delivered:
-            if course.lineage.name in refused:
-                course.error = _refusal(refused[course.lineage.name])
-            else:
-                course.is_to_be_verified = True
-                course.steps.seconds["reload"] = reloaded.seconds or 0.0
-        taken = [flip.lineage for flip in flips if flip.lineage not in refused]
-        await self.renewals.journal.record_reloaded(taken)
+    async def _deliver(self, course: _Course, flip: Flip) -> None:
+        course.steps.seconds["reload"] = await self.deliveries.deliver(flip)
+        course.is_to_be_verified = True
 
     async def _verify(self, course: _Course) -> None:
         name = course.lineage.name
         with course.steps.step("verify") as step:
             installed = await self._installed(name)
             live_path = self.renewals.certificates.live_path(name)
-            course.served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
+            machine = self.machine
+            course.served = await verify(installed, machine.https_addresses, machine.nginx, live_path, machine.probes)
             step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
         if course.served.is_served:
             await self.renewals.journal.record_served(name)
+
+    async def _deploy(self, course: _Course) -> None:
+        with course.steps.step("deploy"):
+            await self.aftermath.deploy(course.lineage)
 
     async def _installed(self, name: str) -> Installed:
         installed = await self.renewals.certificates.installed(name)
@@ -193,35 +261,23 @@ def _report(course: _Course) -> Report:
         served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
         seconds=dict(course.steps.seconds),
         error=course.error,
+        next_try_at=course.waits.next_try_at if course.waits else None,
     )
 
 
 def _outcome(course: _Course) -> Outcome:
     if course.error:
         return Outcome.FAILED
+    if course.waits:
+        return Outcome.WAITING
     if course.served is None:
         return Outcome.UNCHANGED
     return Outcome.SERVED if course.served.is_served else Outcome.NOT_SERVED_YET
 
 
-def _together(courses: Sequence[_Course]) -> str:
-    names = [course.lineage.name for course in courses]
-    return names[0] if len(names) == 1 else f"{len(names)} certificates"
-
-
-def _told(reloaded: Reloaded) -> str:
-    count = reloaded.finishing_count
-    told = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
-    if reloaded.rolled_back:
-        told.append(f"{len(reloaded.rolled_back)} rolled back")
-    if count:
-        told.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
-    return ", ".join(told)
-
-
-def _refusal(one: RolledBack) -> ReloadError:
-    return ReloadError(
-        f"nginx does not take version {one.flip.after} of {one.flip.lineage}, which was rolled back to "
-        f"{one.flip.before or 'nothing'}: {one.words}. Look at what the server block asks of it, then run renew again; "
-        "'renew NAME --force' obtains another"
+def _waiting(failure: Failure) -> str:
+    times = "once" if failure.count == 1 else f"{failure.count} times in a row"
+    return (
+        f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
+        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'renew {failure.lineage}' tries now"
     )

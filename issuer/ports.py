@@ -183,6 +183,10 @@ class Nginx(Protocol):
         """
         ...
 
+    async def finishing(self) -> int:
+        """How many old workers still finish requests; 0 when nginx does not run."""
+        ...
+
     async def mentions(self, path: str) -> bool:
         """Whether the configuration on disk (`nginx -T`) contains the path."""
         ...

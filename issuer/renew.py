@@ -1,15 +1,17 @@
 """The stages in order, for one certificate: due, order, publish, validate, finalize, install.
 
 First issuance and renewal are this one path; what a crash left in the journal is gone on with. Delivery follows for
-all certificates of a pass together (`issuer.daemon`).
+all certificates of a window together (`issuer.deliveries`).
 """
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from issuer import pki
+from issuer.agenda import Agenda
 from issuer.deliver.install import install
-from issuer.errors import DatesError, FinalizeError, OrderError, Retry
+from issuer.errors import DatesError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
@@ -18,6 +20,8 @@ from issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
 from issuer.obtain.validate import validate
 from issuer.ports import CertificateAuthority, Certificates, Clock, Progress, Responders
 from issuer.ports_state import Journal
+from issuer.reports import Mode
+from issuer.sources import Source, Sources, is_of_the_ca
 from issuer.steps import Steps
 
 
@@ -25,7 +29,8 @@ from issuer.steps import Steps
 class Renewals:
     """What a renewal needs of the world; in a rehearsal the CA is a test CA for this once."""
 
-    ca: CertificateAuthority
+    sources: Sources
+    agenda: Agenda
     journal: Journal
     responders: Responders
     read_backs: ReadBacks
@@ -34,24 +39,23 @@ class Renewals:
     progress: Progress
     is_rehearsal: bool = False
 
-    async def due(self, lineage: Lineage, *, is_forced: bool) -> Due | None:
-        """Why the certificate has to be renewed now; None when it need not be."""
-        if is_forced:
+    async def due(self, lineage: Lineage, mode: Mode) -> Due | None:
+        """Why the certificate has to be renewed now; None when it need not be. Asks the CA's renewalInfo in passing."""
+        if mode is Mode.FORCED:
             return Due(lineage, "asked for with --force")
         if await self._recorded(lineage):
             # Maybe even switched to, but not told to nginx.
             return Due(lineage, "an earlier pass obtained it and ended before it was in place")
         installed = await self.certificates.installed(lineage.name)
-        origin = await self.journal.read_origin(lineage.name)
-        issued_by = origin.directory_url if origin else None
-        was_ca_changed = issued_by is not None and issued_by != self.ca.directory_url
-        if self.is_rehearsal and installed and issued_by != self.ca.directory_url:
-            self._check_replaceable(lineage, installed)
-        return due(lineage, installed, was_ca_changed=was_ca_changed, now=self.clock.now())
+        if self.is_rehearsal and installed:
+            await self._check_replaceable(lineage, installed)
+        return due(lineage, installed, await self.agenda.schedule(installed), now=self.clock.now())
 
-    def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
+    async def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
         """A test CA's certificate is trusted by nobody: it never takes the place of one that may be."""
-        if not installed.certificate.is_self_signed:
+        origin = await self.journal.read_origin(lineage.name)
+        is_its_own = origin is not None and origin.directory_url in lineage.directory_urls
+        if not is_its_own and not installed.certificate.is_self_signed:
             live_path, ca = self.certificates.live_path(lineage.name), installed.certificate.issued_by
             raise OrderError(
                 f"{live_path} holds a certificate of {ca}, which --staging would replace with one that nobody trusts; "
@@ -59,14 +63,16 @@ class Renewals:
                 retry=Retry.NEVER,
             )
 
-    async def renew(self, lineage: Lineage, steps: Steps) -> Flip:
+    async def renew(self, lineage: Lineage, steps: Steps, mode: Mode) -> Flip:
         """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""
-        pair = await self._recorded(lineage) or await self._obtain(lineage, steps)
+        pair = await self._recorded(lineage) or await self._obtain(lineage, steps, mode)
         with steps.step("install") as step:
             earlier = (await self.journal.undelivered()).get(lineage.name)
             flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
+        # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
+        await self.agenda.schedule(await self.certificates.installed(lineage.name))
         return flip
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
@@ -75,7 +81,7 @@ class Renewals:
     async def _recorded(self, lineage: Lineage) -> Pair | None:
         """The pair of a pass that ended between the CA's certificate and the record of its installation."""
         attempt = await self.journal.read_attempt(lineage.name)
-        if attempt is None or attempt.chain_pem is None or attempt.directory_url != self.ca.directory_url:
+        if attempt is None or attempt.chain_pem is None or attempt.directory_url not in lineage.directory_urls:
             return None
         if set(attempt.identifiers) != set(lineage.identifiers):
             return None
@@ -91,20 +97,40 @@ class Renewals:
             return None
         return Pair(attempt.certificate_key_pem, attempt.chain_pem)
 
-    async def _obtain(self, lineage: Lineage, steps: Steps) -> Pair:
+    async def _obtain(self, lineage: Lineage, steps: Steps, mode: Mode) -> Pair:
+        """From the first CA of the list that issues it."""
+        directory_urls = await self._in_order(lineage)
+        for position, directory_url in enumerate(directory_urls):
+            try:
+                async with self.sources.source(lineage, directory_url, mode) as source:
+                    return await self._obtain_from(source, lineage, steps)
+            except WellkeeperError as error:
+                if position + 1 == len(directory_urls) or not is_of_the_ca(error):
+                    raise
+                self.progress.note(lineage.name, f"WARNING: {error}; the next CA of the list is asked")
+        raise OrderError(f"no CA is named for {lineage.name}; set ca in the settings", retry=Retry.NEVER)
+
+    async def _in_order(self, lineage: Lineage) -> Sequence[str]:
+        """As the settings prefer them, but what is under way first."""
+        attempt = await self.journal.read_attempt(lineage.name)
+        begun = attempt.directory_url if attempt and attempt.order_url else None
+        return sorted(lineage.directory_urls, key=lambda url: url != begun)
+
+    async def _obtain_from(self, source: Source, lineage: Lineage, steps: Steps) -> Pair:
+        ca = source.ca
         with steps.step("order") as step:
-            attempt, ordered = await order(lineage, self.ca, self.journal)
+            attempt, ordered = await order(lineage, ca, self.journal, source.terms)
             step.detail = _describe(ordered)
-        await self._prove(lineage, ordered, steps)
+        await self._prove(ca, lineage, ordered, steps)
         with steps.step("finalize") as step:
-            chain_pem = await finalize(attempt, ordered.order, self.ca, self.journal, self.clock)
+            chain_pem = await finalize(attempt, ordered.order, ca, self.journal, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return Pair(attempt.certificate_key_pem, chain_pem)
 
-    async def _prove(self, lineage: Lineage, ordered: Ordered, steps: Steps) -> None:
+    async def _prove(self, ca: CertificateAuthority, lineage: Lineage, ordered: Ordered, steps: Steps) -> None:
         if ordered.order.status is not Status.PENDING:
             return
-        wanted = answers(ordered, self.ca.thumbprint)
+        wanted = answers(ordered, ca.thumbprint)
         limit = expiring_at(await self.certificates.installed(lineage.name))
         async with AsyncExitStack() as published:
             with steps.step("publish") as step:
@@ -112,7 +138,7 @@ class Renewals:
                 await published.enter_async_context(publishing)
                 step.detail = f"{len(wanted)} tokens, read back through nginx"
             with steps.step("validate") as step:
-                await validate(ordered, self.ca, self.responders, self.clock)
+                await validate(ordered, ca, self.responders, self.clock)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
 
 

@@ -173,6 +173,9 @@ class FakeNginx:
         self.reloads.append(dict(self._certificates.live))
         return self.finishing_count
 
+    async def finishing(self) -> int:
+        return self.finishing_count
+
     async def mentions(self, path: str) -> bool:
         return any(path == f"{self._certificates.live_path(name)}/fullchain.pem" for name in self.needed)
 

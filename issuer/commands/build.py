@@ -3,21 +3,34 @@
 import grp
 import importlib.metadata
 import pwd
+import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
+from issuer.aftermath import Aftermath
+from issuer.agenda import Agenda
 from issuer.commands.authorities import AllAuthorities, directory_urls
+from issuer.deliveries import Deliveries, Pace
 from issuer.errors import SettingsError
+from issuer.model import Node
+from issuer.obtain.limits import Limits
 from issuer.obtain.publish import ReadBacks, Vetoes
+from issuer.obtain.throttle import Throttle
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
-from issuer.outside.state import open_state
-from issuer.passes import Passes
-from issuer.ports import Progress
+from issuer.outside.state import State, open_state
+from issuer.passes import Machine, Passes
+from issuer.ports import Hooks, Notifications, Progress
+from issuer.records import Event, Notice, Occasion
 from issuer.renew import Renewals
 from issuer.settings import Settings
+from issuer.sources import Sources
+
+if TYPE_CHECKING:
+    from issuer.outside.nginx import LocalNginx
+    from issuer.outside.responders import AllResponders
 
 JOURNAL: Final = "state.db"
 
@@ -53,37 +66,108 @@ def certificates(settings: Settings) -> CertificateFolders:
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
 
-@asynccontextmanager
-async def passes(settings: Settings, progress: Progress, *, is_rehearsal: bool = False) -> AsyncIterator[Passes]:
-    """Everything that a pass needs, connected; ended on leaving. Raises SettingsError and JournalError."""
-    # aiohttp's client: what commands that do not renew need not load.
+def state(
+    settings: Settings, *, is_exclusive: bool = True, command: str = "renew"
+) -> AbstractAsyncContextManager[State]:
+    """The state on disk. `command` is what others are told is at work; raises JournalError when another one is."""
+    return open_state(settings.state_dir / JOURNAL, is_exclusive=is_exclusive, command=command)
+
+
+class _Nothing:
+    async def run(self, event: Event, about: Occasion) -> None: ...
+
+    def is_there(self, event: Event) -> bool:
+        return False
+
+    async def tell(self, notice: Notice, lineage: str, detail: str) -> None: ...
+
+
+def make_hooks(settings: Settings) -> Hooks:
+    return _Nothing()
+
+
+def make_notifications(settings: Settings) -> Notifications:
+    return _Nothing()
+
+
+def make_nginx(settings: Settings) -> "LocalNginx":
     from issuer.outside.nginx import Control, LocalNginx
-    from issuer.outside.probes import NodeProbes
+
+    told = settings.nginx
+    by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None
+    control = Control(told.command, told.pid_file, told.reload_command or by_itself, told.error_log)
+    return LocalNginx(control, SystemClock())
+
+
+def nodes(settings: Settings) -> tuple[Node, ...]:
+    return tuple(node.to_node() for node in settings.nodes)
+
+
+@asynccontextmanager
+async def responders(settings: Settings) -> "AsyncIterator[AllResponders]":
+    """The way to all of them; raises SettingsError when the publishing key is missing."""
     from issuer.outside.responder_client import ResponderClient
     from issuer.outside.responders import AllResponders
 
-    clock, folder = SystemClock(), accounts(settings)
+    clock, key = SystemClock(), accounts(settings).publishing_key
+    clients = [ResponderClient(one.name, one.responder, key, clock) for one in nodes(settings)]
+    async with AllResponders(clients, key, clock) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def renewals(
+    settings: Settings, state: State, progress: Progress, *, is_rehearsal: bool
+) -> "AsyncIterator[Renewals]":
+    """What obtains and installs, connected. Raises SettingsError."""
+    from issuer.outside.probes import NodeProbes
+    from issuer.outside.renewal_info import AcmeRenewalInfos
+
+    clock, choose = SystemClock(), random.SystemRandom().random
+    vetoes = Vetoes(state.journal, clock) if settings.read_back == "required" else None
     probes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol)
-    publishing_key = folder.publishing_key
-    told = settings.nginx
-    by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None
-    nginx = LocalNginx(Control(told.command, told.pid_file, told.reload_command or by_itself, told.error_log), clock)
-    nodes = tuple(node.to_node() for node in settings.nodes)
-    clients = [ResponderClient(node.name, node.responder, publishing_key, clock) for node in nodes]
     async with AsyncExitStack() as stack:
-        state = await stack.enter_async_context(open_state(settings.state_dir / JOURNAL, is_exclusive=True))
-        vetoes = Vetoes(state.journal, clock) if settings.read_back == "required" else None
-        responders = await stack.enter_async_context(AllResponders(clients, publishing_key, clock))
-        authorities = stack.enter_context(AllAuthorities(settings, folder, clock, version=version()))
-        ca = authorities.open(settings.all_cas()[0].directory)
-        renewals = Renewals(
-            ca=ca,
+        authorities = stack.enter_context(AllAuthorities(settings, accounts(settings), clock, version=version()))
+        bundles = {url: authorities.options(url).bundle for url in directory_urls(settings)}
+        infos = AcmeRenewalInfos(bundles, user_agent=f"wellkeeper/{version()}", clock=clock)
+        await stack.enter_async_context(infos)
+        limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
+        yield Renewals(
+            sources=Sources(authorities, limits, throttle, state.schedules, clock),
+            agenda=Agenda(state.journal, state.schedules, infos, clock, progress, choose),
             journal=state.journal,
-            responders=responders,
-            read_backs=ReadBacks(nodes, probes, progress, vetoes),
+            responders=await stack.enter_async_context(responders(settings)),
+            read_backs=ReadBacks(nodes(settings), probes, progress, vetoes),
             certificates=certificates(settings),
             clock=clock,
             progress=progress,
             is_rehearsal=is_rehearsal,
         )
-        yield Passes(renewals, nginx, probes, settings.nginx.https_addresses)
+
+
+@asynccontextmanager
+async def passes(
+    settings: Settings, state: State, progress: Progress, *, is_rehearsal: bool = False
+) -> AsyncIterator[Passes]:
+    """Everything that a pass needs, connected; ended on leaving. Raises SettingsError."""
+    # aiohttp's client: what commands that do not renew need not load. The acme library waits for the first order.
+    from issuer.outside.probes import NodeProbes
+
+    told, nginx, folders, clock = settings.nginx, make_nginx(settings), certificates(settings), SystemClock()
+    choose = random.SystemRandom().random
+    pace = Pace(told.reload_debounce_seconds, told.reload_interval_seconds, told.finishing_workers)
+    async with renewals(settings, state, progress, is_rehearsal=is_rehearsal) as ready:
+        hooks, notifications = make_hooks(settings), make_notifications(settings)
+        yield Passes(
+            renewals=ready,
+            deliveries=Deliveries(nginx, folders, state.journal, clock, progress, pace),
+            aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
+            machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),
+            at_once=settings.renewals_at_once,
+        )
+
+
+def _registered_domain(value: str) -> str:
+    from issuer.outside.registered_domains import registered_domain
+
+    return registered_domain(value)

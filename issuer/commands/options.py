@@ -23,5 +23,7 @@ def read(config: Path | None, *, is_staging: bool = False) -> Settings:
     """The settings, with `--staging` laid over them; raises SettingsError."""
     settings = read_settings(settings_path(config))
     if is_staging:
-        return settings.model_copy(update={"ca": ("letsencrypt-staging",)})
+        staging = ("letsencrypt-staging",)
+        certificates = tuple(one.model_copy(update={"ca": staging}) for one in settings.certificates)
+        return settings.model_copy(update={"ca": staging, "certificates": certificates})
     return settings

@@ -14,7 +14,7 @@ from issuer.commands import build, options
 from issuer.commands.progress import LogFormat, progress
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
-from issuer.reports import Outcome, Report
+from issuer.reports import Mode, Outcome, Report
 from issuer.settings import Settings
 
 
@@ -24,13 +24,14 @@ class _Work:
 
     settings: Settings
     lineages: Sequence[Lineage]
-    is_forced: bool
+    mode: Mode
     is_rehearsal: bool
 
 
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--force", is_flag=True, help="Renew even what is not due.")
+@click.option("--retry", is_flag=True, help="Try at once what failed and waits for its next try; so does naming it.")
 @options.staging_option
 @options.config_option
 @options.json_option
@@ -42,31 +43,33 @@ class _Work:
 )
 def renew(
     names: tuple[str, ...],
-    force: bool,
     staging: bool,
     config: Path | None,
-    **output: Any,  # noqa: ANN401
+    **options_given: Any,  # noqa: ANN401
 ) -> None:
     """Obtain, renew and deliver the certificates NAME…, or all of them.
 
-    Exit status: 0 all is well (or installed and not served yet), 1 a certificate failed, 2 usage or settings.
+    A certificate that failed is tried again after a minute, then ever more rarely; until then it waits.
+
+    Exit status: 0 all is well (or installed and not served yet), 1 one failed or waits, 2 usage or settings.
     """
     settings = options.read(config, is_staging=staging)
-    lineages = choose(settings, names)
-    work = _Work(settings, lineages, is_forced=force, is_rehearsal=staging)
-    reports = asyncio.run(_interruptible(work, output["log_format"]))
-    if output["as_json"]:
+    is_wanted_now = bool(names) or options_given["retry"] or staging
+    mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
+    work = _Work(settings, choose(settings, names), mode, is_rehearsal=staging)
+    reports = asyncio.run(_interruptible(work, options_given["log_format"]))
+    if options_given["as_json"]:
         click.echo(json.dumps({"certificates": [to_json(report) for report in reports]}, indent=2))
     else:
         for report in reports:
             click.echo(to_text(report))
-    if any(report.outcome is Outcome.FAILED for report in reports):
+    if any(report.outcome in {Outcome.FAILED, Outcome.WAITING} for report in reports):
         click.get_current_context().exit(1)
 
 
 def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
     """The lineages of these names, or all; raises SettingsError for an unknown one and when there is none."""
-    known = {certificate.name: certificate.to_lineage() for certificate in settings.certificates}
+    known = {lineage.name: lineage for lineage in settings.lineages()}
     if not known:
         raise SettingsError(
             'the settings name no certificate; add [[certificates]] with identifiers = ["www.example.org"]'
@@ -83,8 +86,11 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with progress(log_format) as told:
-        async with build.passes(work.settings, told, is_rehearsal=work.is_rehearsal) as passes:
-            return await passes.run(work.lineages, is_forced=work.is_forced)
+        async with (
+            build.state(work.settings) as state,
+            build.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes,
+        ):
+            return await passes.run(work.lineages, work.mode)
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -104,6 +110,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "detail": report.detail,
         "error": str(report.error) if report.error else None,
+        "next_try_at": report.next_try_at.isoformat() if report.next_try_at else None,
         "retry": report.error.retry.value if isinstance(report.error, WellkeeperError) else None,
     }
 

@@ -90,6 +90,13 @@ class LocalNginx:
             )
         return await self._finishing(master)
 
+    async def finishing(self) -> int:
+        """As `ports.Nginx.finishing`."""
+        try:
+            return len(nginx_master.workers(nginx_master.find_master(self._control.pid_file)).leaving)
+        except ReloadError:
+            return 0  # the reload that follows says what is wrong
+
     async def mentions(self, path: str) -> bool:
         """As `ports.Nginx.mentions`; comments do not count."""
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)

@@ -1,17 +1,26 @@
 """A whole host for passes: real stages, journal and responders between a CA, an nginx and a disk that are fakes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from issuer import pki
+from issuer.aftermath import Aftermath
+from issuer.agenda import Agenda
+from issuer.deliveries import Deliveries
 from issuer.errors import InstallError
 from issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
+from issuer.obtain.limits import Limits
 from issuer.obtain.publish import ReadBacks, Vetoes
-from issuer.outside.journal import SqliteJournal
-from issuer.passes import Passes
+from issuer.obtain.throttle import Throttle
+from issuer.outside.state import State
+from issuer.passes import Machine, Passes
+from issuer.ports import Certificates
+from issuer.ports_state import Journal
 from issuer.renew import Renewals
-from issuer.reports import Outcome, Report
+from issuer.reports import Mode, Outcome, Report
+from issuer.sources import Sources
 from tests.fakes import FakeClock
+from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.issuer.nodes import Nodes
@@ -76,29 +85,93 @@ class Host:
 
     passes: Passes
     ca: FakeAuthority
+    authorities: FakeAuthorities
+    infos: FakeInfos
+    hooks: FakeHooks
+    notifications: FakeNotifications
     certificates: Folders
     nginx: FakeNginx
     handshakes: Handshakes
-    journal: SqliteJournal
+    state: State
     progress: FakeProgress
+    clock: FakeClock
 
-    async def run(self, lineages: Sequence[Lineage] = LINEAGES, *, is_forced: bool = False) -> dict[str, Report]:
+    @property
+    def journal(self) -> Journal:
+        return self.state.journal
+
+    async def run(
+        self, lineages: Sequence[Lineage] = LINEAGES, *, is_forced: bool = False, mode: Mode = Mode.RETRY
+    ) -> dict[str, Report]:
+        """A pass that does not wait after failures, unless the mode says otherwise."""
         self.ca.calls.clear()
-        reports = await self.passes.run(lineages, is_forced=is_forced)
+        here = [replace(one, directory_urls=one.directory_urls or (self.ca.directory_url,)) for one in lineages]
+        reports = await self.passes.run(here, Mode.FORCED if is_forced else mode)
         assert [report.lineage for report in reports] == [lineage.name for lineage in lineages]
         return {report.lineage: report for report in reports}
 
 
-def make_host(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Host:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What renewals of a test have in common."""
+
+    state: State
+    nodes: Nodes
+    clock: FakeClock
+    authorities: FakeAuthorities
+    infos: FakeInfos
+
+
+def make_renewals(
+    around: Around, certificates: Certificates, probes: FakeReadBacks, progress: FakeProgress
+) -> Renewals:
+    """Real stages and responders."""
+    state, clock = around.state, around.clock
+    limits = Limits(state.ledger, clock, lambda name: name)
+    return Renewals(
+        sources=Sources(around.authorities, limits, Throttle(1e9, clock), state.schedules, clock),
+        agenda=Agenda(state.journal, state.schedules, around.infos, clock, progress, _middle),
+        journal=state.journal,
+        responders=QuickResponders(around.nodes.responders, clock),
+        read_backs=ReadBacks(around.nodes.nodes, probes, progress, Vetoes(state.journal, clock)),
+        certificates=certificates,
+        clock=clock,
+        progress=progress,
+    )
+
+
+def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
     """Its nginx names all certificates."""
     progress, certificates, ca = FakeProgress(), Folders(), FakeAuthority(clock)
+    authorities, infos, hooks, notifications = FakeAuthorities(ca), FakeInfos(), FakeHooks(), FakeNotifications()
     nginx = FakeNginx(certificates, clock)
     nginx.needed = set(NAMES)
-    read_backs = ReadBacks(nodes.nodes, FakeReadBacks(), progress, Vetoes(journal, clock))
-    responders = QuickResponders(nodes.responders, clock)
-    renewals = Renewals(ca, journal, responders, read_backs, certificates, clock, progress)
     handshakes = Handshakes(nginx, certificates)
-    return Host(Passes(renewals, nginx, handshakes, _ADDRESSES), ca, certificates, nginx, handshakes, journal, progress)
+    renewals = make_renewals(Around(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress)
+    passes = Passes(
+        renewals,
+        Deliveries(nginx, certificates, state.journal, clock, progress),
+        Aftermath(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
+        Machine(nginx, handshakes, _ADDRESSES),
+    )
+    return Host(
+        passes=passes,
+        ca=ca,
+        authorities=authorities,
+        infos=infos,
+        hooks=hooks,
+        notifications=notifications,
+        certificates=certificates,
+        nginx=nginx,
+        handshakes=handshakes,
+        state=state,
+        progress=progress,
+        clock=clock,
+    )
+
+
+def _middle() -> float:
+    return 0.5
 
 
 def outcomes(reports: dict[str, Report]) -> dict[str, Outcome]:

@@ -141,14 +141,14 @@ async def test_few_renewals_at_once(host: Host) -> None:
         await gate.wait()
 
     host.ca.at_new_order = wait
-    many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(7)]
+    many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(11)]
     host.nginx.needed.clear()
     running = asyncio.create_task(host.run(many))
-    await turns_until(lambda: len(waiting) == 4)
-    assert sum(line.endswith("order started") for line in host.progress.lines) == 4
+    await turns_until(lambda: len(waiting) == 8)
+    assert sum(line.endswith("order started") for line in host.progress.lines) == 8
     gate.set()
     assert {report.outcome for report in (await running).values()} == {Outcome.NOT_SERVED_YET}
-    assert len(waiting) == 7
+    assert len(waiting) == 11
 
 
 async def test_rehearsal_never_replaces_a_certificate_that_may_be_trusted(host: Host) -> None:

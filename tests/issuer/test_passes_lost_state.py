@@ -5,7 +5,8 @@ from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 
 
 async def forget_everything(host: Host) -> None:
-    await host.journal._write("DELETE FROM deliveries")  # noqa: SLF001 - what a lost file amounts to
+    for name in NAMES:
+        await host.state.forget_lineage(name)
 
 
 async def test_what_is_installed_is_delivered_once_more_and_the_ca_is_not_asked(host: Host) -> None:

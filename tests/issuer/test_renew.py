@@ -9,18 +9,21 @@ import pytest
 from issuer import pki
 from issuer.errors import ChallengeError, PublishError
 from issuer.model import Flip, KeyType, Lineage, Pair, Status
-from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import State
 from issuer.records import Origin
 from issuer.renew import Renewals
+from issuer.reports import Mode
 from issuer.steps import Steps
 from tests.fakes import FakeClock
+from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
-from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
+from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
+from tests.issuer.hosts import Around, make_renewals
 from tests.issuer.nodes import Nodes
 
 A, B = dns("a.example"), dns("b.example")
-LINEAGE = Lineage("web", (A, B))
+LINEAGE = Lineage("web", (A, B), directory_urls=(f"{BASE}/directory",))
 ORDER = f"{BASE}/order/1"
 
 
@@ -45,17 +48,13 @@ def progress() -> FakeProgress:
 
 
 @pytest.fixture
-def renewals(
-    ca: FakeAuthority,
-    journal: SqliteJournal,
-    nodes: Nodes,
-    probes: FakeReadBacks,
-    certificates: FakeCertificates,
-    clock: FakeClock,
-    progress: FakeProgress,
-) -> Renewals:
-    read_backs = ReadBacks(nodes.nodes, probes, progress, Vetoes(journal, clock))
-    return Renewals(ca, journal, QuickResponders(nodes.responders, clock), read_backs, certificates, clock, progress)
+def around(ca: FakeAuthority, state: State, nodes: Nodes, clock: FakeClock) -> Around:
+    return Around(state, nodes, clock, FakeAuthorities(ca), FakeInfos())
+
+
+@pytest.fixture
+def renewals(around: Around, probes: FakeReadBacks, certificates: FakeCertificates, progress: FakeProgress) -> Renewals:
+    return make_renewals(around, certificates, probes, progress)
 
 
 @pytest.fixture
@@ -63,8 +62,8 @@ def steps(clock: FakeClock, progress: FakeProgress) -> Steps:
     return Steps("web", clock, progress)
 
 
-async def reason(renewals: Renewals, lineage: Lineage = LINEAGE, *, is_forced: bool = False) -> str | None:
-    due = await renewals.due(lineage, is_forced=is_forced)
+async def reason(renewals: Renewals, lineage: Lineage = LINEAGE, mode: Mode = Mode.RETRY) -> str | None:
+    due = await renewals.due(lineage, mode)
     return due.reason if due else None
 
 
@@ -72,16 +71,17 @@ async def test_all_stages_in_order_and_the_delivery_on_record(
     renewals: Renewals,
     steps: Steps,
     progress: FakeProgress,
+    ca: FakeAuthority,
     journal: SqliteJournal,
     certificates: FakeCertificates,
     nodes: Nodes,
 ) -> None:
-    flip = await renewals.renew(LINEAGE, steps)
+    flip = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert list(steps.seconds) == ["order", "publish", "validate", "finalize", "install"]
     assert flip == Flip("web", None, certificates.live["web"])
     assert await journal.undelivered() == {"web": flip}
     assert await journal.read_attempt("web") is None
-    assert await journal.read_origin("web") == Origin(renewals.ca.directory_url, "")
+    assert await journal.read_origin("web") == Origin(ca.directory_url, f"{ca.directory_url}/account/1")
     assert await nodes.holding(token(100)) == []
     installed = await certificates.installed("web")
     assert installed is not None
@@ -104,16 +104,16 @@ async def test_tokens_stand_while_the_ca_looks(
         seen.append(await nodes.holding(token(100)))
 
     ca.at_answer = look
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert seen == [["n1", "n2"]] * 2
 
 
 async def test_renewal_takes_the_same_path(
     renewals: Renewals, steps: Steps, journal: SqliteJournal, certificates: FakeCertificates
 ) -> None:
-    first = await renewals.renew(LINEAGE, steps)
+    first = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     await journal.record_reloaded(["web"])
-    second = await renewals.renew(LINEAGE, steps)
+    second = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert second.before == first.after != second.after
     assert certificates.live["web"] == second.after
 
@@ -123,7 +123,7 @@ async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
 ) -> None:
     probes.causes["n2"] = "no location"
     with pytest.raises(PublishError) as caught:
-        await renewals.renew(LINEAGE, steps)
+        await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert caught.value.certificate == "web"
     assert not any(call.startswith("answer") for call in ca.calls)
     assert await nodes.holding(token(100)) == []
@@ -133,16 +133,16 @@ async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
 async def test_what_was_refused_is_withdrawn(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
     ca.refused["a.example"] = None
     with pytest.raises(ChallengeError):
-        await renewals.renew(LINEAGE, steps)
+        await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert await nodes.holding(token(100)) + await nodes.holding(token(101)) == []
 
 
 async def test_next_pass_after_a_refusal_makes_a_new_order(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
     ca.refused["a.example"] = None
     with pytest.raises(ChallengeError):
-        await renewals.renew(LINEAGE, steps)
+        await renewals.renew(LINEAGE, steps, Mode.RETRY)
     ca.refused.clear()
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls.count("newOrder") == 2
 
 
@@ -154,7 +154,7 @@ async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca
         await asyncio.Event().wait()
 
     ca.at_answer = look
-    renewing = asyncio.create_task(renewals.renew(LINEAGE, steps))
+    renewing = asyncio.create_task(renewals.renew(LINEAGE, steps, Mode.RETRY))
     await looking.wait()
     assert await nodes.holding(token(100)) == ["n1", "n2"]
     renewing.cancel()
@@ -162,7 +162,7 @@ async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca
         await renewing
     assert await nodes.holding(token(100)) == []
     ca.at_answer = None
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls.count("newOrder") == 1
 
 
@@ -170,9 +170,9 @@ async def test_order_that_is_ready_is_not_proven_again(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, progress: FakeProgress
 ) -> None:
     ca.reuse_valid = True
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     progress.lines.clear()
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert not any("publish" in line or "validate" in line for line in progress.lines)
     assert f"web order finished 0 {BASE}/order/2, ready already" in progress.lines
 
@@ -180,26 +180,29 @@ async def test_order_that_is_ready_is_not_proven_again(
 async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
     renewals: Renewals, steps: Steps, journal: SqliteJournal
 ) -> None:
-    first = await renewals.renew(LINEAGE, steps)
+    first = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     await journal.record_reloaded(["web"])
-    second = await renewals.renew(LINEAGE, steps)
-    third = await renewals.renew(LINEAGE, steps)
+    second = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    third = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert (second.before, third.before) == (first.after, first.after)
     assert await journal.undelivered() == {"web": third}
 
 
 async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert await reason(renewals) is None
-    assert await reason(renewals, is_forced=True) == "asked for with --force"
+    assert await reason(renewals, mode=Mode.FORCED) == "asked for with --force"
     clock.advance(timedelta(days=60).total_seconds())
     assert (await reason(renewals) or "").startswith("two thirds of the lifetime passed at ")
 
 
-async def test_certificate_of_another_ca_is_due(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:
-    await renewals.renew(LINEAGE, steps)
-    other = replace(renewals, ca=FakeAuthority(clock, "https://other.example/directory"))
-    assert await reason(other) == "the installed certificate was issued by another CA than the settings name"
+async def test_certificate_of_another_ca_is_due(renewals: Renewals, steps: Steps) -> None:
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    other = replace(LINEAGE, directory_urls=("https://other.example/directory",))
+    words = "the installed certificate was issued by another CA than the settings name"
+    assert await reason(renewals, other) == words
+    second = replace(LINEAGE, directory_urls=(*other.directory_urls, *LINEAGE.directory_urls))
+    assert await reason(renewals, second) is None
 
 
 async def test_certificate_of_unknown_origin_is_left_alone(
@@ -213,7 +216,7 @@ async def test_certificate_of_unknown_origin_is_left_alone(
 
 async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
     ca.reuse_valid = True
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     url = f"{BASE}/order/2"
 
     async def lag() -> None:
@@ -221,5 +224,5 @@ async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, s
         ca.set_order(url, Status.PENDING)
 
     ca.at_new_order = lag
-    assert (await renewals.renew(LINEAGE, steps)).lineage == "web"
+    assert (await renewals.renew(LINEAGE, steps, Mode.RETRY)).lineage == "web"
     assert ca.calls.count(f"read {url}") == 2

@@ -10,6 +10,7 @@ from issuer.errors import DatesError, InstallError
 from issuer.model import Attempt, Flip, KeyType, Lineage, Pair
 from issuer.outside.journal import SqliteJournal
 from issuer.renew import Renewals
+from issuer.reports import Mode
 from issuer.steps import Steps
 from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, dns
@@ -18,7 +19,7 @@ from tests.issuer.hosts import Host
 from tests.issuer.nodes import Nodes
 
 A, B = dns("a.example"), dns("b.example")
-LINEAGE = Lineage("web", (A, B))
+LINEAGE = Lineage("web", (A, B), directory_urls=(f"{BASE}/directory",))
 ORDER = f"{BASE}/order/1"
 
 
@@ -42,29 +43,27 @@ def steps(clock: FakeClock) -> Steps:
     return Steps("web", clock, FakeProgress())
 
 
-async def obtained(
-    renewals: Renewals, ca: FakeAuthority, journal: SqliteJournal, lineage: Lineage = LINEAGE
-) -> Attempt:
+async def obtained(ca: FakeAuthority, journal: SqliteJournal, lineage: Lineage = LINEAGE) -> Attempt:
     """What a pass leaves behind that ended right after the chain was recorded."""
     key = pki.make_certificate_key(KeyType.ECDSA_P256)
     csr = pki.make_csr(key, lineage.identifiers)
     chain = ca.root.chain(csr)
-    attempt = Attempt("web", renewals.ca.directory_url, lineage.identifiers, key, csr, ORDER, chain)
+    attempt = Attempt("web", ca.directory_url, lineage.identifiers, key, csr, ORDER, chain)
     await journal.record_attempt(attempt)
     return attempt
 
 
 async def reason(renewals: Renewals) -> str | None:
-    due = await renewals.due(LINEAGE, is_forced=False)
+    due = await renewals.due(LINEAGE, Mode.SCHEDULED)
     return due.reason if due else None
 
 
 async def test_recorded_chain_is_installed_without_asking_the_ca(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
 ) -> None:
-    attempt = await obtained(renewals, ca, journal)
+    attempt = await obtained(ca, journal)
     assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
-    flip = await renewals.renew(LINEAGE, steps)
+    flip = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls == []
     assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
 
@@ -72,11 +71,11 @@ async def test_recorded_chain_is_installed_without_asking_the_ca(
 async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
 ) -> None:
-    attempt = await obtained(renewals, ca, journal)
+    attempt = await obtained(ca, journal)
     version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
     await certificates.switch("web", version)
     assert await reason(renewals) == "an earlier pass obtained it and ended before it was in place"
-    assert await renewals.renew(LINEAGE, steps) == Flip("web", version, version)
+    assert await renewals.renew(LINEAGE, steps, Mode.RETRY) == Flip("web", version, version)
     assert ca.calls == []
     assert await journal.undelivered() == {"web": Flip("web", version, version)}
     assert await reason(renewals) is None
@@ -87,33 +86,33 @@ async def test_full_disk_costs_no_second_certificate(
 ) -> None:
     certificates.full_disk_for.add("web")
     with pytest.raises(InstallError, match="No space left"):
-        await renewals.renew(LINEAGE, steps)
+        await renewals.renew(LINEAGE, steps, Mode.RETRY)
     certificates.full_disk_for.clear()
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls.count("newOrder") == 1
 
 
 async def test_recorded_chain_waits_for_a_clock_that_is_slow(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
 ) -> None:
-    await obtained(renewals, ca, journal)
+    await obtained(ca, journal)
     clock.step(-3 * 24 * 3600)
     with pytest.raises(DatesError, match="set this machine's clock by NTP"):
-        await renewals.renew(LINEAGE, steps)
+        await renewals.renew(LINEAGE, steps, Mode.RETRY)
     clock.step(3 * 24 * 3600)
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert "newOrder" not in ca.calls
 
 
 async def test_recorded_chain_that_expired_is_forgotten(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, nodes: Nodes
 ) -> None:
-    await obtained(renewals, ca, journal)
+    await obtained(ca, journal)
     for one in (clock, nodes):
         one.advance(timedelta(days=100).total_seconds())
     assert await reason(renewals) == "no certificate yet"
     assert await journal.read_attempt("web") is None
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls[0] == "newOrder"
 
 
@@ -123,19 +122,19 @@ async def test_recorded_chain_that_expired_is_forgotten(
 async def test_recorded_chain_for_something_else_is_not_installed(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, changes: dict[str, str]
 ) -> None:
-    attempt = await obtained(renewals, ca, journal)
+    attempt = await obtained(ca, journal)
     await journal.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
     assert await reason(renewals) == "no certificate yet"
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert "newOrder" in ca.calls
 
 
 async def test_recorded_chain_for_other_identifiers_is_not_installed(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
 ) -> None:
-    await obtained(renewals, ca, journal, replace(LINEAGE, identifiers=(A,)))
+    await obtained(ca, journal, replace(LINEAGE, identifiers=(A,)))
     assert await reason(renewals) == "no certificate yet"
-    await renewals.renew(LINEAGE, steps)
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
     installed = await certificates.installed("web")
     assert installed is not None
     assert installed.certificate.identifiers == {A, B}

@@ -3,20 +3,23 @@
 from datetime import timedelta
 
 import pytest
+from issuer.outside.state import State
 
 from issuer.errors import ChallengeError, PublishError
 from issuer.model import Lineage
-from issuer.obtain.publish import ReadBacks, Vetoes
+from issuer.obtain.publish import Vetoes
 from issuer.outside.journal import SqliteJournal
-from issuer.renew import Renewals
+from issuer.reports import Mode
 from issuer.steps import Steps
 from tests.fakes import FakeClock
+from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
-from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
+from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
+from tests.issuer.hosts import Around, make_renewals
 from tests.issuer.nodes import Nodes
 
 A = dns("a.example")
-LINEAGE = Lineage("web", (A,))
+LINEAGE = Lineage("web", (A,), directory_urls=(f"{BASE}/directory",))
 _HOUR = timedelta(hours=1).total_seconds()
 _DAY = 24 * _HOUR
 
@@ -24,20 +27,13 @@ _DAY = 24 * _HOUR
 class Passes:
     """Renewals of one certificate whose read-back fails until it is told otherwise."""
 
-    def __init__(self, journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> None:
+    def __init__(self, state: State, nodes: Nodes, clock: FakeClock) -> None:
         self.probes, self.progress, self.ca = FakeReadBacks(), FakeProgress(), FakeAuthority(clock)
         self.probes.causes["n2"] = "no location for it"
         self._nodes = nodes
         self._clock = clock
-        self._renewals = Renewals(
-            self.ca,
-            journal,
-            QuickResponders(nodes.responders, clock),
-            ReadBacks(nodes.nodes, self.probes, self.progress, Vetoes(journal, clock)),
-            FakeCertificates(),
-            clock,
-            self.progress,
-        )
+        around = Around(state, nodes, clock, FakeAuthorities(self.ca), FakeInfos())
+        self._renewals = make_renewals(around, FakeCertificates(), self.probes, self.progress)
 
     def wait(self, seconds: float) -> None:
         self._clock.advance(seconds)
@@ -45,7 +41,7 @@ class Passes:
 
     async def run(self) -> None:
         self.progress.lines.clear()
-        await self._renewals.renew(LINEAGE, Steps("web", self._clock, self.progress))
+        await self._renewals.renew(LINEAGE, Steps("web", self._clock, self.progress), Mode.RETRY)
 
     async def is_vetoed(self) -> bool:
         """One pass; nothing stays published in either case."""
@@ -72,8 +68,8 @@ class Passes:
 
 
 @pytest.fixture
-def passes(journal: SqliteJournal, nodes: Nodes, clock: FakeClock) -> Passes:
-    return Passes(journal, nodes, clock)
+def passes(state: State, nodes: Nodes, clock: FakeClock) -> Passes:
+    return Passes(state, nodes, clock)
 
 
 async def test_veto_stands_for_a_day_and_then_the_ca_is_asked_loudly(passes: Passes) -> None:

@@ -1,0 +1,127 @@
+"""Which certificate when, for as long as it runs: each is worked on when its time has come, and no failure ends it.
+
+The wall clock decides (renewal times are dates), so it is looked at at least once a minute: a machine that slept, or
+whose clock was set, is behind by a minute at most.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from issuer.errors import WellkeeperError
+from issuer.model import Lineage
+from issuer.passes import Passes
+from issuer.ports import Clock
+from issuer.reports import Mode, Outcome, Report
+
+_log = logging.getLogger(__name__)
+
+# When anything is to be done next, by lineage; asked anew for those that were worked on.
+WakeTimes = Callable[[Sequence[Lineage]], Awaitable[Mapping[str, datetime]]]
+
+_LONGEST_SLEEP_SECONDS: Final = 60.0
+# However wrong a schedule may be, a certificate is not looked at more often by itself.
+_LEAST_PAUSE: Final = timedelta(seconds=30)
+_NOW: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class Daemon:
+    """`run` works until it is cancelled; `work` does what somebody asked for, and `replace` changes the list."""
+
+    def __init__(self, passes: Passes, wake_times: WakeTimes, clock: Clock, lineages: Sequence[Lineage]) -> None:
+        self._passes = passes
+        self._wake_times = wake_times
+        self._clock = clock
+        self._lineages: dict[str, Lineage] = {}
+        self._wake_at: dict[str, datetime] = {}
+        self._under_way: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self.replace(lineages)
+
+    def replace(self, lineages: Sequence[Lineage]) -> None:
+        """From now on these are kept; what is under way goes on to its end."""
+        self._lineages = {one.name: one for one in lineages}
+        self._wake_at = {name: self._wake_at.get(name, _NOW) for name in self._lineages}
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Raises nothing but the cancellation, after all that is under way has withdrawn."""
+        try:
+            await self._plan(list(self._lineages.values()), self._clock.now())
+            while True:
+                self._start_due()
+                await self._sleep()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        """As `Passes.run`, beside what is under way."""
+        try:
+            return await self._passes.run(lineages, mode)
+        finally:
+            await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
+
+    def _start_due(self) -> None:
+        now = self._clock.now()
+        due = [one for name, one in self._lineages.items() if self._wake_at[name] <= now]
+        due = [one for one in due if one.name not in self._under_way]
+        if due:
+            self._under_way |= {one.name for one in due}
+            task = asyncio.create_task(self._scheduled(due))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _scheduled(self, lineages: Sequence[Lineage]) -> None:
+        try:
+            for report in await self._passes.run(lineages, Mode.SCHEDULED):
+                _tell(report)
+        except WellkeeperError as error:
+            # The state on disk itself: before it is well again nothing can be done, and then all is looked at.
+            _log.error("%s: %s", error.stage, error)
+        finally:
+            await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
+            self._under_way -= {one.name for one in lineages}
+            self._changed.set()
+
+    async def _plan(self, lineages: Sequence[Lineage], soonest: datetime) -> None:
+        try:
+            wake_times = await self._wake_times(lineages)
+        except WellkeeperError as error:
+            _log.error("%s: %s", error.stage, error)
+            wake_times = {}
+        for one in lineages:
+            if one.name in self._lineages:
+                self._wake_at[one.name] = max(wake_times.get(one.name, soonest), soonest)
+        self._changed.set()
+
+    async def _sleep(self) -> None:
+        """Until the next one is due, something changed, or a minute is over."""
+        waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
+        seconds = (min(waiting, default=_NEVER) - self._clock.now()).total_seconds()
+        self._changed.clear()
+        sleeping = asyncio.ensure_future(self._clock.sleep(min(max(seconds, 0.0), _LONGEST_SLEEP_SECONDS)))
+        changing = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait([sleeping, changing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            changing.cancel()
+
+
+def _tell(report: Report) -> None:
+    """One sentence a certificate that anything was done for."""
+    match report.outcome:
+        case Outcome.FAILED:
+            again = f"; it is tried again at {report.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if report.next_try_at else ""
+            _log.error("certificate %s: failed: %s%s", report.lineage, report.error, again)
+        case Outcome.SERVED | Outcome.NOT_SERVED_YET:
+            until = f", valid until {report.certificate.not_after:%Y-%m-%d %H:%M} UTC" if report.certificate else ""
+            _log.info("certificate %s: %s%s (%s)", report.lineage, report.outcome, until, report.reason)
+        case Outcome.UNCHANGED | Outcome.WAITING:
+            _log.debug("certificate %s: %s (%s)", report.lineage, report.outcome, report.reason)

@@ -1,0 +1,69 @@
+"""Fakes of what stands around a renewal: the CAs, their renewalInfo, hooks, and how the administrator is told."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from issuer.errors import HookError
+from issuer.ports import CertificateAuthority
+from issuer.records import Event, Limit, NoRenewalInfo, Notice, Occasion, RenewalInfo
+from tests.fakes_obtain import FakeAuthority
+
+
+class FakeAuthorities:
+    """`ports.Authorities` over fakes, by the URL that each has at the moment; `limited` are their limits."""
+
+    def __init__(self, *cas: FakeAuthority) -> None:
+        self.cas = list(cas)
+        self.limited: defaultdict[str, tuple[Limit, ...]] = defaultdict(tuple)
+        self.opened: list[str] = []
+
+    def open(self, directory_url: str) -> CertificateAuthority:
+        self.opened.append(directory_url)
+        return next(ca for ca in self.cas if ca.directory_url == directory_url)
+
+    def limits(self, directory_url: str) -> Sequence[Limit]:
+        return self.limited[directory_url]
+
+
+class FakeInfos:
+    """`ports.RenewalInfos`: `answer` for every certificate; `asked` are CA and certificate."""
+
+    def __init__(self) -> None:
+        self.answer: RenewalInfo | NoRenewalInfo | None = None
+        self.asked: list[tuple[str, str]] = []
+
+    async def ask(self, directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
+        self.asked.append((directory_url, certificate_id))
+        return self.answer
+
+
+class FakeHooks:
+    """`ports.Hooks`: `events` have one; those in `failing` fail. `ran` are the events and what they were about."""
+
+    def __init__(self) -> None:
+        self.events: set[Event] = set()
+        self.failing: set[Event] = set()
+        self.ran: list[tuple[Event, Occasion]] = []
+
+    async def run(self, event: Event, about: Occasion) -> None:
+        if event not in self.events:
+            return
+        self.ran.append((event, about))
+        if event in self.failing:
+            raise HookError(f"hook {event} failed")
+
+    def is_there(self, event: Event) -> bool:
+        return event in self.events
+
+
+class FakeNotifications:
+    """`ports.Notifications`: `told` are notices and lineages; nothing can be handed over while `is_away`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Notice, str]] = []
+        self.is_away = False
+
+    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+        if self.is_away:
+            raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
+        self.told.append((notice, lineage))
