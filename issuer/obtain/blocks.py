@@ -31,8 +31,12 @@ class _Known:
 
     def is_in_force(self, now: datetime) -> bool:
         """A clock that was set back does not make it longer: it ends it, at once or once it is senseless."""
-        longest = _LONGEST_OF_LINEAGE if self.blocked.lineage else _LONGEST_OF_CA
-        return now < self.blocked.until <= now + longest and (self.since is None or self.since <= now)
+        return is_in_force(self.blocked, now) and (self.since is None or self.since <= now)
+
+
+def is_in_force(blocked: Blocked, now: datetime) -> bool:
+    """As far as the row tells."""
+    return now < blocked.until <= now + (_LONGEST_OF_LINEAGE if blocked.lineage else _LONGEST_OF_CA)
 
 
 class Blocks:

@@ -91,7 +91,7 @@ class Limits:
         """
         claim = _Claim(lineage, is_renewal, is_exempt, self._clock.monotonic())
         async with self._lock:
-            refusals = [] if is_exempt else await self._refusals(directory_url, limits, claim, may_use_last)
+            refusals = await self._refusals(directory_url, limits, claim, may_use_last)
             if refusals:
                 latest = max(refusals, key=lambda one: one.free_at)
                 raise OrderError(

@@ -1,5 +1,6 @@
 """Backoff: how long a failure keeps a certificate from being tried again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +31,7 @@ FRESH = dated(90, 30)
 
 
 def series(
-    errors: list[WellkeeperError], dates: Dates | None = FRESH, chosen: float = 0.0, now: datetime = NOW
+    errors: Sequence[WellkeeperError], dates: Dates | None = FRESH, chosen: float = 0.0, now: datetime = NOW
 ) -> list[timedelta]:
     """The waits, each tried again as soon as it is over."""
     failure, waits = None, []
@@ -72,7 +73,7 @@ def test_what_no_retry_mends_is_tried_ever_more_rarely() -> None:
 
 
 def test_first_failure_that_no_retry_mends_waits_a_day_whatever_came_before() -> None:
-    assert series([OrderError("no answer")] * 3 + [OrderError("rejected", retry=Retry.NEVER)])[-1] == DAY
+    assert series([*[OrderError("no answer")] * 3, OrderError("rejected", retry=Retry.NEVER)])[-1] == DAY
 
 
 def test_nothing_comes_before_the_time_that_the_ca_asked_for() -> None:
@@ -83,7 +84,7 @@ def test_nothing_comes_before_the_time_that_the_ca_asked_for() -> None:
 def test_time_that_the_ca_asked_for_beats_the_long_first_wait_but_not_the_growing_ones() -> None:
     soon = OrderError("limited", retry=Retry.LATER, retry_at=NOW + 5 * MINUTE)
     assert series([soon]) == [5 * MINUTE]
-    assert series([OrderError("no answer")] * 2 + [soon])[-1] == 100 * MINUTE
+    assert series([*[OrderError("no answer")] * 2, soon])[-1] == 100 * MINUTE
 
 
 def test_ca_that_asks_for_years_is_asked_again_after_a_week() -> None:

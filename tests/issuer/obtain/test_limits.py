@@ -1,0 +1,328 @@
+"""The gatekeeper of orders: what is booked, what has to wait and until when, what is exempt."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from issuer.errors import ChallengeError, OrderError, Retry
+from issuer.model import Identifier, IdentifierType, Lineage
+from issuer.obtain.limits import Limits
+from issuer.published_limits import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, known_limits
+from issuer.records import Limit, Scope, Spent
+from tests.fakes import FakeClock
+from tests.fakes_state import FakeLedger
+
+CA = "https://ca.example/directory"
+OTHER_CA = "https://other.example/directory"
+DAY, HOUR = 86_400.0, 3600.0
+ORDERS = Limit(Spent.ORDER, Scope.ACCOUNT, 3, HOUR, exempts_renewals=True)
+PER_DOMAIN = Limit(Spent.CERTIFICATE, Scope.REGISTERED_DOMAIN, 3, 7 * DAY, exempts_renewals=True)
+PER_SET = Limit(Spent.CERTIFICATE, Scope.EXACT_SET, 3, 7 * DAY)
+FAILED = Limit(Spent.FAILED_VALIDATION, Scope.IDENTIFIER, 3, HOUR)
+
+
+def registered_domain(value: str) -> str:
+    return ".".join(value.split(".")[-2:])
+
+
+def dns(value: str) -> Identifier:
+    return Identifier(IdentifierType.DNS, value)
+
+
+def lineage(*names: str) -> Lineage:
+    return Lineage(names[0], tuple(map(dns, names)))
+
+
+WWW = lineage("www.example.org", "example.org")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def limits(ledger: FakeLedger, clock: FakeClock) -> Limits:
+    return Limits(ledger, clock, registered_domain)
+
+
+async def issue(limits: Limits, rules: Sequence[Limit], one: Lineage, *, is_renewal: bool = False) -> None:
+    await limits.reserve(CA, rules, one, is_renewal=is_renewal)
+    await limits.book_certificate(CA, rules, one)
+
+
+async def refused(limits: Limits, rules: Sequence[Limit], one: Lineage) -> OrderError:
+    with pytest.raises(OrderError) as caught:
+        await limits.reserve(CA, rules, one)
+    return caught.value
+
+
+async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeClock) -> None:
+    first_at = clock.now()
+    await limits.reserve(CA, [ORDERS], WWW)
+    clock.advance(60)
+    await limits.reserve(CA, [ORDERS], WWW)
+    error = await refused(limits, [ORDERS], WWW)
+    assert (error.retry, error.retry_at) == (Retry.LATER, first_at + timedelta(hours=1))
+    assert str(error) == (
+        "an order for www.example.org has to wait: the CA gives 3 orders per account in 1 hour, 2 are used and the "
+        "last one is kept back; the next one is free at 2026-03-01 13:00 UTC, 'renew NAME --force' uses it now"
+    )
+
+
+async def test_last_order_may_be_used_on_purpose_and_no_more(limits: Limits) -> None:
+    for _ in range(3):
+        await limits.reserve(CA, [ORDERS], WWW, may_use_last=True)
+    with pytest.raises(OrderError, match="3 orders per account in 1 hour, and all are used; the next one is free at"):
+        await limits.reserve(CA, [ORDERS], WWW, may_use_last=True)
+
+
+async def test_order_is_free_again_exactly_when_the_error_said(limits: Limits, clock: FakeClock) -> None:
+    for _ in range(2):
+        await limits.reserve(CA, [ORDERS], WWW)
+        clock.advance(600)
+    error = await refused(limits, [ORDERS], WWW)
+    assert error.retry_at is not None
+    clock.advance((error.retry_at - clock.now()).total_seconds() - 1)
+    assert (await refused(limits, [ORDERS], WWW)).retry_at == error.retry_at
+    clock.advance(1)
+    await limits.reserve(CA, [ORDERS], WWW)
+
+
+async def test_refused_order_is_not_booked(limits: Limits, ledger: FakeLedger) -> None:
+    for _ in range(2):
+        await limits.reserve(CA, [ORDERS], WWW)
+    await refused(limits, [ORDERS], WWW)
+    assert len(ledger.uses) == 2
+
+
+async def test_limit_of_one_can_be_used(limits: Limits) -> None:
+    one = Limit(Spent.ORDER, Scope.ACCOUNT, 1, HOUR)
+    await limits.reserve(CA, [one], WWW)
+    assert "and all are used" in str(await refused(limits, [one], WWW))
+
+
+async def test_every_limit_counts_and_the_one_that_is_free_last_is_told(limits: Limits, clock: FakeClock) -> None:
+    rules = [ORDERS, PER_SET]
+    for _ in range(2):
+        await issue(limits, rules, WWW)
+    error = await refused(limits, rules, WWW)
+    assert error.retry_at == clock.now() + timedelta(days=7)
+    assert "3 certificates per exact set (example.org,www.example.org) in 7 days, 2 are used" in str(error)
+
+
+async def test_each_ca_has_limits_of_its_own(limits: Limits) -> None:
+    for _ in range(2):
+        await limits.reserve(CA, [ORDERS], WWW)
+    await limits.reserve(OTHER_CA, [ORDERS], WWW)
+
+
+async def test_registered_domain_counts_what_all_its_names_got(limits: Limits) -> None:
+    await issue(limits, [PER_DOMAIN], lineage("a.example.org", "a.example.net"))
+    await issue(limits, [PER_DOMAIN], lineage("b.example.org", "c.example.org"))
+    assert "per registered domain (example.org) in 7 days" in str(
+        await refused(limits, [PER_DOMAIN], lineage("d.example.org"))
+    )
+    await limits.reserve(CA, [PER_DOMAIN], lineage("d.example.net"))
+
+
+async def test_renewals_do_not_count_where_the_ca_exempts_them(limits: Limits, ledger: FakeLedger) -> None:
+    for _ in range(5):
+        await issue(limits, [ORDERS, PER_DOMAIN], WWW, is_renewal=True)
+    assert [use.is_exempt for use in ledger.uses] == [True] * 10
+    await issue(limits, [ORDERS, PER_DOMAIN], lineage("new.example.org"))
+
+
+async def test_renewals_count_as_the_same_set(limits: Limits) -> None:
+    for _ in range(2):
+        await issue(limits, [PER_SET], WWW, is_renewal=True)
+    with pytest.raises(OrderError, match="per exact set"):
+        await limits.reserve(CA, [PER_SET], WWW, is_renewal=True)
+
+
+async def test_replacing_inside_the_window_is_booked_as_exempt_and_never_stopped(
+    limits: Limits, ledger: FakeLedger
+) -> None:
+    for _ in range(2):
+        await issue(limits, [ORDERS, PER_SET], WWW)
+    for _ in range(5):
+        await limits.reserve(CA, [ORDERS, PER_SET], WWW, is_exempt=True)
+        await limits.book_certificate(CA, [ORDERS, PER_SET], WWW)
+    assert [use.is_exempt for use in ledger.uses] == [False] * 4 + [True] * 10
+
+
+@pytest.mark.parametrize("rule", [ORDERS, PER_DOMAIN], ids=["orders", "certificates"])
+async def test_orders_at_once_do_not_share_a_last_place(limits: Limits, rule: Limit) -> None:
+    several = [lineage(f"{n}.example.org") for n in range(8)]
+    results = await asyncio.gather(*(limits.reserve(CA, [rule], one) for one in several), return_exceptions=True)
+    assert [result is None for result in results] == [True] * 2 + [False] * 6
+
+
+async def test_order_that_came_to_nothing_gives_its_place_back(limits: Limits) -> None:
+    for name in ("a", "b"):
+        await limits.reserve(CA, [PER_DOMAIN], lineage(f"{name}.example.org"))
+    await refused(limits, [PER_DOMAIN], lineage("c.example.org"))
+    await limits.learn(CA, [PER_DOMAIN], "a.example.org", ChallengeError("wrong answer"))
+    await limits.reserve(CA, [PER_DOMAIN], lineage("c.example.org"))
+
+
+async def test_place_that_nobody_gave_back_is_free_after_an_hour(limits: Limits, clock: FakeClock) -> None:
+    for name in ("a", "b"):
+        await limits.reserve(CA, [PER_DOMAIN], lineage(f"{name}.example.org"))
+    clock.advance(HOUR)
+    await limits.reserve(CA, [PER_DOMAIN], lineage("c.example.org"))
+
+
+async def test_same_certificate_tried_again_does_not_compete_with_itself(limits: Limits) -> None:
+    two = Limit(Spent.CERTIFICATE, Scope.EXACT_SET, 2, 7 * DAY)
+    for _ in range(5):
+        await limits.reserve(CA, [two], WWW)
+
+
+async def test_orders_under_way_that_do_not_count_take_no_place(limits: Limits) -> None:
+    for n in range(3):
+        await limits.reserve(OTHER_CA, [PER_DOMAIN], lineage(f"a{n}.example.org"), may_use_last=True)
+        await limits.reserve(CA, [PER_DOMAIN], lineage(f"b{n}.example.org"), is_renewal=True)
+        await limits.reserve(CA, [PER_DOMAIN], lineage(f"c{n}.example.org"), is_exempt=True)
+    await limits.reserve(CA, [PER_DOMAIN], lineage("new.example.org"))
+
+
+async def test_certificate_of_an_order_from_before_the_restart_counts(limits: Limits, ledger: FakeLedger) -> None:
+    await limits.book_certificate(CA, [ORDERS, PER_DOMAIN], WWW)
+    assert [(use.spent, use.value, use.is_exempt) for use in ledger.uses] == [(Spent.CERTIFICATE, "example.org", False)]
+
+
+async def test_failed_validations_stop_the_next_order_for_that_identifier(limits: Limits) -> None:
+    error = ChallengeError("wrong answer")
+    error.identifiers = (dns("www.example.org"),)
+    for _ in range(2):
+        await limits.learn(CA, [FAILED], WWW.name, error)
+    assert "failed validations per identifier (www.example.org) in 1 hour" in str(await refused(limits, [FAILED], WWW))
+    await limits.reserve(CA, [FAILED], lineage("example.org"))
+
+
+async def test_failed_validation_is_booked_once_a_scope_and_never_for_a_set(limits: Limits, ledger: FakeLedger) -> None:
+    scopes = [Scope.ACCOUNT, Scope.EXACT_SET, Scope.IDENTIFIER, Scope.REGISTERED_DOMAIN]
+    rules = [Limit(Spent.FAILED_VALIDATION, scope, 3, HOUR) for scope in scopes for _ in range(2)]
+    await limits.book_failed_validation(CA, rules, [dns("www.example.org")])
+    assert [(use.scope, use.value) for use in ledger.uses] == [
+        (Scope.ACCOUNT, ""),
+        (Scope.IDENTIFIER, "www.example.org"),
+        (Scope.REGISTERED_DOMAIN, "example.org"),
+    ]
+
+
+async def test_two_windows_of_one_scope_share_a_row(limits: Limits, ledger: FakeLedger) -> None:
+    rules = [Limit(Spent.ORDER, Scope.ACCOUNT, 100, DAY), ORDERS]
+    await limits.reserve(CA, rules, WWW, is_renewal=True)
+    assert [use.is_exempt for use in ledger.uses] == [False]
+
+
+async def test_without_limits_nothing_is_booked(limits: Limits, ledger: FakeLedger) -> None:
+    for _ in range(9):
+        await issue(limits, [], WWW)
+    assert ledger.uses == []
+
+
+@pytest.mark.parametrize("back", [60.0, 6 * DAY])
+async def test_clock_set_back_neither_frees_nor_blocks_for_ever(limits: Limits, clock: FakeClock, back: float) -> None:
+    for _ in range(2):
+        await issue(limits, [PER_SET], WWW)
+    clock.step(-back)
+    error = await refused(limits, [PER_SET], WWW)
+    assert error.retry_at == clock.now() + timedelta(days=7)
+    clock.advance(14 * DAY)
+    await limits.reserve(CA, [PER_SET], WWW)
+
+
+async def test_what_a_clock_far_ahead_booked_is_no_obstacle(limits: Limits, clock: FakeClock) -> None:
+    for _ in range(2):
+        await issue(limits, [PER_SET], WWW)
+    clock.step(-3650 * DAY)
+    await limits.reserve(CA, [PER_SET], WWW)
+
+
+async def test_budgets_tell_what_is_left_the_least_first(limits: Limits, clock: FakeClock) -> None:
+    rules = [ORDERS, PER_SET]
+    first_at = clock.now()
+    await issue(limits, rules, lineage("old.example.org"))
+    clock.advance(2 * HOUR)
+    for _ in range(2):
+        await issue(limits, rules, WWW)
+    await issue(limits, rules, lineage("exempt.example.org"), is_renewal=True)
+    second_at = clock.now()
+    found = await limits.budgets(CA, rules)
+    assert [(one.limit, one.value, one.left, one.free_at) for one in found] == [
+        (PER_SET, "example.org,www.example.org", 1, second_at + timedelta(days=7)),
+        (ORDERS, "", 1, second_at + timedelta(hours=1)),
+        (PER_SET, "exempt.example.org", 2, second_at + timedelta(days=7)),
+        (PER_SET, "old.example.org", 2, first_at + timedelta(days=7)),
+    ]
+    assert await limits.budgets(CA, rules, at_most=1) == found[:1]
+    assert await limits.budgets(OTHER_CA, rules) == []
+
+
+async def test_budgets_leave_out_what_a_clock_far_ahead_booked(limits: Limits, clock: FakeClock) -> None:
+    await limits.reserve(CA, [ORDERS], WWW)
+    clock.step(-3650 * DAY)
+    assert await limits.budgets(CA, [ORDERS]) == []
+
+
+async def test_what_no_window_needs_is_forgotten(limits: Limits, ledger: FakeLedger, clock: FakeClock) -> None:
+    await limits.reserve(CA, [ORDERS], WWW)
+    clock.advance(2 * DAY)
+    await limits.tidy([ORDERS, PER_SET])
+    assert len(ledger.uses) == 1
+    clock.advance(1)
+    await limits.tidy([ORDERS])
+    assert ledger.uses == []
+
+
+async def test_waiting_for_the_ca_is_told_until_it_answers(limits: Limits, clock: FakeClock) -> None:
+    await limits.learn(CA, [], WWW.name, OrderError("no answer"))
+    blocked = await limits.blocked(CA, "other.example.org")
+    assert blocked is not None
+    assert blocked.until == clock.now() + timedelta(minutes=1)
+    await limits.book_certificate(CA, [], WWW)
+    assert await limits.blocked(CA, "other.example.org") is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(90.0, "90 s"), (60.0, "1 minute"), (3 * HOUR, "3 hours"), (DAY, "1 day"), (0.5, "0.5 s")]
+)
+async def test_window_is_told_in_words(limits: Limits, seconds: float, told: str) -> None:
+    rule = Limit(Spent.ORDER, Scope.ACCOUNT, 1, seconds)
+    await limits.reserve(CA, [rule], WWW)
+    assert f"per account in {told}, and" in str(await refused(limits, [rule], WWW))
+
+
+def test_lets_encrypts_limits_are_known_and_unknown_cas_have_none() -> None:
+    assert known_limits("https://acme-v02.api.letsencrypt.org/directory") == LETS_ENCRYPT
+    assert known_limits("https://acme-staging-v02.api.letsencrypt.org/directory") == LETS_ENCRYPT_STAGING
+    assert known_limits(CA) == ()
+
+
+async def test_year_of_certificates_of_one_domain_never_breaks_a_limit(ledger: FakeLedger, clock: FakeClock) -> None:
+    """Two hundred names, all wanted at once: the ledger, read as the CA would, never holds more than it gives."""
+    limits = Limits(ledger, clock, registered_domain)
+    waiting: dict[Lineage, datetime] = {lineage(f"{n}.example.org"): clock.now() for n in range(200)}
+    for _ in range(40 * 24):
+        for one in [one for one, at in waiting.items() if at <= clock.now()]:
+            try:
+                await issue(limits, LETS_ENCRYPT, one)
+            except OrderError as error:
+                waiting[one] = error.retry_at or clock.now()
+            else:
+                del waiting[one]
+        clock.advance(HOUR)
+    assert waiting == {}
+    issued = [use.at for use in ledger.uses if use.spent is Spent.CERTIFICATE and use.scope is Scope.REGISTERED_DOMAIN]
+    week = timedelta(days=7)
+    assert max(sum(start <= at < start + week for at in issued) for start in issued) == 49
