@@ -15,7 +15,7 @@ from stand.processes import PROJECT, find_program, search_path
 
 # Pebble fetches tokens from one port of whatever address a name has: a second nginx needs a second address.
 _ADDRESS: Final = "127.0.0.2"
-_LINEAGE: Final = "bench"
+LINEAGE: Final = "bench"
 _FOLDERS: Final = {"config": "etc", "work": "work", "logs": "logs"}
 
 
@@ -34,21 +34,29 @@ class Certbot:
     name: str
     https: Address
     unused: Address
+    lineage: str = LINEAGE
 
     @property
     def fullchain(self) -> Path:
-        return self.folder / f"etc/live/{_LINEAGE}/fullchain.pem"
+        return self.folder / f"etc/live/{self.lineage}/fullchain.pem"
 
     def argv(self) -> list[str]:
         """A new certificate each time, with a key of the same kind as the issuer's."""
-        folders = [f"--{kind}-dir={self.folder}/{name}" for kind, name in _FOLDERS.items()]
         hook = shlex.join([*self.nginx.argv(), "-s", "reload"])
         return [
             *(find_certbot(), "certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email"),
-            *(f"--server={self.host.ca.directory_url}", *folders, f"--cert-name={_LINEAGE}", f"--domain={self.name}"),
+            *(
+                f"--server={self.host.ca.directory_url}",
+                *self.folders(),
+                f"--cert-name={self.lineage}",
+                f"--domain={self.name}",
+            ),
             *("--webroot", f"--webroot-path={self.folder}/webroot", "--force-renewal", f"--deploy-hook={hook}"),
             *("--key-type=ecdsa", "--elliptic-curve=secp256r1", "--preferred-profile=default"),
         ]
+
+    def folders(self) -> list[str]:
+        return [f"--{kind}-dir={self.folder}/{name}" for kind, name in _FOLDERS.items()]
 
     def environment(self) -> dict[str, str]:
         return {"PATH": search_path(), "LC_ALL": "C.UTF-8", "REQUESTS_CA_BUNDLE": str(self.host.ca.ca_bundle)}

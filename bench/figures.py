@@ -12,16 +12,45 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured; `scripts/bench --quick` takes the small one."""
+    """How much is measured; `scripts/bench --quick` takes the small one.
+
+    Of many certificates: so many lineages with nothing due (and ten times as many), so many obtained in a round, so
+    many rounds, so many by a loop of certbot in each, and a daemon watched for so long.
+    """
 
     rounds: int
     token_count: int
     wrk_seconds: int
     reload_count: int
+    lineage_count: int
+    bulk_count: int
+    bulk_rounds: int
+    loop_count: int
+    idle_seconds: int
 
 
-FULL: Final = Plan(rounds=7, token_count=100_000, wrk_seconds=2, reload_count=50)
-QUICK: Final = Plan(rounds=3, token_count=10_000, wrk_seconds=1, reload_count=5)
+FULL: Final = Plan(
+    rounds=7,
+    token_count=100_000,
+    wrk_seconds=2,
+    reload_count=50,
+    lineage_count=1000,
+    bulk_count=200,
+    bulk_rounds=3,
+    loop_count=4,
+    idle_seconds=180,
+)
+QUICK: Final = Plan(
+    rounds=3,
+    token_count=10_000,
+    wrk_seconds=1,
+    reload_count=5,
+    lineage_count=200,
+    bulk_count=40,
+    bulk_rounds=1,
+    loop_count=1,
+    idle_seconds=20,
+)
 
 
 @dataclass(frozen=True, slots=True)

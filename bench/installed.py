@@ -1,0 +1,118 @@
+"""What many certificates leave on disk, written by the issuer's own hands: `python -m bench.installed ISSUER_TOML`.
+
+Every certificate of the settings is installed, served, due in two months, and its CA need not be asked for hours. The
+CA is one that nobody runs.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from issuer import pki
+from issuer.model import Attempt, Flip, Lineage, Pair
+from issuer.obtain.due import plan
+from issuer.outside.disk import CertificateFolders
+from issuer.outside.state import State, open_state
+from issuer.records import Origin
+from issuer.settings import Settings, read_settings
+
+_LIFETIME: Final = timedelta(days=90)
+_ASKED_IN: Final = timedelta(hours=12)
+# Written together: one wait for the disk does for all of them.
+_TOGETHER: Final = 500
+
+
+class _Ca:
+    """Signs what it is asked to."""
+
+    def __init__(self, now: datetime) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Bench CA")])
+        self._begin, self._end = now - timedelta(hours=1), now + _LIFETIME
+
+    def chain(self, csr_der: bytes) -> bytes:
+        """The leaf alone, PEM."""
+        csr = x509.load_der_x509_csr(csr_der)
+        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        serial, subject = x509.random_serial_number(), x509.Name([])
+        leaf = x509.CertificateBuilder(self._name, subject, csr.public_key(), serial, self._begin, self._end)
+        leaf = leaf.add_extension(names, critical=True).add_extension(authority, critical=False)
+        return leaf.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def write(settings: Settings) -> None:
+    """Beside the keys that `init` made; in memory first where that is to be had, for the disk's sake."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own in it
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK | os.X_OK) else None) as folder:
+        state_dir, certificates_dir = Path(folder, "state"), Path(folder, "certificates")
+        state_dir.mkdir(mode=0o700)
+        update = {"state_dir": state_dir, "certificates_dir": certificates_dir}
+        asyncio.run(_write(settings.model_copy(update=update)))
+        for made, wanted in ((state_dir, settings.state_dir), (certificates_dir, settings.certificates_dir)):
+            shutil.copytree(made, wanted, symlinks=True, dirs_exist_ok=True)
+
+
+async def _write(settings: Settings) -> None:
+    """One lineage after another onto the disk, many at once into the state."""
+    now = datetime.now(UTC)
+    ca, folders = _Ca(now), CertificateFolders(settings.certificates_dir)
+    lineages = settings.lineages()
+    async with open_state(settings.state_dir / "state.db", is_exclusive=True) as state:
+        for first in range(0, len(lineages), _TOGETHER):
+            several = lineages[first : first + _TOGETHER]
+            versions = [await _install(lineage, ca, folders, state) for lineage in several]
+            await state.journal.record_reloaded([lineage.name for lineage in several])
+            await asyncio.gather(
+                *(_record(one, version, folders, state) for one, version in zip(several, versions, strict=True))
+            )
+
+
+async def _install(lineage: Lineage, ca: _Ca, folders: CertificateFolders, state: State) -> str:
+    certificate_key_pem = pki.make_certificate_key(lineage.key_type)
+    csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
+    chain_pem = ca.chain(csr_der)
+    directory_url = lineage.directory_urls[0]
+    await state.journal.record_attempt(
+        Attempt(
+            lineage.name,
+            directory_url,
+            lineage.identifiers,
+            certificate_key_pem,
+            csr_der,
+            chain_pem=chain_pem,
+            account_url=f"{directory_url}/account/1",
+        )
+    )
+    version = await folders.write(lineage.name, Pair(certificate_key_pem, chain_pem))
+    await folders.switch(lineage.name, version)
+    await state.journal.record_flip(Flip(lineage.name, None, version))
+    return version
+
+
+async def _record(lineage: Lineage, version: str, folders: CertificateFolders, state: State) -> None:
+    installed = await folders.installed(lineage.name)
+    if installed is None or installed.version != version:
+        raise ValueError(f"{lineage.name} is not installed as version {version}")
+    now, directory_url = datetime.now(UTC), lineage.directory_urls[0]
+    planned = plan(installed, Origin(directory_url, f"{directory_url}/account/1"), now, random.random)
+    await state.schedules.record_schedule(replace(planned, ask_at=now + _ASKED_IN))
+    await state.journal.record_served(lineage.name)
+    await state.notes.forget_owed_hook(lineage.name)
+
+
+if __name__ == "__main__":
+    write(read_settings(Path(sys.argv[1])))
