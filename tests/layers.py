@@ -66,6 +66,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.renew": (*_RUNNER, "issuer.pki"),
     "issuer.passes": (*_RUNNER, "issuer.reports"),
     "issuer.rehearse": _RUNNER,
+    "issuer.standing": (*_CORE, "issuer.obtain"),
     "issuer.daemon": (*_RUNNER, "issuer.reports", "issuer.passes"),
     "issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
