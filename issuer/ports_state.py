@@ -16,6 +16,10 @@ class Attempts(Protocol):
 
     async def read_attempt(self, lineage: str) -> Attempt | None: ...
 
+    async def under_way(self) -> Mapping[str, bool]:
+        """The lineages of all attempts, and whether the CA's chain is there already."""
+        ...
+
     async def record_attempt(self, attempt: Attempt) -> None:
         """Replaces what was there for the lineage."""
         ...

@@ -243,9 +243,16 @@ def _current(link: Path) -> str | None:
         if error.errno != errno.EINVAL:
             raise
         raise InstallError(f"{link} is no link of ours but a file or folder; move it away") from error
-    if target.parent != Path("..", "archive", link.name) or _VERSION.fullmatch(target.name) is None:
+    version = linked_version(link.name, str(target))
+    if version is None:
         raise InstallError(f"{link} points to {target}, which is no version of ours; remove the link")
-    return target.name
+    return version
+
+
+def linked_version(lineage: str, target: str) -> str | None:
+    """The version that a link of this lineage points to; None when it is not one that we make."""
+    before, _, version = target.rpartition("/")
+    return version if before == f"../archive/{lineage}" and _VERSION.fullmatch(version) else None
 
 
 def _remove_leftovers(archive: Path) -> None:

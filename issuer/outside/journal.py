@@ -1,6 +1,6 @@
 """Renewals under way and what became of the installed ones: rows of attempts, deliveries and vetoes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from issuer.model import Attempt, Flip
@@ -18,6 +18,10 @@ class SqliteJournal:
     async def read_attempt(self, lineage: str) -> Attempt | None:
         rows = await self._database.read(_attempt, "SELECT * FROM attempts WHERE lineage = ?", lineage)
         return rows[0] if rows else None
+
+    async def under_way(self) -> Mapping[str, bool]:
+        rows = await self._database.read(_whether, "SELECT lineage, chain_pem IS NOT NULL FROM attempts")
+        return dict(rows)
 
     async def record_attempt(self, attempt: Attempt) -> None:
         values = (
@@ -114,6 +118,10 @@ def _origin(row: Row) -> Origin:
 
 def _veto(row: Row) -> datetime:
     return datetime.fromisoformat(row[0])
+
+
+def _whether(row: Row) -> tuple[str, bool]:
+    return row[0], bool(row[1])
 
 
 def _first(row: Row) -> str:

@@ -3,9 +3,8 @@
 import asyncio
 import fcntl
 import os
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,20 +12,11 @@ from pathlib import Path
 import pytest
 
 from issuer.errors import JournalError
-from issuer.model import Attempt, Flip, Identifier, IdentifierType
+from issuer.model import Flip
 from issuer.outside.journal import SqliteJournal
 from issuer.outside.state import open_state
 from issuer.records import Origin
-from tests.fakes_deliver import dns
-
-ATTEMPT = Attempt(
-    "web",
-    "https://ca.example/directory",
-    (dns("a.example"), Identifier(IdentifierType.IP, "2001:db8::7")),
-    b"certificate key",
-    b"csr",
-    account_url="https://ca.example/account/1",
-)
+from tests.issuer.outside.states import ATTEMPT, execute
 
 
 @asynccontextmanager
@@ -41,11 +31,6 @@ def modes(folder: Path) -> dict[str, int]:
 
 def contents(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.iterdir())
-
-
-def execute(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(statement)
 
 
 async def test_attempt_survives_reopening_step_by_step(folder: Path) -> None:
@@ -180,15 +165,21 @@ async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, journal: Sqli
         await journal.read_attempt("web")
 
 
-async def test_newer_schema_is_refused_and_nothing_stays_open(folder: Path) -> None:
+async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
     async with opened(folder):
         pass
     execute(folder / "state.db", "PRAGMA user_version = 7")
-    with pytest.raises(JournalError, match="schema version 7, this program knows 3; run the version of wellkeeper"):
+    with pytest.raises(JournalError, match="schema version 7"):
         await opened(folder).__aenter__()
     with (folder / "state.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not (folder / "state.db-wal").exists()
+
+
+async def test_key_that_stays_elsewhere_is_empty(journal: SqliteJournal) -> None:
+    attempt = replace(ATTEMPT, certificate_key_pem=b"")
+    await journal.record_attempt(attempt)
+    assert await journal.read_attempt("web") == attempt
 
 
 async def test_folder_that_cannot_be_written_is_named() -> None:
@@ -220,3 +211,10 @@ async def test_veto_is_kept_until_it_is_forgotten_or_the_certificate_is_there(fo
         await journal.forget_veto("mail")
         await journal.forget_veto("mail")
         assert [await journal.read_veto(name) for name in ("web", "mail")] == [None, None]
+
+
+async def test_what_is_under_way_is_told_without_its_keys(folder: Path) -> None:
+    async with opened(folder) as journal:
+        await journal.record_attempt(ATTEMPT)
+        await journal.record_attempt(replace(ATTEMPT, lineage="mail", chain_pem=b"chain"))
+        assert await journal.under_way() == {"web": False, "mail": True}
