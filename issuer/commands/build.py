@@ -6,11 +6,13 @@ import pwd
 import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from issuer.aftermath import Aftermath
 from issuer.agenda import Agenda
 from issuer.commands.authorities import AllAuthorities, directory_urls
+from issuer.commands.pins import check_pins
 from issuer.deliveries import Deliveries, Pace
 from issuer.errors import SettingsError
 from issuer.model import Node
@@ -20,6 +22,7 @@ from issuer.obtain.throttle import Throttle
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
+from issuer.outside.proof import prove_places
 from issuer.outside.state import State, open_state
 from issuer.passes import Machine, Passes
 from issuer.ports import Hooks, Notifications, Progress
@@ -30,7 +33,7 @@ from issuer.sources import Sources
 
 if TYPE_CHECKING:
     from issuer.outside.nginx import LocalNginx
-    from issuer.outside.responders import AllResponders
+    from issuer.outside.responder_client import ResponderClient
 
 JOURNAL: Final = "state.db"
 
@@ -82,6 +85,11 @@ class _Nothing:
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None: ...
 
 
+def check_keys(settings: Settings) -> None:
+    """Raises SettingsError when this host was not set up: before anything is opened."""
+    _ = accounts(settings).publishing_key
+
+
 def make_hooks(settings: Settings) -> Hooks:
     return _Nothing()
 
@@ -103,25 +111,22 @@ def nodes(settings: Settings) -> tuple[Node, ...]:
     return tuple(node.to_node() for node in settings.nodes)
 
 
-@asynccontextmanager
-async def responders(settings: Settings) -> "AsyncIterator[AllResponders]":
-    """The way to all of them; raises SettingsError when the publishing key is missing."""
+def responder_clients(settings: Settings) -> "list[ResponderClient]":
+    """One a node, not connected yet; raises SettingsError when the publishing key is missing."""
     from issuer.outside.responder_client import ResponderClient
-    from issuer.outside.responders import AllResponders
 
     clock, key = SystemClock(), accounts(settings).publishing_key
-    clients = [ResponderClient(one.name, one.responder, key, clock) for one in nodes(settings)]
-    async with AllResponders(clients, key, clock) as opened:
-        yield opened
+    return [ResponderClient(one.name, one.responder, key, clock) for one in nodes(settings)]
 
 
 @asynccontextmanager
 async def renewals(
-    settings: Settings, state: State, progress: Progress, *, is_rehearsal: bool
-) -> "AsyncIterator[Renewals]":
-    """What obtains and installs, connected. Raises SettingsError."""
+    settings: Settings, state: State, progress: Progress, clients: "Sequence[ResponderClient]"
+) -> AsyncIterator[Renewals]:
+    """What obtains and installs, connected; it ends the connections of `clients`. Raises SettingsError."""
     from issuer.outside.probes import NodeProbes
     from issuer.outside.renewal_info import AcmeRenewalInfos
+    from issuer.outside.responders import AllResponders
 
     clock, choose = SystemClock(), random.SystemRandom().random
     vetoes = Vetoes(state.journal, clock) if settings.read_back == "required" else None
@@ -131,17 +136,17 @@ async def renewals(
         bundles = {url: authorities.options(url).bundle for url in directory_urls(settings)}
         infos = AcmeRenewalInfos(bundles, user_agent=f"wellkeeper/{version()}", clock=clock)
         await stack.enter_async_context(infos)
+        responders = AllResponders(clients, accounts(settings).publishing_key, clock)
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
             sources=Sources(authorities, limits, throttle, state.schedules, clock),
             agenda=Agenda(state.journal, state.schedules, infos, clock, progress, choose),
             journal=state.journal,
-            responders=await stack.enter_async_context(responders(settings)),
+            responders=await stack.enter_async_context(responders),
             read_backs=ReadBacks(nodes(settings), probes, progress, vetoes),
             certificates=certificates(settings),
             clock=clock,
             progress=progress,
-            is_rehearsal=is_rehearsal,
         )
 
 
@@ -154,15 +159,21 @@ async def passes(
     from issuer.outside.probes import NodeProbes
 
     told, nginx, folders, clock = settings.nginx, make_nginx(settings), certificates(settings), SystemClock()
-    choose = random.SystemRandom().random
+    choose, clients = random.SystemRandom().random, responder_clients(settings)
     pace = Pace(told.reload_debounce_seconds, told.reload_interval_seconds, told.finishing_workers)
-    async with renewals(settings, state, progress, is_rehearsal=is_rehearsal) as ready:
+
+    async def prepare() -> None:
+        await prove_places(settings.state_dir, settings.certificates_dir)
+        await check_pins(settings, accounts(settings), clients)
+
+    async with renewals(settings, state, progress, clients) as ready:
         hooks, notifications = make_hooks(settings), make_notifications(settings)
         yield Passes(
-            renewals=ready,
+            renewals=replace(ready, is_rehearsal=is_rehearsal),
             deliveries=Deliveries(nginx, folders, state.journal, clock, progress, pace),
             aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),
+            prepare=prepare,
             at_once=settings.renewals_at_once,
         )
 

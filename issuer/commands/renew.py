@@ -85,6 +85,7 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    build.check_keys(work.settings)
     with progress(log_format) as told:
         async with (
             build.state(work.settings) as state,

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from issuer.outside.state import State
 
 from issuer.errors import ChallengeError, PublishError
 from issuer.model import Lineage
 from issuer.obtain.publish import Vetoes
 from issuer.outside.journal import SqliteJournal
+from issuer.outside.state import State
 from issuer.reports import Mode
 from issuer.steps import Steps
 from tests.fakes import FakeClock

@@ -146,6 +146,7 @@ def test_report_as_json() -> None:
         "seconds": {"order": 1.235},
         "detail": "",
         "error": None,
+        "next_try_at": None,
         "retry": None,
     }
     failed = to_json(report(Outcome.FAILED, error=OrderError("the CA is away")))
