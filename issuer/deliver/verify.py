@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from issuer.errors import VerifyError
-from issuer.model import Certificate, Identifier, Installed, Served
+from issuer.model import Certificate, Identifier, IdentifierType, Installed, Served
 from issuer.ports import Nginx, Probes
 
 _CONCURRENT_HANDSHAKES: Final = 8
@@ -71,7 +71,17 @@ async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Prob
                 return _Finding(address, identifier, None, error)
 
     identifiers = sorted(installed.certificate.identifiers)
-    return await asyncio.gather(*(ask(address, one) for address in addresses for one in identifiers))
+    asked = [(address, one) for address in addresses for one in identifiers if address in _addresses_of(one, addresses)]
+    return await asyncio.gather(*(ask(address, one) for address, one in asked))
+
+
+def _addresses_of(identifier: Identifier, addresses: Sequence[_Address]) -> Sequence[_Address]:
+    """Where its certificate is to be expected: each address may have a default server of its own."""
+    if identifier.type is IdentifierType.DNS:
+        return addresses
+    itself = [one for one in addresses if one[0] == identifier.value]
+    of_its_family = [one for one in addresses if (":" in one[0]) == (":" in identifier.value)]
+    return itself or of_its_family or addresses
 
 
 def _is_about_its_name(finding: _Finding) -> bool:

@@ -43,6 +43,7 @@ def key_of(host: Host) -> str:
         Kind(NEWEST, 100, "ecdsa-p384", "secp384r1"),
         Kind(OLDEST, 0, "ecdsa-p256", "secp256r1"),
         Kind(OLDEST, 100, "rsa-3072", "RSA 3072"),
+        Kind(NEWEST, 100, "rsa-4096", "RSA 4096"),
     ],
     ids=lambda kind: f"{kind.programs.parent.parent.name}, {kind.reused_percent} % used again, {kind.key_type}",
 )

@@ -5,7 +5,7 @@ import pytest
 from issuer import pki
 from issuer.deliver.verify import verify
 from issuer.errors import VerifyError
-from issuer.model import Certificate, Installed, KeyType, Served
+from issuer.model import Certificate, Identifier, IdentifierType, Installed, KeyType, Served
 from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
 
 A, B = dns("a.example"), dns("b.example")
@@ -59,6 +59,39 @@ async def test_without_the_key_its_place_is_left_to_the_administrator() -> None:
     installed = Installed("web", "v1", node.leaf, has_key=False)
     served = await verify(installed, (V4,), node.nginx, node.certificates.live_path("web"), node.probes)
     assert "    ssl_certificate_key THE KEY OF YOUR CSR;\n" in served.detail
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [
+        ("192.0.2.7", [V4]),
+        ("192.0.2.8", [V4]),
+        ("2001:db8::9", [V6]),
+    ],
+    ids=["the very address", "of its family", "IPv6"],
+)
+async def test_ip_address_is_asked_for_where_its_default_server_may_be(
+    identifier: str, expected: list[tuple[str, int]]
+) -> None:
+    """The default servers of IPv4 and IPv6 may have a certificate each."""
+    node = Node()
+    ip = Identifier(IdentifierType.IP, identifier)
+    leaf = pki.read_certificate(node.ca.pair(ip).chain_pem)
+    node.use()
+    node.probes.leaves = {(address, ip): leaf if address in expected else node.other() for address in (V4, V6)}
+    served = await verify(
+        Installed("web", "v1", leaf), (V4, V6), node.nginx, node.certificates.live_path("web"), node.probes
+    )
+    assert served == Served(True, leaf.fingerprint_sha256, f"{len(expected)} handshakes")
+
+
+async def test_ip_address_of_a_family_that_is_not_there_is_asked_for_everywhere() -> None:
+    node = Node()
+    ip = Identifier(IdentifierType.IP, "2001:db8::9")
+    leaf = pki.read_certificate(node.ca.pair(ip).chain_pem)
+    node.probes.leaves = {(V4, ip): leaf}
+    served = await verify(Installed("web", "v1", leaf), (V4,), node.nginx, "/live", node.probes)
+    assert served.is_served
 
 
 @pytest.mark.parametrize("listens", [True, False])
