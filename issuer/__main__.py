@@ -5,14 +5,17 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from issuer.commands import build, options
+from issuer.commands.account import account
+from issuer.commands.account_show import show
 from issuer.commands.init import init
 from issuer.commands.placeholder import placeholder
 from issuer.commands.renew import renew
+from issuer.commands.revoke import revoke
 from issuer.commands.status import status
 from issuer.commands.trust import trust
 from issuer.errors import SettingsError, WellkeeperError
@@ -28,10 +31,18 @@ def cli(context: click.Context, config: Path | None) -> None:
     """Keeps the certificates of nginx fresh without a shared filesystem."""
     if config is not None:
         # Before the command or after it: both are written, and the one after it counts.
-        context.default_map = {name: {"config": config} for name in cli.commands}
+        context.default_map = _with_config(cli, config)
 
 
-for command in (init, trust, placeholder, renew, status):
+def _with_config(group: click.Group, config: Path) -> dict[str, Any]:
+    return {
+        name: _with_config(command, config) if isinstance(command, click.Group) else {"config": config}
+        for name, command in group.commands.items()
+    }
+
+
+account.add_command(show)
+for command in (init, trust, placeholder, renew, status, account, revoke):
     cli.add_command(command)
 
 

@@ -46,10 +46,11 @@ class NoRenewalInfo:
 
 
 class Rule(StrEnum):
-    """What decided when a certificate is renewed."""
+    """What decided when a certificate is renewed; revoked: by us, so that nobody need be asked."""
 
     ARI = "ari"
     LIFETIME = "lifetime"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,8 @@ def is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
 def explain(schedule: Schedule, now: datetime) -> str:
     """The rule that set the time of renewal, as a clause."""
     window, at = schedule.window, schedule.renew_at
+    if schedule.rule is Rule.REVOKED:
+        return f"it was revoked at {_told(at)}"
     if schedule.rule is Rule.LIFETIME or window is None:
         part = "half" if schedule.not_after - schedule.not_before < _SHORT_LIFETIME else "two thirds"
         return f"{part} of the lifetime {'passed' if at <= now else 'will have passed'} at {_told(at)}"

@@ -42,6 +42,7 @@ class AcmeAuthority:
         self._clock = clock
         self._told_profile: str | None = None
         self.connection = Connection(options, accounts, clock, version=version, thread_count=thread_count)
+        accounts.account_key(options.directory_url)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 import requests
 from acme import messages
-from josepy.jwk import JWKEC
+from josepy.jwa import ES256, JWASignature
+from josepy.jwk import JWK, JWKEC
 
 from issuer.errors import OrderError, WellkeeperError
 from issuer.outside.accounts import AccountFolder
@@ -69,11 +70,11 @@ class Connection:
         self._away: tuple[float, WellkeeperError] | None = None
         self._remembered_at: float | None = None
         self._directory_until = 0.0
-        self._keyed = self._read_key()
+        self._keyed: _Keyed | None = None
 
     @property
     def key(self) -> JWKEC:
-        """Read again when another process changed it: `account rollover` beside a daemon."""
+        """Read again when another process changed it: `account rollover` beside a daemon. Raises SettingsError."""
         return self._present().key
 
     def close(self) -> None:
@@ -134,23 +135,24 @@ class Connection:
         """On one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, task)
 
-    def network(self, key: JWKEC | None = None) -> Network:
-        """Of this thread; one of its own for another key than the account's."""
-        if key is not None:
-            return self._new_network(key)
+    def network(self) -> Network:
+        """Of this thread, with the account key."""
         keyed = self._present()
         network: Network | None = getattr(keyed.local, "network", None)
         if network is None:
-            network = keyed.local.network = self._new_network(keyed.key)
+            network = keyed.local.network = self.network_for(keyed.key)
         return network
 
-    def _new_network(self, key: JWKEC) -> Network:
-        return Network(key, self.clock, user_agent=self._user_agent, ca_bundle=self.options.bundle)
+    def network_for(self, key: JWK | None, algorithm: JWASignature = ES256) -> Network:
+        """A new one for another key, or for requests that nobody signs."""
+        bundle = self.options.bundle
+        return Network(key, self.clock, user_agent=self._user_agent, ca_bundle=bundle, algorithm=algorithm)
 
     def _present(self) -> _Keyed:
-        if self.accounts.key_stamp(self.options.directory_url) != self._keyed.stamp:
-            self._keyed = self._read_key()
-        return self._keyed
+        keyed = self._keyed
+        if keyed is None or self.accounts.key_stamp(self.options.directory_url) != keyed.stamp:
+            keyed = self._keyed = self._read_key()
+        return keyed
 
     def _read_key(self) -> _Keyed:
         url = self.options.directory_url
@@ -178,7 +180,7 @@ class Connection:
 
         def task() -> messages.Directory:
             with translated(OrderError, f"reading the directory {url}", self.clock):
-                return check_directory(self.network().read_directory(url))
+                return check_directory(self.network_for(None).read_directory(url))
 
         now = self.clock.monotonic()
         if self._directory is None or now >= self._directory_until:

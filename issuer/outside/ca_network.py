@@ -31,7 +31,7 @@ class Network(client.ClientNetwork):
     """Raises ProblemError for every error reply, whatever form the CA gave it."""
 
     def __init__(
-        self, key: JWK, clock: Clock, *, user_agent: str, ca_bundle: str | None, algorithm: JWASignature = ES256
+        self, key: JWK | None, clock: Clock, *, user_agent: str, ca_bundle: str | None, algorithm: JWASignature = ES256
     ) -> None:
         # Both go to requests as they stand, which takes a path and a pair of time-outs as well.
         verify: Any = ca_bundle or True

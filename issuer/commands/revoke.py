@@ -1,0 +1,139 @@
+"""revoke: the CA declares a certificate void; it is still served until another one takes its place."""
+
+import asyncio
+import json
+import logging
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from issuer.commands import build, options
+from issuer.commands.authorities import AllAuthorities
+from issuer.errors import JournalError, SettingsError
+from issuer.model import Installed, Pair
+from issuer.obtain.due import plan
+from issuer.outside.clock import SystemClock
+from issuer.outside.disk import CertificateFolders
+from issuer.records import Origin, Rule
+from issuer.settings import Settings
+
+if TYPE_CHECKING:
+    from issuer.outside.ca_connection import Connection
+
+_log = logging.getLogger(__name__)
+
+_REASONS: Final = ("unspecified", "keyCompromise", "superseded", "cessationOfOperation", "affiliationChanged")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is revoked, at which CA, and how."""
+
+    settings: Settings
+    installed: Installed
+    pair: Pair
+    origin: Origin
+    reason: str
+    with_certificate_key: bool
+
+
+@click.command()
+@click.argument("name")
+@click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
+@click.option(
+    "--with-certificate-key", is_flag=True, help="Prove it by the certificate's own key: no account is needed."
+)
+@click.option("--ca", help="The CA that issued it, where nobody wrote that down: a name or a directory URL.")
+@options.config_option
+@options.json_option
+def revoke(name: str, config: Path | None, as_json: bool, **wishes: Any) -> None:  # noqa: ANN401
+    """Revoke the certificate NAME that is installed, and have it replaced.
+
+    After keyCompromise its key is not used again, even where the settings say reuse_key.
+    """
+    settings = options.read(config)
+    asyncio.run(_revoke(settings, name, wishes, as_json=as_json))
+
+
+async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_json: bool) -> None:
+    folders = build.certificates(settings)
+    wish = await _wish(settings, folders, name, wishes)
+    is_new = await _ask(wish)
+    if wish.reason == "keyCompromise":
+        await folders.disown_key(name)
+    following = await _have_replaced(wish)
+    serial = wish.installed.certificate.serial
+    if as_json:
+        found = {"name": name, "serial": serial, "reason": wish.reason, "was_revoked_already": not is_new}
+        click.echo(json.dumps(found | {"next": following}, indent=2))
+        return
+    what = "is revoked" if is_new else "was revoked already"
+    click.echo(
+        f"{name}: the certificate with serial {serial} {what}; nginx serves it until it is replaced: {following}"
+    )
+
+
+async def _wish(settings: Settings, folders: CertificateFolders, name: str, wishes: dict[str, Any]) -> _Wish:
+    installed, pair = await folders.installed(name), await folders.read_pair(name)
+    if installed is None or pair is None or installed.certificate.is_self_signed:
+        raise SettingsError(f"no certificate of a CA is installed as {name!r} in {settings.certificates_dir}/live")
+    if wishes["with_certificate_key"] and not pair.certificate_key_pem:
+        raise SettingsError(f"the key of {name} is kept elsewhere (csr): revoke it with the account")
+    origin = await _origin(settings, name, wishes["ca"])
+    return _Wish(settings, installed, pair, origin, wishes["reason"], wishes["with_certificate_key"])
+
+
+async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
+    if ca is not None:
+        try:
+            return Origin(settings.find_ca(ca).directory, "")
+        except ValueError as error:
+            raise SettingsError(f"--ca: {error}") from error
+    async with build.state(settings, is_exclusive=False) as state:
+        origin = await state.journal.read_origin(name)
+    if origin is not None and origin.directory_url:
+        return origin
+    preferred = settings.all_cas()[0]
+    _log.warning("nobody wrote down who issued %s: %s is asked; --ca names another one", name, preferred.name)
+    return Origin(preferred.directory, "")
+
+
+async def _ask(wish: _Wish) -> bool:
+    from issuer.outside.ca_connection import Connection
+
+    folder = build.accounts(wish.settings)
+    with AllAuthorities(wish.settings, folder, SystemClock(), version=build.version()) as authorities:
+        if not wish.with_certificate_key:
+            return await _send(authorities.open(wish.origin.directory_url).connection, wish)
+        options_of_ca = authorities.options(wish.origin.directory_url)
+        connection = Connection(options_of_ca, folder, SystemClock(), version=build.version(), thread_count=1)
+        with closing(connection):
+            return await _send(connection, wish)
+
+
+async def _send(connection: "Connection", wish: _Wish) -> bool:
+    from issuer.outside.ca_revocation import Reason, revoke
+
+    key_pem = wish.pair.certificate_key_pem if wish.with_certificate_key else None
+    return await revoke(connection, wish.pair.chain_pem, Reason[wish.reason], key_pem)
+
+
+async def _have_replaced(wish: _Wish) -> str:
+    """What happens next, as a clause: its schedule says so, or a person has to."""
+    settings, name = wish.settings, wish.installed.lineage
+    if name not in {one.name for one in settings.certificates}:
+        return "the settings do not name it, so nothing replaces it; take it out of nginx"
+    by_hand = f"run 'wellkeeper-issuer renew {name} --force' to replace it now"
+    try:
+        async with build.state(settings, command="revoke") as state:
+            known = await state.schedules.read_schedule(name)
+            is_known = known is not None and known.version == wish.installed.version
+            now = SystemClock().now()
+            schedule = known if known and is_known else plan(wish.installed, wish.origin, now, lambda: 0.5)
+            await state.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))
+    except JournalError:
+        return f"another wellkeeper-issuer is at work; {by_hand}"
+    return f"the next renewal replaces it; {by_hand}"
