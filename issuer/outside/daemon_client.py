@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from issuer.errors import DaemonError, Retry, SettingsError
-from issuer.outside.daemon_socket import LONGEST_LINE, Message, encode, read_message
+from issuer.outside.daemon_socket import LONGEST_ANSWER, Message, encode, read_message
 
 
 class Conversation:
@@ -47,7 +47,7 @@ def _complaint(message: Message) -> SettingsError | DaemonError:
 async def conversation(path: Path) -> AsyncIterator[Conversation | None]:
     """None when no daemon is there. Raises DaemonError when it cannot be found out."""
     try:
-        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
+        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
     except (FileNotFoundError, ConnectionRefusedError):
         yield None
         return

@@ -16,6 +16,8 @@ from issuer.errors import DaemonError, SettingsError
 Message = Mapping[str, Any]
 
 LONGEST_LINE: Final = 1 << 20
+# Of ten thousand reports in one answer.
+LONGEST_ANSWER: Final = 1 << 26
 # sizeof(sun_path) less the final NUL (unix(7)).
 _LONGEST_PATH: Final = 107
 
@@ -43,7 +45,7 @@ async def read_message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     except ConnectionError:
         return None
     except ValueError:
-        raise DaemonError(f"a line over the daemon's socket is longer than {LONGEST_LINE} bytes") from None
+        raise DaemonError(f"a line over the daemon's socket is longer than what is taken ({LONGEST_LINE} bytes of a request)") from None
     if not line.endswith(b"\n"):
         return None
     try:

@@ -136,7 +136,7 @@ async def test_unknown_command_is_refused_with_those_that_are_known(path: Path) 
         (b"{\n", "is no JSON"),
         (b"[]\n", "is no JSON object: b'[]"),
         (b"\xff\n", "is no JSON"),
-        (b"x" * (LONGEST_LINE + 1) + b"\n", f"is longer than {LONGEST_LINE} bytes"),
+        (b"x" * (LONGEST_LINE + 1) + b"\n", f"is longer than what is taken ({LONGEST_LINE} bytes of"),
     ],
     ids=["broken", "list", "no text", "too long"],
 )

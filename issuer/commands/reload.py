@@ -1,0 +1,25 @@
+"""reload: tells the daemon to read its settings again; bad ones change nothing."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from issuer.commands import options, remote
+
+
+@click.command()
+@options.config_option
+def reload(config: Path | None) -> None:
+    """Let the daemon read settings and drop-ins again.
+
+    Exit status: 0 it has taken them, 1 there is no daemon, 2 they do not hold: the daemon goes on with those of before.
+    """
+    click.echo(describe(asyncio.run(remote.demand(options.read(config), {"command": "reload"}))))
+
+
+def describe(answer: dict[str, Any]) -> str:
+    """What the daemon took."""
+    changes = [f"{len(answer[key])} {key}: {', '.join(answer[key])}" for key in ("new", "gone") if answer[key]]
+    return "; ".join([f"read {answer['path']}: {answer['count']} certificates", *changes])

@@ -1,0 +1,106 @@
+"""A worker that does as the test says, and a service with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from io import StringIO
+from pathlib import Path
+
+from issuer.commands.broadcast import Broadcast
+from issuer.commands.progress import JsonProgress
+from issuer.commands.serving import Making, Service
+from issuer.errors import SettingsError, WellkeeperError
+from issuer.model import Lineage
+from issuer.reports import Mode, Outcome, Report
+from issuer.settings import Settings, read_settings
+
+
+class FakeWorker:
+    """Implements `serving.Worker`; `work` tells progress and waits until `is_free`."""
+
+    def __init__(self, lineages: Sequence[Lineage], broadcast: Broadcast) -> None:
+        self.lineages = [one.name for one in lineages]
+        self.modes: list[Mode] = []
+        self.is_running = False
+        self.is_free = asyncio.Event()
+        self.is_free.set()
+        self.is_asked = asyncio.Event()
+        self.failing: WellkeeperError | None = None
+        self._broadcast = broadcast
+
+    async def run(self) -> None:
+        self.is_running = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_running = False
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        self.modes.append(mode)
+        for one in lineages:
+            self._broadcast.started(one.name, "order")
+        self.is_asked.set()
+        await self.is_free.wait()
+        for one in lineages:
+            self._broadcast.finished(one.name, "order", 1.5, "done")
+        if self.failing:
+            raise self.failing
+        return [Report(one.name, Outcome.SERVED, "asked for") for one in lineages]
+
+    def replace(self, lineages: Sequence[Lineage]) -> None:
+        self.lineages = [one.name for one in lineages]
+
+
+class Workshop:
+    """Makes workers of settings, and remembers all of them; `refusal` is raised instead of making one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "issuer.toml"
+        self.folder = folder
+        self.log = StringIO()
+        self.broadcast = Broadcast(JsonProgress(self.log))
+        self.workers: list[FakeWorker] = []
+        self.open_count = 0
+        self.refusal: SettingsError | None = None
+        self.forgotten: list[str] = []
+        self.told: list[str] = []
+
+    def write(self, *names: str, more: str = "", state_dir: str = "state") -> None:
+        lines = [
+            f"state_dir = '{self.folder / state_dir}'",
+            f"certificates_dir = '{self.folder / 'certificates'}'",
+            more,
+        ]
+        lines += [f"[[certificates]]\nidentifiers = ['{name}']" for name in names]
+        self.path.write_text("\n".join(lines))
+
+    @asynccontextmanager
+    async def worker(self, settings: Settings) -> AsyncIterator[FakeWorker]:
+        if self.refusal:
+            raise self.refusal
+        worker = FakeWorker(settings.lineages(), self.broadcast)
+        self.workers.append(worker)
+        self.open_count += 1
+        try:
+            yield worker
+        finally:
+            self.open_count -= 1
+
+    def make(self) -> Service:
+        making = Making(self.worker, self._forget, lambda: self.told.append("reloading"), self.told.append)
+        return Service(self.path, read_settings(self.path), making, self.broadcast)
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[Service]:
+        """Running."""
+        service = self.make()
+        task = asyncio.create_task(service.run())
+        try:
+            await service.is_ready.wait()
+            yield service
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _forget(self, name: str) -> None:
+        self.forgotten.append(name)
