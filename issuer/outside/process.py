@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,9 @@ _KILL_SECONDS: Final = 2.0
 
 
 class ProcessError(Exception):
-    """The command could not be run or did not end; the text names it and says why."""
+    """The command could not be run or did not end; the text names it and says why, `output` is what it said so far."""
+
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +29,37 @@ class Finished:
     output: str
 
 
-async def run(argv: Sequence[str], timeout_seconds: float, output_bytes: int = _DEFAULT_OUTPUT_BYTES) -> Finished:
+async def run(
+    argv: Sequence[str],
+    timeout_seconds: float,
+    output_bytes: int = _DEFAULT_OUTPUT_BYTES,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
     """Runs the command in a session of its own; what exceeds `output_bytes` is dropped.
 
-    After the time-out, or when cancelled, the command and its group are killed. Raises ProcessError.
+    `environment` is all that it gets, ours when there is none. After the time-out, or when cancelled, the command and
+    its group are killed. Raises ProcessError.
     """
-    process = await _start(argv)
+    process = await _start(argv, environment)
+    kept = bytearray()
     try:
         async with asyncio.timeout(timeout_seconds):
-            output = await _read(process, output_bytes)
+            await _read(process, output_bytes, kept)
             exit_code = await process.wait()
-    except TimeoutError as error:
-        raise ProcessError(f"'{shlex.join(argv)}' did not end within {timeout_seconds:g} s and was killed") from error
+    except TimeoutError as timeout:
+        error = ProcessError(f"'{shlex.join(argv)}' did not end within {timeout_seconds:g} s and was killed")
+        error.output = kept.decode(errors="replace")
+        raise error from timeout
     finally:
         if process.returncode is None:
             await _kill(process)
-    return Finished(exit_code, output.decode(errors="replace"))
+    return Finished(exit_code, kept.decode(errors="replace"))
 
 
-async def _start(argv: Sequence[str]) -> Process:
+async def _start(argv: Sequence[str], environment: Mapping[str, str] | None) -> Process:
     try:
         return await asyncio.create_subprocess_exec(
-            *argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+            *argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True, env=environment
         )
     except FileNotFoundError as error:
         raise ProcessError(
@@ -60,12 +71,10 @@ async def _start(argv: Sequence[str]) -> Process:
         raise ProcessError(f"'{shlex.join(argv)}' cannot be run: {error.strerror or error}") from error
 
 
-async def _read(process: Process, limit: int) -> bytes:
-    kept = bytearray()
+async def _read(process: Process, limit: int, kept: bytearray) -> None:
     if process.stdout is not None:
         while block := await process.stdout.read(65536):
             kept += block[: limit - len(kept)]
-    return bytes(kept)
 
 
 async def _kill(process: Process) -> None:

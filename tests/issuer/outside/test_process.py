@@ -34,6 +34,20 @@ async def test_output_is_bounded_and_the_command_ends_all_the_same() -> None:
     assert finished == Finished(0, "x" * 1000)
 
 
+async def test_environment_is_what_it_is_given_and_nothing_else() -> None:
+    assert await run(["/usr/bin/env"], 5, environment={"A": "1", "B": "two words"}) == Finished(0, "A=1\nB=two words\n")
+
+
+async def test_without_an_environment_it_has_ours() -> None:
+    assert "PATH=" in (await run(["/usr/bin/env"], 5)).output
+
+
+async def test_what_was_said_before_a_time_out_is_kept() -> None:
+    with pytest.raises(ProcessError) as caught:
+        await run(["sh", "-c", "echo so far; exec sleep 60"], 0.4)
+    assert caught.value.output == "so far\n"
+
+
 async def test_missing_command_is_named() -> None:
     with pytest.raises(ProcessError, match=r"there is no command 'no-such-nginx'.*install it"):
         await run(["no-such-nginx", "-t"], 5)

@@ -1,0 +1,144 @@
+"""Hooks: real commands, what they are told and what becomes of what they say."""
+
+import json
+import logging
+import os
+import sys
+
+import pytest
+
+from issuer.errors import HookError
+from issuer.model import Identifier, IdentifierType
+from issuer.outside.hooks import CommandHooks, variables
+from issuer.records import Event, Occasion
+
+NAMES = tuple(Identifier(IdentifierType.DNS, name) for name in ("www.example.org", "example.org"))
+DEPLOYED = Occasion(("www",), NAMES, "/certs/live/www")
+FAILED = Occasion(("www",), NAMES, "/certs/live/www", "the CA says no")
+DUMP = [sys.executable, "-c", "import json, os, sys; print(json.dumps(dict(os.environ)))"]
+# What Python and the C library add by themselves.
+OWN = {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"}
+
+
+def hooks(event: Event, *argv: str, timeout_seconds: float = 10.0) -> CommandHooks:
+    return CommandHooks({event: argv}, timeout_seconds, {"PATH": os.environ["PATH"]})
+
+
+async def told(caplog: pytest.LogCaptureFixture, event: Event, about: Occasion) -> dict[str, str]:
+    caplog.set_level(logging.INFO)
+    environment = {"PATH": "/bin", "HOME": "/root", "LANG": "C", "DATABASE_PASSWORD": "secret"}
+    await CommandHooks({event: DUMP}, 10, environment).run(event, about)
+    found: dict[str, str] = json.loads(caplog.messages[-1].partition(": ")[2])
+    return {name: value for name, value in found.items() if name not in OWN}
+
+
+async def test_deploy_hook_is_told_what_certbot_tells_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    assert await told(caplog, Event.DEPLOY, DEPLOYED) == {
+        "PATH": "/bin",
+        "HOME": "/root",
+        "LANG": "C",
+        "WELLKEEPER_EVENT": "deploy",
+        "WELLKEEPER_CERTIFICATE": "www",
+        "WELLKEEPER_IDENTIFIERS": "www.example.org example.org",
+        "WELLKEEPER_LIVE": "/certs/live/www",
+        "WELLKEEPER_ERROR": "",
+        "RENEWED_LINEAGE": "/certs/live/www",
+        "RENEWED_DOMAINS": "www.example.org example.org",
+    }
+
+
+async def test_failed_hook_is_told_the_error(caplog: pytest.LogCaptureFixture) -> None:
+    found = await told(caplog, Event.FAILED, FAILED)
+    assert found["WELLKEEPER_ERROR"] == "the CA says no"
+    assert found["FAILED_DOMAINS"] == "www.example.org example.org"
+    assert "RENEWED_DOMAINS" not in found
+
+
+@pytest.mark.parametrize("event", [Event.PRE, Event.POST])
+async def test_hooks_around_a_pass_are_told_all_certificates(caplog: pytest.LogCaptureFixture, event: Event) -> None:
+    found = await told(caplog, event, Occasion(("www", "mail")))
+    assert (found["WELLKEEPER_EVENT"], found["WELLKEEPER_CERTIFICATE"]) == (event.value, "www mail")
+    assert not {"RENEWED_LINEAGE", "RENEWED_DOMAINS", "FAILED_DOMAINS"} & found.keys()
+
+
+def test_rehearsal_is_told_and_only_then() -> None:
+    assert "WELLKEEPER_REHEARSAL" not in variables(Event.DEPLOY, DEPLOYED)
+    rehearsal = Occasion(("www",), NAMES, "/certs/live/www", is_rehearsal=True)
+    assert variables(Event.DEPLOY, rehearsal)["WELLKEEPER_REHEARSAL"] == "1"
+
+
+async def test_ten_thousand_names_fit(caplog: pytest.LogCaptureFixture) -> None:
+    names = tuple(f"host-{n}.customers.example.org" for n in range(10_000))
+    caplog.set_level(logging.INFO)
+    await hooks(Event.PRE, "sh", "-c", "echo ${#WELLKEEPER_CERTIFICATE} ${WELLKEEPER_CERTIFICATE##* }").run(
+        Event.PRE, Occasion(names)
+    )
+    assert caplog.messages[0].startswith("hook pre for 10000 certificates: sh -c")
+    length, last = caplog.messages[-1].split()[-2:]
+    assert (int(length) <= 96 * 1024 + 4, last) == (True, "...")
+    assert variables(Event.PRE, Occasion(names))["WELLKEEPER_CERTIFICATE"].split()[-2] in names
+
+
+async def test_error_of_any_form_can_be_told(caplog: pytest.LogCaptureFixture) -> None:
+    found = await told(caplog, Event.FAILED, Occasion(("www",), error="zero \0 byte, " + "ü" * 9000))
+    assert found["WELLKEEPER_ERROR"].startswith("zero   byte, üü")
+    assert len(found["WELLKEEPER_ERROR"].encode()) <= 8192
+
+
+async def test_event_without_a_hook_is_nothing() -> None:
+    without = hooks(Event.DEPLOY, "false")
+    await without.run(Event.PRE, DEPLOYED)
+    assert (without.is_there(Event.DEPLOY), without.is_there(Event.PRE)) == (True, False)
+
+
+async def test_path_is_the_usual_one_when_we_have_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await CommandHooks({Event.PRE: ["sh", "-c", "echo $PATH"]}, 10, {}).run(Event.PRE, Occasion(("www",)))
+    assert caplog.messages[-1] == ("hook pre for www: /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+async def test_what_a_hook_says_is_logged_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await hooks(Event.DEPLOY, "printf", r"one\n\ntwo\033[2J\rthree").run(Event.DEPLOY, DEPLOYED)
+    assert caplog.messages[1:] == [f"hook deploy for www: {line}" for line in ("one", "two [2J", "three")]
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+async def failure_of(event: Event, *argv: str, timeout_seconds: float = 10.0) -> str:
+    with pytest.raises(HookError) as caught:
+        await hooks(event, *argv, timeout_seconds=timeout_seconds).run(event, FAILED)
+    return str(caught.value)
+
+
+async def test_failure_names_hook_command_status_last_words_and_remedy() -> None:
+    script = "for n in 1 2 3 4; do echo line $n; done; exit 3"
+    assert await failure_of(Event.DEPLOY, "sh", "-c", script) == (
+        f"hook deploy for www: 'sh -c '{script}'' ended with exit status 3: line 2 / line 3 / line 4; "
+        "the certificate is in place; the hook runs again with the next pass"
+    )
+
+
+async def test_failure_without_words() -> None:
+    assert await failure_of(Event.POST, "false") == (
+        "hook post for www: 'false' ended with exit status 1; "
+        "what was renewed is in place; it runs again after the next renewal"
+    )
+
+
+async def test_signal_is_named() -> None:
+    assert "was ended by signal 9;" in await failure_of(Event.PRE, "sh", "-c", "kill -9 $$")
+
+
+async def test_last_words_are_short() -> None:
+    assert len(await failure_of(Event.PRE, "sh", "-c", "head -c 50000 /dev/zero | tr '\\0' x; exit 1")) < 700
+
+
+async def test_missing_command_is_named() -> None:
+    assert "hook failed for www: there is no command 'no-such-hook'" in await failure_of(Event.FAILED, "no-such-hook")
+
+
+async def test_hook_that_hangs_is_killed_and_its_words_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    message = await failure_of(Event.DEPLOY, "sh", "-c", "echo waiting; sleep 60", timeout_seconds=0.3)
+    assert "did not end within 0.3 s and was killed: waiting; the certificate is in place" in message
+    assert caplog.messages[-1] == "hook deploy for www: waiting"

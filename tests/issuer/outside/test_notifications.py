@@ -1,0 +1,133 @@
+"""The webhook: what it is sent, and what counts as handed over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from issuer.errors import HookError
+from issuer.outside.notifications import Webhook
+from issuer.records import Notice
+from tests.fakes import FakeClock
+
+
+class Receiver:
+    """A server that takes JSON at `/secret-path` and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.status, self.body, self.headers = 204, "", dict[str, str]()
+        self.received: list[tuple[str, dict[str, str], str]] = []
+        self.elsewhere: list[str] = []
+        self.is_silent = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_post("/secret-path", self._take)
+        app.router.add_route("*", "/elsewhere", self._note)
+        async with TestServer(app) as server:
+            yield str(server.make_url("/secret-path"))
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.received.append((request.headers["Content-Type"], await request.json(), request.headers["User-Agent"]))
+        if self.is_silent:
+            await asyncio.Event().wait()
+        return web.Response(status=self.status, text=self.body, headers=self.headers)
+
+    async def _note(self, request: web.Request) -> web.Response:
+        self.elsewhere.append(request.method)
+        return web.Response()
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+def webhook(url: str, timeout_seconds: float = 10.0) -> Webhook:
+    return Webhook(url, FakeClock(), host="node1", version="1.2.3", timeout_seconds=timeout_seconds)
+
+
+async def failure_of(url: str, timeout_seconds: float = 10.0) -> str:
+    with pytest.raises(HookError) as caught:
+        await webhook(url, timeout_seconds).tell(Notice.FAILURE, "www", "no answer from the CA")
+    assert "secret-path" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_notice_is_a_json_document(receiver: Receiver) -> None:
+    async with receiver.running() as url:
+        await webhook(url).tell(Notice.FAILURE, "www", "no answer from the CA")
+    assert receiver.received == [
+        (
+            "application/json",
+            {
+                "event": "failure",
+                "certificate": "www",
+                "detail": "no answer from the CA",
+                "at": "2026-03-01T12:00:00Z",
+                "host": "node1",
+                "text": "node1: certificate www could not be renewed: no answer from the CA",
+            },
+            "wellkeeper/1.2.3",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("notice", "text"),
+    [
+        (Notice.DANGER, "node1: certificate www is close to its expiry and was not renewed: {why}"),
+        (Notice.RECOVERY, "node1: certificate www is well again"),
+    ],
+)
+async def test_text_is_a_sentence_for_people(receiver: Receiver, notice: Notice, text: str) -> None:
+    async with receiver.running() as url:
+        await webhook(url).tell(notice, "www", "{why}")
+    assert receiver.received[0][1]["text"] == text
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+async def test_every_success_is_one(receiver: Receiver, status: int) -> None:
+    receiver.status = status
+    async with receiver.running() as url:
+        await webhook(url).tell(Notice.RECOVERY, "www", "well again")
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiver, status: int) -> None:
+    receiver.status, receiver.body = status, "no such\n\x1b[2Jchannel " + "x" * 5000
+    async with receiver.running() as url:
+        told = await failure_of(url)
+    start = (
+        f"the webhook at 127.0.0.1 was not told of the failure of www: it answered with {status}: no such [2Jchannel x"
+    )
+    assert told.startswith(start)
+    assert told.endswith("x; it is tried again with the next pass")
+    assert len(told) < 400
+
+
+async def test_redirect_is_not_followed(receiver: Receiver) -> None:
+    receiver.status, receiver.headers = 302, {"Location": "/elsewhere"}
+    async with receiver.running() as url:
+        assert "it answered with 302; it is tried again" in await failure_of(url)
+    assert receiver.elsewhere == []
+
+
+async def test_silence_ends_with_the_time_out(receiver: Receiver) -> None:
+    receiver.is_silent = True
+    async with receiver.running() as url:
+        assert "it did not answer within 0.1 s" in await failure_of(url, 0.1)
+
+
+async def test_nobody_there_is_told(receiver: Receiver) -> None:
+    async with receiver.running() as url:
+        pass
+    assert "ClientConnectorError: Cannot connect to host 127.0.0.1" in await failure_of(url)
+
+
+async def test_url_that_is_none_is_not_shown() -> None:
+    assert "its URL is not valid" in await failure_of("http://a..b:99999999/secret-path")
