@@ -14,8 +14,10 @@ from issuer.commands.account import account
 from issuer.commands.account_show import show
 from issuer.commands.init import init
 from issuer.commands.placeholder import placeholder
+from issuer.commands.reload import reload
 from issuer.commands.renew import renew
 from issuer.commands.revoke import revoke
+from issuer.commands.run import run
 from issuer.commands.status import status
 from issuer.commands.trust import trust
 from issuer.errors import SettingsError, WellkeeperError
@@ -42,7 +44,7 @@ def _with_config(group: click.Group, config: Path) -> dict[str, Any]:
 
 
 account.add_command(show)
-for command in (init, trust, placeholder, renew, status, account, revoke):
+for command in (init, trust, placeholder, renew, run, reload, status, account, revoke):
     cli.add_command(command)
 
 

@@ -8,6 +8,7 @@ from issuer.commands import build
 from issuer.daemon import Daemon
 from issuer.model import Lineage
 from issuer.outside.clock import SystemClock
+from issuer.outside.live import LiveFolder
 from issuer.outside.state import State
 from issuer.ports import Progress
 from issuer.settings import Settings
@@ -17,11 +18,11 @@ from issuer.standing import read_rows, standings
 @asynccontextmanager
 async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[Daemon]:
     """Raises SettingsError when nothing can be made of the settings; asks nobody yet."""
-    clock, folders = SystemClock(), build.certificates(settings)
+    clock, live = SystemClock(), LiveFolder(settings.certificates_dir)
 
     async def wake_times(lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
-        found = standings(lineages, await folders.live_versions(), rows, clock.now())
+        found = standings(lineages, await live.versions(), rows, clock.now())
         return {one.lineage: one.wake_at for one in found}
 
     async with build.passes(settings, state, progress) as passes:
