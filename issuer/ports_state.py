@@ -16,10 +16,6 @@ class Attempts(Protocol):
 
     async def read_attempt(self, lineage: str) -> Attempt | None: ...
 
-    async def under_way(self) -> Mapping[str, bool]:
-        """The lineages of all attempts, and whether the CA's chain is there already."""
-        ...
-
     async def record_attempt(self, attempt: Attempt) -> None:
         """Replaces what was there for the lineage."""
         ...
@@ -35,6 +31,10 @@ class Attempts(Protocol):
 
 class Journal(Attempts, Protocol):
     """Renewals under way, and what became of the installed ones."""
+
+    async def under_way(self) -> Mapping[str, bool]:
+        """The lineages of all attempts, and whether the CA's chain is there already."""
+        ...
 
     async def record_flip(self, flip: Flip) -> None:
         """The attempt is installed: its key and chain (and a veto) leave the journal for a delivery to prove.

@@ -5,22 +5,29 @@ issues is checked and thrown away. Every step is tried, whatever became of the o
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from issuer.errors import PublishError, ReloadError, SettingsError, WellkeeperError
 from issuer.model import Answer, Attempt, Lineage, Node
 from issuer.obtain.finalize import finalize
-from issuer.obtain.order import order
+from issuer.obtain.order import Terms, order
 from issuer.obtain.publish import answers, describe
 from issuer.obtain.validate import validate
 from issuer.ports import Authorities, Clock, Hooks, Nginx, Probes, Progress, Responders
+from issuer.ports_state import Notes
 from issuer.records import Event, Occasion, Rehearsal
 from issuer.steps import Steps
 
+_log = logging.getLogger(__name__)
+
 _AT_ONCE: Final = 4
+# What the settings ask for is days.
+_LOOK_SECONDS: Final = 3600.0
 # What the failed hook is told, so that whoever reads its message knows.
 _NO_ERROR: Final = "none: this is a rehearsal"
 
@@ -30,7 +37,7 @@ class World:
     """What a rehearsal needs of the world; nothing here can write what is live.
 
     `check_trust` says what was compared, and raises with every CA whose thumbprint a responder has not pinned.
-    `test_directory_url` is the CA that orders are tried with, if any.
+    `request` gives key and CSR as for a real order; `test_directory_url` is the CA that one is tried with, if any.
     """
 
     authorities: Authorities
@@ -44,6 +51,7 @@ class World:
     check_trust: Callable[[], Awaitable[str]]
     make_token: Callable[[], str]
     live_path: Callable[[str], str]
+    request: Callable[[Lineage, str], Awaitable[tuple[bytes, bytes] | None]]
     test_directory_url: str | None = None
 
 
@@ -137,7 +145,7 @@ async def _published(wanted: Sequence[Answer], world: World) -> AsyncIterator[in
 async def _order(lineage: Lineage, world: World, directory_url: str) -> str:
     """Up to a certificate of the test CA, which nobody keeps."""
     ca, attempts = world.authorities.open(directory_url), ForgetfulAttempts()
-    attempt, ordered = await order(lineage, ca, attempts)
+    attempt, ordered = await order(lineage, ca, attempts, Terms(request=world.request))
     async with _published(answers(ordered, ca.thumbprint), world):
         await validate(ordered, ca, world.responders, world.clock)
     chain_pem = await finalize(attempt, ordered.order, ca, attempts, world.clock)
@@ -161,6 +169,39 @@ class ForgetfulAttempts:
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
         """Nothing to record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsing:
+    """Rehearses by itself. `current` gives the lineages of this moment, and how often each is rehearsed, if ever."""
+
+    current: Callable[[], tuple[Sequence[Lineage], timedelta | None]]
+    rehearse: Callable[[Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
+    notes: Notes
+    clock: Clock
+
+    async def run(self) -> None:
+        """Looks every hour, first after one, until it is cancelled; a failure is logged and never ends it."""
+        while True:
+            await self.clock.sleep(_LOOK_SECONDS)
+            try:
+                for result in await self._rehearse_due():
+                    if result.is_well:
+                        _log.info("certificate %s: rehearsed, %s", result.lineage, result.detail)
+                    else:
+                        _log.error("certificate %s: a renewal would fail: %s", result.lineage, result.detail)
+            except WellkeeperError as error:
+                _log.error("nothing was rehearsed: %s: %s", error.stage, error)
+
+    async def _rehearse_due(self) -> Sequence[Rehearsal]:
+        lineages, every = self.current()
+        if every is None:
+            return ()
+        now, last = self.clock.now(), await self.notes.read_rehearsals()
+        # What a clock that was ahead wrote down lies in the future, and puts nothing off.
+        fresh = {name for name, one in last.items() if now - every < one.at <= now}
+        due = [one for one in lineages if one.name not in fresh]
+        return await self.rehearse(due) if due else ()
 
 
 def _result(lineage: Lineage, causes: Sequence[str], world: World) -> Rehearsal:

@@ -63,6 +63,10 @@ class Trust:
         return "2 thumbprints pinned at 2 responders"
 
 
+async def new_request(_lineage: Lineage, _thumbprint: str) -> None:
+    """Key and CSR are made anew."""
+
+
 @dataclass
 class Around:
     """The world, and what may be changed or looked at."""
@@ -96,6 +100,7 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
         check_trust=trust.check,
         make_token=lambda: token(next(numbers)),
         live_path=certificates.live_path,
+        request=new_request,
     )
     return Around(world, authorities, probes, nginx, hooks, trust, progress)
 

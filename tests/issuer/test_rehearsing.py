@@ -1,0 +1,122 @@
+"""Rehearsals by themselves: each certificate as often as the settings say, whatever fails."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from issuer.errors import JournalError
+from issuer.model import Lineage
+from issuer.records import Notice, Rehearsal
+from issuer.rehearse import Rehearsing
+from tests.fakes import FakeClock, turns_until
+from tests.fakes_deliver import dns
+
+HOUR = timedelta(hours=1)
+LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in ("a", "b")]
+
+
+class FakeNotes:
+    """`ports_state.Notes`, of rehearsals only; `failures` are raised first."""
+
+    def __init__(self) -> None:
+        self.rehearsals: dict[str, Rehearsal] = {}
+        self.failures = 0
+
+    async def read_rehearsals(self) -> Mapping[str, Rehearsal]:
+        if self.failures:
+            self.failures -= 1
+            raise JournalError("state.db: disk I/O error; look at it")
+        return self.rehearsals
+
+    async def record_rehearsal(self, rehearsal: Rehearsal) -> None:
+        self.rehearsals[rehearsal.lineage] = rehearsal
+
+    async def read_owed_hooks(self) -> Mapping[str, str]:
+        return {}
+
+    async def forget_owed_hook(self, lineage: str) -> None:
+        raise ValueError(lineage)
+
+    async def read_notices(self) -> Mapping[str, frozenset[Notice]]:
+        return {}
+
+    async def record_notice(self, lineage: str, notice: Notice) -> None:
+        raise ValueError(f"{lineage} {notice}")
+
+    async def forget_notices(self, lineage: str) -> None:
+        raise ValueError(lineage)
+
+
+class Theatre:
+    """Who rehearses; `played` are the names of each time, with the hours since the beginning."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock, self.notes, self.began_at = clock, FakeNotes(), clock.now()
+        self.every: timedelta | None = None
+        self.lineages: Sequence[Lineage] = LINEAGES
+        self.played: list[tuple[float, list[str]]] = []
+
+    async def rehearse(self, lineages: Sequence[Lineage]) -> list[Rehearsal]:
+        now = self.clock.now()
+        self.played.append(((now - self.began_at) / HOUR, [one.name for one in lineages]))
+        results = [Rehearsal(one.name, now, one.name != "b", f"how {one.name} went") for one in lineages]
+        for result in results:
+            await self.notes.record_rehearsal(result)
+        return results
+
+    async def watch(self, hours: int) -> None:
+        """So many of its looks."""
+        rehearsing = Rehearsing(lambda: (self.lineages, self.every), self.rehearse, self.notes, self.clock)
+        task = asyncio.create_task(rehearsing.run())
+        wanted = len(self.clock.slept) + hours + 1
+        await turns_until(lambda: len(self.clock.slept) >= wanted or task.done())
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def theatre(clock: FakeClock) -> Theatre:
+    return Theatre(clock)
+
+
+async def test_nothing_is_rehearsed_unless_the_settings_say_how_often(theatre: Theatre) -> None:
+    await theatre.watch(100)
+    assert theatre.played == []
+
+
+async def test_each_is_rehearsed_first_after_an_hour_and_then_as_often_as_the_settings_say(theatre: Theatre) -> None:
+    theatre.every = timedelta(days=2)
+    await theatre.watch(100)
+    assert theatre.played == [(hour, ["a", "b"]) for hour in (1, 49, 97)]
+
+
+async def test_new_one_does_not_wait_for_the_others(theatre: Theatre) -> None:
+    theatre.every = timedelta(days=2)
+    await theatre.watch(1)
+    theatre.lineages = [*LINEAGES, Lineage("c", (dns("c.example"),))]
+    await theatre.watch(1)
+    assert [names for _, names in theatre.played] == [["a", "b"], ["c"]]
+
+
+async def test_rehearsal_of_a_clock_that_was_ahead_puts_nothing_off(theatre: Theatre, clock: FakeClock) -> None:
+    theatre.every = timedelta(days=2)
+    theatre.notes.rehearsals["a"] = Rehearsal("a", clock.now() + timedelta(days=900), True, "")
+    await theatre.watch(1)
+    assert theatre.played == [(1, ["a", "b"])]
+
+
+async def test_failure_is_logged_and_does_not_end_it(theatre: Theatre, caplog: pytest.LogCaptureFixture) -> None:
+    theatre.every, theatre.notes.failures = timedelta(days=2), 1
+    with caplog.at_level(logging.INFO):
+        await theatre.watch(2)
+    assert theatre.played == [(2, ["a", "b"])]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("ERROR", "nothing was rehearsed: journal: state.db: disk I/O error; look at it"),
+        ("INFO", "certificate a: rehearsed, how a went"),
+        ("ERROR", "certificate b: a renewal would fail: how b went"),
+    ]
