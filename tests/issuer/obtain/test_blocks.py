@@ -17,16 +17,6 @@ AWAY = OrderError("newOrder: no answer from the CA")
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
-
-
-@pytest.fixture
 def blocks(ledger: FakeLedger, clock: FakeClock) -> Blocks:
     return Blocks(ledger, clock)
 

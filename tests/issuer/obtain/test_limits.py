@@ -1,67 +1,30 @@
 """The gatekeeper of orders: what is booked, what has to wait and until when, what is exempt."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from issuer.errors import ChallengeError, OrderError, Retry
-from issuer.model import Identifier, IdentifierType, Lineage
 from issuer.obtain.limits import Limits
-from issuer.published_limits import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, known_limits
 from issuer.records import Limit, Scope, Spent
 from tests.fakes import FakeClock
 from tests.fakes_state import FakeLedger
-
-CA = "https://ca.example/directory"
-OTHER_CA = "https://other.example/directory"
-DAY, HOUR = 86_400.0, 3600.0
-ORDERS = Limit(Spent.ORDER, Scope.ACCOUNT, 3, HOUR, exempts_renewals=True)
-PER_DOMAIN = Limit(Spent.CERTIFICATE, Scope.REGISTERED_DOMAIN, 3, 7 * DAY, exempts_renewals=True)
-PER_SET = Limit(Spent.CERTIFICATE, Scope.EXACT_SET, 3, 7 * DAY)
-FAILED = Limit(Spent.FAILED_VALIDATION, Scope.IDENTIFIER, 3, HOUR)
-
-
-def registered_domain(value: str) -> str:
-    return ".".join(value.split(".")[-2:])
-
-
-def dns(value: str) -> Identifier:
-    return Identifier(IdentifierType.DNS, value)
-
-
-def lineage(*names: str) -> Lineage:
-    return Lineage(names[0], tuple(map(dns, names)))
-
-
-WWW = lineage("www.example.org", "example.org")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def ledger() -> FakeLedger:
-    return FakeLedger()
-
-
-@pytest.fixture
-def limits(ledger: FakeLedger, clock: FakeClock) -> Limits:
-    return Limits(ledger, clock, registered_domain)
-
-
-async def issue(limits: Limits, rules: Sequence[Limit], one: Lineage, *, is_renewal: bool = False) -> None:
-    await limits.reserve(CA, rules, one, is_renewal=is_renewal)
-    await limits.book_certificate(CA, rules, one)
-
-
-async def refused(limits: Limits, rules: Sequence[Limit], one: Lineage) -> OrderError:
-    with pytest.raises(OrderError) as caught:
-        await limits.reserve(CA, rules, one)
-    return caught.value
+from tests.issuer.obtain.limited import (
+    CA,
+    DAY,
+    FAILED,
+    HOUR,
+    ORDERS,
+    OTHER_CA,
+    PER_DOMAIN,
+    PER_SET,
+    WWW,
+    dns,
+    issue,
+    lineage,
+    refused,
+)
 
 
 async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeClock) -> None:
@@ -231,60 +194,6 @@ async def test_without_limits_nothing_is_booked(limits: Limits, ledger: FakeLedg
     assert ledger.uses == []
 
 
-@pytest.mark.parametrize("back", [60.0, 6 * DAY])
-async def test_clock_set_back_neither_frees_nor_blocks_for_ever(limits: Limits, clock: FakeClock, back: float) -> None:
-    for _ in range(2):
-        await issue(limits, [PER_SET], WWW)
-    clock.step(-back)
-    error = await refused(limits, [PER_SET], WWW)
-    assert error.retry_at == clock.now() + timedelta(days=7)
-    clock.advance(14 * DAY)
-    await limits.reserve(CA, [PER_SET], WWW)
-
-
-async def test_what_a_clock_far_ahead_booked_is_no_obstacle(limits: Limits, clock: FakeClock) -> None:
-    for _ in range(2):
-        await issue(limits, [PER_SET], WWW)
-    clock.step(-3650 * DAY)
-    await limits.reserve(CA, [PER_SET], WWW)
-
-
-async def test_budgets_tell_what_is_left_the_least_first(limits: Limits, clock: FakeClock) -> None:
-    rules = [ORDERS, PER_SET]
-    first_at = clock.now()
-    await issue(limits, rules, lineage("old.example.org"))
-    clock.advance(2 * HOUR)
-    for _ in range(2):
-        await issue(limits, rules, WWW)
-    await issue(limits, rules, lineage("exempt.example.org"), is_renewal=True)
-    second_at = clock.now()
-    found = await limits.budgets(CA, rules)
-    assert [(one.limit, one.value, one.left, one.free_at) for one in found] == [
-        (PER_SET, "example.org,www.example.org", 1, second_at + timedelta(days=7)),
-        (ORDERS, "", 1, second_at + timedelta(hours=1)),
-        (PER_SET, "exempt.example.org", 2, second_at + timedelta(days=7)),
-        (PER_SET, "old.example.org", 2, first_at + timedelta(days=7)),
-    ]
-    assert await limits.budgets(CA, rules, at_most=1) == found[:1]
-    assert await limits.budgets(OTHER_CA, rules) == []
-
-
-async def test_budgets_leave_out_what_a_clock_far_ahead_booked(limits: Limits, clock: FakeClock) -> None:
-    await limits.reserve(CA, [ORDERS], WWW)
-    clock.step(-3650 * DAY)
-    assert await limits.budgets(CA, [ORDERS]) == []
-
-
-async def test_what_no_window_needs_is_forgotten(limits: Limits, ledger: FakeLedger, clock: FakeClock) -> None:
-    await limits.reserve(CA, [ORDERS], WWW)
-    clock.advance(2 * DAY)
-    await limits.tidy([ORDERS, PER_SET])
-    assert len(ledger.uses) == 1
-    clock.advance(1)
-    await limits.tidy([ORDERS])
-    assert ledger.uses == []
-
-
 async def test_waiting_for_the_ca_is_told_until_it_answers(limits: Limits, clock: FakeClock) -> None:
     await limits.learn(CA, [], WWW.name, OrderError("no answer"))
     blocked = await limits.blocked(CA, "other.example.org")
@@ -301,28 +210,3 @@ async def test_window_is_told_in_words(limits: Limits, seconds: float, told: str
     rule = Limit(Spent.ORDER, Scope.ACCOUNT, 1, seconds)
     await limits.reserve(CA, [rule], WWW)
     assert f"per account in {told}, and" in str(await refused(limits, [rule], WWW))
-
-
-def test_lets_encrypts_limits_are_known_and_unknown_cas_have_none() -> None:
-    assert known_limits("https://acme-v02.api.letsencrypt.org/directory") == LETS_ENCRYPT
-    assert known_limits("https://acme-staging-v02.api.letsencrypt.org/directory") == LETS_ENCRYPT_STAGING
-    assert known_limits(CA) == ()
-
-
-async def test_year_of_certificates_of_one_domain_never_breaks_a_limit(ledger: FakeLedger, clock: FakeClock) -> None:
-    """Two hundred names, all wanted at once: the ledger, read as the CA would, never holds more than it gives."""
-    limits = Limits(ledger, clock, registered_domain)
-    waiting: dict[Lineage, datetime] = {lineage(f"{n}.example.org"): clock.now() for n in range(200)}
-    for _ in range(40 * 24):
-        for one in [one for one, at in waiting.items() if at <= clock.now()]:
-            try:
-                await issue(limits, LETS_ENCRYPT, one)
-            except OrderError as error:
-                waiting[one] = error.retry_at or clock.now()
-            else:
-                del waiting[one]
-        clock.advance(HOUR)
-    assert waiting == {}
-    issued = [use.at for use in ledger.uses if use.spent is Spent.CERTIFICATE and use.scope is Scope.REGISTERED_DOMAIN]
-    week = timedelta(days=7)
-    assert max(sum(start <= at < start + week for at in issued) for start in issued) == 49

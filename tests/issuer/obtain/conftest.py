@@ -1,0 +1,18 @@
+"""What tests of what is remembered about a CA need: a ledger in memory, and who reads it."""
+
+import pytest
+
+from issuer.obtain.limits import Limits
+from tests.fakes import FakeClock
+from tests.fakes_state import FakeLedger
+from tests.issuer.obtain.limited import registered_domain
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def limits(ledger: FakeLedger, clock: FakeClock) -> Limits:
+    return Limits(ledger, clock, registered_domain)

@@ -1,0 +1,44 @@
+"""Limits of a CA that are small enough for tests, and orders that count by them."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from issuer.errors import OrderError
+from issuer.model import Identifier, IdentifierType, Lineage
+from issuer.obtain.limits import Limits
+from issuer.records import Limit, Scope, Spent
+
+CA = "https://ca.example/directory"
+OTHER_CA = "https://other.example/directory"
+DAY, HOUR = 86_400.0, 3600.0
+ORDERS = Limit(Spent.ORDER, Scope.ACCOUNT, 3, HOUR, exempts_renewals=True)
+PER_DOMAIN = Limit(Spent.CERTIFICATE, Scope.REGISTERED_DOMAIN, 3, 7 * DAY, exempts_renewals=True)
+PER_SET = Limit(Spent.CERTIFICATE, Scope.EXACT_SET, 3, 7 * DAY)
+FAILED = Limit(Spent.FAILED_VALIDATION, Scope.IDENTIFIER, 3, HOUR)
+
+
+def registered_domain(value: str) -> str:
+    return ".".join(value.split(".")[-2:])
+
+
+def dns(value: str) -> Identifier:
+    return Identifier(IdentifierType.DNS, value)
+
+
+def lineage(*names: str) -> Lineage:
+    return Lineage(names[0], tuple(map(dns, names)))
+
+
+WWW = lineage("www.example.org", "example.org")
+
+
+async def issue(limits: Limits, rules: Sequence[Limit], one: Lineage, *, is_renewal: bool = False) -> None:
+    await limits.reserve(CA, rules, one, is_renewal=is_renewal)
+    await limits.book_certificate(CA, rules, one)
+
+
+async def refused(limits: Limits, rules: Sequence[Limit], one: Lineage) -> OrderError:
+    with pytest.raises(OrderError) as caught:
+        await limits.reserve(CA, rules, one)
+    return caught.value
