@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from issuer.commands import build, options
+from issuer.commands import build, options, remote
 from issuer.commands.progress import LogFormat, progress
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
@@ -81,12 +81,17 @@ def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
 
 
 async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
-    """SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal knows where to go on."""
+    """A daemon does it when there is one. SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal
+    knows where to go on."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     build.check_keys(work.settings)
     with progress(log_format) as told:
+        names = [one.name for one in work.lineages]
+        by_daemon = await remote.renew(work.settings, names, work.mode, told, is_rehearsal=work.is_rehearsal)
+        if by_daemon is not None:
+            return by_daemon
         async with (
             build.state(work.settings) as state,
             build.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes,

@@ -53,6 +53,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, _too_early)
+    build.check_keys(settings)
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
     with progress(log_format) as told:
         async with build.state(settings, command="run") as state:

@@ -149,13 +149,22 @@ class Service:
         """`names` (all without any) in `mode`; events are what `Broadcast` tells, the answer has all reports."""
         names, mode = _names(request), _mode(request)
         await self.is_ready.wait()
-        lineages = choose(self.settings, names)
+        lineages = self._choose(names)
         chosen = [one.name for one in lineages]
         if self._worker is None:
             raise DaemonError("the daemon is not ready yet; try again")
         with self._asking(), self.broadcast.listening(chosen, tell):
             reports = await self._worker.work(lineages, mode)
         return {"reports": [encode_report(report) for report in reports]}
+
+    def _choose(self, names: Sequence[str]) -> list[Lineage]:
+        unknown = set(names) - {one.name for one in self.settings.certificates}
+        if unknown:
+            raise SettingsError(
+                f"the daemon does not know {sorted(unknown)[0]!r}: it has read {self.path} without it; let it read the "
+                "settings again with 'wellkeeper-issuer reload'"
+            )
+        return choose(self.settings, names)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

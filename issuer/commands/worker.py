@@ -18,6 +18,7 @@ from issuer.standing import read_rows, standings
 @asynccontextmanager
 async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[Daemon]:
     """Raises SettingsError when nothing can be made of the settings; asks nobody yet."""
+    build.check_keys(settings)
     clock, live = SystemClock(), LiveFolder(settings.certificates_dir)
 
     async def wake_times(lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
