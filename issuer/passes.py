@@ -20,7 +20,7 @@ from issuer.model import Certificate, Due, Flip, Installed, Lineage, Served
 from issuer.ports import Nginx, Probes
 from issuer.records import Failure
 from issuer.renew import Renewals
-from issuer.reports import Mode, Outcome, Report
+from issuer.reports import Mode, Outcome, Report, waiting
 from issuer.steps import Steps
 
 _log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Passes:
                 course.waits = await self.aftermath.settle(course.lineage, course.error)
             else:
                 await self.aftermath.tell(course.lineage.name, course.waits)
-                course.reason = _waiting(course.waits)
+                course.reason = waiting(course.waits)
             await self._guarded(course, self._look(course))
 
     async def _renew_and_deliver(self, course: _Course, opening: _Opening, mode: Mode) -> None:
@@ -273,11 +273,3 @@ def _outcome(course: _Course) -> Outcome:
     if course.served is None:
         return Outcome.UNCHANGED
     return Outcome.SERVED if course.served.is_served else Outcome.NOT_SERVED_YET
-
-
-def _waiting(failure: Failure) -> str:
-    times = "once" if failure.count == 1 else f"{failure.count} times in a row"
-    return (
-        f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
-        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'renew {failure.lineage}' tries now"
-    )

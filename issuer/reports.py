@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import Enum, StrEnum
 
 from issuer.model import Certificate
+from issuer.records import Failure, Schedule
 
 
 class Mode(Enum):
@@ -29,7 +30,8 @@ class Outcome(StrEnum):
 class Report:
     """What a pass did for one certificate; `seconds` by stage, in the order in which they ran.
 
-    `reason` says why it was done, `detail` what is left to do.
+    `reason` says why it was done, `detail` what is left to do. Where nothing was looked at, what is known of the
+    certificate stands in `schedule`.
     """
 
     lineage: str
@@ -41,3 +43,13 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     error: Exception | None = None
     next_try_at: datetime | None = None
+    schedule: Schedule | None = None
+
+
+def waiting(failure: Failure) -> str:
+    """Why nothing is tried now."""
+    times = "once" if failure.count == 1 else f"{failure.count} times in a row"
+    return (
+        f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
+        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'renew {failure.lineage}' tries now"
+    )

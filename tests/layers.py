@@ -27,7 +27,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.model": (),
     "issuer.errors": ("issuer.model",),
     "issuer.records": ("issuer.model", "issuer.errors"),
-    "issuer.reports": ("issuer.model",),
+    "issuer.reports": ("issuer.model", "issuer.records"),
     "issuer.published_limits": ("issuer.records",),
     "issuer.notices": ("issuer.records",),
     "issuer.ports": ("issuer.model", "issuer.records"),

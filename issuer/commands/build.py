@@ -2,8 +2,10 @@
 
 import grp
 import importlib.metadata
+import os
 import pwd
 import random
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -22,11 +24,12 @@ from issuer.obtain.throttle import Throttle
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
+from issuer.outside.hooks import CommandHooks
 from issuer.outside.proof import prove_places
 from issuer.outside.state import State, open_state
 from issuer.passes import Machine, Passes
 from issuer.ports import Hooks, Notifications, Progress
-from issuer.records import Event, Notice, Occasion
+from issuer.records import Event, Notice
 from issuer.renew import Renewals
 from issuer.settings import Settings
 from issuer.sources import Sources
@@ -76,11 +79,8 @@ def state(
     return open_state(settings.state_dir / JOURNAL, is_exclusive=is_exclusive, command=command)
 
 
-class _Nothing:
-    async def run(self, event: Event, about: Occasion) -> None: ...
-
-    def is_there(self, event: Event) -> bool:
-        return False
+class _Nobody:
+    """Implements `ports.Notifications` where nobody is to be told."""
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None: ...
 
@@ -91,11 +91,19 @@ def check_keys(settings: Settings) -> None:
 
 
 def make_hooks(settings: Settings) -> Hooks:
-    return _Nothing()
+    told = settings.hooks
+    commands = {Event.PRE: told.pre, Event.DEPLOY: told.deploy, Event.POST: told.post, Event.FAILED: told.failed}
+    given = {event: argv for event, argv in commands.items() if argv}
+    return CommandHooks(given, told.timeout_seconds, os.environ)
 
 
 def make_notifications(settings: Settings) -> Notifications:
-    return _Nothing()
+    url = settings.notifications.webhook
+    if url is None:
+        return _Nobody()
+    from issuer.outside.notifications import Webhook
+
+    return Webhook(url, SystemClock(), host=socket.gethostname(), version=version())
 
 
 def make_nginx(settings: Settings) -> "LocalNginx":

@@ -14,8 +14,13 @@ from issuer.commands import build, options, remote
 from issuer.commands.progress import LogFormat, progress
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
-from issuer.reports import Mode, Outcome, Report
+from issuer.outside.clock import SystemClock
+from issuer.outside.live import LiveFolder
+from issuer.outside.state import State
+from issuer.ports import Progress
+from issuer.reports import Mode, Outcome, Report, waiting
 from issuer.settings import Settings
+from issuer.standing import Standing, read_rows, standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +95,50 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     with progress(log_format) as told:
         names = [one.name for one in work.lineages]
         by_daemon = await remote.renew(work.settings, names, work.mode, told, is_rehearsal=work.is_rehearsal)
-        if by_daemon is not None:
-            return by_daemon
-        async with (
-            build.state(work.settings) as state,
-            build.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes,
-        ):
-            return await passes.run(work.lineages, work.mode)
+        return await _by_itself(work, told) if by_daemon is None else by_daemon
+
+
+async def _by_itself(work: _Work, told: Progress) -> list[Report]:
+    """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
+    async with build.state(work.settings) as state:
+        reports = await _left_alone(work, state) if work.mode is Mode.SCHEDULED else {}
+        others = [lineage for lineage in work.lineages if lineage.name not in reports]
+        if others:
+            async with build.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes:
+                reports |= {report.lineage: report for report in await passes.run(others, work.mode)}
+        return [reports[lineage.name] for lineage in work.lineages]
+
+
+async def _left_alone(work: _Work, state: State) -> dict[str, Report]:
+    """The reports of those that a pass would leave as they are."""
+    rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
+    versions = await LiveFolder(work.settings.certificates_dir).versions()
+    found = standings(work.lineages, versions, rows, SystemClock().now())
+    return {one.lineage: _report(one) for one in found if one.is_quiet}
+
+
+def _report(standing: Standing) -> Report:
+    if not standing.is_waiting:
+        return Report(standing.lineage, Outcome.UNCHANGED, "not due", schedule=standing.schedule)
+    until = f"{standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if standing.next_try_at else ""
+    return Report(
+        lineage=standing.lineage,
+        outcome=Outcome.WAITING,
+        reason=waiting(standing.failure) if standing.failure else f"{standing.to_do}; not before {until}",
+        next_try_at=standing.next_try_at,
+        schedule=standing.schedule,
+    )
 
 
 def to_json(report: Report) -> dict[str, Any]:
     certificate = report.certificate
     found: dict[str, Any] = {"name": report.lineage, "outcome": report.outcome.value, "reason": report.reason}
+    if certificate is None and report.schedule:
+        found |= {
+            "identifiers": sorted(map(str, report.schedule.identifiers)),
+            "not_before": report.schedule.not_before.isoformat(),
+            "not_after": report.schedule.not_after.isoformat(),
+        }
     if certificate:
         found |= {
             "identifiers": sorted(map(str, certificate.identifiers)),
@@ -122,7 +159,8 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def to_text(report: Report) -> str:
-    until = f", valid until {report.certificate.not_after:%Y-%m-%d}" if report.certificate else ""
+    dated = report.certificate or report.schedule
+    until = f", valid until {dated.not_after:%Y-%m-%d}" if dated else ""
     match report.outcome:
         case Outcome.FAILED:
             stage = getattr(report.error, "stage", "internal")
