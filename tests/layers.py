@@ -14,7 +14,7 @@ _CORE: Final = ("issuer.model", "issuer.errors", "issuer.records", "issuer.ports
 _STAGE: Final = (*_CORE, "issuer.pki", "issuer.csr", "issuer.public_keys")
 _OUTSIDE: Final = (*_STAGE, "issuer.outside", "responder.wire", "aiofiles", "aiohttp", "cryptography", "yarl")
 _SETTINGS: Final = ("issuer.settings_tables", "issuer.settings_values")
-_RUNNER: Final = (*_CORE, "issuer.obtain", "issuer.deliver", "issuer.renew", "issuer.steps")
+_PARTS: Final = (*_CORE, "issuer.obtain", "issuer.reports", "issuer.steps")
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
 # themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
@@ -63,11 +63,16 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "issuer.outside*": _OUTSIDE,
     "issuer.steps": _CORE,
-    "issuer.renew": (*_RUNNER, "issuer.pki"),
-    "issuer.passes": (*_RUNNER, "issuer.reports"),
-    "issuer.rehearse": _RUNNER,
+    "issuer.agenda": _PARTS,
+    "issuer.sources": _PARTS,
+    "issuer.deliveries": (*_PARTS, "issuer.deliver"),
+    "issuer.notices": _CORE,
+    "issuer.aftermath": (*_PARTS, "issuer.notices"),
+    "issuer.renew": (*_PARTS, "issuer.pki", "issuer.deliver", "issuer.agenda", "issuer.sources"),
+    "issuer.passes": (*_PARTS, "issuer.deliver", "issuer.renew", "issuer.deliveries", "issuer.aftermath"),
+    "issuer.rehearse": _PARTS,
     "issuer.standing": (*_CORE, "issuer.obtain"),
-    "issuer.daemon": (*_RUNNER, "issuer.reports", "issuer.passes"),
+    "issuer.daemon": (*_PARTS, "issuer.passes"),
     "issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),
