@@ -17,6 +17,7 @@ from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
 from issuer.obtain.order import order
 from issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
+from issuer.obtain.request import Requests
 from issuer.obtain.validate import validate
 from issuer.ports import CertificateAuthority, Certificates, Clock, Progress, Responders
 from issuer.ports_state import Journal
@@ -34,6 +35,7 @@ class Renewals:
     journal: Journal
     responders: Responders
     read_backs: ReadBacks
+    requests: Requests
     certificates: Certificates
     clock: Clock
     progress: Progress
@@ -83,7 +85,7 @@ class Renewals:
         attempt = await self.journal.read_attempt(lineage.name)
         if attempt is None or attempt.chain_pem is None or attempt.directory_url not in lineage.directory_urls:
             return None
-        if set(attempt.identifiers) != set(lineage.identifiers):
+        if not attempt.fits(lineage):
             return None
         try:
             pki.check_chain(attempt.chain_pem, attempt.csr_der, attempt.identifiers, self.clock.now())
@@ -117,9 +119,9 @@ class Renewals:
         return sorted(lineage.directory_urls, key=lambda url: url != begun)
 
     async def _obtain_from(self, source: Source, lineage: Lineage, steps: Steps) -> Pair:
-        ca = source.ca
+        ca, terms = source.ca, replace(source.terms, request=self.requests.request)
         with steps.step("order") as step:
-            attempt, ordered = await order(lineage, ca, self.journal, source.terms)
+            attempt, ordered = await order(lineage, ca, self.journal, terms)
             step.detail = _describe(ordered)
         await self._prove(ca, lineage, ordered, steps)
         with steps.step("finalize") as step:

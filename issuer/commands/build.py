@@ -20,9 +20,11 @@ from issuer.errors import SettingsError
 from issuer.model import Node
 from issuer.obtain.limits import Limits
 from issuer.obtain.publish import ReadBacks, Vetoes
+from issuer.obtain.request import Requests
 from issuer.obtain.throttle import Throttle
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
+from issuer.outside.csr_files import CsrFolder
 from issuer.outside.disk import CertificateFolders
 from issuer.outside.hooks import CommandHooks
 from issuer.outside.proof import prove_places
@@ -138,7 +140,7 @@ async def renewals(
 
     clock, choose = SystemClock(), random.SystemRandom().random
     vetoes = Vetoes(state.journal, clock) if settings.read_back == "required" else None
-    probes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol)
+    probes, folders = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), certificates(settings)
     async with AsyncExitStack() as stack:
         authorities = stack.enter_context(AllAuthorities(settings, accounts(settings), clock, version=version()))
         bundles = {url: authorities.options(url).bundle for url in directory_urls(settings)}
@@ -152,7 +154,8 @@ async def renewals(
             journal=state.journal,
             responders=await stack.enter_async_context(responders),
             read_backs=ReadBacks(nodes(settings), probes, progress, vetoes),
-            certificates=certificates(settings),
+            requests=Requests(folders, CsrFolder()),
+            certificates=folders,
             clock=clock,
             progress=progress,
         )

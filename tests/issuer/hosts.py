@@ -11,7 +11,9 @@ from issuer.errors import InstallError
 from issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
 from issuer.obtain.limits import Limits
 from issuer.obtain.publish import ReadBacks, Vetoes
+from issuer.obtain.request import Requests
 from issuer.obtain.throttle import Throttle
+from issuer.outside.csr_files import CsrFolder
 from issuer.outside.state import State
 from issuer.passes import Machine, Passes
 from issuer.ports import Certificates
@@ -134,6 +136,7 @@ def make_renewals(
         journal=state.journal,
         responders=QuickResponders(around.nodes.responders, clock),
         read_backs=ReadBacks(around.nodes.nodes, probes, progress, Vetoes(state.journal, clock)),
+        requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,
         progress=progress,
