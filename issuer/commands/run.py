@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,19 @@ import click
 from issuer.commands import build, options, remote
 from issuer.commands.broadcast import Broadcast
 from issuer.commands.progress import LogFormat, progress
+from issuer.commands.rehearsals import rehearse_all
 from issuer.commands.serving import Making, Service, Worker
 from issuer.commands.worker import worker
 from issuer.errors import WellkeeperError
+from issuer.model import Lineage
+from issuer.outside.clock import SystemClock
 from issuer.outside.daemon_server import daemon_socket
 from issuer.outside.daemon_socket import socket_path
 from issuer.outside.state import State
 from issuer.outside.systemd import Systemd
 from issuer.ports import Progress
+from issuer.records import Rehearsal
+from issuer.rehearse import Rehearsing
 from issuer.settings import Settings, read_settings, settings_path
 
 _log = logging.getLogger(__name__)
@@ -58,19 +63,35 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     with progress(log_format) as told:
         async with build.state(settings, command="run") as state:
             broadcast = Broadcast(told)
-            making = Making(_workers(state, broadcast), state.forget_lineage, systemd.reloading, systemd.ready)
+            rehearse = _rehearsals(state, broadcast)
+            making = Making(
+                _workers(state, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
+            )
             service = Service(path, settings, making, broadcast)
+            rehearsing = Rehearsing(
+                service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
+            )
             # What was asked for over the socket ends before that which it works with.
             async with _background(service.run()) as serving:
                 await _first_of(serving, service.is_ready, stopping)
                 if not stopping.is_set():
-                    async with daemon_socket(socket, service.handlers), _background(_tell_alive(systemd)):
+                    async with (
+                        daemon_socket(socket, service.handlers),
+                        _background(_tell_alive(systemd)),
+                        _background(rehearsing.run()),
+                    ):
                         await _serve(service, serving, stopping, systemd)
             _log.info("ended; nothing stays published, the next run goes on where this one ended")
 
 
 def _workers(state: State, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
     return lambda settings: worker(settings, state, progress)
+
+
+def _rehearsals(
+    state: State, progress: Progress
+) -> Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]:
+    return lambda settings, lineages: rehearse_all(settings, lineages, progress, state.notes)
 
 
 async def _serve(service: Service, serving: asyncio.Task[None], stopping: asyncio.Event, systemd: Systemd) -> None:

@@ -10,17 +10,19 @@ import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from issuer.commands.broadcast import Broadcast
+from issuer.commands.rehearsals import encode
 from issuer.commands.renew import choose
 from issuer.commands.report_wire import encode_report
 from issuer.errors import DaemonError, SettingsError, WellkeeperError
 from issuer.model import Lineage
 from issuer.outside.daemon_server import Handler, Tell
 from issuer.outside.daemon_socket import Message
+from issuer.records import Rehearsal
 from issuer.reports import Mode, Report
 from issuer.settings import Settings, read_settings
 
@@ -39,9 +41,13 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How a worker is made of settings, how a lineage is forgotten, and whom the service manager's states go to."""
+    """How a worker is made of settings, how lineages are rehearsed and forgotten, and whom the states go to.
+
+    States are those of the service manager.
+    """
 
     worker: Callable[[Settings], AbstractAsyncContextManager[Worker]]
+    rehearse: Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
     forget: Callable[[str], Awaitable[None]]
     reloading: Callable[[], None]
     ready: Callable[[str], None]
@@ -95,7 +101,13 @@ class Service:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        return {"renew": self.renew, "reload": self.reload, "status": self.status, "forget": self.forget}
+        return {
+            "renew": self.renew,
+            "rehearse": self.rehearse,
+            "reload": self.reload,
+            "status": self.status,
+            "forget": self.forget,
+        }
 
     async def run(self) -> None:
         """Raises SettingsError when nothing can be made of the first settings."""
@@ -165,6 +177,18 @@ class Service:
                 "settings again with 'wellkeeper-issuer reload'"
             )
         return choose(self.settings, names)
+
+    async def rehearse(self, request: Message, tell: Tell) -> Message:
+        """`names` (all without any); events as of `renew`, the answer has one result a lineage."""
+        lineages = choose(self.settings, _names(request))
+        with self.broadcast.listening([one.name for one in lineages], tell):
+            results = await self.making.rehearse(self.settings, lineages)
+        return {"rehearsals": [encode(result) for result in results]}
+
+    def kept(self) -> tuple[Sequence[Lineage], timedelta | None]:
+        """The lineages that there are now, and how often each is rehearsed, if ever."""
+        days = self.settings.rehearsal.every_days
+        return (self.settings.lineages(), timedelta(days=days)) if days else ((), None)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from issuer.commands.rehearsals import decode
 from issuer.commands.report_wire import decode_report
 from issuer.errors import DaemonError, JournalError, SettingsError
+from issuer.records import Rehearsal
 from issuer.reports import Mode, Outcome
 from tests.fakes import turns_until
-from tests.issuer.commands.workers import Workshop
+from tests.issuer.commands.workers import REHEARSED_AT, Workshop
 
 Events = list[Mapping[str, Any]]
 
@@ -68,6 +71,27 @@ async def test_clients_hear_of_their_certificates_and_of_what_concerns_several(w
         await asked
         workshop.broadcast.note("a.example", "too late")
     assert [one.get("detail") for one in events] == [None, "of several", "no", "done"]
+
+
+async def test_rehearsal_is_told_and_its_results_come_back(workshop: Workshop) -> None:
+    events: Events = []
+    async with workshop.service() as service:
+        answer = await service.rehearse({"names": ["b.example"]}, events.append)
+    assert [decode(one) for one in answer["rehearsals"]] == [
+        Rehearsal("b.example", REHEARSED_AT, False, "by letsencrypt")
+    ]
+    assert [(event["certificate"], event["stage"], event["event"]) for event in events] == [
+        ("b.example", "publish", "finished")
+    ]
+
+
+@pytest.mark.parametrize(("more", "every"), [("", None), ("[rehearsal]\nevery_days = 7", timedelta(days=7))])
+async def test_what_is_rehearsed_by_itself_follows_the_settings(
+    workshop: Workshop, more: str, every: timedelta | None
+) -> None:
+    workshop.write("a.example", more=more)
+    lineages, found = workshop.make().kept()
+    assert (found, [one.name for one in lineages]) == (every, ["a.example"] if every else [])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from issuer.commands.progress import JsonProgress
 from issuer.commands.serving import Making, Service
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
+from issuer.records import Rehearsal
 from issuer.reports import Mode, Outcome, Report
 from issuer.settings import Settings, read_settings
+
+REHEARSED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class FakeWorker:
@@ -87,7 +91,9 @@ class Workshop:
             self.open_count -= 1
 
     def make(self) -> Service:
-        making = Making(self.worker, self._forget, lambda: self.told.append("reloading"), self.told.append)
+        making = Making(
+            self.worker, self._rehearse, self._forget, lambda: self.told.append("reloading"), self.told.append
+        )
         return Service(self.path, read_settings(self.path), making, self.broadcast)
 
     @asynccontextmanager
@@ -101,6 +107,11 @@ class Workshop:
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    async def _rehearse(self, settings: Settings, lineages: Sequence[Lineage]) -> list[Rehearsal]:
+        for one in lineages:
+            self.broadcast.finished(one.name, "publish", 0.5, "served")
+        return [Rehearsal(one.name, REHEARSED_AT, one.name != "b.example", f"by {settings.ca[0]}") for one in lineages]
 
     async def _forget(self, name: str) -> None:
         self.forgotten.append(name)

@@ -1,0 +1,96 @@
+"""rehearse: tries all that a renewal needs, without touching what is live."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from issuer.commands import build, options, remote
+from issuer.commands.broadcast import tell_again
+from issuer.commands.rehearsals import decode, encode, rehearse_all
+from issuer.commands.renew import choose
+from issuer.errors import JournalError
+from issuer.records import Rehearsal
+from issuer.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Implements `ports.Progress`: a line for each step that ended, unless it is quiet."""
+
+    is_quiet: bool
+    ended: list[dict[str, Any]] = field(default_factory=list)
+
+    def started(self, lineage: str, stage: str) -> None:
+        """Not worth a line: steps are short."""
+
+    def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._end("✓", lineage, stage, seconds, detail)
+
+    def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._end("✗", lineage, stage, seconds, detail)
+
+    def note(self, lineage: str, text: str) -> None:
+        click.echo(f"{lineage}: {text}", err=True)
+
+    def _end(self, sign: str, lineage: str, step: str, seconds: float, detail: str) -> None:
+        self.ended.append(
+            {"of": lineage, "step": step, "is_well": sign == "✓", "seconds": round(seconds, 3), "detail": detail}
+        )
+        if not self.is_quiet:
+            click.echo(f"{sign} {lineage}  {step:11} {seconds:6.2f} s  {detail}")
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@options.config_option
+@options.json_option
+def rehearse(names: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+    """Try a renewal of the certificates NAME…, or all of them, without touching what is live.
+
+    Whether responders know our account keys, whether nginx passes its test, whether a token is published and served by
+    every node for every name; with rehearsal.ca an order at that test CA, whose certificate is thrown away; and the
+    hooks, told that it is a rehearsal (WELLKEEPER_REHEARSAL=1).
+
+    Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
+    """
+    settings, steps = options.read(config), _Steps(is_quiet=as_json)
+    results = asyncio.run(_interruptible(settings, names, steps))
+    if as_json:
+        click.echo(json.dumps({"rehearsals": [encode(one) for one in results], "steps": steps.ended}, indent=2))
+    else:
+        failed = [one.lineage for one in results if not one.is_well]
+        click.echo(f"a renewal would fail: {', '.join(failed)}" if failed else "every step was well")
+    if not all(one.is_well for one in results):
+        click.get_current_context().exit(1)
+
+
+async def _interruptible(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:
+    """By the daemon when there is one: it holds the state in which the result is written down."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    lineages = choose(settings, names)
+    build.check_keys(settings)
+    request = {"command": "rehearse", "names": list(names)}
+    answer = await remote.ask(settings, request, lambda message: tell_again(message, steps))
+    if answer is not None:
+        return [decode(one) for one in answer["rehearsals"]]
+    results = await rehearse_all(settings, lineages, steps)
+    await _record(settings, results, steps)
+    return results
+
+
+async def _record(settings: Settings, results: Sequence[Rehearsal], steps: _Steps) -> None:
+    """Owns the state for a moment only: a timer's renewal must not be turned away over a rehearsal."""
+    try:
+        async with build.state(settings, command="rehearse") as state:
+            for result in results:
+                await state.notes.record_rehearsal(result)
+    except JournalError as error:
+        steps.note("rehearse", f"the result could not be written down, 'status' will not show it: {error}")
