@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from issuer.aftermath import Aftermath
 from issuer.agenda import Agenda
 from issuer.commands.authorities import AllAuthorities, directory_urls
-from issuer.commands.pins import check_pins
 from issuer.deliveries import Deliveries, Pace
 from issuer.errors import SettingsError
 from issuer.model import Node
@@ -24,7 +23,6 @@ from issuer.obtain.request import Requests
 from issuer.obtain.throttle import Throttle
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
-from issuer.outside.csr_files import CsrFolder
 from issuer.outside.disk import CertificateFolders
 from issuer.outside.hooks import CommandHooks
 from issuer.outside.proof import prove_places
@@ -134,6 +132,7 @@ async def renewals(
     settings: Settings, state: State, progress: Progress, clients: "Sequence[ResponderClient]"
 ) -> AsyncIterator[Renewals]:
     """What obtains and installs, connected; it ends the connections of `clients`. Raises SettingsError."""
+    from issuer.outside.csr_files import CsrFolder
     from issuer.outside.probes import NodeProbes
     from issuer.outside.renewal_info import AcmeRenewalInfos
     from issuer.outside.responders import AllResponders
@@ -167,6 +166,7 @@ async def passes(
 ) -> AsyncIterator[Passes]:
     """Everything that a pass needs, connected; ended on leaving. Raises SettingsError."""
     # aiohttp's client: what commands that do not renew need not load. The acme library waits for the first order.
+    from issuer.commands.pins import check_pins
     from issuer.outside.probes import NodeProbes
 
     told, nginx, folders, clock = settings.nginx, make_nginx(settings), certificates(settings), SystemClock()
