@@ -1,0 +1,143 @@
+"""A rehearsal on a real host: what it finds, and that nothing that is live changes."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stand.host import Host, running_host
+from stand.issuer import Finished
+from stand.nginx import SNIPPETS
+from stand.pebble import Pebble, PebbleSettings
+from stand.responder import ResponderProcess
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+
+
+@asynccontextmanager
+async def renewed_host(folder: Path) -> AsyncIterator[Host]:
+    """One certificate is served."""
+    async with running_host(folder, {NAME: (NAME, "example.org")}) as host:
+        await host.issuer.run_well("renew")
+        yield host
+
+
+@pytest.fixture
+async def host(folder: Path) -> AsyncIterator[Host]:
+    async with renewed_host(folder) as running:
+        yield running
+
+
+def everything_in(folder: Path) -> dict[str, str]:
+    """Every file with its content, every link with its target."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink())
+        if path.is_symlink()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+async def rehearse(host: Host) -> Finished:
+    """Whatever it finds, what is installed stays as it was, byte for byte."""
+    before = everything_in(host.issuer.certificates_dir)
+    finished = await host.issuer.run("rehearse")
+    assert everything_in(host.issuer.certificates_dir) == before
+    return finished
+
+
+async def last_rehearsal(host: Host) -> dict[str, Any]:
+    [shown] = (await host.issuer.run_well("status", "--json")).json()["certificates"]
+    found: dict[str, Any] = shown["rehearsal"]
+    return found
+
+
+def failed_lines(finished: Finished) -> list[str]:
+    return [line for line in finished.out.splitlines() if line.startswith("✗")]
+
+
+async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: Host, folder: Path) -> None:
+    (folder / "test-ca").mkdir()
+    settings = PebbleSettings(host.dns.address, host.http[1], nonces_rejected_percent=0)
+    async with Pebble(folder / "test-ca", settings) as test_ca:
+        more = (
+            "[rehearsal]",
+            'ca = "test"',
+            "[[cas]]",
+            'name = "test"',
+            f'directory = "{test_ca.directory_url}"',
+            f'bundle = "{test_ca.ca_bundle}"',
+        )
+        host.issuer.configure(replace(host.issuer_settings, more=more))
+        publishing_key, thumbprints = await host.issuer.make_keys()
+        await host.responder.process.stop()
+        async with ResponderProcess(folder / "responder", publishing_key, thumbprints):
+            finished = await rehearse(host)
+    assert finished.exit_code == 0, finished
+    steps = [line.split()[:3] for line in finished.out.splitlines()]
+    assert steps[:-1] == [["✓", NAME, step] for step in ("trust", "nginx", "publish", "order")]
+    assert "test issued a chain of 2 certificates, which was thrown away" in finished.out
+    assert finished.out.endswith("every step was well\n")
+    assert 'is_renewal_under_way": true' not in (await host.issuer.run_well("status", "--json")).out
+    assert (await last_rehearsal(host))["is_well"]
+
+
+async def test_responder_that_is_down_is_found(host: Host) -> None:
+    await host.responder.process.stop()
+    finished = await rehearse(host)
+    assert finished.exit_code == 1
+    assert [line.split()[2] for line in failed_lines(finished)] == ["trust", "publish"]
+    assert all("is wellkeeper-responder running there" in line for line in failed_lines(finished))
+    assert not (await last_rehearsal(host))["is_well"]
+
+
+async def test_token_that_nginx_does_not_serve_is_found(host: Host) -> None:
+    config, snippet = host.nginx.config_path.read_text(), f"include {SNIPPETS}/challenge.conf;"
+    # Only the first server block, which listens on port 80.
+    host.nginx.config_path.write_text(config.replace(snippet, 'location /.well-known/ { return 404 "mine\\n"; }', 1))
+    host.nginx.reload()
+    finished = await rehearse(host)
+    [line] = failed_lines(finished)
+    assert finished.exit_code == 1
+    assert f"✗ {NAME}  publish" in line
+    assert f"node 'local' at 127.0.0.1:{host.http[1]}: http://{NAME}/.well-known/acme-challenge/" in line
+    assert "gave HTTP 404" in line
+
+
+async def test_configuration_that_nginx_would_refuse_is_found(host: Host) -> None:
+    host.nginx.config_path.write_text(f"{host.nginx.config_path.read_text()}\nnonsense on;\n")
+    finished = await rehearse(host)
+    [line] = failed_lines(finished)
+    assert finished.exit_code == 1
+    assert "nginx does not take its configuration as it is: " in line
+    assert 'unknown directive "nonsense"' in line
+
+
+async def test_account_key_that_no_responder_knows_is_found(host: Host, folder: Path) -> None:
+    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+    await host.responder.process.stop()
+    key, other = values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"], "A" * 43
+    async with ResponderProcess(folder / "responder", key, other):
+        finished = await rehearse(host)
+    assert finished.exit_code == 1
+    assert [line.split()[2] for line in failed_lines(finished)] == ["trust", "publish"]
+    assert "does not know our account key at the CA" in failed_lines(finished)[0]
+
+
+async def test_hooks_hear_that_it_is_a_rehearsal(host: Host, folder: Path) -> None:
+    heard = folder / "heard"
+    command = ["/bin/sh", "-c", f'echo "$WELLKEEPER_EVENT $WELLKEEPER_REHEARSAL" >> {heard}; exit 3']
+    more = ("[hooks]", f"deploy = {command!r}")
+    host.issuer.configure(replace(host.issuer_settings, more=more))
+    finished = await rehearse(host)
+    assert heard.read_text() == "deploy 1\n"
+    [line] = failed_lines(finished)
+    assert "hook deploy" in line
+    assert finished.exit_code == 1
