@@ -1,0 +1,188 @@
+"""Hooks and the webhook around real renewals: when they run, what they see, and what their failure does."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from stand.host import Host, running_host
+from stand.issuer import Finished, IssuerSettings
+from stand.ports import free_port
+from tests.integration.observed import asked, installed, outcomes, served
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+
+
+class Notes:
+    """What hooks wrote down; `fail` makes the event's hook fail until `mend`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "notes"
+        self._folder = folder
+
+    def read(self) -> list[str]:
+        """Once: the next call has what came since."""
+        found = self.path.read_text().splitlines() if self.path.exists() else []
+        self.path.unlink(missing_ok=True)
+        return found
+
+    def fail(self, event: str) -> None:
+        (self._folder / f"{event}-fails").touch()
+
+    def mend(self, event: str) -> None:
+        (self._folder / f"{event}-fails").unlink()
+
+    def hook(self, event: str, more: str = "true") -> str:
+        """The hook as a line of TOML, ahead of all tables."""
+        note = 'echo "$WELLKEEPER_EVENT:$WELLKEEPER_CERTIFICATE"'
+        fails = f"{self._folder}/{event}-fails"
+        script = f"{note} >> {self.path}; {more}; if [ -e {fails} ]; then echo cannot {event} >&2; exit 3; fi"
+        return f"hooks.{event} = {json.dumps(['sh', '-c', script])}"
+
+    def hooks(self) -> tuple[str, ...]:
+        return tuple(self.hook(event) for event in ("pre", "deploy", "post", "failed"))
+
+
+def unreachable(settings: IssuerSettings) -> IssuerSettings:
+    """Nothing can be read back: each renewal fails before the CA validates."""
+    return replace(settings, nodes=(replace(settings.nodes[0], http_address=("127.0.0.1", free_port())),))
+
+
+@pytest.fixture
+def notes(folder: Path) -> Notes:
+    return Notes(folder)
+
+
+def configure(host: Host, more: Sequence[str]) -> IssuerSettings:
+    settings = replace(host.issuer_settings, more=tuple(more))
+    host.issuer.configure(settings)
+    return settings
+
+
+def error(finished: Finished) -> str:
+    return str(finished.json()["certificates"][0]["error"])
+
+
+async def test_hooks_run_in_their_order_and_not_at_all_when_nothing_is_due(folder: Path, notes: Notes) -> None:
+    async with running_host(folder, {"a": ["a.example.org"], "b": ["b.example.org"]}) as host:
+        configure(host, notes.hooks())
+        await host.issuer.run_well("renew")
+        ran = notes.read()
+        assert (ran[0], sorted(ran[1:3]), ran[3:]) == ("pre:a b", ["deploy:a", "deploy:b"], ["post:a b"])
+        await host.issuer.run_well("renew")
+        assert notes.read() == []
+
+
+async def test_deploy_hook_of_certbot_runs_as_it_is(folder: Path, notes: Notes) -> None:
+    """It finds the new certificate in RENEWED_LINEAGE while nginx serves the same one."""
+    copy = folder / "copy.pem"
+    async with running_host(folder, {"web": [NAME, "example.org"]}) as host:
+        script = f'cat "$RENEWED_LINEAGE/cert.pem" > {copy}; echo "$RENEWED_DOMAINS" >> {notes.path}'
+        configure(host, [notes.hook("deploy", script)])
+        await host.issuer.run_well("renew")
+        assert notes.read() == ["deploy:web", f"{NAME} example.org"]
+        assert copy.read_text() == (host.issuer.live("web") / "cert.pem").read_text()
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def test_deploy_hook_that_fails_makes_the_pass_fail_and_runs_again_until_it_succeeds(
+    folder: Path, notes: Notes
+) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        configure(host, notes.hooks())
+        notes.fail("deploy")
+        finished = await host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
+        assert "ended with exit status 3: cannot deploy; the certificate is in place" in error(finished)
+        assert await served(host, NAME) == installed(host.issuer, "web")
+        assert notes.read() == ["pre:web", "deploy:web", "failed:web", "post:web"]
+        before = asked(host.ca)
+        assert (await host.issuer.run("renew", "--retry")).exit_code == 1
+        notes.mend("deploy")
+        await host.issuer.run_well("renew", "--retry")
+        assert notes.read() == ["deploy:web", "failed:web", "deploy:web"]
+        await host.issuer.run_well("renew", "--retry")
+        assert (notes.read(), asked(host.ca)) == ([], before)
+
+
+async def test_pre_hook_that_fails_keeps_the_ca_from_being_asked(folder: Path, notes: Notes) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        configure(host, notes.hooks())
+        notes.fail("pre")
+        before = asked(host.ca)
+        finished = await host.issuer.run("renew", "--json")
+        assert finished.exit_code == 1
+        assert "cannot pre; nothing is renewed while it fails" in error(finished)
+        assert asked(host.ca) == before
+        notes.mend("pre")
+        await host.issuer.run_well("renew", "--retry")
+
+
+async def test_post_hook_that_fails_makes_the_pass_fail_with_everything_in_place(folder: Path, notes: Notes) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        configure(host, notes.hooks())
+        notes.fail("post")
+        finished = await host.issuer.run("renew", "--json")
+        assert finished.exit_code == 1
+        assert "cannot post; what was renewed is in place" in error(finished)
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def test_hook_that_hangs_is_ended(folder: Path, notes: Notes) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        configure(host, [notes.hook("deploy", "sleep 600"), "hooks.timeout_seconds = 0.5"])
+        finished = await host.issuer.run("renew", "--json")
+        assert finished.exit_code == 1
+        assert "did not end within 0.5 s and was killed" in error(finished)
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A webhook's URL, and what it was sent."""
+    received: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        received.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/hook")), received
+
+
+async def test_administrator_is_told_of_failure_and_recovery_once_each(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host, receiver() as (url, received):
+        settings = configure(host, [f"notifications.webhook = {json.dumps(url)}"])
+        host.issuer.configure(unreachable(settings))
+        for _ in range(3):
+            assert (await host.issuer.run("renew", "--retry")).exit_code == 1
+        (told,) = received
+        assert (told["event"], told["certificate"]) == ("failure", "web")
+        assert NAME in told["detail"]
+        host.issuer.configure(settings)
+        for _ in range(2):
+            await host.issuer.run_well("renew", "--retry")
+        assert [one["event"] for one in received] == ["failure", "recovery"]
+
+
+async def test_what_nobody_could_be_told_is_told_later(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        webhook = f"http://127.0.0.1:{free_port()}/secret-path"
+        settings = configure(host, [f"notifications.webhook = {json.dumps(webhook)}"])
+        host.issuer.configure(unreachable(settings))
+        finished = await host.issuer.run("renew")
+        assert "the webhook at 127.0.0.1 was not told of the failure of web" in finished.err
+        assert "secret-path" not in f"{finished}"
+        async with receiver() as (url, received):
+            host.issuer.configure(replace(unreachable(settings), more=(f"notifications.webhook = {json.dumps(url)}",)))
+            await host.issuer.run("renew", "--retry")
+            assert [one["event"] for one in received] == ["failure"]
