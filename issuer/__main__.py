@@ -13,13 +13,16 @@ from issuer.commands import build, options
 from issuer.commands.account import account
 from issuer.commands.account_show import show
 from issuer.commands.init import init
+from issuer.commands.list import list_certificates
 from issuer.commands.placeholder import placeholder
+from issuer.commands.rehearse import rehearse
 from issuer.commands.reload import reload
 from issuer.commands.renew import renew
 from issuer.commands.revoke import revoke
 from issuer.commands.run import run
 from issuer.commands.status import status
 from issuer.commands.trust import trust
+from issuer.commands.why import why
 from issuer.errors import SettingsError, WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper-issuer: interrupted; nothing stays published, the next run goes on where this ended"
@@ -44,7 +47,20 @@ def _with_config(group: click.Group, config: Path) -> dict[str, Any]:
 
 
 account.add_command(show)
-for command in (init, trust, placeholder, renew, run, reload, status, account, revoke):
+for command in (
+    init,
+    trust,
+    placeholder,
+    renew,
+    run,
+    reload,
+    rehearse,
+    status,
+    why,
+    list_certificates,
+    account,
+    revoke,
+):
     cli.add_command(command)
 
 

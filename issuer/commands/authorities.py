@@ -30,6 +30,12 @@ def directory_urls(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(urls))
 
 
+def limits(settings: Settings, directory_url: str) -> Sequence[Limit]:
+    """What the CA limits: as the settings say, else as it publishes."""
+    own = settings.find_ca(directory_url).limits
+    return known_limits(directory_url) if own is None else tuple(one.to_limit() for one in own)
+
+
 class AllAuthorities:
     """Implements `ports.Authorities`. Use as a context manager: it ends their threads.
 
@@ -72,8 +78,7 @@ class AllAuthorities:
         return found
 
     def limits(self, directory_url: str) -> Sequence[Limit]:
-        own = self._settings.find_ca(directory_url).limits
-        return known_limits(directory_url) if own is None else tuple(one.to_limit() for one in own)
+        return limits(self._settings, directory_url)
 
     def options(self, directory_url: str) -> "CaOptions":
         """What the settings say about the CA."""

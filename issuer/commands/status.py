@@ -2,33 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from issuer.commands import build, options
-from issuer.errors import SettingsError
-from issuer.model import Flip, Installed
-from issuer.obtain.due import renew_at
-from issuer.outside.clock import SystemClock
-from issuer.outside.state import open_state
-from issuer.settings import Settings
+from issuer.commands import options, overview
+from issuer.commands.overview import Overview, Shown
+from issuer.records import Budget
+from issuer.standing import State
 
-_SERVED: Final = "served"
-
-
-@dataclass(frozen=True, slots=True)
-class _Journalled:
-    """What the journal knows, by lineage."""
-
-    known: frozenset[str] = frozenset()
-    undelivered: Mapping[str, Flip] = field(default_factory=dict)
-    unserved: frozenset[str] = frozenset()
-    under_way: frozenset[str] = frozenset()
+# Of the limits of CAs, text shows what is nearly used up; --json has all.
+_SHOWN_BUDGETS: Final = 10
 
 
 @click.command()
@@ -38,85 +24,55 @@ class _Journalled:
     "--check", "is_check", is_flag=True, help="Exit with 1 unless every certificate is served; for monitoring."
 )
 def status(config: Path | None, as_json: bool, is_check: bool) -> None:
-    """Show each certificate: state, dates, next renewal."""
+    """Show each certificate: state, dates, next renewal, last failure; what CAs allow; whether a daemon runs."""
     settings = options.read(config)
-    found = asyncio.run(_read(settings))
+    seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     if as_json:
-        click.echo(json.dumps({"certificates": found}, indent=2))
+        click.echo(json.dumps(_to_json(seen), indent=2))
     else:
-        _show(found)
-    if is_check and any(one["state"] != _SERVED for one in found):
+        _show(seen)
+    if is_check and any(one.standing.state is not State.SERVED for one in seen.shown):
         click.get_current_context().exit(1)
 
 
-def _show(found: list[dict[str, Any]]) -> None:
-    for one in found:
-        until = f", valid until {one['not_after'][:10]}, renewed from {one['renew_at'][:10]}" if one["serial"] else ""
-        click.echo(f"{one['name']}: {one['state']}{until}")
-    if not found:
-        click.echo("the settings name no certificate; add [[certificates]]")
-
-
-async def _read(settings: Settings) -> list[dict[str, Any]]:
-    folders, now = build.certificates(settings), SystemClock().now()
-    names = [certificate.name for certificate in settings.certificates]
-    journalled = await _read_journal(settings.state_dir / build.JOURNAL, names)
-    found = []
-    for name in names:
-        installed = await folders.installed(name)
-        state = _state(name, installed, journalled, now)
-        found.append(_describe(name, installed, state, is_under_way=name in journalled.under_way))
-    return found
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
-    return True
-
-
-async def _read_journal(path: Path, names: list[str]) -> _Journalled:
-    if not _is_there(path):
-        return _Journalled()
-    async with open_state(path, is_exclusive=False) as state:
-        journal = state.journal
-        return _Journalled(
-            await journal.installed(),
-            await journal.undelivered(),
-            await journal.unserved(),
-            frozenset([name for name in names if await journal.read_attempt(name)]),
-        )
-
-
-def _state(name: str, installed: Installed | None, journalled: _Journalled, now: datetime) -> str:
-    """One state a certificate; the worst that holds."""
-    if installed is None:
-        return "missing: run renew"
-    if installed.certificate.is_self_signed or installed.certificate.not_after <= now:
-        return "placeholder: run renew" if installed.certificate.is_self_signed else "expired: run renew"
-    if name in journalled.undelivered:
-        if installed.version != journalled.undelivered[name].after:
-            return "an older version, nginx refused the newer one: run renew"
-        return "installed, nginx not reloaded yet: run renew"
-    if name in journalled.unserved:
-        return "installed, not served yet"
-    return _SERVED if name in journalled.known else "installed, never proven to be served: run renew"
-
-
-def _describe(name: str, installed: Installed | None, state: str, *, is_under_way: bool) -> dict[str, Any]:
-    certificate = installed.certificate if installed else None
+def _to_json(seen: Overview) -> dict[str, object]:
     return {
-        "name": name,
-        "state": state,
-        "is_renewal_under_way": is_under_way,
-        "identifiers": sorted(map(str, certificate.identifiers)) if certificate else [],
-        "serial": certificate.serial if certificate else None,
-        "fingerprint_sha256": certificate.fingerprint_sha256 if certificate else None,
-        "issued_by": certificate.issued_by if certificate else None,
-        "not_after": certificate.not_after.isoformat() if certificate else None,
-        "renew_at": renew_at(certificate.not_before, certificate.not_after).isoformat() if certificate else None,
+        "certificates": [overview.to_json(one, seen.rows) for one in seen.shown],
+        "daemon": {"pid": seen.daemon_pid} if seen.daemon_pid else None,
+        "limits": [overview.budget_to_json(ca, budget) for ca, budget in seen.budgets],
     }
+
+
+def _show(seen: Overview) -> None:
+    lines = [_line(one) for one in seen.shown]
+    lines += [_budget(ca, budget) for ca, budget in _nearly_used_up(seen.budgets)]
+    if not seen.shown:
+        lines.append("the settings name no certificate; add [[certificates]]")
+    lines.append(f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running")
+    click.echo("\n".join(lines))
+
+
+def _line(one: Shown) -> str:
+    standing = one.standing
+    text = f"{standing.lineage}: {standing.state}"
+    if one.not_after and one.renew_at:
+        text += f", valid until {one.not_after:%Y-%m-%d}, renewed from {one.renew_at:%Y-%m-%d}"
+    if standing.failure is not None:
+        failure = standing.failure
+        times = "once" if failure.count == 1 else f"{failure.count} times in a row"
+        text += f"; failed {times} ({failure.stage}), next try at {failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+        text += f", 'why {standing.lineage}' says more"
+    if one.rehearsal is not None and not one.rehearsal.is_well:
+        text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed: {one.rehearsal.detail}"
+    return text
+
+
+def _nearly_used_up(budgets: Sequence[tuple[str, Budget]]) -> list[tuple[str, Budget]]:
+    return [(ca, one) for ca, one in budgets if one.left * 2 <= one.limit.count][:_SHOWN_BUDGETS]
+
+
+def _budget(ca: str, budget: Budget) -> str:
+    limit = budget.limit
+    about = f" {budget.value}" if budget.value else ""
+    next_one = f", the next one comes back at {budget.free_at:%Y-%m-%d %H:%M} UTC" if budget.free_at else ""
+    return f"{ca}: {budget.left} of {limit.count} left ({limit.spent} per {limit.scope}{about}){next_one}"

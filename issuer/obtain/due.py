@@ -203,7 +203,7 @@ def _window(window: Window, now: datetime) -> str:
 
 
 def _see(schedule: Schedule) -> str:
-    return f", see {schedule.explanation_url}" if schedule.explanation_url else ""
+    return f" (see {schedule.explanation_url})" if schedule.explanation_url else ""
 
 
 def _told(at: datetime) -> str:

@@ -40,6 +40,16 @@ def leave_lock(lock: int) -> None:
         os.close(lock)
 
 
+def find_owner(path: Path) -> tuple[int, str] | None:
+    """The pid and command that the file names, if that process lives; never waits, and never holds the lock itself."""
+    try:
+        found = _OWNER.fullmatch(path.read_text(errors="replace"))
+    except OSError:
+        return None
+    # What a crash left behind names a process that is gone.
+    return (int(found[1]), found[2]) if found and Path("/proc", found[1]).exists() else None
+
+
 def _refusal(path: Path, text: bytes) -> str:
     found = _OWNER.fullmatch(text.decode(errors="replace"))
     if found is None:

@@ -1,22 +1,29 @@
-"""status: from disk and journal alone."""
+"""status: from disk alone."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import os
+from datetime import timedelta
 
 import pytest
 
 from issuer import pki
-from issuer.model import Attempt, Flip, Pair
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.state import open_state
+from issuer.outside.state import State, open_state
+from issuer.records import Rehearsal, Scope, Spent, Use
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import Program
-
-NAME = "a.example"
-NOW = datetime.now(UTC).replace(microsecond=0)
-UNTIL = NOW - timedelta(hours=1) + timedelta(days=90)
-RENEWED = NOW - timedelta(hours=1) + timedelta(days=60)
-ATTEMPT = Attempt(NAME, "https://ca.example/", (dns(NAME),), b"key", b"csr")
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.standings import (
+    FAILURE,
+    HOUR,
+    LIMITED,
+    NAME,
+    NOW,
+    RENEWED,
+    UNTIL,
+    install,
+    record,
+    schedule,
+    write,
+)
 
 
 @pytest.fixture
@@ -24,46 +31,12 @@ def ca() -> FakeCa:
     return FakeCa(NOW)
 
 
-def install(program: Program, pair: Pair) -> str:
-    """Returns the version."""
-    folders = CertificateFolders(program.certificates_dir)
-
-    async def work() -> str:
-        version = await folders.write(NAME, pair)
-        await folders.switch(NAME, version)
-        return version
-
-    return asyncio.run(work())
-
-
-def record(
-    program: Program,
-    version: str,
-    *,
-    is_reloaded: bool = False,
-    is_served: bool = False,
-    is_under_way: bool = False,
-) -> None:
-    async def work() -> None:
-        async with open_state(program.state_dir / "state.db", is_exclusive=True) as state:
-            journal = state.journal
-            await journal.record_attempt(ATTEMPT)
-            await journal.record_flip(Flip(NAME, None, version))
-            if is_reloaded:
-                await journal.record_reloaded([NAME])
-            if is_served:
-                await journal.record_served(NAME)
-            if is_under_way:
-                await journal.record_attempt(ATTEMPT)
-
-    program.make_keys()
-    asyncio.run(work())
-
-
 def line(program: Program) -> str:
+    """All but the line about the daemon."""
     finished = program.run("status")
     assert finished.exit_code == 0
-    return finished.out.strip()
+    assert finished.out.endswith("daemon: not running\n")
+    return finished.out.removesuffix("daemon: not running\n").strip()
 
 
 def test_nothing_configured(program: Program) -> None:
@@ -80,14 +53,23 @@ def test_nothing_there(program: Program) -> None:
                 "name": NAME,
                 "state": "missing: run renew",
                 "is_renewal_under_way": False,
+                "to_do": "there is no certificate yet",
+                "next_try_at": None,
+                "version": None,
                 "identifiers": [],
                 "serial": None,
                 "fingerprint_sha256": None,
                 "issued_by": None,
+                "not_before": None,
                 "not_after": None,
                 "renew_at": None,
+                "schedule": None,
+                "failure": None,
+                "rehearsal": None,
             }
-        ]
+        ],
+        "daemon": None,
+        "limits": [],
     }
     assert not program.state_dir.exists()
 
@@ -134,26 +116,112 @@ def test_version_that_nginx_refused_is_told(program: Program, ca: FakeCa) -> Non
     assert line(program).startswith(f"{NAME}: an older version, nginx refused the newer one: run renew")
 
 
+def test_what_is_scheduled_is_shown_without_a_look_at_the_certificate(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME)
+    version = install(program, ca.pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+    write(program, lambda state: state.schedules.record_schedule(schedule(version)))
+    (program.certificates_dir / "live" / NAME / "fullchain.pem").write_text("nothing of ours")
+    assert line(program) == f"{NAME}: served, valid until {UNTIL:%Y-%m-%d}, renewed from {RENEWED:%Y-%m-%d}"
+
+
+def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME, more=LIMITED)
+    version = install(program, ca.pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+
+    async def fill(state: State) -> None:
+        await state.schedules.record_failure(FAILURE)
+        await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
+        uses = [(Scope.ACCOUNT, ""), (Scope.ACCOUNT, ""), (Scope.IDENTIFIER, NAME)]
+        await state.ledger.record_uses([Use(NOBODY_THERE, Spent.ORDER, scope, value, NOW) for scope, value in uses])
+
+    write(program, fill)
+    first, second = line(program).splitlines()
+    assert first.endswith(
+        f"; failed 2 times in a row (order), next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC, 'why {NAME}' says more"
+        f"; the rehearsal of {NOW:%Y-%m-%d} failed: nginx -t"
+    )
+    free_at = f"{NOW + HOUR:%Y-%m-%d %H:%M} UTC"
+    assert second == f"test: 1 of 3 left (order per account), the next one comes back at {free_at}"
+    told = program.run("status", "--json").json()
+    assert told["limits"][0] == {
+        "ca": "test",
+        "spent": "order",
+        "scope": "account",
+        "value": "",
+        "used": 2,
+        "left": 1,
+        "count": 3,
+        "seconds": 3600.0,
+        "free_at": (NOW + HOUR).isoformat(),
+    }
+    assert [(one["scope"], one["left"]) for one in told["limits"]] == [("account", 1), ("identifier", 9)]
+
+
 def test_json(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     pair = ca.pair(dns(NAME))
-    record(program, install(program, pair), is_reloaded=True, is_served=True, is_under_way=True)
+    version = install(program, pair)
+    record(program, version, is_reloaded=True, is_served=True, is_under_way=True)
+
+    async def fill(state: State) -> None:
+        await state.schedules.record_schedule(schedule(version))
+        await state.schedules.record_failure(FAILURE)
+        await state.notes.record_rehearsal(Rehearsal(NAME, NOW, True, "all well"))
+
+    write(program, fill)
     certificate = pki.read_certificate(pair.chain_pem)
-    assert program.run("status", "--json").json() == {
-        "certificates": [
-            {
-                "name": NAME,
-                "state": "served",
-                "is_renewal_under_way": True,
-                "identifiers": [NAME],
-                "serial": certificate.serial,
-                "fingerprint_sha256": certificate.fingerprint_sha256,
-                "issued_by": "Fake Intermediate",
-                "not_after": UNTIL.isoformat(),
-                "renew_at": RENEWED.isoformat(),
-            }
-        ]
-    }
+    assert program.run("status", "--json").json()["certificates"] == [
+        {
+            "name": NAME,
+            "state": "served",
+            "is_renewal_under_way": True,
+            "to_do": None,
+            "next_try_at": (NOW + HOUR).isoformat(),
+            "version": version,
+            "identifiers": [NAME],
+            "serial": certificate.serial,
+            "fingerprint_sha256": certificate.fingerprint_sha256,
+            "issued_by": "Fake Intermediate",
+            "not_before": (UNTIL - timedelta(days=90)).isoformat(),
+            "not_after": UNTIL.isoformat(),
+            "renew_at": RENEWED.isoformat(),
+            "schedule": {
+                "directory_url": NOBODY_THERE,
+                "rule": "ari",
+                "window": {"start": (RENEWED - HOUR).isoformat(), "end": (RENEWED + HOUR).isoformat()},
+                "explanation_url": "https://ca.example/why",
+                "ask_at": (NOW + HOUR).isoformat(),
+            },
+            "failure": {
+                "count": 2,
+                "stage": "order",
+                "message": "no",
+                "problem": "rateLimited",
+                "retry": "later",
+                "first_at": (NOW - 2 * HOUR).isoformat(),
+                "last_at": (NOW - HOUR).isoformat(),
+                "next_try_at": (NOW + HOUR).isoformat(),
+            },
+            "rehearsal": {"at": NOW.isoformat(), "is_well": True, "detail": "all well"},
+        }
+    ]
+
+
+def test_daemon_is_told_with_its_pid_and_not_waited_for(program: Program) -> None:
+    program.configure(NAME)
+    program.make_keys()
+
+    async def look() -> tuple[str, object]:
+        async with open_state(program.state_dir / "state.db", is_exclusive=True, command="run"):
+            text = await asyncio.to_thread(program.run, "status")
+            return text.out, (await asyncio.to_thread(program.run, "status", "--json")).json()["daemon"]
+
+    text, told = asyncio.run(look())
+    assert text.endswith(f"daemon: running, pid {os.getpid()}\n")
+    assert told == {"pid": os.getpid()}
+    assert program.run("status", "--json").json()["daemon"] is None
 
 
 def test_damaged_journal_is_told(program: Program) -> None:

@@ -119,9 +119,9 @@ def test_window_decides_and_the_safety_net_beats_it(window: Window, now: datetim
 
 def test_explanation_of_the_ca_is_passed_on() -> None:
     plans = schedule(installed(), Window(days(-3), days(3)), see="https://ca.example/incident")
-    assert (reason(installed(), BEGIN, plans) or "").endswith(" UTC, see https://ca.example/incident")
+    assert (reason(installed(), BEGIN, plans) or "").endswith(" UTC (see https://ca.example/incident)")
     over = schedule(installed(), Window(days(-3), days(-1)), see="https://ca.example/incident")
-    assert (reason(installed(), BEGIN, over) or "").endswith(" UTC, see https://ca.example/incident")
+    assert (reason(installed(), BEGIN, over) or "").endswith(" UTC (see https://ca.example/incident)")
 
 
 def test_schedule_of_an_earlier_version_says_nothing() -> None:

@@ -1,0 +1,98 @@
+"""What status, why and list are shown: certificates on disk, and what the state says of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from issuer.errors import Retry
+from issuer.model import Attempt, Flip, Pair
+from issuer.outside.disk import CertificateFolders
+from issuer.outside.state import State, open_state
+from issuer.records import Failure, Rule, Schedule, Window
+from tests.fakes_deliver import dns
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
+
+NAME: Final = "a.example"
+NOW: Final = datetime.now(UTC).replace(microsecond=0)
+HOUR: Final = timedelta(hours=1)
+UNTIL: Final = NOW - HOUR + timedelta(days=90)
+RENEWED: Final = NOW - HOUR + timedelta(days=60)
+ATTEMPT: Final = Attempt(NAME, NOBODY_THERE, (dns(NAME),), b"key", b"csr")
+FAILURE: Final = Failure(
+    NAME, 2, "order", "no", Retry.LATER, NOW - 2 * HOUR, NOW - HOUR, NOW + HOUR, problem="rateLimited"
+)
+LIMITED: Final = f"""
+[[cas]]
+name = "test"
+directory = "{NOBODY_THERE}"
+limits = [
+    {{ spent = "order", scope = "account", count = 3, seconds = 3600 }},
+    {{ spent = "order", scope = "identifier", count = 10, seconds = 3600 }},
+]
+"""
+
+
+def schedule(version: str) -> Schedule:
+    """By a window of the CA, explained."""
+    return Schedule(
+        lineage=NAME,
+        version=version,
+        identifiers=frozenset({dns(NAME)}),
+        not_before=NOW - HOUR,
+        not_after=UNTIL,
+        directory_url=NOBODY_THERE,
+        account_url="",
+        certificate_id="a.b",
+        rule=Rule.ARI,
+        renew_at=RENEWED,
+        ask_at=NOW + HOUR,
+        window=Window(RENEWED - HOUR, RENEWED + HOUR),
+        explanation_url="https://ca.example/why",
+    )
+
+
+def install(program: Program, pair: Pair) -> str:
+    """Returns the version."""
+    folders = CertificateFolders(program.certificates_dir)
+
+    async def work() -> str:
+        version = await folders.write(NAME, pair)
+        await folders.switch(NAME, version)
+        return version
+
+    return asyncio.run(work())
+
+
+def write(program: Program, fill: Callable[[State], Awaitable[None]]) -> None:
+    async def work() -> None:
+        async with open_state(program.state_dir / "state.db", is_exclusive=True) as state:
+            await fill(state)
+
+    program.make_keys()
+    asyncio.run(work())
+
+
+def record(
+    program: Program,
+    version: str,
+    *,
+    is_reloaded: bool = False,
+    is_served: bool = False,
+    is_under_way: bool = False,
+) -> None:
+    """What a pass wrote down about a version that it installed."""
+
+    async def fill(state: State) -> None:
+        journal = state.journal
+        await journal.record_attempt(ATTEMPT)
+        await journal.record_flip(Flip(NAME, None, version))
+        if is_reloaded:
+            await journal.record_reloaded([NAME])
+        if is_served:
+            await journal.record_served(NAME)
+            await state.notes.forget_owed_hook(NAME)
+        if is_under_way:
+            await journal.record_attempt(ATTEMPT)
+
+    write(program, fill)

@@ -1,0 +1,183 @@
+"""why: sentences for a person who wonders."""
+
+import asyncio
+import os
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from issuer import pki
+from issuer.errors import Retry
+from issuer.outside.state import State, open_state
+from issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
+from tests.fakes_deliver import FakeCa, dns
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.standings import (
+    FAILURE,
+    HOUR,
+    LIMITED,
+    NAME,
+    NOW,
+    RENEWED,
+    UNTIL,
+    install,
+    record,
+    schedule,
+    write,
+)
+
+NOBODY = "by whatever runs 'wellkeeper-issuer renew' then (no daemon is running)"
+
+
+def at(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+ISSUED = f"issued by Fake Intermediate (the CA test), valid from {at(NOW - HOUR)} until {at(UNTIL)}, in 89 days"
+WINDOW = f"the CA's suggested window begins at {at(RENEWED - HOUR)} and ends at {at(RENEWED + HOUR)}"
+ASKED = "Its CA was asked when to renew it (RFC 9773)"
+
+
+def told(program: Program) -> list[str]:
+    finished = program.run("why", NAME)
+    assert finished.exit_code == 0
+    return finished.out.splitlines()
+
+
+def served(program: Program, changed: Schedule | None = None) -> str:
+    """Installed, delivered and scheduled; returns the version."""
+    program.configure(NAME, more=LIMITED)
+    version = install(program, FakeCa(NOW).pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+    plan = replace(changed, version=version) if changed else schedule(version)
+    write(program, lambda state: state.schedules.record_schedule(plan))
+    return version
+
+
+def test_unknown_name(program: Program) -> None:
+    program.configure(NAME)
+    finished = program.run("why", "other")
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert "no certificate is called 'other'" in finished.err
+
+
+def test_nothing_there(program: Program) -> None:
+    program.configure(NAME)
+    assert told(program) == [
+        f"{NAME} is to be a certificate for {NAME}.",
+        "None is installed yet.",
+        f"To do now: there is no certificate yet; 'wellkeeper-issuer renew {NAME}' does it.",
+    ]
+
+
+def test_all_well(program: Program) -> None:
+    version = served(program)
+    assert told(program) == [
+        f"{NAME} is to be a certificate for {NAME}.",
+        f"Version {version} is live: {ISSUED}.",
+        "Its state is: served.",
+        f"It is renewed from {at(RENEWED)} on (in 59 days): {WINDOW} (see https://ca.example/why).",
+        f"The window is the CA's last answer (RFC 9773); it is asked again at {at(NOW + HOUR)}.",
+        f"Nothing is to be done before {at(NOW + HOUR)}, {NOBODY}.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (
+            replace(schedule(""), directory_url=""),
+            "No CA can be asked when to renew it (RFC 9773): nobody wrote down which one issued it.",
+        ),
+        (
+            replace(schedule(""), certificate_id=None),
+            "Its CA cannot be asked when to renew it (RFC 9773): the certificate does not name its authority's key.",
+        ),
+        (
+            replace(schedule(""), unanswered=1),
+            f"{ASKED}, but gave no usable answer once; it is asked again at {at(NOW + HOUR)}.",
+        ),
+        (
+            replace(schedule(""), unanswered=3, ask_at=None),
+            f"{ASKED}, but gave no usable answer 3 times in a row.",
+        ),
+        (
+            replace(schedule(""), rule=Rule.LIFETIME, window=None),
+            f"Its CA has not suggested a window (RFC 9773) so far; it is asked again at {at(NOW + HOUR)}.",
+        ),
+        (
+            replace(schedule(""), window=Window(UNTIL, UNTIL + HOUR)),
+            "The CA explains its window at https://ca.example/why.",
+        ),
+    ],
+    ids=["unknown CA", "no name", "once", "thrice", "no window", "safety net"],
+)
+def test_what_the_ca_said(program: Program, changed: Schedule, sentence: str) -> None:
+    served(program, changed)
+    assert sentence in told(program)
+
+
+def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
+    window = Window(NOW - HOUR, NOW + HOUR)
+    version = served(program, replace(schedule(""), renew_at=NOW, window=window, explanation_url=None))
+    due = f"the CA's suggested window began at {at(window.start)} and ends at {at(window.end)}"
+
+    async def fill(state: State) -> None:
+        await state.schedules.record_failure(FAILURE)
+        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + 3 * HOUR, "busy"))
+        await state.ledger.record_block(Blocked(NOBODY_THERE, NAME, NOW - 3 * HOUR, "long ago"))
+        await state.journal.record_veto(NAME, NOW + 2 * HOUR)
+        await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
+
+    write(program, fill)
+    assert told(program)[5:] == [
+        f"It failed 2 times in a row since {at(NOW - 2 * HOUR)}, last at {at(NOW - HOUR)} in the stage order: no",
+        f"The CA test is left alone until {at(NOW + 3 * HOUR)}: busy.",
+        f"The read-back through nginx fails; the CA is asked all the same from {at(NOW + 2 * HOUR)} on.",
+        f"The last rehearsal, at {at(NOW)}, failed: nginx -t.",
+        f"To do: {due}. The next try is at {at(NOW + 3 * HOUR)}, {NOBODY}; 'wellkeeper-issuer renew {NAME}' tries now.",
+    ]
+    found = program.run("why", NAME, "--json").json()
+    assert (found["name"], found["version"], found["why"]) == (NAME, version, told(program))
+    assert found["wake_at"] == (NOW + 3 * HOUR).isoformat()
+
+
+def test_what_no_retry_mends(program: Program) -> None:
+    served(program)
+    failure = Failure(NAME, 1, "order", "refused", Retry.NEVER, NOW, NOW, NOW + 24 * HOUR)
+    write(program, lambda state: state.schedules.record_failure(failure))
+    sentences = told(program)
+    assert f"It failed once, last at {at(NOW)} in the stage order: refused" in sentences
+    assert "Trying again brings nothing before somebody has mended that" in " ".join(sentences)
+
+
+def test_placeholder(program: Program) -> None:
+    program.configure(NAME)
+    version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
+    assert f"Version {version} is live, a placeholder." in told(program)
+
+
+def test_certificate_that_cannot_be_read(program: Program) -> None:
+    version = served(program)
+    (program.certificates_dir / "live" / NAME / "fullchain.pem").write_text("nothing of ours")
+    assert f"Version {version} is live, which cannot be read." in told(program)
+
+
+def test_expired(program: Program) -> None:
+    program.configure(NAME)
+    install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
+    sentences = told(program)
+    assert "1 day ago." in sentences[1]
+    assert sentences[2] == "Its state is: expired: run renew."
+
+
+def test_daemon_does_it(program: Program) -> None:
+    program.configure(NAME)
+    program.make_keys()
+
+    async def look() -> str:
+        async with open_state(program.state_dir / "state.db", is_exclusive=True, command="run"):
+            return (await asyncio.to_thread(program.run, "why", NAME)).out
+
+    assert f"To do now: there is no certificate yet; the daemon (pid {os.getpid()}) does it." in asyncio.run(look())
