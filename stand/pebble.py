@@ -35,7 +35,8 @@ class PebbleSettings:
     """`dns_server` is `host:port`; tokens are fetched from `http_port` of whatever address that names.
 
     The profiles give lifetimes in seconds. A share of the nonces is rejected and of the valid authorizations used
-    again, in percent, so that a client meets both.
+    again, in percent, so that a client meets both. With external accounts (HMAC keys in base64url by key identifier),
+    nobody else is registered.
     """
 
     dns_server: str
@@ -44,6 +45,7 @@ class PebbleSettings:
     nonces_rejected_percent: int = 5
     authorizations_reused_percent: int = 0
     retry_after_seconds: int = 1
+    external_accounts: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     programs: Path = NEWEST
 
@@ -78,6 +80,16 @@ class Pebble(Running):
     async def issuing_root(self) -> bytes:
         """The root of what it issues, PEM."""
         return await self._get(f"{self.management_url}/roots/0")
+
+    async def restart(self) -> None:
+        """The same CA at the same place, without any memory: accounts, orders, roots."""
+        await self.process.stop()
+        await self.process.start(self.is_ready)
+
+    async def status_of(self, serial: str) -> dict[str, Any]:
+        """What it knows about a certificate: `Status` is `Valid` or `Revoked`, with a `Reason`."""
+        found: dict[str, Any] = json.loads(await self._get(f"{self.management_url}/cert-status-by-serial/{serial}"))
+        return found
 
     async def set_renewal_info(self, certificate_pem: str, response: dict[str, Any]) -> None:
         """What its renewalInfo (RFC 9773) says about one certificate from now on."""
@@ -114,7 +126,9 @@ class Pebble(Running):
             # Of no use here: tls-alpn-01 is never answered.
             "tlsPort": 1,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": False,
+            "externalAccountBindingRequired": bool(settings.external_accounts),
+            "externalAccountMACKeys": settings.external_accounts,
+            "caaIdentities": ["pebble.example"],
             "domainBlocklist": ["blocked-domain.example"],
             "retryAfter": {"authz": settings.retry_after_seconds, "order": settings.retry_after_seconds},
             "profiles": {

@@ -13,8 +13,8 @@ INSTALLED: Final = Path(sys.executable).with_name("wellkeeper-responder")
 class ResponderProcess(Running):
     """`async with ResponderProcess(folder, publishing_key, thumbprint) as responder`.
 
-    The public key is base64url of its raw bytes, as the flag takes it. The folder must be one that nginx's workers
-    can pass through; its path, short.
+    The public key is base64url of its raw bytes, as the flag takes it; of either, several are separated by blanks. The
+    folder must be one that nginx's workers can pass through; its path, short.
     """
 
     def __init__(
@@ -35,10 +35,8 @@ class ResponderProcess(Running):
             f"unix:{self.public_socket}",
             "--control",
             f"unix:{self.control_socket}",
-            "--publishing-key",
-            publishing_key,
-            "--account-thumbprint",
-            thumbprint,
+            *(part for key in publishing_key.split() for part in ("--publishing-key", key)),
+            *(part for one in thumbprint.split() for part in ("--account-thumbprint", one)),
         ]
         self.process = Process(name, argv, folder / f"{name}.log")
 

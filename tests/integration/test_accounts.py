@@ -1,0 +1,99 @@
+"""Accounts at a real CA: registered, changed, ended, forgotten by the CA, and shown."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stand.host import Host, running_host
+from stand.issuer import IssuerSettings
+from tests.integration.observed import asked, installed, orders, served
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+
+
+async def account(host: Host, *arguments: str) -> dict[str, object]:
+    found: dict[str, object] = (await host.issuer.run_well("account", *arguments, "--json")).json()
+    return found
+
+
+async def test_account_is_registered_shown_and_changed(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        shown = (await host.issuer.run_well("account", "show")).out
+        assert "  status            none yet\n" in shown
+        assert asked(host.ca, "/sign-me-up") == 0
+        made = await account(host, "register")
+        assert await account(host, "register") == made
+        assert asked(host.ca, "/sign-me-up") >= 1
+        url = str(made["account_url"])
+        (one,) = (await host.issuer.run_well("account", "show", "--json")).json()["cas"]
+        assert (one["ca"], one["account_url"], one["status"]) == ("localhost", url, "valid")
+        assert (one["has_renewal_info"], one["has_key_change"]) == (True, True)
+        assert one["profiles"] == {"default": "7776000 seconds", "short": "518400 seconds"}
+        assert (one["requires_external_account"], one["has_external_account"]) == (False, False)
+        assert one["caa"] == [f'CAA 0 issue "pebble.example; validationmethods=http-01; accounturi={url}"']
+        host.issuer.configure(_with(host, 'contact = ["mailto:a@example.org"]'))
+        changed = await account(host, "update")
+        assert (changed["status"], changed["contact"]) == ("valid", ["mailto:a@example.org"])
+        shown = (await host.issuer.run_well("account", "show")).out
+        assert one["caa"][0] in shown
+        assert "    short           518400 seconds" in shown.splitlines()
+
+
+async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        nobody = await host.issuer.run("account", "deactivate", "--yes")
+        assert nobody.exit_code == 1
+        assert "there is no account at the CA localhost; 'wellkeeper-issuer account register' makes one" in nobody.err
+        await host.issuer.run_well("renew")
+        fingerprint = installed(host.issuer, "web")
+        unsure = await host.issuer.run("account", "deactivate")
+        assert unsure.exit_code == 2
+        assert "for good; say --yes if that is what you want" in unsure.err
+        assert await account(host, "deactivate", "--yes") == {"ca": "localhost", "status": "deactivated"}
+        before = orders(host.ca)
+        finished = await host.issuer.run("renew", "--force")
+        assert finished.exit_code == 1
+        assert "our account at the CA localhost was deactivated, and no account comes back from that" in finished.out
+        assert orders(host.ca) == before
+        assert await served(host, NAME) == fingerprint
+        shown = await host.issuer.run_well("account", "show")
+        assert "  status            deactivated\n" in shown.out
+        for path in (host.issuer.state_dir / "accounts").iterdir():
+            path.unlink()
+        await host.issuer.run_well("init")
+        again = await account(host, "register")
+        assert again["account_url"]
+
+
+async def test_account_that_the_ca_deactivated_is_told(folder: Path) -> None:
+    """By somebody else with the key, or by the CA: nothing of it is written down here."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("account", "register")
+        (record,) = (host.issuer.state_dir / "accounts").glob("*.json")
+        known = record.read_text()
+        await host.issuer.run_well("account", "deactivate", "--yes")
+        record.write_text(known)
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 1
+        assert "this account is gone for good: 'wellkeeper-issuer account show' says which, and what to do" in (
+            finished.out
+        )
+
+
+async def test_ca_that_lost_its_memory_is_told_of_us_again_in_the_same_pass(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        (record,) = (host.issuer.state_dir / "accounts").glob("*.json")
+        known = record.read_text()
+        await host.ca.restart()
+        finished = await host.issuer.run("renew", "--force")
+        assert finished.exit_code == 0, finished
+        assert record.read_text() != known
+        assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+def _with(host: Host, *more: str) -> IssuerSettings:
+    return replace(host.issuer_settings, more=more)

@@ -1,0 +1,65 @@
+"""Certificates are revoked at a real CA, and replaced."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from issuer import pki
+from stand.host import Host, running_host
+from tests.integration.observed import installed, outcomes, served
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+
+
+async def standing(host: Host) -> tuple[str, Any]:
+    """What the CA says about the certificate that is live: status and reason."""
+    serial = pki.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).serial
+    found = await host.ca.status_of(serial)
+    return found["Status"], found.get("Reason")
+
+
+async def revoked_and_replaced(host: Host, reason: int, *arguments: str) -> None:
+    """One life of a certificate: valid, revoked and still served, replaced."""
+    fingerprint = installed(host.issuer, "web")
+    assert await standing(host) == ("Valid", None)
+    done = await host.issuer.run_well("revoke", "web", *arguments)
+    assert await standing(host) == ("Revoked", reason)
+    assert "is revoked; nginx serves it until it is replaced: the next renewal replaces it" in done.out
+    assert await served(host, NAME) == fingerprint
+    again = await host.issuer.run_well("revoke", "web", *arguments, "--json")
+    assert again.json()["was_revoked_already"] is True
+    finished = await host.issuer.run("renew", "--json")
+    assert outcomes(finished) == {"web": "served"}, finished
+    assert finished.json()["certificates"][0]["reason"].startswith("it was revoked at ")
+    assert installed(host.issuer, "web") != fingerprint
+
+
+async def test_revoked_certificate_is_served_until_the_next_pass_replaces_it(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        await revoked_and_replaced(host, 0)
+        await revoked_and_replaced(host, 1, "--reason", "keyCompromise")
+        await revoked_and_replaced(host, 4, "--reason", "superseded", "--with-certificate-key")
+
+
+async def test_without_an_account_the_key_of_the_certificate_does(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        shutil.rmtree(host.issuer.state_dir / "accounts")
+        refused = await host.issuer.run("revoke", "web")
+        assert refused.exit_code == 2
+        assert "there is no account key for the CA" in refused.err
+        await host.issuer.run_well("revoke", "web", "--with-certificate-key", "--reason", "cessationOfOperation")
+        assert await standing(host) == ("Revoked", 5)
+
+
+async def test_what_cannot_be_revoked_is_told(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        for name in ("web", "nobody"):  # the first one is a placeholder
+            refused = await host.issuer.run("revoke", name)
+            assert refused.exit_code == 2
+            assert f"no certificate of a CA is installed as '{name}' in " in refused.err

@@ -1,0 +1,184 @@
+"""An account's key is replaced at a real CA: responders first, resumed wherever it was killed, conflicts told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from issuer.errors import OrderError
+from issuer.outside import key_files
+from issuer.outside.accounts import AccountFolder
+from issuer.outside.ca import AcmeAuthority
+from issuer.outside.ca_account import AccountAtCa
+from issuer.outside.ca_options import CaOptions
+from issuer.outside.clock import SystemClock
+from issuer.outside.responder_client import ResponderClient
+from issuer.outside.rollover import roll_over
+from stand.host import Host, running_host
+from stand.pebble import NEWEST, OLDEST, Pebble
+from stand.responder import ResponderProcess
+from tests.integration.observed import asked, installed, served
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+THUMBPRINT = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
+
+
+async def trusted(host: Host) -> list[str]:
+    """The thumbprints that `trust` prints."""
+    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+    return str(values[THUMBPRINT]).split()
+
+
+@asynccontextmanager
+async def told_responder(host: Host, folder: Path) -> AsyncIterator[None]:
+    """The responder, started again with what `trust` prints now."""
+    await host.responder.process.stop()
+    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+    async with ResponderProcess(folder / "responder", *values.values(), name="told"):
+        yield
+
+
+def keys(host: Host) -> tuple[Path, Path]:
+    """The present key, and where the next one waits."""
+    (record,) = (host.issuer.state_dir / "accounts").glob("*.json")
+    return record.with_suffix(".pem"), record.with_suffix(".next.pem")
+
+
+async def test_responders_learn_the_new_key_before_the_ca_does(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        present, following = keys(host)
+        before = present.read_bytes()
+        (old,) = await trusted(host)
+        refused = await host.issuer.run("account", "rollover")
+        assert refused.exit_code == 1
+        both = await trusted(host)
+        assert both[0] == old
+        assert len(both) == 2
+        assert "do not know the new account key yet: 'local'. Put this line" in refused.err
+        assert f"\n  {THUMBPRINT}={old} {both[1]}\n" in refused.err
+        assert asked(host.ca, "/rollover-account-key") == 0
+        assert (present.read_bytes(), following.exists()) == (before, True)
+        async with told_responder(host, folder):
+            done = await host.issuer.run_well("account", "rollover", "--json")
+            assert done.json() == {"ca": "localhost", "thumbprint": both[1]}
+            assert await trusted(host) == both[1:]
+            assert not following.exists()
+            await host.issuer.run_well("renew", "--force")
+            assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+async def test_killed_after_the_ca_took_the_key_it_is_gone_on_with(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("account", "register")
+        await host.issuer.run("account", "rollover")
+        present, following = keys(host)
+        before, new = present.read_bytes(), following.read_bytes()
+        async with told_responder(host, folder):
+            await host.issuer.run_well("account", "rollover")
+            # As it was before the rename: the CA knows the new key, our files have the old one in its place.
+            present.write_bytes(before)
+            following.write_bytes(new)
+            changes = asked(host.ca, "/rollover-account-key")
+            await host.issuer.run_well("account", "rollover")
+            assert (present.read_bytes(), following.exists()) == (new, False)
+            assert asked(host.ca, "/rollover-account-key") == changes
+            await host.issuer.run_well("renew")
+            assert await served(host, NAME) == installed(host.issuer, "web")
+
+
+@pytest.mark.parametrize("programs", [NEWEST, OLDEST], ids=["newest", "oldest"])
+async def test_key_that_has_another_account_is_told_and_changes_nothing(folder: Path, programs: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}, programs=programs) as host:
+        await host.issuer.run_well("account", "register")
+        present, following = keys(host)
+        before = present.read_bytes()
+        async with other_account(host.ca, folder / "other") as (_, other):
+            following.write_bytes(other.key_path(host.ca.directory_url).read_bytes())
+            following.chmod(0o600)
+        async with told_responder(host, folder):
+            refused = await host.issuer.run("account", "rollover")
+            assert refused.exit_code == 1
+            assert "the new key has another account at the CA localhost already" in refused.err
+            assert f"the old key stays in use: remove {following}, then run" in refused.err
+            assert present.read_bytes() == before
+            following.unlink()
+            await host.issuer.run_well("renew")
+
+
+@asynccontextmanager
+async def other_account(ca: Pebble, folder: Path) -> AsyncIterator[tuple[AcmeAuthority, AccountFolder]]:
+    """An account that has nothing to do with the issuer's."""
+    accounts = AccountFolder(folder, (ca.directory_url,), terms_of_service_agreed=True)
+    accounts.make_keys()
+    options = CaOptions("pebble", ca.directory_url, bundle=str(ca.ca_bundle))
+    authority = AcmeAuthority(options, accounts, SystemClock(), version="1", thread_count=1)
+    try:
+        await authority.account_url()
+        yield authority, accounts
+    finally:
+        authority.close()
+
+
+@dataclass
+class Unaware:
+    """An account that does not look whether the new key has one already, until the CA said yes."""
+
+    at_ca: AccountAtCa
+    looks: int = 0
+
+    @property
+    def directory_url(self) -> str:
+        return self.at_ca.directory_url
+
+    @property
+    def ca_name(self) -> str:
+        return self.at_ca.ca_name
+
+    async def changeable_url(self) -> str:
+        return await self.at_ca.changeable_url()
+
+    async def url_of(self, account_key: ec.EllipticCurvePrivateKey) -> str | None:
+        self.looks += 1
+        return None if self.looks == 1 else await self.at_ca.url_of(account_key)
+
+    async def change_key(self, following: ec.EllipticCurvePrivateKey) -> None:
+        await self.at_ca.change_key(following)
+
+
+async def test_conflict_to_which_the_ca_says_yes_is_seen_afterwards(folder: Path, pebble: Pebble) -> None:
+    """Pebble 2.6 and 2.10 answer 200 and change nothing."""
+    async with (
+        other_account(pebble, folder / "other") as (_, other),
+        other_account(pebble, folder / "ours") as (ours, accounts),
+    ):
+        url = pebble.directory_url
+        path = accounts.next_key_path(url)
+        path.write_bytes(other.key_path(url).read_bytes())
+        before = accounts.key_path(url).read_bytes()
+        account = Unaware(AccountAtCa(ours.connection))
+        with pytest.raises(OrderError, match="the new key has another account at the CA pebble already"):
+            await roll_over(account, accounts, ())
+        assert account.looks == 2
+        assert accounts.key_path(url).read_bytes() == before
+        assert await AccountAtCa(ours.connection).url_of(key_files.read_account_key(accounts.key_path(url))) == (
+            await ours.account_url()
+        )
+
+
+async def test_daemon_beside_a_rollover_goes_on_with_the_new_key(folder: Path, pebble: Pebble) -> None:
+    """Its connections are older than the key."""
+    async with other_account(pebble, folder / "ours") as (daemon, accounts):
+        thumbprint = daemon.thumbprint
+        options = CaOptions("pebble", pebble.directory_url, bundle=str(pebble.ca_bundle))
+        command = AcmeAuthority(options, accounts, SystemClock(), version="1", thread_count=1)
+        clients: tuple[ResponderClient, ...] = ()
+        new = await roll_over(AccountAtCa(command.connection), accounts, clients)
+        command.close()
+        assert daemon.thumbprint == new != thumbprint
+        assert (await AccountAtCa(daemon.connection).state()).status == "valid"
