@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from issuer.errors import SettingsError
 from issuer.outside import durable, key_files
+from issuer.outside.key_files import AccountKey
 
 # One key for all CAs, as versions before 0.2 had it.
 _SHARED: Final = "account_key.pem"
@@ -78,8 +79,8 @@ class AccountFolder:
         """Where the account key waits that is to follow the present one."""
         return self._accounts / f"{_file_name(directory_url)}.next.pem"
 
-    def account_key(self, directory_url: str) -> ec.EllipticCurvePrivateKey:
-        """ES256. Raises SettingsError when it is missing or something else."""
+    def account_key(self, directory_url: str) -> AccountKey:
+        """Raises SettingsError when it is missing or something else."""
         return key_files.read_account_key(self._present(directory_url))
 
     def key_stamp(self, directory_url: str) -> tuple[int, int]:
@@ -89,13 +90,13 @@ class AccountFolder:
             found = path.stat()
             return found.st_ino, found.st_mtime_ns
 
-    def next_account_key(self, directory_url: str) -> ec.EllipticCurvePrivateKey | None:
+    def next_account_key(self, directory_url: str) -> AccountKey | None:
         """What is to follow the present one; None when nothing is under way."""
         path = self.next_key_path(directory_url)
         with key_files.translated(path):
             return key_files.read_account_key(path) if path.exists() else None
 
-    def make_next_account_key(self, directory_url: str) -> ec.EllipticCurvePrivateKey:
+    def make_next_account_key(self, directory_url: str) -> AccountKey:
         """Durable when this returns; the one that is there already, if a rollover was begun."""
         path = self.next_key_path(directory_url)
         with key_files.translated(path):
@@ -113,7 +114,7 @@ class AccountFolder:
                 os.replace(following, path)  # noqa: PTH105 - says what it does
                 durable.sync(path.parent)
 
-    def account_keys(self) -> Iterator[tuple[str, ec.EllipticCurvePrivateKey]]:
+    def account_keys(self) -> Iterator[tuple[str, AccountKey]]:
         """By directory, in order of preference, each followed by its next one: what responders are pinned to."""
         for url in self.directory_urls:
             yield url, self.account_key(url)
@@ -161,6 +162,25 @@ class AccountFolder:
         with key_files.translated(path):
             key_files.replace_whole(path, json.dumps(members, indent=2).encode())
 
+    def take_over(self, account: AccountRecord, account_key: AccountKey) -> bool:
+        """An account that another client made becomes ours, unless we have one at this CA already: False.
+
+        A key of ours that no account was registered with is set aside as `….unused.pem`. Idempotent.
+        """
+        url = account.directory_url
+        known, path = self.read(url), self.key_path(url)
+        if known is not None:
+            return known.account_url == account.account_url
+        with key_files.translated(path):
+            durable.make_folder(self._accounts, 0o700, key_files.OURS)
+            self._share_out()
+            if path.exists() and not _is_same(key_files.read_account_key(path), account_key):
+                os.replace(path, path.with_suffix(".unused.pem"))  # noqa: PTH105 - says what it does
+            if not path.exists():
+                key_files.write_account_key(path, account_key)
+        self.record(account)
+        return True
+
     def _present(self, directory_url: str) -> Path:
         """The file with the account key of this CA; raises SettingsError when there is none."""
         path = self.key_path(directory_url)
@@ -194,6 +214,10 @@ class AccountFolder:
         if self._shared.lstat().st_nlink > 1:
             self._shared.unlink()
             durable.sync(self._accounts)
+
+
+def _is_same(one: AccountKey, other: AccountKey) -> bool:
+    return key_files.account_thumbprint(one) == key_files.account_thumbprint(other)
 
 
 def _file_name(directory_url: str) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from acme import messages
-from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.json_util import JSONObjectWithFields, field
 
 from issuer.errors import OrderError, Retry
@@ -16,6 +15,7 @@ from issuer.outside.ca_messages import account_jwk, key_change
 from issuer.outside.ca_network import Network
 from issuer.outside.ca_problems import ProblemError, translated
 from issuer.outside.ca_registration import location
+from issuer.outside.key_files import AccountKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class AccountAtCa:
             raise OrderError(f"the CA {self._name} offers no change of an account's key", retry=Retry.NEVER)
         return record.account_url
 
-    async def change_key(self, following: ec.EllipticCurvePrivateKey) -> None:
+    async def change_key(self, following: AccountKey) -> None:
         """Sent once. That it returns proves nothing: ask `url_of` the new key then (section 7.3.5)."""
         url, present = self.record().account_url, self._connection.key
 
@@ -100,7 +100,7 @@ class AccountAtCa:
 
         await self._connection.call(OrderError, f"keyChange at {self._name}", work)
 
-    async def url_of(self, account_key: ec.EllipticCurvePrivateKey) -> str | None:
+    async def url_of(self, account_key: AccountKey) -> str | None:
         """The account that this key has at the CA; None when it has none."""
         directory = await self._connection.directory()
         message = messages.NewRegistration(only_return_existing=True)

@@ -14,12 +14,12 @@ from typing import Final, TypeVar
 import requests
 from acme import messages
 from josepy.jwa import ES256, JWASignature
-from josepy.jwk import JWK, JWKEC
+from josepy.jwk import JWK
 
 from issuer.errors import OrderError, WellkeeperError
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.ca_abilities import check_directory
-from issuer.outside.ca_messages import account_jwk
+from issuer.outside.ca_messages import account_jwk, algorithm_of
 from issuer.outside.ca_network import Network
 from issuer.outside.ca_options import CaOptions
 from issuer.outside.ca_problems import is_passing, translated
@@ -45,7 +45,7 @@ class _Keyed:
     """The account key as it was read, and the network objects that sign with it, by thread."""
 
     stamp: tuple[int, int]
-    key: JWKEC
+    key: JWK
     local: threading.local
 
 
@@ -73,7 +73,7 @@ class Connection:
         self._keyed: _Keyed | None = None
 
     @property
-    def key(self) -> JWKEC:
+    def key(self) -> JWK:
         """Read again when another process changed it: `account rollover` beside a daemon. Raises SettingsError."""
         return self._present().key
 
@@ -143,9 +143,10 @@ class Connection:
             network = keyed.local.network = self.network_for(keyed.key)
         return network
 
-    def network_for(self, key: JWK | None, algorithm: JWASignature = ES256) -> Network:
+    def network_for(self, key: JWK | None, algorithm: JWASignature | None = None) -> Network:
         """A new one for another key, or for requests that nobody signs."""
         bundle = self.options.bundle
+        algorithm = algorithm or (algorithm_of(key) if key else ES256)
         return Network(key, self.clock, user_agent=self._user_agent, ca_bundle=bundle, algorithm=algorithm)
 
     def _present(self) -> _Keyed:

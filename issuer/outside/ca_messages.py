@@ -12,6 +12,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 from josepy.util import ComparableECKey, ComparableRSAKey
 
 from issuer.outside.ca_options import ExternalAccount
+from issuer.outside.key_files import AccountKey
 
 _BINDING_ALGORITHMS: Final = {"HS256": HS256, "HS384": HS384, "HS512": HS512}
 
@@ -37,8 +38,13 @@ class KeyChange(JSONObjectWithFields):
     old_key: JWK = field("oldKey")
 
 
-def account_jwk(account_key: ec.EllipticCurvePrivateKey) -> JWKEC:
-    return JWKEC(key=ComparableECKey(account_key))
+def account_jwk(account_key: AccountKey) -> JWK:
+    return certificate_jwk(account_key)[0]
+
+
+def algorithm_of(key: JWK) -> JWASignature:
+    """What signs with this account key, RSA or P-256."""
+    return RS256 if isinstance(key, JWKRSA) else ES256
 
 
 def certificate_jwk(certificate_key: PrivateKeyTypes) -> tuple[JWK, JWASignature]:
@@ -51,7 +57,7 @@ def certificate_jwk(certificate_key: PrivateKeyTypes) -> tuple[JWK, JWASignature
     raise ValueError(f"a {type(certificate_key).__name__} cannot sign a request")
 
 
-def binding(account_key: JWKEC, new_account_url: str, external: ExternalAccount, hmac_key: bytes) -> dict[str, Any]:
+def binding(account_key: JWK, new_account_url: str, external: ExternalAccount, hmac_key: bytes) -> dict[str, Any]:
     """RFC 8555 section 7.3.4: the account's public key, signed by whom the CA knows already."""
     payload = account_key.public_key().json_dumps().encode()
     algorithm = _BINDING_ALGORITHMS[external.algorithm]
@@ -60,8 +66,8 @@ def binding(account_key: JWKEC, new_account_url: str, external: ExternalAccount,
     return members
 
 
-def key_change(account_url: str, present: JWKEC, following: JWKEC, key_change_url: str) -> JWS:
+def key_change(account_url: str, present: JWK, following: JWK, key_change_url: str) -> JWS:
     """Signed by the new key, which names itself; what carries it is signed by the old one."""
     payload = KeyChange(account=account_url, old_key=present.public_key()).json_dumps().encode()
-    signed: JWS = JWS.sign(payload, following, ES256, None, key_change_url)
+    signed: JWS = JWS.sign(payload, following, algorithm_of(following), None, key_change_url)
     return signed

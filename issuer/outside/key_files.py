@@ -4,16 +4,13 @@ Blocking, and quick.
 """
 
 import contextlib
-import hashlib
-import json
 import os
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -22,19 +19,19 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from issuer import public_keys
 from issuer.errors import SettingsError
 from issuer.outside import durable
 
 OURS: Final = durable.Owner()
-_COORDINATE_BYTES: Final = 32
+_SHORTEST_RSA_BITS: Final = 2048
+
+AccountKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-def account_thumbprint(account_key: ec.EllipticCurvePrivateKey) -> str:
-    """RFC 7638 of the P-256 key, SHA-256, base64url: what responders are pinned to."""
-    numbers = account_key.public_key().public_numbers()
-    members = {"crv": "P-256", "kty": "EC", "x": _coordinate(numbers.x), "y": _coordinate(numbers.y)}
-    text = json.dumps(members, separators=(",", ":"), sort_keys=True)
-    return _base64url(hashlib.sha256(text.encode()).digest())
+def account_thumbprint(account_key: AccountKey) -> str:
+    """RFC 7638, SHA-256, base64url: what responders are pinned to."""
+    return public_keys.thumbprint(account_key.public_key()) or ""
 
 
 def make_account_key(path: Path) -> None:
@@ -47,12 +44,22 @@ def make_publishing_key(path: Path) -> None:
     _write_key(path, ed25519.Ed25519PrivateKey.generate())
 
 
-def read_account_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Raises SettingsError when it is missing or something else."""
+def read_account_key(path: Path) -> AccountKey:
+    """P-256 as we make them, or RSA as taken over from others; raises SettingsError for anything else."""
     key = _read_key(path)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SettingsError(f"{path} is no P-256 key; put the key back that 'wellkeeper-issuer init' made")
-    return key
+    match key:
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
+            return key
+        case rsa.RSAPrivateKey() if key.key_size >= _SHORTEST_RSA_BITS:
+            return key
+    raise SettingsError(
+        f"{path} is no P-256 key, and no RSA key taken over; put the key back that 'wellkeeper-issuer init' made"
+    )
+
+
+def write_account_key(path: Path, key: AccountKey) -> None:
+    """One that was made elsewhere; raises FileExistsError."""
+    _write_key(path, key)
 
 
 def read_publishing_key(path: Path) -> ed25519.Ed25519PrivateKey:
@@ -96,7 +103,7 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
+def _write_key(path: Path, key: AccountKey | ed25519.Ed25519PrivateKey) -> None:
     write_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
@@ -108,11 +115,3 @@ def _read_key(path: Path) -> PrivateKeyTypes:
             raise SettingsError(f"{path} does not exist; run 'wellkeeper-issuer init' to make the keys") from None
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SettingsError(f"{path} holds no unencrypted PEM key: {error}; restore it from a backup") from error
-
-
-def _coordinate(value: int) -> str:
-    return _base64url(value.to_bytes(_COORDINATE_BYTES, "big"))
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -7,11 +7,9 @@ killed at any point, the same call goes on (docs/design/0007-cas.md).
 from collections.abc import Sequence
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from issuer.errors import OrderError, PublishError, Retry
 from issuer.outside.accounts import AccountFolder
-from issuer.outside.key_files import account_thumbprint
+from issuer.outside.key_files import AccountKey, account_thumbprint
 from issuer.outside.pins import Pin, find_unpinned
 from issuer.outside.responder_client import ResponderClient
 
@@ -29,11 +27,11 @@ class Account(Protocol):
         """Raises OrderError when there is none, none any more, or the CA changes no keys."""
         ...
 
-    async def url_of(self, account_key: ec.EllipticCurvePrivateKey) -> str | None:
+    async def url_of(self, account_key: AccountKey) -> str | None:
         """The account that this key has at the CA; None when it has none."""
         ...
 
-    async def change_key(self, following: ec.EllipticCurvePrivateKey) -> None:
+    async def change_key(self, following: AccountKey) -> None:
         """That it returns proves nothing."""
         ...
 
@@ -51,9 +49,7 @@ async def roll_over(account: Account, accounts: AccountFolder, clients: Sequence
     return thumbprint
 
 
-async def _change(
-    account: Account, account_url: str, following: ec.EllipticCurvePrivateKey, accounts: AccountFolder
-) -> None:
+async def _change(account: Account, account_url: str, following: AccountKey, accounts: AccountFolder) -> None:
     try:
         await account.change_key(following)
     except OrderError as error:
@@ -68,9 +64,7 @@ async def _change(
         )
 
 
-async def _has_taken(
-    account: Account, account_url: str, following: ec.EllipticCurvePrivateKey, accounts: AccountFolder
-) -> bool:
+async def _has_taken(account: Account, account_url: str, following: AccountKey, accounts: AccountFolder) -> bool:
     """Whether the new key is the account's. Pebble answers 200 to a keyChange that it did not do for a conflict."""
     found = await account.url_of(following)
     if found is not None and found != account_url:

@@ -1,0 +1,39 @@
+"""An account whose key is RSA, as other clients make them: everything works with it, and a key of ours may follow."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from issuer.model import Identifier, IdentifierType
+from issuer.outside.accounts import AccountFolder, AccountRecord
+from issuer.outside.ca import AcmeAuthority
+from issuer.outside.ca_account import AccountAtCa
+from issuer.outside.ca_options import CaOptions
+from issuer.outside.clock import SystemClock
+from stand.pebble import Pebble
+
+pytestmark = pytest.mark.integration
+
+NAME = Identifier(IdentifierType.DNS, "www.example.org")
+
+
+async def test_rsa_account_places_orders_and_changes_its_key_for_ours(folder: Path, pebble: Pebble) -> None:
+    url = pebble.directory_url
+    accounts = AccountFolder(folder / "issuer", (url,), terms_of_service_agreed=True)
+    accounts.take_over(AccountRecord(url, "unknown yet"), rsa.generate_private_key(65537, 2048))
+    accounts.record_path(url).unlink()
+    ca = AcmeAuthority(
+        CaOptions("pebble", url, bundle=str(pebble.ca_bundle)), accounts, SystemClock(), version="1", thread_count=2
+    )
+    try:
+        made = await ca.account_url()
+        assert (await ca.new_order([NAME], "default", None)).authorization_urls
+        account, following = AccountAtCa(ca.connection), accounts.make_next_account_key(url)
+        await account.change_key(following)
+        assert await account.url_of(following) == made
+        accounts.take_next_account_key(url)
+        assert (await ca.new_order([NAME], "default", None)).authorization_urls
+        assert await ca.account_url() == made
+    finally:
+        ca.close()

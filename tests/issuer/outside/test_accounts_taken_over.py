@@ -1,0 +1,69 @@
+"""Accounts of another client: its key and URL become ours, and nothing of ours is lost."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from issuer.errors import SettingsError
+from issuer.outside import key_files
+from issuer.outside.accounts import AccountFolder, AccountRecord
+from issuer.outside.ca_messages import account_jwk, algorithm_of
+from issuer.outside.key_files import account_thumbprint
+
+CA = "https://ca.example/directory"
+THEIRS = AccountRecord(CA, "https://ca.example/account/7")
+RSA = rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def accounts(folder: Path) -> AccountFolder:
+    return AccountFolder(folder / "issuer", (CA,))
+
+
+def test_account_is_ours_where_nothing_was(accounts: AccountFolder) -> None:
+    assert accounts.take_over(THEIRS, RSA)
+    assert accounts.read(CA) == THEIRS
+    assert account_thumbprint(accounts.account_key(CA)) == account_thumbprint(RSA)
+    assert accounts.key_path(CA).stat().st_mode & 0o7777 == 0o600
+    assert accounts.make_keys() == (accounts.key_path(CA).parent.parent / "publishing_key.pem",)
+
+
+def test_key_that_has_no_account_yet_is_set_aside(accounts: AccountFolder) -> None:
+    accounts.make_keys()
+    before = accounts.key_path(CA).read_bytes()
+    assert accounts.take_over(THEIRS, RSA)
+    assert accounts.key_path(CA).with_suffix(".unused.pem").read_bytes() == before
+    assert account_thumbprint(accounts.account_key(CA)) == account_thumbprint(RSA)
+
+
+def test_account_that_we_have_stays(accounts: AccountFolder) -> None:
+    accounts.make_keys()
+    ours = AccountRecord(CA, "https://ca.example/account/1")
+    accounts.record(ours)
+    before = account_thumbprint(accounts.account_key(CA))
+    assert not accounts.take_over(THEIRS, RSA)
+    assert (accounts.read(CA), account_thumbprint(accounts.account_key(CA))) == (ours, before)
+
+
+def test_again_changes_nothing(accounts: AccountFolder) -> None:
+    for _ in range(2):
+        assert accounts.take_over(THEIRS, RSA)
+    # Killed between the key and the record.
+    accounts.record_path(CA).unlink()
+    assert accounts.take_over(THEIRS, RSA)
+    assert not accounts.key_path(CA).with_suffix(".unused.pem").exists()
+
+
+def test_requests_are_signed_as_the_key_allows() -> None:
+    ours = ec.generate_private_key(ec.SECP256R1())
+    assert [algorithm_of(account_jwk(key)).name for key in (ours, RSA)] == ["ES256", "RS256"]
+
+
+def test_short_rsa_key_is_no_account_key(accounts: AccountFolder) -> None:
+    accounts.make_keys()
+    path = accounts.key_path(CA)
+    path.unlink()
+    key_files.write_account_key(path, rsa.generate_private_key(65537, 1024))  # noqa: S505
+    with pytest.raises(SettingsError, match="is no P-256 key, and no RSA key taken over"):
+        accounts.account_key(CA)
