@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from issuer.commands import build
 from issuer.commands.authorities import AllAuthorities
-from issuer.commands.pins import wanted_pins
 from issuer.errors import PublishError
 from issuer.model import Lineage
 from issuer.obtain.request import Requests
@@ -81,6 +80,7 @@ async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]
 
 async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]") -> str:
     """Unlike a pass, which goes on without a CA that cannot stand in, it raises with everything that is missing."""
+    from issuer.commands.pins import wanted_pins
     from issuer.outside.pins import find_unpinned
 
     pins = wanted_pins(settings, build.accounts(settings))
