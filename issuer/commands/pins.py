@@ -4,11 +4,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from issuer.errors import PublishError
+from issuer.errors import PublishError, SettingsError
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.key_files import account_thumbprint
 from issuer.outside.pins import Pin, Unpinned, find_unpinned
 from issuer.settings import Settings
+from issuer.settings_tables import CaSettings
 
 if TYPE_CHECKING:
     from issuer.outside.responder_client import ResponderClient
@@ -18,9 +19,7 @@ _log = logging.getLogger(__name__)
 
 def wanted_pins(settings: Settings, accounts: AccountFolder) -> tuple[Pin, ...]:
     """One for each CA that may be asked, in order of preference; raises SettingsError when a key is missing."""
-    return tuple(
-        Pin(ca.name, ca.directory, account_thumbprint(accounts.account_key(ca.directory))) for ca in settings.all_cas()
-    )
+    return tuple(_pin(ca, accounts) for ca in settings.all_cas())
 
 
 async def check_pins(
@@ -28,24 +27,41 @@ async def check_pins(
 ) -> Mapping[str, str]:
     """By the CA's directory: why it must not be asked now, naming node, thumbprint and remedy. Each is logged.
 
-    Raises PublishError when it is the preferred CA of the settings, and SettingsError when a key is missing. A
-    responder that cannot be asked is left to whoever publishes: it may be there by then.
+    For the preferred CA of the settings it raises: PublishError when a responder lacks its thumbprint, SettingsError
+    when its key is missing. A responder that cannot be asked is left to whoever publishes: it may be there by then.
     """
-    pins = wanted_pins(settings, accounts)
+    pins, unusable = _pins(settings, accounts)
     found: list[Unpinned] = []
     for client in clients:
         try:
             found += await find_unpinned(pins, client)
         except PublishError as error:
-            _log.warning("what it is pinned to is not known: %s", error)
-    by_url: dict[str, str] = {}
+            _log.warning("which account keys it knows cannot be asked: %s", error)
     for pin in pins:
-        missing = [str(one) for one in found if one.pin == pin]
-        if missing:
-            by_url[pin.directory_url] = "; ".join(missing)
-    preferred = pins[0].directory_url
-    if preferred in by_url:
-        raise PublishError(by_url[preferred])
-    for sentence in by_url.values():
-        _log.warning("this CA cannot stand in for another: %s", sentence)
-    return by_url
+        lacking = [str(one) for one in found if one.pin == pin]
+        if lacking:
+            unusable[pin.directory_url] = "; ".join(lacking)
+    preferred = settings.all_cas()[0].directory
+    if preferred in unusable:
+        raise PublishError(unusable[preferred])
+    for sentence in unusable.values():
+        _log.warning("a CA that is to stand in for another cannot: %s", sentence)
+    return unusable
+
+
+def _pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:
+    """Of every CA that may be asked, in order of preference; and which of them have no usable key, and why."""
+    pins: list[Pin] = []
+    without: dict[str, str] = {}
+    for ca in settings.all_cas():
+        try:
+            pins.append(_pin(ca, accounts))
+        except SettingsError as error:
+            if not pins:
+                raise
+            without[ca.directory] = str(error)
+    return tuple(pins), without
+
+
+def _pin(ca: CaSettings, accounts: AccountFolder) -> Pin:
+    return Pin(ca.name, ca.directory, account_thumbprint(accounts.account_key(ca.directory)))

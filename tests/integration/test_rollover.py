@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from issuer.errors import OrderError
 from issuer.outside import key_files
@@ -15,6 +14,7 @@ from issuer.outside.ca import AcmeAuthority
 from issuer.outside.ca_account import AccountAtCa
 from issuer.outside.ca_options import CaOptions
 from issuer.outside.clock import SystemClock
+from issuer.outside.key_files import AccountKey
 from issuer.outside.responder_client import ResponderClient
 from issuer.outside.rollover import roll_over
 from stand.host import Host, running_host
@@ -143,11 +143,11 @@ class Unaware:
     async def changeable_url(self) -> str:
         return await self.at_ca.changeable_url()
 
-    async def url_of(self, account_key: ec.EllipticCurvePrivateKey) -> str | None:
+    async def url_of(self, account_key: AccountKey) -> str | None:
         self.looks += 1
         return None if self.looks == 1 else await self.at_ca.url_of(account_key)
 
-    async def change_key(self, following: ec.EllipticCurvePrivateKey) -> None:
+    async def change_key(self, following: AccountKey) -> None:
         await self.at_ca.change_key(following)
 
 

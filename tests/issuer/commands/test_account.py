@@ -1,0 +1,126 @@
+"""account: what can be said without a CA that answers; tests/integration has the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from issuer.commands.authorities import AllAuthorities, directory_urls
+from issuer.errors import SettingsError
+from issuer.outside.accounts import AccountRecord
+from issuer.outside.ca_options import ExternalAccount
+from issuer.published_limits import LETS_ENCRYPT
+from issuer.settings import read_settings
+from stand.certificates import make_server_certificate
+from tests.fakes import FakeClock
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
+
+LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+OWN = """
+[[cas]]
+name = "own"
+directory = "https://own.example/directory"
+bundle = "{bundle}"
+eab_key_id = "kid"
+eab_hmac_key_file = "/etc/wellkeeper/own.hmac"
+eab_algorithm = "HS384"
+profile = "short"
+preferred_chain = "Own Root"
+limits = [{{ spent = "order", scope = "account", count = 7, seconds = 60 }}]
+"""
+
+
+@pytest.fixture
+def bundle(folder: Path) -> str:
+    return str(make_server_certificate(folder, ("own.example",)).ca_bundle)
+
+
+def with_cas(program: Program, cas: str, more: str = "") -> None:
+    program.configure("a.example", more=more)
+    text = program.config.read_text().split("\n", 1)[1]
+    program.config.write_text(f"ca = {cas}\n{text}")
+
+
+@pytest.mark.parametrize("command", ["register", "update", "rollover", "deactivate"])
+def test_several_cas_need_a_choice(program: Program, command: str) -> None:
+    with_cas(program, f"['letsencrypt', '{NOBODY_THERE}']")
+    finished = program.run("account", command)
+    assert finished.exit_code == 2
+    assert finished.err == (
+        "wellkeeper-issuer: the settings name several CAs; say which with --ca: letsencrypt, 127.0.0.1\n"
+    )
+
+
+def test_unknown_ca_is_told(program: Program) -> None:
+    program.configure("a.example")
+    finished = program.run("account", "register", "--ca", "lets")
+    assert finished.exit_code == 2
+    assert "--ca: 'lets' is neither one of letsencrypt, " in finished.err
+
+
+def test_settings_may_be_named_before_the_command(program: Program) -> None:
+    program.configure("a.example")
+    finished = program.run("--config", "/nowhere/issuer.toml", "account", "show")
+    assert "/nowhere/issuer.toml does not exist" in finished.err
+
+
+def test_ca_that_is_away_is_shown_as_far_as_it_is_known(program: Program) -> None:
+    program.configure("a.example")
+    program.run("init")
+    program.make_keys().record(AccountRecord(NOBODY_THERE, "https://127.0.0.1:1/account/1"))
+    finished = program.run("account", "show")
+    assert finished.exit_code == 1
+    assert "  account           https://127.0.0.1:1/account/1\n" in finished.out
+    assert "  not told          reading the directory https://127.0.0.1:1/directory: no answer from" in finished.out
+    (one,) = program.run("account", "show", "--json").json()["cas"]
+    assert (one["status"], one["profiles"], one["next_thumbprint"]) == ("on record", None, None)
+
+
+@pytest.mark.parametrize("command", [("update",), ("rollover",), ("deactivate", "--yes")], ids=" ".join)
+def test_ca_without_an_account_is_told(program: Program, command: tuple[str, ...]) -> None:
+    program.configure("a.example")
+    program.run("init")
+    finished = program.run("account", *command)
+    assert finished.exit_code == 1
+    assert "reading the directory" in finished.err or "there is no account at the CA 127.0.0.1; 'well" in finished.err
+
+
+def test_next_key_is_told_to_responders_beside_the_present_one(program: Program) -> None:
+    program.configure("a.example")
+    accounts = program.make_keys()
+    accounts.make_next_account_key(NOBODY_THERE)
+    values = program.run("trust", "--json").json()["responder"]
+    assert len(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"].split()) == 2
+
+
+def test_staging_has_a_key_beside_the_real_ca(program: Program) -> None:
+    with_cas(program, "['letsencrypt', 'google']")
+    urls = directory_urls(read_settings(program.config))
+    assert (urls[0], urls[-1]) == (LETSENCRYPT, STAGING)
+    program.run("init")
+    assert len(list((program.state_dir / "accounts").glob("*.pem"))) == 3
+
+
+def test_what_the_settings_say_about_a_ca_reaches_it(program: Program, bundle: str) -> None:
+    with_cas(program, "['own', 'letsencrypt']", OWN.format(bundle=bundle))
+    settings = read_settings(program.config)
+    with AllAuthorities(settings, program.make_keys(), FakeClock(), version="1") as authorities:
+        found = authorities.options("https://own.example/directory")
+        assert (found.name, found.bundle, found.profile, found.preferred_chain) == ("own", bundle, "short", "Own Root")
+        assert isinstance(found.external_account, ExternalAccount)
+        assert (found.external_account.key_id, found.external_account.algorithm) == ("kid", "HS384")
+        (limit,) = authorities.limits("https://own.example/directory")
+        assert limit.count == 7
+        assert authorities.limits(LETSENCRYPT) == LETS_ENCRYPT
+        assert authorities.limits(NOBODY_THERE) == ()
+        assert authorities.options(LETSENCRYPT).bundle is None
+        first = authorities.open(NOBODY_THERE)
+        assert authorities.open(NOBODY_THERE) is first
+        with pytest.raises(SettingsError, match=f"no account key for the CA {LETSENCRYPT}"):
+            authorities.open(LETSENCRYPT)
+
+
+def test_bundle_of_a_ca_that_cannot_be_used_is_named(program: Program) -> None:
+    with_cas(program, "['own']", OWN.format(bundle="/nowhere/ca.pem"))
+    with pytest.raises(SettingsError, match=r"bundle of the CA own = '/nowhere/ca\.pem' is no PEM file"):
+        AllAuthorities(read_settings(program.config), program.make_keys(), FakeClock(), version="1")

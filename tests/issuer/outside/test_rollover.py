@@ -1,0 +1,124 @@
+"""An account key follows another: what the CA may answer, and what stands on the disk then."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import OrderError, PublishError
+from issuer.outside.accounts import AccountFolder
+from issuer.outside.key_files import AccountKey, account_thumbprint
+from issuer.outside.rollover import roll_over
+from tests.fakes import FakeClock
+from tests.issuer.pinned import pinned_to
+
+CA = "https://ca.example/directory"
+URL, OTHER_URL = "https://ca.example/account/1", "https://ca.example/account/2"
+
+
+@dataclass
+class FakeAccount:
+    """At a CA that knows accounts by thumbprint; `answer` is what it says to a keyChange that it did, or not."""
+
+    known: dict[str, str]
+    takes: bool = True
+    answer: OrderError | None = None
+    asked: list[str] = field(default_factory=list)
+    directory_url: str = CA
+    ca_name: str = "a CA"
+
+    async def changeable_url(self) -> str:
+        return URL
+
+    async def url_of(self, account_key: AccountKey) -> str | None:
+        self.asked.append("whose")
+        return self.known.get(account_thumbprint(account_key))
+
+    async def change_key(self, following: AccountKey) -> None:
+        self.asked.append("change")
+        if self.takes:
+            self.known[account_thumbprint(following)] = URL
+        if self.answer:
+            raise self.answer
+
+
+@pytest.fixture
+def accounts(folder: Path) -> AccountFolder:
+    made = AccountFolder(folder / "issuer", (CA,))
+    made.make_keys()
+    return made
+
+
+def present(accounts: AccountFolder) -> str:
+    return account_thumbprint(accounts.account_key(CA))
+
+
+async def test_new_key_takes_the_place_of_the_old_one_when_the_ca_was_seen_to_take_it(accounts: AccountFolder) -> None:
+    old = present(accounts)
+    account = FakeAccount({old: URL})
+    new = await roll_over(account, accounts, ())
+    assert (present(accounts), accounts.next_account_key(CA)) == (new, None)
+    assert new != old
+    assert account.asked == ["whose", "change", "whose"]
+
+
+async def test_ca_is_not_asked_before_every_responder_knows_the_new_key(
+    accounts: AccountFolder, folder: Path, clock: FakeClock
+) -> None:
+    old = present(accounts)
+    account = FakeAccount({old: URL})
+    async with pinned_to([old], folder, clock) as client:
+        with pytest.raises(PublishError, match=r"these nodes' responders do not know the new account key yet: 'n1'"):
+            await roll_over(account, accounts, [client])
+    following = accounts.next_account_key(CA)
+    assert following is not None
+    assert (account.asked, present(accounts)) == (["whose"], old)
+    async with pinned_to([old, account_thumbprint(following)], folder, clock) as client:
+        assert await roll_over(account, accounts, [client]) == account_thumbprint(following)
+
+
+async def test_responder_that_is_away_is_no_responder_that_knows(
+    accounts: AccountFolder, folder: Path, clock: FakeClock
+) -> None:
+    account = FakeAccount({present(accounts): URL})
+    async with pinned_to([], folder, clock) as client:
+        pass
+    with pytest.raises(PublishError, match="cannot be reached"):
+        await roll_over(account, accounts, [client])
+    await client.close()
+    assert account.asked == ["whose"]
+
+
+async def test_lost_reply_is_looked_after(accounts: AccountFolder) -> None:
+    account = FakeAccount({present(accounts): URL}, answer=OrderError("keyChange: no answer from the CA"))
+    assert await roll_over(account, accounts, ()) == present(accounts)
+
+
+async def test_refusal_leaves_the_old_key_in_use(accounts: AccountFolder) -> None:
+    old = present(accounts)
+    account = FakeAccount({old: URL}, takes=False, answer=OrderError("keyChange: the CA says malformed"))
+    with pytest.raises(OrderError, match="the CA says malformed; the old key stays in use"):
+        await roll_over(account, accounts, ())
+    assert present(accounts) == old
+
+
+async def test_yes_that_changed_nothing_leaves_the_old_key_in_use(accounts: AccountFolder) -> None:
+    old = present(accounts)
+    with pytest.raises(OrderError, match="said yes to the new key and does not know it; the old key stays in use"):
+        await roll_over(FakeAccount({old: URL}, takes=False), accounts, ())
+    assert present(accounts) == old
+
+
+async def test_key_of_another_account_is_told_with_the_file_to_remove(accounts: AccountFolder) -> None:
+    old, following = present(accounts), accounts.make_next_account_key(CA)
+    account = FakeAccount({old: URL, account_thumbprint(following): OTHER_URL})
+    with pytest.raises(OrderError, match=rf"already \({OTHER_URL}\).*remove {accounts.next_key_path(CA)}, then run"):
+        await roll_over(account, accounts, ())
+    assert (account.asked, present(accounts)) == (["whose"], old)
+
+
+async def test_killed_after_the_change_it_asks_for_no_second_one(accounts: AccountFolder) -> None:
+    following = account_thumbprint(accounts.make_next_account_key(CA))
+    account = FakeAccount({following: URL})
+    assert await roll_over(account, accounts, ()) == following == present(accounts)
+    assert account.asked == ["whose"]

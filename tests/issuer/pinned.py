@@ -1,0 +1,24 @@
+"""A responder in this process that is pinned to whatever accounts a test has."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from issuer.outside.responder_client import ResponderClient
+from responder.app import Responder
+from responder.settings import Settings, UnixAddress
+from tests.fakes import FakeClock
+from tests.responder.messages import KEY
+
+
+@asynccontextmanager
+async def pinned_to(thumbprints: Sequence[str], folder: Path, clock: FakeClock) -> AsyncIterator[ResponderClient]:
+    """The way to it; the node is called `n1`."""
+    public, control = UnixAddress(folder / "n1-public.sock"), UnixAddress(folder / "n1-control.sock")
+    settings = Settings((KEY.public_key(),), tuple(thumbprints), (public,), (control,))
+    client = ResponderClient("n1", str(control), KEY, clock)
+    async with Responder(settings, clock):
+        try:
+            yield client
+        finally:
+            await client.close()
