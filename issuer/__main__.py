@@ -5,63 +5,38 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from issuer.commands import build, options
-from issuer.commands.account import account
-from issuer.commands.account_show import show
-from issuer.commands.init import init
-from issuer.commands.list import list_certificates
-from issuer.commands.placeholder import placeholder
-from issuer.commands.rehearse import rehearse
-from issuer.commands.reload import reload
-from issuer.commands.renew import renew
-from issuer.commands.revoke import revoke
-from issuer.commands.run import run
-from issuer.commands.status import status
-from issuer.commands.trust import trust
-from issuer.commands.why import why
+from issuer.commands import options
+from issuer.commands.lazy import LazyGroup
 from issuer.errors import SettingsError, WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper-issuer: interrupted; nothing stays published, the next run goes on where this ended"
+_COMMANDS: Final = {
+    "init": "issuer.commands.init:init",
+    "trust": "issuer.commands.trust:trust",
+    "placeholder": "issuer.commands.placeholder:placeholder",
+    "renew": "issuer.commands.renew:renew",
+    "run": "issuer.commands.run:run",
+    "reload": "issuer.commands.reload:reload",
+    "rehearse": "issuer.commands.rehearse:rehearse",
+    "status": "issuer.commands.status:status",
+    "why": "issuer.commands.why:why",
+    "list": "issuer.commands.list:list_certificates",
+    "account": "issuer.commands.account_show:account",
+    "revoke": "issuer.commands.revoke:revoke",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(build.version(), prog_name="wellkeeper-issuer")
+@click.group(cls=LazyGroup, places=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wellkeeper", prog_name="wellkeeper-issuer")
 @options.config_option
-@click.pass_context
-def cli(context: click.Context, config: Path | None) -> None:
+def cli(config: Path | None) -> None:
     """Keeps the certificates of nginx fresh without a shared filesystem."""
-    if config is not None:
-        # Before the command or after it: both are written, and the one after it counts.
-        context.default_map = _with_config(cli, config)
-
-
-def _with_config(group: click.Group, config: Path) -> dict[str, Any]:
-    return {
-        name: _with_config(command, config) if isinstance(command, click.Group) else {"config": config}
-        for name, command in group.commands.items()
-    }
-
-
-account.add_command(show)
-for command in (
-    init,
-    trust,
-    placeholder,
-    renew,
-    run,
-    reload,
-    rehearse,
-    status,
-    why,
-    list_certificates,
-    account,
-    revoke,
-):
-    cli.add_command(command)
+    # The option has remembered it for the command that follows.
+    del config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from issuer.commands import build, options
-from issuer.commands.account import ca_option, choose
+from issuer.commands.account import account, ca_option, choose
 from issuer.commands.authorities import AllAuthorities
 from issuer.errors import WellkeeperError
 from issuer.outside.accounts import AccountFolder
@@ -39,7 +39,7 @@ class Shown:
     error: str | None = None
 
 
-@click.command()
+@account.command()
 @ca_option
 @options.config_option
 @options.json_option

@@ -1,13 +1,26 @@
 """Options that several commands share."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from issuer.settings import Settings, read_settings, settings_path
 
+_CONFIG: Final = "wellkeeper.config"
+
+
+def _remembered(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    """Before the command or after it: both are written, and the one after it counts."""
+    if value is not None:
+        context.meta[_CONFIG] = value
+    found: Path | None = context.meta.get(_CONFIG)
+    return found
+
+
 config_option = click.option(
     "--config",
+    callback=_remembered,
     type=click.Path(path_type=Path, dir_okay=False),
     help="The settings (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
 )
