@@ -40,6 +40,7 @@ class IssuerSettings:
     nginx_pid_file: Path
     profile: str = "default"
     key_type: str = "ecdsa-p256"
+    reload_interval_seconds: float = 10.0
     more: tuple[str, ...] = ()
 
 
@@ -124,6 +125,7 @@ class Issuer:
             f"pid_file = {json.dumps(str(settings.nginx_pid_file))}",
             f"https_addresses = {json.dumps([_text(node.https_address) for node in settings.nodes[:1]])}",
             f"proxy_protocol = {json.dumps(settings.nodes[0].proxy_protocol)}",
+            f"reload_interval_seconds = {settings.reload_interval_seconds}",
         ]
         for node in settings.nodes:
             lines += [

@@ -165,6 +165,8 @@ class Service:
         chosen = [one.name for one in lineages]
         if self._worker is None:
             raise DaemonError("the daemon is not ready yet; try again")
+        what = chosen[0] if len(chosen) == 1 else f"{len(chosen)} certificates"
+        _log.info("asked to renew %s (%s)", what, mode.value)
         with self._asking(), self.broadcast.listening(chosen, tell):
             reports = await self._worker.work(lineages, mode)
         return {"reports": [encode_report(report) for report in reports]}

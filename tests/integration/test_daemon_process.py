@@ -1,0 +1,207 @@
+"""The daemon as a process: what it does by itself, for those who ask, with new settings, and when it ends."""
+
+import os
+import signal
+import stat
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stand.daemon import IssuerDaemon
+from stand.host import Host, running_host
+from stand.issuer import Issuer
+from tests.integration.observed import installed, issued, orders, outcomes, served, tokens
+from tests.integration.under_way import Gate, renewing
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+OTHER = "other.example.org"
+GATE_ADDRESS = "127.0.0.9"
+
+
+@asynccontextmanager
+async def quick_host(folder: Path, certificates: Mapping[str, Sequence[str]] | None = None) -> AsyncIterator[Host]:
+    """Whose nginx may be reloaded as often as it takes."""
+    async with running_host(folder, certificates or {"web": [NAME]}) as host:
+        host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.1))
+        yield host
+
+
+@asynccontextmanager
+async def gated_host(folder: Path) -> AsyncIterator[tuple[Host, Gate]]:
+    """The CA looks in vain until the test lets it through."""
+    async with quick_host(folder) as host:
+        await host.dns.set_default_address(GATE_ADDRESS)
+        async with Gate((GATE_ADDRESS, host.http[1]), host.http) as gate:
+            yield host, gate
+
+
+def drop_in(issuer: Issuer, name: str, identifier: str) -> Path:
+    path = issuer.config_path.with_suffix(".d") / f"{name}.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"[[certificates]]\nname = '{name}'\nidentifiers = ['{identifier}']\n")
+    return path
+
+
+async def test_daemon_obtains_what_is_missing_and_does_what_it_is_asked_for(folder: Path) -> None:
+    async with quick_host(folder, {"web": [NAME], "other": [OTHER]}) as host, IssuerDaemon(host.issuer) as daemon:
+        socket = host.issuer.state_dir / "daemon.sock"
+        assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+        for certificate in ("web", "other"):
+            await daemon.until(certificate=certificate, stage="verify", event="finished")
+        assert await served(host, NAME) == installed(host.issuer, "web")
+        assert issued(host.ca) == 2
+        before = installed(host.issuer, "web")
+
+        nothing = await host.issuer.run_well("renew", "--json")
+        assert outcomes(nothing) == {"web": "unchanged", "other": "unchanged"}
+        forced = await host.issuer.run_well("renew", "--force", "web", "--json", "--log-format", "json")
+
+        assert outcomes(forced) == {"web": "served"}
+        (report,) = forced.json()["certificates"]
+        assert report["fingerprint_sha256"] == installed(host.issuer, "web") != before
+        assert await served(host, NAME) == installed(host.issuer, "web")
+        assert '"stage": "validate", "event": "finished"' in forced.err
+        assert '"certificate": "other"' not in forced.err
+        ended = await daemon.end(signal.SIGTERM)
+    assert (ended.exit_code, ended.out) == (0, "")
+    assert "Traceback" not in ended.err
+    assert not socket.exists()
+
+
+async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
+    async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        drop_in(host.issuer, "other", OTHER)
+        unknown = await host.issuer.run("renew", "other")
+        assert unknown.exit_code == 2
+        assert "let it read the settings again with 'wellkeeper-issuer reload'" in unknown.err
+        assert (await host.issuer.run_well("reload")).out == (
+            f"read {host.issuer.config_path}: 2 certificates; 1 new: other\n"
+        )
+        await daemon.until(certificate="other", stage="verify", event="finished")
+        assert issued(host.ca) == 2
+
+
+async def test_hang_up_takes_other_settings_and_bad_ones_change_nothing(folder: Path) -> None:
+    async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        good = host.issuer.config_path.read_text()
+        host.issuer.config_path.write_text(f"bogus = 1\n{good}")
+        refused = await host.issuer.run("reload")
+        assert (refused.exit_code, refused.out) == (2, "")
+        assert f"{host.issuer.config_path}:1: unknown key 'bogus'" in refused.err
+        daemon.signal(signal.SIGHUP)
+        told = await daemon.until(level="error")
+        assert told["detail"].startswith("new settings are not taken, those of before go on: ")
+        assert ":1: unknown key 'bogus'" in told["detail"]
+
+        host.issuer.config_path.write_text(good.replace(str(host.issuer.state_dir), f"{folder}/elsewhere"))
+        daemon.signal(signal.SIGHUP)
+        assert "is not that of this daemon" in (await daemon.until(level="error"))["detail"]
+
+        host.issuer.config_path.write_text(f"renewals_at_once = 1\n{good}")
+        drop_in(host.issuer, "other", OTHER)
+        daemon.signal(signal.SIGHUP)
+        await daemon.until(certificate="other", stage="verify", event="finished")
+        assert (await daemon.end(signal.SIGTERM)).exit_code == 0
+
+
+async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Path) -> None:
+    async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
+        second = await host.issuer.run("run")
+        assert second.exit_code == 1
+        assert f"wellkeeper-issuer run, pid {daemon.pid}, is at work with {host.issuer.state_dir}" in second.err
+        staged = await host.issuer.run("renew", "--staging")
+        assert staged.exit_code == 1
+        assert "a daemon keeps these certificates" in staged.err
+        await daemon.until(certificate="web", stage="verify", event="finished")
+
+
+async def test_status_is_there_while_a_renewal_is_under_way_and_a_client_may_go(folder: Path) -> None:
+    async with gated_host(folder) as (host, gate), IssuerDaemon(host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="validate", event="started")
+        await gate.knocked()
+        (found,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
+        assert found["is_renewal_under_way"]
+        async with renewing(host.issuer, "web") as client:
+            await daemon.until(detail="asked to renew web (retry)")
+            ended = await client.end(signal.SIGTERM)
+        assert ended.exit_code == 143
+        assert "goes on with it by itself; 'wellkeeper-issuer status' shows how it stands" in ended.err
+        gate.open()
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+
+
+async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -> None:
+    async with gated_host(folder) as (host, gate):
+        async with IssuerDaemon(host.issuer) as daemon:
+            await gate.knocked()
+            async with renewing(host.issuer, "web") as client:
+                await daemon.until(detail="asked to renew web (retry)")
+                assert await tokens(host.responder) == 1
+                assert (await daemon.end(signal.SIGTERM)).exit_code == 0
+                told = await client.finish()
+            assert told.exit_code == 1
+            assert "the daemon ends; what it left undone, the next run goes on with" in told.err
+        assert await tokens(host.responder) == 0
+        async with IssuerDaemon(host.issuer) as daemon:
+            await daemon.until(certificate="web", stage="validate", event="started")
+            gate.open()
+            await daemon.until(certificate="web", stage="verify", event="finished")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+
+
+async def test_killed_daemon_leaves_a_socket_that_stands_in_nobodys_way(folder: Path) -> None:
+    async with gated_host(folder) as (host, gate):
+        async with IssuerDaemon(host.issuer) as daemon:
+            await gate.knocked()
+            await daemon.end(signal.SIGKILL)
+        assert (host.issuer.state_dir / "daemon.sock").is_socket()
+        gate.open()
+        async with IssuerDaemon(host.issuer) as daemon:
+            await daemon.until(certificate="web", stage="verify", event="finished")
+            assert outcomes(await host.issuer.run_well("renew", "--json")) == {"web": "unchanged"}
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+        assert outcomes(await host.issuer.run_well("renew", "--json")) == {"web": "unchanged"}
+
+
+async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not_end_it(folder: Path) -> None:
+    async with quick_host(folder) as host:
+        settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
+        host.issuer.configure(settings)
+        async with IssuerDaemon(host.issuer) as daemon:
+            told = await daemon.until(level="error")
+            assert told["detail"].startswith("certificate web: failed: ")
+            assert "it is tried again at" in told["detail"]
+            failed = await host.issuer.run("renew", "web")
+            assert failed.exit_code == 1
+            host.issuer.configure(host.issuer_settings)
+            await host.issuer.run_well("reload")
+            assert outcomes(await host.issuer.run_well("renew", "web", "--json")) == {"web": "served"}
+            assert os.getpgid(daemon.pid) == daemon.pid
+
+
+@pytest.mark.parametrize(("text", "words"), [("bogus = 1\n", "unknown key 'bogus'"), (None, "does not exist; run")])
+async def test_daemon_does_not_start_with_bad_settings(folder: Path, text: str | None, words: str) -> None:
+    issuer = Issuer(folder)
+    if text:
+        issuer.config_path.parent.mkdir()
+        issuer.config_path.write_text(text)
+    finished = await issuer.run("run")
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert words in finished.err
+
+
+async def test_reload_without_a_daemon(folder: Path) -> None:
+    issuer = Issuer(folder)
+    issuer.config_path.parent.mkdir()
+    issuer.config_path.write_text(f"state_dir = '{folder}/issuer'\n")
+    finished = await issuer.run("reload")
+    assert finished.exit_code == 1
+    assert f"wellkeeper-issuer: daemon: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
