@@ -1,13 +1,16 @@
 """Keeps the schedule of each certificate: planned once a version, planned anew as its CA answers (RFC 9773)."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from issuer.model import Installed
-from issuer.obtain.due import is_to_be_asked, plan, replan
+from issuer.obtain.due import is_to_be_asked, news, plan, replan
 from issuer.ports import Clock, Progress, RenewalInfos
 from issuer.ports_state import Journal, Schedules
 from issuer.records import NoRenewalInfo, Schedule
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +52,6 @@ class Agenda:
             self.progress.note(
                 schedule.lineage, f"the CA suggests to renew at {following.renew_at:%Y-%m-%d %H:%M} UTC{why}"
             )
+        if told := news(schedule, following):
+            _log.warning("certificate %s: %s", schedule.lineage, told)
         return following

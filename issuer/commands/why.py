@@ -72,6 +72,8 @@ def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     yield f"It is renewed from {_at(schedule.renew_at)} on ({_distance(schedule.renew_at, now)}): {rule}."
     if schedule.explanation_url and schedule.explanation_url not in rule:
         yield f"The CA explains its window at {schedule.explanation_url}."
+    if schedule.rule is Rule.REVOKED:
+        return
     if not schedule.directory_url:
         yield "No CA can be asked when to renew it (RFC 9773): nobody wrote down which one issued it."
     elif schedule.certificate_id is None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from issuer.errors import Retry, WellkeeperError
+from issuer.obtain.due import latest_at
 from issuer.records import Failure
 
 _DAY: Final = timedelta(days=1)
@@ -25,8 +26,7 @@ _LONGEST_SHARE: Final = 10
 _JITTERED_FROM: Final = timedelta(minutes=10)
 _JITTER: Final = 0.2
 
-# The last twentieth of the lifetime, and a week more: a name that is dead for longer will not miss the hour.
-_EMERGENCY_SHARE: Final = 20
+# A week more than the last part of the lifetime: a name that is dead for longer will not miss the hour.
 _EMERGENCY_AFTER_EXPIRY: Final = timedelta(days=7)
 _EMERGENCY_WAIT: Final = timedelta(hours=1)
 # The longest window of a limit that a CA has published; a date further away is a mistake.
@@ -83,9 +83,8 @@ def is_over(failure: Failure, now: datetime) -> bool:
 
 
 def is_emergency(dated: Dated, now: datetime) -> bool:
-    """Less than a twentieth of the lifetime is left, or it has expired within a week."""
-    last_part = (dated.not_after - dated.not_before) / _EMERGENCY_SHARE
-    return dated.not_after - last_part <= now < dated.not_after + _EMERGENCY_AFTER_EXPIRY
+    """Only the last part of the lifetime is left, or it has expired within a week."""
+    return latest_at(dated.not_before, dated.not_after) <= now < dated.not_after + _EMERGENCY_AFTER_EXPIRY
 
 
 def _passing(count: int, error: WellkeeperError, dated: Dated | None) -> timedelta:

@@ -42,14 +42,9 @@ def renew_at(not_before: datetime, not_after: datetime) -> datetime:
 
 
 def latest_at(not_before: datetime, not_after: datetime) -> datetime:
-    """When a certificate with these dates is renewed whatever its CA suggests."""
+    """When a certificate with these dates is renewed whatever its CA suggests; from then on it is an emergency."""
     lifetime = not_after - not_before
     return not_after - lifetime * (_LAST_PART_OF_SHORT if lifetime < _SHORT_LIFETIME else _LAST_PART)
-
-
-def is_in_emergency(not_before: datetime, not_after: datetime, now: datetime) -> bool:
-    """So near the end that a backoff of ours is no reason to wait any more; what the CA asked for still is."""
-    return now >= latest_at(not_before, not_after)
 
 
 def check_seconds(lifetime: timedelta) -> float:
@@ -130,6 +125,23 @@ def _follow(schedule: Schedule, answer: RenewalInfo, now: datetime, choose: Call
         explanation_url=answer.explanation_url,
         unanswered=0,
     )
+
+
+def news(before: Schedule, after: Schedule) -> str | None:
+    """What people should hear of an answer: a window that moved to an earlier time, or an explanation that is new."""
+    window, earlier = after.window, before.window
+    if window is None:
+        return None
+    url = after.explanation_url
+    if earlier is not None and window.start < earlier.start:
+        why = f", for which it gives the reason at {url}" if url else ""
+        return (
+            f"the CA suggests to renew earlier than before, from {_told(window.start)} on instead of"
+            f" {_told(earlier.start)}{why}"
+        )
+    if url is not None and url != before.explanation_url:
+        return f"the CA suggests to renew from {_told(window.start)} on, for which it gives the reason at {url}"
+    return None
 
 
 def _pause_seconds(answer: NoRenewalInfo, unanswered: int, choose: Callable[[], float]) -> float:

@@ -118,6 +118,15 @@ def test_what_the_ca_said(program: Program, changed: Schedule, sentence: str) ->
     assert sentence in told(program)
 
 
+def test_revoked_certificate_is_not_asked_about(program: Program) -> None:
+    served(
+        program, replace(schedule(""), rule=Rule.REVOKED, renew_at=NOW, ask_at=None, window=None, explanation_url=None)
+    )
+    sentences = told(program)
+    assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}; 'wellkeeper-issuer renew {NAME}' does it."
+    assert "RFC 9773" not in " ".join(sentences)
+
+
 def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
     window = Window(NOW - HOUR, NOW + HOUR)
     version = served(program, replace(schedule(""), renew_at=NOW, window=window, explanation_url=None))

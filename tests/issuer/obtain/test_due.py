@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from issuer.model import Certificate, Due, Identifier, Installed, Lineage
-from issuer.obtain.due import check_seconds, due, is_in_emergency, latest_at, plan, renew_at, replan
-from issuer.records import Origin, RenewalInfo, Schedule, Window
+from issuer.obtain.due import check_seconds, due, explain, latest_at, plan, renew_at, replan
+from issuer.records import Origin, RenewalInfo, Rule, Schedule, Window
 from tests.fakes_deliver import dns
 
 A, B = dns("a.example"), dns("b.example")
@@ -117,11 +117,25 @@ def test_window_decides_and_the_safety_net_beats_it(window: Window, now: datetim
     assert reason(installed(), now, schedule(installed(), window)) == words
 
 
+def test_what_lies_ahead_is_explained_in_the_future() -> None:
+    assert (
+        explain(schedule(installed()), BEGIN) == "two thirds of the lifetime will have passed at 2026-04-30 00:00 UTC"
+    )
+    assert explain(schedule(installed(), Window(days(50), days(51))), BEGIN) == (
+        "the CA's suggested window begins at 2026-04-20 00:00 UTC and ends at 2026-04-21 00:00 UTC"
+    )
+
+
 def test_explanation_of_the_ca_is_passed_on() -> None:
     plans = schedule(installed(), Window(days(-3), days(3)), see="https://ca.example/incident")
     assert (reason(installed(), BEGIN, plans) or "").endswith(" UTC (see https://ca.example/incident)")
     over = schedule(installed(), Window(days(-3), days(-1)), see="https://ca.example/incident")
     assert (reason(installed(), BEGIN, over) or "").endswith(" UTC (see https://ca.example/incident)")
+
+
+def test_revoked_certificate_is_due() -> None:
+    revoked = replace(schedule(installed()), rule=Rule.REVOKED, renew_at=days(1))
+    assert reason(installed(), days(1), revoked) == "it was revoked at 2026-03-02 00:00 UTC"
 
 
 def test_schedule_of_an_earlier_version_says_nothing() -> None:
@@ -134,9 +148,6 @@ def test_schedule_of_an_earlier_version_says_nothing() -> None:
 def test_last_part_of_the_lifetime(lifetime: float, last: float) -> None:
     end = days(lifetime)
     assert abs(latest_at(BEGIN, end) - days(last)) < SECOND
-    assert not is_in_emergency(BEGIN, end, days(last) - SECOND)
-    assert is_in_emergency(BEGIN, end, days(last) + SECOND)
-    assert is_in_emergency(BEGIN, end, end + timedelta(days=1))
     assert latest_at(BEGIN, end) > renew_at(BEGIN, end)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from issuer.model import Certificate, Installed
-from issuer.obtain.due import is_to_be_asked, latest_at, plan, renew_at, replan
+from issuer.obtain.due import is_to_be_asked, latest_at, news, plan, renew_at, replan
 from issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
 from tests.fakes_deliver import NOW, dns
 
@@ -177,3 +177,42 @@ def test_clock_that_is_behind_renews_nothing_early() -> None:
     made = replan(plan(installed(), ORIGIN, behind, middle), RenewalInfo(WINDOW), behind, middle)
     assert made.renew_at == WINDOW.start + DAY
     assert is_to_be_asked(made, NOW)
+
+
+URL: Final = "https://ca.example/why"
+MOVED: Final = (
+    "the CA suggests to renew earlier than before, from 2026-02-28 12:00 UTC on instead of 2026-04-20 12:00 UTC"
+)
+
+
+def answered(window: Window | None, url: str | None = None) -> Schedule:
+    return replan(planned(), RenewalInfo(window, url), NOW, middle) if window else planned()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (answered(None), answered(None), None),
+        (answered(None), answered(WINDOW), None),
+        (answered(WINDOW), answered(WINDOW), None),
+        (answered(WINDOW), answered(Window(WINDOW.start + DAY, WINDOW.end + DAY)), None),
+        (
+            answered(WINDOW),
+            answered(Window(NOW - DAY, NOW)),
+            MOVED,
+        ),
+        (
+            answered(WINDOW),
+            answered(Window(NOW - DAY, NOW), URL),
+            f"{MOVED}, for which it gives the reason at {URL}",
+        ),
+        (
+            answered(WINDOW),
+            answered(WINDOW, URL),
+            f"the CA suggests to renew from 2026-04-20 12:00 UTC on, for which it gives the reason at {URL}",
+        ),
+        (answered(WINDOW, URL), answered(WINDOW, URL), None),
+    ],
+)
+def test_what_people_should_hear_of(before: Schedule, after: Schedule, words: str | None) -> None:
+    assert news(before, after) == words
