@@ -104,15 +104,3 @@ async def test_authorizations_that_are_valid_already_are_not_proven_again(folder
         await host.issuer.run_well("renew")
         assert {one["host"] for one in (await fetches(host.responder))[fetched:]} == {"new.example.org"}
         assert await served(host, GOOD) == installed(host.issuer, "good")
-
-
-async def test_ca_that_forgot_the_account_is_told_and_the_next_pass_registers_again(folder: Path) -> None:
-    """As a test CA does when it is restarted."""
-    async with running_host(folder, {"good": [GOOD]}) as host:
-        await host.issuer.run_well("renew")
-        await host.ca.process.stop()
-        async with host.ca:
-            finished = await host.issuer.run("renew", "--force", "--json")
-            assert "run renew again, it registers the account anew" in error_of(finished, "good")
-            await host.issuer.run_well("renew", "--force")
-            assert await served(host, GOOD) == installed(host.issuer, "good")
