@@ -1,12 +1,13 @@
 """One host, whole: DNS, ACME server, responder, nginx and issuer as separate processes that know each other."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stand.challtestsrv import Challtestsrv
+from stand.fault_proxy import FaultProxy
 from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
 from stand.nginx import Address, NginxServer, NginxSettings, Site
 from stand.pebble import Pebble, PebbleSettings
@@ -16,7 +17,10 @@ from stand.responder import ResponderProcess
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Everything runs; certificates are placeholders until the issuer is asked to renew."""
+    """Everything runs; certificates are placeholders until the issuer is asked to renew.
+
+    `proxy` stands between the issuer and the CA, if there is to be one.
+    """
 
     dns: Challtestsrv
     ca: Pebble
@@ -24,6 +28,7 @@ class Host:
     issuer_settings: IssuerSettings
     responder: ResponderProcess
     nginx: NginxServer
+    proxy: FaultProxy | None = None
 
     @property
     def http(self) -> Address:
@@ -38,6 +43,8 @@ class Host:
 async def running_host(
     folder: Path,
     certificates: Mapping[str, Sequence[str]],
+    *,
+    has_proxy: bool = False,
     **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
     """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse.
@@ -45,15 +52,21 @@ async def running_host(
     Whatever else is named goes to `PebbleSettings`.
     """
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
-    async with Challtestsrv(folder) as dns, Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)) as ca:
+    async with AsyncExitStack() as stack:
+        dns = await stack.enter_async_context(Challtestsrv(folder))
+        ca = await stack.enter_async_context(Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)))
+        proxy = await stack.enter_async_context(FaultProxy(folder, ca)) if has_proxy else None
         issuer = Issuer(folder)
         sockets = folder / "responder"
         sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
         nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
         node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
-        settings = IssuerSettings(ca.directory_url, ca.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path)
+        asked = proxy or ca
+        settings = IssuerSettings(
+            asked.directory_url, asked.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path
+        )
         issuer.configure(settings)
         publishing_key, thumbprint = await issuer.make_keys()
         await issuer.run_well("placeholder")
         async with ResponderProcess(sockets, publishing_key, thumbprint) as responder, nginx:
-            yield Host(dns, ca, issuer, settings, responder, nginx)
+            yield Host(dns, ca, issuer, settings, responder, nginx, proxy)

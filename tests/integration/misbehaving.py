@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,12 +71,9 @@ class Misbehaving:
 async def misbehaving(folder: Path, *names: str, **of_the_ca: Any) -> AsyncIterator[Misbehaving]:  # noqa: ANN401
     """Nothing is staged yet; the CA has no whims of its own."""
     of_the_ca = {"nonces_rejected_percent": 0, **of_the_ca}
-    async with AsyncExitStack() as stack:
-        host = await stack.enter_async_context(running_host(folder, {"web": names or (NAME,)}, **of_the_ca))
-        proxy = await stack.enter_async_context(FaultProxy(folder, host.ca))
-        told = replace(host.issuer_settings, directory_url=proxy.directory_url, ca_bundle=proxy.ca_bundle)
-        host.issuer.configure(told)
-        yield Misbehaving(replace(host, issuer_settings=told), proxy)
+    async with running_host(folder, {"web": names or (NAME,)}, has_proxy=True, **of_the_ca) as host:
+        assert host.proxy is not None
+        yield Misbehaving(host, host.proxy)
 
 
 def table(cases: dict[str, Case]) -> pytest.MarkDecorator:
