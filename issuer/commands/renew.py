@@ -104,7 +104,9 @@ async def _by_itself(work: _Work, told: Progress) -> list[Report]:
         reports = await _left_alone(work, state) if work.mode is Mode.SCHEDULED else {}
         others = [lineage for lineage in work.lineages if lineage.name not in reports]
         if others:
-            async with build.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes:
+            from issuer.commands import build_passes
+
+            async with build_passes.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes:
                 reports |= {report.lineage: report for report in await passes.run(others, work.mode)}
         return [reports[lineage.name] for lineage in work.lineages]
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from issuer.commands import build
+from issuer.commands import build, build_passes
 from issuer.daemon import Daemon
 from issuer.model import Lineage
 from issuer.outside.clock import SystemClock
@@ -26,5 +26,5 @@ async def worker(settings: Settings, state: State, progress: Progress) -> AsyncI
         found = standings(lineages, await live.versions(), rows, clock.now())
         return {one.lineage: one.wake_at for one in found}
 
-    async with build.passes(settings, state, progress) as passes:
+    async with build_passes.passes(settings, state, progress) as passes:
         yield Daemon(passes, wake_times, clock, settings.lineages())
