@@ -77,9 +77,9 @@ class Pebble(Running):
         """What the directory's own TLS certificate is verified with; not the root of what it issues."""
         return self._certificate.ca_bundle
 
-    async def issuing_root(self) -> bytes:
-        """The root of what it issues, PEM."""
-        return await self._get(f"{self.management_url}/roots/0")
+    async def issuing_root(self, number: int = 0) -> bytes:
+        """The root of what it issues, PEM; others with PEBBLE_ALTERNATE_ROOTS."""
+        return await self._get(f"{self.management_url}/roots/{number}")
 
     async def restart(self) -> None:
         """The same CA at the same place, without any memory: accounts, orders, roots."""

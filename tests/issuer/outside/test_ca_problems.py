@@ -13,6 +13,7 @@ from issuer.errors import OrderError, Retry
 from issuer.model import ERROR_PREFIX, Problem
 from issuer.outside.ca_problems import (
     ProblemError,
+    decide,
     is_passing,
     parse_problem,
     read_problem,
@@ -157,6 +158,13 @@ def translation(error: Exception) -> OrderError:
         ("rejectedIdentifier", Retry.NEVER),
         ("externalAccountRequired", Retry.NEVER),
         ("malformed", Retry.SOON),
+        ("caa", Retry.NEVER),
+        ("badCSR", Retry.NEVER),
+        ("badPublicKey", Retry.NEVER),
+        ("invalidProfile", Retry.NEVER),
+        ("unauthorized", Retry.LATER),
+        ("alreadyReplaced", Retry.SOON),
+        ("somethingNew", Retry.SOON),
     ],
 )
 def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> None:
@@ -193,6 +201,26 @@ def test_no_answer(error: Exception) -> None:
     assert str(translation(error)) == (
         f"newOrder: no answer from the CA: {type(error).__name__}: {error}; check network, proxy and DNS of this host"
     )
+
+
+@pytest.mark.parametrize(
+    ("inner", "retry"),
+    [
+        ((), Retry.SOON),
+        (("dns", "connection"), Retry.SOON),
+        (("dns", "rateLimited"), Retry.LATER),
+        (("rateLimited", "rejectedIdentifier", "dns"), Retry.NEVER),
+    ],
+    ids=str,
+)
+def test_of_several_subproblems_the_worst_counts(inner: tuple[str, ...], retry: Retry) -> None:
+    subproblems = tuple(Problem(ERROR_PREFIX + name, "no") for name in inner)
+    assert decide(Problem(f"{ERROR_PREFIX}compound", "several", 400, subproblems=subproblems)) is retry
+
+
+def test_user_action_leads_to_the_place_that_the_ca_names() -> None:
+    body = {"type": f"{ERROR_PREFIX}userActionRequired", "detail": "new terms", "instance": "https://ca.example/terms"}
+    assert parse_problem(body).detail == "new terms (see https://ca.example/terms)"
 
 
 def test_no_answer_names_the_innermost_reason() -> None:
