@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from issuer.commands.authorities import directory_urls
 from issuer.errors import SettingsError
 from issuer.model import Node
-from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.state import State, open_state
 from issuer.ports import Hooks, Notifications
@@ -22,6 +21,7 @@ from issuer.records import Event, Notice
 from issuer.settings import Settings
 
 if TYPE_CHECKING:
+    from issuer.outside.accounts import AccountFolder
     from issuer.outside.disk import CertificateFolders
     from issuer.outside.nginx import LocalNginx
     from issuer.outside.responder_client import ResponderClient
@@ -33,7 +33,9 @@ def version() -> str:
     return importlib.metadata.version("wellkeeper")
 
 
-def accounts(settings: Settings) -> AccountFolder:
+def accounts(settings: Settings) -> "AccountFolder":
+    from issuer.outside.accounts import AccountFolder
+
     return AccountFolder(
         settings.state_dir,
         directory_urls(settings),

@@ -13,6 +13,7 @@ from issuer.model import Certificate, Lineage
 from issuer.obtain.due import renew_at
 from issuer.obtain.limits import Limits
 from issuer.outside.clock import SystemClock
+from issuer.outside.leaves import read_leaves
 from issuer.outside.live import LiveFolder
 from issuer.outside.state import State as OpenedState
 from issuer.outside.state import open_state
@@ -82,8 +83,9 @@ async def look(
     names = [one.name for one in lineages] if is_about_one else []
     told = await _read(settings, path, names) if _is_there(path) else _Told()
     found = standings(lineages, await live.versions(), told.rows, now)
-    leaves = await live.leaves(
-        {one.lineage: one.version for one in found if one.version and (reads_certificates or one.schedule is None)}
+    leaves = await read_leaves(
+        settings.certificates_dir,
+        {one.lineage: one.version for one in found if one.version and (reads_certificates or one.schedule is None)},
     )
     shown = [
         Shown(

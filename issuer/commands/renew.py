@@ -91,7 +91,8 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    build.check_keys(work.settings)
+    if not (work.settings.state_dir / build.JOURNAL).exists():
+        build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
     with progress(log_format) as told:
         names = [one.name for one in work.lineages]
         by_daemon = await remote.renew(work.settings, names, work.mode, told, is_rehearsal=work.is_rehearsal)

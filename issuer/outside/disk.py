@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,18 +20,14 @@ from issuer import pki, public_keys
 from issuer.errors import InstallError
 from issuer.model import Installed, Pair
 from issuer.outside import durable
+from issuer.outside.layout import CHAIN_FILE, KEY_FILE, LINEAGE, VERSION, linked_version
 
 _log = logging.getLogger(__name__)
 
-CHAIN_FILE: Final = "fullchain.pem"
-KEY_FILE: Final = "privkey.pem"
 KEPT_VERSIONS: Final = 5
 # Empty; tells a version whose key stays elsewhere from one whose key was lost.
 _KEYLESS_FILE: Final = "privkey-is-elsewhere"
 _DISOWNED: Final = ".disowned-"
-
-_LINEAGE: Final = re.compile("(?!.*[.][.])[a-z0-9_-][a-z0-9._-]*")
-_VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
 
 
 class CertificateFolders:
@@ -158,7 +153,7 @@ class CertificateFolders:
         return before
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
-        if _VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
+        if VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
             raise InstallError(f"{self._archive(lineage)} has no version {version!r}; run renew again to write it")
         unfinished = link.with_name(f".tmp-{link.name}")
         unfinished.unlink(missing_ok=True)
@@ -171,7 +166,7 @@ class CertificateFolders:
 
     def _prune(self, lineage: str, needed: set[str | None]) -> None:
         archive = self._archive(lineage)
-        versions = sorted(path.name for path in archive.iterdir() if _VERSION.fullmatch(path.name))
+        versions = sorted(path.name for path in archive.iterdir() if VERSION.fullmatch(path.name))
         for version in set(versions[:-KEPT_VERSIONS]) - needed:
             try:
                 shutil.rmtree(archive / version)
@@ -208,7 +203,7 @@ def _is_pair(pair: Pair) -> bool:
 
 
 def _checked(lineage: str) -> str:
-    if _LINEAGE.fullmatch(lineage) is None:
+    if LINEAGE.fullmatch(lineage) is None:
         raise InstallError(
             f"{lineage!r:.80} cannot name a folder; a lineage's name has a-z, 0-9, '.', '_' and '-' only, no '..'"
             " and no dot in front"
@@ -247,12 +242,6 @@ def _current(link: Path) -> str | None:
     if version is None:
         raise InstallError(f"{link} points to {target}, which is no version of ours; remove the link")
     return version
-
-
-def linked_version(lineage: str, target: str) -> str | None:
-    """The version that a link of this lineage points to; None when it is not one that we make."""
-    before, _, version = target.rpartition("/")
-    return version if before == f"../archive/{lineage}" and _VERSION.fullmatch(version) else None
 
 
 def _remove_leftovers(archive: Path) -> None:

@@ -1,19 +1,13 @@
-"""What is live, of all lineages at once: links for those who are in a hurry, certificates for those who want to see.
+"""What is live, of all lineages at once: links alone, for those who are in a hurry.
 
-Reads only, and makes nothing; `issuer.outside.disk` says what lies where.
+Reads only, and makes nothing. Loads nothing that reads certificates: `issuer.outside.leaves` does that.
 """
 
-import logging
 import os
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from issuer import pki
-from issuer.model import Certificate
 from issuer.outside import durable
-from issuer.outside.disk import CHAIN_FILE, linked_version
-
-_log = logging.getLogger(__name__)
+from issuer.outside.layout import CHAIN_FILE, linked_version
 
 
 class LiveFolder:
@@ -30,10 +24,6 @@ class LiveFolder:
         with durable.translated(self._root):
             return await durable.to_its_end(self._versions)
 
-    async def leaves(self, versions: Mapping[str, str]) -> dict[str, Certificate]:
-        """The certificates of these versions by lineage, without those that cannot be read; keys are not looked at."""
-        return await durable.to_its_end(lambda: dict(self._leaves(versions)))
-
     def _versions(self) -> dict[str, str]:
         found = {}
         try:
@@ -47,14 +37,6 @@ class LiveFolder:
             if version is not None and _is_there(f"{link.path}/{CHAIN_FILE}"):
                 found[link.name] = version
         return found
-
-    def _leaves(self, versions: Mapping[str, str]) -> Iterator[tuple[str, Certificate]]:
-        for lineage, version in versions.items():
-            path = self._root / "archive" / lineage / version / CHAIN_FILE
-            try:
-                yield lineage, pki.read_certificate(path.read_bytes())
-            except (OSError, ValueError) as error:
-                _log.warning("%s is no certificate that can be read: %s", path, error)
 
 
 def _is_there(path: str) -> bool:

@@ -11,7 +11,7 @@ from issuer.__main__ import cli
 from tests.issuer.commands.conftest import Program
 
 # What a command that has nothing to do must not wait for.
-HEAVY = ("acme", "aiohttp", "josepy", "requests", "rich")
+HEAVY = ("acme", "aiohttp", "cryptography", "josepy", "requests", "rich")
 
 
 def test_every_command_is_where_it_is_said_to_be() -> None:

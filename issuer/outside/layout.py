@@ -1,0 +1,15 @@
+"""What lies where in a `certificates_dir`: `archive/<lineage>/<version>/`, and links to it in `live/`."""
+
+import re
+from typing import Final
+
+CHAIN_FILE: Final = "fullchain.pem"
+KEY_FILE: Final = "privkey.pem"
+LINEAGE: Final = re.compile("(?!.*[.][.])[a-z0-9_-][a-z0-9._-]*")
+VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
+
+
+def linked_version(lineage: str, target: str) -> str | None:
+    """The version that a link of this lineage points to; None when it is not one that we make."""
+    before, _, version = target.rpartition("/")
+    return version if before == f"../archive/{lineage}" and VERSION.fullmatch(version) else None
