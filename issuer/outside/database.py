@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from issuer.errors import JournalError
 from issuer.outside.connections import open_to_own, open_to_read
 from issuer.outside.state_lock import leave_lock, take_lock
-from issuer.outside.state_remedies import remedy
+from issuer.outside.state_remedies import cause_and_remedy
 from issuer.outside.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class Database:
                 # None for `_open` and `_close` only, which ignore it.
                 return work(self._connection)  # type: ignore[arg-type]
             except (sqlite3.Error, OSError, ValueError) as error:
-                raise JournalError(f"{self._path}: {error}; {remedy(error)}") from error
+                raise JournalError(f"{self._path}: {cause_and_remedy(error)}") from error
 
         # A write that was begun is finished, and its failure known, before a cancellation goes on.
         future = asyncio.get_running_loop().run_in_executor(self._thread, task)

@@ -11,7 +11,9 @@ _DAMAGED: Final = (
 )
 _FULL: Final = f"free some space there; {_GOES_ON}"
 _READ_ONLY: Final = f"mount it read-write; {_GOES_ON}"
-_FOREIGN: Final = "run as the user who owns state_dir"
+_FOREIGN: Final = (
+    f"let the issuer's user write to state_dir and its files, or run the issuer as their owner; {_GOES_ON}"
+)
 _HELD: Final = f"another program holds it ('fuser' names it): wait for that one or end it; {_GOES_ON}"
 _OTHERS: Final = f"check space and permissions of state_dir; {_GOES_ON}"
 
@@ -26,14 +28,20 @@ _BY_SQLITE: Final = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_READONLY: f"give state_dir and its files to the user of wellkeeper-issuer; {_GOES_ON}",
+    sqlite3.SQLITE_READONLY: _FOREIGN,
+    sqlite3.SQLITE_CANTOPEN: _FOREIGN,
     sqlite3.SQLITE_BUSY: _HELD,
     sqlite3.SQLITE_LOCKED: _HELD,
 }
 
 
-def remedy(error: sqlite3.Error | OSError | ValueError) -> str:
+def cause_and_remedy(error: sqlite3.Error | OSError | ValueError) -> str:
     """A ValueError is a row that makes no sense."""
+    cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return f"{cause}; {_remedy(error)}"
+
+
+def _remedy(error: sqlite3.Error | OSError | ValueError) -> str:
     if isinstance(error, ValueError):
         return _DAMAGED
     if isinstance(error, OSError):

@@ -10,7 +10,14 @@ from issuer.outside.disk import CertificateFolders
 from stand.host import running_host
 from stand.issuer import Issuer
 from tests.fakes_deliver import FakeCa, dns
-from tests.integration.full_disk import WAYS, Way, run_on_full_disk, run_until_full
+from tests.integration.full_disk import (
+    WAYS,
+    Way,
+    run_on_full_disk,
+    run_on_read_only_disk,
+    run_on_small_disk,
+    run_until_full,
+)
 from tests.integration.observed import asked, error_of, installed, issued, journal, orders, served, tokens, version
 
 pytestmark = pytest.mark.integration
@@ -27,7 +34,7 @@ async def test_full_state_directory_is_told_before_the_ca_is_asked(folder: Path,
         finished = await run_on_full_disk(host.issuer, host.issuer.state_dir, way, "renew")
         assert (finished.exit_code, finished.out) == (1, ""), finished
         assert f"journal: {host.issuer.state_dir}/state.db: " in finished.err
-        assert "check space and permissions of state_dir" in finished.err
+        assert "No space left on device; free some space there" in finished.err
         assert finished.err.count("\n") == 1
         assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)
         await host.issuer.run_well("renew")
@@ -35,19 +42,45 @@ async def test_full_state_directory_is_told_before_the_ca_is_asked(folder: Path,
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_later(folder: Path, way: Way) -> None:
+@pytest.mark.parametrize("place", ["issuer", "certificates"])
+async def test_read_only_disk_is_told_before_the_ca_is_asked(folder: Path, place: str, way: Way) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        questions, before = asked(host.ca), version(host.issuer, "web")
+        finished = await run_on_read_only_disk(host.issuer, folder / place, way, "renew")
+        told = finished.out + finished.err
+        assert (finished.exit_code, told.count("\n")) == (1, 1), finished
+        assert "Read-only file system; mount it read-write" in told
+        assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)
+        await host.issuer.run_well("renew", "--retry")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("place", ["issuer", "certificates"])
+async def test_little_room_is_told_before_the_ca_is_asked(folder: Path, place: str, way: Way) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        questions, before = asked(host.ca), version(host.issuer, "web")
+        finished = await run_on_small_disk(host.issuer, folder / place, way, "renew")
+        assert (finished.exit_code, finished.out.count("\n"), finished.err) == (1, 1, ""), finished
+        assert f"cannot store a mebibyte in {folder / place}: No space left on device; free some space" in finished.out
+        assert "the CA was not asked for anything" in finished.out
+        assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)
+        await host.issuer.run_well("renew", "--retry")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
+
+
+async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_later(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         place, before = host.issuer.certificates_dir, version(host.issuer, "web")
-        finished = await run_on_full_disk(host.issuer, place, way, "renew", "--json")
+        finished = await run_on_full_disk(host.issuer, place, Way.KERNEL, "renew", "--json")
         assert finished.exit_code == 1
         told = error_of(finished, "web")
         assert f"cannot use {place}/archive/web/" in told
         assert "No space left on device; free some space there, then run renew again" in told
         assert version(host.issuer, "web") == before
         assert [path.name for path in (place / "archive/web").iterdir()] == [before]
-        questions = asked(host.ca)
-        await host.issuer.run_well("renew")
-        assert (asked(host.ca), issued(host.ca)) == (questions, 1)
+        await host.issuer.run_well("renew", "--retry")
+        assert (orders(host.ca), issued(host.ca)) == (1, 1)
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
@@ -70,7 +103,7 @@ async def test_disk_that_fills_up_at_any_write_of_the_journal_loses_no_certifica
             assert f"{host.issuer.state_dir}/state.db: database or disk is full" in finished.out + finished.err
             assert "Traceback" not in finished.err
             assert await tokens(host.responder) == 0
-            await host.issuer.run_well("renew")
+            await host.issuer.run_well("renew", "--retry")
             # The room ran out between the CA's reply and its record: the same gap as for a process that dies there.
             assert orders(host.ca) - orders_before == (2 if is_order_unknown else 1)
             assert issued(host.ca) - issued_before == 1

@@ -14,7 +14,7 @@ import pytest
 from stand.host import Host, running_host
 from stand.issuer import Issuer
 from stand.pebble import Pebble
-from tests.integration.observed import asked, events, installed, issued, journal, orders, served, tokens, version
+from tests.integration.observed import events, installed, issued, journal, orders, served, tokens, version
 from tests.integration.under_way import Gate, renewing
 
 pytestmark = pytest.mark.integration
@@ -72,7 +72,7 @@ async def test_pass_killed_during_validation_resumes_its_order(folder: Path) -> 
             order = await run.until("order", "finished")
             await gate.knocked()
             assert (await run.end(signal.SIGKILL)).exit_code == -signal.SIGKILL
-        ((_, _, _, _, _, order_url, chain),) = journal(host.issuer)["attempts"]
+        ((_, _, _, _, _, order_url, chain, _),) = journal(host.issuer)["attempts"]
         assert order["detail"].startswith(order_url)
         assert chain is None
         await resume(host, gate, order["detail"])
@@ -98,7 +98,7 @@ async def test_pass_killed_while_the_ca_issues_takes_that_certificate(folder: Pa
             await run.until("finalize", "started")
             await logged(host.ca, "Processing finalization")
             await run.end(signal.SIGKILL)
-        assert journal(host.issuer)["attempts"][0][-1] is None
+        assert journal(host.issuer)["attempts"][0][6] is None
         async with renewing(host.issuer) as run:
             assert (await run.until("order", "finished"))["detail"].startswith(order["detail"].split(",")[0])
             finished = await run.finish()
@@ -113,11 +113,11 @@ async def test_pass_killed_before_it_installed_goes_on_without_asking_the_ca(fol
             with held_certificates(host.issuer):
                 await run.until("install", "started")
                 await run.end(signal.SIGKILL)
-        before = asked(host.ca)
-        assert journal(host.issuer)["attempts"][0][-1] is not None
+        before = (orders(host.ca), issued(host.ca))
+        assert journal(host.issuer)["attempts"][0][6] is not None
         finished = await host.issuer.run("renew", "--log-format", "json")
         assert finished.exit_code == 0, finished
-        assert asked(host.ca) == before
+        assert (orders(host.ca), issued(host.ca)) == before
         assert [stage for _, stage, event in events(finished) if event == "started"] == ["install", "reload", "verify"]
         assert await served(host, NAME) == installed(host.issuer, "web")
         assert journal(host.issuer)["attempts"] == []
@@ -138,12 +138,12 @@ async def test_pass_killed_between_the_record_and_the_switch_is_delivered_by_the
                 while not journal(host.issuer)["deliveries"]:  # noqa: ASYNC110 - another process's record
                     await asyncio.sleep(0.01)
                 await run.end(signal.SIGKILL)
-        before = asked(host.ca)
+        before = (orders(host.ca), issued(host.ca))
         assert version(host.issuer, "web") == placeholder
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 0, finished
         assert version(host.issuer, "web") != placeholder
-        assert asked(host.ca) == before
+        assert (orders(host.ca), issued(host.ca)) == before
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
@@ -152,7 +152,8 @@ async def test_second_issuer_at_the_same_state_is_turned_away(folder: Path) -> N
         await gate.knocked()
         refused = await host.issuer.run("renew")
         assert refused.exit_code == 1
-        assert "another wellkeeper-issuer is at work" in refused.err
+        assert "wellkeeper-issuer renew, pid " in refused.err
+        assert f"is at work with {host.issuer.state_dir}; wait until it ends" in refused.err
         (told,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
         assert (told["state"], told["is_renewal_under_way"]) == ("placeholder: run renew", True)
         gate.open()
