@@ -22,6 +22,7 @@ from issuer.model import Lineage
 from issuer.outside.clock import SystemClock
 from issuer.outside.daemon_server import daemon_socket
 from issuer.outside.daemon_socket import socket_path
+from issuer.outside.proof import warn_of_ephemeral
 from issuer.outside.state import State
 from issuer.outside.systemd import Systemd
 from issuer.ports import Progress
@@ -62,6 +63,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
     with progress(log_format) as told:
         async with build.state(settings, command="run") as state:
+            warn_of_ephemeral(settings.state_dir)
             broadcast = Broadcast(told)
             rehearse = _rehearsals(state, broadcast)
             making = Making(
