@@ -46,15 +46,18 @@ async def test_revoked_certificate_is_served_until_the_next_pass_replaces_it(fol
         await revoked_and_replaced(host, 4, "--reason", "superseded", "--with-certificate-key")
 
 
-async def test_without_an_account_the_key_of_the_certificate_does(folder: Path) -> None:
+async def test_without_account_and_state_the_key_of_the_certificate_does(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         shutil.rmtree(host.issuer.state_dir / "accounts")
         refused = await host.issuer.run("revoke", "web")
         assert refused.exit_code == 2
         assert "there is no account key for the CA" in refused.err
-        await host.issuer.run_well("revoke", "web", "--with-certificate-key", "--reason", "cessationOfOperation")
+        for path in list(host.issuer.state_dir.glob("state.*")):
+            path.unlink()
+        done = await host.issuer.run_well("revoke", "web", "--with-certificate-key", "--reason", "cessationOfOperation")
         assert await standing(host) == ("Revoked", 5)
+        assert "nobody wrote down who issued web: localhost is asked; --ca names another one" in done.err
 
 
 async def test_what_cannot_be_revoked_is_told(folder: Path) -> None:

@@ -103,6 +103,7 @@ def test_next_key_leaves_the_shared_one_to_the_other_cas(accounts: AccountFolder
     following = account_thumbprint(accounts.make_next_account_key(FIRST))
     accounts.take_next_account_key(FIRST)
     assert [thumbprint(accounts, url) for url in (FIRST, SECOND)] == [following, shared]
+    assert not (state_dir / "accounts/account_key.pem").exists()
 
 
 def test_no_next_key_without_a_present_one(accounts: AccountFolder) -> None:
