@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "status": "issuer.commands.status:status",
     "why": "issuer.commands.why:why",
     "list": "issuer.commands.list:list_certificates",
+    "certificate": "issuer.commands.certificate:certificate",
     "account": "issuer.commands.account_show:account",
     "revoke": "issuer.commands.revoke:revoke",
 }

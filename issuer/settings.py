@@ -126,10 +126,6 @@ def settings_path(given: Path | None) -> Path:
 
 def read_settings(path: Path) -> Settings:
     """The file and the drop-ins beside it. Raises SettingsError, with a line for each mistake."""
-    if not path.exists():
-        raise SettingsError(
-            f"{path} does not exist; run 'wellkeeper-issuer init', or name a file with --config or {PATH_VARIABLE}"
-        )
     return check(read_sources(path))
 
 

@@ -6,7 +6,7 @@ Beside `issuer.toml` that folder is `issuer.d`; a drop-in, `issuer.d/*.toml`, ho
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,8 +75,13 @@ def drop_in_folder(path: Path) -> Path:
 
 def read_sources(path: Path) -> Sources:
     """Raises SettingsError: a file cannot be read, is no TOML, or is a drop-in that holds more than certificates."""
-    main = read_toml(path)
-    drop_ins = tuple(read_toml(one) for one in _drop_in_paths(drop_in_folder(path)))
+    try:
+        main = read_toml(path)
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path} does not exist; run 'wellkeeper-issuer init', or name a file with --config or WELLKEEPER_CONFIG"
+        ) from None
+    drop_ins = tuple(_read_drop_ins(drop_in_folder(path)))
     wrong = [f"{file.path}: {text}" for file in drop_ins for text in _misplaced(file, path)]
     if wrong:
         raise SettingsError("\n".join(wrong))
@@ -84,24 +89,36 @@ def read_sources(path: Path) -> Sources:
 
 
 def read_toml(path: Path) -> TomlFile:
-    """Raises SettingsError."""
+    """Raises SettingsError, but FileNotFoundError when it is not there."""
     try:
         text = path.read_text(encoding="utf-8")
         return TomlFile(path, text, tomllib.loads(text))
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}; run as a user who may") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is no TOML: {error}") from error
 
 
-def _drop_in_paths(folder: Path) -> list[Path]:
+def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 - ten thousand Path objects take their time
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return
     except OSError as error:
         raise SettingsError(f"cannot read {folder}: {error.strerror}; run as a user who may") from error
-    return [folder / name for name in sorted(names) if name.endswith(".toml") and not name.startswith(".")]
+    for name in sorted(names):
+        if name.endswith(".toml") and not name.startswith("."):
+            path = folder / name
+            try:
+                yield read_toml(path)
+            except FileNotFoundError:
+                if path.is_symlink():
+                    raise SettingsError(
+                        f"{path} is a link that leads nowhere; remove it, or put back what it led to"
+                    ) from None
+                # else it was removed since the folder was read
 
 
 def _misplaced(file: TomlFile, main: Path) -> list[str]:
@@ -134,6 +151,22 @@ def find_line(text: str, location: Location) -> int | None:
         if len(here) > best and location[: len(here)] == here:
             best, found = len(here), number
     return found
+
+
+def find_table_lines(text: str, location: Location) -> tuple[int, int] | None:
+    """First and last line of a table with a header of its own; None when it has none."""
+    first, lines = find_line(text, location), text.splitlines()
+    if first is None or not _HEADER.match(lines[first - 1]):
+        return None
+    last = first
+    for number in range(first + 1, len(lines) + 1):
+        line = lines[number - 1]
+        if _HEADER.match(line):
+            break
+        # What stands between two tables, remarks for example, belongs to the one below.
+        if line.strip() and not line.lstrip().startswith("#"):
+            last = number
+    return first, last
 
 
 def _parts(dotted: str) -> Sequence[str]:

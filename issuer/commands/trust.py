@@ -8,6 +8,7 @@ import click
 from issuer.commands import build, options
 from issuer.outside.key_files import account_thumbprint
 from issuer.settings import Settings
+from issuer.settings_tables import CertificateSettings
 from responder.publication import encode_public_key
 
 PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
@@ -58,10 +59,15 @@ def _certificate_lines(settings: Settings) -> str:
     if not settings.certificates:
         return "No certificate is configured yet: add [[certificates]] to the settings.\n"
     live = build.certificates(settings)
-    blocks = [
-        f"  # {', '.join(map(str, certificate.identifiers))}\n"
-        f"  ssl_certificate     {live.live_path(certificate.name)}/fullchain.pem;\n"
-        f"  ssl_certificate_key {live.live_path(certificate.name)}/privkey.pem;\n"
-        for certificate in settings.certificates
-    ]
+    blocks = [lines_for_nginx(live.live_path(one.name), one) for one in settings.certificates]
     return "In the server blocks that listen with ssl:\n\n" + "\n".join(blocks)
+
+
+def lines_for_nginx(live_path: str, certificate: CertificateSettings) -> str:
+    """What the server block of these names needs."""
+    certificate_key = f"{live_path}/privkey.pem" if certificate.csr is None else "THE KEY OF YOUR CSR"
+    return (
+        f"  # {', '.join(map(str, certificate.identifiers))}\n"
+        f"  ssl_certificate     {live_path}/fullchain.pem;\n"
+        f"  ssl_certificate_key {certificate_key};\n"
+    )

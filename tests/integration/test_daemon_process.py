@@ -87,6 +87,23 @@ async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
         assert issued(host.ca) == 2
 
 
+async def test_certificate_is_added_and_removed_through_the_daemon(folder: Path) -> None:
+    async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        added = await host.issuer.run("certificate", "add", OTHER)
+        assert added.exit_code == 0, added
+        assert f"the daemon read {host.issuer.config_path}: 2 certificates; 1 new: {OTHER}\n" in added.out
+        assert f"\n{OTHER}: installed, not served yet" in added.out
+        assert (host.issuer.live(OTHER) / "privkey.pem").exists()
+        assert issued(host.ca) == 2
+
+        removed = await host.issuer.run_well("certificate", "remove", OTHER, "--yes", "--delete-files")
+        assert removed.out.startswith("removed ")
+        assert not host.issuer.live(OTHER).exists()
+        assert [one["name"] for one in (await host.issuer.run_well("list", "--json")).json()["certificates"]] == ["web"]
+        assert (await daemon.end(signal.SIGTERM)).exit_code == 0
+
+
 async def test_hang_up_takes_other_settings_and_bad_ones_change_nothing(folder: Path) -> None:
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")

@@ -6,7 +6,7 @@ import pytest
 
 from issuer.errors import SettingsError
 from issuer.settings import read_settings
-from issuer.settings_files import Location, drop_in_folder, find_line
+from issuer.settings_files import Location, drop_in_folder, find_line, find_table_lines
 
 TEXT = """\
 ca = "letsencrypt"
@@ -76,6 +76,21 @@ def test_line_of_what_is_wrong(location: Location, line: int | None) -> None:
     assert find_line(TEXT, location) == line
 
 
+@pytest.mark.parametrize(
+    ("location", "lines"),
+    [
+        (("nginx",), (3, 7)),
+        (("cas", 0, "limits", 1), (12, 13)),
+        (("certificates", 0), (19, 20)),
+        (("certificates", 1), (21, 22)),
+        (("ca",), None),
+        (("nodes", 0), None),
+    ],
+)
+def test_lines_of_a_table(location: Location, lines: tuple[int, int] | None) -> None:
+    assert find_table_lines(f"{TEXT}\n# the end\n", location) == lines
+
+
 def test_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, f"{one('a.example')}\n\n{one('b.example', 'key_type = 5')}\n[nginx]\nreload = 'no'\n")
     first, second = complaint(path).splitlines()
@@ -140,10 +155,16 @@ def test_drop_in_that_is_no_toml(tmp_path: Path) -> None:
     assert complaint(write(tmp_path, "", a="[[")).startswith("issuer.d/a.toml is no TOML: ")
 
 
-def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
+def test_drop_in_that_leads_nowhere(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     (tmp_path / "issuer.d/a.toml").symlink_to("nowhere")
-    assert complaint(path) == "cannot read issuer.d/a.toml: No such file or directory; run as a user who may"
+    assert complaint(path) == "issuer.d/a.toml is a link that leads nowhere; remove it, or put back what it led to"
+
+
+def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    (tmp_path / "issuer.d/a.toml").mkdir()
+    assert complaint(path) == "cannot read issuer.d/a.toml: Is a directory; run as a user who may"
 
 
 def test_mistake_in_the_main_file_hides_no_drop_in(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""certificate add: a drop-in for a new certificate, a placeholder for nginx, and the certificate itself."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from issuer.commands import build, options, remote
+from issuer.commands.placeholder import placeholder
+from issuer.commands.progress import progress
+from issuer.commands.reload import describe
+from issuer.commands.renew import renew, to_text
+from issuer.commands.trust import lines_for_nginx
+from issuer.csr import check_csr
+from issuer.errors import SettingsError, WellkeeperError
+from issuer.model import KeyType
+from issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
+from issuer.reports import Mode, Outcome, Report
+from issuer.settings import Settings, check, read_settings, settings_path
+from issuer.settings_files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
+from issuer.settings_tables import CertificateSettings
+
+# What complaints name before there is a file.
+_NOT_WRITTEN: Final = Path("the new certificate")
+
+
+@click.command()
+@click.argument("identifiers", metavar="NAME[,NAME…]")
+@click.option("--name", help="The folder below live/.  [default: the first name]")
+@click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
+@click.option("--profile", help="A profile of the CA, such as shortlived.")
+@click.option("--ca", multiple=True, help="A CA for this certificate; repeat it for others to fall back on.")
+@click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for those who pin it.")
+@click.option(
+    "--csr",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file with a CSR of yours: its key stays elsewhere.",
+)
+@click.option("--no-renew", is_flag=True, help="Only write it down: a daemon obtains it after the next reload.")
+@options.config_option
+def add(identifiers: str, config: Path | None, **given: Any) -> None:  # noqa: ANN401
+    """Add a certificate for the names NAME[,NAME…], obtain it, and say what nginx needs.
+
+    A daemon is told and obtains it; without one it is obtained here. Exit status as that of renew.
+    """
+    path, is_renewed = settings_path(config), not given.pop("no_renew")
+    values = _values(identifiers, given)
+    certificate, drop_in = _write(path, values)
+    context = click.get_current_context()
+    try:
+        has_daemon = _prepare(context, path, certificate, is_told=is_renewed)
+    except WellkeeperError:
+        remove_drop_in(drop_in)  # what cannot be set up now is not left for the daemon's next start
+        raise
+    click.echo(f"wrote  {drop_in}")
+    if has_daemon:
+        _follow(context, read_settings(path), certificate.name)
+    elif is_renewed:
+        context.invoke(renew, names=(certificate.name,), config=path)
+
+
+def _prepare(context: click.Context, path: Path, certificate: CertificateSettings, *, is_told: bool) -> bool:
+    """What nginx needs to start with it. Whether there is a daemon, which has begun with it then."""
+    context.invoke(placeholder, names=(certificate.name,), config=path)
+    settings = read_settings(path)
+    lines = lines_for_nginx(build.certificates(settings).live_path(certificate.name), certificate)
+    click.echo(f"\nIn the server block of nginx that listens with ssl:\n\n{lines}")
+    answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_told else None
+    if answer is not None:
+        click.echo(f"the daemon {describe(answer)}")
+    return answer is not None
+
+
+def _follow(context: click.Context, settings: Settings, name: str) -> None:
+    """Tells how the daemon gets on with it. Not tried again if that failed meanwhile: the CA counts failures."""
+
+    async def follow() -> list[Report] | None:
+        with progress("auto") as told:
+            return await remote.renew(settings, [name], Mode.SCHEDULED, told)
+
+    for report in asyncio.run(follow()) or []:
+        click.echo(to_text(report))
+        if report.outcome in {Outcome.FAILED, Outcome.WAITING}:
+            context.exit(1)
+
+
+def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:
+    """As TOML would have it; only what was given."""
+    names = [part.strip() for part in identifiers.split(",") if part.strip()]
+    csr = given.pop("csr")
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value}
+    return {"identifiers": names, **values, **({"csr": str(csr.absolute())} if csr else {})}
+
+
+def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Path]:
+    """Only what holds together with all that is there; raises SettingsError with nothing changed."""
+    sources = read_sources(path)
+    check(sources)
+    new = TomlFile(_NOT_WRITTEN, "", {CERTIFICATES: [values]})
+    certificate = check(Sources(sources.main, (*sources.drop_ins, new))).certificates[-1]
+    if certificate.csr:
+        _check_csr(certificate, certificate.csr)
+    drop_in = drop_in_path(drop_in_folder(path), certificate.name)
+    write_drop_in(drop_in, _toml({"name": certificate.name, **values}))
+    try:
+        read_settings(path)
+    except SettingsError:
+        remove_drop_in(drop_in)  # somebody else changed something meanwhile
+        raise
+    return certificate, drop_in
+
+
+def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
+    try:
+        data = csr.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {csr}: {error.strerror}; run as a user who may") from error
+    check_csr(data, str(csr), certificate.identifiers, ())
+
+
+def _toml(values: dict[str, Any]) -> str:
+    # Strings, booleans and lists of strings of JSON are TOML as well; not so surrogates, which it would write escaped.
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join(["# Written by 'wellkeeper-issuer certificate add'.", "[[certificates]]", *lines, ""])

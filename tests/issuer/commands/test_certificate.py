@@ -1,0 +1,192 @@
+"""certificate add, remove and list, without a daemon; with one they are in tests/integration."""
+
+import sqlite3
+import tomllib
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.issuer.commands.conftest import Finished, Program
+
+
+@pytest.fixture
+def ready(program: Program) -> Program:
+    """One certificate in the main file, and a CA that is away."""
+    program.configure("a.example", more="nginx = { command = ['false'] }")
+    program.make_keys()
+    return program
+
+
+def drop_in(program: Program, name: str) -> Path:
+    return program.config.with_name("issuer.d") / f"{name}.toml"
+
+
+def refused(finished: Finished) -> str:
+    assert (finished.exit_code, finished.out) == (2, ""), finished
+    return finished.err
+
+
+def write_csr(path: Path, *names: str) -> None:
+    extension = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    builder = (
+        x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(extension, critical=False)
+    )
+    path.write_bytes(builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM))
+
+
+def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Program) -> None:
+    finished = ready.run("certificate", "add", "B.example,www.b.example")
+    live = ready.certificates_dir / "live/b.example"
+    assert finished.exit_code == 1
+    assert finished.out.splitlines()[:9] == [
+        f"b.example: placeholder for 7 days in {live}",
+        "",
+        "In the server block of nginx that listens with ssl:",
+        "",
+        "  # b.example, www.b.example",
+        f"  ssl_certificate     {live}/fullchain.pem;",
+        f"  ssl_certificate_key {live}/privkey.pem;",
+        "",
+        f"wrote  {drop_in(ready, 'b.example')}",
+    ]
+    assert finished.out.splitlines()[-1].startswith("b.example: failed (order): ")
+    assert tomllib.loads(drop_in(ready, "b.example").read_text()) == {
+        "certificates": [{"name": "b.example", "identifiers": ["B.example", "www.b.example"]}]
+    }
+    listed = ready.run("certificate", "list", "--json").json()["certificates"]
+    assert [one["name"] for one in listed] == ["a.example", "b.example"]
+    assert ready.run("list", "--json").json()["certificates"] == listed
+
+
+def test_every_option_is_written_down(ready: Program) -> None:
+    options = ["--name", "web", "--key-type", "rsa-3072", "--profile", "short", "--ca", "google", "--ca", "zerossl"]
+    finished = ready.run("certificate", "add", "münchen.example", *options, "--reuse-key", "--no-renew")
+    assert finished.exit_code == 0, finished
+    assert "failed" not in finished.out
+    assert tomllib.loads(drop_in(ready, "web").read_text())["certificates"] == [
+        {
+            "name": "web",
+            "identifiers": ["münchen.example"],
+            "key_type": "rsa-3072",
+            "profile": "short",
+            "ca": ["google", "zerossl"],
+            "reuse_key": True,
+        }
+    ]
+
+
+def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) -> None:
+    path = folder / "b.csr"
+    arguments = ("certificate", "add", "b.example", "--csr", str(path), "--no-renew")
+    assert f"cannot read {path}: No such file or directory" in refused(ready.run(*arguments))
+    write_csr(path, "c.example")
+    assert f"{path} lacks b.example and has c.example, which" in refused(ready.run(*arguments))
+    assert not drop_in(ready, "b.example").exists()
+    write_csr(path, "b.example")
+    finished = ready.run(*arguments)
+    assert finished.exit_code == 0, finished
+    assert "  ssl_certificate_key THE KEY OF YOUR CSR;" in finished.out
+    assert tomllib.loads(drop_in(ready, "b.example").read_text())["certificates"][0]["csr"] == str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("*.b.example",), "the new certificate: certificates[0].identifiers[0]: '*.b.example' is a wildcard"),
+        ((",",), "the new certificate: certificates[0].identifiers = []: must have at least one entry"),
+        (("b.example", "--name", "../b"), "the new certificate: certificates[0].name: '../b' may have"),
+        (("b.example", "--ca", "nobody"), "the new certificate: certificates[0].ca: 'nobody' is neither one of"),
+        (("a.example",), "the new certificate: two certificates have the name 'a.example' (the other one: "),
+        (("b.example", "--key-type", "rsa-1024"), "'rsa-1024' is not one of 'ecdsa-p256'"),
+    ],
+)
+def test_certificate_that_does_not_hold_is_refused(ready: Program, arguments: tuple[str, ...], words: str) -> None:
+    assert words in refused(ready.run("certificate", "add", *arguments))
+    assert not drop_in(ready, "a.example").parent.exists()
+
+
+def test_bad_settings_are_told_before_anything_is_added(ready: Program) -> None:
+    with ready.config.open("a") as file:
+        file.write("\nbogus = 1\n")
+    assert "unknown key 'certificates[0].bogus'" in refused(ready.run("certificate", "add", "b.example"))
+    assert not drop_in(ready, "b.example").exists()
+
+
+def test_certificate_that_cannot_be_set_up_is_not_left_behind(ready: Program) -> None:
+    ready.configure("a.example", more="certificates_group = 'nobody-has-it'")
+    assert "this host has no such group" in refused(ready.run("certificate", "add", "b.example"))
+    assert not drop_in(ready, "b.example").exists()
+
+
+def test_no_settings(program: Program) -> None:
+    assert "does not exist; run 'wellkeeper-issuer init'" in refused(program.run("certificate", "add", "b.example"))
+    assert "does not exist; run 'wellkeeper-issuer init'" in refused(program.run("certificate", "remove", "b.example"))
+
+
+def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> None:
+    ready.run("certificate", "add", "b.example")
+    with sqlite3.connect(ready.state_dir / "state.db") as state:
+        assert state.execute("SELECT lineage FROM failures").fetchall() == [("b.example",)]
+    finished = ready.run("certificate", "remove", "b.example", "--yes")
+    assert (finished.exit_code, finished.err) == (0, "")
+    assert finished.out.startswith(f"removed {drop_in(ready, 'b.example')}; nobody renews it now. ")
+    assert not drop_in(ready, "b.example").exists()
+    assert (ready.certificates_dir / "live/b.example/fullchain.pem").exists()
+    with sqlite3.connect(ready.state_dir / "state.db") as state:
+        assert state.execute("SELECT lineage FROM failures").fetchall() == []
+    assert [one["name"] for one in ready.run("list", "--json").json()["certificates"]] == ["a.example"]
+
+
+def test_files_are_deleted_on_request_only(ready: Program) -> None:
+    ready.configure("a.example", more="nginx = { command = ['true'] }")
+    ready.run("certificate", "add", "b.example", "--no-renew")
+    finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
+    assert finished.exit_code == 0, finished
+    assert list((ready.certificates_dir / "live").iterdir()) == []
+    assert list((ready.certificates_dir / "archive").iterdir()) == []
+
+
+def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) -> None:
+    live = ready.certificates_dir / "live/b.example"
+    nginx = folder / "nginx"
+    nginx.write_text(f"#!/bin/sh\necho 'ssl_certificate {live}/fullchain.pem;'\n")
+    nginx.chmod(0o755)
+    ready.configure("a.example", more=f"nginx = {{ command = ['{nginx}'] }}")
+    ready.run("certificate", "add", "b.example", "--no-renew")
+    finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
+    assert finished.exit_code == 1
+    assert f"install: nginx's configuration names {live}; take those lines out and reload nginx first" in finished.err
+    assert drop_in(ready, "b.example").exists()
+    assert (live / "privkey.pem").exists()
+
+
+def test_what_was_written_by_hand_is_not_rewritten(ready: Program) -> None:
+    text = ready.config.read_text()
+    number = text.splitlines().index("[[certificates]]") + 1
+    told = refused(ready.run("certificate", "remove", "a.example", "--yes"))
+    assert (
+        f"a.example was written by hand, and is not rewritten by a program: remove lines {number} to {number + 1} of"
+        in told
+    )
+    assert ready.config.read_text() == text
+    drop_in(ready, "x").parent.mkdir()
+    drop_in(ready, "x").write_text(
+        "[[certificates]]\nidentifiers = ['b.example']\n\n[[certificates]]\nname = 'c'\nidentifiers = ['c.example']\n"
+    )
+    assert f"remove lines 4 to 6 of {drop_in(ready, 'x')}" in refused(ready.run("certificate", "remove", "c", "--yes"))
+
+
+def test_unknown_name(ready: Program) -> None:
+    assert "no certificate is called 'c.example'; 'wellkeeper-issuer list' shows" in refused(
+        ready.run("certificate", "remove", "c.example", "--yes")
+    )
+
+
+def test_without_yes_somebody_has_to_be_there(ready: Program) -> None:
+    ready.run("certificate", "add", "b.example", "--no-renew")
+    assert "nobody can be asked here; give --yes" in refused(ready.run("certificate", "remove", "b.example"))
+    assert drop_in(ready, "b.example").exists()
