@@ -18,8 +18,9 @@ class LiveWatch:
     A pair is read whole whenever a file of it is another one or was touched since.
     """
 
-    def __init__(self, certificates_dir: Path, names: Sequence[str]) -> None:
+    def __init__(self, certificates_dir: Path, names: Sequence[str], pause_seconds: float = _PAUSE_SECONDS) -> None:
         self._links = [certificates_dir / "live" / name for name in names]
+        self._pause_seconds = pause_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live watch")
         self._known: set[tuple[object, ...]] = set()
@@ -40,7 +41,7 @@ class LiveWatch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(_PAUSE_SECONDS):
+        while not self._stop.wait(self._pause_seconds):
             for link in self._links:
                 self._look(link)
             self.look_count += 1

@@ -1,0 +1,140 @@
+"""SIGKILL at random moments of a daemon with a hundred certificates, started again each time: nothing lost, none twice.
+
+`--kills 200` tries a quarter as many random moments, 6 by default.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from issuer.model import Identifier, IdentifierType
+from issuer.outside.disk import CertificateFolders
+from stand.daemon import IssuerDaemon
+from stand.host import Host, running_host
+from stand.issuer import Finished
+from tests.fakes_deliver import FakeCa
+from tests.integration.live_watch import LiveWatch
+from tests.integration.observed import installed, journal, served
+
+pytestmark = pytest.mark.integration
+
+CERTIFICATES: Final = {f"n{number}": [f"n{number}.example.org"] for number in range(100)}
+PART: Final = 4
+MOST_IN_A_ROW: Final = 6
+# From just started to the last reload; an undisturbed pass takes about ten seconds here.
+LATEST_SECONDS: Final = 7.0
+END_SECONDS: Final = 90.0
+# As many links as here would keep a core busy.
+WATCH_PAUSE_SECONDS: Final = 0.05
+_ADDED: Final = re.compile(r'Added order "([\w-]+)"')
+_ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")
+
+
+@dataclass
+class Round:
+    """From old certificates to new ones, with the kills in between; `orders` are ids."""
+
+    host: Host
+    orders_before: frozenset[str]
+    # Of which the issuer said that it has them, or which stood in its journal after a kill.
+    known_orders: set[str] = field(default_factory=set)
+
+    def orders(self) -> set[str]:
+        return set(_ADDED.findall(self._log())) - self.orders_before
+
+    def issued(self) -> list[str]:
+        return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
+
+    def note(self, finished: Finished) -> None:
+        """What the daemon told, and what it left."""
+        assert "Traceback" not in finished.err, finished
+        # A kill may cut the last line.
+        lines = [json.loads(line) for line in finished.err.splitlines() if line.startswith("{") and line[-1] == "}"]
+        told = (one for one in lines if (one.get("stage"), one["event"]) == ("order", "finished"))
+        self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in told}
+        recorded = (row[5] for row in journal(self.host.issuer)["attempts"])
+        self.known_orders |= {_order_id(url) for url in recorded if url}
+
+    def _log(self) -> str:
+        return self.host.ca.process.log.read_text()
+
+
+def _order_id(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
+async def begin(host: Host) -> Round:
+    """Every certificate is an old one again, and due."""
+    old = FakeCa(datetime.now(UTC) - timedelta(days=80))
+    folders = CertificateFolders(host.issuer.certificates_dir)
+    for name, identifiers in CERTIFICATES.items():
+        pair = old.pair(*(Identifier(IdentifierType.DNS, value) for value in identifiers))
+        await folders.switch(name, await folders.write(name, pair))
+    return Round(host, frozenset(_ADDED.findall(host.ca.process.log.read_text())))
+
+
+async def kill_after(round_: Round, seconds: float) -> None:
+    async with IssuerDaemon(round_.host.issuer) as daemon:
+        await asyncio.sleep(seconds)
+        finished = await daemon.end(signal.SIGKILL)
+    assert finished.exit_code == -signal.SIGKILL, finished
+    round_.note(finished)
+
+
+async def all_served(host: Host) -> None:
+    """Returns once `status` says so."""
+    for _ in itertools.repeat(None):
+        if (await host.issuer.run("status", "--check")).exit_code == 0:
+            return
+        await asyncio.sleep(0.5)
+
+
+async def end_well(round_: Round) -> set[str]:
+    """A daemon that nobody disturbs: one certificate a name, and one order but for those that were never known.
+
+    Returns those orders.
+    """
+    host = round_.host
+    async with IssuerDaemon(host.issuer) as daemon:
+        async with asyncio.timeout(END_SECONDS):
+            await all_served(host)
+        finished = await daemon.end(signal.SIGTERM)
+    assert finished.exit_code == 0, finished
+    round_.note(finished)
+    assert round_.issued() == sorted(round_.known_orders)
+    assert len(round_.known_orders) == len(CERTIFICATES)
+    for name, identifiers in CERTIFICATES.items():
+        assert await served(host, identifiers[0]) == installed(host.issuer, name)
+    assert journal(host.issuer)["attempts"] == []
+    return round_.orders() - round_.known_orders
+
+
+@pytest.mark.timeout(3600)
+async def test_daemon_killed_at_any_moment_goes_on_with_a_hundred_certificates(
+    folder: Path, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
+) -> None:
+    chance = random.Random("daemon kills")  # noqa: S311 - to be repeated, not to be secret
+    wanted, killed, lost = -(-int(pytestconfig.getoption("kills")) // PART), 0, 0
+    async with running_host(folder, CERTIFICATES) as host:
+        quick = replace(host.issuer_settings, reload_interval_seconds=0.0, more=("orders_per_second = 1000.0",))
+        host.issuer.configure(quick)
+        with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES), WATCH_PAUSE_SECONDS) as watch:
+            while killed < wanted:
+                round_ = await begin(host)
+                for _ in range(min(MOST_IN_A_ROW, wanted - killed)):
+                    await kill_after(round_, chance.uniform(0, LATEST_SECONDS))
+                    killed += 1
+                lost += len(await end_well(round_))
+    assert watch.faults == []
+    record_property("kills", killed)
+    record_property("orders that were never known", lost)
