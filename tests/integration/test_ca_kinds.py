@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from typing import Final
 
 import pytest
@@ -48,7 +49,7 @@ def key_of(host: Host) -> str:
     ids=lambda kind: f"{kind.programs.parent.parent.name}, {kind.reused_percent} % used again, {kind.key_type}",
 )
 async def test_first_and_second_certificate_are_served(folder: Path, kind: Kind) -> None:
-    of_the_ca = {"programs": kind.programs, "authorizations_reused_percent": kind.reused_percent}
+    of_the_ca: dict[str, Any] = {"programs": kind.programs, "authorizations_reused_percent": kind.reused_percent}
     async with running_host(folder, {"web": [NAME]}, **of_the_ca) as host:
         host.issuer.configure(replace(host.issuer_settings, key_type=kind.key_type))
         found = []
