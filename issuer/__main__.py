@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "certificate": "issuer.commands.certificate:certificate",
     "account": "issuer.commands.account_show:account",
     "revoke": "issuer.commands.revoke:revoke",
+    "import": "issuer.commands.import_certbot:import_",
 }
 
 

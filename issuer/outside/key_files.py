@@ -57,6 +57,14 @@ def read_account_key(path: Path) -> AccountKey:
     )
 
 
+def parse_account_key(pem: bytes) -> AccountKey:
+    """Raises SettingsError for what is no key for an account."""
+    key = load_pem_private_key(pem, None)
+    if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        return key
+    raise SettingsError("an account key is RSA or ECDSA")
+
+
 def write_account_key(path: Path, key: AccountKey) -> None:
     """One that was made elsewhere; raises FileExistsError."""
     _write_key(path, key)

@@ -1,0 +1,52 @@
+"""The real certbot, as its users run it: webroot, and a folder of its own in place of /etc/letsencrypt."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from stand.pebble import Pebble
+from stand.processes import PROJECT, StandError, find_program, search_path
+
+_SECONDS: Final = 60.0
+
+
+class Certbot:
+    """`etc` is its folder; `webroot` is for an nginx to serve."""
+
+    def __init__(self, folder: Path, ca: Pebble) -> None:
+        self.etc = folder / "letsencrypt"
+        self.webroot = folder / "webroot"
+        self.webroot.mkdir(parents=True)
+        self._ca = ca
+        self._folders = [f"--config-dir={self.etc}", f"--work-dir={folder}/work", f"--logs-dir={folder}/logs"]
+
+    def live(self, name: str) -> Path:
+        return self.etc / "live" / name
+
+    async def obtain(self, *names: str, key_type: str = "ecdsa", more: tuple[str, ...] = ()) -> None:
+        """One certificate, called after the first name. Raises StandError."""
+        domains = [f"--domain={name}" for name in names]
+        webroot = ["--webroot", f"--webroot-path={self.webroot}", "--preferred-profile=default"]
+        await self.run("certonly", *webroot, f"--key-type={key_type}", *domains, *more)
+
+    async def run(self, command: str, *arguments: str) -> str:
+        """What it printed. Raises StandError when it fails."""
+        process = await asyncio.create_subprocess_exec(
+            find_program("certbot", PROJECT / ".cache/certbot/bin"),
+            *(command, "--non-interactive", "--agree-tos", "--register-unsafely-without-email"),
+            *(f"--server={self._ca.directory_url}", *self._folders, *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "REQUESTS_CA_BUNDLE": str(self._ca.ca_bundle)},
+        )
+        try:
+            async with asyncio.timeout(_SECONDS):
+                out, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise StandError(f"certbot {command} ended with {process.returncode}: {out.decode()}")
+        return out.decode()

@@ -1,0 +1,169 @@
+"""From certbot to Wellkeeper: a real certbot's folder is taken over, and nothing is issued anew."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from issuer import pki, public_keys
+from issuer.model import KeyType
+from stand.certbot import Certbot
+from stand.challtestsrv import Challtestsrv
+from stand.host import Host
+from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
+from stand.nginx import SNIPPETS, Address, NginxServer, NginxSettings
+from stand.pebble import Pebble, PebbleSettings
+from stand.ports import free_port
+from stand.responder import ResponderProcess
+from tests.integration.observed import asked, installed, issued, outcomes, reload, served
+
+pytestmark = pytest.mark.integration
+
+SHOP: Final = ("shop.example.org", "example.org")
+WWW: Final = "www.example.org"
+NAMES: Final = (SHOP[0], WWW)
+NEW_ACCOUNT: Final = "/sign-me-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """nginx with certbot's recipe; certbot and the issuer beside it."""
+
+    host: Host
+    certbot: Certbot
+
+    @property
+    def issuer(self) -> Issuer:
+        return self.host.issuer
+
+    def theirs(self) -> list[str]:
+        """The fingerprints of certbot's certificates."""
+        chains = [(self.certbot.live(name) / "fullchain.pem").read_bytes() for name in NAMES]
+        return [pki.read_certificate(chain).fingerprint_sha256 for chain in chains]
+
+    def ours(self) -> list[str]:
+        return [installed(self.issuer, name) for name in NAMES]
+
+    async def served(self) -> list[str]:
+        return [await served(self.host, name) for name in NAMES]
+
+    async def import_(self, *more: str) -> str:
+        return (await self.issuer.run_well("import", "certbot", str(self.certbot.etc), *more)).out
+
+    def change_nginx(self, told: str) -> None:
+        """As the report told: other folders, and the snippet in place of the webroot. It is not reloaded."""
+        text = self.host.nginx.config_path.read_text()
+        for name in NAMES:
+            before, after = f"{self.certbot.etc}/live/{name}/", f"{self.issuer.live(name)}/"
+            assert f"{before}\n  -> {after}" in told
+            text = text.replace(before, after)
+        webroot = f"location /.well-known/acme-challenge/ {{ root {self.certbot.webroot}; }}"
+        assert webroot in text
+        self.host.nginx.config_path.write_text(text.replace(webroot, f"include {SNIPPETS}/challenge.conf;"))
+
+    @asynccontextmanager
+    async def moved(self) -> AsyncIterator[None]:
+        """All that the report tells to do by hand is done."""
+        self.change_nginx(await self.import_("--apply"))
+        values = (await self.issuer.run_well("trust", "--json")).json()["responder"]
+        keys = [values[f"WELLKEEPER_RESPONDER_{name}"] for name in ("PUBLISHING_KEY", "ACCOUNT_THUMBPRINT")]
+        async with ResponderProcess(self.host.nginx.config_path.parent.parent / "responder", *keys):
+            await reload(self.host.nginx)
+            yield
+
+
+def servers(http: Address, https: Address, certbot: Certbot) -> str:
+    """What certbot's users have in nginx; two blocks on 443 once there are certificates."""
+    webroot = f"location /.well-known/acme-challenge/ {{ root {certbot.webroot}; }}"
+    blocks = [f"server {{ listen {http[0]}:{http[1]} default_server; {webroot} }}"]
+    for name in NAMES:
+        live = certbot.live(name)
+        lines = f"ssl_certificate {live}/fullchain.pem; ssl_certificate_key {live}/privkey.pem;"
+        if live.exists():
+            blocks.append(f"server {{ listen {https[0]}:{https[1]} ssl; server_name {name}; {lines} }}")
+    return "\n".join(blocks)
+
+
+@asynccontextmanager
+async def machine(folder: Path) -> AsyncIterator[Machine]:
+    """certbot has two certificates, RSA with two names and ECDSA; the issuer was set up, and has none."""
+    http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+    async with AsyncExitStack() as stack:
+        dns = await stack.enter_async_context(Challtestsrv(folder))
+        # certbot gives up on a rejected nonce now and then.
+        ca = await stack.enter_async_context(
+            Pebble(folder, PebbleSettings(dns.address, http[1], nonces_rejected_percent=0))
+        )
+        certbot, issuer, sockets = Certbot(folder / "certbot", ca), Issuer(folder), folder / "responder"
+        settings = NginxSettings(sockets / "public.sock", (), in_http=servers(http, https, certbot))
+        nginx = NginxServer(folder / "nginx", settings)
+        node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
+        ours = IssuerSettings(ca.directory_url, ca.ca_bundle, {}, (node,), nginx.argv(), nginx.pid_path)
+        issuer.configure(ours)
+        publishing_key, thumbprint = await issuer.make_keys()
+        async with nginx:
+            await certbot.obtain(*SHOP, key_type="rsa")
+            await certbot.obtain(WWW, more=("--deploy-hook", "true", "--reuse-key"))
+            nginx.write(replace(settings, in_http=servers(http, https, certbot)))
+            await reload(nginx)
+            nginx.settings = replace(settings, http=(http,), https=(https,))
+            responder = ResponderProcess(sockets, publishing_key, thumbprint)
+            yield Machine(Host(dns, ca, issuer, ours, responder, nginx), certbot)
+
+
+def tree(folder: Path) -> dict[str, Any]:
+    """Every file and link below, with its content and when it was changed."""
+    return {
+        str(path): (path.lstat().st_mtime_ns, path.readlink() if path.is_symlink() else path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+async def test_certificates_go_on_and_nothing_is_issued_anew(folder: Path) -> None:
+    async with machine(folder) as host:
+        before, requests, certificates = tree(host.certbot.etc), asked(host.host.ca), issued(host.host.ca)
+        async with host.moved():
+            assert asked(host.host.ca) == requests
+            assert await host.served() == host.ours() == host.theirs()
+            for outcome in ("served", "unchanged"):
+                finished = await host.issuer.run("renew", "--json")
+                assert outcomes(finished) == dict.fromkeys(NAMES, outcome), finished
+        assert issued(host.host.ca) == certificates
+        assert tree(host.certbot.etc) == before
+
+
+async def test_next_renewal_is_ours_with_the_same_account_and_the_same_kinds_of_keys(folder: Path) -> None:
+    async with machine(folder) as host:
+        accounts, certificates = asked(host.host.ca, NEW_ACCOUNT), issued(host.host.ca)
+        async with host.moved():
+            keys = [(host.issuer.live(name) / "privkey.pem").read_bytes() for name in NAMES]
+            finished = await host.issuer.run("renew", "--force", "--json")
+            assert outcomes(finished) == dict.fromkeys(NAMES, "served"), finished
+            assert await host.served() == host.ours() != host.theirs()
+        assert issued(host.host.ca) == certificates + len(NAMES)
+        assert asked(host.host.ca, NEW_ACCOUNT) == accounts
+        shop, www = [(host.issuer.live(name) / "privkey.pem").read_bytes() for name in NAMES]
+        assert shop != keys[0]
+        assert public_keys.certificate_key_kind(shop) is KeyType.RSA_2048
+        assert www == keys[1]  # --reuse-key
+
+
+async def test_dry_run_and_second_run_change_nothing_unless_certbot_went_on(folder: Path) -> None:
+    async with machine(folder) as host:
+        state = tree(host.certbot.etc) | tree(host.issuer.state_dir)
+        told = await host.import_()
+        assert "  shop.example.org: example.org, shop.example.org; " in told
+        assert tree(host.certbot.etc) | tree(host.issuer.state_dir) == state
+        assert not host.issuer.certificates_dir.exists()
+        await host.import_("--apply")
+        before = tree(host.issuer.certificates_dir) | tree(host.issuer.config_path.parent)
+        assert (await host.import_("--apply")).count("; taken over already") == len(NAMES)
+        assert tree(host.issuer.certificates_dir) | tree(host.issuer.config_path.parent) == before
+        await host.certbot.obtain(WWW, more=("--force-renewal",))
+        told = await host.import_("--apply")
+        assert "; its certificate is newer than ours, and taken over" in told
+        assert host.ours() == host.theirs()

@@ -1,0 +1,127 @@
+"""import certbot: what it says, what it writes, what it leaves alone."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from issuer.model import Pair
+from issuer.outside.accounts import AccountRecord
+from issuer.outside.state import open_state
+from issuer.records import Origin
+from tests.fakes_deliver import FakeCa, dns
+from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.outside.test_certbot import write_account, write_lineage
+
+OTHER = "https://ca.example/directory"
+ACCOUNT_KEY = rsa.generate_private_key(65537, 2048)
+
+
+def pair(*names: str) -> Pair:
+    """Valid now, by the real clock."""
+    return FakeCa(datetime.now(UTC)).pair(*map(dns, names))
+
+
+@pytest.fixture
+def etc(folder: Path) -> Path:
+    """Two certificates of the CA of the settings, one of another, one with a wildcard; hooks."""
+    made = folder / "letsencrypt"
+    ours = f"server = {NOBODY_THERE}\naccount = 7\n"
+    write_lineage(made, "a.example", pair("a.example", "www.a.example"), parameters=ours)
+    write_lineage(made, "B.example", pair("b.example"), parameters=f"{ours}renew_hook = /usr/local/bin/copy --all\n")
+    write_lineage(made, "c.example", pair("c.example"), parameters="renew_hook = systemctl reload nginx\naccount = 9\n")
+    write_lineage(made, "wild", pair("d.example", "*.d.example"), parameters=ours)
+    write_account(made, "7", ACCOUNT_KEY, NOBODY_THERE.removeprefix("https://"))
+    return made
+
+
+def test_dry_run_tells_all_and_changes_nothing(program: Program, etc: Path) -> None:
+    program.configure()
+    program.make_keys()
+    before = sorted(program.folder.rglob("*"))
+    finished = program.run("import", "certbot", str(etc))
+    assert finished.exit_code == 0
+    lines = finished.out.splitlines()
+    assert lines[0] == "These certificates would be taken over:"
+    assert [line.split(":")[0] for line in lines if line.startswith("  ") and "; " in line][:3] == [
+        "  b.example",
+        "  a.example",
+        "  c.example",
+    ]
+    assert "    it is called b.example from now on: names here have a-z, 0-9, '.', '_' and '-' only" in lines
+    assert "Left out:" in lines
+    assert any(line.startswith("  wild: it holds *.d.example, which http-01 cannot prove") for line in lines)
+    assert f"  {NOBODY_THERE}: https://ca.example/account/7" in lines
+    assert "Hooks that reload nginx are not needed any more: that is done here, and proven." in lines
+    assert 'deploy = ["/bin/sh", "-c", "/usr/local/bin/copy --all"]' in lines
+    assert "'wellkeeper-issuer import certbot" in lines[-1]
+    assert sorted(program.folder.rglob("*")) == before
+
+
+def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Program, etc: Path) -> None:
+    program.configure()
+    program.make_keys()
+    finished = program.run("import", "certbot", str(etc), "--apply")
+    assert finished.exit_code == 0, finished
+    assert (program.config.with_suffix(".d") / "a.example.toml").read_text() == (
+        "# Taken over from certbot.\n[[certificates]]\n"
+        'name = "a.example"\nidentifiers = ["a.example", "www.a.example"]\n'
+    )
+    assert f'ca = "{OTHER}"' in (program.config.with_suffix(".d") / "c.example.toml").read_text()
+    for name, theirs in (("a.example", "a.example"), ("b.example", "B.example")):
+        for file in ("fullchain", "privkey"):
+            live = (program.certificates_dir / "live" / name / f"{file}.pem").read_bytes()
+            assert live == (etc / "live" / theirs / f"{file}.pem").read_bytes()
+
+    async def origins() -> list[Origin | None]:
+        async with open_state(program.state_dir / "state.db", is_exclusive=False) as state:
+            assert await state.notes.read_owed_hooks() == {}
+            return [await state.journal.read_origin(name) for name in ("a.example", "c.example")]
+
+    assert asyncio.run(origins()) == [Origin(NOBODY_THERE, "https://ca.example/account/7"), Origin(OTHER, "")]
+    accounts = program.make_keys()
+    assert accounts.read(NOBODY_THERE) == AccountRecord(NOBODY_THERE, "https://ca.example/account/7")
+    key = accounts.account_key(NOBODY_THERE)
+    assert key.private_numbers() == ACCOUNT_KEY.private_numbers()
+    assert json.loads(program.run("list", "--json").out)["certificates"][0]["name"] == "a.example"
+
+
+def test_account_of_ours_stays(program: Program, etc: Path) -> None:
+    program.configure()
+    program.make_keys().record(AccountRecord(NOBODY_THERE, "https://ca.example/account/1"))
+    told = program.run("import", "certbot", str(etc), "--apply", "--json").json()
+    assert [one["done"] for one in told["accounts"]] == ["left out: we have another account there"]
+
+
+def test_json_has_the_same(program: Program, etc: Path) -> None:
+    program.configure()
+    program.make_keys()
+    dry = program.run("import", "certbot", str(etc), "--json").json()
+    assert (dry["applied"], dry["taken"][1]["done"]) == (False, None)
+    assert [one["certbot_name"] for one in dry["left_out"]] == ["wild"]
+    applied = program.run("import", "certbot", str(etc), "--apply", "--json").json()
+    assert [one["done"] for one in applied["taken"]] == ["taken over"] * 3
+    again = program.run("import", "certbot", str(etc), "--apply", "--json").json()
+    assert [one["done"] for one in again["taken"]] == ["taken over already"] * 3
+    assert again["hooks"] == [
+        {"event": "deploy", "command": "/usr/local/bin/copy --all"},
+        {"event": "deploy", "command": "systemctl reload nginx"},
+    ]
+
+
+def test_nothing_to_take_over_is_said(program: Program, folder: Path) -> None:
+    program.configure()
+    program.make_keys()
+    (folder / "empty/renewal").mkdir(parents=True)
+    finished = program.run("import", "certbot", str(folder / "empty"), "--apply")
+    assert (finished.exit_code, finished.out) == (0, "There is no certificate that can be taken over.\n")
+
+
+def test_folder_that_is_not_certbot_s_is_a_usage_error(program: Program, folder: Path) -> None:
+    program.configure()
+    finished = program.run("import", "certbot", str(folder))
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert "is no folder of certbot's" in finished.err

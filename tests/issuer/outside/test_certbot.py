@@ -1,0 +1,152 @@
+"""certbot's folder: what is read of it, whatever state it is in. A real one is read by the integration tests."""
+
+import json
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from issuer.errors import SettingsError
+from issuer.model import Pair
+from issuer.outside.certbot import parse_renewal, read_certbot
+from tests.fakes_deliver import NOW, FakeCa, dns
+
+A = dns("a.example")
+CA = FakeCa()
+
+
+def write_lineage(folder: Path, name: str, *pairs: Pair, parameters: str = "", live: int | None = None) -> None:
+    """Versions from 1 on; the last one is live, unless it is said otherwise."""
+    archive = folder / "archive" / name
+    archive.mkdir(parents=True)
+    for number, pair in enumerate(pairs, 1):
+        (archive / f"fullchain{number}.pem").write_bytes(pair.chain_pem)
+        (archive / f"privkey{number}.pem").write_bytes(pair.certificate_key_pem)
+    (folder / "live" / name).mkdir(parents=True)
+    for kind in ("fullchain", "privkey"):
+        (folder / "live" / name / f"{kind}.pem").symlink_to(f"../../archive/{name}/{kind}{live or len(pairs)}.pem")
+    (folder / "renewal").mkdir(exist_ok=True)
+    (folder / "renewal" / f"{name}.conf").write_text(
+        f"version = 5.8.0\narchive_dir = {archive}\nfullchain = {folder}/live/{name}/fullchain.pem\n"
+        f"[renewalparams]\nauthenticator = webroot\nserver = https://ca.example/directory\n{parameters}"
+    )
+
+
+def write_account(folder: Path, name: str, key: rsa.RSAPrivateKey, server: str = "ca.example/directory") -> None:
+    numbers, public = key.private_numbers(), key.public_key().public_numbers()
+    members = {"n": public.n, "e": public.e, "d": numbers.d, "p": numbers.p, "q": numbers.q}
+    members |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
+    jwk = {
+        name: urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8)).decode().rstrip("=")
+        for name, value in members.items()
+    }
+    place = folder / "accounts" / server / name
+    place.mkdir(parents=True)
+    (place / "private_key.json").write_text(json.dumps(jwk | {"kty": "RSA"}))
+    (place / "regr.json").write_text(json.dumps({"body": {}, "uri": f"https://ca.example/account/{name}"}))
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("key = plain value", "plain value"),
+        ("key = 'single, quoted'", "single, quoted"),
+        ('key = "double # quoted"', "double # quoted"),
+        ("key = '''both \" and ' of them'''", "both \" and ' of them"),
+        ("key = value # a comment", "value"),
+        ("key = a=b", "a=b"),
+        ("key = ", ""),
+    ],
+)
+def test_values_are_read_as_configobj_writes_them(line: str, value: str) -> None:
+    assert parse_renewal(f"[renewalparams]\n{line}\n") == {"key": value}
+
+
+def test_inner_sections_and_comments_are_passed_over() -> None:
+    text = (
+        "# x = 1\nversion = 1\n[renewalparams]\nserver = s\n[[webroot_map]]\nserver = other\n[else]\nserver = third\n"
+    )
+    assert parse_renewal(text) == {"version": "1", "server": "s"}
+
+
+def test_newest_pair_that_fits_is_read(tmp_path: Path) -> None:
+    pairs = [FakeCa(NOW + timedelta(days=day)).pair(A) for day in range(3)]
+    spoilt = Pair(pairs[0].certificate_key_pem, pairs[2].chain_pem)
+    write_lineage(tmp_path, "a.example", pairs[0], pairs[1], spoilt)
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert (lineage.name, lineage.pair, lineage.trouble) == ("a.example", pairs[1], "")
+    assert lineage.parameters["authenticator"] == "webroot"
+
+
+def test_folder_that_was_moved_is_read_where_it_is(tmp_path: Path) -> None:
+    pair = CA.pair(A)
+    write_lineage(tmp_path / "before", "a.example", pair)
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert read_certbot(tmp_path / "after").lineages[0].pair == pair
+
+
+def test_lineage_without_files_is_named(tmp_path: Path) -> None:
+    (tmp_path / "renewal").mkdir()
+    (tmp_path / "renewal/a.example.conf").write_text("[renewalparams]\n")
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert lineage.pair is None
+    assert "holds a certificate with its key; certbot cannot renew it either" in lineage.trouble
+
+
+def test_files_without_a_lineage_are_named(tmp_path: Path) -> None:
+    write_lineage(tmp_path, "a.example", CA.pair(A))
+    (tmp_path / "renewal/a.example.conf").unlink()
+    (tmp_path / "live/README").write_text("read me")
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert (lineage.name, lineage.pair) == ("a.example", None)
+    assert "certbot does not renew it either" in lineage.trouble
+
+
+def test_accounts_are_read_with_their_keys(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    (tmp_path / "renewal").mkdir()
+    write_account(tmp_path, "7", key)
+    write_account(tmp_path, "8", key, "broken.example")
+    (tmp_path / "accounts/broken.example/8/private_key.json").write_text("{}")
+    write_account(tmp_path, "9", key, "other.example/v2/DV90")
+    found = read_certbot(tmp_path).accounts
+    assert [(one.name, one.directory_url, one.account_url) for one in found] == [
+        ("7", "https://ca.example/directory", "https://ca.example/account/7"),
+        ("9", "https://other.example/v2/DV90", "https://ca.example/account/9"),
+    ]
+    read = load_pem_private_key(found[0].account_key_pem, None)
+    assert read.private_numbers() == key.private_numbers()  # type: ignore[union-attr]
+
+
+def test_hooks_are_read_once_each(tmp_path: Path) -> None:
+    for name in ("a.example", "b.example"):
+        write_lineage(tmp_path, name, CA.pair(dns(name)), parameters="renew_hook = systemctl reload nginx\n")
+    hooks = tmp_path / "renewal-hooks/deploy"
+    hooks.mkdir(parents=True)
+    for name, mode in (("copy", 0o755), ("readme", 0o644), ("copy~", 0o755)):
+        (hooks / name).touch(mode)
+    (tmp_path / "cli.ini").touch()
+    found = read_certbot(tmp_path)
+    assert list(found.hooks) == [("deploy", "systemctl reload nginx"), ("deploy", str(hooks / "copy"))]
+    assert found.notes == (f"{tmp_path}/cli.ini is not read: what it says counts for certbot only",)
+
+
+def test_what_is_no_folder_of_certbot_s_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is no folder of certbot's: it has no renewal/"):
+        read_certbot(tmp_path)
+
+
+def test_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "renewal").mkdir()
+    (tmp_path / "renewal/a.conf").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="holds a file that is no text"):
+        read_certbot(tmp_path)
+
+
+def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "renewal/a.conf").mkdir(parents=True)
+    with pytest.raises(SettingsError, match=r"cannot read .*a\.conf: Is a directory; run as root"):
+        read_certbot(tmp_path)

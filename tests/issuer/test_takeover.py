@@ -1,0 +1,149 @@
+"""What of certbot's certificates becomes ours, under which name, and what is left out and why."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from issuer.model import Identifier, KeyType, Pair
+from issuer.takeover import LETS_ENCRYPT, Found, FoundAccount, FoundLineage, Taken, take_over
+from tests.fakes_deliver import NOW, FakeCa, dns
+
+A, B = dns("a.example"), dns("b.example")
+CA = FakeCa()
+SERVER = "https://ca.example/directory"
+ACCOUNT = FoundAccount("7", SERVER, f"{SERVER}/account/7", b"key")
+PARAMETERS = {"authenticator": "webroot", "server": SERVER, "account": "7"}
+PAIR = CA.pair(A, B)
+
+
+def lineage(name: str = "a.example", pair: Pair | None = PAIR, **parameters: str) -> FoundLineage:
+    return FoundLineage(name, PARAMETERS | parameters, pair)
+
+
+def take(*lineages: FoundLineage, ours: Mapping[str, frozenset[Identifier]] | None = None) -> list[Taken]:
+    plan = take_over(Found(lineages, (ACCOUNT,)), ours or {}, NOW)
+    assert plan.left_out == ()
+    return list(plan.taken)
+
+
+def reason(one: FoundLineage, ours: Mapping[str, frozenset[Identifier]] | None = None) -> str:
+    plan = take_over(Found((one,), (ACCOUNT,)), ours or {}, NOW)
+    assert plan.taken == ()
+    return plan.left_out[0].reason
+
+
+def test_names_key_type_ca_and_account_are_taken_over() -> None:
+    (taken,) = take(lineage())
+    assert taken.table == {"name": "a.example", "identifiers": ["a.example", "b.example"]}
+    assert (taken.directory_url, taken.account_url) == (SERVER, ACCOUNT.account_url)
+    assert (taken.pair, taken.notes) == (PAIR, ())
+
+
+@pytest.mark.parametrize("key_type", [KeyType.RSA_2048, KeyType.ECDSA_P384])
+def test_other_key_types_go_on(key_type: KeyType) -> None:
+    (taken,) = take(lineage(pair=CA.pair(A, key_type=key_type)))
+    assert taken.table["key_type"] == key_type.value
+
+
+def test_reuse_key_and_profile_go_on() -> None:
+    (taken,) = take(lineage(reuse_key="True", required_profile="shortlived"))
+    assert (taken.table["reuse_key"], taken.table["profile"]) == (True, "shortlived")
+    assert taken.notes == ()
+
+
+def test_key_of_a_kind_that_is_not_made_here_goes_on_until_the_next_renewal() -> None:
+    key_pem = ec.generate_private_key(ec.SECP521R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (taken,) = take(lineage(pair=Pair(key_pem, CA.chain(key_pem, A))))
+    assert "key_type" not in taken.table
+    assert taken.notes == ("its key is of a kind that is not made here; the next one is ecdsa-p256",)
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [("a.example-0001", "a.example-0001"), ("WWW.Example", "www.example"), ("my site", "my-site"), (".x..y", "x.y")],
+)
+def test_name_is_changed_only_as_far_as_it_has_to_be(found: str, name: str) -> None:
+    (taken,) = take(lineage(found))
+    assert (taken.name, taken.found_name) == (name, found)
+    assert bool(taken.notes) == (found != name)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"authenticator": "nginx"}, "certbot changed nginx for each renewal"),
+        ({"authenticator": "standalone"}, "certbot listened on port 80 itself"),
+        ({"authenticator": "apache"}, "served by Apache"),
+        ({"authenticator": "manual"}, "it was proven by manual; from now on its names must reach this nginx"),
+        ({"authenticator": "dns-cloudflare"}, "it was proven by dns-cloudflare; from now on"),
+        ({"must_staple": "True"}, "must-staple is left out of the next one"),
+        ({"preferred_chain": "ISRG Root X1"}, "preferred_chain = 'ISRG Root X1' belongs to a CA here"),
+        ({"preferred_profile": "classic"}, "its profile was a wish to certbot"),
+        ({"autorenew": "False"}, "from now on it is renewed"),
+        ({"account": "8"}, "the account that it was renewed with is not there"),
+    ],
+)
+def test_what_changes_is_told(parameters: dict[str, str], words: str) -> None:
+    (taken,) = take(FoundLineage("a.example", PARAMETERS | parameters, PAIR))
+    (note,) = taken.notes
+    assert words in note
+
+
+def test_wildcard_is_left_to_certbot() -> None:
+    key_pem = PAIR.certificate_key_pem
+    pair = Pair(key_pem, CA.chain(key_pem, A, dns("*.a.example")))
+    assert "it holds *.a.example, which http-01 cannot prove" in reason(lineage(pair=pair))
+
+
+def test_expired_one_is_left_out() -> None:
+    pair = FakeCa(NOW - timedelta(days=91)).pair(A)
+    assert reason(lineage(pair=pair)).startswith("it expired on 2026-02-28; if its names are still yours")
+
+
+def test_one_without_names_or_with_an_odd_ca_is_left_out() -> None:
+    assert "is not asked by https" in reason(lineage(server="http://ca.example/"))
+    assert reason(FoundLineage("x", {}, None, "it is broken")) == "it is broken"
+
+
+def test_one_for_no_name_is_left_out() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=9))
+    chain = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    assert reason(lineage(pair=Pair(key_pem, chain))) == "it names neither a DNS name nor an IP address"
+
+
+def test_first_ca_is_let_s_encrypt_and_its_closed_version_the_open_one() -> None:
+    without = FoundLineage("a.example", {}, PAIR)
+    closed = FoundLineage("b.example", {"server": "https://acme-v01.api.letsencrypt.org/directory"}, PAIR)
+    assert [one.directory_url for one in take(without, closed)] == [LETS_ENCRYPT, LETS_ENCRYPT]
+
+
+def test_name_that_is_ours_for_the_same_names_is_that_certificate() -> None:
+    assert [one.name for one in take(lineage(), ours={"a.example": frozenset({A, B})})] == ["a.example"]
+
+
+def test_name_that_is_somebody_else_s_is_left_out() -> None:
+    expected = "there is another certificate with the name 'a.example', for other names"
+    assert reason(lineage(), {"a.example": frozenset({A})}) == expected
+    plan = take_over(Found((lineage(), lineage("A.example", CA.pair(A))), (ACCOUNT,)), {}, NOW)
+    assert [one.found_name for one in plan.left_out] == ["A.example"]
+
+
+def test_account_of_most_certificates_is_taken_over_one_a_ca() -> None:
+    second = replace(ACCOUNT, name="8", account_url=f"{SERVER}/account/8")
+    other = FoundAccount("9", "https://other.example/dir", "https://other.example/9", b"key")
+    lineages = (lineage("a", account="7"), lineage("b", account="8"), lineage("c", account="8"))
+    plan = take_over(Found(lineages, (ACCOUNT, second, other)), {}, NOW)
+    assert plan.accounts == (second,)
+    assert plan.notes == (
+        f"the account {ACCOUNT.account_url} is left out: one a CA is enough, and more certificates have the other",
+        f"the account {other.account_url} is left out: no certificate that is taken over has it",
+    )
