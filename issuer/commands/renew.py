@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    if not (work.settings.state_dir / build.JOURNAL).exists():
+    if not os.access(work.settings.state_dir / build.JOURNAL, os.R_OK):
         build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
     with progress(log_format) as told:
         names = [one.name for one in work.lineages]
