@@ -24,7 +24,7 @@ class _Removal:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=options.lineage_name)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
 @options.config_option

@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from issuer import idn
 from issuer.settings import Settings, read_settings, settings_path
 
 _CONFIG: Final = "wellkeeper.config"
@@ -16,6 +17,14 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
         context.meta[_CONFIG] = value
     found: Path | None = context.meta.get(_CONFIG)
     return found
+
+
+def lineage_name(value: str) -> str:
+    """The type of arguments that name certificates: as people write the first identifier, in unicode, in any case."""
+    try:
+        return idn.to_ascii(value)
+    except ValueError:
+        return value  # whoever looks for it says that there is none
 
 
 config_option = click.option(

@@ -19,7 +19,7 @@ _DAYS: Final = 7
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, type=options.lineage_name)
 @options.config_option
 def placeholder(names: tuple[str, ...], config: Path | None) -> None:
     """Make a self-signed pair for the certificates NAME… (or all) that have none yet."""

@@ -47,7 +47,7 @@ class _Steps:
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, type=options.lineage_name)
 @options.config_option
 @options.json_option
 def rehearse(names: tuple[str, ...], config: Path | None, as_json: bool) -> None:

@@ -35,7 +35,7 @@ class _Work:
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, type=options.lineage_name)
 @click.option("--force", is_flag=True, help="Renew even what is not due.")
 @click.option("--retry", is_flag=True, help="Try at once what failed and waits for its next try; so does naming it.")
 @options.staging_option

@@ -41,7 +41,7 @@ class _Wish:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=options.lineage_name)
 @click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
 @click.option(
     "--with-certificate-key", is_flag=True, help="Prove it by the certificate's own key: no account is needed."

@@ -21,7 +21,7 @@ from issuer.standing import State
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=options.lineage_name)
 @options.config_option
 @options.json_option
 def why(name: str, config: Path | None, as_json: bool) -> None:

@@ -56,6 +56,15 @@ def test_only_those_named(program: Program) -> None:
     assert [path.name for path in (program.certificates_dir / "live").iterdir()] == ["b.example"]
 
 
+@pytest.mark.parametrize("name", ["MÜNCHEN.example", "xn--mnchen-3ya.example"])
+def test_name_may_be_written_as_people_write_it(program: Program, name: str) -> None:
+    program.configure("münchen.example", "b.example")
+    finished = program.run("placeholder", name)
+    assert [path.name for path in (program.certificates_dir / "live").iterdir()] == ["xn--mnchen-3ya.example"]
+    assert finished.exit_code == 0
+    assert "no certificate is called 'ü..'" in program.run("placeholder", "ü..").err
+
+
 @pytest.mark.parametrize(
     ("names", "arguments", "words"),
     [
