@@ -130,17 +130,20 @@ async def test_damaged_key_is_told_before_anybody_is_asked(folder: Path) -> None
     async with running_host(folder, {"web": [NAME]}) as host:
         questions = asked(host.ca)
         (account_key,) = (host.issuer.state_dir / "accounts").glob("*.pem")
-        for path in (account_key, host.issuer.state_dir / "publishing_key.pem"):
+        # One CA's key may keep that CA from being asked; without the publishing key nothing goes at all.
+        for path, exit_code in ((account_key, 1), (host.issuer.state_dir / "publishing_key.pem", 2)):
             whole = path.read_bytes()
             for damaged in (whole[:60], b""):
                 path.write_bytes(damaged)
-                told = one_error(await host.issuer.run("renew"), exit_code=2)
+                finished = await host.issuer.run("renew", "--retry")
+                told = finished.out + finished.err
+                assert finished.exit_code == exit_code, finished
                 assert f"{path} holds no unencrypted PEM key" in told
                 assert "restore it from a backup" in told
                 assert path.read_bytes() == damaged
             path.write_bytes(whole)
         assert asked(host.ca) == questions
-        await host.issuer.run_well("renew")
+        await host.issuer.run_well("renew", "--retry")
 
 
 async def test_damaged_record_of_the_account_is_told_and_removed_it_is_asked_for_again(folder: Path) -> None:
