@@ -30,8 +30,10 @@ from issuer.ports import Clock
 _READ_TRIES: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
-# All who wait for a CA that is away are told so by one try.
+# All who wait for a CA that is away are told so by one try. What it refused is not asked for again before this is over;
+# when nothing was heard of it, four times as long as that took: whoever mended the network need not wait.
 _AWAY_SECONDS: Final = 20.0
+_AWAY_TIMES: Final = 4
 # A CA that forgets the account again this soon will forget it for ever.
 _FORGETS_AGAIN_SECONDS: Final = 3600.0
 # A daemon lives for months; what its CAs can do changes.
@@ -67,7 +69,7 @@ class Connection:
         self._opening = asyncio.Lock()
         self._directory: messages.Directory | None = None
         self._account: messages.RegistrationResource | None = None
-        self._away: tuple[float, WellkeeperError] | None = None
+        self._away: tuple[float, float, WellkeeperError] | None = None
         self._remembered_at: float | None = None
         self._directory_until = 0.0
         self._keyed: _Keyed | None = None
@@ -88,14 +90,18 @@ class Connection:
 
     async def account(self) -> tuple[messages.Directory, messages.RegistrationResource]:
         """Raises OrderError, also for a while after a try that failed, and SettingsError."""
+        asked_at = self.clock.monotonic()
         async with self._opening:
-            self._raise_if_away()
+            self._raise_if_away(asked_at)
+            began_at = self.clock.monotonic()
             try:
                 directory = await self._read_directory()
                 if self._account is None:
                     self._account = await self.run(lambda: self._registration.find(self.network(), directory))
             except WellkeeperError as error:
-                self._away = (self.clock.monotonic() + _AWAY_SECONDS, error)
+                now = self.clock.monotonic()
+                seconds = _AWAY_SECONDS if error.problem else min(_AWAY_SECONDS, _AWAY_TIMES * (now - began_at))
+                self._away = (now, now + seconds, error)
                 raise
             return directory, self._account
 
@@ -204,10 +210,12 @@ class Connection:
             )
             return True
 
-    def _raise_if_away(self) -> None:
-        if self._away is None or self.clock.monotonic() >= self._away[0]:
+    def _raise_if_away(self, asked_at: float) -> None:
+        if self._away is None:
             return
-        _, error = self._away
+        since, until, error = self._away
+        if asked_at > since and asked_at >= until:
+            return
         raise type(error)(str(error), problem=error.problem, retry=error.retry, retry_at=error.retry_at)
 
 

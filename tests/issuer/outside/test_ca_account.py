@@ -146,6 +146,16 @@ async def test_directory_that_is_none(
     await ca.new_order([A], None, None)
 
 
+async def test_ca_that_did_not_answer_is_asked_again_without_a_wait(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next["/directory"].append(CUT)
+    with pytest.raises(OrderError, match="no answer from the CA"):
+        await ca.new_order([A], None, None)
+    clock.advance(0.1)
+    await ca.new_order([A], None, None)
+
+
 async def test_ca_that_is_away_is_asked_once_for_all_who_wait(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/directory"].extend([problem(503, "serverInternal", Retry_After="90000")] * 20)
     found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(20)), return_exceptions=True)
