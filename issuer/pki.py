@@ -8,6 +8,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import Final
@@ -34,6 +35,8 @@ PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
 
 # CAs backdate by about an hour; a clock that is further behind would also refuse what the CA just issued.
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)
+# As many as renewals may be under way at once, and a chain each.
+_READ_CERTIFICATES: Final = 128
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n]{0,60})")
 _CURVES: Final = {KeyType.ECDSA_P256: ec.SECP256R1(), KeyType.ECDSA_P384: ec.SECP384R1()}
 _RSA_BITS: Final = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
@@ -79,6 +82,8 @@ def is_placeholder(certificate: Certificate) -> bool:
     return certificate.is_self_signed and certificate.issued_by == PLACEHOLDER_ORGANIZATION
 
 
+# A pass looks at one and the same chain half a dozen times; to read it takes longer than all else that it looks at.
+@lru_cache(maxsize=_READ_CERTIFICATES)
 def read_certificate(data: bytes) -> Certificate:
     """The leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
     if b"-----BEGIN" in data:  # text may stand before it

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import aiofiles
-
 from issuer import pki, public_keys
 from issuer.errors import InstallError
 from issuer.model import Installed, Pair
@@ -77,7 +75,7 @@ class CertificateFolders:
             return
         mark = self._archive(lineage) / f"{_DISOWNED}{public_keys.leaf_key_fingerprint(pair.chain_pem)}"
         with durable.translated(self._root):
-            await durable.to_its_end(lambda: self._mark(mark))
+            await durable.to_its_end(lambda: self._mark(lineage, mark))
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
         """As `ports.Certificates.disowned_keys`. Raises InstallError."""
@@ -87,21 +85,25 @@ class CertificateFolders:
 
     async def _live(self, lineage: str) -> tuple[str, Pair] | None:
         with durable.translated(self._root):
-            version = _current(self._link(lineage))
-            if version is None:
-                return None
-            folder = self._archive(lineage) / version
-            try:
-                pair = Pair(await _read_key(folder / KEY_FILE), await _read(folder / CHAIN_FILE))
-                pki.read_certificate(pair.chain_pem)
-                is_pair = _is_pair(pair)
-            except (FileNotFoundError, ValueError) as error:
-                _log.warning("%s holds no usable certificate: %s", folder, error)
-                return None
+            return await asyncio.to_thread(lambda: self._read_live(lineage))
+
+    def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
+        """All in one go: each way to a thread and back costs as much as what is done there."""
+        version = _current(self._link(lineage))
+        if version is None:
+            return None
+        folder = self._archive(lineage) / version
+        try:
+            pair = Pair(_read_key(folder / KEY_FILE), (folder / CHAIN_FILE).read_bytes())
+            pki.read_certificate(pair.chain_pem)
+            is_pair = _is_pair(pair)
+        except (FileNotFoundError, ValueError) as error:
+            _log.warning("%s holds no usable certificate: %s", folder, error)
+            return None
         return (version, pair) if is_pair else None
 
-    def _mark(self, path: Path) -> None:
-        with self._locked():
+    def _mark(self, lineage: str, path: Path) -> None:
+        with self._locked(lineage):
             if not path.exists():
                 durable.write_file(path, b"", 0o644, self._owner)
                 durable.sync(path.parent)
@@ -114,7 +116,7 @@ class CertificateFolders:
 
     def _write(self, lineage: str, files: Mapping[str, bytes]) -> str:
         archive = self._archive(lineage)
-        with self._locked():
+        with self._locked(lineage):
             durable.make_folder(archive.parent, 0o755, self._owner)
             durable.make_folder(archive, self._folder_mode, self._owner)
             _remove_leftovers(archive)
@@ -139,7 +141,7 @@ class CertificateFolders:
 
     def _switch(self, lineage: str, version: str | None) -> str | None:
         link = self._link(lineage)
-        with self._locked():
+        with self._locked(lineage):
             durable.make_folder(link.parent, 0o755, self._owner)
             before = _current(link)
             if version == before:
@@ -174,9 +176,9 @@ class CertificateFolders:
                 _log.warning("cannot remove the old version %s: %s", archive / version, error)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, lineage: str) -> Iterator[None]:
         durable.make_folder(self._root, 0o755, self._owner)
-        with durable.locked(self._root / ".lock"):
+        with durable.locked(self._root / ".lock", lineage):
             yield
 
 
@@ -250,16 +252,11 @@ def _remove_leftovers(archive: Path) -> None:
         shutil.rmtree(path)
 
 
-async def _read_key(path: Path) -> bytes:
+def _read_key(path: Path) -> bytes:
     """Empty when it stays elsewhere, which is no key that was lost. Raises FileNotFoundError and ValueError."""
-    if await asyncio.to_thread(path.with_name(_KEYLESS_FILE).exists):
+    if path.with_name(_KEYLESS_FILE).exists():
         return b""
-    content = await _read(path)
+    content = path.read_bytes()
     if not content:
         raise ValueError(f"{path.name} is empty")
     return content
-
-
-async def _read(path: Path) -> bytes:
-    async with aiofiles.open(path, "rb") as file:
-        return await file.read()

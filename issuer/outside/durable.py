@@ -8,7 +8,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,11 +94,14 @@ def sync(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One at a time, over all threads and processes; waits, then raises InstallError."""
+def locked(path: Path, name: str) -> Iterator[None]:
+    """For this name one at a time, over all threads and processes; waits, then raises InstallError.
+
+    Each name has a byte of the file, which need not be there: waits for the disk overlap, and share its journal.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _lock(descriptor, path)
+        _lock(descriptor, path, zlib.crc32(name.encode()))
         yield
     finally:
         os.close(descriptor)
@@ -124,12 +129,14 @@ def translated(root: Path) -> Iterator[None]:
         raise InstallError(f"cannot use {error.filename or root}: {error.strerror or error}; {remedy}") from error
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path, byte: int) -> None:
+    # `struct flock` of fcntl(2). Locks of open files, unlike those of a process, exclude our own threads too.
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
     deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, asked)
+        except (BlockingIOError, PermissionError) as error:
             if time.monotonic() > deadline:
                 raise InstallError(
                     f"another process has held {path} for {_LOCK_TIMEOUT_SECONDS:.0f} s;"

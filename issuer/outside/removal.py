@@ -12,7 +12,7 @@ async def remove_files(certificates_dir: Path, lineage: str) -> None:
     def work() -> None:
         if not certificates_dir.is_dir():
             return
-        with durable.locked(certificates_dir / ".lock"):
+        with durable.locked(certificates_dir / ".lock", lineage):
             live, archive = certificates_dir / "live" / lineage, certificates_dir / "archive" / lineage
             live.unlink(missing_ok=True)
             if archive.is_dir():

@@ -37,7 +37,8 @@ def held_certificates(issuer: Issuer) -> Iterator[None]:
     """As another process that writes certificates would: an issuer that wants to install waits."""
     descriptor = os.open(issuer.certificates_dir / ".lock", os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # All of the file, at whatever byte an issuer asks for its own.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
