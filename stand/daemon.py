@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from stand.issuer import Finished, Issuer
@@ -16,8 +17,9 @@ _EVENT_SECONDS: Final = 30.0
 class IssuerDaemon:
     """Use as an async context manager: runs and answers inside, and is killed on leaving unless it has ended."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: Issuer, environment: Mapping[str, str] | None = None) -> None:
         self._issuer = issuer
+        self._environment = environment
         self.events: list[dict[str, Any]] = []
         self._lines: list[str] = []
         self._changed = asyncio.Event()
@@ -31,7 +33,7 @@ class IssuerDaemon:
         return "".join(self._lines)
 
     async def __aenter__(self) -> Self:
-        self._process = await self._issuer.start("run", "--log-format", "json")
+        self._process = await self._issuer.start("run", "--log-format", "json", environment=self._environment)
         self._reading = asyncio.create_task(self._read())
         self._reading.add_done_callback(lambda _: self._changed.set())
         try:

@@ -98,8 +98,8 @@ class Issuer:
                 await process.wait()
         return Finished(await process.wait(), out.decode(), err.decode())
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """The caller waits for it; `arguments` begin with the command."""
+    async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
+        """The caller waits for it; `arguments` begin with the command, `environment` is added to its own."""
         program = str(Path(sys.executable).with_name("wellkeeper-issuer"))
         return await asyncio.create_subprocess_exec(
             program,
@@ -107,7 +107,8 @@ class Issuer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "WELLKEEPER_CONFIG": str(self.config_path)},
+            env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "WELLKEEPER_CONFIG": str(self.config_path)}
+            | dict(environment or {}),
             start_new_session=True,
         )
 

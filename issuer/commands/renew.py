@@ -12,16 +12,13 @@ from typing import Any
 import click
 
 from issuer.commands import build, options, remote
+from issuer.commands.left_alone import left_alone
 from issuer.commands.progress import LogFormat, progress
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
-from issuer.outside.clock import SystemClock
-from issuer.outside.live import LiveFolder
-from issuer.outside.state import State
 from issuer.ports import Progress
-from issuer.reports import Mode, Outcome, Report, waiting
+from issuer.reports import Mode, Outcome, Report
 from issuer.settings import Settings
-from issuer.standing import Standing, read_rows, standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
 async def _by_itself(work: _Work, told: Progress) -> list[Report]:
     """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
     async with build.state(work.settings) as state:
-        reports = await _left_alone(work, state) if work.mode is Mode.SCHEDULED else {}
+        reports = await left_alone(work.settings, work.lineages, state) if work.mode is Mode.SCHEDULED else {}
         others = [lineage for lineage in work.lineages if lineage.name not in reports]
         if others:
             from issuer.commands import build_passes
@@ -111,27 +108,6 @@ async def _by_itself(work: _Work, told: Progress) -> list[Report]:
             async with build_passes.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes:
                 reports |= {report.lineage: report for report in await passes.run(others, work.mode)}
         return [reports[lineage.name] for lineage in work.lineages]
-
-
-async def _left_alone(work: _Work, state: State) -> dict[str, Report]:
-    """The reports of those that a pass would leave as they are."""
-    rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
-    versions = await LiveFolder(work.settings.certificates_dir).versions()
-    found = standings(work.lineages, versions, rows, SystemClock().now())
-    return {one.lineage: _report(one) for one in found if one.is_quiet}
-
-
-def _report(standing: Standing) -> Report:
-    if not standing.is_waiting:
-        return Report(standing.lineage, Outcome.UNCHANGED, "not due", schedule=standing.schedule)
-    until = f"{standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if standing.next_try_at else ""
-    return Report(
-        lineage=standing.lineage,
-        outcome=Outcome.WAITING,
-        reason=waiting(standing.failure) if standing.failure else f"{standing.to_do}; not before {until}",
-        next_try_at=standing.next_try_at,
-        schedule=standing.schedule,
-    )
 
 
 def to_json(report: Report) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """Reports as they go over the daemon's socket, and back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from issuer.errors import (
     ChallengeError,
@@ -19,7 +23,8 @@ from issuer.errors import (
     VerifyError,
     WellkeeperError,
 )
-from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
+from issuer.model import Certificate
+from issuer.records import Schedule
 from issuer.reports import Outcome, Report
 
 _ERRORS: Final[Mapping[str, type[WellkeeperError]]] = {
@@ -41,58 +46,41 @@ _ERRORS: Final[Mapping[str, type[WellkeeperError]]] = {
 
 
 def encode_report(report: Report) -> dict[str, Any]:
-    return {
-        "lineage": report.lineage,
-        "outcome": report.outcome.value,
-        "reason": report.reason,
-        "detail": report.detail,
-        "certificate": _encode_certificate(report.certificate) if report.certificate else None,
-        "served_fingerprint_sha256": report.served_fingerprint_sha256,
-        "seconds": report.seconds,
-        "error": _encode_error(report.error) if report.error else None,
-        "next_try_at": report.next_try_at.isoformat() if report.next_try_at else None,
-    }
+    error = _encode_error(report.error) if report.error else None
+    found: dict[str, Any] = _adapter().dump_python(_Wire.of(report), mode="json")
+    return found | {"error": error}
 
 
 def decode_report(found: Mapping[str, Any]) -> Report:
     """An error comes back as one of its stage, with its text and when to try again."""
-    return Report(
-        lineage=found["lineage"],
-        outcome=Outcome(found["outcome"]),
-        reason=found["reason"],
-        detail=found["detail"],
-        certificate=_decode_certificate(found["certificate"]) if found["certificate"] else None,
-        served_fingerprint_sha256=found["served_fingerprint_sha256"],
-        seconds=found["seconds"],
-        error=_decode_error(found["error"]) if found["error"] else None,
-        next_try_at=datetime.fromisoformat(found["next_try_at"]) if found["next_try_at"] else None,
-    )
+    wire = _adapter().validate_python({key: value for key, value in found.items() if key != "error"})
+    error = _decode_error(found["error"]) if found["error"] else None
+    return Report(**{one.name: getattr(wire, one.name) for one in fields(wire)}, error=error)
 
 
-def _encode_certificate(certificate: Certificate) -> dict[str, Any]:
-    return {
-        "identifiers": sorted((one.type.value, one.value) for one in certificate.identifiers),
-        "serial": certificate.serial,
-        "fingerprint_sha256": certificate.fingerprint_sha256,
-        "issued_by": certificate.issued_by,
-        "not_before": certificate.not_before.isoformat(),
-        "not_after": certificate.not_after.isoformat(),
-        "is_self_signed": certificate.is_self_signed,
-        "key_algorithm": certificate.key_algorithm.value if certificate.key_algorithm else None,
-    }
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A report without its error, which is no value."""
+
+    lineage: str
+    outcome: Outcome
+    reason: str
+    detail: str
+    certificate: Certificate | None
+    served_fingerprint_sha256: str | None
+    seconds: dict[str, float]
+    next_try_at: datetime | None
+    schedule: Schedule | None
+
+    @classmethod
+    def of(cls, report: Report) -> "_Wire":
+        return cls(**{one.name: getattr(report, one.name) for one in fields(cls)})
 
 
-def _decode_certificate(found: Mapping[str, Any]) -> Certificate:
-    return Certificate(
-        identifiers=frozenset(Identifier(IdentifierType(kind), value) for kind, value in found["identifiers"]),
-        serial=found["serial"],
-        fingerprint_sha256=found["fingerprint_sha256"],
-        issued_by=found["issued_by"],
-        not_before=datetime.fromisoformat(found["not_before"]),
-        not_after=datetime.fromisoformat(found["not_after"]),
-        is_self_signed=found["is_self_signed"],
-        key_algorithm=KeyAlgorithm(found["key_algorithm"]) if found["key_algorithm"] else None,
-    )
+@cache
+def _adapter() -> TypeAdapter[_Wire]:
+    """Made when it is needed first: most runs have no daemon to talk to."""
+    return TypeAdapter(_Wire)
 
 
 def _encode_error(error: Exception) -> dict[str, Any]:

@@ -5,26 +5,45 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from issuer.commands import build, build_passes
+from issuer.commands.left_alone import left_alone
 from issuer.daemon import Daemon
 from issuer.model import Lineage
 from issuer.outside.clock import SystemClock
 from issuer.outside.live import LiveFolder
 from issuer.outside.state import State
+from issuer.passes import Passes
 from issuer.ports import Progress
+from issuer.reports import Mode, Report
 from issuer.settings import Settings
 from issuer.standing import read_rows, standings
 
 
-@asynccontextmanager
-async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[Daemon]:
-    """Raises SettingsError when nothing can be made of the settings; asks nobody yet."""
-    build.check_keys(settings)
-    clock, live = SystemClock(), LiveFolder(settings.certificates_dir)
+class KeepingWorker(Daemon):
+    """What was asked for and there is nothing to do for costs no look at it."""
 
-    async def wake_times(lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
+    def __init__(self, settings: Settings, state: State, passes: Passes) -> None:
+        self._settings = settings
+        self._state = state
+        self._live = LiveFolder(settings.certificates_dir)
+        super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages())
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        is_looked_at = mode is not Mode.SCHEDULED
+        reports = {} if is_looked_at else await left_alone(self._settings, lineages, self._state)
+        others = [lineage for lineage in lineages if lineage.name not in reports]
+        reports |= {report.lineage: report for report in (await super().work(others, mode) if others else ())}
+        return [reports[lineage.name] for lineage in lineages]
+
+    async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
+        state = self._state
         rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
-        found = standings(lineages, await live.versions(), rows, clock.now())
+        found = standings(lineages, await self._live.versions(), rows, SystemClock().now())
         return {one.lineage: one.wake_at for one in found}
 
+
+@asynccontextmanager
+async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[KeepingWorker]:
+    """Raises SettingsError when nothing can be made of the settings; asks nobody yet."""
+    build.check_keys(settings)
     async with build_passes.passes(settings, state, progress) as passes:
-        yield Daemon(passes, wake_times, clock, settings.lineages())
+        yield KeepingWorker(settings, state, passes)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 _MICROSECONDS: Final = 1_000_000
+# A service manager that does not read for so long has other troubles.
+_SECONDS: Final = 1.0
 
 
 class Systemd:
@@ -41,7 +43,8 @@ class Systemd:
             return
         # "@" stands for the abstract namespace.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as out:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(_SECONDS)
             try:
                 out.sendto("\n".join(lines).encode(), address)
             except OSError:

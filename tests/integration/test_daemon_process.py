@@ -1,7 +1,9 @@
 """The daemon as a process: what it does by itself, for those who ask, with new settings, and when it ends."""
 
+import contextlib
 import os
 import signal
+import socket
 import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -49,8 +51,8 @@ def drop_in(issuer: Issuer, name: str, identifier: str) -> Path:
 
 async def test_daemon_obtains_what_is_missing_and_does_what_it_is_asked_for(folder: Path) -> None:
     async with quick_host(folder, {"web": [NAME], "other": [OTHER]}) as host, IssuerDaemon(host.issuer) as daemon:
-        socket = host.issuer.state_dir / "daemon.sock"
-        assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+        path = host.issuer.state_dir / "daemon.sock"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
         for certificate in ("web", "other"):
             await daemon.until(certificate=certificate, stage="verify", event="finished")
         assert await served(host, NAME) == installed(host.issuer, "web")
@@ -70,7 +72,7 @@ async def test_daemon_obtains_what_is_missing_and_does_what_it_is_asked_for(fold
         ended = await daemon.end(signal.SIGTERM)
     assert (ended.exit_code, ended.out) == (0, "")
     assert "Traceback" not in ended.err
-    assert not socket.exists()
+    assert not path.exists()
 
 
 async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
@@ -222,3 +224,26 @@ async def test_reload_without_a_daemon(folder: Path) -> None:
     finished = await issuer.run("reload")
     assert finished.exit_code == 1
     assert f"wellkeeper-issuer: daemon: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
+
+
+async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as told:
+        told.bind(f"{folder}/notify")
+        environment = {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "10000000"}
+        async with quick_host(folder) as host, IssuerDaemon(host.issuer, environment) as daemon:
+            await daemon.until(certificate="web", stage="verify", event="finished")
+            await host.issuer.run_well("reload")
+            await daemon.end(signal.SIGTERM)
+        words = [line.partition("=")[0] for line in received(told)]
+    assert "WATCHDOG" in words
+    states = [word for word in words if word not in {"WATCHDOG", "STATUS", "MONOTONIC_USEC"}]
+    assert states == ["READY", "RELOADING", "READY", "STOPPING"]
+
+
+def received(listener: socket.socket) -> list[str]:
+    """All lines that wait."""
+    lines = list[str]()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            lines += listener.recv(1000).decode().splitlines()
+    return lines
