@@ -41,8 +41,12 @@ class Aftermath:
         await self.hooks.run(Event.POST, Occasion(tuple(one.name for one in lineages)))
 
     async def is_owed(self, lineage: str) -> bool:
-        """Whether a deploy hook has to run yet."""
-        return self.hooks.is_there(Event.DEPLOY) and lineage in await self.notes.read_owed_hooks()
+        """Whether a deploy hook has to run yet; where there is none, none is owed any more."""
+        if lineage not in await self.notes.read_owed_hooks():
+            return False
+        if not self.hooks.is_there(Event.DEPLOY):
+            await self.notes.forget_owed_hook(lineage)
+        return self.hooks.is_there(Event.DEPLOY)
 
     async def deploy(self, lineage: Lineage) -> None:
         """Runs the deploy hook that is owed. Raises HookError: it is owed still."""

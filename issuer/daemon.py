@@ -31,10 +31,19 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 class Daemon:
     """`run` works until it is cancelled; `work` does what somebody asked for, and `replace` changes the list."""
 
-    def __init__(self, passes: Passes, wake_times: WakeTimes, clock: Clock, lineages: Sequence[Lineage]) -> None:
+    def __init__(
+        self,
+        passes: Passes,
+        wake_times: WakeTimes,
+        clock: Clock,
+        lineages: Sequence[Lineage],
+        *,
+        longest_sleep_seconds: float = _LONGEST_SLEEP_SECONDS,
+    ) -> None:
         self._passes = passes
         self._wake_times = wake_times
         self._clock = clock
+        self._longest_sleep_seconds = longest_sleep_seconds
         self._lineages: dict[str, Lineage] = {}
         self._wake_at: dict[str, datetime] = {}
         self._under_way: set[str] = set()
@@ -51,9 +60,8 @@ class Daemon:
     async def run(self) -> None:
         """Raises nothing but the cancellation, after all that is under way has withdrawn."""
         try:
-            await self._plan(list(self._lineages.values()), self._clock.now())
             while True:
-                self._start_due()
+                await self._start_due()
                 await self._sleep()
         finally:
             for task in self._tasks:
@@ -67,15 +75,20 @@ class Daemon:
         finally:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
 
-    def _start_due(self) -> None:
-        now = self._clock.now()
-        due = [one for name, one in self._lineages.items() if self._wake_at[name] <= now]
-        due = [one for one in due if one.name not in self._under_way]
+    async def _start_due(self) -> None:
+        """A pass for those with something to do; where time has merely come to look, a look is enough."""
+        await self._plan(self._awake(), self._clock.now())
+        due = self._awake()
         if due:
             self._under_way |= {one.name for one in due}
             task = asyncio.create_task(self._scheduled(due))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _awake(self) -> list[Lineage]:
+        now = self._clock.now()
+        awake = (one for name, one in self._lineages.items() if self._wake_at[name] <= now)
+        return [one for one in awake if one.name not in self._under_way]
 
     async def _scheduled(self, lineages: Sequence[Lineage]) -> None:
         try:
@@ -90,6 +103,8 @@ class Daemon:
             self._changed.set()
 
     async def _plan(self, lineages: Sequence[Lineage], soonest: datetime) -> None:
+        if not lineages:
+            return
         try:
             wake_times = await self._wake_times(lineages)
         except WellkeeperError as error:
@@ -105,7 +120,7 @@ class Daemon:
         waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
         seconds = (min(waiting, default=_NEVER) - self._clock.now()).total_seconds()
         self._changed.clear()
-        sleeping = asyncio.ensure_future(self._clock.sleep(min(max(seconds, 0.0), _LONGEST_SLEEP_SECONDS)))
+        sleeping = asyncio.ensure_future(self._clock.sleep(min(max(seconds, 0.0), self._longest_sleep_seconds)))
         changing = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait([sleeping, changing], return_when=asyncio.FIRST_COMPLETED)

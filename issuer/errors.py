@@ -6,6 +6,7 @@ WellkeeperError
     HookError           a hook of the administrator failed
     DaemonError         the daemon, or the way to it
     OrderError          newOrder, account, directory
+        DeferredError       the CA was not asked: it, or its limits, have us wait
     PublishError        a token did not reach every responder, or nginx does not serve it
     ChallengeError      the CA did not accept an authorization
     FinalizeError       the certificate was not issued, or is not what was asked for
@@ -74,6 +75,12 @@ class DaemonError(WellkeeperError):
 
 class OrderError(WellkeeperError):
     stage = "order"
+
+
+class DeferredError(OrderError):
+    """Nothing was tried and nothing went wrong; `retry_at` is set."""
+
+    default_retry = Retry.LATER
 
 
 class PublishError(WellkeeperError):

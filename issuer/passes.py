@@ -9,13 +9,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from issuer.aftermath import Aftermath
 from issuer.deliver.verify import verify
 from issuer.deliveries import Deliveries
-from issuer.errors import HookError, InstallError, VerifyError, WellkeeperError
+from issuer.errors import DeferredError, HookError, InstallError, VerifyError, WellkeeperError
 from issuer.model import Certificate, Due, Flip, Installed, Lineage, Served
 from issuer.ports import Nginx, Probes
 from issuer.records import Failure
@@ -44,6 +44,7 @@ class _Course:
     reason: str = "not due"
     error: Exception | None = None
     waits: Failure | None = None
+    deferred: DeferredError | None = None
     flip: Flip | None = None
     served: Served | None = None
     is_to_be_verified: bool = False
@@ -141,11 +142,18 @@ class Passes:
                 course.waits = await self.aftermath.waits(course.lineage.name)
             if course.waits is None:
                 await self._renew_and_deliver(course, opening, mode)
-                course.waits = await self.aftermath.settle(course.lineage, course.error)
+                await self._settle(course)
             else:
                 await self.aftermath.tell(course.lineage.name, course.waits)
                 course.reason = waiting(course.waits)
             await self._guarded(course, self._look(course))
+
+    async def _settle(self, course: _Course) -> None:
+        """What was not tried is no failure, and ends none."""
+        if course.deferred is None or course.error is not None:
+            course.waits = await self.aftermath.settle(course.lineage, course.error)
+        else:
+            course.reason = str(course.deferred)
 
     async def _renew_and_deliver(self, course: _Course, opening: _Opening, mode: Mode) -> None:
         with self.deliveries.expecting():
@@ -164,6 +172,8 @@ class Passes:
         """Where the failure of one certificate ends; the first one is told."""
         try:
             await work
+        except DeferredError as error:
+            course.deferred = error
         except WellkeeperError as error:
             course.error = course.error or error
         except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
@@ -261,14 +271,20 @@ def _report(course: _Course) -> Report:
         served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
         seconds=dict(course.steps.seconds),
         error=course.error,
-        next_try_at=course.waits.next_try_at if course.waits else None,
+        next_try_at=_next_try_at(course),
     )
+
+
+def _next_try_at(course: _Course) -> datetime | None:
+    if course.waits:
+        return course.waits.next_try_at
+    return course.deferred.retry_at if course.deferred else None
 
 
 def _outcome(course: _Course) -> Outcome:
     if course.error:
         return Outcome.FAILED
-    if course.waits:
+    if course.waits or course.deferred:
         return Outcome.WAITING
     if course.served is None:
         return Outcome.UNCHANGED

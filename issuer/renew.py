@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from issuer import pki
 from issuer.agenda import Agenda
 from issuer.deliver.install import install
-from issuer.errors import DatesError, FinalizeError, OrderError, Retry, WellkeeperError
+from issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
@@ -101,16 +101,18 @@ class Renewals:
 
     async def _obtain(self, lineage: Lineage, steps: Steps, mode: Mode) -> Pair:
         """From the first CA of the list that issues it."""
-        directory_urls = await self._in_order(lineage)
-        for position, directory_url in enumerate(directory_urls):
+        errors: list[WellkeeperError] = []
+        for directory_url in await self._in_order(lineage):
             try:
                 async with self.sources.source(lineage, directory_url, mode) as source:
                     return await self._obtain_from(source, lineage, steps)
             except WellkeeperError as error:
-                if position + 1 == len(directory_urls) or not is_of_the_ca(error):
-                    raise
-                self.progress.note(lineage.name, f"WARNING: {error}; the next CA of the list is asked")
-        raise OrderError(f"no CA is named for {lineage.name}; set ca in the settings", retry=Retry.NEVER)
+                errors.append(error)
+                if not is_of_the_ca(error):
+                    break
+                self.progress.note(lineage.name, f"WARNING: {error}")
+        # What was tried and went wrong says more than what was not tried.
+        raise next((one for one in errors if not isinstance(one, DeferredError)), errors[0])
 
     async def _in_order(self, lineage: Lineage) -> Sequence[str]:
         """As the settings prefer them, but what is under way first."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from issuer.errors import ChallengeError, DatesError, FinalizeError, OrderError, Retry, WellkeeperError
+from issuer.errors import ChallengeError, DatesError, DeferredError, FinalizeError, OrderError, WellkeeperError
 from issuer.model import Lineage
 from issuer.obtain.backoff import is_emergency
 from issuer.obtain.limits import Limits
@@ -49,14 +49,16 @@ class Sources:
 
     @asynccontextmanager
     async def source(self, lineage: Lineage, directory_url: str, mode: Mode) -> AsyncIterator[Source]:
-        """The CA to ask, unless it asked us to wait: OrderError. What it refuses inside is remembered."""
+        """The CA to ask, unless it asked us to wait: DeferredError. What it refuses inside is remembered."""
         blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
         if blocked is not None:
             until = f"{blocked.until:%Y-%m-%d %H:%M:%S} UTC"
-            raise OrderError(f"not before {until}: {blocked.reason}", retry=Retry.LATER, retry_at=blocked.until)
+            raise DeferredError(f"not before {until}: {blocked.reason}", retry_at=blocked.until)
         of_the_ca = self.authorities.limits(directory_url)
         try:
             yield await self._open(lineage, directory_url, mode)
+        except DeferredError:
+            raise  # nobody was asked
         except WellkeeperError as error:
             await self.limits.learn(directory_url, of_the_ca, lineage.name, error)
             raise

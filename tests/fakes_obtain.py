@@ -27,7 +27,7 @@ from issuer.model import (
     ReadBack,
     Status,
 )
-from issuer.ports import Responders
+from issuer.ports import Clock, Responders
 from tests.fakes import FakeClock
 from tests.responder.messages import THUMBPRINT
 
@@ -42,7 +42,7 @@ def token(number: int) -> str:
 class FakeRoot:
     """Signs leaves for CSRs, or for whatever else it is told."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._key = ec.generate_private_key(ec.SECP256R1())
         begin, end = clock.now() - timedelta(days=1000), clock.now() + timedelta(days=1000)
@@ -62,6 +62,7 @@ class FakeRoot:
         leaf = (
             x509.CertificateBuilder(_ROOT_NAME, subject, csr.public_key(), serial, begin, end)
             .add_extension(names, critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         return leaf.public_bytes(Encoding.PEM) + self._certificate.public_bytes(Encoding.PEM)

@@ -72,6 +72,10 @@ class Blocks:
         else:
             await self.answered(directory_url)
 
+    async def defer(self, blocked: Blocked) -> None:
+        """What our own reckoning of the CA's limits says."""
+        await self._record(blocked)
+
     async def answered(self, directory_url: str) -> None:
         """It is there, and limits nobody in general."""
         self._failures.pop(directory_url, None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from issuer.errors import ChallengeError, OrderError, Retry, WellkeeperError
+from issuer.errors import ChallengeError, DeferredError, WellkeeperError
 from issuer.model import Identifier, Lineage
 from issuer.obtain.blocks import Blocks
 from issuer.ports import Clock
@@ -87,18 +87,16 @@ class Limits:
         """Books the order, and claims its certificate until that is booked or an error learned from.
 
         `is_renewal`: the same exact set had a certificate before; `is_exempt`: it replaces one inside its suggested
-        window (RFC 9773 section 5), and nothing stands against it. Raises OrderError with its time in `retry_at`.
+        window (RFC 9773 section 5), and nothing stands against it. Raises DeferredError with its time in `retry_at`.
         """
         claim = _Claim(lineage, is_renewal, is_exempt, self._clock.monotonic())
         async with self._lock:
             refusals = await self._refusals(directory_url, limits, claim, may_use_last)
             if refusals:
                 latest = max(refusals, key=lambda one: one.free_at)
-                raise OrderError(
-                    f"an order for {lineage.name} has to wait: {latest}",
-                    retry=Retry.LATER,
-                    retry_at=latest.free_at,
-                )
+                reason = f"an order for {lineage.name} has to wait: {latest}"
+                await self._blocks.defer(Blocked(directory_url, lineage.name, latest.free_at, reason))
+                raise DeferredError(reason, retry_at=latest.free_at)
             await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.ORDER)))
             self._claims[directory_url, lineage.name] = claim
 
