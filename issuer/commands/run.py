@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -32,6 +32,8 @@ from issuer.settings import Settings, read_settings, settings_path
 
 _log = logging.getLogger(__name__)
 
+_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
 
 @click.command()
 @options.config_option
@@ -50,8 +52,23 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     settings.
     """
     path = settings_path(config)
+    if "JOURNAL_STREAM" in os.environ:
+        _tell_levels()
     logging.getLogger("issuer").setLevel(logging.INFO)
     asyncio.run(_run(path, read_settings(path), log_format))
+
+
+class JournalFormatter(logging.Formatter):
+    """With the level in front as systemd's journal reads it (sd-daemon(3)), so that alerts can go by it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next(found for level, found in _PRIORITIES if record.levelno >= level)
+        return f"<{priority}>{record.name}: {super().format(record)}"
+
+
+def _tell_levels() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JournalFormatter())
 
 
 async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
