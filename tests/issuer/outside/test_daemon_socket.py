@@ -155,7 +155,7 @@ async def test_daemon_outlives_a_client_that_says_nothing(path: Path) -> None:
         assert await ask(path, command="renew") == {"command": "renew"}
 
 
-async def test_work_goes_on_when_its_client_goes_away(path: Path) -> None:
+async def test_work_goes_on_when_its_client_goes_away(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     work = Work()
     async with daemon_socket(path, {"renew": work, "echo": echo}):
         async with raw(path) as (_, writer):
@@ -165,6 +165,7 @@ async def test_work_goes_on_when_its_client_goes_away(path: Path) -> None:
         assert not work.ended.is_set()
         work.let_go.set()
         await work.ended.wait()
+    assert caplog.records == []  # nor is that an error
 
 
 async def test_clients_are_served_at_the_same_time(path: Path) -> None:
