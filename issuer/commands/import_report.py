@@ -117,9 +117,11 @@ def _next(folder: Path) -> str:
 
 def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) -> str:
     lines = [
-        "What is left to do, in this order:",
-        "1. Tell every responder the thumbprints that 'wellkeeper-issuer trust' prints, and restart it.",
-        "2. In nginx, put the challenge location of certbot's webroot",
+        "What is left to do, in this order (docs/migration.md):",
+        "1. systemctl disable --now certbot.timer   (or the line in /etc/cron.d/certbot)",
+        "2. Tell every responder the thumbprints that 'wellkeeper-issuer trust' prints, and restart it. A responder.env",
+        "   that nobody edited is written anew by 'wellkeeper-issuer init' once it is removed.",
+        "3. In nginx, put the challenge location of certbot's webroot",
         "     location /.well-known/acme-challenge/ { root …; }",
         "   out and this in, in each server block on port 80:",
         "     include snippets/wellkeeper/challenge.conf;",
@@ -130,8 +132,7 @@ def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) 
     return "\n".join(
         [
             *lines,
-            "3. nginx -t && systemctl reload nginx",
-            "4. systemctl disable --now certbot.timer   (or the line in /etc/cron.d/certbot)",
+            "4. nginx -t && systemctl reload nginx",
             "5. wellkeeper-issuer renew   (nothing is due: it only proves that nginx serves them)",
             f"{folder} was not changed. Keep it until the first renewal.",
         ]

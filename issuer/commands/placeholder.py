@@ -28,8 +28,10 @@ def placeholder(names: tuple[str, ...], config: Path | None) -> None:
     chosen = choose(settings, names)
     keyless = [lineage for lineage in chosen if lineage.csr_path]
     for lineage in keyless:
-        command = f"openssl x509 -req -days {_DAYS} -in {lineage.csr_path} -signkey KEY -copy_extensions copy"
-        click.echo(f"{lineage.name}: its key is elsewhere; {command!r} makes a certificate for nginx to start with")
+        click.echo(
+            f"{lineage.name}: no placeholder without its key, which is elsewhere; leave its server block on 443 out of"
+            " nginx until the first certificate is there: port 80 is all that it takes"
+        )
     made = asyncio.run(_make([lineage for lineage in chosen if not lineage.csr_path], folders))
     for name in made:
         click.echo(f"{name}: placeholder for {_DAYS} days in {folders.live_path(name)}")

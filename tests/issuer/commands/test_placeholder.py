@@ -38,14 +38,14 @@ def test_what_is_there_stays(program: Program) -> None:
     assert (program.certificates_dir / "live/a.example/fullchain.pem").read_bytes() == pair.chain_pem
 
 
-def test_without_the_key_there_is_none_but_the_command_that_makes_one(program: Program) -> None:
+def test_without_the_key_there_is_none(program: Program) -> None:
     program.configure("a.example")
     program.config.write_text(f"{program.config.read_text()}\ncsr = '/etc/a.csr'")
     finished = program.run("placeholder")
     assert finished.exit_code == 0
     assert finished.out == (
-        "a.example: its key is elsewhere; 'openssl x509 -req -days 7 -in /etc/a.csr -signkey KEY -copy_extensions copy'"
-        " makes a certificate for nginx to start with\n"
+        "a.example: no placeholder without its key, which is elsewhere; leave its server block on 443 out of nginx until"
+        " the first certificate is there: port 80 is all that it takes\n"
     )
     assert not (program.certificates_dir / "live").exists()
 
