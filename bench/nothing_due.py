@@ -40,8 +40,8 @@ async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
         await asyncio.to_thread(clone_certbot, certbot.folder / "etc", LINEAGE, few)
         subjects: dict[str, Run] = {
             f"certbot, {few}": lambda: _run_certbot(certbot, few),
-            f"wellkeeper, {few}": _runner(await _issuer(host, folder / "few", few), few),
-            f"wellkeeper, {many}": _runner(await _issuer(host, folder / "many", many), many),
+            f"wellkeeper, {few}": _runner(await fresh_issuer(host, folder / "few", few), few),
+            f"wellkeeper, {many}": _runner(await fresh_issuer(host, folder / "many", many), many),
         }
         for number in range(plan.rounds):
             tell(f"nothing-due: round {number + 1} of {plan.rounds}")
@@ -67,7 +67,7 @@ def _runner(issuer: Issuer, count: int) -> Run:
     return run
 
 
-async def _issuer(host: Host, folder: Path, count: int) -> Issuer:
+async def fresh_issuer(host: Host, folder: Path, count: int) -> Issuer:
     """One with so many certificates, all of them fresh and served."""
     issuer = Issuer(folder)
     names = {f"bench-{number:05}": (f"bench-{number:05}.due.test",) for number in range(count)}
