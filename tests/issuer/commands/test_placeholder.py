@@ -44,8 +44,8 @@ def test_without_the_key_there_is_none(program: Program) -> None:
     finished = program.run("placeholder")
     assert finished.exit_code == 0
     assert finished.out == (
-        "a.example: no placeholder without its key, which is elsewhere; leave its server block on 443 out of nginx until"
-        " the first certificate is there: port 80 is all that it takes\n"
+        "a.example: no placeholder without its key, which is elsewhere; leave its server block on 443 out of nginx"
+        " until the first certificate is there: port 80 is all that it takes\n"
     )
     assert not (program.certificates_dir / "live").exists()
 
