@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from issuer.commands import options, overview
+from issuer.commands.metrics import to_prometheus
 from issuer.commands.overview import Overview, Shown
 from issuer.records import Budget
 from issuer.standing import State
@@ -20,15 +21,18 @@ _SHOWN_BUDGETS: Final = 10
 @click.command()
 @options.config_option
 @options.json_option
+@click.option("--prometheus", "as_metrics", is_flag=True, help="Print metrics, for a textfile collector.")
 @click.option(
     "--check", "is_check", is_flag=True, help="Exit with 1 unless every certificate is served; for monitoring."
 )
-def status(config: Path | None, as_json: bool, is_check: bool) -> None:
+def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool) -> None:
     """Show each certificate: state, dates, next renewal, last failure; what CAs allow; whether a daemon runs."""
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     if as_json:
         click.echo(json.dumps(_to_json(seen), indent=2))
+    elif as_metrics:
+        click.echo(to_prometheus(seen), nl=False)
     else:
         _show(seen)
     if is_check and any(one.standing.state is not State.SERVED for one in seen.shown):
