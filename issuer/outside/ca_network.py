@@ -19,6 +19,8 @@ from josepy.jwk import JWK
 from issuer.outside.ca_problems import ProblemError, read_problem
 from issuer.ports import Clock
 
+_log = logging.getLogger(__name__)
+
 _TIMEOUT_SECONDS: Final = (5, 30)
 # The library tries each of them twice. At 50 % rejection, a request in seventeen million fails; a CA rejects far fewer.
 _NONCE_TRIES: Final = 12
@@ -69,6 +71,10 @@ class Network(client.ClientNetwork):
 
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
         self._replies.append(response)
+        asked = response.request
+        _log.info(
+            "%s %s: %d in %.3f s", asked.method, asked.url, response.status_code, response.elapsed.total_seconds()
+        )
         if not response.ok and self.REPLAY_NONCE_HEADER in response.headers:
             # RFC 8555 section 6.5: what is tried again has the nonce of the error, which the library throws away.
             self._nonces.clear()

@@ -1,5 +1,7 @@
 """The CA over HTTP: what is repeated and what is not, and words for everything that may come back."""
 
+import logging
+
 import pytest
 
 from issuer import pki
@@ -34,6 +36,21 @@ async def test_the_program_says_who_it_is(ca: AcmeAuthority, server: AcmeServer)
     await ca.new_order([A], None, None)
     assert all(one.headers["user-agent"].startswith("wellkeeper/1 ") for one in server.asked)
     assert all(one.headers["accept-language"] == "en" for one in server.asked)
+
+
+async def test_every_request_is_logged_and_a_bad_nonce_alarms_nobody(
+    ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "issuer.outside.ca_network")
+    server.next["/order"].append(problem(400, "badNonce"))
+    await ca.new_order([A], None, None)
+    own = [record for record in caplog.records if record.name == "issuer.outside.ca_network"]
+    orders = [record.getMessage() for record in own if "/order" in record.getMessage()]
+    assert {record.levelname for record in own} == {"INFO"}
+    assert [text.partition(" in ")[0] for text in orders] == [
+        f"POST {server.url('/order')}: 400",
+        f"POST {server.url('/order')}: 201",
+    ]
 
 
 async def test_bad_nonces_are_repeated_and_not_for_ever(ca: AcmeAuthority, server: AcmeServer) -> None:
