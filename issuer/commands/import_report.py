@@ -119,8 +119,8 @@ def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) 
     lines = [
         "What is left to do, in this order (docs/migration.md):",
         "1. systemctl disable --now certbot.timer   (or the line in /etc/cron.d/certbot)",
-        "2. Tell every responder the thumbprints that 'wellkeeper-issuer trust' prints, and restart it. responder.env, if",
-        "   nobody edited it, is written anew by 'wellkeeper-issuer init' once it is removed.",
+        "2. Tell every responder the thumbprints that 'wellkeeper-issuer trust' prints, and restart it. responder.env,",
+        "   if nobody edited it, is written anew by 'wellkeeper-issuer init' once it is removed.",
         "3. In nginx, put the challenge location of certbot's webroot",
         "     location /.well-known/acme-challenge/ { root …; }",
         "   out and this in, in each server block on port 80:",
