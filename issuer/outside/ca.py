@@ -65,6 +65,9 @@ class AcmeAuthority:
         return read_abilities(await self.connection.directory())
 
     async def account_url(self) -> str:
+        record = self._accounts.read(self.directory_url)
+        if record is not None and not record.is_deactivated:
+            return record.account_url
         _, account = await self.connection.account()
         return str(account.uri)
 

@@ -39,9 +39,10 @@ async def test_account_on_record_is_not_asked_for(
     ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
 ) -> None:
     accounts.record(AccountRecord(server.directory_url, server.url("/account/7")))
+    assert await ca.account_url() == server.url("/account/7")
+    assert server.asked == []
     await ca.new_order([A], None, None)
     assert [one.kid for one in server.asked if one.method == "POST"] == [server.url("/account/7")]
-    assert await ca.account_url() == server.url("/account/7")
 
 
 async def test_terms_that_nobody_agreed_to_are_named(server: AcmeServer, folder: Path, clock: FakeClock) -> None:
