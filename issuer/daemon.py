@@ -7,6 +7,7 @@ whose clock was set, is behind by a minute at most.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,7 +22,15 @@ _log = logging.getLogger(__name__)
 # When anything is to be done next, by lineage; asked anew for those that were worked on.
 WakeTimes = Callable[[Sequence[Lineage]], Awaitable[Mapping[str, datetime]]]
 
-_LONGEST_SLEEP_SECONDS: Final = 60.0
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """How long the daemon sleeps at a time, in seconds: ten thousand certificates must not wake it one by one."""
+
+    least: float = 5.0
+    longest: float = 60.0
+
+
 # However wrong a schedule may be, a certificate is not looked at more often by itself.
 _LEAST_PAUSE: Final = timedelta(seconds=30)
 _NOW: Final = datetime.min.replace(tzinfo=UTC)
@@ -38,12 +47,12 @@ class Daemon:
         clock: Clock,
         lineages: Sequence[Lineage],
         *,
-        longest_sleep_seconds: float = _LONGEST_SLEEP_SECONDS,
+        sleep: Sleep = Sleep(),
     ) -> None:
         self._passes = passes
         self._wake_times = wake_times
         self._clock = clock
-        self._longest_sleep_seconds = longest_sleep_seconds
+        self._sleep_seconds = sleep
         self._lineages: dict[str, Lineage] = {}
         self._wake_at: dict[str, datetime] = {}
         self._under_way: set[str] = set()
@@ -120,7 +129,9 @@ class Daemon:
         waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
         seconds = (min(waiting, default=_NEVER) - self._clock.now()).total_seconds()
         self._changed.clear()
-        sleeping = asyncio.ensure_future(self._clock.sleep(min(max(seconds, 0.0), self._longest_sleep_seconds)))
+        sleeping = asyncio.ensure_future(
+            self._clock.sleep(min(max(seconds, self._sleep_seconds.least), self._sleep_seconds.longest))
+        )
         changing = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait([sleeping, changing], return_when=asyncio.FIRST_COMPLETED)

@@ -52,19 +52,19 @@ class FakeRoot:
             .sign(self._key, hashes.SHA256())
         )
 
-    def chain(self, csr_der: bytes, days: int = 90) -> bytes:
-        """Leaf and root, PEM."""
+    def chain(self, csr_der: bytes, days: int = 90, *, has_ari: bool = True) -> bytes:
+        """Leaf and root, PEM; without an authority key identifier there is nothing to ask renewalInfo for."""
         csr = x509.load_der_x509_csr(csr_der)
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         begin = self._clock.now() - timedelta(hours=1)
         serial, subject = x509.random_serial_number(), x509.Name([])
         end = begin + timedelta(days=days)
-        leaf = (
-            x509.CertificateBuilder(_ROOT_NAME, subject, csr.public_key(), serial, begin, end)
-            .add_extension(names, critical=True)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+        builder = x509.CertificateBuilder(_ROOT_NAME, subject, csr.public_key(), serial, begin, end)
+        builder = builder.add_extension(names, critical=True)
+        if has_ari:
+            parent = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+            builder = builder.add_extension(parent, critical=False)
+        leaf = builder.sign(self._key, hashes.SHA256())
         return leaf.public_bytes(Encoding.PEM) + self._certificate.public_bytes(Encoding.PEM)
 
 

@@ -3,9 +3,11 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from issuer.records import Blocked, Failure, Notice, Rehearsal, Schedule, Scope, Spent, Use
+from issuer.model import Attempt, Flip
+from issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
 
 
 class FakeSchedules:
@@ -105,3 +107,83 @@ class FakeNotes:
 
     async def record_rehearsal(self, rehearsal: Rehearsal) -> None:
         self.rehearsals[rehearsal.lineage] = rehearsal
+
+
+class FakeJournal:
+    """Implements `ports_state.Journal`; it owes hooks to `notes`."""
+
+    def __init__(self, notes: FakeNotes) -> None:
+        self._notes = notes
+        self.attempts: dict[str, Attempt] = {}
+        self.vetoes: dict[str, datetime] = {}
+        self.origins: dict[str, Origin] = {}
+        self.flips: dict[str, Flip] = {}
+        self.states: dict[str, str] = {}
+
+    async def under_way(self) -> Mapping[str, bool]:
+        return {name: attempt.chain_pem is not None for name, attempt in self.attempts.items()}
+
+    async def read_attempt(self, lineage: str) -> Attempt | None:
+        return self.attempts.get(lineage)
+
+    async def record_attempt(self, attempt: Attempt) -> None:
+        self.attempts[attempt.lineage] = attempt
+
+    async def forget_attempt(self, lineage: str) -> None:
+        self.attempts.pop(lineage, None)
+
+    async def record_order(self, lineage: str, order_url: str) -> None:
+        self.attempts[lineage] = replace(self.attempts[lineage], order_url=order_url)
+
+    async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
+        self.attempts[lineage] = replace(self.attempts[lineage], chain_pem=chain_pem)
+
+    async def record_flip(self, flip: Flip) -> None:
+        attempt = self.attempts.pop(flip.lineage)
+        self.vetoes.pop(flip.lineage, None)
+        self.origins[flip.lineage] = Origin(attempt.directory_url, attempt.account_url)
+        self._notes.owed_hooks[flip.lineage] = flip.after
+        self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
+
+    async def record_found(self, flip: Flip) -> None:
+        self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
+
+    async def read_veto(self, lineage: str) -> datetime | None:
+        return self.vetoes.get(lineage)
+
+    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
+        self.vetoes[lineage] = asks_at
+
+    async def forget_veto(self, lineage: str) -> None:
+        self.vetoes.pop(lineage, None)
+
+    async def read_origin(self, lineage: str) -> Origin | None:
+        return self.origins.get(lineage)
+
+    async def installed(self) -> frozenset[str]:
+        return frozenset(self.states)
+
+    async def undelivered(self) -> dict[str, Flip]:
+        return {name: self.flips[name] for name, state in self.states.items() if state == "installed"}
+
+    async def unserved(self) -> frozenset[str]:
+        return frozenset(name for name, state in self.states.items() if state == "reloaded")
+
+    async def record_reloaded(self, lineages: Sequence[str]) -> None:
+        self.states.update(dict.fromkeys(lineages, "reloaded"))
+
+    async def record_served(self, lineage: str) -> None:
+        self.states[lineage] = "served"
+
+
+@dataclass(frozen=True, slots=True)
+class FakeState:
+    """All of it."""
+
+    notes: FakeNotes = field(default_factory=FakeNotes)
+    schedules: FakeSchedules = field(default_factory=FakeSchedules)
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+    journal: FakeJournal = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "journal", FakeJournal(self.notes))
