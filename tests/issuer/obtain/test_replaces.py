@@ -1,0 +1,72 @@
+"""order: what a new order replaces (RFC 9773 section 5), and what becomes of a CA that does not take that."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from issuer.errors import OrderError
+from issuer.model import ERROR_PREFIX, Identifier, Lineage, Order, Problem
+from issuer.obtain.order import Terms, order
+from issuer.ports_state import Journal
+from tests.fakes import FakeClock
+from tests.fakes_deliver import dns
+from tests.fakes_obtain import BASE, FakeAuthority
+
+LINEAGE = Lineage("web", (dns("a.example"),))
+PREDECESSOR = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+
+
+class Refusing(FakeAuthority):
+    """Takes no order that replaces anything."""
+
+    def __init__(self, clock: FakeClock, name: str) -> None:
+        super().__init__(clock)
+        self._problem = Problem(f"{ERROR_PREFIX}{name}", "not this one")
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+        if replaces is not None:
+            self.replaced.append(replaces)
+            raise OrderError(f"newOrder: {self._problem}", problem=self._problem)
+        return await super().new_order(identifiers, profile, replaces)
+
+
+class Reserved:
+    """`Terms.reserve`: what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[bool] = []
+
+    async def reserve(self, *, replaces: bool) -> None:
+        self.told.append(replaces)
+
+
+async def test_predecessor_is_named(clock: FakeClock, journal: Journal) -> None:
+    ca, reserved = FakeAuthority(clock), Reserved()
+    await order(LINEAGE, ca, journal, Terms(PREDECESSOR, reserved.reserve))
+    assert (ca.replaced, reserved.told) == ([PREDECESSOR], [True])
+
+
+@pytest.mark.parametrize("name", ["alreadyReplaced", "conflict", "unauthorized", "malformed"])
+async def test_ca_that_does_not_take_the_predecessor_is_asked_once_without(
+    clock: FakeClock, journal: Journal, name: str
+) -> None:
+    ca, reserved = Refusing(clock, name), Reserved()
+    attempt, ordered = await order(LINEAGE, ca, journal, Terms(PREDECESSOR, reserved.reserve))
+    assert (ca.replaced, reserved.told) == ([PREDECESSOR, None], [True, False])
+    assert ordered.order.url == f"{BASE}/order/1"
+    assert (await journal.read_attempt("web") or attempt).order_url == ordered.order.url
+
+
+async def test_other_refusals_are_not_answered_with_a_second_order(clock: FakeClock, journal: Journal) -> None:
+    ca = Refusing(clock, "rateLimited")
+    with pytest.raises(OrderError, match="rateLimited"):
+        await order(LINEAGE, ca, journal, Terms(PREDECESSOR, Reserved().reserve))
+    assert ca.replaced == [PREDECESSOR]
+
+
+async def test_order_that_replaces_is_resumed_and_not_placed_again(clock: FakeClock, journal: Journal) -> None:
+    ca = FakeAuthority(clock)
+    _, first = await order(LINEAGE, ca, journal, Terms(PREDECESSOR))
+    _, again = await order(LINEAGE, ca, journal, Terms(PREDECESSOR))
+    assert again.order.url == first.order.url
+    assert ca.replaced == [PREDECESSOR]
