@@ -42,6 +42,31 @@ def test_documented_settings_are_those_that_exist(section: str) -> None:
     assert documented == SECTIONS[section].model_fields.keys() - tables
 
 
+def test_every_point_of_the_best_practices_names_what_shows_it() -> None:
+    counts = {"S": 10, "T": 9, "F": 12, "V": 10, "P": 12, "M": 8}
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in (PROJECT / "docs/best-practices.md").read_text().splitlines()
+        if re.match(r"\| [A-Z]\d+ \|", line)
+    ]
+    assert [row[0] for row in rows] == [f"{letter}{n}" for letter, count in counts.items() for n in range(1, count + 1)]
+    assert [row[0] for row in rows if len(row) != 4 or not _named(row[-1])] == []
+    assert [f"{row[0]}: {name}" for row in rows for name in _named(row[-1]) if not _is_in_project(name)] == []
+
+
+def _named(cell: str) -> list[str]:
+    """Files, and tests in them."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def _is_in_project(name: str) -> bool:
+    path, _, test = name.partition("::")
+    file = PROJECT / path
+    return file.exists() and (
+        not test or re.search(rf"^(async )?def {test}\(", file.read_text(), re.MULTILINE) is not None
+    )
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("nginx/*.md")]
     broken = [f"{page.name}: {target}" for page in pages for target in _targets(page) if not _exists(page, target)]

@@ -1,0 +1,62 @@
+"""A list of CAs: the next one is asked where the first one fails for reasons of its own, and only then."""
+
+from dataclasses import replace
+
+import pytest
+
+from issuer.errors import OrderError, Retry
+from issuer.model import ERROR_PREFIX, Lineage, Problem
+from issuer.reports import Outcome
+from tests.fakes_obtain import FakeAuthority
+from tests.issuer.hosts import LINEAGES, Host
+
+SECOND = "https://second.example/directory"
+
+
+@pytest.fixture
+def second(host: Host) -> FakeAuthority:
+    """The next CA of every list."""
+    ca = FakeAuthority(host.clock, SECOND)
+    host.authorities.cas.append(ca)
+    host.nginx.needed = {"a"}
+    return ca
+
+
+def with_both(host: Host) -> list[Lineage]:
+    return [replace(LINEAGES[0], directory_urls=(host.ca.directory_url, SECOND))]
+
+
+def refusal(name: str, retry: Retry = Retry.SOON) -> OrderError:
+    problem = Problem(f"{ERROR_PREFIX}{name}", "the CA's words", 500)
+    return OrderError(f"newOrder: the CA says {problem}", problem=problem, retry=retry)
+
+
+async def test_second_ca_issues_where_the_first_one_does_not(host: Host, second: FakeAuthority) -> None:
+    host.ca.new_order_error = refusal("serverInternal")
+    reports = await host.run(with_both(host))
+    assert reports["a"].outcome is Outcome.SERVED
+    assert "newOrder" in second.calls
+    origin = await host.journal.read_origin("a")
+    assert origin is not None
+    assert origin.directory_url == SECOND
+    assert any("WARNING: newOrder: the CA says serverInternal" in line for line in host.progress.lines)
+
+
+async def test_first_ca_alone_is_asked_while_it_issues(host: Host, second: FakeAuthority) -> None:
+    await host.run(with_both(host))
+    assert second.calls == []
+
+
+async def test_name_that_does_not_lead_here_is_not_tried_elsewhere(host: Host, second: FakeAuthority) -> None:
+    host.ca.refused["a.example"] = Problem(f"{ERROR_PREFIX}connection", "nobody answers", 400)
+    reports = await host.run(with_both(host))
+    assert reports["a"].outcome is Outcome.FAILED
+    assert second.calls == []
+
+
+async def test_of_several_failures_the_one_that_gives_most_hope_is_told(host: Host, second: FakeAuthority) -> None:
+    host.ca.new_order_error = refusal("rejectedIdentifier", Retry.NEVER)
+    second.new_order_error = refusal("serverInternal", Retry.SOON)
+    reports = await host.run(with_both(host))
+    assert reports["a"].outcome is Outcome.FAILED
+    assert "serverInternal" in str(reports["a"].error)
