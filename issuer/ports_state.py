@@ -3,7 +3,7 @@
 A call returns when its row is durable (but for `read_…`). All raise JournalError.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -57,8 +57,8 @@ class Journal(Attempts, Protocol):
         """Who issued what is installed; None when nobody wrote it down."""
         ...
 
-    async def installed(self) -> frozenset[str]:
-        """The lineages of which it knows a version that was installed."""
+    async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
+        """The lineages (of all, or among these) of which it knows a version that was installed."""
         ...
 
     async def record_found(self, flip: Flip) -> None:
@@ -85,8 +85,8 @@ class Journal(Attempts, Protocol):
 class Schedules(Protocol):
     """When certificates are renewed, and what keeps them from it."""
 
-    async def read_schedules(self) -> Mapping[str, Schedule]:
-        """By lineage."""
+    async def read_schedules(self, among: Collection[str] | None = None) -> Mapping[str, Schedule]:
+        """By lineage; of all, or of these."""
         ...
 
     async def read_schedule(self, lineage: str) -> Schedule | None: ...

@@ -4,7 +4,7 @@ No certificate is read and nobody is asked, so that a look at ten thousand of th
 What this calls quiet, a pass would leave as it is; what is not known for sure is not quiet.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -90,17 +90,23 @@ class Standing:
         return self.schedule.rule if self.schedule else None
 
 
-async def read_rows(journal: Journal, schedules: Schedules, ledger: Ledger, notes: Notes) -> Rows:
-    """Raises JournalError."""
+async def read_rows(
+    journal: Journal,
+    schedules: Schedules,
+    ledger: Ledger,
+    notes: Notes,
+    among: Collection[str] | None = None,
+) -> Rows:
+    """Of all lineages, or what there may be of these and others. Raises JournalError."""
     return Rows(
-        schedules=await schedules.read_schedules(),
+        schedules=await schedules.read_schedules(among),
         failures=await schedules.read_failures(),
         blocks={(one.directory_url, one.lineage): one for one in await ledger.read_blocks()},
         owed_hooks=await notes.read_owed_hooks(),
         under_way=await journal.under_way(),
         undelivered=await journal.undelivered(),
         unserved=await journal.unserved(),
-        installed=await journal.installed(),
+        installed=await journal.installed(among),
     )
 
 

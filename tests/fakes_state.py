@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -17,8 +17,9 @@ class FakeSchedules:
         self.schedules: dict[str, Schedule] = {}
         self.failures: dict[str, Failure] = {}
 
-    async def read_schedules(self) -> Mapping[str, Schedule]:
-        return dict(self.schedules)
+    async def read_schedules(self, among: Collection[str] | None = None) -> Mapping[str, Schedule]:
+        names = self.schedules if among is None else among
+        return {name: self.schedules[name] for name in names if name in self.schedules}
 
     async def read_schedule(self, lineage: str) -> Schedule | None:
         return self.schedules.get(lineage)
@@ -160,8 +161,8 @@ class FakeJournal:
     async def read_origin(self, lineage: str) -> Origin | None:
         return self.origins.get(lineage)
 
-    async def installed(self) -> frozenset[str]:
-        return frozenset(self.states)
+    async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
+        return frozenset(self.states if among is None else self.states.keys() & set(among))
 
     async def undelivered(self) -> dict[str, Flip]:
         return {name: self.flips[name] for name, state in self.states.items() if state == "installed"}

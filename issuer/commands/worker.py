@@ -1,11 +1,13 @@
 """Makes the daemon's worker of its settings: passes over what they name, each certificate when its time has come."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from issuer.commands import build, build_passes
 from issuer.commands.left_alone import left_alone
+from issuer.commands.pins import tell_of_pins
 from issuer.daemon import Daemon
 from issuer.model import Lineage
 from issuer.outside.clock import SystemClock
@@ -36,14 +38,22 @@ class KeepingWorker(Daemon):
 
     async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         state = self._state
-        rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
-        found = standings(lineages, await self._live.versions(), rows, SystemClock().now())
+        names = [lineage.name for lineage in lineages]
+        rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes, names)
+        found = standings(lineages, await self._live.versions(names), rows, SystemClock().now())
         return {one.lineage: one.wake_at for one in found}
 
 
 @asynccontextmanager
 async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[KeepingWorker]:
-    """Raises SettingsError when nothing can be made of the settings; asks nobody yet."""
+    """Raises SettingsError when nothing can be made of the settings; asks only responders, what they are pinned to."""
     build.check_keys(settings)
     async with build_passes.passes(settings, state, progress) as passes:
-        yield KeepingWorker(settings, state, passes)
+        telling = asyncio.create_task(
+            tell_of_pins(settings, build.accounts(settings), build.responder_clients(settings))
+        )
+        try:
+            yield KeepingWorker(settings, state, passes)
+        finally:
+            telling.cancel()
+            await asyncio.wait([telling])

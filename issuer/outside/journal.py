@@ -1,11 +1,11 @@
 """Renewals under way and what became of the installed ones: rows of attempts, deliveries and vetoes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from issuer.model import Attempt, Flip
 from issuer.outside.database import Database, Row
-from issuer.outside.rows import from_identifiers, to_identifiers
+from issuer.outside.rows import from_identifiers, of_lineages, to_identifiers
 from issuer.records import Origin
 
 
@@ -78,8 +78,10 @@ class SqliteJournal:
         )
         return rows[0] if rows else None
 
-    async def installed(self) -> frozenset[str]:
-        return frozenset(await self._database.read(_first, "SELECT lineage FROM deliveries"))
+    async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
+        where, values = of_lineages(among)
+        statement = f"SELECT lineage FROM deliveries{where}"  # noqa: S608 - placeholders
+        return frozenset(await self._database.read(_first, statement, *values))
 
     async def record_found(self, flip: Flip) -> None:
         values = (flip.lineage, flip.before, flip.after)

@@ -3,11 +3,16 @@
 Reads only, and makes nothing. Loads nothing that reads certificates: `issuer.outside.leaves` does that.
 """
 
+import errno
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from issuer.outside import durable
 from issuer.outside.layout import CHAIN_FILE, linked_version
+
+_NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
 
 
 class LiveFolder:
@@ -16,27 +21,34 @@ class LiveFolder:
     def __init__(self, certificates_dir: Path) -> None:
         self._root = certificates_dir
 
-    async def versions(self) -> dict[str, str]:
-        """By lineage: one look at one folder, no certificate is read. Raises InstallError when it may not be read.
+    async def versions(self, among: Collection[str] | None = None) -> dict[str, str]:
+        """By lineage (all, or these): links only, nothing is read. Raises InstallError when they may not be read.
 
         What is no link of ours, or leads to no chain, is left out; `CertificateFolders.installed` says what is wrong.
         """
         with durable.translated(self._root):
-            return await durable.to_its_end(self._versions)
+            return await durable.to_its_end(lambda: self._versions(among))
 
-    def _versions(self) -> dict[str, str]:
+    def _versions(self, among: Collection[str] | None) -> dict[str, str]:
         found = {}
-        try:
-            with os.scandir(self._root / "live") as entries:
-                links = [entry for entry in entries if entry.is_symlink()]
-        except FileNotFoundError:
-            return {}
-        for link in links:
+        for name in self._names() if among is None else among:
             # Strings, for ten thousand paths take their time.
-            version = linked_version(link.name, os.readlink(link.path))  # noqa: PTH115
-            if version is not None and _is_there(f"{link.path}/{CHAIN_FILE}"):
-                found[link.name] = version
+            link = f"{self._root}/live/{name}"
+            try:
+                version = linked_version(name, os.readlink(link))  # noqa: PTH115
+            except OSError as error:
+                if error.errno in _NO_LINK:
+                    continue
+                raise
+            if version is not None and _is_there(f"{link}/{CHAIN_FILE}"):
+                found[name] = version
         return found
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self._root / "live")  # noqa: PTH208
+        except FileNotFoundError:
+            return []
 
 
 def _is_there(path: str) -> bool:

@@ -1,11 +1,11 @@
 """When certificates are renewed, and what failed: rows of schedules and failures."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from issuer.errors import Retry
 from issuer.outside.database import Database, Row
-from issuer.outside.rows import from_identifiers, from_time, to_identifiers, to_time, to_time_or_none
+from issuer.outside.rows import from_identifiers, from_time, of_lineages, to_identifiers, to_time, to_time_or_none
 from issuer.records import Failure, Rule, Schedule, Window
 
 _SCHEDULES: Final = "SELECT * FROM schedules"
@@ -18,8 +18,10 @@ class SqliteSchedules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read_schedules(self) -> Mapping[str, Schedule]:
-        return {schedule.lineage: schedule for schedule in await self._database.read(_schedule, _SCHEDULES)}
+    async def read_schedules(self, among: Collection[str] | None = None) -> Mapping[str, Schedule]:
+        where, values = of_lineages(among)
+        found = await self._database.read(_schedule, f"{_SCHEDULES}{where}", *values)
+        return {schedule.lineage: schedule for schedule in found}
 
     async def read_schedule(self, lineage: str) -> Schedule | None:
         rows = await self._database.read(_schedule, f"{_SCHEDULES} WHERE lineage = ?", lineage)
