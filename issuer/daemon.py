@@ -9,15 +9,21 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from issuer.errors import WellkeeperError
 from issuer.model import Lineage
-from issuer.passes import Passes
 from issuer.ports import Clock
 from issuer.reports import Mode, Outcome, Report
 
 _log = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What `issuer.passes.Passes` is; runs may overlap."""
+
+    async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
+
 
 # When anything is to be done next, by lineage; asked anew for those that were worked on.
 WakeTimes = Callable[[Sequence[Lineage]], Awaitable[Mapping[str, datetime]]]
@@ -33,6 +39,7 @@ class Sleep:
 
 # However wrong a schedule may be, a certificate is not looked at more often by itself.
 _LEAST_PAUSE: Final = timedelta(seconds=30)
+_CLOCK_WAS_SET: Final = timedelta(minutes=1)
 _NOW: Final = datetime.min.replace(tzinfo=UTC)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -42,7 +49,7 @@ class Daemon:
 
     def __init__(
         self,
-        passes: Passes,
+        passes: Worker,
         wake_times: WakeTimes,
         clock: Clock,
         lineages: Sequence[Lineage],
@@ -58,12 +65,15 @@ class Daemon:
         self._under_way: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._replaced = asyncio.Event()
+        self._offset = clock.now() - timedelta(seconds=clock.monotonic())
         self.replace(lineages)
 
     def replace(self, lineages: Sequence[Lineage]) -> None:
         """From now on these are kept; what is under way goes on to its end."""
         self._lineages = {one.name: one for one in lineages}
         self._wake_at = {name: self._wake_at.get(name, _NOW) for name in self._lineages}
+        self._replaced.set()
         self._changed.set()
 
     async def run(self) -> None:
@@ -83,9 +93,11 @@ class Daemon:
             return await self._passes.run(lineages, mode)
         finally:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
+            self._changed.set()
 
     async def _start_due(self) -> None:
         """A pass for those with something to do; where time has merely come to look, a look is enough."""
+        self._forget_if_clock_was_set()
         await self._plan(self._awake(), self._clock.now())
         due = self._awake()
         if due:
@@ -122,22 +134,32 @@ class Daemon:
         for one in lineages:
             if one.name in self._lineages:
                 self._wake_at[one.name] = max(wake_times.get(one.name, soonest), soonest)
-        self._changed.set()
 
     async def _sleep(self) -> None:
-        """Until the next one is due, something changed, or a minute is over."""
+        """Until the next one is due or somebody changed something; new certificates end it at once."""
+        if await self._is_set_within(self._replaced, self._sleep_seconds.least):
+            return
         waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
         seconds = (min(waiting, default=_NEVER) - self._clock.now()).total_seconds()
-        self._changed.clear()
-        sleeping = asyncio.ensure_future(
-            self._clock.sleep(min(max(seconds, self._sleep_seconds.least), self._sleep_seconds.longest))
-        )
-        changing = asyncio.ensure_future(self._changed.wait())
+        await self._is_set_within(self._changed, min(max(seconds, 0.0), self._sleep_seconds.longest))
+
+    async def _is_set_within(self, event: asyncio.Event, seconds: float) -> bool:
+        """And clears it."""
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
         try:
-            await asyncio.wait([sleeping, changing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return event.is_set()
         finally:
-            sleeping.cancel()
-            changing.cancel()
+            event.clear()
+            for one in waits:
+                one.cancel()
+
+    def _forget_if_clock_was_set(self) -> None:
+        """Times on disk hold whatever the clock says; when to look at them does not."""
+        offset = self._clock.now() - timedelta(seconds=self._clock.monotonic())
+        if abs(offset - self._offset) > _CLOCK_WAS_SET:
+            self._wake_at = dict.fromkeys(self._wake_at, _NOW)
+        self._offset = offset
 
 
 def _tell(report: Report) -> None:

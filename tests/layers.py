@@ -74,7 +74,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.rehearse": _PARTS,
     "issuer.takeover": ("issuer.model", "issuer.pki", "issuer.public_keys"),
     "issuer.standing": (*_CORE, "issuer.obtain"),
-    "issuer.daemon": (*_PARTS, "issuer.passes"),
+    "issuer.daemon": _PARTS,
     "issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),

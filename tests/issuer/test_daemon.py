@@ -1,0 +1,171 @@
+"""The daemon's loop in simulated time: what is worked on when, and what does not end it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from issuer.daemon import Daemon
+from issuer.errors import JournalError, OrderError
+from issuer.model import Lineage
+from issuer.reports import Mode, Outcome, Report
+from tests.fakes_deliver import dns
+from tests.virtual_time import VirtualClock, VirtualLoop
+
+START = datetime(2027, 1, 15, 12, tzinfo=UTC)
+HOUR = 3600.0
+A, B, C = (Lineage(name, (dns(f"{name}.example"),)) for name in "abc")
+
+
+class Work:
+    """Passes that take a second each; `next_at` says when each lineage is due next. `done` are seconds and names."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.next_at: dict[str, datetime] = {}
+        self.every = timedelta(hours=6)
+        self.done: list[tuple[int, str, Mode]] = []
+        self.ended = 0
+        self.seconds = 1.0
+        self.failing: Callable[[], Exception | None] = lambda: None
+        self.unreadable = 0
+
+    async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        self.done += [(round(self.clock.monotonic()), one.name, mode) for one in lineages]
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.ended += 1
+        error = self.failing()
+        if error:
+            raise error
+        for one in lineages:
+            self.next_at[one.name] = self.clock.now() + self.every
+        return [Report(one.name, Outcome.SERVED, "due") for one in lineages]
+
+    async def wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise JournalError("state.db: disk I/O error")
+        return {one.name: self.next_at.get(one.name, self.clock.now()) for one in lineages}
+
+    def times(self, name: str) -> list[int]:
+        return [at for at, who, _ in self.done if who == name]
+
+
+def simulate(scene: Callable[[Work, Callable[..., Daemon]], Coroutine[Any, Any, None]]) -> None:
+    async def begin() -> None:
+        work = Work(VirtualClock(START))
+        await scene(work, lambda *lineages: Daemon(work, work.wake_times, work.clock, lineages))
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(begin())
+
+
+async def live(daemon: Daemon, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await daemon.run()
+
+
+def test_each_is_worked_on_when_its_time_has_come() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.next_at["b"] = START + timedelta(hours=1)
+        await live(make(A, B), 13 * HOUR)
+        assert work.times("a") == [0, 21_601, 43_202]
+        assert work.times("b") == [3_600, 25_201, 46_802]
+        assert {mode for _, _, mode in work.done} == {Mode.SCHEDULED}
+
+    simulate(scene)
+
+
+def test_what_is_not_due_yet_costs_no_pass() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.next_at["a"] = START + timedelta(days=3)
+        await live(make(A), 24 * HOUR)
+        assert work.done == []
+
+    simulate(scene)
+
+
+def test_state_that_fails_ends_nothing_and_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        errors = [JournalError("state.db: no space"), OrderError("an order"), None]
+        work.failing = lambda: errors.pop(0) if errors else None
+        work.unreadable = 1
+        await live(make(A), 300)
+        assert len(work.times("a")) == 3
+        assert all(later - earlier >= 30 for earlier, later in zip(work.times("a"), work.times("a")[1:], strict=False))
+
+    simulate(scene)
+    assert "journal: state.db: no space" in caplog.text
+    assert "state.db: disk I/O error" in caplog.text
+
+
+def test_new_certificates_are_taken_up_at_once_and_old_ones_left() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        daemon = make(A, B)
+        running = asyncio.create_task(live(daemon, 24 * HOUR))
+        await asyncio.sleep(HOUR)
+        daemon.replace([B, C])
+        await running
+        assert work.times("a") == [0]
+        assert work.times("c")[0] == HOUR
+        assert len(work.times("b")) == 4
+
+    simulate(scene)
+
+
+def test_work_that_is_asked_for_is_done_beside_and_counts() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        daemon = make(A, B)
+        running = asyncio.create_task(live(daemon, 5 * HOUR))
+        await asyncio.sleep(2 * HOUR)
+        reports = await daemon.work([A], Mode.FORCED)
+        await running
+        assert [report.lineage for report in reports] == ["a"]
+        assert work.done[2:] == [(7200, "a", Mode.FORCED)]
+
+    simulate(scene)
+
+
+@pytest.mark.parametrize("step", [7 * HOUR, -7 * HOUR], ids=["forwards", "backwards"])
+def test_wall_clock_that_is_set_is_seen_within_a_minute(step: float) -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        daemon = make(A)
+        running = asyncio.create_task(live(daemon, 24 * HOUR))
+        await asyncio.sleep(HOUR)
+        work.clock.step(step)
+        await asyncio.sleep(70)
+        is_forwards = step > 0
+        assert len(work.times("a")) == (2 if is_forwards else 1)
+        await running
+        # Set back by seven hours, six hours from the beginning are thirteen.
+        assert work.times("a")[1] <= (HOUR + 70 if is_forwards else 13.1 * HOUR)
+
+    simulate(scene)
+
+
+def test_ending_waits_for_what_is_under_way() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.seconds = 1000.0
+        await live(make(A, B), 10)
+        assert (len(work.done), work.ended) == (2, 1)
+        assert [task for task in asyncio.all_tasks() if "_scheduled" in repr(task)] == []
+
+    simulate(scene)
+
+
+def test_many_that_are_due_one_after_another_are_worked_on_together() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(1000)]
+        for number, one in enumerate(many):
+            work.next_at[one.name] = START + timedelta(seconds=100 + number / 100)
+        await live(make(*many), 200)
+        assert len({at for at, _, _ in work.done}) <= 4
+        assert len(work.done) == 1000
+
+    simulate(scene)

@@ -1,0 +1,72 @@
+"""An event loop whose time is simulated: when nobody has anything to do, it is at once the time of the next timer.
+
+Work in executors is waited for in real time, during which simulated time stands still.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class _Jump(selectors.DefaultSelector):
+    """Never waits, unless something happens outside of the simulation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.outside_count = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        is_idle = timeout is None or timeout > 0
+        events = super().select(None if is_idle and (self.outside_count or timeout is None) else 0)
+        if not events and timeout is not None:
+            self.now += timeout
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """`asyncio.Runner(loop_factory=VirtualLoop)`."""
+
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        return self._jump.now
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> "asyncio.Future[T]":
+        future = super().run_in_executor(executor, func, *args)
+        self._jump.outside_count += 1
+        future.add_done_callback(self._came_back)
+        return future
+
+    def _came_back(self, _future: Any) -> None:  # noqa: ANN401 - of whatever
+        self._jump.outside_count -= 1
+
+
+class VirtualClock:
+    """`issuer.ports.Clock` of the running loop; it begins at `start`."""
+
+    def __init__(self, start: datetime) -> None:
+        self._start = start
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def step(self, seconds: float) -> None:
+        """The wall clock is set, forwards or (negative) backwards; no time passes."""
+        self._start += timedelta(seconds=seconds)
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
