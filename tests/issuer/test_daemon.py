@@ -74,7 +74,7 @@ async def live(daemon: Daemon, seconds: float) -> None:
 def test_each_is_worked_on_when_its_time_has_come() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         work.next_at["b"] = START + timedelta(hours=1)
-        await live(make(A, B), 13 * HOUR)
+        await live(make(A, B), 13.5 * HOUR)
         assert work.times("a") == [0, 21_601, 43_202]
         assert work.times("b") == [3_600, 25_201, 46_802]
         assert {mode for _, _, mode in work.done} == {Mode.SCHEDULED}
