@@ -7,11 +7,13 @@ all certificates of a window together (`issuer.deliveries`).
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
 
 from issuer import pki
 from issuer.agenda import Agenda
 from issuer.deliver.install import install
-from issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
+from issuer.errors import DatesError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
@@ -24,6 +26,9 @@ from issuer.ports_state import Journal
 from issuer.reports import Mode
 from issuer.sources import Source, Sources, is_of_the_ca
 from issuer.steps import Steps
+
+# When the first try after such an error is, unless somebody said so.
+_HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minutes=100), Retry.NEVER: timedelta(days=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +106,20 @@ class Renewals:
 
     async def _obtain(self, lineage: Lineage, steps: Steps, mode: Mode) -> Pair:
         """From the first CA of the list that issues it."""
-        errors: list[WellkeeperError] = []
-        for directory_url in await self._in_order(lineage):
+        directory_urls, errors = await self._in_order(lineage), list[WellkeeperError]()
+        for directory_url in directory_urls:
             try:
                 async with self.sources.source(lineage, directory_url, mode) as source:
                     return await self._obtain_from(source, lineage, steps)
             except WellkeeperError as error:
                 errors.append(error)
                 if not is_of_the_ca(error):
-                    break
-                self.progress.note(lineage.name, f"WARNING: {error}")
-        # What was tried and went wrong says more than what was not tried.
-        raise next((one for one in errors if not isinstance(one, DeferredError)), errors[0])
+                    raise
+                if len(errors) < len(directory_urls):
+                    self.progress.note(lineage.name, f"WARNING: {error}; the next CA of the list is asked")
+        # One that will never issue must not keep us from another that may within minutes.
+        now = self.clock.now()
+        raise min(errors, key=lambda error: error.retry_at or now + _HOPES[error.retry])
 
     async def _in_order(self, lineage: Lineage) -> Sequence[str]:
         """As the settings prefer them, but what is under way first."""

@@ -1,13 +1,13 @@
 """Which CA is asked for a certificate, what it may be asked for now, and what is learned from its refusals."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final
 
-from issuer.errors import ChallengeError, DatesError, DeferredError, FinalizeError, OrderError, WellkeeperError
+from issuer.errors import ChallengeError, DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Lineage
 from issuer.obtain.backoff import is_emergency
 from issuer.obtain.limits import Limits
@@ -39,17 +39,23 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The CAs, with what they limit and what became of earlier orders."""
+    """The CAs, with what they limit and what became of earlier orders.
+
+    `unusable` says of some, by directory, why an order there would be in vain.
+    """
 
     authorities: Authorities
     limits: Limits
     throttle: Throttle
     schedules: Schedules
     clock: Clock
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @asynccontextmanager
     async def source(self, lineage: Lineage, directory_url: str, mode: Mode) -> AsyncIterator[Source]:
         """The CA to ask, unless it asked us to wait: DeferredError. What it refuses inside is remembered."""
+        if directory_url in self.unusable:
+            raise OrderError(self.unusable[directory_url], retry=Retry.LATER)
         blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
         if blocked is not None:
             until = f"{blocked.until:%Y-%m-%d %H:%M:%S} UTC"

@@ -74,14 +74,18 @@ async def passes(
     choose, clients = random.SystemRandom().random, build.responder_clients(settings)
     pace = Pace(told.reload_debounce_seconds, told.reload_interval_seconds, told.finishing_workers)
 
+    unusable: dict[str, str] = {}
+
     async def prepare() -> None:
         await prove_places(settings.state_dir, settings.certificates_dir)
-        await check_pins(settings, build.accounts(settings), clients)
+        found = await check_pins(settings, build.accounts(settings), clients)
+        unusable.clear()
+        unusable.update(found)
 
     async with renewals(settings, state, progress, clients) as ready:
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
-            renewals=replace(ready, is_rehearsal=is_rehearsal),
+            renewals=replace(ready, is_rehearsal=is_rehearsal, sources=replace(ready.sources, unusable=unusable)),
             deliveries=Deliveries(nginx, folders, state.journal, clock, progress, pace),
             aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),

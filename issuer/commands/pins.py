@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from issuer.errors import PublishError, SettingsError
+from issuer.errors import PublishError, SettingsError, WellkeeperError
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.key_files import account_thumbprint
 from issuer.outside.pins import Pin, Unpinned, find_unpinned
@@ -47,6 +47,17 @@ async def check_pins(
     for sentence in unusable.values():
         _log.warning("a CA that is to stand in for another cannot: %s", sentence)
     return unusable
+
+
+async def tell_of_pins(settings: Settings, accounts: AccountFolder, clients: "Sequence[ResponderClient]") -> None:
+    """Logs what `check_pins` finds and raises; for the start, when nothing may be due for weeks. Ends the clients."""
+    try:
+        await check_pins(settings, accounts, clients)
+    except WellkeeperError as error:
+        _log.error("nothing can be obtained: %s", error)
+    finally:
+        for client in clients:
+            await client.close()
 
 
 def _pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:

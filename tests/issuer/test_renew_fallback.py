@@ -1,0 +1,103 @@
+"""A renewal with several CAs: which one issues, and which of their errors tells when it is tried again."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from issuer.errors import ChallengeError, DeferredError, OrderError, Retry, WellkeeperError
+from issuer.model import Lineage, Problem
+from issuer.outside.state import State
+from issuer.records import Blocked
+from issuer.renew import Renewals
+from issuer.reports import Mode
+from issuer.steps import Steps
+from tests.fakes import FakeClock
+from tests.fakes_around import FakeAuthorities, FakeInfos
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks
+from tests.issuer.hosts import Around, make_renewals
+from tests.issuer.nodes import Nodes
+
+FIRST, SECOND = "https://first.example/directory", "https://second.example/directory"
+LINEAGE = Lineage("web", (dns("a.example"),), directory_urls=(FIRST, SECOND))
+AWAY = OrderError("no answer from the CA", retry=Retry.SOON)
+REFUSED = OrderError("customers only", problem=Problem("unauthorized", ""), retry=Retry.NEVER)
+
+
+@pytest.fixture
+def cas(clock: FakeClock) -> tuple[FakeAuthority, FakeAuthority]:
+    return FakeAuthority(clock, FIRST), FakeAuthority(clock, SECOND)
+
+
+@pytest.fixture
+def renewals(cas: tuple[FakeAuthority, FakeAuthority], state: State, nodes: Nodes, clock: FakeClock) -> Renewals:
+    around = Around(state, nodes, clock, FakeAuthorities(*cas), FakeInfos())
+    return make_renewals(around, FakeCertificates(), FakeReadBacks(), FakeProgress())
+
+
+async def renew(renewals: Renewals, mode: Mode = Mode.SCHEDULED) -> None:
+    await renewals.renew(LINEAGE, Steps("web", renewals.clock, renewals.progress), mode)
+
+
+@pytest.mark.parametrize("error", [AWAY, REFUSED], ids=["away", "refused"])
+async def test_second_one_issues_and_the_first_one_the_next_time(
+    renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority], clock: FakeClock, error: WellkeeperError
+) -> None:
+    first, second = cas
+    first.new_order_error = error
+    await renew(renewals)
+    assert (first.calls, second.calls[0]) == (["newOrder"], "newOrder")
+    second.calls.clear()
+    first.new_order_error = None
+    clock.advance(60)
+    await renew(renewals)
+    assert (first.replaced, second.calls) == ([None, None], [])
+
+
+@pytest.mark.parametrize(
+    ("errors", "raised"),
+    [((AWAY, REFUSED), 0), ((REFUSED, AWAY), 1), ((REFUSED, REFUSED), 0)],
+    ids=["the first one may come back", "the second one may come back", "neither will"],
+)
+async def test_the_most_hopeful_error_tells_when_it_is_tried_again(
+    renewals: Renewals,
+    cas: tuple[FakeAuthority, FakeAuthority],
+    errors: tuple[WellkeeperError, WellkeeperError],
+    raised: int,
+) -> None:
+    for ca, error in zip(cas, errors, strict=True):
+        ca.new_order_error = error
+    with pytest.raises(OrderError) as caught:
+        await renew(renewals)
+    assert caught.value is errors[raised]
+
+
+async def test_one_that_is_left_alone_for_a_while_is_waited_for_rather_than_one_that_refuses(
+    renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority], state: State, clock: FakeClock
+) -> None:
+    until = clock.now() + timedelta(minutes=10)
+    await state.ledger.record_block(Blocked(FIRST, "", until, "it is away"))
+    cas[1].new_order_error = REFUSED
+    with pytest.raises(DeferredError) as caught:
+        await renew(renewals)
+    assert (caught.value.retry_at, cas[0].calls) == (until, [])
+
+
+async def test_what_is_wrong_with_the_name_is_not_tried_elsewhere(
+    renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority]
+) -> None:
+    cas[0].refused["a.example"] = Problem("connection", "timeout")
+    with pytest.raises(ChallengeError):
+        await renew(renewals)
+    assert cas[1].calls == []
+
+
+async def test_one_whose_tokens_responders_would_refuse_is_not_asked(
+    renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority]
+) -> None:
+    unusable = replace(renewals, sources=replace(renewals.sources, unusable={SECOND: "it is not pinned"}))
+    cas[0].new_order_error = REFUSED
+    with pytest.raises(OrderError, match="it is not pinned") as caught:
+        await renew(unusable)
+    assert (caught.value.retry, cas[1].calls) == (Retry.LATER, [])
