@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, Final, TextIO
 
 import click
@@ -33,6 +34,8 @@ _GROWTH: Final = 1.5
 _CALL_SECONDS: Final = 30
 _LIMIT_SECONDS: Final = 60.0
 _PROFILE: Final = "default"
+# Pebble 2.10 hangs for good when two new orders block one another.
+_ONE_NEW_ORDER: Final = Lock()
 _OPEN: Final = frozenset({messages.STATUS_PENDING, messages.STATUS_PROCESSING, messages.STATUS_READY})
 
 
@@ -102,13 +105,18 @@ class _Client:
             self._obtain(name)
 
     def _obtain(self, name: str) -> None:
-        placed = self._client.new_order(crypto_util.make_csr(_new_key(), [name]), _PROFILE)
-        for authorization in placed.authorizations:
-            challenge = next(one for one in authorization.body.challenges if one.chall.typ == "http-01")
+        identifier = messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name)
+        with _ONE_NEW_ORDER:
+            reply = self._send("newOrder", messages.NewOrder(identifiers=[identifier], profile=_PROFILE))
+        url, placed = reply.headers["Location"], messages.Order.from_json(reply.json())
+        for authorization_url in placed.authorizations:
+            body = messages.Authorization.from_json(self._post(authorization_url).json())
+            challenge = next(one for one in body.challenges if one.chall.typ == "http-01")
             self._client.answer_challenge(challenge, challenge.response(self._key))
-            self._until(authorization.uri, messages.STATUS_VALID)
-        self._client.begin_finalization(placed)
-        order = self._until(placed.uri, messages.STATUS_VALID)
+            self._until(authorization_url, messages.STATUS_VALID)
+        csr_pem = crypto_util.make_csr(_new_key(), [name])
+        self._client.begin_finalization(messages.OrderResource(body=placed, csr_pem=csr_pem))
+        order = self._until(url, messages.STATUS_VALID)
         chain = self._post(order["certificate"]).text
         if "-----BEGIN CERTIFICATE-----" not in chain:
             raise click.ClickException(f"no certificate for {name}: {chain:.200}")
@@ -123,6 +131,10 @@ class _Client:
                 raise click.ClickException(f"{url} is {body['status']}: {body}")
             time.sleep(pause_seconds)
             pause_seconds = min(pause_seconds * _GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def _send(self, resource: str, message: messages.NewOrder) -> requests.Response:
+        directory = self._client.directory
+        return self._net.post(directory[resource], message, new_nonce_url=directory["newNonce"])
 
     def _post(self, url: str) -> requests.Response:
         """POST-as-GET (RFC 8555 section 6.3)."""
