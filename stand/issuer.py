@@ -30,9 +30,12 @@ class NodeUnderTest:
 
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
-    """What issuer.toml says; `certificates` maps names to identifiers, `more` is taken over at the top level."""
+    """What issuer.toml says; `certificates` maps names to identifiers, `more` is taken over at the top level.
 
-    directory_url: str
+    `directory_url` may be several, in order of preference.
+    """
+
+    directory_url: str | tuple[str, ...]
     ca_bundle: Path
     certificates: Mapping[str, Sequence[str]]
     nodes: Sequence[NodeUnderTest]

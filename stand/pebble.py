@@ -46,6 +46,7 @@ class PebbleSettings:
     authorizations_reused_percent: int = 0
     retry_after_seconds: int = 1
     external_accounts: dict[str, str] = field(default_factory=dict)
+    blocked_domains: tuple[str, ...] = ("blocked-domain.example",)
     environment: dict[str, str] = field(default_factory=dict)
     programs: Path = NEWEST
 
@@ -129,7 +130,7 @@ class Pebble(Running):
             "externalAccountBindingRequired": bool(settings.external_accounts),
             "externalAccountMACKeys": settings.external_accounts,
             "caaIdentities": ["pebble.example"],
-            "domainBlocklist": ["blocked-domain.example"],
+            "domainBlocklist": list(settings.blocked_domains),
             "retryAfter": {"authz": settings.retry_after_seconds, "order": settings.retry_after_seconds},
             "profiles": {
                 name: {"description": f"{seconds} seconds", "validityPeriod": seconds}

@@ -1,0 +1,82 @@
+"""A list of two real CAs: the second one issues in the same pass where the first one does not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stand.daemon import IssuerDaemon
+from tests.integration.observed import asked, outcomes
+from tests.integration.two_cas import TwoCas, two_cas
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+BLOCKED = "www.blocked-domain.example"
+
+
+async def falls_back(cas: TwoCas, words: str) -> None:
+    """One pass; it says why the first CA does not issue."""
+    finished = await cas.host.issuer.run("renew", "--json")
+    assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+    assert "WARNING: " in finished.err
+    assert words in finished.err
+    await cas.is_served(cas.second)
+
+
+async def test_ca_that_is_down_is_replaced_in_the_same_pass_and_preferred_again_at_the_next_renewal(
+    folder: Path,
+) -> None:
+    async with two_cas(folder, NAME) as cas:
+        first = cas.host.ca
+        await first.process.stop()
+        await falls_back(cas, "Connection refused")
+        assert cas.issued == (0, 1)
+        assert "(the CA second)" in (await cas.host.issuer.run_well("why", "web")).out
+        await first.process.start(first.is_ready)
+        await cas.host.issuer.run_well("renew", "--force")
+        assert cas.issued == (1, 1)
+        # It is not asked to replace what another one issued.
+        assert asked(first, "/order-plz") == 1
+        await cas.is_served(first)
+        assert "(the CA first)" in (await cas.host.issuer.run_well("why", "web")).out
+
+
+@pytest.mark.parametrize(
+    ("name", "of_the_first", "words"),
+    [
+        (NAME, {"external_accounts": {"kid-1": "AAECAwQFBgcICQoLDA0ODw"}}, "takes customers of its own only"),
+        (BLOCKED, {}, "rejectedIdentifier"),
+    ],
+    ids=["customers only", "name refused"],
+)
+async def test_ca_that_refuses_is_replaced_in_the_same_pass(
+    folder: Path, name: str, of_the_first: dict[str, Any], words: str
+) -> None:
+    async with two_cas(folder, name, **of_the_first) as cas:
+        await falls_back(cas, words)
+        assert cas.issued == (0, 1)
+        nothing = await cas.host.issuer.run_well("renew", "--json")
+        assert outcomes(nothing) == {"web": "unchanged"}
+
+
+async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_asked_on_the_day(folder: Path) -> None:
+    async with two_cas(folder, NAME, pinned_count=1) as cas:
+        await cas.host.issuer.run_well("renew")
+        async with IssuerDaemon(cas.host.issuer) as daemon:
+            told = (await daemon.until(level="warning", logger="issuer.commands.pins"))["detail"]
+            assert "does not know our account key at the CA second (thumbprint " in told
+            assert "give it the line that 'wellkeeper-issuer trust' prints, and restart it" in told
+            await cas.host.ca.process.stop()
+            failed = await cas.host.issuer.run("renew", "--force", "web", "--json")
+            assert failed.exit_code == 1
+            # The first one may come back sooner than somebody mends the other.
+            assert "Connection refused" in failed.json()["certificates"][0]["error"]
+            assert "does not know our account key at the CA second" in daemon.log
+        assert asked(cas.second, "/order-plz") == 0
+
+
+async def test_nothing_is_told_at_the_start_where_responders_know_both(folder: Path) -> None:
+    async with two_cas(folder, NAME) as cas, IssuerDaemon(cas.host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        assert "warning" not in daemon.log
