@@ -10,33 +10,44 @@ from typing import Final
 import click
 
 from issuer.commands import options
-from issuer.commands.lazy import LazyGroup
+from issuer.commands.lazy import LazyGroup, Place
 from issuer.errors import SettingsError, WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper-issuer: interrupted; nothing stays published, the next run goes on where this ended"
-_COMMANDS: Final = {
-    "init": "issuer.commands.init:init",
-    "trust": "issuer.commands.trust:trust",
-    "placeholder": "issuer.commands.placeholder:placeholder",
-    "renew": "issuer.commands.renew:renew",
-    "run": "issuer.commands.run:run",
-    "reload": "issuer.commands.reload:reload",
-    "rehearse": "issuer.commands.rehearse:rehearse",
-    "status": "issuer.commands.status:status",
-    "why": "issuer.commands.why:why",
-    "list": "issuer.commands.list:list_certificates",
-    "certificate": "issuer.commands.certificate:certificate",
-    "account": "issuer.commands.account_show:account",
-    "revoke": "issuer.commands.revoke:revoke",
-    "import": "issuer.commands.import_certbot:import_",
+_SECTIONS: Final = {
+    "Set up": {
+        "init": Place("issuer.commands.init:init", "Write the settings, make the keys, say what comes next."),
+        "trust": Place("issuer.commands.trust:trust", "Print the lines for the responder and for nginx."),
+        "placeholder": Place("issuer.commands.placeholder:placeholder", "Make pairs with which nginx can start."),
+        "import": Place("issuer.commands.import_certbot:import_", "Take over what certbot has."),
+    },
+    "Keep fresh": {
+        "run": Place("issuer.commands.run:run", "The daemon: renew whatever is due, for as long as it runs."),
+        "renew": Place("issuer.commands.renew:renew", "One pass: renew whatever is due, or what you name."),
+        "rehearse": Place("issuer.commands.rehearse:rehearse", "Try a renewal without touching what is live."),
+    },
+    "Look": {
+        "status": Place("issuer.commands.status:status", "Where each certificate stands."),
+        "why": Place("issuer.commands.why:why", "When one is renewed, by which rule, what comes next."),
+        "list": Place("issuer.commands.list:list_certificates", "The certificates with names, CAs and key types."),
+    },
+    "Change": {
+        "certificate": Place("issuer.commands.certificate:certificate", "Add and remove certificates."),
+        "reload": Place("issuer.commands.reload:reload", "Let the daemon read the settings again."),
+        "revoke": Place("issuer.commands.revoke:revoke", "Declare a certificate void, and have it replaced."),
+        "account": Place("issuer.commands.account_show:account", "Show and change our accounts at the CAs."),
+    },
 }
 
 
-@click.group(cls=LazyGroup, places=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="wellkeeper", prog_name="wellkeeper-issuer")
 @options.config_option
 def cli(config: Path | None) -> None:
-    """Keeps the certificates of nginx fresh without a shared filesystem."""
+    """Keeps the certificates of nginx fresh without a shared filesystem.
+
+    Each command tells more with --help.
+    """
     # The option has remembered it for the command that follows.
     del config
 

@@ -44,7 +44,7 @@ def account() -> None:
     """Our accounts at the CAs of the settings."""
 
 
-@account.command()
+@account.command(short_help="Make the account before the first order does.")
 @ca_option
 @options.config_option
 @options.json_option
@@ -56,7 +56,7 @@ def register(name: str | None, config: Path | None, as_json: bool) -> None:
     tell({"ca": ca.name, "account_url": url}, f"{ca.name}: our account is {url}", as_json=as_json)
 
 
-@account.command()
+@account.command(short_help="Tell the CA the contacts of the settings.")
 @ca_option
 @options.config_option
 @options.json_option
@@ -70,7 +70,7 @@ def update(name: str | None, config: Path | None, as_json: bool) -> None:
     tell(found, f"{ca.name}: {state.url} is {state.status}; contact: {contact}", as_json=as_json)
 
 
-@account.command()
+@account.command(short_help="Replace the account key.")
 @ca_option
 @options.config_option
 @options.json_option
@@ -86,7 +86,7 @@ def rollover(name: str | None, config: Path | None, as_json: bool) -> None:
     tell({"ca": ca.name, "thumbprint": thumbprint}, text, as_json=as_json)
 
 
-@account.command()
+@account.command(short_help="End the account, for good.")
 @ca_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.config_option

@@ -39,7 +39,7 @@ class Shown:
     error: str | None = None
 
 
-@account.command()
+@account.command(short_help="Our account at every CA, what it can do, the CAA record.")
 @ca_option
 @options.config_option
 @options.json_option

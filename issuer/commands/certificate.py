@@ -4,15 +4,17 @@ from typing import Final
 
 import click
 
-from issuer.commands.lazy import LazyGroup
+from issuer.commands.lazy import LazyGroup, Place
 
-_COMMANDS: Final = {
-    "add": "issuer.commands.certificate_add:add",
-    "remove": "issuer.commands.certificate_remove:remove",
-    "list": "issuer.commands.list:list_certificates",
+_SECTIONS: Final = {
+    "Commands": {
+        "add": Place("issuer.commands.certificate_add:add", "Write one down, obtain it, and say what nginx needs."),
+        "remove": Place("issuer.commands.certificate_remove:remove", "Stop renewing one; its files stay."),
+        "list": Place("issuer.commands.list:list_certificates", "The certificates with names, CAs and key types."),
+    }
 }
 
 
-@click.group(cls=LazyGroup, places=_COMMANDS)
+@click.group(cls=LazyGroup, sections=_SECTIONS)
 def certificate() -> None:
     """Add and remove certificates: files in issuer.d beside the settings."""

@@ -47,7 +47,7 @@ def import_() -> None:
     """Take over what another client has."""
 
 
-@import_.command()
+@import_.command(short_help="What certbot has: certificates, keys and the account.")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER)
 @click.option("--apply", is_flag=True, help="Do it; without, only say what would be done.")
 @options.config_option

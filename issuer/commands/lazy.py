@@ -2,24 +2,42 @@
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 
-class LazyGroup(click.Group):
-    """`places` are, by the command's name, `module:attribute`; they keep their order. Help loads all of them."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is, `module:attribute`, and a line on what it does: it stands in the list, which loads none."""
 
-    def __init__(self, *arguments: Any, places: Mapping[str, str], **others: Any) -> None:  # noqa: ANN401 - as click's
+    where: str
+    line: str
+
+    def load(self) -> click.Command:
+        module, _, attribute = self.where.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+class LazyGroup(click.Group):
+    """`sections` are, by their titles, commands by their names; both keep their order."""
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Mapping[str, Place]], **others: Any) -> None:  # noqa: ANN401 - as click's
         super().__init__(*arguments, **others)
-        self._places = places
+        self.sections = sections
+        self._places = {name: place for places in sections.values() for name, place in places.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self._places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in self._places:
-            return None
-        module, _, attribute = self._places[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        place = self._places.get(cmd_name)
+        return place.load() if place else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        width = max(map(len, self._places))
+        for title, places in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", place.line) for name, place in places.items()])

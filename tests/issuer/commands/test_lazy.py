@@ -40,6 +40,23 @@ def test_settings_after_the_command_count(program: Program, folder: Path) -> Non
     assert f"{folder / 'other.toml'} does not exist" in finished.err
 
 
+@pytest.mark.parametrize("group", [[], ["certificate"], ["account"], ["import"]])
+def test_each_command_is_told_in_a_line_that_is_not_cut_off(program: Program, group: list[str]) -> None:
+    usage, *lines = program.run(*group, "--help").out.splitlines()
+    assert "Usage" in usage
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []
+
+
+def test_help_loads_no_command() -> None:
+    code = (
+        "import sys; from issuer.__main__ import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "print([one for one in sys.modules if one.startswith('issuer.commands.')], file=sys.stderr)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stderr
+    assert said == "['issuer.commands.options', 'issuer.commands.lazy']\n"
+
+
 def test_heavy_libraries_are_not_loaded_with_the_command_renew() -> None:
     code = f"import issuer.__main__, issuer.commands.renew, sys; print([one for one in {HEAVY} if one in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
