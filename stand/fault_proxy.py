@@ -5,6 +5,8 @@ the client sees one CA, all of it at the proxy's address.
 """
 
 import asyncio
+import base64
+import json
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
@@ -12,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
@@ -38,6 +40,7 @@ class Kind(StrEnum):
     CHALLENGE = "/chalZ/"
     FINALIZE = "/finalize-order/"
     CERTIFICATE = "/certZ/"
+    RENEWAL_INFO = "/draft-ietf-acme-ari-03/renewalInfo/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,13 @@ class Asked:
     method: str
     url: str
     at: float
+    body: bytes = b""
+
+    def payload(self) -> dict[str, Any]:
+        """What was signed (RFC 8555 section 6.2)."""
+        text = json.loads(self.body)["payload"]
+        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return found
 
 
 # Gets the request and the way to the real CA, which it may go or not; None cuts the connection.
@@ -70,7 +80,10 @@ async def hand_on(_: Asked, forward: Forward) -> Reply:
 
 
 class FaultProxy:
-    """`async with FaultProxy(folder, ca) as proxy`: `stage` faults, and `heal` to have none."""
+    """`async with FaultProxy(folder, ca) as proxy`: `stage` faults, and `heal` to have none.
+
+    To a client, the CA is away from `leave` to `come_back`; it forgets nothing meanwhile.
+    """
 
     def __init__(self, folder: Path, ca: Pebble) -> None:
         self._ca = ca
@@ -78,6 +91,7 @@ class FaultProxy:
         self._certificate: ServerCertificate = make_server_certificate(folder / "fault-proxy", ("localhost",))
         self._staged: defaultdict[Kind, deque[Fault]] = defaultdict(deque)
         self._stack = AsyncExitStack()
+        self._is_away = False
         self.asked: list[Asked] = []
 
     @property
@@ -103,29 +117,48 @@ class FaultProxy:
         """When requests of the kind came."""
         return [one.at for one in self.asked if one.kind is kind]
 
+    async def leave(self) -> None:
+        """Connections are refused, and those that there are end with their next request."""
+        self._is_away = True
+        await self._site.stop()
+
+    async def come_back(self) -> None:
+        self._is_away = False
+        await self._listen()
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             trusted = ssl.create_default_context(cafile=self._ca.ca_bundle)
             self._session = await stack.enter_async_context(
-                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted), auto_decompress=False)
+                aiohttp.ClientSession(
+                    # The CA may be another process by the next request.
+                    connector=aiohttp.TCPConnector(ssl=trusted, force_close=True),
+                    auto_decompress=False,
+                )
             )
-            runner = web.ServerRunner(web.Server(self._serve), shutdown_timeout=0.1)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self._certificate.certificate, self._certificate.certificate_key)
-            await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=context).start()
+            self._runner = web.ServerRunner(web.Server(self._serve), shutdown_timeout=0.1)
+            await self._runner.setup()
+            stack.push_async_callback(self._runner.cleanup)
+            await self._listen()
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    async def _listen(self) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._certificate.certificate, self._certificate.certificate_key)
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context)
+        await self._site.start()
+
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         kind = next((kind for kind in Kind if request.path.startswith(kind)), None)
-        asked = Asked(kind, request.method, str(request.url), asyncio.get_running_loop().time())
-        self.asked.append(asked)
         body = await request.read()
+        asked = Asked(kind, request.method, str(request.url), asyncio.get_running_loop().time(), body)
+        if self._is_away:
+            return _cut(request)
+        self.asked.append(asked)
 
         async def forward() -> Reply:
             return await self._forward(request, body)
@@ -133,9 +166,7 @@ class FaultProxy:
         fault = self._staged[kind].popleft() if kind and self._staged[kind] else hand_on
         reply = await fault(asked, forward)
         if reply is None:
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response()
+            return _cut(request)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
     async def _forward(self, request: web.BaseRequest, body: bytes) -> Reply:
@@ -148,3 +179,9 @@ class FaultProxy:
             if not kept:
                 raise StandError("the CA behind the proxy sent no headers")
             return Reply(reply.status, await reply.read(), kept)
+
+
+def _cut(request: web.BaseRequest) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()

@@ -1,0 +1,147 @@
+"""A host on a long day: one daemon, to whose settings a certificate is added for each fault that it meets."""
+
+import asyncio
+import json
+import resource
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from acme import client
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
+
+from stand.daemon import IssuerDaemon
+from stand.fault_proxy import FaultProxy, Kind
+from stand.faults import changed
+from stand.host import Host, running_host
+from stand.processes import StandError
+from tests.integration.observed import error_of, installed, outcomes, served_unverified
+
+BLOCKED: Final = "blocked-domain.example"
+# Renewal infos are asked for again after this time: the shortest that RFC 9773 section 4.3.2 wants to be respected.
+ASKED_AGAIN_SECONDS: Final = 60
+# What the daemon does by itself a minute after something else, takes no longer than this.
+_LONGEST_SECONDS: Final = 100.0
+
+
+@dataclass
+class Day:
+    """`kept` are the certificates of the settings so far; a certificate `x` is for `x.example.org`."""
+
+    host: Host
+    proxy: FaultProxy
+    daemon: IssuerDaemon
+    hook_fails: Path
+    kept: list[str] = field(default_factory=list)
+
+    async def add(self, *names: str) -> None:
+        """To the settings; the daemon, told to read them, finds that there is only a placeholder."""
+        self.kept += names
+        await self.configure()
+        await self.host.issuer.run_well("reload")
+
+    async def drop(self, name: str) -> None:
+        self.kept.remove(name)
+        await self.configure()
+        await self.host.issuer.run_well("reload")
+
+    async def configure(self) -> None:
+        certificates = {name: [identifier(name)] for name in self.kept}
+        self.host.issuer.configure(replace(self.host.issuer_settings, certificates=certificates))
+
+    async def failed(self, name: str) -> str:
+        """What the daemon says when it has tried by itself: that it failed, and when it tries again."""
+        told = await self.told("error", f"certificate {name}: failed: ")
+        assert "; it is tried again at " in told, told
+        return told
+
+    async def obtained(self, name: str) -> None:
+        """The daemon has obtained it by itself."""
+        await self.told("info", f"certificate {name}: served")
+        await self.is_served(name)
+
+    async def retried(self, name: str, outcome: str = "served") -> None:
+        """Asked to try at once, the daemon does: this is the wait after a failure that the test does not wait for."""
+        finished = await self.host.issuer.run("renew", name, "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {name: outcome}), f"{finished}{self.daemon.log}"
+        await self.is_served(name)
+
+    async def waits(self, name: str) -> None:
+        """Whoever does not insist is told to wait, and the CA hears nothing of it."""
+        before = len(self.proxy.asked)
+        finished = await self.host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)[name]) == (1, "waiting"), finished
+        assert len(self.proxy.asked) == before
+
+    async def fails_again(self, name: str) -> str:
+        """Asked to try at once while nothing is mended."""
+        finished = await self.host.issuer.run("renew", name, "--json")
+        assert (finished.exit_code, outcomes(finished)) == (1, {name: "failed"}), finished
+        return error_of(finished, name)
+
+    async def is_served(self, name: str) -> None:
+        assert await served_unverified(self.host, identifier(name)) == installed(self.host.issuer, name)
+
+    async def told(self, level: str, beginning: str) -> str:
+        """Once each; what else is told meanwhile can be asked for later."""
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while time.monotonic() < deadline:
+            for event in self.daemon.events:
+                if event.get("level") == level and event["detail"].startswith(beginning):
+                    self.daemon.events.remove(event)
+                    return str(event["detail"])
+            await asyncio.sleep(0.05)
+        raise StandError(f"the daemon did not tell {beginning!r}: {self.daemon.log}")
+
+    def orders(self) -> list[dict[str, Any]]:
+        """The payloads of newOrder that reached the CA or its fault."""
+        return [one.payload() for one in self.proxy.asked if one.kind is Kind.NEW_ORDER]
+
+    async def revoke_elsewhere(self, name: str) -> None:
+        """By its key, without our daemon hearing of it."""
+        await asyncio.to_thread(self._revoke, name)
+
+    def _revoke(self, name: str) -> None:
+        live = self.host.issuer.live(name)
+        key: Any = load_pem_private_key((live / "privkey.pem").read_bytes(), password=None)
+        verify: Any = str(self.host.ca.ca_bundle)
+        network = client.ClientNetwork(JWKEC(key=key), alg=ES256, verify_ssl=verify, user_agent="test")
+        at_ca = client.ClientV2(client.ClientV2.get_directory(self.host.ca.directory_url, network), network)
+        at_ca.revoke(x509.load_pem_x509_certificate((live / "cert.pem").read_bytes()), 1)
+
+    @contextmanager
+    def no_room(self) -> Iterator[None]:
+        """The kernel refuses whatever the daemon writes to files, as it does when a disk or a quota is full."""
+        before = resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, before)
+
+
+def identifier(name: str) -> str:
+    return f"{name}.{BLOCKED if name == 'refused' else 'example.org'}"
+
+
+@asynccontextmanager
+async def long_day(folder: Path, names: list[str], first: str) -> AsyncIterator[Day]:
+    """All have placeholders and server blocks. The CA is away when the daemon starts, with `first` in its settings."""
+    async with running_host(folder, {name: [identifier(name)] for name in names}, has_proxy=True) as started:
+        proxy = started.proxy
+        assert proxy is not None
+        proxy.stage(Kind.RENEWAL_INFO, changed(lambda _: None, Retry_After=str(ASKED_AGAIN_SECONDS)), times=10_000)
+        hook_fails = folder / "hook-fails"
+        hook = ["sh", "-c", f"test ! -e {hook_fails} || {{ echo no such balancer >&2; exit 3; }}"]
+        more = (f"hooks.deploy = {json.dumps(hook)}",)
+        settings = replace(started.issuer_settings, reload_interval_seconds=0.0, more=more)
+        started.issuer.configure(replace(settings, certificates={first: [identifier(first)]}))
+        await proxy.leave()
+        async with IssuerDaemon(started.issuer) as daemon:
+            yield Day(replace(started, issuer_settings=settings), proxy, daemon, hook_fails, [first])

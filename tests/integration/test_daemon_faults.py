@@ -1,0 +1,197 @@
+"""One daemon, and all that can go wrong around it, one after another: it ends as it began, with everything served.
+
+Each fault has a certificate of its own, which the daemon finds in its settings and tries by itself. Where it says that
+it waits (a minute after a first failure, ten after a second, a day for what no retry mends, what the CA asked for),
+`renew NAME` makes it try at once; only in the last part nobody helps.
+"""
+
+import signal
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from issuer import pki
+from stand.fault_proxy import Asked, Forward, Kind, Reply
+from stand.faults import problem
+from tests.integration.long_day import Day, long_day
+from tests.integration.observed import asked, installed, issued, orders, passes_test
+
+pytestmark = pytest.mark.integration
+
+SERVED: Final = (
+    "early",
+    "middle",
+    "amnesia",
+    "limited",
+    "beside",
+    "responder",
+    "broken",
+    "stopped",
+    "full",
+    "hook",
+    "patient",
+)
+
+
+@pytest.mark.timeout(400)
+async def test_one_daemon_survives_them_all(folder: Path) -> None:
+    async with long_day(folder, list(SERVED), "early") as day:
+        pid = day.daemon.pid
+        for fault in (
+            ca_away_at_the_start,
+            ca_away_in_the_middle,
+            ca_without_memory,
+            ca_that_limits,
+            name_that_is_refused_beside_one_that_is_not,
+            responder_down,
+            configuration_of_nginx_broken,
+            nginx_stopped,
+            no_room_on_disk,
+            bad_settings,
+            hook_that_fails,
+            nobody_helps,
+        ):
+            await fault(day)
+        for name in SERVED:
+            await day.is_served(name)
+        await day.host.issuer.run_well("status", "--check")
+        shown = (await day.host.issuer.run_well("status", "--json")).json()
+        assert shown["daemon"] == {"pid": pid}
+        ended = await day.daemon.end(signal.SIGTERM)
+    assert ended.exit_code == 0
+    assert "Traceback" not in ended.err
+
+
+async def ca_away_at_the_start(day: Day) -> None:
+    assert "Connection refused" in await day.failed("early")
+    await day.waits("early")
+    await day.proxy.come_back()
+    await day.retried("early")  # a minute is skipped
+
+
+async def ca_away_in_the_middle(day: Day) -> None:
+    """When everything is validated; the order is still good when it comes back."""
+
+    async def away(_: Asked, __: Forward) -> Reply | None:
+        await day.proxy.leave()
+        return None
+
+    day.proxy.stage(Kind.FINALIZE, away)
+    before = orders(day.host.ca)
+    await day.add("middle")
+    await day.failed("middle")
+    await day.fails_again("middle")
+    await day.proxy.come_back()
+    await day.retried("middle")  # ten minutes are skipped
+    assert orders(day.host.ca) == before + 1
+
+
+async def ca_without_memory(day: Day) -> None:
+    """Neither account nor order is known there; no wait is needed."""
+    await day.host.ca.restart()
+    await day.add("amnesia")
+    await day.obtained("amnesia")
+
+
+async def ca_that_limits(day: Day) -> None:
+    limited = problem(429, "rateLimited", "too many new orders", Retry_After="3000")
+    day.proxy.stage(Kind.NEW_ORDER, limited)
+    await day.add("limited")
+    assert "too many new orders" in await day.failed("limited")
+    await day.waits("limited")
+    await day.retried("limited")  # the fifty minutes of Retry-After are skipped
+
+
+async def name_that_is_refused_beside_one_that_is_not(day: Day) -> None:
+    await day.add("refused", "beside")
+    assert "rejectedIdentifier" in await day.failed("refused")
+    await day.obtained("beside")
+    await day.waits("refused")
+    assert "rejectedIdentifier" in await day.fails_again("refused")
+    await day.drop("refused")
+
+
+async def responder_down(day: Day) -> None:
+    responder = day.host.responder
+    await responder.process.stop()
+    await day.add("responder")
+    assert "responder" in await day.failed("responder")
+    await responder.process.start(responder.is_ready)
+    await day.retried("responder")  # a minute is skipped
+
+
+async def configuration_of_nginx_broken(day: Day) -> None:
+    """By the administrator; the certificate is delivered without another order once that is mended."""
+    nginx = day.host.nginx
+    good = nginx.config_path.read_text()
+    nginx.config_path.write_text(f"{good}\nbogus;\n")
+    await day.add("broken")
+    assert 'unknown directive "bogus"' in await day.failed("broken")
+    assert 'unknown directive "bogus"' in await day.fails_again("broken")
+    nginx.config_path.write_text(good)
+    assert await passes_test(nginx)
+    before = asked(day.host.ca)
+    await day.retried("broken")  # ten minutes are skipped
+    assert asked(day.host.ca) == before
+
+
+async def nginx_stopped(day: Day) -> None:
+    nginx = day.host.nginx
+    await nginx.process.stop()
+    await day.add("stopped")
+    await day.failed("stopped")
+    await nginx.process.start(nginx.is_ready)
+    await day.retried("stopped")  # a minute is skipped
+
+
+async def no_room_on_disk(day: Day) -> None:
+    """Nothing can be written to the state: the CA is not asked for what could not be kept."""
+    before = asked(day.host.ca, "/order-plz")
+    with day.no_room():
+        await day.add("full")
+        told = await day.told("error", "journal: ")
+        assert f"{day.host.issuer.state_dir}/state.db: " in told
+        assert "check space and permissions of state_dir" in told
+        assert asked(day.host.ca, "/order-plz") == before
+    await day.retried("full")  # half a minute is skipped
+
+
+async def bad_settings(day: Day) -> None:
+    path = day.host.issuer.config_path
+    good = path.read_text()
+    path.write_text(f"bogus = 1\n{good}")
+    day.daemon.signal(signal.SIGHUP)
+    told = await day.daemon.until(level="error", logger="issuer.commands.serving")
+    assert told["detail"].startswith("new settings are not taken, those of before go on: ")
+    path.write_text(good)
+    day.daemon.signal(signal.SIGHUP)
+    await day.daemon.until(level="info", logger="issuer.commands.serving")
+
+
+async def hook_that_fails(day: Day) -> None:
+    """The certificate is in place; what is owed runs until it succeeds."""
+    day.hook_fails.touch()
+    await day.add("hook")
+    assert "no such balancer" in await day.failed("hook")
+    await day.is_served("hook")
+    day.hook_fails.unlink()
+    before = asked(day.host.ca)
+    await day.retried("hook", "unchanged")  # a minute is skipped
+    assert asked(day.host.ca) == before
+
+
+async def nobody_helps(day: Day) -> None:
+    """A certificate is revoked behind our back, and the CA is away for a while: a minute or two, nothing is skipped."""
+    revoked = pki.read_certificate((day.host.issuer.live("hook") / "cert.pem").read_bytes())
+    count = issued(day.host.ca)
+    await day.revoke_elsewhere("hook")
+    await day.proxy.leave()
+    await day.add("patient")
+    await day.failed("patient")
+    await day.proxy.come_back()
+    await day.obtained("hook")
+    assert installed(day.host.issuer, "hook") != revoked.fingerprint_sha256
+    assert revoked.certificate_id in [one.get("replaces") for one in day.orders()]
+    await day.obtained("patient")
+    assert issued(day.host.ca) == count + 2
