@@ -106,7 +106,7 @@ class Passes:
     async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
         """One report a certificate, in order; raises only what concerns all of them (the journal)."""
         renewals = self.renewals
-        known = await renewals.journal.installed()
+        known = await renewals.journal.installed([lineage.name for lineage in lineages])
         courses = [
             _Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
         ]
@@ -210,8 +210,9 @@ class Passes:
     async def _take_up(self, course: _Course) -> None:
         """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
         name = course.lineage.name
+        course.is_known = name in await self.renewals.journal.installed([name])  # by a pass that had the turn before
         installed = await self.renewals.certificates.installed(name)
-        if installed is None or installed.certificate.is_self_signed:
+        if course.is_known or installed is None or installed.certificate.is_self_signed:
             return
         await self.renewals.journal.record_found(Flip(name, installed.version, installed.version))
 

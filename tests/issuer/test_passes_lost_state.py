@@ -1,5 +1,7 @@
 """A journal that was lost: what is installed is delivered again, and not obtained again."""
 
+import asyncio
+
 from issuer.reports import Outcome
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 
@@ -46,3 +48,9 @@ async def test_what_cannot_be_read_fails_alone(host: Host) -> None:
     host.certificates.unreadable.add("b")
     assert outcomes(await host.run()) == ALL_SERVED | {"b": Outcome.FAILED}
     assert host.ca.calls == []
+
+
+async def test_what_a_pass_beside_this_one_obtained_first_is_not_delivered_again(host: Host) -> None:
+    first, second = await asyncio.gather(host.run(), host.run())
+    assert [outcomes(first), outcomes(second)] == [ALL_SERVED, dict.fromkeys(NAMES, Outcome.UNCHANGED)]
+    assert len(host.nginx.reloads) == 1
