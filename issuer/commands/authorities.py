@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from issuer.outside.ca import AcmeAuthority
     from issuer.outside.ca_options import CaOptions
 
-# More only fight for Python's one lock (200 certificates: 33 a second with 4 or 8 threads, 27 with 16), and Pebble was
-# seen to hang for good under 32.
-_MOST_THREADS: Final = 8
+# More only fight for Python's one lock (200 certificates on two cores: 26 a second with 4 threads, 22 with 8), and
+# Pebble was seen to hang for good under 32.
+_MOST_THREADS: Final = 4
 
 
 def directory_urls(settings: Settings) -> tuple[str, ...]:

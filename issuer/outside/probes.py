@@ -9,6 +9,7 @@ import os
 import ssl
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -210,6 +211,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
+@cache
 def _trusting_context(key_algorithm: KeyAlgorithm | None = None) -> ssl.SSLContext:
     """The question is which certificate is served, not whether it is trusted; the CA does not ask either.
 
