@@ -56,7 +56,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "issuer.obtain.limits": (*_STAGE, "issuer.obtain.blocks"),
     "issuer.deliveries": (*_PARTS, "issuer.deliver"),
-    "issuer.obtain.backoff": (*_STAGE, "issuer.obtain.due"),
+    "issuer.obtain.backoff": (*_STAGE, "issuer.obtain.blocks", "issuer.obtain.due"),
     "issuer.obtain*": _STAGE,
     "issuer.deliver*": _STAGE,
     "issuer.outside.ca": (*_OUTSIDE, "acme", "josepy", "requests"),

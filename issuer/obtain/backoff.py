@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from issuer.errors import Retry, WellkeeperError
+from issuer.obtain.blocks import is_away
 from issuer.obtain.due import latest_at
 from issuer.records import Failure
 
@@ -29,6 +30,8 @@ _JITTER: Final = 0.2
 # A week more than the last part of the lifetime: a name that is dead for longer will not miss the hour.
 _EMERGENCY_AFTER_EXPIRY: Final = timedelta(days=7)
 _EMERGENCY_WAIT: Final = timedelta(hours=1)
+# A CA that is away is asked once an hour for all (`issuer.obtain.blocks`): once it is back, none may wait for a day.
+_AWAY_WAIT: Final = timedelta(hours=1)
 # The longest window of a limit that a CA has published; a date further away is a mistake.
 _LONGEST_ASKED_FOR: Final = timedelta(days=7)
 
@@ -92,6 +95,8 @@ def _passing(count: int, error: WellkeeperError, dated: Dated | None) -> timedel
     is_late = error.retry is Retry.LATER and error.retry_at is None
     step = max(count, _FIRST_LATER) if is_late else count
     wait = _WAITS[min(step, len(_WAITS)) - 1]
+    if is_away(error):
+        wait = min(wait, _AWAY_WAIT)
     return wait if dated is None else min(wait, (dated.not_after - dated.not_before) / _LONGEST_SHARE)
 
 

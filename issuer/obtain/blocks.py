@@ -39,6 +39,16 @@ def is_in_force(blocked: Blocked, now: datetime) -> bool:
     return now < blocked.until <= now + (_LONGEST_OF_LINEAGE if blocked.lineage else _LONGEST_OF_CA)
 
 
+def is_away(error: WellkeeperError) -> bool:
+    """Whether the error says that the CA is not there, or not well; whatever the certificate is.
+
+    Of all that goes wrong without the CA's words, only the first contact says so.
+    """
+    if error.problem is None:
+        return isinstance(error, OrderError) and error.retry is Retry.SOON
+    return error.problem.status is not None and error.problem.status >= 500
+
+
 class Blocks:
     """Read from disk once: the process that owns the state is the only one that writes it."""
 
@@ -61,12 +71,10 @@ class Blocks:
     async def learn(self, directory_url: str, lineage: str, error: WellkeeperError) -> None:
         """What an error of a stage says about when the CA may be asked again; most say nothing."""
         problem = error.problem
-        if problem is None:
-            # Of all that goes wrong without the CA's words, only the first contact says that it is away.
-            if isinstance(error, OrderError) and error.retry is Retry.SOON:
-                await self._is_away(directory_url, error)
-        elif problem.status is not None and problem.status >= 500:
+        if is_away(error):
             await self._is_away(directory_url, error)
+        elif problem is None:
+            return
         elif problem.name == "rateLimited" or problem.status == 429:
             await self._limits(directory_url, lineage, error)
         else:

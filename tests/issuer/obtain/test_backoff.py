@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from issuer.errors import ChallengeError, OrderError, Retry, WellkeeperError
+from issuer.errors import ChallengeError, OrderError, PublishError, Retry, WellkeeperError
 from issuer.model import ERROR_PREFIX, Problem
 from issuer.obtain.backoff import after, is_emergency, is_over
 from issuer.records import Failure
@@ -43,22 +43,28 @@ def series(
 
 
 def test_waits_grow_tenfold_up_to_a_day() -> None:
-    waits = series([OrderError("no answer")] * 6)
+    waits = series([PublishError("404")] * 6)
     assert waits == [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY, DAY]
 
 
 def test_long_waits_are_shortened_by_up_to_a_fifth_and_short_ones_are_not() -> None:
-    waits = series([OrderError("no answer")] * 4, chosen=1.0)
+    waits = series([PublishError("404")] * 4, chosen=1.0)
     assert waits == [MINUTE, 8 * MINUTE, 80 * MINUTE, 0.8 * DAY]
 
 
 def test_longest_wait_is_a_tenth_of_the_lifetime() -> None:
-    assert series([OrderError("no answer")] * 5, dated(6, 3))[3:] == [0.6 * DAY] * 2
-    assert series([OrderError("no answer")] * 4, dated(0.5, 0.3)) == [MINUTE, 10 * MINUTE, 72 * MINUTE, 72 * MINUTE]
+    assert series([PublishError("404")] * 5, dated(6, 3))[3:] == [0.6 * DAY] * 2
+    assert series([PublishError("404")] * 4, dated(0.5, 0.3)) == [MINUTE, 10 * MINUTE, 72 * MINUTE, 72 * MINUTE]
 
 
 def test_without_a_certificate_the_longest_wait_is_a_day() -> None:
-    assert series([OrderError("no answer")] * 4, None)[-1] == DAY
+    assert series([PublishError("404")] * 4, None)[-1] == DAY
+
+
+def test_ca_that_is_away_is_asked_once_an_hour_at_least_for_it_may_be_back() -> None:
+    away = OrderError("maintenance", problem=Problem(f"{ERROR_PREFIX}serverInternal", "", 503))
+    for error in (OrderError("no answer"), away):
+        assert series([error] * 5) == [MINUTE, 10 * MINUTE, 60 * MINUTE, 60 * MINUTE, 60 * MINUTE]
 
 
 def test_what_needs_hours_starts_with_a_hundred_minutes() -> None:
@@ -113,7 +119,7 @@ def test_near_expiry_what_no_retry_mends_is_tried_daily() -> None:
 
 def test_what_expired_long_ago_is_no_emergency() -> None:
     assert not is_emergency(dated(90, -7.1), NOW)
-    assert series([OrderError("no answer")] * 4, dated(90, -30))[-1] == DAY
+    assert series([PublishError("404")] * 4, dated(90, -30))[-1] == DAY
 
 
 def test_emergency_is_the_last_twentieth() -> None:
