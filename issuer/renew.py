@@ -4,7 +4,7 @@ First issuance and renewal are this one path; what a crash left in the journal i
 all certificates of a window together (`issuer.deliveries`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -147,7 +147,7 @@ class Renewals:
             with steps.step("publish") as step:
                 publishing = publish(wanted, self.responders, self.read_backs, lineage.name, limit)
                 await published.enter_async_context(publishing)
-                step.detail = f"{len(wanted)} tokens, read back through nginx"
+                step.detail = f"{len(wanted)} token{_s(wanted)}, read back through nginx"
             with steps.step("validate") as step:
                 await validate(ordered, ca, self.responders, self.clock)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
@@ -163,4 +163,8 @@ def _describe(ordered: Ordered) -> str:
         return f"{ordered.order.url}, {ordered.order.status} already"
     valid = sum(authorization.status is Status.VALID for authorization in ordered.authorizations)
     known = f", {valid} of them valid already" if valid else ""
-    return f"{ordered.order.url}, {len(ordered.authorizations)} authorizations{known}"
+    return f"{ordered.order.url}, {len(ordered.authorizations)} authorization{_s(ordered.authorizations)}{known}"
+
+
+def _s(several: Sized) -> str:
+    return "" if len(several) == 1 else "s"

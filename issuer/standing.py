@@ -35,6 +35,11 @@ class State(StrEnum):
     UNPROVEN = "installed, never proven to be served: run renew"
     SERVED = "served"
 
+    @property
+    def words(self) -> str:
+        """Without what to do: for where somebody does it anyhow, or what to do is told in full."""
+        return self.value.removesuffix(": run renew")
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:

@@ -50,24 +50,25 @@ def add(identifiers: str, config: Path | None, **given: Any) -> None:  # noqa: A
     certificate, drop_in = _write(path, values)
     context = click.get_current_context()
     try:
-        has_daemon = _prepare(context, path, certificate, is_told=is_renewed)
+        has_daemon = _prepare(context, path, drop_in, certificate, is_told=is_renewed)
     except WellkeeperError:
         remove_drop_in(drop_in)  # what cannot be set up now is not left for the daemon's next start
         raise
-    click.echo(f"wrote  {drop_in}")
     if has_daemon:
         _follow(context, read_settings(path), certificate.name)
     elif is_renewed:
         context.invoke(renew, names=(certificate.name,), config=path)
 
 
-def _prepare(context: click.Context, path: Path, certificate: CertificateSettings, *, is_told: bool) -> bool:
+def _prepare(
+    context: click.Context, path: Path, drop_in: Path, certificate: CertificateSettings, *, is_told: bool
+) -> bool:
     """What nginx needs to start with it. Whether there is a daemon, which has begun with it then."""
     context.invoke(placeholder, names=(certificate.name,), config=path)
     settings = read_settings(path)
     lines = lines_for_nginx(build.certificates(settings).live_path(certificate.name), certificate)
-    click.echo(f"\nIn the server block of nginx that listens with ssl:\n\n{lines}")
     answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_told else None
+    click.echo(f"wrote  {drop_in}\n\nIn the server block of nginx that listens with ssl:\n\n{lines}")
     if answer is not None:
         click.echo(f"the daemon {describe(answer)}")
     return answer is not None

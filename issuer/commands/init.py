@@ -17,6 +17,7 @@ from issuer.settings import read_settings, settings_path
 from issuer.settings_values import CA_DIRECTORIES
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
+_REMEDY: Final = "edit the file, or let 'wellkeeper-issuer certificate add' add a certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
     folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
     if path.exists():
         unused = [f"--{name.replace('_', '-')}" for name, value in (answers | folders).items() if value]
-        click.echo(f"kept   {path}" + (f"; {', '.join(unused)} changed nothing: edit the file" if unused else ""))
+        click.echo(f"kept   {path}" + (f"; {', '.join(unused)} changed nothing: {_REMEDY}" if unused else ""))
     else:
         text = _toml(_ask(answers), {key: value for key, value in folders.items() if value})
         _write(path, text, 0o644)

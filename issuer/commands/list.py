@@ -26,7 +26,7 @@ def list_certificates(config: Path | None, as_json: bool) -> None:
     elif found:
         click.echo("\n".join(_line(one) for one in found))
     else:
-        click.echo("the settings name no certificate; add [[certificates]]")
+        click.echo("the settings name no certificate; 'wellkeeper-issuer certificate add' adds one")
 
 
 def _describe(settings: Settings, one: Shown) -> dict[str, Any]:

@@ -22,4 +22,5 @@ def reload(config: Path | None) -> None:
 def describe(answer: dict[str, Any]) -> str:
     """What the daemon took."""
     changes = [f"{len(answer[key])} {key}: {', '.join(answer[key])}" for key in ("new", "gone") if answer[key]]
-    return "; ".join([f"read {answer['path']}: {answer['count']} certificates", *changes])
+    count = answer["count"]
+    return "; ".join([f"read {answer['path']}: {count} certificate{'' if count == 1 else 's'}", *changes])

@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -19,6 +20,9 @@ from issuer.model import Lineage
 from issuer.ports import Progress
 from issuer.reports import Mode, Outcome, Report
 from issuer.settings import Settings
+
+# In a complaint; of ten thousand names nobody reads all.
+_SHOWN_NAMES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,20 @@ def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
         )
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise SettingsError(f"no certificate is called {unknown[0]!r}; the settings have: {', '.join(known)}")
+        raise SettingsError(f"no certificate is called {unknown[0]!r}; {_meant(unknown[0], known)}")
     return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def _meant(name: str, known: Mapping[str, Lineage]) -> str:
+    """What whoever wrote that may have had in mind: one of its other names, a typing error, or one of those."""
+    having = [one.name for one in known.values() if name in {identifier.value for identifier in one.identifiers}]
+    if having:
+        return f"that name is in the certificate {', '.join(having[:_SHOWN_NAMES])}, which is what to say"
+    if len(known) <= _SHOWN_NAMES:
+        return f"the settings have: {', '.join(known)}"
+    close = get_close_matches(name, known, n=3)
+    asked = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{asked}'wellkeeper-issuer list' shows the {len(known)} that are there"
 
 
 async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:

@@ -48,17 +48,18 @@ def _to_json(seen: Overview) -> dict[str, object]:
 
 
 def _show(seen: Overview) -> None:
-    lines = [_line(one) for one in seen.shown]
+    lines = [_line(one, has_daemon=seen.daemon_pid is not None) for one in seen.shown]
     lines += [_budget(ca, budget) for ca, budget in _nearly_used_up(seen.budgets)]
     if not seen.shown:
-        lines.append("the settings name no certificate; add [[certificates]]")
+        lines.append("the settings name no certificate; 'wellkeeper-issuer certificate add' adds one")
     lines.append(f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running")
     click.echo("\n".join(lines))
 
 
-def _line(one: Shown) -> str:
+def _line(one: Shown, *, has_daemon: bool) -> str:
     standing = one.standing
-    text = f"{standing.lineage}: {standing.state}"
+    is_for_others = has_daemon or standing.is_waiting
+    text = f"{standing.lineage}: {standing.state.words if is_for_others else standing.state}"
     if one.not_after and one.renew_at:
         text += f", valid until {one.not_after:%Y-%m-%d}, renewed from {one.renew_at:%Y-%m-%d}"
     if standing.failure is not None:

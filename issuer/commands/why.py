@@ -63,7 +63,7 @@ def _what(settings: Settings, shown: Shown, now: datetime) -> Iterator[str]:
         f"Version {standing.version} is live: issued by {by}, valid from {_at(certificate.not_before)}"
         f" until {_at(certificate.not_after)}, {_distance(certificate.not_after, now)}."
     )
-    yield f"Its state is: {standing.state}."
+    yield f"Its state is: {standing.state.words}."
 
 
 def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
@@ -102,7 +102,9 @@ def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
         for key in ((url, ""), (url, name)):
             blocked = seen.rows.blocks.get(key)
             if blocked is not None and is_in_force(blocked, seen.now):
-                yield f"The CA {settings.find_ca(url).name} is left alone until {_at(blocked.until)}: {blocked.reason}."
+                is_said = failure is not None and failure.message in blocked.reason
+                reason = "that is why" if is_said else blocked.reason
+                yield f"The CA {settings.find_ca(url).name} is left alone until {_at(blocked.until)}: {reason}."
     if shown.veto_until is not None:
         yield f"The read-back through nginx fails; the CA is asked all the same from {_at(shown.veto_until)} on."
     if shown.rehearsal is not None:

@@ -244,4 +244,4 @@ async def test_name_without_a_server_block_is_told_beside_those_that_are_served(
     await host.reload([await install("b.example", pair, host.folders)])
     served = await host.verify("b.example")
     assert served.is_served
-    assert served.detail == "1 handshakes; no server block here has extra.example"
+    assert served.detail == "1 handshake; no server block here has extra.example"

@@ -44,6 +44,7 @@ def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Pro
     assert finished.exit_code == 1
     assert finished.out.splitlines()[:9] == [
         f"b.example: placeholder for 7 days in {live}",
+        f"wrote  {drop_in(ready, 'b.example')}",
         "",
         "In the server block of nginx that listens with ssl:",
         "",
@@ -51,7 +52,6 @@ def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Pro
         f"  ssl_certificate     {live}/fullchain.pem;",
         f"  ssl_certificate_key {live}/privkey.pem;",
         "",
-        f"wrote  {drop_in(ready, 'b.example')}",
     ]
     assert finished.out.splitlines()[-1].startswith("b.example: failed (order): ")
     assert tomllib.loads(drop_in(ready, "b.example").read_text()) == {

@@ -82,7 +82,8 @@ def test_flags_that_come_too_late_are_told(program: Program) -> None:
     init(program)
     finished = program.run("init", "--ca", "letsencrypt-staging", "--certificate", "a.example")
     assert finished.out.splitlines()[0] == (
-        f"kept   {program.config}; --ca, --certificate changed nothing: edit the file"
+        f"kept   {program.config}; --ca, --certificate changed nothing: edit the file,"
+        " or let 'wellkeeper-issuer certificate add' add a certificate"
     )
 
 

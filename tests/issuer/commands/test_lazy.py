@@ -57,6 +57,16 @@ def test_help_loads_no_command() -> None:
     assert said == "['issuer.commands.options', 'issuer.commands.lazy']\n"
 
 
+@pytest.mark.parametrize(
+    ("mistyped", "words"),
+    [(["renwe"], "No such command 'renwe'. Did you mean renew?"), (["certificate", "ad"], "Did you mean add?")],
+)
+def test_command_that_was_mistyped_is_guessed(program: Program, mistyped: list[str], words: str) -> None:
+    finished = program.run(*mistyped)
+    assert finished.exit_code == 2
+    assert words in finished.err
+
+
 def test_heavy_libraries_are_not_loaded_with_the_command_renew() -> None:
     code = f"import issuer.__main__, issuer.commands.renew, sys; print([one for one in {HEAVY} if one in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout

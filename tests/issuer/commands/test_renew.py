@@ -27,6 +27,19 @@ CERTIFICATE = Certificate(
 )
 
 
+def test_another_name_of_a_certificate_is_recognized(program: Program) -> None:
+    program.configure(more="[[certificates]]\nidentifiers = ['a.example', 'www.a.example']")
+    finished = program.run("why", "www.a.example")
+    assert "no certificate is called 'www.a.example'; that name is in the certificate a.example, which" in finished.err
+
+
+def test_of_many_names_those_that_are_like_it_are_told(program: Program) -> None:
+    program.configure(*(f"n{number}.example" for number in range(30)))
+    finished = program.run("renew", "n31.example")
+    assert "; did you mean n" in finished.err
+    assert "? 'wellkeeper-issuer list' shows the 30 that are there" in finished.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

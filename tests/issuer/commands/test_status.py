@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from issuer import pki
+from issuer.errors import Retry
 from issuer.outside.state import State, open_state
-from issuer.records import Rehearsal, Scope, Spent, Use
+from issuer.records import Failure, Rehearsal, Scope, Spent, Use
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.standings import (
@@ -41,7 +42,7 @@ def line(program: Program) -> str:
 
 def test_nothing_configured(program: Program) -> None:
     program.configure()
-    assert line(program) == "the settings name no certificate; add [[certificates]]"
+    assert line(program) == "the settings name no certificate; 'wellkeeper-issuer certificate add' adds one"
 
 
 def test_nothing_there(program: Program) -> None:
@@ -78,6 +79,13 @@ def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert line(program).startswith(f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}")
+
+
+def test_what_waits_for_its_next_try_is_not_to_be_run_now(program: Program) -> None:
+    program.configure(NAME)
+    failure = Failure(NAME, 1, "order", "no", Retry.SOON, NOW, NOW, NOW + timedelta(hours=1))
+    write(program, lambda state: state.schedules.record_failure(failure))
+    assert line(program).startswith(f"{NAME}: missing; failed once (order), next try at ")
 
 
 @pytest.mark.parametrize(

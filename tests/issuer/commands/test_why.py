@@ -161,6 +161,17 @@ def test_what_no_retry_mends(program: Program) -> None:
     assert "Trying again brings nothing before somebody has mended that" in " ".join(sentences)
 
 
+def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
+    program.configure(NAME)
+
+    async def fill(state: State) -> None:
+        await state.schedules.record_failure(Failure(NAME, 1, "order", "refused", Retry.SOON, NOW, NOW, NOW + HOUR))
+        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is not usable: refused"))
+
+    write(program, fill)
+    assert f"The CA 127.0.0.1 is left alone until {at(NOW + HOUR)}: that is why." in told(program)
+
+
 def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
@@ -178,7 +189,7 @@ def test_expired(program: Program) -> None:
     install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
     sentences = told(program)
     assert "1 day ago." in sentences[1]
-    assert sentences[2] == "Its state is: expired: run renew."
+    assert sentences[2] == "Its state is: expired."
 
 
 def test_daemon_does_it(program: Program) -> None:

@@ -82,7 +82,9 @@ async def test_ip_address_is_asked_for_where_its_default_server_may_be(
     served = await verify(
         Installed("web", "v1", leaf), (V4, V6), node.nginx, node.certificates.live_path("web"), node.probes
     )
-    assert served == Served(True, leaf.fingerprint_sha256, f"{len(expected)} handshakes")
+    assert served == Served(
+        True, leaf.fingerprint_sha256, f"{len(expected)} handshake{'' if len(expected) == 1 else 's'}"
+    )
 
 
 async def test_ip_address_of_a_family_that_is_not_there_is_asked_for_everywhere() -> None:
