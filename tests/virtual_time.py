@@ -36,6 +36,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jump = _Jump()
         super().__init__(self._jump)
+        # asyncio's own nanosecond is less than what a float can tell apart after half a year.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self._jump.now

@@ -86,6 +86,7 @@ async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Order
 
 
 async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Attempt:
+    await terms.reserve(replaces=terms.replaces is not None)  # no key for an order that has to wait
     request = await terms.request(lineage, ca.thumbprint) or await _new_request(lineage)
     account_url = await ca.account_url()
     attempt = Attempt(
@@ -107,7 +108,6 @@ async def _new_request(lineage: Lineage) -> tuple[bytes, bytes]:
 
 
 async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Order:
-    await terms.reserve(replaces=terms.replaces is not None)
     try:
         return await _shielded(_send(lineage, ca, journal, terms.replaces))
     except OrderError as error:

@@ -1,0 +1,123 @@
+"""A year of the daemon in simulated time, over 500 certificates of 6, 45, 64 and 90 days."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+
+from issuer.aftermath import Aftermath
+from issuer.agenda import Agenda
+from issuer.daemon import Daemon, Sleep
+from issuer.deliveries import Deliveries, Pace
+from issuer.model import Lineage
+from issuer.obtain.limits import Limits
+from issuer.obtain.publish import ReadBacks
+from issuer.obtain.request import Requests
+from issuer.obtain.throttle import Throttle
+from issuer.outside.csr_files import CsrFolder
+from issuer.passes import Machine, Passes
+from issuer.renew import Renewals
+from issuer.sources import Sources
+from issuer.standing import read_rows, standings
+from tests.fakes_around import FakeHooks, FakeNotifications
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_obtain import FakeProgress
+from tests.fakes_state import FakeState
+from tests.issuer.year import (
+    DIRECTORY,
+    Expiry,
+    OneAuthority,
+    WorkingNginx,
+    WorkingResponders,
+    YearCa,
+    domain_of,
+    has_ari,
+)
+from tests.virtual_time import VirtualClock, VirtualLoop
+
+START = datetime(2027, 1, 15, 12, tzinfo=UTC)
+YEAR = timedelta(days=365)
+# The CA is away for two days: a certificate of six days has three left when it is due.
+OUTAGE = (START + timedelta(days=200), START + timedelta(days=202))
+LIFETIMES = {6: 10, 45: 160, 64: 160, 90: 170}
+
+
+def lineages() -> list[Lineage]:
+    """Half of them below one registered domain, more than its limit lets through in a week."""
+    found = []
+    for days, count in LIFETIMES.items():
+        for number in range(count):
+            domain = "big.example" if number % 2 else f"small{days}x{number}.example"
+            name = f"d{days}-{number}.{domain}"
+            found.append(Lineage(name, (dns(name),), directory_urls=(DIRECTORY,)))
+    return found
+
+
+class Year:
+    """The daemon and its world."""
+
+    def __init__(self) -> None:
+        state = FakeState()
+        self.clock, random = VirtualClock(START), Random(7)  # noqa: S311 - the same year each time
+        self.lineages, self.certificates = lineages(), FakeCertificates()
+        self.ca, self.notifications = YearCa(self.clock, random, OUTAGE), FakeNotifications()
+        self.nginx = WorkingNginx(self.certificates, {one.identifiers[0]: one.name for one in self.lineages})
+        clock, certificates, progress = self.clock, self.certificates, FakeProgress()
+        limits = Limits(state.ledger, clock, domain_of)
+        renewals = Renewals(
+            sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
+            agenda=Agenda(state.journal, state.schedules, self.ca, clock, progress, random.random),
+            journal=state.journal,
+            responders=WorkingResponders(),
+            read_backs=ReadBacks((), self.nginx, progress, None),
+            requests=Requests(certificates, CsrFolder()),
+            certificates=certificates,
+            clock=clock,
+            progress=progress,
+        )
+        passes = Passes(
+            renewals,
+            Deliveries(self.nginx, certificates, state.journal, clock, progress, Pace(2.0, 10.0)),
+            Aftermath(
+                state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
+            ),
+            Machine(self.nginx, self.nginx, (("127.0.0.1", 443),)),
+        )
+
+        async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
+            rows = await read_rows(
+                state.journal, state.schedules, state.ledger, state.notes, [one.name for one in some]
+            )
+            return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
+
+        self.daemon = Daemon(passes, wake_times, clock, self.lineages, sleep=Sleep(1800.0, 3600.0))
+
+    async def run(self) -> Expiry:
+        expiry = Expiry(self.certificates, self.ca, self.clock)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(YEAR.total_seconds()), asyncio.TaskGroup() as group:
+                group.create_task(self.daemon.run())
+                group.create_task(expiry.watch(timedelta(hours=3)))
+        return expiry
+
+
+@pytest.mark.timeout(240)
+def test_in_a_year_nothing_expires_and_no_limit_is_broken() -> None:
+    async def live() -> tuple[Year, Expiry]:
+        year = Year()
+        return year, await year.run()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        year, expiry = runner.run(live())
+    assert expiry.expired == set()
+    assert year.ca.counted.broken == {}
+    assert set(year.certificates.live) == {one.name for one in year.lineages}
+    renewals = sum(count - 1 for name, count in year.ca.issued.items() if has_ari(name))
+    assert year.ca.replaced_count > 0.9 * renewals
+    # 365 days in parts of two thirds (or half) of the lifetime, but for the weeks that the limit cost at the beginning.
+    for days, most in ((6, 124), (45, 14), (64, 10), (90, 8)):
+        counts = [year.ca.issued[one.name] for one in year.lineages if one.name.startswith(f"d{days}-")]
+        assert 0.75 * most <= sum(counts) / len(counts) <= most

@@ -1,0 +1,259 @@
+"""A world for a year in simulated time: a CA that counts by Let's Encrypt's limits, and an nginx that works."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from issuer import pki
+from issuer.errors import OrderError, Retry
+from issuer.model import (
+    ERROR_PREFIX,
+    Answer,
+    Authorization,
+    Certificate,
+    Challenge,
+    Identifier,
+    KeyAlgorithm,
+    Node,
+    Order,
+    Problem,
+    ReadBack,
+    Status,
+    Tested,
+)
+from issuer.obtain.due import renew_at
+from issuer.ports import CertificateAuthority
+from issuer.published_limits import LETS_ENCRYPT
+from issuer.records import Limit, NoRenewalInfo, RenewalInfo, Window
+from tests.fakes_deliver import FakeCertificates
+from tests.fakes_obtain import FakeRoot, token
+from tests.virtual_time import VirtualClock
+
+DIRECTORY: Final = "https://acme-v02.api.letsencrypt.org/directory"
+_FAILING: Final = 0.03
+
+
+def days_of(identifier: Identifier) -> int:
+    """Names say how long their certificates live: `d45-17.…`."""
+    return int(identifier.value.partition("-")[0].removeprefix("d"))
+
+
+def has_ari(name: str) -> bool:
+    """One of five, and all of six days: asking for them all, every day, is what such a year takes its time for."""
+    days, _, number = name.partition(".")[0].removeprefix("d").partition("-")
+    return days == "6" or int(number) % 5 == 0
+
+
+def domain_of(name: str) -> str:
+    return ".".join(name.split(".")[-2:])
+
+
+@dataclass
+class Counted:
+    """What the CA counts, by limit and value, as times in seconds; `broken` are the limits that were gone beyond."""
+
+    times: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    broken: Counter[str] = field(default_factory=Counter)
+
+    def count(self, what: str, value: str, now: float, limit: tuple[int, float]) -> None:
+        most, seconds = limit
+        kept = [at for at in self.times.get((what, value), []) if at > now - seconds]
+        self.times[what, value] = [*kept, now]
+        if len(kept) + 1 > most:
+            self.broken[what] += 1
+
+
+class YearCa:
+    """`ports.CertificateAuthority` and `ports.RenewalInfos`; it issues what is asked for, unless it is down."""
+
+    name = "year"
+    directory_url = DIRECTORY
+    thumbprint = "thumbprint"
+
+    def __init__(self, clock: VirtualClock, random: Random, outage: tuple[datetime, datetime]) -> None:
+        self._clock = clock
+        self._random = random
+        self._outage = outage
+        self._root = FakeRoot(clock)
+        self._orders: dict[str, tuple[tuple[Identifier, ...], bytes]] = {}
+        self._failed: set[str] = set()
+        self._exempt: set[str] = set()
+        self._live: dict[str, Window] = {}
+        self._had: set[frozenset[Identifier]] = set()
+        self.counted = Counted()
+        self.ends: dict[str, datetime] = {}
+        self.issued = Counter[str]()
+        self.replaced_count = 0
+
+    def _check_is_up(self) -> None:
+        if self._outage[0] <= self._clock.now() < self._outage[1]:
+            raise OrderError("no answer from the CA", retry=Retry.SOON)
+
+    async def account_url(self) -> str:
+        return f"{DIRECTORY}/account"
+
+    async def ask(self, _directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
+        if self._outage[0] <= self._clock.now() < self._outage[1]:
+            return NoRenewalInfo("no answer", is_passing=True)
+        return RenewalInfo(self._live[certificate_id], None, 86_400.0)
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+        if profile is not None:
+            raise ValueError(profile)
+        self._check_is_up()
+        now = self._clock.now()
+        window = self._live.get(replaces or "")
+        is_exempt = window is not None and window.start <= now <= window.end
+        self.replaced_count += is_exempt
+        url = f"https://ca.example/order/{self._random.random()}"
+        if is_exempt:
+            self._exempt.add(url)
+        elif frozenset(identifiers) not in self._had:
+            self.counted.count("orders", "", self._clock.monotonic(), (300, 10_800.0))
+        self._orders[url] = (tuple(identifiers), b"")
+        return self._order(url, Status.PENDING)
+
+    def _order(self, url: str, status: Status) -> Order:
+        return Order(url, status, (f"{url}/authz",), f"{url}/finalize", f"{url}/certificate")
+
+    async def read_order(self, url: str) -> Order | None:
+        self._check_is_up()
+        if url not in self._orders:
+            return None
+        if url in self._failed:
+            return self._order(url, Status.INVALID)
+        return self._order(url, Status.READY)
+
+    async def read_authorization(self, url: str) -> Authorization:
+        self._check_is_up()
+        order_url = url.removesuffix("/authz")
+        identifier = self._orders[order_url][0][0]
+        answered = self._orders[order_url][1] == b"answered"
+        problem = None
+        status = Status.VALID if answered else Status.PENDING
+        if order_url in self._failed:
+            status, problem = Status.INVALID, Problem(f"{ERROR_PREFIX}connection", "refused", 400)
+        return Authorization(url, identifier, status, Challenge(url, token(1), status, problem))
+
+    async def answer_challenge(self, challenge: Challenge) -> None:
+        self._check_is_up()
+        url = challenge.url.removesuffix("/authz")
+        identifiers, _ = self._orders[url]
+        self._orders[url] = (identifiers, b"answered")
+        if self._random.random() < _FAILING:
+            self._failed.add(url)
+            self.counted.count("validation", identifiers[0].value, self._clock.monotonic(), (5, 3600.0))
+
+    async def finalize(self, order: Order, csr_der: bytes) -> Order:
+        self._check_is_up()
+        identifiers, _ = self._orders[order.url]
+        self._orders[order.url] = (identifiers, csr_der)
+        return self._order(order.url, Status.VALID)
+
+    async def read_chain(self, order: Order) -> bytes:
+        identifiers, csr_der = self._orders.pop(order.url)
+        asked = frozenset(identifiers)
+        if order.url not in self._exempt:
+            self.counted.count("set", str(sorted(asked)), self._clock.monotonic(), (5, 604_800.0))
+            if asked not in self._had:
+                for domain in {domain_of(one.value) for one in identifiers}:
+                    self.counted.count("domain", domain, self._clock.monotonic(), (50, 604_800.0))
+        chain = self._root.chain(csr_der, days_of(identifiers[0]), has_ari=has_ari(identifiers[0].value))
+        certificate = pki.read_certificate(chain)
+        # As Boulder has it: 2 % of the lifetime around two thirds of it, or half.
+        middle, part = renew_at(certificate.not_before, certificate.not_after), certificate.lifetime / 50
+        self._live[certificate.certificate_id or ""] = Window(middle - part / 2, middle + part / 2)
+        self._had.add(asked)
+        self.ends[certificate.fingerprint_sha256[:8]] = certificate.not_after
+        self.issued[identifiers[0].value] += 1
+        return chain
+
+
+class OneAuthority:
+    """`ports.Authorities` with one CA and Let's Encrypt's limits."""
+
+    def __init__(self, ca: YearCa) -> None:
+        self._ca = ca
+
+    def open(self, directory_url: str) -> CertificateAuthority:
+        if directory_url != DIRECTORY:
+            raise ValueError(directory_url)
+        return self._ca
+
+    def limits(self, directory_url: str) -> Sequence[Limit]:
+        return LETS_ENCRYPT if directory_url == DIRECTORY else ()
+
+
+class WorkingResponders:
+    """`ports.Responders` that always work; the CA fetches after a second."""
+
+    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+        await asyncio.sleep(min(1.0 + quiet_seconds, timeout_seconds))
+        return True
+
+    @asynccontextmanager
+    async def publish(self, answers: Sequence[Answer]) -> AsyncIterator[None]:
+        if not answers:
+            raise ValueError("nothing to publish")
+        yield
+
+    @asynccontextmanager
+    async def watch(self, token: str) -> AsyncIterator["WorkingResponders"]:
+        if not token:
+            raise ValueError("nothing to watch")
+        yield self
+
+
+class WorkingNginx:
+    """`ports.Nginx` and `ports.Probes`: it names and serves whatever is live."""
+
+    def __init__(self, certificates: FakeCertificates, names: Mapping[Identifier, str]) -> None:
+        self._certificates = certificates
+        self._names = names
+        self.reloaded_at: list[float] = []
+
+    async def test(self) -> Tested:
+        return Tested(True, "", 0.1)
+
+    async def reload(self, tested: Tested) -> int:
+        await asyncio.sleep(tested.seconds)
+        self.reloaded_at.append(asyncio.get_running_loop().time())
+        return 0
+
+    async def finishing(self) -> int:
+        return 0
+
+    async def mentions(self, path: str) -> bool:
+        return bool(path)
+
+    async def handshake(
+        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
+        installed = await self._certificates.installed(self._names[identifier])
+        if installed is None or key_algorithm is not None:
+            return None
+        return replace(installed.certificate)
+
+    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        raise ValueError(f"there are no nodes to read back from: {node}, {answer}")
+
+
+@dataclass
+class Expiry:
+    """Looks every few hours whether anything that was obtained has expired."""
+
+    certificates: FakeCertificates
+    ca: YearCa
+    clock: VirtualClock
+    expired: set[str] = field(default_factory=set)
+
+    async def watch(self, every: timedelta) -> None:
+        while True:
+            now = self.clock.now()
+            self.expired |= {name for name, version in self.certificates.live.items() if self.ca.ends[version] <= now}
+            await asyncio.sleep(every.total_seconds())
