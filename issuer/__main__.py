@@ -13,7 +13,7 @@ from issuer.commands import options
 from issuer.commands.lazy import LazyGroup, Place
 from issuer.errors import SettingsError, WellkeeperError
 
-_INTERRUPTED: Final = "wellkeeper-issuer: interrupted; nothing stays published, the next run goes on where this ended"
+_INTERRUPTED: Final = "wellkeeper-issuer: interrupted"
 _SECTIONS: Final = {
     "Set up": {
         "init": Place("issuer.commands.init:init", "Write the settings, make the keys, say what comes next."),

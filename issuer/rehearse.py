@@ -127,7 +127,11 @@ async def _publish(lineage: Lineage, world: World) -> str:
     thumbprint = world.authorities.open(lineage.directory_urls[0]).thumbprint
     wanted = [Answer(world.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
     async with _published(wanted, world) as count:
-        return f"{len(wanted)} tokens, read back from {count} addresses"
+        return f"{_count(len(wanted), 'token')}, read back from {_count(count, 'address', 'addresses')}"
+
+
+def _count(count: int, one: str, more: str | None = None) -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ _NOT_WRITTEN: Final = Path("the new certificate")
 
 
 @click.command()
-@click.argument("identifiers", metavar="NAME[,NAME…]")
+@click.argument("identifiers", metavar="NAME[,NAME…]", nargs=-1, required=True)
 @click.option("--name", help="The folder below live/.  [default: the first name]")
 @click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
 @click.option("--profile", help="A profile of the CA, such as shortlived.")
@@ -40,13 +40,15 @@ _NOT_WRITTEN: Final = Path("the new certificate")
 )
 @click.option("--no-renew", is_flag=True, help="Only write it down: a daemon obtains it after the next reload.")
 @options.config_option
-def add(identifiers: str, config: Path | None, **given: Any) -> None:  # noqa: ANN401
+def add(identifiers: tuple[str, ...], config: Path | None, **given: Any) -> None:  # noqa: ANN401
     """Add a certificate for the names NAME[,NAME…], obtain it, and say what nginx needs.
 
     A daemon is told and obtains it; without one it is obtained here. Exit status as that of renew.
     """
+    if len(identifiers) > 1:
+        raise click.UsageError(f"one certificate at a time; several names of one have commas: {','.join(identifiers)}")
     path, is_renewed = settings_path(config), not given.pop("no_renew")
-    values = _values(identifiers, given)
+    values = _values(identifiers[0], given)
     certificate, drop_in = _write(path, values)
     context = click.get_current_context()
     try:

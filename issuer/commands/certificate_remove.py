@@ -111,5 +111,5 @@ def _told(removal: _Removal) -> str:
         return f"removed {removal.drop_in}, {root}/live/{removal.name} and {root}/archive/{removal.name}"
     return (
         f"removed {removal.drop_in}; nobody renews it now. {root}/live/{removal.name} stays: nginx serves it until "
-        "it expires"
+        f"it expires. When no server block names it any more, delete that and {root}/archive/{removal.name}"
     )

@@ -110,7 +110,13 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     with progress(log_format) as told:
         names = [one.name for one in work.lineages]
         by_daemon = await remote.renew(work.settings, names, work.mode, told, is_rehearsal=work.is_rehearsal)
-        return await _by_itself(work, told) if by_daemon is None else by_daemon
+        if by_daemon is not None:
+            return by_daemon
+        try:
+            return await _by_itself(work, told)
+        except asyncio.CancelledError:
+            told.note("renew", "nothing stays published; the next run goes on where this one ended")
+            raise
 
 
 async def _by_itself(work: _Work, told: Progress) -> list[Report]:

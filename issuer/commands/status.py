@@ -66,9 +66,10 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
         failure = standing.failure
         times = "once" if failure.count == 1 else f"{failure.count} times in a row"
         text += f"; failed {times} ({failure.stage}), next try at {failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
-        text += f", 'why {standing.lineage}' says more"
     if one.rehearsal is not None and not one.rehearsal.is_well:
-        text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed: {one.rehearsal.detail}"
+        text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
+    if standing.failure is not None or (one.rehearsal is not None and not one.rehearsal.is_well):
+        text += f"; 'why {standing.lineage}' says more"
     return text
 
 

@@ -190,3 +190,10 @@ def test_without_yes_somebody_has_to_be_there(ready: Program) -> None:
     ready.run("certificate", "add", "b.example", "--no-renew")
     assert "nobody can be asked here; give --yes" in refused(ready.run("certificate", "remove", "b.example"))
     assert drop_in(ready, "b.example").exists()
+
+
+def test_names_with_blanks_are_one_certificate_too_many(ready: Program) -> None:
+    assert "one certificate at a time; several names of one have commas: b.example,c.example" in refused(
+        ready.run("certificate", "add", "b.example", "c.example")
+    )
+    assert not drop_in(ready, "b.example").exists()

@@ -147,8 +147,8 @@ def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> 
     write(program, fill)
     first, second = line(program).splitlines()
     assert first.endswith(
-        f"; failed 2 times in a row (order), next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC, 'why {NAME}' says more"
-        f"; the rehearsal of {NOW:%Y-%m-%d} failed: nginx -t"
+        f"; failed 2 times in a row (order), next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC"
+        f"; the rehearsal of {NOW:%Y-%m-%d} failed; 'why {NAME}' says more"
     )
     free_at = f"{NOW + HOUR:%Y-%m-%d %H:%M} UTC"
     assert second == f"test: 1 of 3 left (order per account), the next one comes back at {free_at}"
