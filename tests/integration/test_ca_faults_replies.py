@@ -116,7 +116,7 @@ async def test_error_is_told_in_the_cas_words_and_the_next_pass_ends_served(ca: 
 @table(
     {
         "directory": Case(Kind.DIRECTORY, cut, "order", r"reading the directory https://\S+: no answer from the CA: "),
-        "nonce": Case(Kind.NONCE, cut, "order", "new(Order|Account): no answer from the CA: .*; check network"),
+        "nonce": Case(Kind.NONCE, cut, "order", "new(Order|Account at localhost): no answer from the CA: .*; check network"),
         "challenge": Case(Kind.AUTHORIZATION, cut, "validate", "no answer from the CA: ", times=3, after=1),
         "finalize": Case(Kind.FINALIZE, cut, "finalize", "no answer from the CA: "),
         "finalize, which the CA took": Case(Kind.FINALIZE, cut_after, "finalize", "no answer from the CA: "),
@@ -133,7 +133,7 @@ async def test_cut_connection_is_told_and_the_next_pass_goes_on_with_the_same_or
 
 async def test_account_whose_reply_is_lost_is_found_again(folder: Path) -> None:
     async with misbehaving(folder) as fresh:
-        case = Case(Kind.ACCOUNT, cut_after, "order", "newAccount: no answer from the CA: ")
+        case = Case(Kind.ACCOUNT, cut_after, "order", "newAccount at localhost: no answer from the CA: ")
         await fresh.fails_then_serves(case)
         assert fresh.counts() == (1, 1)
 
