@@ -1,0 +1,138 @@
+"""A CA that is away for a week of simulated time, while sixty certificates are due: few requests, nothing lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Final
+
+from issuer.aftermath import Aftermath
+from issuer.agenda import Agenda
+from issuer.daemon import Daemon, Sleep
+from issuer.deliveries import Deliveries, Pace
+from issuer.errors import OrderError
+from issuer.model import Identifier, Lineage, Order
+from issuer.obtain.limits import Limits
+from issuer.obtain.publish import ReadBacks
+from issuer.obtain.request import Requests
+from issuer.obtain.throttle import Throttle
+from issuer.outside.csr_files import CsrFolder
+from issuer.passes import Machine, Passes
+from issuer.records import Notice
+from issuer.renew import Renewals
+from issuer.sources import Sources
+from issuer.standing import read_rows, standings
+from tests.fakes_around import FakeHooks, FakeNotifications
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_obtain import FakeProgress
+from tests.fakes_state import FakeState
+from tests.issuer.year import DIRECTORY, OneAuthority, WorkingNginx, WorkingResponders, YearCa, domain_of
+from tests.virtual_time import VirtualClock, VirtualLoop
+
+START: Final = datetime(2027, 1, 15, 12, tzinfo=UTC)
+# Of 21 days: due when half a day of the week is over, and in the last twentieth of their lives before it ends. Those of
+# 24 days are due in it as well, and far from their end.
+LIFETIMES: Final = {21: 30, 24: 30}
+AWAY: Final = START + timedelta(days=13.5)
+BACK: Final = AWAY + timedelta(days=7)
+HOUR: Final = timedelta(hours=1)
+AT_ONCE: Final = 8
+
+
+class Calm(Random):
+    """Nothing that has a small probability happens."""
+
+    def random(self) -> float:
+        return 0.1 + 0.9 * super().random()
+
+
+class WeekCa(YearCa):
+    """Knows when it was asked for orders in vain, and for what."""
+
+    def __init__(self, clock: VirtualClock, random: Random) -> None:
+        super().__init__(clock, random, (AWAY, BACK))
+        self._now = clock.now
+        self.in_vain: list[tuple[datetime, str]] = []
+        self.issued_at: dict[str, datetime] = {}
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+        name = identifiers[0].value
+        try:
+            order = await super().new_order(identifiers, profile, replaces)
+        except OrderError:
+            self.in_vain.append((self._now(), name))
+            raise
+        self.issued_at[name] = self._now()
+        return order
+
+
+class Week:
+    """The daemon and its world."""
+
+    def __init__(self) -> None:
+        state, progress = FakeState(), FakeProgress()
+        self.clock, random = VirtualClock(START), Random(7)  # noqa: S311 - the same week each time
+        names = [f"d{days}-{number}" for days, count in LIFETIMES.items() for number in range(0, 5 * count, 5)]
+        identifiers = [dns(f"{name}.{name}.example") for name in names]
+        self.lineages = [Lineage(one.value, (one,), directory_urls=(DIRECTORY,)) for one in identifiers]
+        self.certificates, self.notifications = FakeCertificates(), FakeNotifications()
+        self.ca = WeekCa(self.clock, Calm(7))  # the CA finds nothing wrong with names
+        nginx = WorkingNginx(self.certificates, {one.identifiers[0]: one.name for one in self.lineages})
+        clock, certificates = self.clock, self.certificates
+        limits = Limits(state.ledger, clock, domain_of)
+        renewals = Renewals(
+            sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
+            agenda=Agenda(state.journal, state.schedules, self.ca, clock, progress, random.random),
+            journal=state.journal,
+            responders=WorkingResponders(),
+            read_backs=ReadBacks((), nginx, progress, None),
+            requests=Requests(certificates, CsrFolder()),
+            certificates=certificates,
+            clock=clock,
+            progress=progress,
+        )
+        aftermath = Aftermath(
+            state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
+        )
+        deliveries = Deliveries(nginx, certificates, state.journal, clock, progress, Pace(2.0, 10.0))
+        passes = Passes(renewals, deliveries, aftermath, Machine(nginx, nginx, (("127.0.0.1", 443),)), at_once=AT_ONCE)
+
+        async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
+            names = [one.name for one in some]
+            rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes, names)
+            return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
+
+        self.daemon = Daemon(passes, wake_times, clock, self.lineages, sleep=Sleep(5.0, 3600.0))
+
+    async def run(self) -> None:
+        """Until half a day after the CA is back; what is told before the week is forgotten."""
+        asyncio.get_running_loop().call_later((AWAY - START).total_seconds(), self.notifications.told.clear)
+        with suppress(TimeoutError):
+            async with asyncio.timeout((BACK - START + 12 * HOUR).total_seconds()):
+                await self.daemon.run()
+
+
+def test_ca_that_is_away_for_a_week_is_asked_seldom_and_everything_is_renewed_once_it_is_back() -> None:
+    async def live() -> Week:
+        week = Week()
+        await week.run()
+        return week
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        week = runner.run(live())
+    ca, names = week.ca, {one.name for one in week.lineages}
+    # All that are due at one moment are told by one try, or by as many as were under way together.
+    by_hour = Counter(int((at - AWAY) / HOUR) for at, _ in ca.in_vain)
+    assert max(by_hour.values()) <= AT_ONCE
+    assert len(by_hour) > 150
+    # The CA is left alone for an hour at most; then nobody waits for anything but a turn.
+    times = sorted(ca.issued_at.values())
+    assert set(ca.issued_at) == names
+    assert BACK < times[0] < BACK + HOUR
+    assert times[-1] < times[0] + timedelta(minutes=5)
+    assert min(ca.ends[version] for version in week.certificates.live.values()) > BACK + timedelta(days=20)
+    told = Counter(week.notifications.told)
+    assert set(told.values()) == {1}
+    assert {name for notice, name in told if notice is Notice.RECOVERY} == {name for _, name in told}
