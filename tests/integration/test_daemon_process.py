@@ -195,7 +195,7 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
         settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
         host.issuer.configure(settings)
         async with IssuerDaemon(host.issuer) as daemon:
-            told = await daemon.until(level="error")
+            told = await daemon.until(level="error", logger="issuer.daemon")
             assert told["detail"].startswith("certificate web: failed: ")
             assert "it is tried again at" in told["detail"]
             failed = await host.issuer.run("renew", "web")

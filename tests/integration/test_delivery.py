@@ -42,7 +42,7 @@ async def test_nginx_that_stopped_leaves_an_empty_pid_file_and_the_certificate_w
         assert (await host.issuer.run("renew")).exit_code == 1
         host.nginx.write(intact)
         await host.nginx.process.stop()
-        finished = await host.issuer.run("renew", "--json")
+        finished = await host.issuer.run("renew", "--retry", "--json")
         assert host.nginx.pid_path.read_text() == ""
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
         assert f"nginx is not running: {host.nginx.pid_path} is empty" in error_of(finished, "web")
