@@ -92,4 +92,5 @@ async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]")
             missing.append(str(error))
     if missing:
         raise PublishError("; ".join(missing))
-    return f"account keys of {', '.join(pin.ca for pin in pins)} pinned at {len(clients)} responder{'' if len(clients) == 1 else 's'}"
+    where = f"{len(clients)} responder{'' if len(clients) == 1 else 's'}"
+    return f"account keys of {', '.join(pin.ca for pin in pins)} pinned at {where}"
