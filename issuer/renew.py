@@ -13,7 +13,7 @@ from typing import Final
 from issuer import pki
 from issuer.agenda import Agenda
 from issuer.deliver.install import install
-from issuer.errors import DatesError, FinalizeError, OrderError, Retry, WellkeeperError
+from issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
 from issuer.obtain.due import due
 from issuer.obtain.finalize import finalize
@@ -117,9 +117,16 @@ class Renewals:
                     raise
                 if len(errors) < len(directory_urls):
                     self.progress.note(lineage.name, f"WARNING: {error}; the next CA of the list is asked")
-        # One that will never issue must not keep us from another that may within minutes.
+        raise self._together(errors)
+
+    def _together(self, errors: Sequence[WellkeeperError]) -> WellkeeperError:
+        """One that will never issue must not keep us from another that may within minutes; what failed is told."""
         now = self.clock.now()
-        raise min(errors, key=lambda error: error.retry_at or now + _HOPES[error.retry])
+        soonest = min(errors, key=lambda error: error.retry_at or now + _HOPES[error.retry])
+        failed = [error for error in errors if not isinstance(error, DeferredError)]
+        if isinstance(soonest, DeferredError) and failed:
+            return OrderError(f"{failed[0]}; {soonest}", retry_at=soonest.retry_at, problem=failed[0].problem)
+        return soonest
 
     async def _in_order(self, lineage: Lineage) -> Sequence[str]:
         """As the settings prefer them, but what is under way first."""

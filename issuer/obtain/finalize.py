@@ -20,7 +20,7 @@ _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Attempts, clock: Clock) -> bytes:
     """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order can be resumed then."""
-    order = await _valid_order(attempt, placed, ca, clock)
+    order = await _valid_order(attempt, placed, ca, journal, clock)
     chain_pem = await ca.read_chain(order)
     try:
         pki.check_chain(chain_pem, attempt.csr_der, attempt.identifiers, clock.now())
@@ -36,13 +36,25 @@ async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, jo
     return chain_pem
 
 
-async def _valid_order(attempt: Attempt, placed: Order, ca: CertificateAuthority, clock: Clock) -> Order:
+async def _finalized(attempt: Attempt, order: Order, ca: CertificateAuthority, journal: Attempts) -> Order:
+    try:
+        return await ca.finalize(order, attempt.csr_der)
+    except FinalizeError as error:
+        # The same CSR would be refused for ever: a new order has to bring another one.
+        if error.problem is not None and error.problem.name == "badCSR":
+            await journal.forget_attempt(attempt.lineage)
+        raise
+
+
+async def _valid_order(
+    attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Attempts, clock: Clock
+) -> Order:
     deadline = clock.monotonic() + _LIMIT_SECONDS
     wait_seconds = _FIRST_WAIT_SECONDS
     order = await _read(placed.url, ca)
     while order.status is not Status.VALID:
         if order.status is Status.READY:
-            order = await ca.finalize(order, attempt.csr_der)
+            order = await _finalized(attempt, order, ca, journal)
         if order.status is Status.VALID:
             break
         _check_hope(order, placed)

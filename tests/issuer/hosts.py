@@ -97,6 +97,12 @@ class Host:
     state: State
     progress: FakeProgress
     clock: FakeClock
+    nodes: Nodes
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, everywhere."""
+        self.clock.advance(seconds)
+        self.nodes.advance(seconds)
 
     @property
     def journal(self) -> Journal:
@@ -170,6 +176,7 @@ def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
         state=state,
         progress=progress,
         clock=clock,
+        nodes=nodes,
     )
 
 

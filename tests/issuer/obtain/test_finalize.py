@@ -155,13 +155,23 @@ async def test_retry_after_beyond_our_patience_is_not_slept(
     assert clock.slept == []
 
 
-async def test_refused_csr_leaves_the_order_to_be_resumed(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+@pytest.mark.parametrize(
+    ("problem", "is_kept"),
+    [(None, True), (Problem(f"{ERROR_PREFIX}serverInternal", ""), True), (Problem(f"{ERROR_PREFIX}badCSR", ""), False)],
+    ids=["no answer", "the CA's defect", "a CSR that it will never take"],
+)
+async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_help(
+    attempt: Attempt,
+    ca: FakeAuthority,
+    journal: SqliteJournal,
+    clock: FakeClock,
+    problem: Problem | None,
+    is_kept: bool,
 ) -> None:
-    ca.script(FINALIZE, FinalizeError("the CA says badCSR"))
-    with pytest.raises(FinalizeError, match="badCSR"):
+    ca.script(FINALIZE, FinalizeError("the CA refused", problem=problem))
+    with pytest.raises(FinalizeError, match="the CA refused"):
         await finalize(attempt, placed(ca), ca, journal, clock)
-    assert await journal.read_attempt("web") == replace(attempt, order_url=URL)
+    assert await journal.read_attempt("web") == (replace(attempt, order_url=URL) if is_kept else None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,198 @@
+"""What follows of a pass: waiting after failures and for limits, hooks, and what the administrator is told."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from issuer.errors import HookError, PublishError
+from issuer.model import Lineage, Problem
+from issuer.records import Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
+from issuer.reports import Mode, Outcome
+from tests.fakes_deliver import dns
+from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
+
+REFUSED = Problem("urn:ietf:params:acme:error:connection", "timeout")
+ONE_ORDER = Limit(Spent.ORDER, Scope.ACCOUNT, 2, 3600.0)
+
+
+async def fail(host: Host) -> None:
+    """`b` has failed once."""
+    await host.run()
+    host.ca.refused["b.example"] = REFUSED
+    reports = await host.run(is_forced=True)
+    assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
+
+
+async def test_what_failed_waits_unless_it_is_asked_for(host: Host) -> None:
+    await fail(host)
+    reports = await host.run(mode=Mode.SCHEDULED)
+    assert outcomes(reports) == dict.fromkeys(NAMES, Outcome.UNCHANGED) | {"b": Outcome.WAITING}
+    assert (reports["b"].error, host.ca.calls) == (None, [])
+    assert reports["b"].next_try_at is not None
+    assert timedelta(seconds=58) < reports["b"].next_try_at - host.clock.now() <= timedelta(minutes=1)
+    assert "it failed once (validate: b.example: the CA says connection: timeout" in reports["b"].reason
+    assert "'renew b' tries now" in reports["b"].reason
+    assert reports["b"].certificate is not None
+
+
+async def test_what_waited_is_tried_when_its_time_has_come_and_forgotten_when_it_is_well(host: Host) -> None:
+    await fail(host)
+    host.wait(61)
+    assert outcomes(await host.run(mode=Mode.SCHEDULED))["b"] is Outcome.UNCHANGED
+    assert await host.state.schedules.read_failures() == {}
+
+
+async def test_failures_in_a_row_are_counted_and_wait_longer(host: Host) -> None:
+    host.ca.refused["a.example"] = REFUSED
+    waits = []
+    for _ in range(4):
+        report = (await host.run(LINEAGES[:1]))["a"]
+        assert report.next_try_at is not None
+        waits.append(report.next_try_at - host.clock.now())
+    assert waits == sorted(waits)
+    assert waits[0] == timedelta(minutes=1)
+    assert waits[3] > timedelta(hours=12)
+    assert (await host.state.schedules.read_failures())["a"].count == 4
+
+
+async def test_what_limits_defer_waits_without_having_failed(host: Host) -> None:
+    host.nginx.needed.clear()
+    host.authorities.limited[host.ca.directory_url] = (ONE_ORDER,)
+    reports = await host.run(mode=Mode.SCHEDULED)
+    assert list(outcomes(reports).values()).count(Outcome.WAITING) == 2
+    waiting = next(one for one in reports.values() if one.outcome is Outcome.WAITING)
+    assert "the last one is kept back" in waiting.reason
+    assert waiting.next_try_at is not None
+    assert timedelta(minutes=59) < waiting.next_try_at - host.clock.now() <= timedelta(hours=1)
+    assert (await host.state.schedules.read_failures(), host.notifications.told) == ({}, [])
+    # Nobody reckons again before the time has come.
+    assert "not before" in (await host.run(mode=Mode.SCHEDULED))[waiting.lineage].reason
+    assert outcomes(await host.run([lineage(waiting.lineage)], is_forced=True)) == {
+        waiting.lineage: Outcome.NOT_SERVED_YET
+    }
+
+
+def lineage(name: str) -> Lineage:
+    return next(one for one in LINEAGES if one.name == name)
+
+
+async def test_renewal_inside_its_window_is_exempt_and_replaces(host: Host) -> None:
+    host.nginx.needed = {"a"}
+    now = host.clock.now()
+    host.infos.answer = RenewalInfo(Window(now + timedelta(hours=7), now + timedelta(hours=9)))
+    await host.run(LINEAGES[:1])
+    host.authorities.limited[host.ca.directory_url] = (replace(ONE_ORDER, count=1),)
+    await host.run(LINEAGES[:1], mode=Mode.SCHEDULED)
+    assert host.ca.replaced == [None]
+    host.wait(8.5 * 3600)
+    assert outcomes(await host.run(LINEAGES[:1], mode=Mode.SCHEDULED)) == {"a": Outcome.SERVED}
+    assert host.ca.replaced[1] is not None
+    values = await host.state.ledger.read_values(host.ca.directory_url, now)
+    assert [(one[3], one[4]) for one in values] == [(0, 1)]
+
+
+async def test_hooks_run_around_what_is_due_and_for_each_that_nginx_took(host: Host) -> None:
+    host.hooks.events = set(Event)
+    await host.run()
+    events = [event for event, _ in host.hooks.ran]
+    assert (events[0], events[-1]) == (Event.PRE, Event.POST)
+    assert events[1:-1] == [Event.DEPLOY] * 3
+    deployed = {about.lineages[0]: about for event, about in host.hooks.ran if event is Event.DEPLOY}
+    assert deployed["a"].live_path == "/certificates/live/a"
+    assert deployed["a"].identifiers == (dns("a.example"),)
+    host.hooks.ran.clear()
+    await host.run()
+    assert host.hooks.ran == []
+
+
+async def test_failed_deploy_hook_fails_the_pass_and_is_run_again(host: Host) -> None:
+    host.nginx.needed = {"a"}
+    host.hooks.events, host.hooks.failing = {Event.DEPLOY}, {Event.DEPLOY}
+    reports = await host.run(LINEAGES[:1])
+    assert isinstance(reports["a"].error, HookError)
+    assert outcomes(await host.run(LINEAGES[:1], mode=Mode.SCHEDULED)) == {"a": Outcome.WAITING}
+    host.hooks.failing.clear()
+    host.wait(61)
+    assert (await host.run(LINEAGES[:1], mode=Mode.SCHEDULED))["a"].error is None
+    assert [event for event, _ in host.hooks.ran] == [Event.DEPLOY] * 2
+    assert host.ca.calls == []
+
+
+async def test_failed_pre_hook_keeps_all_from_being_obtained(host: Host) -> None:
+    host.hooks.events, host.hooks.failing = {Event.PRE}, {Event.PRE}
+    reports = await host.run()
+    assert {type(one.error) for one in reports.values()} == {HookError}
+    assert host.ca.calls == []
+    assert len(host.hooks.ran) == 1
+
+
+async def test_failed_post_hook_is_told_of_what_was_obtained(host: Host) -> None:
+    host.nginx.needed = {"a"}
+    await host.run(LINEAGES[:1])
+    host.nginx.needed = set(NAMES)
+    host.hooks.events, host.hooks.failing = {Event.POST}, {Event.POST}
+    assert outcomes(await host.run()) == {"a": Outcome.UNCHANGED, "b": Outcome.FAILED, "c": Outcome.FAILED}
+
+
+async def test_failed_hook_is_told_why(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    host.hooks.events = {Event.FAILED}
+    await fail(host)
+    ((event, about),) = host.hooks.ran
+    assert (event, about.lineages) == (Event.FAILED, ("b",))
+    assert "the CA says connection" in about.error
+    host.hooks.failing = {Event.FAILED}
+    with caplog.at_level(logging.ERROR):
+        await host.run(LINEAGES[1:2], is_forced=True)
+    assert "hook failed failed" in caplog.text
+
+
+async def test_failure_danger_and_recovery_are_told_once_each(host: Host) -> None:
+    await host.run()
+    schedule = (await host.state.schedules.read_schedules())["b"]
+    host.wait((schedule.renew_at - host.clock.now()).total_seconds() + 60)
+    host.ca.refused["b.example"] = REFUSED
+    for _ in range(3):
+        await host.run(LINEAGES[1:2])
+    assert host.notifications.told == [(Notice.FAILURE, "b")]
+    left = schedule.not_after - host.clock.now()
+    host.wait(left.total_seconds() * 0.7)
+    for mode in (Mode.SCHEDULED, Mode.RETRY, Mode.RETRY):
+        await host.run(LINEAGES[1:2], mode=mode)
+    assert host.notifications.told[1:] == [(Notice.DANGER, "b")]
+    host.ca.refused.clear()
+    for _ in range(2):
+        await host.run(LINEAGES[1:2])
+    assert host.notifications.told[2:] == [(Notice.RECOVERY, "b")]
+
+
+async def test_what_could_not_be_told_is_told_later(host: Host) -> None:
+    host.notifications.is_away = True
+    await fail(host)
+    assert host.notifications.told == []
+    host.notifications.is_away = False
+    await host.run(mode=Mode.SCHEDULED)
+    assert host.notifications.told == [(Notice.FAILURE, "b")]
+
+
+async def test_what_keeps_all_from_being_obtained_is_found_once(host: Host) -> None:
+    count = 0
+
+    async def prepare() -> None:
+        nonlocal count
+        count += 1
+        raise PublishError("no responder is pinned")
+
+    passes = replace(host.passes, prepare=prepare)
+    reports = await replace(host, passes=passes).run()
+    assert {str(one.error) for one in reports.values()} == {"no responder is pinned"}
+    assert (count, host.ca.calls) == (1, [])
+
+
+async def test_two_passes_at_once_obtain_a_certificate_once(host: Host) -> None:
+    host.nginx.needed = {"a"}
+    first, second = await asyncio.gather(host.run(LINEAGES[:1]), host.run(LINEAGES[:1]))
+    assert sorted([*outcomes(first).values(), *outcomes(second).values()]) == [Outcome.SERVED, Outcome.UNCHANGED]
+    assert len(host.certificates.switches) == 1
