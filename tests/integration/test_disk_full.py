@@ -23,7 +23,7 @@ from tests.integration.observed import asked, error_of, installed, issued, journ
 pytestmark = pytest.mark.integration
 
 NAME: Final = "www.example.org"
-# One pass records key and CSR, what it asks the CA for, URL, chain, schedule, installation, reload, handshake: 40 writes.
+# One pass records key and CSR, what it may ask the CA for, URL, chain, schedule, reload and handshake: about 40 writes.
 LAST_WRITE: Final = 80
 
 
