@@ -161,6 +161,13 @@ def test_what_no_retry_mends(program: Program) -> None:
     assert "Trying again brings nothing before somebody has mended that" in " ".join(sentences)
 
 
+def test_what_no_server_block_names_is_for_people_to_do(program: Program) -> None:
+    version = served(program)
+    record(program, version, is_reloaded=True)
+    write(program, lambda state: state.notes.forget_owed_hook(NAME))
+    assert told(program)[-1].startswith("To do: let a server block of nginx name it ('wellkeeper-issuer trust' prints")
+
+
 def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
     program.configure(NAME)
 
