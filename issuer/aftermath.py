@@ -10,7 +10,7 @@ from issuer.notices import owed
 from issuer.obtain import backoff
 from issuer.ports import Certificates, Clock, Hooks, Notifications
 from issuer.ports_state import Notes, Schedules
-from issuer.records import Event, Failure, Notice, Occasion
+from issuer.records import Event, Failure, Notice, Occasion, Schedule
 
 _log = logging.getLogger(__name__)
 
@@ -58,18 +58,18 @@ class Aftermath:
         failure = await self._record(lineage, error)
         if failure is not None and error is not None and self.hooks.is_there(Event.FAILED):
             await self._try(self.hooks.run(Event.FAILED, self._occasion(lineage, failure.message)))
-        await self.tell(lineage.name, failure)
+        await self.tell(lineage.name)
         return failure
 
-    async def tell(self, lineage: str, failure: Failure | None) -> None:
+    async def tell(self, lineage: str) -> None:
         """What the administrator was not told yet. What cannot be handed over is owed still."""
+        failure = await self.schedules.read_failure(lineage)
         told = (await self.notes.read_notices()).get(lineage, frozenset())
         schedule = await self.schedules.read_schedule(lineage)
         notice = owed(failure, schedule, told, self.clock.now())
         if notice is None:
             return
-        detail = failure.message if failure else "it is well again"
-        if not await self._try(self.notifications.tell(notice, lineage, detail)):
+        if not await self._try(self.notifications.tell(notice, lineage, _detail(notice, failure, schedule))):
             return
         if notice is Notice.RECOVERY:
             await self.notes.forget_notices(lineage)
@@ -100,3 +100,11 @@ class Aftermath:
             _log.error("%s", error)
             return False
         return True
+
+
+def _detail(notice: Notice, failure: Failure | None, schedule: Schedule | None) -> str:
+    if failure is not None:
+        return failure.message
+    if notice is Notice.RECOVERY or schedule is None:
+        return "it is well again"
+    return f"it was to be renewed at {schedule.renew_at:%Y-%m-%d %H:%M} UTC"

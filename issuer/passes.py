@@ -128,6 +128,7 @@ class Passes:
         return [_report(course) for course in courses]
 
     async def _close(self, courses: Sequence[_Course]) -> None:
+        await self.renewals.sources.tidy()
         try:
             await self.aftermath.end([course.lineage for course in courses])
         except HookError as error:
@@ -144,7 +145,7 @@ class Passes:
                 await self._renew_and_deliver(course, opening, mode)
                 await self._settle(course)
             else:
-                await self.aftermath.tell(course.lineage.name, course.waits)
+                await self.aftermath.tell(course.lineage.name)
                 course.reason = waiting(course.waits)
             await self._guarded(course, self._look(course))
 
@@ -154,6 +155,7 @@ class Passes:
             course.waits = await self.aftermath.settle(course.lineage, course.error)
         else:
             course.reason = str(course.deferred)
+            await self.aftermath.tell(course.lineage.name)
 
     async def _renew_and_deliver(self, course: _Course, opening: _Opening, mode: Mode) -> None:
         with self.deliveries.expecting():

@@ -88,6 +88,11 @@ class CertificateAuthority(Protocol):
 class Authorities(Protocol):
     """The CAs of the settings."""
 
+    @property
+    def directory_urls(self) -> Sequence[str]:
+        """Of all of them."""
+        ...
+
     def open(self, directory_url: str) -> CertificateAuthority:
         """Always the same object for one directory; loads what it needs with the first call."""
         ...

@@ -70,6 +70,11 @@ class Sources:
             raise
         await self.limits.book_certificate(directory_url, of_the_ca, lineage)
 
+    async def tidy(self) -> None:
+        """What was asked of CAs too long ago for any limit is forgotten."""
+        urls = self.authorities.directory_urls
+        await self.limits.tidy([limit for url in urls for limit in self.authorities.limits(url)])
+
     async def _open(self, lineage: Lineage, directory_url: str, mode: Mode) -> Source:
         ca = self.authorities.open(directory_url)
         schedule = await self.schedules.read_schedule(lineage.name)

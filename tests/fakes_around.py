@@ -17,6 +17,10 @@ class FakeAuthorities:
         self.limited: defaultdict[str, tuple[Limit, ...]] = defaultdict(tuple)
         self.opened: list[str] = []
 
+    @property
+    def directory_urls(self) -> Sequence[str]:
+        return [ca.directory_url for ca in self.cas]
+
     def open(self, directory_url: str) -> CertificateAuthority:
         self.opened.append(directory_url)
         return next(ca for ca in self.cas if ca.directory_url == directory_url)
@@ -61,9 +65,11 @@ class FakeNotifications:
 
     def __init__(self) -> None:
         self.told: list[tuple[Notice, str]] = []
+        self.details: list[str] = []
         self.is_away = False
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
         if self.is_away:
             raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
         self.told.append((notice, lineage))
+        self.details.append(detail)

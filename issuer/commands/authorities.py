@@ -81,6 +81,10 @@ class AllAuthorities:
             self._opened[directory_url] = found
         return found
 
+    @property
+    def directory_urls(self) -> Sequence[str]:
+        return directory_urls(self._settings)
+
     def limits(self, directory_url: str) -> Sequence[Limit]:
         return limits(self._settings, directory_url)
 

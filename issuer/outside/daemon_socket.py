@@ -45,7 +45,8 @@ async def read_message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     except ConnectionError:
         return None
     except ValueError:
-        raise DaemonError(f"a line over the daemon's socket is longer than what is taken ({LONGEST_LINE} bytes of a request)") from None
+        words = f"a line over the daemon's socket is longer than what is taken ({LONGEST_LINE} bytes of a request)"
+        raise DaemonError(words) from None
     if not line.endswith(b"\n"):
         return None
     try:

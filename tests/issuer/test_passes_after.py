@@ -9,7 +9,8 @@ import pytest
 
 from issuer.errors import HookError, PublishError
 from issuer.model import Lineage, Problem
-from issuer.records import Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
+from issuer.obtain.limits import Limits
+from issuer.records import Blocked, Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
 from issuer.reports import Mode, Outcome
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
@@ -166,6 +167,30 @@ async def test_failure_danger_and_recovery_are_told_once_each(host: Host) -> Non
     for _ in range(2):
         await host.run(LINEAGES[1:2])
     assert host.notifications.told[2:] == [(Notice.RECOVERY, "b")]
+
+
+async def test_certificate_that_only_waits_is_in_danger_as_well(host: Host) -> None:
+    await host.run()
+    schedule = (await host.state.schedules.read_schedules())["b"]
+    host.wait((schedule.not_after - host.clock.now()).total_seconds() - 3600)
+    until = host.clock.now() + timedelta(minutes=30)
+    await host.state.ledger.record_block(Blocked(host.ca.directory_url, "b", until, "the CA has us wait"))
+    # Blocks are read from disk once: as after a restart.
+    sources = replace(host.passes.renewals.sources, limits=Limits(host.state.ledger, host.clock, str))
+    again = replace(host, passes=replace(host.passes, renewals=replace(host.passes.renewals, sources=sources)))
+    assert outcomes(await again.run(LINEAGES[1:2], mode=Mode.SCHEDULED)) == {"b": Outcome.WAITING}
+    assert host.notifications.told == [(Notice.DANGER, "b")]
+    assert host.notifications.details == [f"it was to be renewed at {schedule.renew_at:%Y-%m-%d %H:%M} UTC"]
+
+
+async def test_what_a_ca_counts_is_forgotten_when_it_no_longer_matters(host: Host) -> None:
+    host.authorities.limited[host.ca.directory_url] = (replace(ONE_ORDER, count=9),)
+    began = host.clock.now()
+    await host.run()
+    host.wait(3 * 86_400)
+    await host.run(is_forced=True)
+    ((_, _, _, count, _),) = await host.state.ledger.read_values(host.ca.directory_url, began)
+    assert count == 3
 
 
 async def test_what_could_not_be_told_is_told_later(host: Host) -> None:

@@ -27,6 +27,10 @@ class FakeAuthorities:
     def __init__(self, clock: FakeClock) -> None:
         self.live, self.test = FakeAuthority(clock), FakeAuthority(clock, TEST)
 
+    @property
+    def directory_urls(self) -> Sequence[str]:
+        return (LIVE, TEST)
+
     def open(self, directory_url: str) -> CertificateAuthority:
         return {LIVE: self.live, TEST: self.test}[directory_url]
 

@@ -180,6 +180,10 @@ class OneAuthority:
     def __init__(self, ca: YearCa) -> None:
         self._ca = ca
 
+    @property
+    def directory_urls(self) -> Sequence[str]:
+        return (DIRECTORY,)
+
     def open(self, directory_url: str) -> CertificateAuthority:
         if directory_url != DIRECTORY:
             raise ValueError(directory_url)
