@@ -34,7 +34,7 @@ def test_what_is_there_stays(program: Program) -> None:
 
     asyncio.run(install())
     finished = program.run("placeholder")
-    assert (finished.exit_code, finished.out) == (0, "nothing to do: every certificate is there\n")
+    assert (finished.exit_code, finished.out) == (0, "no placeholder is needed: every certificate is there\n")
     assert (program.certificates_dir / "live/a.example/fullchain.pem").read_bytes() == pair.chain_pem
 
 

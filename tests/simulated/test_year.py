@@ -26,7 +26,7 @@ from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
 from tests.fakes_state import FakeState
-from tests.issuer.year import (
+from tests.simulated.year import (
     DIRECTORY,
     Expiry,
     OneAuthority,
