@@ -36,7 +36,7 @@ def placeholder(names: tuple[str, ...], config: Path | None) -> None:
     for name in made:
         click.echo(f"{name}: placeholder for {_DAYS} days in {folders.live_path(name)}")
     if not (made or keyless):
-        click.echo("nothing to do: every certificate is there")
+        click.echo("no placeholder is needed: every certificate is there")
 
 
 async def _make(lineages: Sequence[Lineage], folders: CertificateFolders) -> list[str]:

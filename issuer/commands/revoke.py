@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from issuer.commands import build, options
+from issuer.commands import build, options, remote
 from issuer.commands.authorities import AllAuthorities
+from issuer.commands.progress import progress
 from issuer.errors import JournalError, SettingsError
 from issuer.model import Installed, Pair
 from issuer.obtain.due import plan
 from issuer.outside.clock import SystemClock
 from issuer.outside.disk import CertificateFolders
 from issuer.records import Origin, Rule
+from issuer.reports import Mode, Outcome
 from issuer.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_STAYS: Final = "nginx serves it until it is replaced"
 _REASONS: Final = ("unspecified", "keyCompromise", "superseded", "cessationOfOperation", "affiliationChanged")
 
 
@@ -71,9 +74,7 @@ async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_j
         click.echo(json.dumps(found | {"next": following}, indent=2))
         return
     what = "is revoked" if is_new else "was revoked already"
-    click.echo(
-        f"{name}: the certificate with serial {serial} {what}; nginx serves it until it is replaced: {following}"
-    )
+    click.echo(f"{name}: the certificate with serial {serial} {what}; {following}")
 
 
 async def _wish(settings: Settings, folders: CertificateFolders, name: str, wishes: dict[str, Any]) -> _Wish:
@@ -125,7 +126,7 @@ async def _have_replaced(wish: _Wish) -> str:
     """What happens next, as a clause: its schedule says so, or a person has to."""
     settings, name = wish.settings, wish.installed.lineage
     if name not in {one.name for one in settings.certificates}:
-        return "the settings do not name it, so nothing replaces it; take it out of nginx"
+        return f"{_STAYS}: the settings do not name it, so nothing replaces it; take it out of nginx"
     by_hand = f"run 'wellkeeper-issuer renew {name} --force' to replace it now"
     try:
         async with build.state(settings, command="revoke") as state:
@@ -135,5 +136,17 @@ async def _have_replaced(wish: _Wish) -> str:
             schedule = known if known and is_known else plan(wish.installed, wish.origin, now, lambda: 0.5)
             await state.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))
     except JournalError:
-        return f"another wellkeeper-issuer is at work; {by_hand}"
-    return f"the next renewal replaces it; {by_hand}"
+        return await _by_daemon(settings, name) or f"{_STAYS}: another wellkeeper-issuer is at work; {by_hand}"
+    return f"{_STAYS}: the next renewal replaces it; {by_hand}"
+
+
+async def _by_daemon(settings: Settings, name: str) -> str | None:
+    """It owns the state, and replaces at once what it would find due; None when there is no daemon."""
+    with progress("auto") as told:
+        reports = await remote.renew(settings, [name], Mode.FORCED, told)
+    if not reports:
+        return None
+    report = reports[0]
+    if report.outcome in {Outcome.SERVED, Outcome.NOT_SERVED_YET}:
+        return "the daemon has replaced it"
+    return f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}"

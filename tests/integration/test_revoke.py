@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from issuer import pki
+from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
 from tests.integration.observed import installed, outcomes, served
 
@@ -44,6 +45,15 @@ async def test_revoked_certificate_is_served_until_the_next_pass_replaces_it(fol
         await revoked_and_replaced(host, 0)
         await revoked_and_replaced(host, 1, "--reason", "keyCompromise")
         await revoked_and_replaced(host, 4, "--reason", "superseded", "--with-certificate-key")
+
+
+async def test_daemon_replaces_what_was_revoked_at_once(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host, IssuerDaemon(host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        before = installed(host.issuer, "web")
+        done = await host.issuer.run_well("revoke", "web")
+        assert done.out.endswith("is revoked; the daemon has replaced it\n")
+        assert await served(host, NAME) == installed(host.issuer, "web") != before
 
 
 async def test_without_account_and_state_the_key_of_the_certificate_does(folder: Path) -> None:
