@@ -8,6 +8,7 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 _DEFAULT_OUTPUT_BYTES: Final = 256 * 1024
@@ -56,15 +57,21 @@ async def run(
     return Finished(exit_code, kept.decode(errors="replace"))
 
 
+def _missing(command: str) -> str:
+    if "/" not in command:
+        return f"there is no command {command!r} (looked along PATH); install it or name it by its whole path"
+    if Path(command).exists():
+        return f"{command!r} cannot be run: what its first line (#!) names is missing"
+    return f"{command!r} does not exist"
+
+
 async def _start(argv: Sequence[str], environment: Mapping[str, str] | None) -> Process:
     try:
         return await asyncio.create_subprocess_exec(
             *argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True, env=environment
         )
     except FileNotFoundError as error:
-        raise ProcessError(
-            f"there is no command {argv[0]!r} (looked along PATH); install it or name it by its whole path"
-        ) from error
+        raise ProcessError(_missing(argv[0])) from error
     except PermissionError as error:
         raise ProcessError(f"{argv[0]!r} may not be run by uid {os.geteuid()}; is it executable?") from error
     except OSError as error:

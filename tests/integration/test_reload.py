@@ -209,7 +209,7 @@ async def test_binary_upgrade_under_way_is_told(host: Host) -> None:
 
 async def test_missing_nginx_is_told(host: Host) -> None:
     nginx = LocalNginx(replace(host.control, command=("/no/such/nginx",)), CLOCK)
-    with pytest.raises(ReloadError, match=r"there is no command '/no/such/nginx'.*nginx\.command"):
+    with pytest.raises(ReloadError, match=r"'/no/such/nginx' does not exist.*nginx\.command"):
         await nginx.test()
 
 

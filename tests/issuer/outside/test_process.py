@@ -53,6 +53,16 @@ async def test_missing_command_is_named() -> None:
         await run(["no-such-nginx", "-t"], 5)
 
 
+async def test_path_that_is_missing_or_lacks_its_interpreter_is_told(folder: Path) -> None:
+    script = folder / "hook"
+    with pytest.raises(ProcessError, match=f"'{script}' does not exist"):
+        await run([str(script)], 5)
+    script.write_text("#!/no/such/shell\n")
+    script.chmod(0o755)
+    with pytest.raises(ProcessError, match=f"'{script}' cannot be run: what its first line .* names is missing"):
+        await run([str(script)], 5)
+
+
 async def test_command_that_may_not_be_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "nginx").touch(mode=0o644)
     with pytest.raises(ProcessError, match=r"nginx' may not be run by uid \d+; is it executable"):
