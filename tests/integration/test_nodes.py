@@ -90,6 +90,6 @@ async def test_pass_after_the_node_came_back_goes_on_with_the_same_order(fleet: 
     await responder.process.stop()
     await refused(fleet)
     async with ResponderProcess(folder / "edge-3", *fleet.trust, name="edge-3"):
-        finished = await fleet.issuer.run("renew")
+        finished = await fleet.issuer.run("renew", "--retry")
         assert finished.exit_code == 0, finished
     assert orders(fleet.ca) == 1

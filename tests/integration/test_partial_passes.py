@@ -80,7 +80,7 @@ async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_do
         assert "A and AAAA records" in told
         assert await tokens(host.responder) == 0
         await host.dns.set_addresses("elsewhere.example.org", host.http[0])
-        repaired = await host.issuer.run("renew", "--json")
+        repaired = await host.issuer.run("renew", "--retry", "--json")
         assert outcomes(repaired) == {"good": "unchanged", "bad": "served"}, repaired
         assert orders(host.ca) == 3
 
