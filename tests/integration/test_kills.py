@@ -95,9 +95,8 @@ async def kill_after(round_: Round, seconds: float) -> bool:
 
 async def kill_at(round_: Round, stage: str) -> None:
     """One pass, killed as soon as the first certificate has this stage behind it (the reload is everybody's)."""
-    name = f"{len(CERTIFICATES)} certificates" if stage == "reload" else "a"
     async with renewing(round_.host.issuer) as run:
-        await run.until(stage, "finished", name)
+        await run.until(stage, "finished", None)
         finished = await run.end(signal.SIGKILL)
     assert finished.exit_code == -signal.SIGKILL
     round_.note([json.loads(line) for line in finished.err.splitlines() if line.startswith("{")])

@@ -8,6 +8,7 @@ import pytest
 
 from stand.host import Host, running_host
 from stand.pebble import Pebble, PebbleSettings
+from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, orders, outcomes, reloads, served, version, workers
 
 pytestmark = pytest.mark.integration
@@ -85,7 +86,10 @@ async def test_changed_ca_is_asked_for_a_certificate_of_its_own(folder: Path) ->
         async with Pebble(folder / "other", PebbleSettings(host.dns.address, host.http[1])) as other:
             moved = replace(host.issuer_settings, directory_url=other.directory_url, ca_bundle=other.ca_bundle)
             host.issuer.configure(moved)
-            assert "another CA than the settings name" in await reason(host)
-            assert await served(replace(host, ca=other), NAME) == installed(host.issuer, "web")
-            assert await reason(host) == "not due"
-            assert orders(other) == 1
+            trust = await host.issuer.make_keys()
+            await host.responder.process.stop()
+            async with ResponderProcess(host.responder.control_socket.parent, *trust):
+                assert "another CA than the settings name" in await reason(host)
+                assert await served(replace(host, ca=other), NAME) == installed(host.issuer, "web")
+                assert await reason(host) == "not due"
+                assert orders(other) == 1

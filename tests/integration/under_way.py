@@ -20,9 +20,9 @@ class Run:
         self.process = process
         self.lines: list[str] = []
 
-    async def until(self, stage: str, event: str, certificate: str = "web") -> dict[str, Any]:
-        """The event, once it came; the run goes on meanwhile."""
-        wanted = {"certificate": certificate, "stage": stage, "event": event}
+    async def until(self, stage: str, event: str, certificate: str | None = "web") -> dict[str, Any]:
+        """The event, once it came, None: for whichever certificate; the run goes on meanwhile."""
+        wanted = {"stage": stage, "event": event} | ({"certificate": certificate} if certificate else {})
         async for line in self._read():
             found: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
             if wanted.items() <= found.items():
