@@ -28,7 +28,7 @@ from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
 from tests.fakes_state import FakeState
-from tests.issuer.year import DIRECTORY, OneAuthority, WorkingNginx, WorkingResponders, YearCa, domain_of
+from tests.simulated.year import DIRECTORY, OneAuthority, WorkingNginx, WorkingResponders, YearCa, domain_of
 from tests.virtual_time import VirtualClock, VirtualLoop
 
 START: Final = datetime(2027, 1, 15, 12, tzinfo=UTC)
