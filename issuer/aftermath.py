@@ -42,7 +42,7 @@ class Aftermath:
 
     async def is_owed(self, lineage: str) -> bool:
         """Whether a deploy hook has to run yet; where there is none, none is owed any more."""
-        if lineage not in await self.notes.read_owed_hooks():
+        if lineage not in await self.notes.read_owed_hooks([lineage]):
             return False
         if not self.hooks.is_there(Event.DEPLOY):
             await self.notes.forget_owed_hook(lineage)
@@ -64,7 +64,7 @@ class Aftermath:
     async def tell(self, lineage: str) -> None:
         """What the administrator was not told yet. What cannot be handed over is owed still."""
         failure = await self.schedules.read_failure(lineage)
-        told = (await self.notes.read_notices()).get(lineage, frozenset())
+        told = (await self.notes.read_notices([lineage])).get(lineage, frozenset())
         schedule = await self.schedules.read_schedule(lineage)
         notice = owed(failure, schedule, told, self.clock.now())
         if notice is None:

@@ -184,10 +184,10 @@ class Passes:
 
     async def _obtain(self, course: _Course, opening: _Opening, mode: Mode) -> None:
         journal, name = self.renewals.journal, course.lineage.name
-        course.is_to_be_verified = name in await journal.unserved()
+        course.is_to_be_verified = name in await journal.unserved([name])
         if not course.is_known:
             await self._take_up(course)
-        undelivered = (await journal.undelivered()).get(name)
+        undelivered = (await journal.undelivered([name])).get(name)
         lost: InstallError | None = None
         is_worth_another = False
         if undelivered is not None:

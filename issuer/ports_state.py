@@ -65,12 +65,12 @@ class Journal(Attempts, Protocol):
         """What is installed though nobody wrote it down (the state was lost): a delivery to prove, by an unknown CA."""
         ...
 
-    async def undelivered(self) -> dict[str, Flip]:
-        """By lineage: what is installed (or was rolled back) and nginx was not proven to have taken yet."""
+    async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
+        """By lineage, of all or of these: what is in place (or was rolled back), but not proven to be taken by nginx."""
         ...
 
-    async def unserved(self) -> frozenset[str]:
-        """Lineages that nginx has read, but was not proven to serve."""
+    async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
+        """Lineages, of all or of these, that nginx has read, but was not proven to serve."""
         ...
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
@@ -141,16 +141,16 @@ class Ledger(Protocol):
 class Notes(Protocol):
     """Hooks that are owed, what the administrator was told, and rehearsals."""
 
-    async def read_owed_hooks(self) -> Mapping[str, str]:
-        """By lineage: the version whose deploy hook did not succeed yet."""
+    async def read_owed_hooks(self, among: Collection[str] | None = None) -> Mapping[str, str]:
+        """By lineage, of all or of these: the version whose deploy hook did not succeed yet."""
         ...
 
     async def forget_owed_hook(self, lineage: str) -> None:
         """Idempotent."""
         ...
 
-    async def read_notices(self) -> Mapping[str, frozenset[Notice]]:
-        """By lineage: what the administrator was told and did not become untrue since."""
+    async def read_notices(self, among: Collection[str] | None = None) -> Mapping[str, frozenset[Notice]]:
+        """By lineage, of all or of these: what the administrator was told and did not become untrue since."""
         ...
 
     async def record_notice(self, lineage: str, notice: Notice) -> None: ...

@@ -74,7 +74,7 @@ class Renewals:
         """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""
         pair = await self._recorded(lineage) or await self._obtain(lineage, steps, mode)
         with steps.step("install") as step:
-            earlier = (await self.journal.undelivered()).get(lineage.name)
+            earlier = (await self.journal.undelivered([lineage.name])).get(lineage.name)
             flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"

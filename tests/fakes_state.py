@@ -88,14 +88,14 @@ class FakeNotes:
         self.notices: dict[str, frozenset[Notice]] = {}
         self.rehearsals: dict[str, Rehearsal] = {}
 
-    async def read_owed_hooks(self) -> Mapping[str, str]:
-        return dict(self.owed_hooks)
+    async def read_owed_hooks(self, among: Collection[str] | None = None) -> Mapping[str, str]:
+        return {name: version for name, version in self.owed_hooks.items() if among is None or name in among}
 
     async def forget_owed_hook(self, lineage: str) -> None:
         self.owed_hooks.pop(lineage, None)
 
-    async def read_notices(self) -> Mapping[str, frozenset[Notice]]:
-        return dict(self.notices)
+    async def read_notices(self, among: Collection[str] | None = None) -> Mapping[str, frozenset[Notice]]:
+        return {name: notices for name, notices in self.notices.items() if among is None or name in among}
 
     async def record_notice(self, lineage: str, notice: Notice) -> None:
         self.notices[lineage] = self.notices.get(lineage, frozenset()) | {notice}
@@ -164,11 +164,11 @@ class FakeJournal:
     async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
         return frozenset(self.states if among is None else self.states.keys() & set(among))
 
-    async def undelivered(self) -> dict[str, Flip]:
-        return {name: self.flips[name] for name, state in self.states.items() if state == "installed"}
+    async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
+        return {name: self.flips[name] for name in await self.installed(among) if self.states[name] == "installed"}
 
-    async def unserved(self) -> frozenset[str]:
-        return frozenset(name for name, state in self.states.items() if state == "reloaded")
+    async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
+        return frozenset(name for name in await self.installed(among) if self.states[name] == "reloaded")
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
         self.states.update(dict.fromkeys(lineages, "reloaded"))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from issuer.model import Attempt, Flip
 from issuer.outside.database import Database, Row
-from issuer.outside.rows import from_identifiers, of_lineages, to_identifiers
+from issuer.outside.rows import from_identifiers, to_identifiers
 from issuer.records import Origin
 
 
@@ -16,7 +16,7 @@ class SqliteJournal:
         self._database = database
 
     async def read_attempt(self, lineage: str) -> Attempt | None:
-        rows = await self._database.read(_attempt, "SELECT * FROM attempts WHERE lineage = ?", lineage)
+        rows = self._database.find(_attempt, "SELECT * FROM attempts WHERE lineage = ?", lineage)
         return rows[0] if rows else None
 
     async def under_way(self) -> Mapping[str, bool]:
@@ -60,7 +60,7 @@ class SqliteJournal:
         )
 
     async def read_veto(self, lineage: str) -> datetime | None:
-        rows = await self._database.read(_veto, "SELECT asks_at FROM vetoes WHERE lineage = ?", lineage)
+        rows = self._database.find(_veto, "SELECT asks_at FROM vetoes WHERE lineage = ?", lineage)
         return rows[0] if rows else None
 
     async def record_veto(self, lineage: str, asks_at: datetime) -> None:
@@ -71,7 +71,7 @@ class SqliteJournal:
 
     async def read_origin(self, lineage: str) -> Origin | None:
         # Empty for what was found.
-        rows = await self._database.read(
+        rows = self._database.find(
             _origin,
             "SELECT directory_url, account_url FROM deliveries WHERE lineage = ? AND directory_url <> ''",
             lineage,
@@ -79,23 +79,19 @@ class SqliteJournal:
         return rows[0] if rows else None
 
     async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
-        where, values = of_lineages(among)
-        statement = f"SELECT lineage FROM deliveries{where}"  # noqa: S608 - placeholders
-        return frozenset(await self._database.read(_first, statement, *values))
+        return frozenset(await self._database.read_among(_first, "SELECT lineage FROM deliveries", among))
 
     async def record_found(self, flip: Flip) -> None:
         values = (flip.lineage, flip.before, flip.after)
         await self._database.write(("INSERT OR REPLACE INTO deliveries VALUES (?, '', ?, ?, 'installed', '')", values))
 
-    async def undelivered(self) -> dict[str, Flip]:
-        flips = await self._database.read(
-            _flip,
-            "SELECT lineage, version_before, version_after FROM deliveries WHERE state = 'installed' ORDER BY lineage",
-        )
-        return {flip.lineage: flip for flip in flips}
+    async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
+        statement = "SELECT lineage, version_before, version_after FROM deliveries WHERE state = 'installed'"
+        return {flip.lineage: flip for flip in await self._database.read_among(_flip, statement, among)}
 
-    async def unserved(self) -> frozenset[str]:
-        return frozenset(await self._database.read(_first, "SELECT lineage FROM deliveries WHERE state = 'reloaded'"))
+    async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
+        statement = "SELECT lineage FROM deliveries WHERE state = 'reloaded'"
+        return frozenset(await self._database.read_among(_first, statement, among))
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
         statement = "UPDATE deliveries SET state = 'reloaded' WHERE lineage = ?"

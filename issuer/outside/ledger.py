@@ -17,7 +17,7 @@ class SqliteLedger:
     async def read_uses(
         self, directory_url: str, spent: Spent, scope: Scope, value: str, since: datetime
     ) -> Sequence[datetime]:
-        return await self._database.read(
+        return self._database.find(
             _at,
             "SELECT at FROM uses WHERE directory_url = ? AND value = ? AND spent = ? AND scope = ? AND at >= ?"
             " AND NOT is_exempt ORDER BY at",

@@ -1,7 +1,7 @@
 """Hooks that are owed, what the administrator was told, and rehearsals: a table each."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from issuer.outside.database import Database, Row
 from issuer.outside.rows import from_time, to_time
@@ -14,15 +14,15 @@ class SqliteNotes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read_owed_hooks(self) -> Mapping[str, str]:
-        return dict(await self._database.read(_pair, "SELECT lineage, version FROM owed_hooks ORDER BY lineage"))
+    async def read_owed_hooks(self, among: Collection[str] | None = None) -> Mapping[str, str]:
+        return dict(await self._database.read_among(_pair, "SELECT lineage, version FROM owed_hooks", among))
 
     async def forget_owed_hook(self, lineage: str) -> None:
         await self._database.write(("DELETE FROM owed_hooks WHERE lineage = ?", (lineage,)))
 
-    async def read_notices(self) -> Mapping[str, frozenset[Notice]]:
+    async def read_notices(self, among: Collection[str] | None = None) -> Mapping[str, frozenset[Notice]]:
         told = defaultdict(set)
-        for lineage, notice in await self._database.read(_told, "SELECT lineage, notice FROM notices"):
+        for lineage, notice in await self._database.read_among(_told, "SELECT lineage, notice FROM notices", among):
             told[lineage].add(notice)
         return {lineage: frozenset(notices) for lineage, notices in told.items()}
 

@@ -1,13 +1,10 @@
 """How nouns stand in rows: times as seconds since the epoch, identifiers as JSON."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
 
 from issuer.model import Identifier, IdentifierType
-
-_FEW: Final = 500
 
 
 def from_time(at: datetime | None) -> float | None:
@@ -21,13 +18,6 @@ def to_time(seconds: float) -> datetime:
 
 def to_time_or_none(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def of_lineages(among: Collection[str] | None) -> tuple[str, tuple[str, ...]]:
-    """What follows a SELECT, and its values; for many, everything is read as quickly."""
-    if among is None or len(among) > _FEW:
-        return "", ()
-    return f" WHERE lineage IN ({', '.join('?' * len(among))})", tuple(among)
 
 
 def from_identifiers(identifiers: Iterable[Identifier]) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from issuer.errors import Retry
 from issuer.outside.database import Database, Row
-from issuer.outside.rows import from_identifiers, from_time, of_lineages, to_identifiers, to_time, to_time_or_none
+from issuer.outside.rows import from_identifiers, from_time, to_identifiers, to_time, to_time_or_none
 from issuer.records import Failure, Rule, Schedule, Window
 
 _SCHEDULES: Final = "SELECT * FROM schedules"
@@ -19,12 +19,11 @@ class SqliteSchedules:
         self._database = database
 
     async def read_schedules(self, among: Collection[str] | None = None) -> Mapping[str, Schedule]:
-        where, values = of_lineages(among)
-        found = await self._database.read(_schedule, f"{_SCHEDULES}{where}", *values)
+        found = await self._database.read_among(_schedule, _SCHEDULES, among)
         return {schedule.lineage: schedule for schedule in found}
 
     async def read_schedule(self, lineage: str) -> Schedule | None:
-        rows = await self._database.read(_schedule, f"{_SCHEDULES} WHERE lineage = ?", lineage)
+        rows = self._database.find(_schedule, f"{_SCHEDULES} WHERE lineage = ?", lineage)
         return rows[0] if rows else None
 
     async def record_schedule(self, schedule: Schedule) -> None:
@@ -54,7 +53,7 @@ class SqliteSchedules:
         return {failure.lineage: failure for failure in await self._database.read(_failure, _FAILURES)}
 
     async def read_failure(self, lineage: str) -> Failure | None:
-        rows = await self._database.read(_failure, f"{_FAILURES} WHERE lineage = ?", lineage)
+        rows = self._database.find(_failure, f"{_FAILURES} WHERE lineage = ?", lineage)
         return rows[0] if rows else None
 
     async def record_failure(self, failure: Failure) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -35,14 +35,14 @@ class FakeNotes:
     async def record_rehearsal(self, rehearsal: Rehearsal) -> None:
         self.rehearsals[rehearsal.lineage] = rehearsal
 
-    async def read_owed_hooks(self) -> Mapping[str, str]:
-        return {}
+    async def read_owed_hooks(self, among: Collection[str] | None = None) -> Mapping[str, str]:
+        raise ValueError(among)
 
     async def forget_owed_hook(self, lineage: str) -> None:
         raise ValueError(lineage)
 
-    async def read_notices(self) -> Mapping[str, frozenset[Notice]]:
-        return {}
+    async def read_notices(self, among: Collection[str] | None = None) -> Mapping[str, frozenset[Notice]]:
+        raise ValueError(among)
 
     async def record_notice(self, lineage: str, notice: Notice) -> None:
         raise ValueError(f"{lineage} {notice}")

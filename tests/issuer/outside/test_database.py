@@ -1,6 +1,7 @@
 """Writes: durable, shared with others under way, each with its own error."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -92,3 +93,21 @@ async def test_cancelled_write_is_finished_and_so_are_those_it_took_along(folder
     results = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(result) for result in results] == [asyncio.CancelledError, type(None), type(None)]
     assert lineages(folder) == ["a", "b", "c"]
+
+
+async def test_look_for_rows_by_their_key_waits_for_nobody_and_sees_what_was_written(database: Database) -> None:
+    await database.write((_NOTICE, ("web",)))
+    hold = Hold(database)
+    write = asyncio.ensure_future(database.write((_NOTICE, ("mail",))))
+    await asyncio.sleep(0)
+    found = [database.find(str, "SELECT lineage FROM notices WHERE lineage = ?", name) for name in ("web", "mail")]
+    assert found == [["('web',)"], []]
+    await hold.let_go()
+    await write
+    assert await database.read_among(str, "SELECT lineage FROM notices", ["mail", "shop"]) == ["('mail',)"]
+
+
+async def test_look_at_a_damaged_row_says_so(folder: Path, database: Database) -> None:
+    await database.write((_NOTICE, ("web",)))
+    with pytest.raises(JournalError, match=re.escape(str(folder / "state.db"))):
+        database.find(lambda row: int(row[0]), "SELECT lineage FROM notices")
