@@ -129,7 +129,8 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
     failure = rows.failures.get(name)
     due, left_over = _due(lineage, version, schedule, now), _left_over(name, rows)
     to_do = due or left_over or _look(name, version, schedule, rows, now)
-    next_try_at = _next_try_at(lineage, failure, rows.blocks if due and not left_over else {}, now)
+    is_for_a_ca = (due or schedule is None) and not left_over  # without a schedule, as a placeholder is, it may be due
+    next_try_at = _next_try_at(lineage, failure, rows.blocks if is_for_a_ca else {}, now)
     return Standing(
         name,
         _state(name, version, schedule, rows, now),

@@ -66,9 +66,12 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
         failure = standing.failure
         times = "once" if failure.count == 1 else f"{failure.count} times in a row"
         text += f"; failed {times} ({failure.stage}), next try at {failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
-    if one.rehearsal is not None and not one.rehearsal.is_well:
+    elif standing.next_try_at is not None:
+        text += f"; it has to wait until {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+    is_rehearsal_told = one.rehearsal is not None and not one.rehearsal.is_well
+    if one.rehearsal is not None and is_rehearsal_told:
         text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
-    if standing.failure is not None or (one.rehearsal is not None and not one.rehearsal.is_well):
+    if standing.failure is not None or standing.is_waiting or is_rehearsal_told:
         text += f"; 'why {standing.lineage}' says more"
     return text
 

@@ -46,8 +46,18 @@ def find_owner(path: Path) -> tuple[int, str] | None:
         found = _OWNER.fullmatch(path.read_text(errors="replace"))
     except OSError:
         return None
-    # What a crash left behind names a process that is gone.
-    return (int(found[1]), found[2]) if found and Path("/proc", found[1]).exists() else None
+    return (int(found[1]), found[2]) if found and _has_lock(found[1]) else None
+
+
+def _has_lock(pid: str) -> bool:
+    """What a crash left behind names a process that is gone, or by now another one, which has no lock of this kind."""
+    if not Path("/proc", pid).exists():
+        return False
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return True  # not told to us here
+    return any(words[1:2] == ["FLOCK"] and pid in words[4:5] for words in map(str.split, lines))
 
 
 def _refusal(path: Path, text: bytes) -> str:

@@ -209,3 +209,9 @@ def test_all_at_once_in_order() -> None:
         ("mail", State.MISSING),
         ("web", State.SERVED),
     ]
+
+
+def test_placeholder_waits_for_its_ca_as_what_is_due_does() -> None:
+    found = stand(replace(rows(blocks=block(CA, NOW + HOUR, "web") | block(SECOND_CA, NOW + 2 * HOUR)), schedules={}))
+    assert found.is_waiting
+    assert (found.next_try_at, found.wake_at) == (NOW + HOUR, NOW + HOUR)

@@ -9,7 +9,7 @@ import pytest
 from issuer import pki
 from issuer.errors import Retry
 from issuer.outside.state import State, open_state
-from issuer.records import Failure, Rehearsal, Scope, Spent, Use
+from issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.standings import (
@@ -79,6 +79,15 @@ def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert line(program).startswith(f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}")
+
+
+def test_what_has_to_wait_for_its_ca_is_told(program: Program) -> None:
+    program.configure(NAME)
+    until = NOW + timedelta(hours=1)
+    write(program, lambda state: state.ledger.record_block(Blocked(NOBODY_THERE, NAME, until, "all are used")))
+    assert line(program) == (
+        f"{NAME}: missing; it has to wait until {until:%Y-%m-%d %H:%M:%S} UTC; 'why {NAME}' says more"
+    )
 
 
 def test_what_waits_for_its_next_try_is_not_to_be_run_now(program: Program) -> None:
