@@ -52,7 +52,8 @@ class _Refusal:
         free = f"the next one is free at {self.free_at:%Y-%m-%d %H:%M} UTC"
         if self.used >= limit.count:
             return f"{given}, and all are used; {free}"
-        return f"{given}, {self.used} {'is' if self.used == 1 else 'are'} used and the last one is kept back; {free}, 'renew NAME --force' uses it now"
+        used = f"{self.used} {'is' if self.used == 1 else 'are'} used"
+        return f"{given}, {used} and the last one is kept back; {free}, 'renew NAME --force' uses it now"
 
 
 class Limits:
