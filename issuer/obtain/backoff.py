@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from issuer.errors import Retry, WellkeeperError
+from issuer.errors import OrderError, Retry, WellkeeperError
 from issuer.obtain.blocks import is_away
 from issuer.obtain.due import latest_at
 from issuer.records import Failure
@@ -58,7 +58,7 @@ def after(  # noqa: PLR0913, PLR0917 - everything that the wait depends on, and 
 
     `choose` gives a number between 0 and 1.
     """
-    count = earlier.count + 1 if earlier else 1
+    count = earlier.count + 1 if earlier and not _was_of_the_ca(earlier, error) else 1
     wait = _permanent(earlier) if error.retry is Retry.NEVER else _passing(count, error, dated)
     if dated is not None and is_emergency(dated, now):
         wait = min(wait, _DAY if error.retry is Retry.NEVER else _EMERGENCY_WAIT)
@@ -75,6 +75,11 @@ def after(  # noqa: PLR0913, PLR0917 - everything that the wait depends on, and 
         next_try_at=max(now + wait, _asked_for(error, now)),
         problem=error.problem.name if error.problem else None,
     )
+
+
+def _was_of_the_ca(earlier: Failure, error: WellkeeperError) -> bool:
+    """What a CA was long away for says nothing about a name that it has just looked at for the first time."""
+    return earlier.stage == OrderError.stage and earlier.problem is None and error.stage != OrderError.stage
 
 
 def is_over(failure: Failure, now: datetime) -> bool:

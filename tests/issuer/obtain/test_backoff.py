@@ -67,6 +67,12 @@ def test_ca_that_is_away_is_asked_once_an_hour_at_least_for_it_may_be_back() -> 
         assert series([error] * 5) == [MINUTE, 10 * MINUTE, 60 * MINUTE, 60 * MINUTE, 60 * MINUTE]
 
 
+def test_name_that_fails_first_after_its_ca_was_long_away_is_tried_again_soon() -> None:
+    away, refused = OrderError("no answer"), ChallengeError("refused", problem=Problem("connection", ""))
+    assert series([away] * 5 + [refused] * 2)[-2:] == [MINUTE, 10 * MINUTE]
+    assert series([refused] * 3 + [PublishError("404")])[-1] == DAY
+
+
 def test_what_needs_hours_starts_with_a_hundred_minutes() -> None:
     waits = series([ChallengeError("wrong answer", retry=Retry.LATER)] * 4)
     assert waits == [100 * MINUTE, 100 * MINUTE, 100 * MINUTE, DAY]
