@@ -114,8 +114,9 @@ def _complaint(installed: Installed, wrong: Sequence[_Finding], live_path: str) 
 
 _CAUSES: Final = (
     "likely one of: a server block further up has the same server_name and another certificate; the name is in no"
-    " server_name, and the default_server of the address answers; ssl_certificate in the name's own block is a"
-    " copy of the file, which nobody renews; something in front of nginx (a load balancer) answers at this address"
+    " server_name, or its block does not listen on this very address, and the default_server of the address answers;"
+    " ssl_certificate in the name's own block is a copy of the file, which nobody renews; something in front of nginx"
+    " (a load balancer) answers at this address"
 )
 _OTHER_KEY: Final = (
     "; or the block has certificates of two key types but not TLSv1.2 in ssl_protocols, without which no client can ask"
