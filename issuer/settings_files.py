@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from issuer import remedies
 from issuer.errors import SettingsError
 
 CERTIFICATES: Final = "certificates"
@@ -96,7 +97,7 @@ def read_toml(path: Path) -> TomlFile:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as a user who may") from error
+        raise SettingsError(f"cannot read {path}: {error.strerror}; {remedies.of_reading(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is no TOML: {error}") from error
 
@@ -107,7 +108,7 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise SettingsError(f"cannot read {folder}: {error.strerror}; run as a user who may") from error
+        raise SettingsError(f"cannot read {folder}: {error.strerror}; {remedies.of_reading(error)}") from error
     for name in sorted(names):
         if name.endswith(".toml") and not name.startswith("."):
             path = folder / name

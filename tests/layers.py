@@ -12,7 +12,16 @@ MAX_LINES: Final = 300
 
 _CORE: Final = ("issuer.model", "issuer.errors", "issuer.records", "issuer.ports", "issuer.ports_state")
 _STAGE: Final = (*_CORE, "issuer.pki", "issuer.csr", "issuer.public_keys")
-_OUTSIDE: Final = (*_STAGE, "issuer.outside", "responder.wire", "aiofiles", "aiohttp", "cryptography", "yarl")
+_OUTSIDE: Final = (
+    *_STAGE,
+    "issuer.remedies",
+    "issuer.outside",
+    "responder.wire",
+    "aiofiles",
+    "aiohttp",
+    "cryptography",
+    "yarl",
+)
 _SETTINGS: Final = ("issuer.settings_tables", "issuer.settings_values")
 _PARTS: Final = (*_CORE, "issuer.obtain", "issuer.reports", "issuer.steps")
 
@@ -34,6 +43,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.ports_state": ("issuer.model", "issuer.records"),
     "issuer.pki": ("issuer.model", "issuer.errors", "cryptography"),
     "issuer.idn": ("idna",),
+    "issuer.remedies": (),
     "issuer.public_keys": ("issuer.model", "cryptography"),
     "issuer.csr": (
         "issuer.model",
@@ -48,6 +58,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "issuer.model",
         "issuer.errors",
         "issuer.records",
+        "issuer.remedies",
         "issuer.settings_complaints",
         "issuer.settings_files",
         "issuer.settings_tables",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from issuer import remedies
 from issuer.commands import build, options, remote
 from issuer.commands.placeholder import placeholder
 from issuer.commands.progress import progress
@@ -119,7 +120,7 @@ def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
     try:
         data = csr.read_bytes()
     except OSError as error:
-        raise SettingsError(f"cannot read {csr}: {error.strerror}; run as a user who may") from error
+        raise SettingsError(f"cannot read {csr}: {error.strerror}; {remedies.of_reading(error)}") from error
     check_csr(data, str(csr), certificate.identifiers, ())
 
 

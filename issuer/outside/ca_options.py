@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from issuer import remedies
 from issuer.errors import SettingsError
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class ExternalAccount:
             ) from None
         except OSError as error:
             raise SettingsError(
-                f"eab_hmac_key_file = '{path}' cannot be read: {error.strerror}; run as a user who may"
+                f"eab_hmac_key_file = '{path}' cannot be read: {error.strerror}; {remedies.of_reading(error)}"
             ) from error
         except (UnicodeDecodeError, binascii.Error) as error:
             raise SettingsError(

@@ -5,7 +5,6 @@ Blocking; `to_its_end` brings it into the event loop. A file has its final owner
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
 import struct
@@ -16,23 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from issuer import remedies
 from issuer.errors import InstallError
 
 _T = TypeVar("_T")
 
 # A write takes milliseconds; whoever holds the lock for this long hangs, or is a person.
 _LOCK_TIMEOUT_SECONDS: Final = 20.0
-_REMEDIES: Final = {
-    errno.ENOSPC: "free some space there, then run renew again: nothing was changed and nothing is lost",
-    errno.EDQUOT: "free some space there, then run renew again: nothing was changed and nothing is lost",
-    errno.EFBIG: "raise the limit on file sizes of the issuer's process (ulimit -f, LimitFSIZE)",
-    errno.EROFS: "mount it read-write, or set certificates_dir to another place",
-    errno.EACCES: "give the issuer's user access to it, or run the issuer as its owner",
-    errno.EPERM: "only root may give files away: run as root, or set a group that the issuer's user is a member of",
-    errno.ENOTDIR: "something that is no folder stands in the way; move it",
-    errno.EEXIST: "something that is no folder stands in the way; move it",
-    errno.EISDIR: "a folder stands where the link belongs; move it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +114,7 @@ def translated(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "look at the file system there, then run renew again")
+        remedy = remedies.of_writing(error)
         raise InstallError(f"cannot use {error.filename or root}: {error.strerror or error}; {remedy}") from error
 
 

@@ -209,7 +209,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_unreadable_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory; run as a user who may"):
+    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory; name a file"):
         read_settings(tmp_path)
 
 

@@ -82,7 +82,9 @@ def test_every_option_is_written_down(ready: Program) -> None:
 def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) -> None:
     path = folder / "b.csr"
     arguments = ("certificate", "add", "b.example", "--csr", str(path), "--no-renew")
-    assert f"cannot read {path}: No such file or directory" in refused(ready.run(*arguments))
+    assert f"cannot read {path}: No such file or directory; correct the path, or put the file there" in refused(
+        ready.run(*arguments)
+    )
     write_csr(path, "c.example")
     assert f"{path} lacks b.example and has c.example, which" in refused(ready.run(*arguments))
     assert not drop_in(ready, "b.example").exists()
