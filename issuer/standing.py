@@ -20,6 +20,7 @@ from issuer.records import Blocked, Failure, Rule, Schedule
 # A server block for a new certificate is written by a person: nothing is gained by looking for it all the time.
 _UNSERVED_SECONDS: Final = 600.0
 _VERIFY: Final = "nginx was not seen to serve it"
+_AGAIN: Final = "it failed, and is looked at again"
 
 
 class State(StrEnum):
@@ -128,7 +129,8 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
         schedule = None
     failure = rows.failures.get(name)
     due, left_over = _due(lineage, version, schedule, now), _left_over(name, rows)
-    to_do = due or left_over or _look(name, version, schedule, rows, now)
+    is_over = failure is not None and backoff.is_over(failure, now)
+    to_do = due or left_over or (_AGAIN if is_over else _look(name, version, schedule, rows, now))
     is_for_a_ca = (due or schedule is None) and not left_over  # without a schedule, as a placeholder is, it may be due
     next_try_at = _next_try_at(lineage, failure, rows.blocks if is_for_a_ca else {}, now)
     return Standing(
@@ -212,4 +214,5 @@ def _wake_at(to_do: str, schedule: Schedule | None, next_try_at: datetime | None
         return next_try_at or now
     check_at = now + timedelta(seconds=check_seconds(schedule.not_after - schedule.not_before))
     asks_at = check_at if schedule.ask_at is None or now >= schedule.not_after else schedule.ask_at
-    return min(schedule.renew_at, check_at, asks_at)
+    # A failure of what is not due any more, as after --force, is settled by a pass once nobody has to wait for it.
+    return min(schedule.renew_at, check_at, asks_at, next_try_at or check_at)

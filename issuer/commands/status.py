@@ -65,7 +65,9 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
     if standing.failure is not None:
         failure = standing.failure
         times = "once" if failure.count == 1 else f"{failure.count} times in a row"
-        text += f"; failed {times} ({failure.stage}), next try at {failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+        text += f"; failed {times} ({failure.stage})"
+        if standing.is_waiting and standing.next_try_at is not None:
+            text += f", next try at {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
     elif standing.next_try_at is not None:
         text += f"; it has to wait until {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
     is_rehearsal_told = one.rehearsal is not None and not one.rehearsal.is_well

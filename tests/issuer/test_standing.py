@@ -147,6 +147,14 @@ def test_failure_that_is_over_keeps_nobody(failures: dict[str, Failure]) -> None
     assert (found.is_quiet, found.next_try_at, found.wake_at) == (False, None, NOW)
 
 
+def test_failure_that_nobody_waits_for_any_more_is_settled_by_a_pass() -> None:
+    waiting = stand(rows(failures=failure(NOW + HOUR)))
+    assert (waiting.to_do, waiting.is_waiting, waiting.wake_at) == ("", False, NOW + HOUR)
+    over = stand(rows(failures=failure(NOW)))
+    assert (over.to_do, over.is_quiet) == ("it failed, and is looked at again", False)
+    assert (over.next_try_at, over.wake_at) == (None, NOW)
+
+
 def block(directory_url: str, until: datetime, lineage: str = "") -> dict[tuple[str, str], Blocked]:
     return {(directory_url, lineage): Blocked(directory_url, lineage, until, "busy")}
 

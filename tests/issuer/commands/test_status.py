@@ -97,6 +97,13 @@ def test_what_waits_for_its_next_try_is_not_to_be_run_now(program: Program) -> N
     assert line(program).startswith(f"{NAME}: missing; failed once (order), next try at ")
 
 
+def test_next_try_that_is_over_is_not_told(program: Program) -> None:
+    program.configure(NAME)
+    failure = Failure(NAME, 1, "order", "no", Retry.SOON, NOW - 2 * HOUR, NOW - 2 * HOUR, NOW - HOUR)
+    write(program, lambda state: state.schedules.record_failure(failure))
+    assert line(program) == f"{NAME}: missing: run renew; failed once (order); 'why {NAME}' says more"
+
+
 @pytest.mark.parametrize(
     ("is_reloaded", "is_served", "state"),
     [
