@@ -5,7 +5,9 @@ All on standard error: standard output belongs to the result.
 
 import json
 import logging
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,13 +18,15 @@ from issuer.ports import Progress
 LogFormat = Literal["auto", "text", "json"]
 
 _STAGE_WIDTH: Final = 8
+_DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class LineProgress:
     """Implements `ports.Progress`: one line when a stage ends."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, *, is_dated: bool = True) -> None:
         self._out = out
+        self._is_dated = is_dated
 
     def started(self, lineage: str, stage: str) -> None:
         """Not worth a line: stages are short, and their end tells."""
@@ -37,7 +41,8 @@ class LineProgress:
         self._line(lineage, text)
 
     def _line(self, lineage: str, text: str) -> None:
-        print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {lineage}: {text}", file=self._out, flush=True)
+        date = f"{datetime.now(UTC):{_DATE}} " if self._is_dated else ""
+        print(f"{date}{lineage}: {text}", file=self._out, flush=True)
 
 
 class JsonProgress:
@@ -78,26 +83,45 @@ def _json_line(at: datetime, **fields: object) -> str:
     return json.dumps({"time": time, **fields})
 
 
+class DatedFormatter(logging.Formatter):
+    """What is logged beside the stages, dated as they are."""
+
+    converter = time.gmtime
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt=_DATE)
+
+
+def is_journal() -> bool:
+    """Whether standard error goes to systemd's journal, which dates every line by itself (systemd.exec(5))."""
+    found = os.fstat(2)
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 @contextmanager
-def _json_log() -> Iterator[None]:
+def _log_as(formatter: logging.Formatter) -> Iterator[None]:
     before = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
     for handler, _ in before:
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(formatter)
     try:
         yield
     finally:
-        for handler, formatter in before:
-            handler.setFormatter(formatter)
+        for handler, earlier in before:
+            handler.setFormatter(earlier)
 
 
 @contextmanager
 def progress(log_format: LogFormat) -> Iterator[Progress]:
     """`auto`: live in a terminal, lines otherwise."""
     if log_format == "json":
-        with _json_log():
+        with _log_as(JsonFormatter()):
             yield JsonProgress(sys.stderr)
     elif log_format == "text" or not sys.stderr.isatty():
-        yield LineProgress(sys.stderr)
+        if is_journal():
+            yield LineProgress(sys.stderr, is_dated=False)
+        else:
+            with _log_as(DatedFormatter()):
+                yield LineProgress(sys.stderr)
     else:
         from issuer.commands.live import LiveProgress
 

@@ -13,7 +13,7 @@ import click
 
 from issuer.commands import build, options, remote
 from issuer.commands.broadcast import Broadcast
-from issuer.commands.progress import LogFormat, progress
+from issuer.commands.progress import LogFormat, is_journal, progress
 from issuer.commands.rehearsals import rehearse_all
 from issuer.commands.serving import Making, Service, Worker
 from issuer.commands.worker import worker
@@ -52,7 +52,7 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     settings.
     """
     path = settings_path(config)
-    if "JOURNAL_STREAM" in os.environ:
+    if is_journal():
         _tell_levels()
     logging.getLogger("issuer").setLevel(logging.INFO)
     asyncio.run(_run(path, read_settings(path), log_format))

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -56,6 +57,34 @@ def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.Ca
             told.note("web", "here")
     out, err = capsys.readouterr()
     assert (out, err.count("here")) == ("", 3)
+
+
+def test_log_beside_the_lines_is_dated_as_they_are() -> None:
+    handler = logging.StreamHandler(out := io.StringIO())
+    logging.getLogger().addHandler(handler)
+    try:
+        with progress("text"):
+            logging.getLogger("issuer.daemon").warning("looks again")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING issuer.daemon: looks again\n", out.getvalue())
+
+
+def test_journal_dates_the_lines_by_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    its_stream = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{its_stream.st_dev}:{its_stream.st_ino}")
+    with progress("text") as told:
+        told.note("web", "here")
+    assert capsys.readouterr().err == "web: here\n"
+
+
+def test_file_is_no_journal_though_the_variable_was_inherited(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+    with progress("text") as told:
+        told.note("web", "here")
+    assert capsys.readouterr().err.endswith("Z web: here\n")
 
 
 def test_log_beside_the_stages_is_json_as_well() -> None:
