@@ -24,22 +24,35 @@ _AGAIN: Final = "it failed, and is looked at again"
 
 
 class State(StrEnum):
-    """The worst that holds for a certificate, in the words that people are shown."""
+    """The worst that holds for a certificate, as programs are told; `words` are for people."""
 
-    MISSING = "missing: run renew"
-    UNKNOWN = "installed, not looked at yet: run renew"
-    PLACEHOLDER = "placeholder: run renew"
-    EXPIRED = "expired: run renew"
-    REFUSED = "an older version, nginx refused the newer one: run renew"
-    NOT_RELOADED = "installed, nginx not reloaded yet: run renew"
-    NOT_SERVED = "installed, not served yet"
-    UNPROVEN = "installed, never proven to be served: run renew"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    PLACEHOLDER = "placeholder"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    NOT_RELOADED = "not_reloaded"
+    NOT_SERVED = "not_served"
+    UNPROVEN = "unproven"
     SERVED = "served"
 
     @property
     def words(self) -> str:
-        """Without what to do: for where somebody does it anyhow, or what to do is told in full."""
-        return self.value.removesuffix(": run renew")
+        return _WORDS.get(self, self.value)
+
+    @property
+    def advice(self) -> str:
+        """With what to do, for where nobody does it anyhow."""
+        return self.words if self in {State.NOT_SERVED, State.SERVED} else f"{self.words}: run renew"
+
+
+_WORDS: Final[Mapping[State, str]] = {
+    State.UNKNOWN: "installed, not looked at yet",
+    State.REFUSED: "an older version, nginx refused the newer one",
+    State.NOT_RELOADED: "installed, nginx not reloaded yet",
+    State.NOT_SERVED: "installed, not served yet",
+    State.UNPROVEN: "installed, never proven to be served",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
         "to_do": standing.to_do or None,
         "next_try_at": _text(standing.next_try_at),
         "version": standing.version,
-        "identifiers": sorted(map(str, certificate.identifiers)) if certificate else [],
+        "identifiers": _identifiers(shown.lineage, certificate),
         "serial": certificate.serial if certificate else None,
         "fingerprint_sha256": certificate.fingerprint_sha256 if certificate else None,
         "issued_by": certificate.issued_by if certificate else None,
@@ -164,6 +164,15 @@ def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
         "failure": _failure_to_json(standing.failure) if standing.failure else None,
         "rehearsal": _rehearsal_to_json(shown.rehearsal) if shown.rehearsal else None,
     }
+
+
+def _identifiers(lineage: Lineage, certificate: Certificate | None) -> list[str]:
+    """In the order of the settings; those that these do not name (any more) come last."""
+    named = list(map(str, lineage.identifiers))
+    if certificate is None:
+        return named
+    found = set(map(str, certificate.identifiers))
+    return [one for one in named if one in found] + sorted(found - set(named))
 
 
 def budget_to_json(ca: str, budget: Budget) -> dict[str, Any]:

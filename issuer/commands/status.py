@@ -59,7 +59,7 @@ def _show(seen: Overview) -> None:
 def _line(one: Shown, *, has_daemon: bool) -> str:
     standing = one.standing
     is_for_others = has_daemon or standing.is_waiting
-    text = f"{standing.lineage}: {standing.state.words if is_for_others else standing.state}"
+    text = f"{standing.lineage}: {standing.state.words if is_for_others else standing.state.advice}"
     if one.not_after and one.renew_at:
         text += f", valid until {one.not_after:%Y-%m-%d}, renewed from {one.renew_at:%Y-%m-%d}"
     if standing.failure is not None:

@@ -95,6 +95,13 @@ def test_state_and_what_is_to_do(known: Rows, version: str | None, state: State,
     assert (found.state, found.to_do, found.is_quiet) == (state, to_do, not to_do)
 
 
+@pytest.mark.parametrize("state", State)
+def test_states_are_bare_words_for_programs_and_sentences_for_people(state: State) -> None:
+    assert state.value == state.name.lower()
+    assert " run " not in state.words
+    assert state.advice.removesuffix(": run renew") == state.words
+
+
 def test_due_says_by_which_rule() -> None:
     found = stand(rows(), now=SCHEDULE.renew_at)
     assert found.to_do == "the CA's suggested window began at 2026-04-28 12:00 UTC and ends at 2026-04-30 12:00 UTC"

@@ -52,12 +52,12 @@ def test_nothing_there(program: Program) -> None:
         "certificates": [
             {
                 "name": NAME,
-                "state": "missing: run renew",
+                "state": "missing",
                 "is_renewal_under_way": False,
                 "to_do": "there is no certificate yet",
                 "next_try_at": None,
                 "version": None,
-                "identifiers": [],
+                "identifiers": [NAME],
                 "serial": None,
                 "fingerprint_sha256": None,
                 "issued_by": None,
@@ -181,6 +181,21 @@ def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> 
         "free_at": (NOW + HOUR).isoformat(),
     }
     assert [(one["scope"], one["left"]) for one in told["limits"]] == [("account", 1), ("identifier", 9)]
+
+
+def test_identifiers_are_in_the_order_of_the_settings(program: Program, ca: FakeCa) -> None:
+    program.configure(more=f"[[certificates]]\nidentifiers = ['{NAME}', '2.example', '1.example']")
+    wanted = [NAME, "2.example", "1.example"]
+
+    def told(command: str) -> list[str]:
+        found: list[str] = program.run(command, "--json").json()["certificates"][0]["identifiers"]
+        return found
+
+    assert told("status") == told("list") == wanted
+    install(program, ca.pair(*map(dns, wanted)))
+    assert told("status") == wanted
+    install(program, ca.pair(*map(dns, ("2.example", "9.example", NAME, "8.example"))))
+    assert told("status") == [NAME, "2.example", "8.example", "9.example"]
 
 
 def test_json(program: Program, ca: FakeCa) -> None:
