@@ -147,7 +147,8 @@ class Passes:
             else:
                 await self.aftermath.tell(course.lineage.name)
                 course.reason = waiting(course.waits)
-            await self._guarded(course, self._look(course))
+            if course.certificate is None:
+                await self._guarded(course, self._look(course))
 
     async def _settle(self, course: _Course) -> None:
         """What was not tried is no failure, and ends none."""
@@ -239,6 +240,7 @@ class Passes:
         name = course.lineage.name
         with course.steps.step("verify") as step:
             installed = await self._installed(name)
+            course.certificate = installed.certificate
             live_path = self.renewals.certificates.live_path(name)
             machine = self.machine
             course.served = await verify(installed, machine.https_addresses, machine.nginx, live_path, machine.probes)

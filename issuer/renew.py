@@ -7,7 +7,7 @@ all certificates of a window together (`issuer.deliveries`).
 from collections.abc import Sequence, Sized
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from issuer import pki
@@ -79,7 +79,8 @@ class Renewals:
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
         # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
-        await self.agenda.schedule(await self.certificates.installed(lineage.name))
+        leaf, has_key = pki.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
+        await self.agenda.schedule(Installed(lineage.name, flip.after, leaf, has_key))
         return flip
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
@@ -149,7 +150,10 @@ class Renewals:
         if ordered.order.status is not Status.PENDING:
             return
         wanted = answers(ordered, ca.thumbprint)
-        limit = expiring_at(await self.certificates.installed(lineage.name))
+
+        async def limit() -> datetime | None:
+            return expiring_at(await self.certificates.installed(lineage.name))
+
         async with AsyncExitStack() as published:
             with steps.step("publish") as step:
                 publishing = publish(wanted, self.responders, self.read_backs, lineage.name, limit)
