@@ -82,8 +82,6 @@ def is_placeholder(certificate: Certificate) -> bool:
     return certificate.is_self_signed and certificate.issued_by == PLACEHOLDER_ORGANIZATION
 
 
-# A pass looks at one and the same chain half a dozen times; to read it takes longer than all else that it looks at.
-@lru_cache(maxsize=_READ_CERTIFICATES)
 def read_certificate(data: bytes) -> Certificate:
     """The leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
     if b"-----BEGIN" in data:  # text may stand before it
@@ -196,6 +194,9 @@ def _place(certificate: x509.Certificate, position: int) -> str:
     return f"certificate {position + 1} of the CA's chain ({_name(certificate.subject)})"
 
 
+# A pass looks at one and the same leaf half a dozen times, in files, in the CA's reply, in what nginx serves: this takes
+# twenty times as long as parsing it.
+@lru_cache(maxsize=_READ_CERTIFICATES)
 def _describe(certificate: x509.Certificate) -> Certificate:
     return Certificate(
         identifiers=frozenset(read_identifiers(certificate)),
