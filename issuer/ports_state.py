@@ -66,7 +66,7 @@ class Journal(Attempts, Protocol):
         ...
 
     async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
-        """By lineage, of all or of these: what is in place (or was rolled back), but not proven to be taken by nginx."""
+        """By lineage, of all or of these: what is in place (or was rolled back), not proven to be taken by nginx."""
         ...
 
     async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
