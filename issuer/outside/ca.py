@@ -22,7 +22,6 @@ from issuer.outside.ca_options import CaOptions
 from issuer.outside.ca_problems import ProblemError, retry_after_seconds
 from issuer.outside.ca_registration import location
 from issuer.outside.ca_replies import parse_authorization, parse_order
-from issuer.outside.key_files import account_thumbprint
 from issuer.ports import Clock
 
 _log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class AcmeAuthority:
 
     @property
     def thumbprint(self) -> str:
-        return account_thumbprint(self._accounts.account_key(self._options.directory_url))
+        return self.connection.thumbprint
 
     def close(self) -> None:
         """Waits for nobody: a request under way is left to its own time-out."""

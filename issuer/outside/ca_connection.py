@@ -24,6 +24,7 @@ from issuer.outside.ca_network import Network
 from issuer.outside.ca_options import CaOptions
 from issuer.outside.ca_problems import is_passing, translated
 from issuer.outside.ca_registration import Registration
+from issuer.outside.key_files import account_thumbprint
 from issuer.outside.threads import DaemonThreads
 from issuer.ports import Clock
 
@@ -48,6 +49,7 @@ class _Keyed:
 
     stamp: tuple[int, int]
     key: JWK
+    thumbprint: str
     local: threading.local
 
 
@@ -78,6 +80,11 @@ class Connection:
     def key(self) -> JWK:
         """Read again when another process changed it: `account rollover` beside a daemon. Raises SettingsError."""
         return self._present().key
+
+    @property
+    def thumbprint(self) -> str:
+        """Of that key (RFC 7638)."""
+        return self._present().thumbprint
 
     def close(self) -> None:
         """Waits for nobody: a request under way is left to its own time-out."""
@@ -163,8 +170,8 @@ class Connection:
 
     def _read_key(self) -> _Keyed:
         url = self.options.directory_url
-        stamp = self.accounts.key_stamp(url)
-        return _Keyed(stamp, account_jwk(self.accounts.account_key(url)), threading.local())
+        stamp, key = self.accounts.key_stamp(url), self.accounts.account_key(url)
+        return _Keyed(stamp, account_jwk(key), account_thumbprint(key), threading.local())
 
     async def _send(
         self,
