@@ -7,6 +7,7 @@ from typing import Final
 from acme import messages
 
 from issuer.errors import OrderError, Retry
+from issuer.outside.foreign_text import cleaned
 
 _MEMBERS: Final = ("newNonce", "newAccount", "newOrder")
 
@@ -37,9 +38,11 @@ def read_abilities(directory: messages.Directory) -> Abilities:
     return Abilities(
         has_renewal_info=_has(directory, "renewalInfo"),
         has_key_change=_has(directory, "keyChange"),
-        profiles={str(key): str(value) for key, value in profiles.items()} if isinstance(profiles, Mapping) else {},
-        terms_of_service=meta.terms_of_service or None,
-        caa_identities=tuple(map(str, identities)) if isinstance(identities, list | tuple) else (),
+        profiles={cleaned(key): cleaned(value) for key, value in profiles.items()}
+        if isinstance(profiles, Mapping)
+        else {},
+        terms_of_service=cleaned(meta.terms_of_service) if meta.terms_of_service else None,
+        caa_identities=tuple(map(cleaned, identities)) if isinstance(identities, list | tuple) else (),
         requires_external_account=meta.external_account_required is True,
     )
 

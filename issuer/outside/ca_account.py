@@ -15,6 +15,7 @@ from issuer.outside.ca_messages import account_jwk, key_change
 from issuer.outside.ca_network import Network
 from issuer.outside.ca_problems import ProblemError, translated
 from issuer.outside.ca_registration import location
+from issuer.outside.foreign_text import cleaned
 from issuer.outside.key_files import AccountKey
 
 
@@ -122,6 +123,6 @@ class AccountAtCa:
 
         def work(network: Network, directory: messages.Directory) -> AccountState:
             body = network.send(url, message, directory["newNonce"]).json()
-            return AccountState(url, str(body["status"]), tuple(map(str, body.get("contact") or ())))
+            return AccountState(url, cleaned(body["status"]), tuple(map(cleaned, body.get("contact") or ())))
 
         return await self._connection.call(OrderError, f"{doing} at {self._name}", work)

@@ -17,6 +17,7 @@ from acme import errors
 
 from issuer.errors import Retry, WellkeeperError
 from issuer.model import Problem
+from issuer.outside.foreign_text import cleaned
 from issuer.ports import Clock
 
 # A CA that asks for more patience than a day is asked again all the same: certificates live for six.
@@ -95,7 +96,7 @@ def read_problem(response: requests.Response, now: datetime) -> Problem:
         body = None
     if isinstance(body, Mapping):
         return parse_problem(body, response.status_code, retry_after_seconds(response, now))
-    text = " ".join(response.text.split())[:200] or "no body"
+    text = " ".join(cleaned(response.text).split())[:200] or "no body"
     return Problem(
         "about:blank",
         f"the reply is no problem document: {text}",
@@ -107,15 +108,15 @@ def read_problem(response: requests.Response, now: datetime) -> Problem:
 def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_after: float | None = None) -> Problem:
     identifier = body.get("identifier")
     subproblems = body.get("subproblems")
-    detail, instance = str(body.get("detail", "no detail given")), body.get("instance")
+    detail, instance = cleaned(body.get("detail", "no detail given")), body.get("instance")
     if isinstance(instance, str) and instance not in detail:
-        detail += f" (see {instance})"  # RFC 8555 section 7.3.3: where userActionRequired leads to
+        detail += f" (see {cleaned(instance)})"  # RFC 8555 section 7.3.3: where userActionRequired leads to
     return Problem(
-        type=str(body.get("type", "about:blank")),
+        type=cleaned(body.get("type", "about:blank")),
         detail=detail,
         status=status or (body["status"] if isinstance(body.get("status"), int) else None),
         retry_after_seconds=retry_after,
-        identifier=str(identifier.get("value")) if isinstance(identifier, Mapping) else None,
+        identifier=cleaned(identifier.get("value")) if isinstance(identifier, Mapping) else None,
         subproblems=tuple(parse_problem(sub) for sub in subproblems if isinstance(sub, Mapping))
         if isinstance(subproblems, list)
         else (),
@@ -201,14 +202,14 @@ def _advice(problem: Problem) -> str:
 
 
 def _not_understood(doing: str, error: Exception) -> str:
-    return f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {error!s:.300}"
+    return f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {cleaned(error):.300}"
 
 
 def _root(error: BaseException) -> str:
     """The innermost reason; requests and urllib3 wrap it in names of objects."""
     while (inner := error.__cause__ or error.__context__ or next(filter(_is_error, error.args), None)) is not None:
         error = inner
-    return f"{type(error).__name__}: {error!s:.200}"
+    return f"{type(error).__name__}: {cleaned(error):.200}"
 
 
 def _is_error(value: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from issuer.model import Authorization, Challenge, Identifier, IdentifierType, Order, Status
 from issuer.outside.ca_problems import parse_problem
+from issuer.outside.foreign_text import cleaned
 from responder.wire import TOKEN_SYNTAX, is_token
 
 
@@ -21,7 +22,7 @@ def parse_order(url: str, body: object, retry_after_seconds: float | None) -> Or
     return Order(
         url=url,
         status=_status(members, "order"),
-        authorization_urls=tuple(authorizations),
+        authorization_urls=tuple(map(cleaned, authorizations)),
         finalize_url=_text(members, "finalize", "order"),
         certificate_url=_text(members, "certificate", "order") if "certificate" in members else None,
         problem=parse_problem(problem) if isinstance(problem, Mapping) else None,
@@ -44,7 +45,7 @@ def parse_authorization(url: str, body: object, retry_after_seconds: float | Non
         ),
         status=_status(members, "authorization"),
         challenge=_challenge(http01) if http01 else None,
-        other_challenges=tuple(str(entry.get("type")) for entry in offered if entry is not http01),
+        other_challenges=tuple(cleaned(entry.get("type")) for entry in offered if entry is not http01),
         retry_after_seconds=retry_after_seconds,
     )
 
@@ -72,7 +73,7 @@ def _text(members: Mapping[str, Any], name: str, what: str) -> str:
     value = members.get(name)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{what} member {name!r} must be a string, got {value!r:.80}")
-    return value
+    return cleaned(value)
 
 
 def _status(members: Mapping[str, Any], what: str) -> Status:

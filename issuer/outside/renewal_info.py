@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from issuer.outside.foreign_text import LONGEST, cleaned
 from issuer.outside.retry_after import retry_after_seconds
 from issuer.ports import Clock
 from issuer.records import NoRenewalInfo, RenewalInfo, Window
@@ -105,7 +106,7 @@ class AcmeRenewalInfos:
                 found = _parse_object(reply).get("renewalInfo")
             except ValueError as error:
                 return self._be_silent(ca, NoRenewalInfo(f"{ca.directory_url} is no directory: {error}"))
-            ca.url = found if isinstance(found, str) else None
+            ca.url = cleaned(found) if isinstance(found, str) else None
             ca.is_read_at = now
             return None
 
@@ -191,7 +192,7 @@ def _parse_time(value: object) -> datetime:
 
 def _parse_explanation(value: object) -> str | None:
     """People will open it and terminals print it: nothing but a plain http(s) URL passes."""
-    if not isinstance(value, str) or len(value) > 2_000 or not value.isascii() or not value.isprintable():
+    if not isinstance(value, str) or len(value) > LONGEST or not value.isascii() or not value.isprintable():
         return None
     return value if value.lower().startswith(("https://", "http://")) and " " not in value else None
 

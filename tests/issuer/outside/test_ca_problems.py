@@ -236,6 +236,21 @@ def test_untrusted_ca_server() -> None:
     )
 
 
+def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> None:
+    body = {
+        "type": "\ud800" * 3,
+        "detail": "no \ud800" + "x" * 5_000,
+        "instance": "https://ca.example/\udfff",
+        "identifier": {"type": "dns", "value": "\ud800.example"},
+        "subproblems": [{"detail": "\ud800"}],
+    }
+    found = read_problem(reply(400, json.dumps(body)), NOW)
+    assert str(found).encode().startswith(b"??? for ?.example (HTTP 400): no ?xxx")
+    assert found.detail.endswith("x (see https://ca.example/?)")
+    assert len(found.detail) < 2_100
+    assert str(translation(ValueError("\ud800"))).encode().endswith(b"ValueError: ?")
+
+
 def test_defects_of_ours_are_not_translated() -> None:
     with pytest.raises(ZeroDivisionError), translated(OrderError, "newOrder", FakeClock(NOW)):
         raise ZeroDivisionError

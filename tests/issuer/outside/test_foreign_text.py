@@ -1,0 +1,22 @@
+"""Words of others: whatever JSON may hold can be written down afterwards."""
+
+import json
+
+import pytest
+
+from issuer.outside.foreign_text import LONGEST, cleaned
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (json.loads('"no \\ud800"'), "no ?"),
+        (json.loads('"\\ud83d\\ude00"'), "😀"),
+        ("x" * 5_000, "x" * LONGEST),
+        (None, "None"),
+        ("größer", "größer"),
+    ],
+)
+def test_text_can_be_encoded_and_is_bounded(told: object, kept: str) -> None:
+    assert cleaned(told) == kept
+    assert cleaned(told).encode()
