@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -86,10 +85,11 @@ def _json_line(at: datetime, **fields: object) -> str:
 class DatedFormatter(logging.Formatter):
     """What is logged beside the stages, dated as they are."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt=_DATE)
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{datetime.fromtimestamp(record.created, UTC):{_DATE}} {super().format(record)}"
 
 
 def is_journal() -> bool:
