@@ -5,7 +5,7 @@ What this calls quiet, a pass would leave as it is; what is not known for sure i
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -21,6 +21,7 @@ from issuer.records import Blocked, Failure, Rule, Schedule
 _UNSERVED_SECONDS: Final = 600.0
 _VERIFY: Final = "nginx was not seen to serve it"
 _AGAIN: Final = "it failed, and is looked at again"
+_NOT_LOOKED_AT: Final = "it has not been looked at yet"
 
 
 class State(StrEnum):
@@ -95,6 +96,11 @@ class Standing:
     def is_waiting(self) -> bool:
         """There is something to do, but not yet."""
         return bool(self.to_do) and self.next_try_at is not None
+
+    def of_placeholder(self) -> "Standing":
+        """The same, now that it is known to be of one; what is left over from an earlier pass comes first."""
+        to_do = "only a placeholder is installed" if self.to_do in {_AGAIN, _NOT_LOOKED_AT} else self.to_do
+        return replace(self, state=State.PLACEHOLDER, to_do=to_do)
 
     @property
     def not_after(self) -> datetime | None:
@@ -183,7 +189,7 @@ def _left_over(name: str, rows: Rows) -> str:
 def _look(name: str, version: str | None, schedule: Schedule | None, rows: Rows, now: datetime) -> str:
     """What there is to find out."""
     if version is not None and (schedule is None or name not in rows.installed):
-        return "it has not been looked at yet"
+        return _NOT_LOOKED_AT
     if schedule is not None and is_to_be_asked(schedule, now):
         return "its CA is asked when to renew it"
     return _VERIFY if name in rows.unserved else ""

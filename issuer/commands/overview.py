@@ -41,8 +41,8 @@ class Shown:
 
     @property
     def renew_at(self) -> datetime | None:
-        """By the lifetime rule when nobody has chosen a time yet."""
-        if self.standing.renew_at or self.certificate is None:
+        """By the lifetime rule when nobody has chosen a time yet; None for a placeholder, which no date is for."""
+        if self.standing.renew_at or self.certificate is None or self.certificate.is_self_signed:
             return self.standing.renew_at
         return renew_at(self.certificate.not_before, self.certificate.not_after)
 
@@ -137,7 +137,7 @@ def _refined(standing: Standing, certificate: Certificate | None, now: datetime)
     if standing.schedule is not None or certificate is None:
         return standing
     if certificate.is_self_signed:
-        return replace(standing, state=State.PLACEHOLDER)
+        return standing.of_placeholder()
     if certificate.not_after <= now:
         return replace(standing, state=State.EXPIRED)
     return replace(standing, state=State.UNPROVEN) if standing.state is State.UNKNOWN else standing

@@ -60,8 +60,10 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
     standing = one.standing
     is_for_others = has_daemon or standing.is_waiting
     text = f"{standing.lineage}: {standing.state.words if is_for_others else standing.state.advice}"
-    if one.not_after and one.renew_at:
-        text += f", valid until {one.not_after:%Y-%m-%d}, renewed from {one.renew_at:%Y-%m-%d}"
+    if one.not_after:
+        text += f", valid until {one.not_after:%Y-%m-%d}"
+    if one.renew_at:
+        text += f", renewed from {one.renew_at:%Y-%m-%d}"
     if standing.failure is not None:
         failure = standing.failure
         times = "once" if failure.count == 1 else f"{failure.count} times in a row"

@@ -226,6 +226,14 @@ def test_all_at_once_in_order() -> None:
     ]
 
 
+def test_placeholder_is_what_there_is_to_do_unless_something_is_left_over() -> None:
+    for known in (Rows(), Rows(failures=failure(NOW))):
+        found = stand(known).of_placeholder()
+        assert (found.state, found.to_do) == (State.PLACEHOLDER, "only a placeholder is installed")
+    begun = stand(Rows(under_way={"web": True}))
+    assert begun.of_placeholder() == replace(begun, state=State.PLACEHOLDER)
+
+
 def test_placeholder_waits_for_its_ca_as_what_is_due_does() -> None:
     found = stand(replace(rows(blocks=block(CA, NOW + HOUR, "web") | block(SECOND_CA, NOW + 2 * HOUR)), schedules={}))
     assert found.is_waiting

@@ -78,7 +78,10 @@ def test_nothing_there(program: Program) -> None:
 def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
-    assert line(program).startswith(f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}")
+    assert line(program) == f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}"
+    (told,) = program.run("status", "--json").json()["certificates"]
+    assert (told["state"], told["to_do"]) == ("placeholder", "only a placeholder is installed")
+    assert (told["not_after"], told["renew_at"]) == ((NOW + timedelta(days=7)).isoformat(), None)
 
 
 def test_what_has_to_wait_for_its_ca_is_told(program: Program) -> None:
