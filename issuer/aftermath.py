@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from issuer.errors import HookError, WellkeeperError
 from issuer.model import Lineage
-from issuer.notices import owed
+from issuer.notices import owed, turning_points
 from issuer.obtain import backoff
 from issuer.ports import Certificates, Clock, Hooks, Notifications
 from issuer.ports_state import Notes, Schedules
@@ -84,7 +84,8 @@ class Aftermath:
             return None
         ours = error if isinstance(error, WellkeeperError) else WellkeeperError(f"unexpected: {error!r}")
         schedule = await self.schedules.read_schedule(lineage.name)
-        failure = backoff.after(known, ours, lineage.name, schedule, self.clock.now(), self.choose)
+        moments = turning_points(schedule) if schedule else ()
+        failure = backoff.after(known, ours, lineage.name, schedule, self.clock.now(), self.choose, moments)
         await self.schedules.record_failure(failure)
         return failure
 

@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from issuer.errors import ChallengeError, DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Lineage
+from issuer.notices import turning_points
 from issuer.obtain.backoff import is_emergency
 from issuer.obtain.limits import Limits
 from issuer.obtain.order import Terms
@@ -79,7 +80,13 @@ class Sources:
         ca = self.authorities.open(directory_url)
         schedule = await self.schedules.read_schedule(lineage.name)
         is_urgent = schedule is not None and is_emergency(schedule, self.clock.now())
-        reserve = partial(self._reserve, lineage, directory_url, may_use_last=is_urgent or mode is Mode.FORCED)
+        reserve = partial(
+            self._reserve,
+            lineage,
+            directory_url,
+            may_use_last=is_urgent or mode is Mode.FORCED,
+            turning_points=turning_points(schedule) if schedule else (),
+        )
         if schedule is None or schedule.directory_url != directory_url:
             return Source(ca, Terms(reserve=partial(reserve, None)))
         is_ours = schedule.account_url == await ca.account_url()
@@ -87,7 +94,13 @@ class Sources:
         return Source(ca, Terms(replaces, partial(reserve, schedule)))
 
     async def _reserve(
-        self, lineage: Lineage, directory_url: str, earlier: Schedule | None, *, may_use_last: bool, replaces: bool
+        self,
+        lineage: Lineage,
+        directory_url: str,
+        earlier: Schedule | None,
+        *,
+        replaces: bool,
+        **terms: Any,  # noqa: ANN401 - what `reserve` takes
     ) -> None:
         """`earlier` is what this CA issued last."""
         await self.limits.reserve(
@@ -96,7 +109,7 @@ class Sources:
             lineage,
             is_renewal=earlier is not None and earlier.identifiers == frozenset(lineage.identifiers),
             is_exempt=replaces and earlier is not None and _is_inside_window(earlier, self.clock.now()),
-            may_use_last=may_use_last,
+            **terms,
         )
         await self.throttle.turn()
 

@@ -5,7 +5,7 @@ that is about to expire waits for an hour at most. All of it is computed from th
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -30,6 +30,7 @@ _JITTER: Final = 0.2
 # A week more than the last part of the lifetime: a name that is dead for longer will not miss the hour.
 _EMERGENCY_AFTER_EXPIRY: Final = timedelta(days=7)
 _EMERGENCY_WAIT: Final = timedelta(hours=1)
+_SHARE_OF_LAST_TRIES: Final = 100
 # A CA that is away is asked once an hour for all (`issuer.obtain.blocks`): once it is back, none may wait for a day.
 _AWAY_WAIT: Final = timedelta(hours=1)
 # The longest window of a limit that a CA has published; a date further away is a mistake.
@@ -53,17 +54,22 @@ def after(  # noqa: PLR0913, PLR0917 - everything that the wait depends on, and 
     dated: Dated | None,
     now: datetime,
     choose: Callable[[], float],
+    turning_points: Sequence[datetime] = (),
 ) -> Failure:
     """The failure to remember: one more of the series that `earlier` began. `dated` is None when nothing is live yet.
 
-    `choose` gives a number between 0 and 1.
+    `choose` gives a number between 0 and 1. At `turning_points`, where something changes for the certificate, it is
+    tried whatever the wait, unless the CA asked for more.
     """
     count = earlier.count + 1 if earlier and not _was_of_the_ca(earlier, error) else 1
-    wait = _permanent(earlier) if error.retry is Retry.NEVER else _passing(count, error, dated)
+    wait = _permanent(earlier) if error.retry is Retry.NEVER else _passing(count, error)
+    if dated is not None:
+        wait = min(wait, (dated.not_after - dated.not_before) / _LONGEST_SHARE)
     if dated is not None and is_emergency(dated, now):
-        wait = min(wait, _DAY if error.retry is Retry.NEVER else _EMERGENCY_WAIT)
+        wait = min(wait, _permanent_emergency(dated) if error.retry is Retry.NEVER else _EMERGENCY_WAIT)
     if wait >= _JITTERED_FROM:
         wait *= 1 - _JITTER * choose()
+    own_try_at = min([now + wait, *(at for at in turning_points if at > now)])
     return Failure(
         lineage=lineage,
         count=count,
@@ -72,7 +78,7 @@ def after(  # noqa: PLR0913, PLR0917 - everything that the wait depends on, and 
         retry=error.retry,
         first_at=earlier.first_at if earlier else now,
         last_at=now,
-        next_try_at=max(now + wait, _asked_for(error, now)),
+        next_try_at=max(own_try_at, _asked_for(error, now)),
         problem=error.problem.name if error.problem else None,
     )
 
@@ -95,14 +101,14 @@ def is_emergency(dated: Dated, now: datetime) -> bool:
     return latest_at(dated.not_before, dated.not_after) <= now < dated.not_after + _EMERGENCY_AFTER_EXPIRY
 
 
-def _passing(count: int, error: WellkeeperError, dated: Dated | None) -> timedelta:
+def _passing(count: int, error: WellkeeperError) -> timedelta:
     """Whoever says when to come back knows better than a rule that begins with a long wait."""
     is_late = error.retry is Retry.LATER and error.retry_at is None
     step = max(count, _FIRST_LATER) if is_late else count
     wait = _WAITS[min(step, len(_WAITS)) - 1]
     if is_away(error):
         wait = min(wait, _AWAY_WAIT)
-    return wait if dated is None else min(wait, (dated.not_after - dated.not_before) / _LONGEST_SHARE)
+    return wait
 
 
 def _permanent(earlier: Failure | None) -> timedelta:
@@ -111,6 +117,11 @@ def _permanent(earlier: Failure | None) -> timedelta:
         return _DAY
     days = math.ceil((earlier.next_try_at - earlier.last_at) / _DAY)
     return _DAY * min(2 * days, _RAREST_DAYS)
+
+
+def _permanent_emergency(dated: Dated) -> timedelta:
+    """A few tries while it still matters: whoever mends it on the last day does not know when we look."""
+    return min(_DAY, (dated.not_after - dated.not_before) / _SHARE_OF_LAST_TRIES)
 
 
 def _asked_for(error: WellkeeperError, now: datetime) -> datetime:

@@ -19,6 +19,7 @@ from issuer.records import Blocked, Budget, Limit, Scope, Spent, Use
 
 # A claim on a certificate ends with its order; one that nobody gave back ends after the longest life of an attempt.
 _CLAIM_SECONDS: Final = 3600.0
+_LONGEST_DEFERRAL: Final = timedelta(hours=6)
 _SHORTEST_MEMORY: Final = timedelta(days=1)
 # An exact set may have a hundred names.
 _SHOWN: Final = 100
@@ -84,8 +85,11 @@ class Limits:
         is_renewal: bool = False,
         is_exempt: bool = False,
         may_use_last: bool = False,
+        turning_points: Sequence[datetime] = (),
     ) -> None:
         """Books the order, and claims its certificate until that is booked or an error learned from.
+
+        What has to wait is reckoned anew after hours (settings and names change) and at `turning_points`.
 
         `is_renewal`: the same exact set had a certificate before; `is_exempt`: it replaces one inside its suggested
         window (RFC 9773 section 5), and nothing stands against it. Raises DeferredError with its time in `retry_at`.
@@ -96,8 +100,10 @@ class Limits:
             if refusals:
                 latest = max(refusals, key=lambda one: one.free_at)
                 reason = f"an order for {lineage.name} has to wait: {latest}"
-                await self._blocks.defer(Blocked(directory_url, lineage.name, latest.free_at, reason))
-                raise DeferredError(reason, retry_at=latest.free_at)
+                now = self._clock.now()
+                until = min([latest.free_at, now + _LONGEST_DEFERRAL, *(at for at in turning_points if at > now)])
+                await self._blocks.defer(Blocked(directory_url, lineage.name, until, reason))
+                raise DeferredError(reason, retry_at=until)
             await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.ORDER)))
             self._claims[directory_url, lineage.name] = claim
 

@@ -59,7 +59,7 @@ def test_owed_notice(
     assert owed(failure, dates, frozenset(told), NOW) is expected
 
 
-@pytest.mark.parametrize(("renew_in", "expires_in", "is_danger"), [(-20, 10, False), (-20.1, 10, True), (5, 3, False)])
+@pytest.mark.parametrize(("renew_in", "expires_in", "is_danger"), [(-19.9, 10, False), (-20, 10, True), (5, 3, False)])
 def test_danger_begins_with_the_last_third(renew_in: float, expires_in: float, *, is_danger: bool) -> None:
     assert (owed(None, schedule(renew_in, expires_in), frozenset(), NOW) is Notice.DANGER) is is_danger
 

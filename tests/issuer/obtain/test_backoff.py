@@ -117,10 +117,24 @@ def test_near_expiry_the_ca_still_goes_first() -> None:
     assert after(failure(3), asked, "www", dated(90, 1), NOW, lambda: 0.0).next_try_at == asked.retry_at
 
 
-def test_near_expiry_what_no_retry_mends_is_tried_daily() -> None:
+@pytest.mark.parametrize(("lifetime", "left", "wait"), [(90, 4, 0.9), (200, 9, 1), (6, 0.5, 0.06)])
+def test_near_expiry_what_no_retry_mends_is_tried_a_few_times_more(lifetime: float, left: float, wait: float) -> None:
     earlier = failure(4, retry=Retry.NEVER, wait=4 * DAY)
     refused = OrderError("rejected", retry=Retry.NEVER)
-    assert after(earlier, refused, "www", dated(90, 1), NOW, lambda: 0.0).next_try_at - NOW == DAY
+    assert after(earlier, refused, "www", dated(lifetime, left), NOW, lambda: 0.0).next_try_at - NOW == wait * DAY
+
+
+def test_what_no_retry_mends_waits_for_a_tenth_of_the_lifetime_at_most() -> None:
+    refused = OrderError("rejected", retry=Retry.NEVER)
+    assert max(series([refused] * 4, dated(20, 15))) == 2 * DAY
+
+
+def test_turning_point_ends_a_wait_of_ours_and_none_of_the_ca() -> None:
+    soon, over = NOW + timedelta(hours=3), NOW - timedelta(hours=3)
+    refused = OrderError("rejected", retry=Retry.NEVER)
+    assert after(None, refused, "www", FRESH, NOW, lambda: 0.0, (over, soon)).next_try_at == soon
+    limited = OrderError("too many", retry_at=NOW + DAY)
+    assert after(None, limited, "www", FRESH, NOW, lambda: 0.0, (over, soon)).next_try_at == NOW + DAY
 
 
 def test_what_expired_long_ago_is_no_emergency() -> None:
@@ -135,9 +149,9 @@ def test_emergency_is_the_last_twentieth() -> None:
 
 def test_series_is_counted_and_its_beginning_kept() -> None:
     problem = Problem(ERROR_PREFIX + "rateLimited", "too many")
-    first = after(None, OrderError("no answer"), "www", FRESH, NOW, lambda: 0.5)
+    first = after(None, PublishError("no answer"), "www", FRESH, NOW, lambda: 0.5)
     second = after(first, ChallengeError("too many", problem=problem), "www", FRESH, NOW + DAY, lambda: 0.5)
-    assert (first.count, first.stage, first.first_at, first.problem) == (1, "order", NOW, None)
+    assert (first.count, first.stage, first.first_at, first.problem) == (1, "publish", NOW, None)
     assert second == Failure(
         lineage="www",
         count=2,

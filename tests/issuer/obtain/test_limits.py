@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from issuer.errors import ChallengeError, OrderError, Retry
+from issuer.errors import ChallengeError, DeferredError, OrderError, Retry
 from issuer.obtain.limits import Limits
 from issuer.records import Limit, Scope, Spent
 from tests.fakes import FakeClock
@@ -77,8 +77,24 @@ async def test_every_limit_counts_and_the_one_that_is_free_last_is_told(limits: 
     for _ in range(2):
         await issue(limits, rules, WWW)
     error = await refused(limits, rules, WWW)
-    assert error.retry_at == clock.now() + timedelta(days=7)
+    # Names and limits may change meanwhile: it is reckoned anew before the week is over.
+    assert error.retry_at == clock.now() + timedelta(hours=6)
+    assert f"free at {clock.now() + timedelta(days=7):%Y-%m-%d %H:%M} UTC" in str(error)
     assert "3 certificates per exact set (example.org,www.example.org) in 7 days, 2 are used" in str(error)
+
+
+async def test_what_has_to_wait_is_reckoned_anew_when_it_is_about_to_matter_more(
+    limits: Limits, clock: FakeClock
+) -> None:
+    for _ in range(2):
+        await issue(limits, [PER_SET], WWW)
+    past, soon = clock.now() - timedelta(hours=1), clock.now() + timedelta(hours=1)
+    with pytest.raises(DeferredError) as caught:
+        await limits.reserve(CA, [PER_SET], WWW, turning_points=(past, soon))
+    assert caught.value.retry_at == soon
+    blocked = await limits.blocked(CA, WWW.name)
+    assert blocked is not None
+    assert blocked.until == soon
 
 
 async def test_each_ca_has_limits_of_its_own(limits: Limits) -> None:
