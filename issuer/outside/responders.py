@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,12 +29,14 @@ _LIFETIME_SECONDS: Final = 1800
 
 @dataclass(slots=True)
 class _Held:
-    """What stands at the responders, and for how many."""
+    """What stands at the responders, and for how many; who was handed it, and who is known to have taken it."""
 
     answer: Answer
     publication: Publication
     message: str
     holders: int = 0
+    handed: set[ResponderClient] = field(default_factory=set)
+    taken: set[ResponderClient] = field(default_factory=set)
 
 
 class AllResponders:
@@ -71,7 +73,7 @@ class AllResponders:
             self._follow()
             yield
         finally:
-            await self._withdraw([one.publication for one in held if self._let_go(one)])
+            await self._withdraw([one for one in held if self._let_go(one)])
 
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FetchWatch]:
@@ -99,7 +101,9 @@ class AllResponders:
         async def all_to(client: ResponderClient) -> str | None:
             try:
                 for one in held:
+                    one.handed.add(client)
                     self._instances.setdefault(client, await client.put(one.answer.token, one.message))
+                    one.taken.add(client)
             except PublishError as error:
                 return str(error)
             return None
@@ -109,25 +113,30 @@ class AllResponders:
         if text:
             raise PublishError(f"the CA was not asked, because not every responder took the token: {text}")
 
-    async def _withdraw(self, publications: Sequence[Publication]) -> None:
+    async def _withdraw(self, held: Sequence["_Held"]) -> None:
         """What cannot be withdrawn expires by itself: told, not raised."""
         now = int(self._clock.now().timestamp())
-        messages = [
-            (p.token, sign_withdrawal(Withdrawal(p.token, p.jti, now, now + _LIFETIME_SECONDS), self._key))
-            for p in publications
-        ]
+        messages = {one.answer: self._withdrawal(one.publication, now) for one in held}
 
         async def all_from(client: ResponderClient) -> None:
-            for number, (token, message) in enumerate(messages):
+            # One whose answer was lost may have taken it all the same: it is asked, but nobody is told twice.
+            handed = [one for one in held if client in one.handed]
+            for number, one in enumerate(handed):
                 try:
-                    await client.delete(token, message)
+                    await client.delete(one.answer.token, messages[one.answer])
                 except PublishError as error:
                     # One that hangs takes two seconds for each: the rest is left to expire as well.
-                    text = "%d tokens were not withdrawn and expire within %d s: %s"
-                    _log.warning(text, len(messages) - number, _LIFETIME_SECONDS, error)
+                    left = sum(client in other.taken for other in handed[number:])
+                    if left:
+                        text = "%d tokens were not withdrawn and expire within %d s: %s"
+                        _log.warning(text, left, _LIFETIME_SECONDS, error)
                     return
 
         await asyncio.gather(*map(all_from, self._clients))
+
+    def _withdrawal(self, publication: Publication, now: int) -> str:
+        withdrawal = Withdrawal(publication.token, publication.jti, now, now + _LIFETIME_SECONDS)
+        return sign_withdrawal(withdrawal, self._key)
 
     def _publication(self, answer: Answer) -> Publication:
         now = int(self._clock.now().timestamp())
@@ -150,4 +159,6 @@ class AllResponders:
     async def _hand_out_again(self, client: ResponderClient) -> None:
         """A responder lost its memory while the CA may still ask."""
         for held in list(self._standing.values()):
+            held.handed.add(client)
             await client.put(held.answer.token, held.message)
+            held.taken.add(client)

@@ -55,7 +55,9 @@ async def test_withdrawn_after_a_cancellation(nodes: Nodes) -> None:
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_one_that_is_down_is_named_and_the_others_keep_nothing(nodes: Nodes) -> None:
+async def test_one_that_is_down_is_named_and_the_others_keep_nothing(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
     await nodes["n2"].stop()
     with pytest.raises(PublishError) as caught:
         await nodes.responders.publish([ANSWER]).__aenter__()
@@ -65,6 +67,7 @@ async def test_one_that_is_down_is_named_and_the_others_keep_nothing(nodes: Node
     assert "is wellkeeper-responder running there, with this --control address?" in text
     assert "n1" not in text
     assert await nodes["n1"].holds(TOKEN) is False
+    assert caplog.text == ""  # what it never took is not withdrawn
 
 
 async def test_all_that_are_down_are_named_at_once(nodes: Nodes) -> None:
