@@ -39,6 +39,12 @@ staging_option = click.option(
     help="Use Let's Encrypt's staging CA this time; what it issues is for trying only, and never replaces a real one.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    help="How progress is told on standard error; auto is live in a terminal.",
+)
 
 
 def read(config: Path | None, *, is_staging: bool = False) -> Settings:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +12,47 @@ import click
 
 from issuer.commands import build, options, remote
 from issuer.commands.broadcast import tell_again
+from issuer.commands.progress import LogFormat, progress
 from issuer.commands.rehearsals import decode, encode, rehearse_all
 from issuer.commands.renew import choose
 from issuer.errors import JournalError
+from issuer.ports import Progress
 from issuer.records import Rehearsal
 from issuer.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """Implements `ports.Progress`: a line for each step that ended, unless it is quiet."""
+    """Implements `ports.Progress`: told as every pass is, and kept for --json."""
 
-    is_quiet: bool
-    ended: list[dict[str, Any]] = field(default_factory=list)
+    told: Progress
+    ended: list[dict[str, Any]]
 
     def started(self, lineage: str, stage: str) -> None:
-        """Not worth a line: steps are short."""
+        self.told.started(lineage, stage)
 
     def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._end("✓", lineage, stage, seconds, detail)
+        self._keep(lineage, stage, seconds, detail, is_well=True)
+        self.told.finished(lineage, stage, seconds, detail)
 
     def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._end("✗", lineage, stage, seconds, detail)
+        self._keep(lineage, stage, seconds, detail, is_well=False)
+        self.told.failed(lineage, stage, seconds, detail)
 
     def note(self, lineage: str, text: str) -> None:
-        click.echo(f"{lineage}: {text}", err=True)
+        self.told.note(lineage, text)
 
-    def _end(self, sign: str, lineage: str, step: str, seconds: float, detail: str) -> None:
-        self.ended.append(
-            {"of": lineage, "step": step, "is_well": sign == "✓", "seconds": round(seconds, 3), "detail": detail}
-        )
-        if not self.is_quiet:
-            click.echo(f"{sign} {lineage}  {step:11} {seconds:6.2f} s  {detail}")
+    def _keep(self, lineage: str, step: str, seconds: float, detail: str, *, is_well: bool) -> None:
+        one = {"of": lineage, "step": step, "is_well": is_well, "seconds": round(seconds, 3), "detail": detail}
+        self.ended.append(one)
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=options.lineage_name)
 @options.config_option
 @options.json_option
-def rehearse(names: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+@options.log_format_option
+def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat, *, as_json: bool) -> None:
     """Try a renewal of the certificates NAME…, or all of them, without touching what is live.
 
     Whether responders know our account keys, whether nginx passes its test, whether a token is published and served by
@@ -59,13 +61,15 @@ def rehearse(names: tuple[str, ...], config: Path | None, as_json: bool) -> None
 
     Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
     """
-    settings, steps = options.read(config), _Steps(is_quiet=as_json)
-    results = asyncio.run(_interruptible(settings, names, steps))
+    settings = options.read(config)
+    with progress(log_format) as told:
+        steps = _Steps(told, [])
+        results = asyncio.run(_interruptible(settings, names, steps))
     if as_json:
         click.echo(json.dumps({"rehearsals": [encode(one) for one in results], "steps": steps.ended}, indent=2))
     else:
-        failed = [one.lineage for one in results if not one.is_well]
-        click.echo(f"a renewal would fail: {', '.join(failed)}" if failed else "every step was well")
+        for one in results:
+            click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")
     if not all(one.is_well for one in results):
         click.get_current_context().exit(1)
 

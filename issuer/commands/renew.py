@@ -42,12 +42,7 @@ class _Work:
 @options.staging_option
 @options.config_option
 @options.json_option
-@click.option(
-    "--log-format",
-    type=click.Choice(["auto", "text", "json"]),
-    default="auto",
-    help="How progress is told on standard error; auto is live in a terminal.",
-)
+@options.log_format_option
 def renew(
     names: tuple[str, ...],
     staging: bool,
@@ -66,7 +61,8 @@ def renew(
     work = _Work(settings, choose(settings, names), mode, is_rehearsal=staging)
     reports = asyncio.run(_interruptible(work, options_given["log_format"]))
     if options_given["as_json"]:
-        click.echo(json.dumps({"certificates": [to_json(report) for report in reports]}, indent=2))
+        found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
+        click.echo(json.dumps({"certificates": found}, indent=2))
     else:
         for report in reports:
             click.echo(to_text(report))
@@ -132,25 +128,19 @@ async def _by_itself(work: _Work, told: Progress) -> list[Report]:
         return [reports[lineage.name] for lineage in work.lineages]
 
 
-def to_json(report: Report) -> dict[str, Any]:
-    certificate = report.certificate
-    found: dict[str, Any] = {"name": report.lineage, "outcome": report.outcome.value, "reason": report.reason}
-    if certificate is None and report.schedule:
-        found |= {
-            "identifiers": sorted(map(str, report.schedule.identifiers)),
-            "not_before": report.schedule.not_before.isoformat(),
-            "not_after": report.schedule.not_after.isoformat(),
-        }
-    if certificate:
-        found |= {
-            "identifiers": sorted(map(str, certificate.identifiers)),
-            "serial": certificate.serial,
-            "fingerprint_sha256": certificate.fingerprint_sha256,
-            "issued_by": certificate.issued_by,
-            "not_before": certificate.not_before.isoformat(),
-            "not_after": certificate.not_after.isoformat(),
-        }
-    return found | {
+def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:
+    """The same keys for all; what is not known, since nothing was looked at or is there, is null."""
+    certificate, dated = report.certificate, report.certificate or report.schedule
+    return {
+        "name": report.lineage,
+        "outcome": report.outcome.value,
+        "reason": report.reason,
+        "identifiers": [str(identifier) for identifier in lineage.identifiers],
+        "serial": certificate.serial if certificate else None,
+        "fingerprint_sha256": certificate.fingerprint_sha256 if certificate else None,
+        "issued_by": certificate.issued_by if certificate else None,
+        "not_before": dated.not_before.isoformat() if dated else None,
+        "not_after": dated.not_after.isoformat() if dated else None,
         "served_fingerprint_sha256": report.served_fingerprint_sha256,
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "detail": report.detail,

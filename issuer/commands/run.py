@@ -37,12 +37,7 @@ _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNIN
 
 @click.command()
 @options.config_option
-@click.option(
-    "--log-format",
-    type=click.Choice(["auto", "text", "json"]),
-    default="auto",
-    help="How it tells what happens, on standard error; auto is live in a terminal.",
-)
+@options.log_format_option
 def run(config: Path | None, log_format: LogFormat) -> None:
     """Keep every certificate fresh: obtain what is missing, renew what is due, deliver it, and go on.
 

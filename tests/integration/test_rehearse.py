@@ -60,7 +60,8 @@ async def last_rehearsal(host: Host) -> dict[str, Any]:
 
 
 def failed_lines(finished: Finished) -> list[str]:
-    return [line for line in finished.out.splitlines() if line.startswith("✗")]
+    """Without their dates."""
+    return [line.split(" ", 1)[1] for line in finished.err.splitlines() if " s  failed: " in line]
 
 
 async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: Host, folder: Path) -> None:
@@ -81,10 +82,10 @@ async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: H
         async with ResponderProcess(folder / "responder", publishing_key, thumbprints):
             finished = await rehearse(host)
     assert finished.exit_code == 0, finished
-    steps = [line.split()[:3] for line in finished.out.splitlines()]
-    assert steps[:-1] == [["✓", NAME, step] for step in ("trust", "nginx", "publish", "order")]
-    assert "test issued a chain of 2 certificates, which was thrown away" in finished.out
-    assert finished.out.endswith("every step was well\n")
+    steps = [line.split()[1:3] for line in finished.err.splitlines()]
+    assert steps == [[f"{NAME}:", step] for step in ("trust", "nginx", "publish", "order")]
+    assert "test issued a chain of 2 certificates, which was thrown away" in finished.err
+    assert finished.out == f"{NAME}: every step was well\n"
     assert 'is_renewal_under_way": true' not in (await host.issuer.run_well("status", "--json")).out
     assert (await last_rehearsal(host))["is_well"]
 
@@ -93,8 +94,10 @@ async def test_responder_that_is_down_is_found(host: Host) -> None:
     await host.responder.process.stop()
     finished = await rehearse(host)
     assert finished.exit_code == 1
-    assert [line.split()[2] for line in failed_lines(finished)] == ["trust", "publish"]
+    assert [line.split()[1] for line in failed_lines(finished)] == ["trust", "publish"]
     assert all("is wellkeeper-responder running there" in line for line in failed_lines(finished))
+    assert finished.out.startswith(f"{NAME}: a renewal would fail: trust: ")
+    assert "WARNING" not in finished.err
     assert not (await last_rehearsal(host))["is_well"]
 
 
@@ -106,7 +109,7 @@ async def test_token_that_nginx_does_not_serve_is_found(host: Host) -> None:
     finished = await rehearse(host)
     [line] = failed_lines(finished)
     assert finished.exit_code == 1
-    assert f"✗ {NAME}  publish" in line
+    assert line.startswith(f"{NAME}: publish ")
     assert f"node 'local' at 127.0.0.1:{host.http[1]}: http://{NAME}/.well-known/acme-challenge/" in line
     assert "gave HTTP 404" in line
 
@@ -127,7 +130,7 @@ async def test_account_key_that_no_responder_knows_is_found(host: Host, folder: 
     async with ResponderProcess(folder / "responder", key, other):
         finished = await rehearse(host)
     assert finished.exit_code == 1
-    assert [line.split()[2] for line in failed_lines(finished)] == ["trust", "publish"]
+    assert [line.split()[1] for line in failed_lines(finished)] == ["trust", "publish"]
     assert "does not know our account key at the CA" in failed_lines(finished)[0]
 
 
