@@ -9,8 +9,9 @@ WellkeeperError
         DeferredError       the CA was not asked: it, or its limits, have us wait
     PublishError        a token did not reach every responder, or nginx does not serve it
     ChallengeError      the CA did not accept an authorization
-    FinalizeError       the certificate was not issued, or is not what was asked for
-        DatesError          it is what was asked for, but not valid now by our clock
+    FinalizeError       the certificate was not issued
+        ChainError          it was, but is not what was asked for
+            DatesError          it is what was asked for, but not valid now by our clock
     InstallError        the certificate could not be put in place
     ReloadError         nginx did not take the new configuration
     VerifyError         nginx does not serve what was installed
@@ -95,7 +96,11 @@ class FinalizeError(WellkeeperError):
     stage = "finalize"
 
 
-class DatesError(FinalizeError):
+class ChainError(FinalizeError):
+    """The CA issued what we do not take: it counts against its limits all the same."""
+
+
+class DatesError(ChainError):
     """The chain is not valid at this time by our clock, which may be the one that is wrong."""
 
 

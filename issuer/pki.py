@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from issuer.errors import DatesError, FinalizeError
+from issuer.errors import ChainError, DatesError
 from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType, Pair
 
 # Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
@@ -107,7 +107,7 @@ def normalise_pem(pem: bytes) -> bytes:
 
 
 def check_chain(chain_pem: bytes, csr_der: bytes, identifiers: Iterable[Identifier], now: datetime) -> Certificate:
-    """The leaf of what the CA sent, proven to be what was asked for; raises FinalizeError saying what is not.
+    """The leaf of what the CA sent, proven to be what was asked for; raises ChainError saying what is not.
 
     DatesError comes last: all but the dates is proven then.
 
@@ -115,7 +115,7 @@ def check_chain(chain_pem: bytes, csr_der: bytes, identifiers: Iterable[Identifi
     """
     chain = _parse_chain(chain_pem)
     if _public_bytes(chain[0]) != _public_bytes(x509.load_der_x509_csr(csr_der)):
-        raise FinalizeError("the CA's certificate is for another key than the one in our CSR; it is not installed")
+        raise ChainError("the CA's certificate is for another key than the one in our CSR; it is not installed")
     certificate = _describe(chain[0])
     _check_identifiers(certificate, frozenset(identifiers))
     for position, one in enumerate(chain):
@@ -131,7 +131,7 @@ def _parse_chain(chain_pem: bytes) -> list[x509.Certificate]:
     for match in _BEGIN.finditer(chain_pem):
         if match.group(1).strip() != b"CERTIFICATE-----":
             label = match.group(1).decode(errors="replace").strip(" -")
-            raise FinalizeError(
+            raise ChainError(
                 f"the CA's chain contains a {label!r} block; RFC 8555 section 11.4 allows certificates only;"
                 " it is not installed"
             )
@@ -139,7 +139,7 @@ def _parse_chain(chain_pem: bytes) -> list[x509.Certificate]:
         chain = x509.load_pem_x509_certificates(chain_pem)
         _describe(chain[0])
     except ValueError as error:
-        raise FinalizeError(f"the CA's chain cannot be parsed as PEM certificates: {error}") from error
+        raise ChainError(f"the CA's chain cannot be parsed as PEM certificates: {error}") from error
     return chain
 
 
@@ -149,7 +149,7 @@ def _check_identifiers(certificate: Certificate, asked: frozenset[Identifier]) -
     if missing or extra:
         wrong = [f"lacks {missing}"] if missing else []
         wrong += [f"has {extra} that nobody asked for"] if extra else []
-        raise FinalizeError(f"the CA's certificate {' and '.join(wrong)}; it is not installed")
+        raise ChainError(f"the CA's certificate {' and '.join(wrong)}; it is not installed")
 
 
 def _check_dates(certificate: x509.Certificate, position: int, now: datetime) -> None:
@@ -172,17 +172,17 @@ def _check_authority(certificate: x509.Certificate, position: int) -> None:
     except x509.ExtensionNotFound:
         is_ca = False
     except ValueError as error:
-        raise FinalizeError(f"{_place(certificate, position)} has malformed extensions: {error}") from error
+        raise ChainError(f"{_place(certificate, position)} has malformed extensions: {error}") from error
     if is_ca is (position == 0):
         wrong = "is a CA certificate itself" if is_ca else "is no CA certificate, yet stands above the leaf"
-        raise FinalizeError(f"{_place(certificate, position)} {wrong}; it is not installed")
+        raise ChainError(f"{_place(certificate, position)} {wrong}; it is not installed")
 
 
 def _check_signature(child: x509.Certificate, parent: x509.Certificate) -> None:
     try:
         child.verify_directly_issued_by(parent)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-        raise FinalizeError(
+        raise ChainError(
             f"the CA's chain does not hold: {_name(child.subject)!r} is not signed by the certificate that follows,"
             f" {_name(parent.subject)!r}; it is not installed"
         ) from error

@@ -7,7 +7,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from issuer.errors import ChallengeError, DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
+from issuer.errors import (
+    ChainError,
+    ChallengeError,
+    DatesError,
+    DeferredError,
+    FinalizeError,
+    OrderError,
+    Retry,
+    WellkeeperError,
+)
 from issuer.model import Lineage
 from issuer.notices import turning_points
 from issuer.obtain.backoff import is_emergency
@@ -66,6 +75,9 @@ class Sources:
             yield await self._open(lineage, directory_url, mode)
         except DeferredError:
             raise  # nobody was asked
+        except ChainError:
+            await self.limits.book_certificate(directory_url, of_the_ca, lineage)
+            raise
         except WellkeeperError as error:
             await self.limits.learn(directory_url, of_the_ca, lineage.name, error)
             raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from issuer import pki
-from issuer.errors import OrderError, Retry
+from issuer.errors import OrderError, Retry, WellkeeperError
 from issuer.model import Attempt, Lineage, Order, Ordered, Status
 from issuer.ports import CertificateAuthority
 from issuer.ports_state import Attempts
@@ -18,6 +18,7 @@ from issuer.ports_state import Attempts
 # What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
 # account, unknown there, or no name that they understand.
 _REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed"})
+_TOO_MANY_REQUESTS: Final = 429
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
 
 
@@ -70,13 +71,24 @@ async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered 
     """The order of the attempt, as far as it can still lead to a certificate."""
     if attempt is None or attempt.order_url is None:
         return None
-    found = await ca.read_order(attempt.order_url)
-    if found is None or found.status not in _USABLE:
+    try:
+        found = await ca.read_order(attempt.order_url)
+        if found is None or found.status not in _USABLE:
+            return None
+        ordered = await _with_authorizations(found, ca)
+    except WellkeeperError as error:
+        # What the CA refuses to show (it forgot it, or us) leads nowhere; one that is busy or away may show it later.
+        if not _is_refused(error):
+            raise
         return None
-    ordered = await _with_authorizations(found, ca)
     # A CA may be slow to see that an order with such an authorization is lost.
     has_hope = all(one.status in {Status.PENDING, Status.VALID} for one in ordered.authorizations)
     return ordered if has_hope else None
+
+
+def _is_refused(error: WellkeeperError) -> bool:
+    status = error.problem.status if error.problem else None
+    return status is not None and 400 <= status < 500 and status != _TOO_MANY_REQUESTS
 
 
 async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Ordered:

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from issuer import pki
 from issuer.errors import HookError, PublishError
-from issuer.model import Lineage, Problem
+from issuer.model import KeyType, Lineage, Problem
 from issuer.obtain.limits import Limits
 from issuer.records import Blocked, Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
 from issuer.reports import Mode, Outcome
@@ -78,6 +79,15 @@ async def test_what_limits_defer_waits_without_having_failed(host: Host) -> None
 
 def lineage(name: str) -> Lineage:
     return next(one for one in LINEAGES if one.name == name)
+
+
+async def test_certificate_that_we_do_not_take_counts_as_well(host: Host) -> None:
+    host.authorities.limited[host.ca.directory_url] = (Limit(Spent.CERTIFICATE, Scope.EXACT_SET, 5, 604_800.0),)
+    of_another_key = pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), LINEAGES[0].identifiers)
+    host.ca.chain = lambda _: host.ca.root.chain(of_another_key)
+    results = [outcomes(await host.run(LINEAGES[:1]))["a"] for _ in range(6)]
+    assert results == [Outcome.FAILED] * 4 + [Outcome.WAITING] * 2
+    assert len(host.ca.orders) == 4
 
 
 async def test_renewal_inside_its_window_is_exempt_and_replaces(host: Host) -> None:

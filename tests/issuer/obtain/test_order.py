@@ -182,3 +182,25 @@ async def test_key_is_of_the_type_asked_for(ca: FakeAuthority, journal: SqliteJo
     key = load_pem_private_key(attempt.certificate_key_pem, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
     assert key.key_size == {KeyType.ECDSA_P384: 384, KeyType.RSA_2048: 2048}[key_type]
+
+
+@pytest.mark.parametrize("status", [400, 401, 410])
+@pytest.mark.parametrize("what", [FIRST, f"{BASE}/authz/100"], ids=["order", "authorization"])
+async def test_what_the_ca_refuses_to_show_is_ordered_anew(
+    ca: FakeAuthority, journal: SqliteJournal, what: str, status: int
+) -> None:
+    await order(LINEAGE, ca, journal)
+    ca.script(what, OrderError("not yours", problem=Problem(f"{ERROR_PREFIX}malformed", "", status)))
+    _, ordered = await order(LINEAGE, ca, journal)
+    assert ordered.order.url == SECOND
+
+
+@pytest.mark.parametrize("problem", [None, Problem("", "", 429), Problem("", "", 503)], ids=["away", "limits", "busy"])
+async def test_what_the_ca_may_show_later_is_waited_for(
+    ca: FakeAuthority, journal: SqliteJournal, problem: Problem | None
+) -> None:
+    first, _ = await order(LINEAGE, ca, journal)
+    ca.script(FIRST, OrderError("later", problem=problem))
+    with pytest.raises(OrderError, match="later"):
+        await order(LINEAGE, ca, journal)
+    assert await journal.read_attempt("web") == replace(first, order_url=FIRST)
