@@ -39,6 +39,7 @@ class Sleep:
 
 # However wrong a schedule may be, a certificate is not looked at more often by itself.
 _LEAST_PAUSE: Final = timedelta(seconds=30)
+_PATIENCE: Final = timedelta(minutes=10)
 _CLOCK_WAS_SET: Final = timedelta(minutes=1)
 _NOW: Final = datetime.min.replace(tzinfo=UTC)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -112,14 +113,18 @@ class Daemon:
         return [one for one in awake if one.name not in self._under_way]
 
     async def _scheduled(self, lineages: Sequence[Lineage]) -> None:
+        patient: set[str] = set()
         try:
             for report in await self._passes.run(lineages, Mode.SCHEDULED):
                 _tell(report)
+                patient |= {report.lineage} if _has_time(report) else set()
         except WellkeeperError as error:
             # The state on disk itself: before it is well again nothing can be done, and then all is looked at.
             _log.error("%s: %s", error.stage, error)
         finally:
-            await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
+            now = self._clock.now()
+            await self._plan([one for one in lineages if one.name not in patient], now + _LEAST_PAUSE)
+            await self._plan([one for one in lineages if one.name in patient], now + _PATIENCE)
             self._under_way -= {one.name for one in lineages}
             self._changed.set()
 
@@ -160,6 +165,12 @@ class Daemon:
         if abs(offset - self._offset) > _CLOCK_WAS_SET:
             self._wake_at = dict.fromkeys(self._wake_at, _NOW)
         self._offset = offset
+
+
+def _has_time(report: Report) -> bool:
+    """A server block is written by a person; a failure that could not be written down has no wait of its own."""
+    is_unrecorded = report.outcome is Outcome.FAILED and report.next_try_at is None
+    return is_unrecorded or report.outcome is Outcome.NOT_SERVED_YET
 
 
 def _tell(report: Report) -> None:

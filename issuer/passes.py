@@ -143,7 +143,8 @@ class Passes:
                 course.waits = await self.aftermath.waits(course.lineage.name)
             if course.waits is None:
                 await self._renew_and_deliver(course, opening, mode)
-                await self._settle(course)
+                # What cannot be written down is this certificate's error as well: the others go on.
+                await self._guarded(course, self._settle(course))
             else:
                 await self.aftermath.tell(course.lineage.name)
                 course.reason = waiting(course.waits)

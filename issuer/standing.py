@@ -17,8 +17,6 @@ from issuer.obtain.due import check_seconds, explain, is_of_another_ca, is_to_be
 from issuer.ports_state import Journal, Ledger, Notes, Schedules
 from issuer.records import Blocked, Failure, Rule, Schedule
 
-# A server block for a new certificate is written by a person: nothing is gained by looking for it all the time.
-_UNSERVED_SECONDS: Final = 600.0
 _VERIFY: Final = "nginx was not seen to serve it"
 _AGAIN: Final = "it failed, and is looked at again"
 _NOT_LOOKED_AT: Final = "it has not been looked at yet"
@@ -227,8 +225,6 @@ def _free_at(directory_url: str, lineage: str, blocks: Mapping[tuple[str, str], 
 
 
 def _wake_at(to_do: str, schedule: Schedule | None, next_try_at: datetime | None, now: datetime) -> datetime:
-    if to_do == _VERIFY and next_try_at is None:
-        return now + timedelta(seconds=_UNSERVED_SECONDS)
     if to_do or schedule is None:
         return next_try_at or now
     check_at = now + timedelta(seconds=check_seconds(schedule.not_after - schedule.not_before))

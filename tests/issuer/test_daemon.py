@@ -32,6 +32,7 @@ class Work:
         self.seconds = 1.0
         self.failing: Callable[[], Exception | None] = lambda: None
         self.unreadable = 0
+        self.report: Report | None = None
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
         self.done += [(round(self.clock.monotonic()), one.name, mode) for one in lineages]
@@ -44,7 +45,7 @@ class Work:
             raise error
         for one in lineages:
             self.next_at[one.name] = self.clock.now() + self.every
-        return [Report(one.name, Outcome.SERVED, "due") for one in lineages]
+        return [self.report or Report(one.name, Outcome.SERVED, "due") for one in lineages]
 
     async def wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         if self.unreadable:
@@ -155,6 +156,20 @@ def test_ending_waits_for_what_is_under_way() -> None:
         await live(make(A, B), 10)
         assert (len(work.done), work.ended) == (2, 1)
         assert [task for task in asyncio.all_tasks() if "_scheduled" in repr(task)] == []
+
+    simulate(scene)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [Report("a", Outcome.NOT_SERVED_YET, ""), Report("a", Outcome.FAILED, "", error=JournalError("no space"))],
+    ids=["a server block that a person has to write", "a failure that could not be written down"],
+)
+def test_what_would_be_worked_on_all_the_time_is_worked_on_every_ten_minutes(report: Report) -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.every, work.report = timedelta(), report
+        await live(make(A), HOUR)
+        assert work.times("a") == [0, 601, 1202, 1803, 2404, 3005]
 
     simulate(scene)
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -224,6 +227,15 @@ async def test_what_keeps_all_from_being_obtained_is_found_once(host: Host) -> N
     reports = await replace(host, passes=passes).run()
     assert {str(one.error) for one in reports.values()} == {"no responder is pinned"}
     assert (count, host.ca.calls) == (1, [])
+
+
+async def test_failure_that_cannot_be_written_down_stops_no_other(host: Host, folder: Path) -> None:
+    await host.run()
+    with closing(sqlite3.connect(folder / "state.db")) as other:
+        other.execute("DROP TABLE failures")
+    reports = await host.run()
+    assert all("no such table: failures" in str(one.error) for one in reports.values())
+    assert {one.next_try_at for one in reports.values()} == {None}
 
 
 async def test_two_passes_at_once_obtain_a_certificate_once(host: Host) -> None:

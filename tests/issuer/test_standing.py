@@ -130,10 +130,10 @@ def test_next_moment_of_what_is_quiet(schedule: Schedule, wake_at: datetime) -> 
     assert stand(rows(schedule)).wake_at == wake_at
 
 
-def test_what_is_to_do_is_to_do_now_but_for_a_server_block_that_somebody_has_to_write() -> None:
+def test_what_is_to_do_is_to_do_now() -> None:
     assert stand(Rows(), None).wake_at == NOW
     assert stand(rows(None)).wake_at == NOW
-    assert stand(rows(unserved=frozenset({"web"}))).wake_at == NOW + HOUR / 6
+    assert stand(rows(unserved=frozenset({"web"}))).wake_at == NOW
 
 
 def test_failure_is_waited_for() -> None:
