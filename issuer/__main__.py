@@ -11,7 +11,7 @@ import click
 
 from issuer.commands import options
 from issuer.commands.lazy import LazyGroup, Place
-from issuer.errors import SettingsError, WellkeeperError
+from issuer.errors import DaemonError, JournalError, SettingsError, WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper-issuer: interrupted"
 _SECTIONS: Final = {
@@ -72,7 +72,9 @@ def _exit_status(arguments: Sequence[str] | None) -> int:
         click.echo(f"wellkeeper-issuer: {error}", err=True)
         return 2
     except WellkeeperError as error:
-        click.echo(f"wellkeeper-issuer: {error.stage}: {error}", err=True)
+        # No stage of a renewal runs here; where the state or the daemon is at fault, that is said.
+        place = f"{error.stage}: " if isinstance(error, JournalError | DaemonError) else ""
+        click.echo(f"wellkeeper-issuer: {place}{error}", err=True)
         return 1
     except click.Abort:
         click.echo(_INTERRUPTED, err=True)

@@ -82,6 +82,7 @@ def test_ca_without_an_account_is_told(program: Program, command: tuple[str, ...
     program.run("init")
     finished = program.run("account", *command)
     assert finished.exit_code == 1
+    assert finished.err.startswith(("wellkeeper-issuer: there is no account", "wellkeeper-issuer: reading the dir"))
     assert "reading the directory" in finished.err or "there is no account at the CA 127.0.0.1; 'well" in finished.err
 
 

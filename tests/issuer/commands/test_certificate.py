@@ -161,7 +161,7 @@ def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) ->
     ready.run("certificate", "add", "b.example", "--no-renew")
     finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
     assert finished.exit_code == 1
-    assert f"install: nginx's configuration names {live}; take those lines out and reload nginx first" in finished.err
+    assert f"issuer: nginx's configuration names {live}; take those lines out and reload nginx first" in finished.err
     assert drop_in(ready, "b.example").exists()
     assert (live / "privkey.pem").exists()
 
