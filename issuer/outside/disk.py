@@ -100,6 +100,9 @@ class CertificateFolders:
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
+        except PermissionError as error:
+            error.filename = self.live_path(lineage)  # what people know it by
+            raise
         return (version, pair) if is_pair else None
 
     def _mark(self, lineage: str, path: Path) -> None:

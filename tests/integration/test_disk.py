@@ -169,6 +169,7 @@ async def test_user_without_access_is_told_what_to_do(tmp_path: Path) -> None:
     # Whoever measures the coverage of processes complains as well, as this stranger may not write.
     told = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
     assert len(told) == 2
+    assert told[0].startswith(f"cannot use {root}/live/web: Permission denied; ")
     assert all("Permission denied; give the issuer's user access to it" in line for line in told)
 
 
