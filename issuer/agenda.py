@@ -48,9 +48,12 @@ class Agenda:
         if isinstance(answer, NoRenewalInfo):
             self.progress.note(schedule.lineage, f"the CA gave no renewal info: {answer.reason}")
         elif following.renew_at != schedule.renew_at:
+            # A window that begins when it is too late is not waited for.
+            where = "before" if following.window and following.renew_at < following.window.start else "inside"
             why = f", see {following.explanation_url}" if following.explanation_url else ""
             self.progress.note(
-                schedule.lineage, f"the CA suggests to renew at {following.renew_at:%Y-%m-%d %H:%M} UTC{why}"
+                schedule.lineage,
+                f"to be renewed at {following.renew_at:%Y-%m-%d %H:%M} UTC, {where} the CA's window{why}",
             )
         if told := news(schedule, following):
             _log.warning("certificate %s: %s", schedule.lineage, told)

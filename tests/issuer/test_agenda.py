@@ -70,6 +70,24 @@ async def test_asked_again_when_it_is_time(agenda: Agenda, clock: FakeClock, inf
     assert (found.window, found.unanswered, len(infos.asked)) == (WINDOW, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        pytest.param(WINDOW, f"{NOW + 51 * DAY:%Y-%m-%d %H:%M} UTC, inside the CA's window", id="chosen inside it"),
+        pytest.param(Window(NOW + 95 * DAY, NOW + 97 * DAY), "UTC, before the CA's window", id="not waited for"),
+    ],
+)
+async def test_time_that_was_chosen_is_told_as_ours(
+    agenda: Agenda, infos: FakeInfos, window: Window, words: str
+) -> None:
+    infos.answer = RenewalInfo(window, None, 3600)
+    await agenda.schedule(INSTALLED)
+    assert isinstance(agenda.progress, FakeProgress)
+    [line] = agenda.progress.lines
+    assert line.startswith("web to be renewed at ")
+    assert line.endswith(words)
+
+
 async def test_other_version_is_planned_anew(agenda: Agenda, infos: FakeInfos) -> None:
     await agenda.schedule(INSTALLED)
     found = await agenda.schedule(replace(INSTALLED, version="v2"))
