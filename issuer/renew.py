@@ -49,7 +49,7 @@ class Renewals:
     async def due(self, lineage: Lineage, mode: Mode) -> Due | None:
         """Why the certificate has to be renewed now; None when it need not be. Asks the CA's renewalInfo in passing."""
         if mode is Mode.FORCED:
-            return Due(lineage, "asked for with --force")
+            return Due(lineage, "asked for")
         if await self._recorded(lineage):
             # Maybe even switched to, but not told to nginx.
             return Due(lineage, "an earlier pass obtained it and ended before it was in place")

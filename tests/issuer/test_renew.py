@@ -191,7 +191,7 @@ async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
 async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:
     await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert await reason(renewals) is None
-    assert await reason(renewals, mode=Mode.FORCED) == "asked for with --force"
+    assert await reason(renewals, mode=Mode.FORCED) == "asked for"
     clock.advance(timedelta(days=60).total_seconds())
     assert (await reason(renewals) or "").startswith("two thirds of the lifetime passed at ")
 
