@@ -66,7 +66,7 @@ async def test_pass_after_the_repair_renews_what_became_due_meanwhile(folder: Pa
         host.issuer.configure(replace(host.issuer_settings, certificates={"web": [NAME, "new.example.org"]}))
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
-        assert finished.json()["certificates"][0]["identifiers"] == ["new.example.org", NAME]
+        assert finished.json()["certificates"][0]["identifiers"] == [NAME, "new.example.org"]
         assert reloads(host.nginx) == 1
         assert await served(host, "new.example.org") == installed(host.issuer, "web")
 

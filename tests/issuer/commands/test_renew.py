@@ -10,12 +10,14 @@ import pytest
 from issuer.commands import options
 from issuer.commands.renew import to_json, to_text
 from issuer.errors import OrderError
-from issuer.model import Certificate
+from issuer.model import Certificate, Lineage
 from issuer.reports import Outcome, Report
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.standings import NAME, UNTIL, schedule
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LINEAGE = Lineage("web", (dns("b.example"), dns("a.example")))
 CERTIFICATE = Certificate(
     frozenset({dns("b.example"), dns("a.example")}),
     "abc",
@@ -145,11 +147,11 @@ def test_report_as_a_line(found: Report, text: str) -> None:
 
 
 def test_report_as_json() -> None:
-    assert to_json(report(Outcome.SERVED)) == {
+    assert to_json(report(Outcome.SERVED), LINEAGE) == {
         "name": "web",
         "outcome": "served",
         "reason": "two thirds passed",
-        "identifiers": ["a.example", "b.example"],
+        "identifiers": ["b.example", "a.example"],
         "serial": "abc",
         "fingerprint_sha256": "f" * 64,
         "issued_by": "Fake CA",
@@ -162,6 +164,15 @@ def test_report_as_json() -> None:
         "next_try_at": None,
         "retry": None,
     }
-    failed = to_json(report(Outcome.FAILED, error=OrderError("the CA is away")))
+    failed = to_json(report(Outcome.FAILED, error=OrderError("the CA is away")), LINEAGE)
     assert (failed["error"], failed["retry"]) == ("the CA is away", "soon")
-    assert "serial" not in failed
+    assert (failed["serial"], failed["not_after"]) == (None, None)
+
+
+def test_json_has_the_same_keys_whatever_is_known() -> None:
+    well = to_json(report(Outcome.SERVED), LINEAGE)
+    left_alone = to_json(Report(NAME, Outcome.UNCHANGED, "not due", schedule=schedule("v1")), LINEAGE)
+    failed = to_json(report(Outcome.FAILED, error=KeyError("x")), LINEAGE)
+    assert list(well) == list(left_alone) == list(failed)
+    assert left_alone["identifiers"] == failed["identifiers"] == ["b.example", "a.example"]
+    assert (left_alone["serial"], left_alone["not_after"]) == (None, UNTIL.isoformat())
