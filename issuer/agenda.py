@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from issuer.model import Installed
 from issuer.obtain.due import is_to_be_asked, news, plan, replan
 from issuer.ports import Clock, Progress, RenewalInfos
 from issuer.ports_state import Journal, Schedules
-from issuer.records import NoRenewalInfo, Schedule
+from issuer.records import NoRenewalInfo, Rule, Schedule
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,13 @@ class Agenda:
         if schedule != known:
             await self.schedules.record_schedule(schedule)
         return schedule
+
+    async def replace_soon(self, installed: Installed) -> None:
+        """The installed certificate is of no use any more, whatever its dates and its CA say."""
+        known = await self.schedules.read_schedule(installed.lineage)
+        schedule = known if known and known.version == installed.version else await self._plan(installed)
+        at = min(schedule.renew_at, self.clock.now())
+        await self.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=at, ask_at=None))
 
     async def _plan(self, installed: Installed) -> Schedule:
         origin = await self.journal.read_origin(installed.lineage)

@@ -56,6 +56,8 @@ class Renewals:
         installed = await self.certificates.installed(lineage.name)
         if self.is_rehearsal and installed:
             await self._check_replaceable(lineage, installed)
+        if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
+            await self.agenda.replace_soon(installed)
         return due(lineage, installed, await self.agenda.schedule(installed), now=self.clock.now())
 
     async def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:

@@ -9,11 +9,15 @@ from issuer.records import Failure, Schedule
 
 
 class Mode(Enum):
-    """How much a pass is asked for: what is due; also what waits after a failure; everything."""
+    """How much a pass is asked for: what is due; also what waits after a failure; everything.
+
+    Of what was revoked it is remembered that it has to be replaced, until it is.
+    """
 
     SCHEDULED = "scheduled"
     RETRY = "retry"
     FORCED = "forced"
+    REVOKED = "revoked"
 
 
 class Outcome(StrEnum):

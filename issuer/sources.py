@@ -96,7 +96,7 @@ class Sources:
             self._reserve,
             lineage,
             directory_url,
-            may_use_last=is_urgent or mode is Mode.FORCED,
+            may_use_last=is_urgent or mode in {Mode.FORCED, Mode.REVOKED},
             turning_points=turning_points(schedule) if schedule else (),
         )
         if schedule is None or schedule.directory_url != directory_url:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from issuer import pki
-from issuer.errors import HookError, PublishError
+from issuer.errors import HookError, OrderError, PublishError
 from issuer.model import KeyType, Lineage, Problem
 from issuer.obtain.limits import Limits
 from issuer.records import Blocked, Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
@@ -236,6 +236,20 @@ async def test_failure_that_cannot_be_written_down_stops_no_other(host: Host, fo
     reports = await host.run()
     assert all("no such table: failures" in str(one.error) for one in reports.values())
     assert {one.next_try_at for one in reports.values()} == {None}
+
+
+async def test_what_was_revoked_is_due_until_it_is_replaced(host: Host) -> None:
+    host.nginx.needed = {"a"}
+    await host.run(LINEAGES[:1])
+    revoked = host.certificates.live["a"]
+    host.ca.new_order_error = OrderError("no answer")
+    assert outcomes(await host.run(LINEAGES[:1], mode=Mode.REVOKED)) == {"a": Outcome.FAILED}
+    host.ca.new_order_error = None
+    host.wait(61)
+    report = (await host.run(LINEAGES[:1], mode=Mode.SCHEDULED))["a"]
+    assert (report.outcome, "revoked" in report.reason) == (Outcome.SERVED, True)
+    assert host.certificates.live["a"] != revoked
+    assert outcomes(await host.run(LINEAGES[:1])) == {"a": Outcome.UNCHANGED}
 
 
 async def test_two_passes_at_once_obtain_a_certificate_once(host: Host) -> None:
