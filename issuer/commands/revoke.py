@@ -143,7 +143,7 @@ async def _have_replaced(wish: _Wish) -> str:
 async def _by_daemon(settings: Settings, name: str) -> str | None:
     """It owns the state, and replaces at once what it would find due; None when there is no daemon."""
     with progress("auto") as told:
-        reports = await remote.renew(settings, [name], Mode.FORCED, told)
+        reports = await remote.renew(settings, [name], Mode.REVOKED, told)
     if not reports:
         return None
     report = reports[0]
