@@ -5,6 +5,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,12 +18,16 @@ PROBLEM: Final = {"Content-Type": "application/problem+json"}
 
 @dataclass(frozen=True, slots=True)
 class Canned:
-    """An answer; without a status the connection is cut. A nonce comes with it unless `has_nonce` is False."""
+    """An answer; without a status the connection is cut. A nonce comes with it unless `has_nonce` is False.
+
+    With `between` it trickles, byte by byte and without an end; `between` is called after each of them.
+    """
 
     status: int | None = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     has_nonce: bool = True
+    between: Callable[[], None] | None = None
 
 
 CUT: Final = Canned(None)
@@ -123,6 +128,12 @@ class AcmeServer:
             await self.before[path]()
         if answer.status is not None:
             writer.write(self._encode(method, answer))
+        with suppress(ConnectionError):  # the client had enough
+            while answer.between and not writer.is_closing():
+                answer.between()
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0)
         writer.close()
 
     def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Canned:
@@ -146,8 +157,9 @@ class AcmeServer:
             self._count += 1
             headers.setdefault("Replay-Nonce", f"nonce{self._count:011d}")
             self._nonces.add(headers["Replay-Nonce"])
+        length = 10**9 if answer.between else len(body)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return f"HTTP/1.1 {answer.status} Said\r\nContent-Length: {len(body)}\r\n{lines}\r\n".encode() + body
+        return f"HTTP/1.1 {answer.status} Said\r\nContent-Length: {length}\r\n{lines}\r\n".encode() + body
 
 
 _DIRECTORY: Final = {"newNonce": "nonce", "newAccount": "account", "newOrder": "order"}

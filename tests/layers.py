@@ -71,7 +71,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.obtain*": _STAGE,
     "issuer.deliver*": _STAGE,
     "issuer.outside.ca": (*_OUTSIDE, "acme", "josepy", "requests"),
-    "issuer.outside.ca_*": (*_OUTSIDE, "acme", "josepy", "requests"),
+    "issuer.outside.ca_*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
     "issuer.outside.responder*": (*_OUTSIDE, "responder.publication"),
     "issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "issuer.outside.certbot": (*_OUTSIDE, "issuer.takeover"),

@@ -1,7 +1,8 @@
 """The network side of the acme library, with what it lacks.
 
 Repeats badNonce, keeps HTTP status and Retry-After of every error, reads the problem document of a 409, and limits
-connecting (5 s) and reading (30 s) apart. One object per thread: the library's nonces and session are not shared.
+connecting (5 s), reading (30 s) and the whole (90 s) apart. One object per thread: the library's nonces and session are
+not shared.
 """
 
 import logging
@@ -16,6 +17,7 @@ from josepy.interfaces import JSONDeSerializable
 from josepy.jwa import ES256, JWASignature
 from josepy.jwk import JWK
 
+from issuer.outside.ca_bodies import read_body
 from issuer.outside.ca_problems import ProblemError, read_problem
 from issuer.ports import Clock
 
@@ -70,6 +72,7 @@ class Network(client.ClientNetwork):
                 raise
 
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
+        read_body(response, self._clock)
         self._replies.append(response)
         asked = response.request
         _log.info(

@@ -17,6 +17,7 @@ from acme import errors
 
 from issuer.errors import Retry, WellkeeperError
 from issuer.model import Problem
+from issuer.outside.ca_bodies import BodyError
 from issuer.outside.foreign_text import cleaned
 from issuer.ports import Clock
 
@@ -150,6 +151,8 @@ def translated(kind: type[WellkeeperError], doing: str, clock: Clock) -> Iterato
         problem, now = error.problem, clock.now()
         text = f"{doing}: the CA says {problem}{_asked_for(problem, now)}{_advice(problem)}"
         raise kind(text, problem=problem, retry=decide(problem), retry_at=_retry_at(problem, now)) from error
+    except BodyError as error:
+        raise kind(f"{doing}: {error}; it is asked again with the next try") from error
     except requests.exceptions.JSONDecodeError as error:
         # A RequestException, although the answer came.
         raise kind(_not_understood(doing, error)) from error

@@ -6,5 +6,5 @@ LONGEST: Final = 2_000
 
 
 def cleaned(text: object) -> str:
-    """At most 2 000 characters that can be encoded: JSON allows lone surrogates, which no file and no database takes."""
+    """At most 2 000 characters that can be encoded: JSON allows lone surrogates, which no file or database takes."""
     return str(text)[:LONGEST].encode(errors="replace").decode()

@@ -70,6 +70,24 @@ async def test_request_with_a_bad_nonce_is_repeated_with_the_nonce_of_the_error(
     assert [one.path for one in server.asked][-4:] == ["/order"] * 4
 
 
+async def test_answer_that_trickles_is_given_up_and_the_next_one_taken(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next["/order"].append(Canned(201, server.order(), between=lambda: clock.advance(1)))
+    with pytest.raises(
+        OrderError, match=r"newOrder: no answer from the CA within 90 s: it trickles; it is asked"
+    ) as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.SOON
+    assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
+
+
+async def test_answer_without_an_end_is_given_up(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/order"].append(Canned(201, "x" * 1_100_000))
+    with pytest.raises(OrderError, match=r"newOrder: the CA's answer is longer than 1024 KiB"):
+        await ca.new_order([A], None, None)
+
+
 @pytest.mark.parametrize("nonce", [{"has_nonce": False}, {"headers": {"Replay-Nonce": "no base64url!"}}], ids=str)
 async def test_order_is_not_lost_over_a_missing_nonce(
     ca: AcmeAuthority, server: AcmeServer, nonce: dict[str, bool]
