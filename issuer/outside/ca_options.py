@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from issuer import remedies
-from issuer.errors import SettingsError
+from issuer.errors import Retry, SettingsError
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ class ExternalAccount:
             ) from None
         except OSError as error:
             raise SettingsError(
-                f"eab_hmac_key_file = '{path}' cannot be read: {error.strerror}; {remedies.of_reading(error)}"
+                f"eab_hmac_key_file = '{path}' cannot be read: {error.strerror}; {remedies.of_reading(error)}",
+                retry=Retry.SOON,
             ) from error
         except (UnicodeDecodeError, binascii.Error) as error:
             raise SettingsError(

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from issuer import public_keys
-from issuer.errors import SettingsError
+from issuer.errors import Retry, SettingsError
 from issuer.outside import durable
 
 OURS: Final = durable.Owner()
@@ -102,12 +102,13 @@ def replace_whole(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """OSError becomes SettingsError."""
+    """OSError becomes SettingsError; only what is not there needs a person, all else may pass (EMFILE, EIO)."""
     try:
         yield
     except OSError as error:
         raise SettingsError(
-            f"cannot use {error.filename or path}: {error.strerror}; run as the user who owns the state directory"
+            f"cannot use {error.filename or path}: {error.strerror}; run as the user who owns the state directory",
+            retry=Retry.NEVER if isinstance(error, FileNotFoundError) else Retry.SOON,
         ) from error
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import SettingsError
+from issuer.errors import Retry, SettingsError
 from issuer.outside import key_files
 from issuer.outside.accounts import AccountFolder, AccountRecord
 from issuer.outside.key_files import account_thumbprint
@@ -43,6 +43,25 @@ def test_single_key_of_earlier_versions_goes_on_without_init(accounts: AccountFo
     with pytest.raises(SettingsError, match=f"no account key for the CA {THIRD}"):
         accounts.account_key(THIRD)
     assert (state_dir / "accounts/account_key.pem").exists()
+
+
+def test_only_a_key_that_is_missing_or_damaged_waits_for_a_person(accounts: AccountFolder) -> None:
+    accounts.make_keys()
+    path = accounts.key_path(FIRST)
+    path.write_bytes(b"no key")
+    damaged = _refusal(accounts)
+    path.unlink()
+    missing = _refusal(accounts)
+    path.mkdir()  # EISDIR stands for what root cannot be refused
+    unreadable = _refusal(accounts)
+    assert [error.retry for error in (damaged, missing, unreadable)] == [Retry.NEVER, Retry.NEVER, Retry.SOON]
+    assert "Is a directory" in str(unreadable)
+
+
+def _refusal(accounts: AccountFolder) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        accounts.account_key(FIRST)
+    return caught.value
 
 
 def test_single_key_stays_the_key_of_each_ca_that_knows_it(accounts: AccountFolder, state_dir: Path) -> None:
