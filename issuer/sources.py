@@ -65,7 +65,8 @@ class Sources:
     async def source(self, lineage: Lineage, directory_url: str, mode: Mode) -> AsyncIterator[Source]:
         """The CA to ask, unless it asked us to wait: DeferredError. What it refuses inside is remembered."""
         if directory_url in self.unusable:
-            raise OrderError(self.unusable[directory_url], retry=Retry.LATER)
+            # Whoever put a key or a pin back need not wait.
+            raise OrderError(self.unusable[directory_url], retry=Retry.SOON)
         blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
         if blocked is not None:
             until = f"{blocked.until:%Y-%m-%d %H:%M:%S} UTC"

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from issuer.errors import PublishError, SettingsError, WellkeeperError
+from issuer.errors import PublishError, SettingsError
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.key_files import account_thumbprint
 from issuer.outside.pins import Pin, Unpinned, find_unpinned
@@ -27,8 +27,8 @@ async def check_pins(
 ) -> Mapping[str, str]:
     """By the CA's directory: why it must not be asked now, naming node, thumbprint and remedy. Each is logged.
 
-    For the preferred CA of the settings it raises: PublishError when a responder lacks its thumbprint, SettingsError
-    when its key is missing. A responder that cannot be asked is left to whoever publishes: it may be there by then.
+    That is a CA whose key is missing, or whose thumbprint a responder lacks. A responder that cannot be asked is left to
+    whoever publishes: it may be there by then.
     """
     pins, unusable = _pins(settings, accounts)
     found: list[Unpinned] = []
@@ -42,19 +42,18 @@ async def check_pins(
         if lacking:
             unusable[pin.directory_url] = "; ".join(lacking)
     preferred = settings.all_cas()[0].directory
-    if preferred in unusable:
-        raise PublishError(unusable[preferred])
-    for sentence in unusable.values():
-        _log.warning("a CA that is to stand in for another cannot: %s", sentence)
+    for directory_url, sentence in unusable.items():
+        if directory_url == preferred:
+            _log.error("the preferred CA cannot be asked for anything: %s", sentence)
+        else:
+            _log.warning("a CA that is to stand in for another cannot: %s", sentence)
     return unusable
 
 
 async def tell_of_pins(settings: Settings, accounts: AccountFolder, clients: "Sequence[ResponderClient]") -> None:
-    """Logs what `check_pins` finds and raises; for the start, when nothing may be due for weeks. Ends the clients."""
+    """Logs what `check_pins` finds; for the start, when nothing may be due for weeks. Ends the clients."""
     try:
         await check_pins(settings, accounts, clients)
-    except WellkeeperError as error:
-        _log.error("nothing can be obtained: %s", error)
     finally:
         for client in clients:
             await client.close()
@@ -68,8 +67,6 @@ def _pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...],
         try:
             pins.append(_pin(ca, accounts))
         except SettingsError as error:
-            if not pins:
-                raise
             without[ca.directory] = str(error)
     return tuple(pins), without
 

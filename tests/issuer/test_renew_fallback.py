@@ -102,4 +102,4 @@ async def test_one_whose_tokens_responders_would_refuse_is_not_asked(
     cas[0].new_order_error = REFUSED
     with pytest.raises(OrderError, match="it is not pinned") as caught:
         await renew(unusable)
-    assert (caught.value.retry, cas[1].calls) == (Retry.LATER, [])
+    assert (caught.value.retry, cas[1].calls) == (Retry.SOON, [])

@@ -7,7 +7,6 @@ import pytest
 
 from issuer.commands import build
 from issuer.commands.pins import check_pins
-from issuer.errors import PublishError, SettingsError
 from issuer.outside.key_files import account_thumbprint
 from issuer.outside.responder_client import ResponderClient
 from issuer.settings import Settings, read_settings
@@ -40,15 +39,16 @@ async def test_all_is_well_when_every_ca_is_pinned(
     assert caplog.messages == []
 
 
-async def test_preferred_ca_that_is_not_pinned_stops_everything(
-    settings: Settings, folder: Path, clock: FakeClock
+async def test_preferred_ca_that_is_not_pinned_is_an_error_and_leaves_the_others_usable(
+    settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = thumbprints(settings)
     async with pinned_to([second], folder, clock) as client:
-        with pytest.raises(
-            PublishError, match=rf"the responder of node 'n1' does not know .* first\.example \(thumbprint {first}\)"
-        ):
-            await check_pins(settings, build.accounts(settings), [client])
+        found = await check_pins(settings, build.accounts(settings), [client])
+    assert list(found) == [FIRST]
+    assert f"does not know our account key at the CA first.example (thumbprint {first})" in found[FIRST]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert found[FIRST] in caplog.text
 
 
 async def test_fallback_that_is_not_pinned_is_a_loud_warning(
@@ -74,8 +74,9 @@ async def test_fallback_without_a_key_is_a_loud_warning_and_the_preferred_one_an
         assert list(await check_pins(settings, accounts, [client])) == [SECOND]
         assert "no account key for the CA https://second.example/directory" in caplog.text
         accounts.key_path(FIRST).unlink()
-        with pytest.raises(SettingsError, match=f"no account key for the CA {FIRST}"):
-            await check_pins(settings, accounts, [client])
+        assert set(await check_pins(settings, accounts, [client])) == {FIRST, SECOND}
+    told = [record for record in caplog.records if f"no account key for the CA {FIRST}" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.ERROR]
 
 
 async def test_responder_that_is_away_is_left_to_whoever_publishes(
