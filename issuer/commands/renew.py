@@ -64,8 +64,7 @@ def renew(
         found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
         click.echo(json.dumps({"certificates": found}, indent=2))
     else:
-        for report in reports:
-            click.echo(to_text(report))
+        click.echo("\n".join(map(to_text, reports)))  # of ten thousand, one by one takes a tenth of the run
     if any(report.outcome in {Outcome.FAILED, Outcome.WAITING} for report in reports):
         click.get_current_context().exit(1)
 
