@@ -7,6 +7,7 @@ whose clock was set, is behind by a minute at most.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -23,6 +24,8 @@ class Worker(Protocol):
     """What `issuer.passes.Passes` is; runs may overlap."""
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]: ...
 
 
 # When anything is to be done next, by lineage; asked anew for those that were worked on.
@@ -95,6 +98,10 @@ class Daemon:
         finally:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
             self._changed.set()
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+        """As `Passes.turn`."""
+        return self._passes.turn(name)
 
     async def _start_due(self) -> None:
         """A pass for those with something to do; where time has merely come to look, a look is enough."""

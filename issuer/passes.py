@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -95,13 +96,15 @@ class Passes:
     prepare: Callable[[], Awaitable[None]] = _ready
     at_once: int = 8
     _turns: asyncio.Semaphore = field(init=False)
-    _proofs: asyncio.Semaphore = field(init=False)
-    _locks: defaultdict[str, asyncio.Lock] = field(init=False)
+    _proofs: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_PROOFS_AT_ONCE))
+    _locks: defaultdict[str, asyncio.Lock] = field(init=False, default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._turns = asyncio.Semaphore(self.at_once)
-        self._proofs = asyncio.Semaphore(_PROOFS_AT_ONCE)
-        self._locks = defaultdict(asyncio.Lock)
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+        """For what must not happen while a pass works on that certificate: entered when none does, and keeps it so."""
+        return self._locks[name]
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
         """One report a certificate, in order; raises only what concerns all of them (the journal)."""

@@ -98,6 +98,7 @@ class FakeAuthority:
         self.orders: dict[str, _Placed] = {}
         self.authorizations: dict[str, Authorization] = {}
         self.at_new_order: Callable[[], Awaitable[None]] = _nothing
+        self.at_finalize: Callable[[], Awaitable[None]] = _nothing
         self.at_answer: Callable[[Challenge], Awaitable[None]] | None = None
         self.new_order_error: WellkeeperError | None = None
         self.refused: dict[str, Problem | None] = {}
@@ -164,6 +165,7 @@ class FakeAuthority:
 
     async def finalize(self, order: Order, csr_der: bytes) -> Order:
         self.calls.append(f"finalize {order.url}")
+        await self.at_finalize()
         if self.scripts[order.finalize_url]:
             reply = self.scripts[order.finalize_url].popleft()
             if isinstance(reply, WellkeeperError):

@@ -9,6 +9,7 @@ import click
 
 from issuer.commands import build, options, remote
 from issuer.errors import InstallError, SettingsError
+from issuer.outside.daemon_socket import Message
 from issuer.outside.drop_ins import remove_drop_in
 from issuer.outside.removal import remove_files
 from issuer.settings import Settings, check, settings_path
@@ -74,7 +75,7 @@ async def _remove(removal: _Removal) -> None:
     if await remote.ask(settings, {"command": "status"}) is not None:
         remove_drop_in(removal.drop_in)
         await remote.demand(settings, {"command": "reload"})
-        await remote.demand(settings, {"command": "forget", "names": [name]})
+        await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
     elif _has_state(settings.state_dir / build.JOURNAL):
         async with build.state(settings, command="certificate") as state:
             remove_drop_in(removal.drop_in)
@@ -83,6 +84,10 @@ async def _remove(removal: _Removal) -> None:
         remove_drop_in(removal.drop_in)
     if removal.are_files_deleted:
         await remove_files(settings.certificates_dir, name)
+
+
+def _tell(message: Message) -> None:
+    click.echo(f"{message.get('certificate')}: {message.get('detail')}", err=True)
 
 
 def _has_state(path: Path) -> bool:

@@ -36,9 +36,9 @@ async def ask(settings: Settings, request: Message, told: Callable[[Message], No
         return None if daemon is None else await daemon.ask(request, told)
 
 
-async def demand(settings: Settings, request: Message) -> dict[str, Any]:
+async def demand(settings: Settings, request: Message, told: Callable[[Message], None] = unheard) -> dict[str, Any]:
     """As `ask`, for what nobody but a daemon can do."""
-    answer = await ask(settings, request)
+    answer = await ask(settings, request, told)
     if answer is None:
         raise DaemonError(
             f"no daemon answers at {settings.state_dir / 'daemon.sock'}; it reads the settings when it starts: "

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanag
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from issuer.commands.broadcast import Broadcast
 from issuer.commands.rehearsals import encode
@@ -28,6 +28,8 @@ from issuer.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)
 
+_ENDS_FIRST: Final = "is worked on; it is forgotten when that has ended"
+
 
 class Worker(Protocol):
     """What `issuer.daemon.Daemon` is."""
@@ -37,6 +39,8 @@ class Worker(Protocol):
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
 
     def replace(self, lineages: Sequence[Lineage]) -> None: ...
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +167,17 @@ class Service:
         await self.is_ready.wait()
         lineages = self._choose(names)
         chosen = [one.name for one in lineages]
-        if self._worker is None:
-            raise DaemonError("the daemon is not ready yet; try again")
+        worker = self._known_worker()
         what = chosen[0] if len(chosen) == 1 else f"{len(chosen)} certificates"
         _log.info("asked to renew %s (%s)", what, mode.value)
         with self._asking(), self.broadcast.listening(chosen, tell):
-            reports = await self._worker.work(lineages, mode)
+            reports = await worker.work(lineages, mode)
         return {"reports": [encode_report(report) for report in reports]}
+
+    def _known_worker(self) -> Worker:
+        if self._worker is None:
+            raise DaemonError("the daemon is not ready yet; try again")
+        return self._worker
 
     def _choose(self, names: Sequence[str]) -> list[Lineage]:
         unknown = set(names) - {one.name for one in self.settings.certificates}
@@ -245,14 +253,21 @@ class Service:
             "under_way": self.broadcast.under_way,
         }
 
-    async def forget(self, request: Message, _tell: Tell) -> Message:
-        """`names` that the settings do not have (any more): what the state has of them."""
+    async def forget(self, request: Message, tell: Tell) -> Message:
+        """`names` that the settings do not have (any more): what the state has of them.
+
+        What works on one of them ends first: it would bring back what was forgotten, and files that are deleted then.
+        """
         names = _names(request)
+        await self.is_ready.wait()
         known = {one.name for one in self.settings.certificates}
         for name in names:
             if name in known:
                 raise DaemonError(f"the settings have {name}; take it out of them and reload first")
-            await self.making.forget(name)
+            if name in self.broadcast.under_way:
+                tell({"certificate": name, "event": "note", "detail": _ENDS_FIRST})
+            async with self._known_worker().turn(name):
+                await self.making.forget(name)
         return {"names": names}
 
     def describe(self) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,6 +46,9 @@ class Work:
         for one in lineages:
             self.next_at[one.name] = self.clock.now() + self.every
         return [self.report or Report(one.name, Outcome.SERVED, "due") for one in lineages]
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+        raise ValueError(f"nobody takes the turn of {name}")
 
     async def wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         if self.unreadable:

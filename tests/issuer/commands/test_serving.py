@@ -103,7 +103,7 @@ async def test_what_is_rehearsed_by_itself_follows_the_settings(
         ),
         ({"names": "a.example"}, "names must be a list of strings, not 'a.example'"),
         ({"names": [5]}, r"names must be a list of strings, not \[5\]"),
-        ({"mode": "now"}, "mode must be one of scheduled, retry, forced, not 'now'"),
+        ({"mode": "now"}, "mode must be one of scheduled, retry, forced, revoked, not 'now'"),
     ],
 )
 async def test_request_that_makes_no_sense_is_refused(workshop: Workshop, request_: dict[str, Any], words: str) -> None:
@@ -232,6 +232,20 @@ async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Worksho
         with pytest.raises(DaemonError, match=r"the settings have a\.example; take it out of them and reload first"):
             await service.forget({"names": ["a.example"]}, unheard)
     assert workshop.forgotten == ["c.example"]
+
+
+async def test_what_is_worked_on_is_forgotten_when_that_has_ended(workshop: Workshop) -> None:
+    events: Events = []
+    async with workshop.service() as service:
+        async with workshop.workers[0].turn("c.example"):
+            workshop.broadcast.started("c.example", "finalize")
+            forgetting = asyncio.create_task(service.forget({"names": ["c.example"]}, events.append))
+            await turns_until(lambda: bool(events))
+            await asyncio.sleep(0)
+            assert (forgetting.done(), workshop.forgotten) == (False, [])
+        assert await forgetting == {"names": ["c.example"]}
+    assert workshop.forgotten == ["c.example"]
+    assert [one["detail"] for one in events] == ["is worked on; it is forgotten when that has ended"]
 
 
 async def test_first_settings_of_which_nothing_can_be_made_end_it(workshop: Workshop) -> None:

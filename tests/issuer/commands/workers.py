@@ -1,8 +1,9 @@
 """A worker that does as the test says, and a service with it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -30,6 +31,7 @@ class FakeWorker:
         self.is_free.set()
         self.is_asked = asyncio.Event()
         self.failing: WellkeeperError | None = None
+        self.turns = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._broadcast = broadcast
 
     async def run(self) -> None:
@@ -50,6 +52,9 @@ class FakeWorker:
         if self.failing:
             raise self.failing
         return [Report(one.name, Outcome.SERVED, "asked for") for one in lineages]
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self.turns[name]
 
     def replace(self, lineages: Sequence[Lineage]) -> None:
         self.lineages = [one.name for one in lineages]

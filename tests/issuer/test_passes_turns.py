@@ -1,0 +1,43 @@
+"""What waits for its turn with a certificate: nothing is forgotten that a pass would bring back."""
+
+import asyncio
+
+from tests.fakes import turns_until
+from tests.issuer.hosts import LINEAGES, Host
+
+
+async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> None:
+    gate, finalizing = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        finalizing.set()
+        await gate.wait()
+
+    async def forget() -> None:
+        async with host.passes.turn("a"):
+            await host.state.forget_lineage("a")
+
+    host.ca.at_finalize = wait
+    running = asyncio.create_task(host.run(LINEAGES[:1]))
+    await finalizing.wait()
+    forgetting = asyncio.create_task(forget())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not forgetting.done()
+    gate.set()
+    await forgetting
+    # Its turn had ended: whoever deletes the files now deletes all of them.
+    assert host.certificates.live.keys() == {"a"}
+    assert running.done() or await running
+    assert await host.journal.installed() == frozenset()
+    assert await host.journal.read_origin("a") is None
+    assert await host.state.schedules.read_schedule("a") is None
+
+
+async def test_others_do_not_wait_for_it(host: Host) -> None:
+    async with host.passes.turn("a"):
+        running = asyncio.create_task(host.run(LINEAGES[:2]))
+        await turns_until(lambda: "b" in host.certificates.live)
+        assert "a" not in host.certificates.live
+    await running
+    assert host.certificates.live.keys() == {"a", "b"}
