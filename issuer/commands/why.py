@@ -127,10 +127,11 @@ def _next(seen: Overview, shown: Shown) -> str:
             f"To do: {standing.to_do}. The next try is at {_at(standing.next_try_at)}{_by_whom(seen)};"
             f" 'wellkeeper-issuer renew {name}' tries now."
         )
-    if standing.state is State.NOT_SERVED and standing.wake_at > seen.now:
+    if standing.state is State.NOT_SERVED and standing.to_do:
+        who = f"within minutes by the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else "by the next renew"
         return (
             "To do: let a server block of nginx name it ('wellkeeper-issuer trust' prints the lines), and reload nginx."
-            f" Whether it is served is looked at again at {_at(standing.wake_at)}{_by_whom(seen)}."
+            f" Whether it is served is looked at again {who}."
         )
     if standing.to_do:
         who = f"the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else f"'wellkeeper-issuer renew {name}'"
