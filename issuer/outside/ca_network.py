@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from acme import client, errors, messages
@@ -31,6 +32,21 @@ _NONCE_TRIES: Final = 12
 logging.getLogger("acme.client").setLevel(logging.INFO)
 
 
+class _Session(requests.Session):
+    """Looks once a host, not with each request, which proxy and which roots the environment names for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, Any] = {}
+
+    # As requests has it. All requests of a network object ask for the same.
+    def merge_environment_settings(self, url: Any, *asked: Any, **named: Any) -> Any:  # noqa: ANN401
+        host = urlsplit(url).netloc
+        if host not in self._found:
+            self._found[host] = super().merge_environment_settings(url, *asked, **named)
+        return self._found[host]
+
+
 class Network(client.ClientNetwork):
     """Raises ProblemError for every error reply, whatever form the CA gave it."""
 
@@ -43,6 +59,7 @@ class Network(client.ClientNetwork):
         super().__init__(key, alg=algorithm, verify_ssl=verify, user_agent=user_agent, timeout=timeout)
         self._clock = clock
         self._replies: deque[requests.Response] = deque(maxlen=1)
+        self.session = _Session()
         self.session.headers["Accept-Language"] = "en"
         self.session.hooks["response"].append(self._keep)
 
