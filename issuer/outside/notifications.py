@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from issuer.errors import HookError
+from issuer.outside.network_errors import words
 from issuer.ports import Clock
 from issuer.records import Notice
 
@@ -52,15 +53,15 @@ class Webhook:
                 session.post(self._url, json=body, allow_redirects=False) as answer,
             ):
                 if not 200 <= answer.status < 300:
-                    words = await answer.content.read(_ANSWER_BYTES)
-                    raise self._error(notice, lineage, f"it answered with {answer.status}{_shown(words)}")
+                    content = await answer.content.read(_ANSWER_BYTES)
+                    raise self._error(notice, lineage, f"it answered with {answer.status}{_shown(content)}")
         except TimeoutError as error:
             raise self._error(notice, lineage, f"it did not answer within {self._timeout_seconds:g} s") from error
         except aiohttp.InvalidURL as error:
             # The text of this one is the URL.
             raise self._error(notice, lineage, "its URL is not valid") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise self._error(notice, lineage, f"{type(error).__name__}: {error!s:.{_SHOWN}}") from error
+            raise self._error(notice, lineage, words(error)[:_SHOWN]) from error
 
     def _error(self, notice: Notice, lineage: str, why: str) -> HookError:
         return HookError(
@@ -69,6 +70,6 @@ class Webhook:
         )
 
 
-def _shown(words: bytes) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in words.decode(errors="replace")).split())
+def _shown(content: bytes) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in content.decode(errors="replace")).split())
     return f": {text[:_SHOWN]}" if text else ""

@@ -5,7 +5,6 @@ does (va/http.go), but to the same node, for `return 301 https://…` is the com
 """
 
 import asyncio
-import os
 import ssl
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from issuer import pki
 from issuer.errors import VerifyError
 from issuer.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from issuer.outside import causes
+from issuer.outside.network_errors import words
 from issuer.outside.proxy_protocol import ProxyProtocolConnector, greeting
 from responder import wire
 
@@ -81,7 +81,7 @@ class NodeProbes:
             ) from error
         except OSError as error:
             raise VerifyError(
-                f"nothing speaks TLS at {_text(address)} ({_reason(error)}), asked for {identifier}; is nginx running,"
+                f"nothing speaks TLS at {_text(address)} ({words(error)}), asked for {identifier}; is nginx running,"
                 f" does it 'listen {address[1]} ssl', and is this the node's address in the settings (https_addresses)?"
             ) from error
         except ValueError as error:
@@ -202,13 +202,6 @@ def _connector(node: Node) -> aiohttp.BaseConnector:
     if node.speaks_proxy_protocol:
         return ProxyProtocolConnector(_trusting_context())
     return aiohttp.TCPConnector(force_close=True, ssl=_trusting_context())
-
-
-def _reason(error: OSError) -> str:
-    """asyncio writes texts of its own ("Connect call failed"); the system's are the ones that people know."""
-    if isinstance(error, ConnectionResetError):
-        return "it closed the connection"
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 @cache

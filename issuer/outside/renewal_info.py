@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from issuer.outside.foreign_text import LONGEST, cleaned
+from issuer.outside.network_errors import words
 from issuer.outside.retry_after import retry_after_seconds
 from issuer.ports import Clock
 from issuer.records import NoRenewalInfo, RenewalInfo, Window
@@ -120,7 +121,7 @@ class AcmeRenewalInfos:
             return self._be_silent(ca, NoRenewalInfo(f"{url} did not answer in time", is_passing=True))
         except (aiohttp.ClientError, ValueError) as error:
             # Not passing: RFC 9773 section 4.3.3 counts DNS failures and refused connections as lasting.
-            return self._be_silent(ca, NoRenewalInfo(f"{url} cannot be asked: {str(error) or type(error).__name__}"))
+            return self._be_silent(ca, NoRenewalInfo(f"{url} cannot be asked: {words(error)}"))
         if reply.status == 200:
             return reply
         reason = f"{url} answered HTTP {reply.status}{_detail(reply)}"

@@ -13,6 +13,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from issuer.errors import PublishError
+from issuer.outside.network_errors import words
 from issuer.ports import Clock
 from responder import wire
 from responder.publication import Permit, sign_permit
@@ -115,7 +116,7 @@ class ResponderClient:
         except TimeoutError as error:
             raise PublishError(f"{self._name} did not answer within {limit_seconds:g} s; look at its log") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PublishError(f"{self._name} cannot be reached: {error}; {_remedy(error)}") from error
+            raise PublishError(f"{self._name} cannot be reached: {words(error)}; {_remedy(error)}") from error
         if reply.status >= 300:
             detail = body.get("detail", _WHICH)
             raise PublishError(f"{self._name} refused with HTTP {reply.status}: {detail}{self._about_clocks(body)}")

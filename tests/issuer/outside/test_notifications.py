@@ -126,7 +126,7 @@ async def test_silence_ends_with_the_time_out(receiver: Receiver) -> None:
 async def test_nobody_there_is_told(receiver: Receiver) -> None:
     async with receiver.running() as url:
         pass
-    assert "ClientConnectorError: Cannot connect to host 127.0.0.1" in await failure_of(url)
+    assert "of www: Connection refused; " in await failure_of(url)
 
 
 async def test_url_that_is_none_is_not_shown() -> None:
