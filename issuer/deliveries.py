@@ -164,5 +164,5 @@ def _refusal(one: RolledBack) -> ReloadError:
     return ReloadError(
         f"nginx does not take version {one.flip.after} of {one.flip.lineage}, which was rolled back to "
         f"{one.flip.before or 'nothing'}: {one.words}. Look at what the server block asks of it, then run renew again; "
-        "'renew NAME --force' obtains another"
+        f"'wellkeeper-issuer renew {one.flip.lineage} --force' obtains another"
     )

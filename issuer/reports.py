@@ -55,5 +55,5 @@ def waiting(failure: Failure) -> str:
     times = "once" if failure.count == 1 else f"{failure.count} times in a row"
     return (
         f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
-        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'renew {failure.lineage}' tries now"
+        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'wellkeeper-issuer renew {failure.lineage}' tries now"
     )

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from pydantic import ValidationError
 
 from issuer import remedies
 from issuer.commands import build, options, remote
@@ -25,6 +27,8 @@ from issuer.settings_tables import CertificateSettings
 
 # What complaints name before there is a file.
 _NOT_WRITTEN: Final = Path("the new certificate")
+# Where a mistake stands in a table, which whoever gave an argument has not seen.
+_AS_A_TABLE: Final = re.compile(r"certificates\[0\](\.identifiers\[\d+\]: |\.|: )")
 
 
 @click.command()
@@ -101,9 +105,12 @@ def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:
 def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Path]:
     """Only what holds together with all that is there; raises SettingsError with nothing changed."""
     sources = read_sources(path)
-    check(sources)
+    _check_is_new(sources, check(sources), values)
     new = TomlFile(_NOT_WRITTEN, "", {CERTIFICATES: [values]})
-    certificate = check(Sources(sources.main, (*sources.drop_ins, new))).certificates[-1]
+    try:
+        certificate = check(Sources(sources.main, (*sources.drop_ins, new))).certificates[-1]
+    except SettingsError as error:
+        raise SettingsError(_AS_A_TABLE.sub("", str(error))) from error
     if certificate.csr:
         _check_csr(certificate, certificate.csr)
     drop_in = drop_in_path(drop_in_folder(path), certificate.name)
@@ -114,6 +121,19 @@ def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Pat
         remove_drop_in(drop_in)  # somebody else changed something meanwhile
         raise
     return certificate, drop_in
+
+
+def _check_is_new(sources: Sources, settings: Settings, values: dict[str, Any]) -> None:
+    try:
+        name = CertificateSettings.model_validate(values).name
+    except ValidationError:
+        return  # of which `check` complains in words for people
+    for index, one in enumerate(settings.certificates):
+        if one.name == name:
+            raise SettingsError(
+                f"the certificate {name} is there already ({sources.name_place((CERTIFICATES, index))}); edit the file,"
+                f" or 'wellkeeper-issuer certificate remove {name}', or give this one another --name"
+            )
 
 
 def _check_csr(certificate: CertificateSettings, csr: Path) -> None:

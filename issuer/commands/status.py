@@ -27,6 +27,8 @@ _SHOWN_BUDGETS: Final = 10
 )
 def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool) -> None:
     """Show each certificate: state, dates, next renewal, last failure; what CAs allow; whether a daemon runs."""
+    if as_json and as_metrics:
+        raise click.UsageError("--json and --prometheus are two forms of the same: give one of them")
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     if as_json:
@@ -76,7 +78,7 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
     if one.rehearsal is not None and is_rehearsal_told:
         text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
     if standing.failure is not None or standing.is_waiting or is_rehearsal_told:
-        text += f"; 'why {standing.lineage}' says more"
+        text += f"; 'wellkeeper-issuer why {standing.lineage}' says more"
     return text
 
 

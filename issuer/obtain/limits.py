@@ -54,7 +54,9 @@ class _Refusal:
         if self.used >= limit.count:
             return f"{given}, and all are used; {free}"
         used = f"{self.used} {'is' if self.used == 1 else 'are'} used"
-        return f"{given}, {used} and the last one is kept back; {free}, 'renew NAME --force' uses it now"
+        return (
+            f"{given}, {used} and the last one is kept back; {free}; 'wellkeeper-issuer renew NAME --force' uses it now"
+        )
 
 
 class Limits:

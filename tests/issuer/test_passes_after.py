@@ -39,7 +39,7 @@ async def test_what_failed_waits_unless_it_is_asked_for(host: Host) -> None:
     assert reports["b"].next_try_at is not None
     assert timedelta(seconds=58) < reports["b"].next_try_at - host.clock.now() <= timedelta(minutes=1)
     assert "it failed once (validate: b.example: the CA says connection: timeout" in reports["b"].reason
-    assert "'renew b' tries now" in reports["b"].reason
+    assert "'wellkeeper-issuer renew b' tries now" in reports["b"].reason
     assert reports["b"].certificate is not None
 
 

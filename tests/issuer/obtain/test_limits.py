@@ -36,7 +36,8 @@ async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeCl
     assert (error.retry, error.retry_at) == (Retry.LATER, first_at + timedelta(hours=1))
     assert str(error) == (
         "an order for www.example.org has to wait: the CA gives 3 orders per account in 1 hour, 2 are used and the "
-        "last one is kept back; the next one is free at 2026-03-01 13:00 UTC, 'renew NAME --force' uses it now"
+        "last one is kept back; the next one is free at 2026-03-01 13:00 UTC; "
+        "'wellkeeper-issuer renew NAME --force' uses it now"
     )
 
 
