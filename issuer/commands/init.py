@@ -18,6 +18,7 @@ from issuer.settings_values import CA_DIRECTORIES
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 _REMEDY: Final = "edit the file, or let 'wellkeeper-issuer certificate add' add a certificate"
+_ON_TERMS: Final = "read them, then set it to true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
             path.unlink()  # a file that no command would take is worse than none
             raise
         click.echo(f"wrote  {path}")
+        if not read_settings(path).terms_of_service_agreed:
+            click.echo(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
     settings = read_settings(path)
     for made in build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated):
         click.echo(f"made   {made}")

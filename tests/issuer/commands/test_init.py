@@ -144,3 +144,10 @@ def test_place_that_cannot_be_written_is_named(program: Program) -> None:
     assert finished.exit_code == 2
     assert "cannot write /proc/wellkeeper" in finished.err
     assert "run as root, or name another place with --config" in finished.err
+
+
+def test_terms_that_nobody_agreed_to_are_told(program: Program) -> None:
+    told = "note   terms_of_service_agreed = false: "
+    assert told in program.run("init", "--certificate", "a.example").out
+    program.config.unlink()
+    assert told not in program.run("init", "--certificate", "a.example", "--agree-to-terms-of-service").out
