@@ -13,7 +13,7 @@ import click
 from issuer.commands import build, options, remote
 from issuer.commands.authorities import AllAuthorities
 from issuer.commands.progress import progress
-from issuer.errors import JournalError, SettingsError
+from issuer.errors import JournalError, SettingsError, WellkeeperError
 from issuer.model import Installed, Pair
 from issuer.obtain.due import plan
 from issuer.outside.clock import SystemClock
@@ -43,6 +43,15 @@ class _Wish:
     with_certificate_key: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What happens next, as a clause; it has failed when nobody replaces it though the settings want it."""
+
+    words: str
+    is_replaced: bool = False
+    has_failed: bool = False
+
+
 @click.command()
 @click.argument("name", type=options.lineage_name)
 @click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
@@ -56,25 +65,30 @@ def revoke(name: str, config: Path | None, as_json: bool, **wishes: Any) -> None
     """Revoke the certificate NAME that is installed, and have it replaced.
 
     After keyCompromise its key is not used again, even where the settings say reuse_key.
+
+    Exit status: 0 it is revoked, 1 it could not be, or it is and could not be replaced, 2 usage or settings.
     """
     settings = options.read(config)
-    asyncio.run(_revoke(settings, name, wishes, as_json=as_json))
+    following = asyncio.run(_revoke(settings, name, wishes, as_json=as_json))
+    if following.has_failed:
+        click.get_current_context().exit(1)
 
 
-async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_json: bool) -> None:
+async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_json: bool) -> Following:
     folders = build.certificates(settings)
     wish = await _wish(settings, folders, name, wishes)
-    is_new = await _ask(wish)
     if wish.reason == "keyCompromise":
-        await folders.disown_key(name)
-    following = await _have_replaced(wish)
+        await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again
+    is_new = await _ask(wish)
+    following = await have_replaced(settings, wish.installed, wish.origin)
     serial = wish.installed.certificate.serial
     if as_json:
         found = {"name": name, "serial": serial, "reason": wish.reason, "was_revoked_already": not is_new}
-        click.echo(json.dumps(found | {"next": following}, indent=2))
-        return
+        click.echo(json.dumps(found | {"is_replaced": following.is_replaced, "next": following.words}, indent=2))
+        return following
     what = "is revoked" if is_new else "was revoked already"
-    click.echo(f"{name}: the certificate with serial {serial} {what}; {following}")
+    click.echo(f"{name}: the certificate with serial {serial} {what}; {following.words}")
+    return following
 
 
 async def _wish(settings: Settings, folders: CertificateFolders, name: str, wishes: dict[str, Any]) -> _Wish:
@@ -122,31 +136,34 @@ async def _send(connection: "Connection", wish: _Wish) -> bool:
     return await revoke(connection, wish.pair.chain_pem, Reason[wish.reason], key_pem)
 
 
-async def _have_replaced(wish: _Wish) -> str:
-    """What happens next, as a clause: its schedule says so, or a person has to."""
-    settings, name = wish.settings, wish.installed.lineage
+async def have_replaced(settings: Settings, installed: Installed, origin: Origin) -> Following:
+    """Its schedule says so, or a daemon does it, or a person has to."""
+    name = installed.lineage
     if name not in {one.name for one in settings.certificates}:
-        return f"{_STAYS}: the settings do not name it, so nothing replaces it; take it out of nginx"
+        return Following(f"{_STAYS}: the settings do not name it, so nothing replaces it; take it out of nginx")
     by_hand = f"run 'wellkeeper-issuer renew {name} --force' to replace it now"
     try:
         async with build.state(settings, command="revoke") as state:
             known = await state.schedules.read_schedule(name)
-            is_known = known is not None and known.version == wish.installed.version
+            is_known = known is not None and known.version == installed.version
             now = SystemClock().now()
-            schedule = known if known and is_known else plan(wish.installed, wish.origin, now, lambda: 0.5)
+            schedule = known if known and is_known else plan(installed, origin, now, lambda: 0.5)
             await state.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))
-    except JournalError:
-        return await _by_daemon(settings, name) or f"{_STAYS}: another wellkeeper-issuer is at work; {by_hand}"
-    return f"{_STAYS}: the next renewal replaces it; {by_hand}"
+    except JournalError as error:
+        return await _by_daemon(settings, name) or Following(f"{_STAYS}: {error}; {by_hand}", has_failed=True)
+    return Following(f"{_STAYS}: the next renewal replaces it; {by_hand}")
 
 
-async def _by_daemon(settings: Settings, name: str) -> str | None:
+async def _by_daemon(settings: Settings, name: str) -> Following | None:
     """It owns the state, and replaces at once what it would find due; None when there is no daemon."""
-    with progress("auto") as told:
-        reports = await remote.renew(settings, [name], Mode.REVOKED, told)
+    try:
+        with progress("auto") as told:
+            reports = await remote.renew(settings, [name], Mode.REVOKED, told)
+    except WellkeeperError as error:
+        return Following(f"{_STAYS}: the daemon could not replace it: {error}", has_failed=True)
     if not reports:
         return None
     report = reports[0]
     if report.outcome in {Outcome.SERVED, Outcome.NOT_SERVED_YET}:
-        return "the daemon has replaced it"
-    return f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}"
+        return Following("the daemon has replaced it", is_replaced=True)
+    return Following(f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}", has_failed=True)

@@ -1,0 +1,87 @@
+"""What follows of a revocation; those at a real CA are in tests/integration."""
+
+import fcntl
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from issuer.commands.revoke import Following, have_replaced
+from issuer.errors import OrderError
+from issuer.model import Certificate, Installed
+from issuer.outside.accounts import AccountFolder
+from issuer.outside.daemon_server import daemon_socket
+from issuer.outside.daemon_socket import socket_path
+from issuer.outside.state import open_state
+from issuer.records import Origin, Rule
+from issuer.settings import Settings, read_settings
+from tests.fakes_deliver import NOW, dns
+from tests.issuer.commands.workers import Workshop
+
+NAME = "a.example"
+LEAF = Certificate(frozenset({dns(NAME)}), "abc", "f" * 64, "Fake CA", NOW, NOW + timedelta(days=90), False)
+INSTALLED = Installed(NAME, "v1", LEAF, True)
+ORIGIN = Origin("https://ca.example/directory", "")
+STAYS = "nginx serves it until it is replaced: "
+
+
+@pytest.fixture
+def workshop(folder: Path) -> Workshop:
+    made = Workshop(folder)
+    made.write(NAME)
+    AccountFolder(folder / "state", ()).make_keys()
+    return made
+
+
+@pytest.fixture
+def settings(workshop: Workshop) -> Settings:
+    return read_settings(workshop.path)
+
+
+@pytest.fixture
+async def daemon(workshop: Workshop, settings: Settings) -> AsyncIterator[Workshop]:
+    """Owns the state, and answers."""
+    async with (
+        open_state(settings.state_dir / "state.db", is_exclusive=True, command="run"),
+        workshop.service() as service,
+        daemon_socket(socket_path(settings.state_dir), service.handlers),
+    ):
+        yield workshop
+
+
+async def test_without_a_daemon_the_next_renewal_replaces_it(settings: Settings) -> None:
+    following = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert following.words.startswith(f"{STAYS}the next renewal replaces it; run ")
+    assert (following.is_replaced, following.has_failed) == (False, False)
+    async with open_state(settings.state_dir / "state.db", is_exclusive=False) as state:
+        schedule = await state.schedules.read_schedule(NAME)
+    assert schedule is not None
+    assert schedule.rule is Rule.REVOKED
+
+
+async def test_daemon_replaces_it(daemon: Workshop, settings: Settings) -> None:
+    assert daemon.workers
+    assert await have_replaced(settings, INSTALLED, ORIGIN) == Following("the daemon has replaced it", is_replaced=True)
+
+
+async def test_daemon_that_cannot_replace_it_is_a_failure(daemon: Workshop, settings: Settings) -> None:
+    daemon.workers[0].failing = OrderError("the CA is away")
+    assert await have_replaced(settings, INSTALLED, ORIGIN) == Following(
+        f"{STAYS}the daemon could not replace it: order: the CA is away", has_failed=True
+    )
+
+
+async def test_state_that_is_damaged_is_told_as_that(settings: Settings) -> None:
+    (settings.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
+    following = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert following.has_failed
+    assert "the file is damaged: restore it from a backup" in following.words
+
+
+async def test_who_else_is_at_work_is_told(settings: Settings) -> None:
+    with (settings.state_dir / "state.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        following = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert following.has_failed
+    assert f"{STAYS}another wellkeeper-issuer is at work with " in following.words
