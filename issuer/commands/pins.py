@@ -27,8 +27,8 @@ async def check_pins(
 ) -> Mapping[str, str]:
     """By the CA's directory: why it must not be asked now, naming node, thumbprint and remedy. Each is logged.
 
-    That is a CA whose key is missing, or whose thumbprint a responder lacks. A responder that cannot be asked is left to
-    whoever publishes: it may be there by then.
+    That is a CA whose key is missing, or whose thumbprint a responder lacks. A responder that cannot be asked is left
+    to whoever publishes: it may be there by then.
     """
     pins, unusable = _pins(settings, accounts)
     found: list[Unpinned] = []

@@ -3,6 +3,7 @@
 RFC 8555 section 7.4: the order's status says what to do next, whatever reply it came with.
 """
 
+from datetime import timedelta
 from typing import Final
 
 from issuer import pki
@@ -64,6 +65,7 @@ async def _valid_order(
                 f"the CA's order {order.url} is still {order.status}, and a pass waits {_LIMIT_SECONDS:.0f} s at most;"
                 f" it stays open: run renew again in {pause_seconds:.0f} s to go on with it",
                 retry=Retry.SOON,
+                retry_at=clock.now() + timedelta(seconds=pause_seconds),
             )
         await clock.sleep(pause_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)

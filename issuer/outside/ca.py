@@ -19,9 +19,10 @@ from issuer.outside.ca_connection import Connection
 from issuer.outside.ca_messages import EmptyMessage, NewOrder
 from issuer.outside.ca_network import Network
 from issuer.outside.ca_options import CaOptions
-from issuer.outside.ca_problems import ProblemError, retry_after_seconds
+from issuer.outside.ca_problems import ProblemError
 from issuer.outside.ca_registration import location
 from issuer.outside.ca_replies import parse_authorization, parse_order
+from issuer.outside.retry_after import retry_after_seconds
 from issuer.ports import Clock
 
 _log = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class AcmeAuthority:
         return choose_profile(abilities, self.name, wanted)
 
     def _order(self, url: str, reply: requests.Response) -> Order:
-        return parse_order(url, reply.json(), retry_after_seconds(reply, self._clock.now()))
+        return parse_order(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))
 
     def _authorization(self, url: str, reply: requests.Response) -> Authorization:
-        return parse_authorization(url, reply.json(), retry_after_seconds(reply, self._clock.now()))
+        return parse_authorization(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))

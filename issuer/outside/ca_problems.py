@@ -3,12 +3,11 @@
 The one translation of the families of errors that the acme library lets through.
 """
 
-import email.utils
 import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import josepy.errors
@@ -19,10 +18,9 @@ from issuer.errors import Retry, WellkeeperError
 from issuer.model import Problem
 from issuer.outside.ca_bodies import BodyError
 from issuer.outside.foreign_text import cleaned
+from issuer.outside.retry_after import retry_after_seconds
 from issuer.ports import Clock
 
-# A CA that asks for more patience than a day is asked again all the same: certificates live for six.
-_LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 _COUNTED_IN_SECONDS: Final = 3600.0
 
 # What trying again brings, by problem. NEVER: a person has to change something first.
@@ -96,13 +94,13 @@ def read_problem(response: requests.Response, now: datetime) -> Problem:
     except ValueError:
         body = None
     if isinstance(body, Mapping):
-        return parse_problem(body, response.status_code, retry_after_seconds(response, now))
+        return parse_problem(body, response.status_code, retry_after_seconds(response.headers, now))
     text = " ".join(cleaned(response.text).split())[:200] or "no body"
     return Problem(
         "about:blank",
         f"the reply is no problem document: {text}",
         response.status_code,
-        retry_after_seconds(response, now),
+        retry_after_seconds(response.headers, now),
     )
 
 
@@ -122,24 +120,6 @@ def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_afte
         if isinstance(subproblems, list)
         else (),
     )
-
-
-def retry_after_seconds(response: requests.Response, now: datetime) -> float | None:
-    """Retry-After as seconds or as an HTTP date (RFC 9110 section 10.2.3), within 0 to a day; None when senseless.
-
-    A date is the CA's time, and so are those of its `Date`: ours may be set wrong.
-    """
-    text = response.headers.get("Retry-After")
-    if not text:
-        return None
-    if text.strip().isdecimal():
-        seconds = float(text)
-    else:
-        at = _http_date(text)
-        if at is None:
-            return None
-        seconds = (at - (_http_date(response.headers.get("Date", "")) or now)).total_seconds()
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
 
 
 @contextmanager
@@ -168,14 +148,6 @@ def translated(kind: type[WellkeeperError], doing: str, clock: Clock) -> Iterato
         raise kind(f"{doing}: {error}; is ca_bundle a PEM file that this user may read?") from error
     except (errors.Error, josepy.errors.Error, KeyError, TypeError, ValueError, AttributeError) as error:
         raise kind(_not_understood(doing, error)) from error
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _retry_at(problem: Problem, now: datetime) -> datetime | None:

@@ -145,7 +145,7 @@ class AcmeRenewalInfos:
                 if not block:
                     break
                 body += block
-            seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.now())
+            seconds = retry_after_seconds(response.headers, self._clock.now())
             return _Reply(response.status, seconds, body)
 
 

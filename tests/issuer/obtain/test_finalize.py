@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -150,8 +151,9 @@ async def test_retry_after_beyond_our_patience_is_not_slept(
     attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
 ) -> None:
     ca.script(URL, state(ca, Status.PROCESSING, 3600))
-    with pytest.raises(FinalizeError, match="run renew again in 3600 s to go on with it"):
+    with pytest.raises(FinalizeError, match="run renew again in 3600 s to go on with it") as caught:
         await finalize(attempt, placed(ca), ca, journal, clock)
+    assert caught.value.retry_at == clock.now() + timedelta(hours=1)
     assert clock.slept == []
 
 

@@ -1,8 +1,7 @@
 """What is made of the CA's HTTP replies: problems, Retry-After, and the five families of exceptions."""
 
-import email.utils
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import josepy.errors
 import pytest
@@ -17,7 +16,6 @@ from issuer.outside.ca_problems import (
     is_passing,
     parse_problem,
     read_problem,
-    retry_after_seconds,
     translated,
 )
 from tests.fakes import FakeClock
@@ -32,51 +30,6 @@ def reply(status: int = 200, body: str = "", **headers: str) -> requests.Respons
     made._content = body.encode()  # noqa: SLF001 - requests has no other way to make a reply without a server
     made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     return made
-
-
-def retry_after(text: str) -> float | None:
-    return retry_after_seconds(reply(Retry_After=text), datetime.now(UTC))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0),
-        ("7", 7),
-        (" 7 ", 7),
-        ("86400", 86400),
-        ("86401", 86400),
-        ("9" * 400, 86400),
-        ("", None),
-        ("-5", None),
-        ("1.5", None),
-        ("1e3", None),
-        ("soon", None),
-        ("²", None),
-        ("Mon, 31 Feb 2026 00:00:00 GMT", None),
-        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
-        ("Mon, 01 Jan 999999999999999999999 00:00:00 GMT", None),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400),
-        ("Fri, 31 Dec 9999 23:59:59 -1200", 86400),
-        ("Sat, 01 Jan 0001 00:00:00 +1200", 0),
-    ],
-)
-def test_retry_after(text: str, seconds: float | None) -> None:
-    assert retry_after(text) == seconds
-
-
-@pytest.mark.parametrize("is_named", [True, False], ids=["GMT", "without a zone"])
-def test_retry_after_as_a_date_counts_from_now(is_named: bool) -> None:
-    at = datetime.now(UTC) + timedelta(minutes=10)
-    text = email.utils.format_datetime(at, usegmt=True).removesuffix("" if is_named else " GMT")
-    seconds = retry_after(text)
-    assert seconds is not None
-    assert 580 < seconds <= 600
-
-
-def test_no_retry_after() -> None:
-    assert retry_after_seconds(reply(), datetime.now(UTC)) is None
 
 
 def test_problem_document_keeps_status_and_retry_after() -> None:
