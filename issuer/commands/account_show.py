@@ -91,7 +91,7 @@ async def _asked(known: Shown, authorities: AllAuthorities) -> Shown:
     records = tuple(
         f'CAA 0 issue "{identity}; validationmethods=http-01; accounturi={known.account_url}"'
         for identity in abilities.caa_identities
-        if known.account_url
+        if known.account_url and status == "valid"
     )
     return replace(
         known,

@@ -84,7 +84,8 @@ class Registration:
         url = self.options.directory_url
         return (
             f"our account at the CA {self.options.name} was deactivated, and no account comes back from that; to use"
-            f" this CA again, remove {self.accounts.key_path(url)} and {self.accounts.record_path(url)}, run"
+            f" this CA again, remove {self.accounts.key_path(url)}, {self.accounts.record_path(url)} and, if it is"
+            f" there, {self.accounts.next_key_path(url)}, run"
             " 'wellkeeper-issuer init' for a new account key, and tell the responders its thumbprint"
             " ('wellkeeper-issuer trust')"
         )

@@ -57,10 +57,12 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 1
         assert "our account at the CA localhost was deactivated, and no account comes back from that" in finished.out
+        assert ".next.pem, run 'wellkeeper-issuer init'" in finished.out
         assert orders(host.ca) == before
         assert await served(host, NAME) == fingerprint
         shown = await host.issuer.run_well("account", "show")
         assert "  status            deactivated\n" in shown.out
+        assert "CAA 0 issue" not in shown.out  # it would keep every account from issuing
         for path in (host.issuer.state_dir / "accounts").iterdir():
             path.unlink()
         await host.issuer.run_well("init")
