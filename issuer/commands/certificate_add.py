@@ -65,6 +65,8 @@ def add(identifiers: tuple[str, ...], config: Path | None, **given: Any) -> None
         _follow(context, read_settings(path), certificate.name)
     elif is_renewed:
         context.invoke(renew, names=(certificate.name,), config=path)
+    else:
+        click.echo("\na daemon learns of it at the next 'wellkeeper-issuer reload', and obtains it then")
 
 
 def _prepare(

@@ -143,6 +143,12 @@ def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> 
     assert [one["name"] for one in ready.run("list", "--json").json()["certificates"]] == ["a.example"]
 
 
+def test_without_renewal_it_is_told_when_a_daemon_learns_of_it(ready: Program) -> None:
+    told = "a daemon learns of it at the next 'wellkeeper-issuer reload'"
+    assert told in ready.run("certificate", "add", "b.example", "--no-renew").out
+    assert told not in ready.run("certificate", "add", "c.example").out
+
+
 def test_files_are_deleted_on_request_only(ready: Program) -> None:
     ready.configure("a.example", more="nginx = { command = ['true'] }")
     ready.run("certificate", "add", "b.example", "--no-renew")
