@@ -59,9 +59,7 @@ class CommandHooks:
             raise HookError(f"{who}: {error}{_last_words(error.output)}; {_REMEDIES[event]}") from error
         _log_lines(who, finished.output)
         if finished.exit_code != 0:
-            raise HookError(
-                f"{who}: '{shlex.join(argv)}' {_end(finished)}{_last_words(finished.output)}; {_REMEDIES[event]}"
-            )
+            raise HookError(f"{who}: {argv[0]!r} {_end(finished)}{_last_words(finished.output)}; {_REMEDIES[event]}")
 
 
 def variables(event: Event, about: Occasion) -> dict[str, str]:

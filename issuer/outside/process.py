@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shlex
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping, Sequence
@@ -43,16 +42,20 @@ async def run(
     """
     process = await _start(argv, environment)
     kept = bytearray()
+    has_ended = False
     try:
         async with asyncio.timeout(timeout_seconds):
             await _read(process, output_bytes, kept)
             exit_code = await process.wait()
+        has_ended = True
     except TimeoutError as timeout:
-        error = ProcessError(f"'{shlex.join(argv)}' did not end within {timeout_seconds:g} s and was killed")
+        # The name alone: arguments may be secrets, and this is told to webhooks.
+        error = ProcessError(f"{argv[0]!r} did not end within {timeout_seconds:g} s and was killed")
         error.output = kept.decode(errors="replace")
         raise error from timeout
     finally:
-        if process.returncode is None:
+        # Also when the command itself is gone: what it left behind in its group holds its output open.
+        if not has_ended:
             await _kill(process)
     return Finished(exit_code, kept.decode(errors="replace"))
 
@@ -75,7 +78,7 @@ async def _start(argv: Sequence[str], environment: Mapping[str, str] | None) -> 
     except PermissionError as error:
         raise ProcessError(f"{argv[0]!r} may not be run by uid {os.geteuid()}; is it executable?") from error
     except OSError as error:
-        raise ProcessError(f"'{shlex.join(argv)}' cannot be run: {error.strerror or error}") from error
+        raise ProcessError(f"{argv[0]!r} cannot be run: {error.strerror or error}") from error
 
 
 async def _read(process: Process, limit: int, kept: bytearray) -> None:

@@ -75,6 +75,13 @@ async def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path) ->
     await until_gone(tmp_path / "pids")
 
 
+async def test_what_a_command_left_behind_is_killed_with_the_time_out(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/pids"
+    with pytest.raises(ProcessError, match=r"^'sh' did not end within 0\.4 s and was killed"):
+        await run(["sh", "-c", script], 0.4)
+    await until_gone(tmp_path / "pids")
+
+
 async def test_cancelled_command_is_killed_with_its_children(tmp_path: Path) -> None:
     argv = [sys.executable, "-S", "-c", HANGS, str(tmp_path / "new"), str(tmp_path / "pids")]
     task = asyncio.ensure_future(run(argv, 60))
