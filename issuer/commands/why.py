@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -18,6 +19,8 @@ from issuer.obtain.due import explain
 from issuer.records import Failure, Rule, Schedule
 from issuer.settings import Settings
 from issuer.standing import State
+
+_ONCE_READ: Final = " once it has read these settings ('wellkeeper-issuer reload')"
 
 
 @click.command()
@@ -135,7 +138,9 @@ def _next(seen: Overview, shown: Shown) -> str:
         )
     if standing.to_do:
         who = f"the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else f"'wellkeeper-issuer renew {name}'"
-        return f"To do now: {standing.to_do}; {who} does it."
+        # Nobody is asked here: one that it has not worked on yet may be one that it has not read yet.
+        is_new = seen.daemon_pid and standing.schedule is None and standing.failure is None
+        return f"To do now: {standing.to_do}; {who} does it{_ONCE_READ if is_new else ''}."
     return f"Nothing is to be done before {_at(standing.wake_at)}{_by_whom(seen)}."
 
 

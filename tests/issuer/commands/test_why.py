@@ -210,4 +210,5 @@ def test_daemon_does_it(program: Program) -> None:
         async with open_state(program.state_dir / "state.db", is_exclusive=True, command="run"):
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
-    assert f"To do now: there is no certificate yet; the daemon (pid {os.getpid()}) does it." in asyncio.run(look())
+    who = f"the daemon (pid {os.getpid()}) does it once it has read these settings ('wellkeeper-issuer reload')"
+    assert f"To do now: there is no certificate yet; {who}." in asyncio.run(look())
