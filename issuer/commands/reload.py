@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from issuer.commands import options, remote
+from issuer.errors import SettingsError
 
 
 @click.command()
@@ -16,7 +17,12 @@ def reload(config: Path | None) -> None:
 
     Exit status: 0 it has taken them, 1 there is no daemon, 2 they do not hold: the daemon goes on with those of before.
     """
-    click.echo(describe(asyncio.run(remote.demand(options.read(config), {"command": "reload"}))))
+    try:
+        settings = options.read(config)
+        answer = asyncio.run(remote.demand(settings, {"command": "reload"}))
+    except SettingsError as error:
+        raise SettingsError(f"{error}\na daemon that runs goes on with the settings of before") from error
+    click.echo(describe(answer))
 
 
 def describe(answer: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from issuer.outside.daemon_server import daemon_socket
 from issuer.outside.daemon_socket import socket_path
 from issuer.reports import Mode, Outcome
 from issuer.settings import Settings, read_settings
+from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.workers import Workshop
 
 
@@ -104,6 +105,14 @@ async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop
         await asked
     assert "daemon: goes on with it by itself; 'wellkeeper-issuer status' shows how it stands" in out.getvalue()
     assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
+
+
+def test_reload_with_bad_settings_says_with_which_a_daemon_goes_on(program: Program) -> None:
+    program.configure("a.example", more="bogus = 1")
+    finished = program.run("reload")
+    assert finished.exit_code == 2
+    assert "unknown key 'bogus'" in finished.err
+    assert finished.err.endswith("a daemon that runs goes on with the settings of before\n")
 
 
 def test_reload_says_what_changed() -> None:
