@@ -49,7 +49,7 @@ class Webhook:
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session,
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers, trust_env=True) as session,
                 session.post(self._url, json=body, allow_redirects=False) as answer,
             ):
                 if not 200 <= answer.status < 300:

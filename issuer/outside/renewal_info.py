@@ -68,7 +68,11 @@ class AcmeRenewalInfos:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=_TIMEOUT, headers=self._headers, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            timeout=_TIMEOUT,
+            headers=self._headers,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,  # HTTPS_PROXY and NO_PROXY, as for all else that a CA is asked
         )
         return self
 

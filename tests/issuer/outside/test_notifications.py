@@ -131,3 +131,11 @@ async def test_nobody_there_is_told(receiver: Receiver) -> None:
 
 async def test_url_that_is_none_is_not_shown() -> None:
     assert "its URL is not valid" in await failure_of("http://a..b:99999999/secret-path")
+
+
+async def test_proxy_of_the_environment_is_honoured(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with receiver.running() as url:
+        monkeypatch.setenv("http_proxy", url.removesuffix("/secret-path"))
+        monkeypatch.setenv("no_proxy", "")
+        await webhook("http://hooks.example/secret-path").tell(Notice.FAILURE, "www", "no answer from the CA")
+    assert len(receiver.received) == 1

@@ -230,3 +230,12 @@ async def test_bundle_that_is_gone_is_told(clock: FakeClock, folder: Path, serve
     bundles = {server.directory_url: str(folder / "gone.pem")}
     async with AcmeRenewalInfos(bundles, user_agent="x", clock=clock) as infos:
         assert f"{folder}/gone.pem cannot be used" in (await refusal(infos, server)).reason
+
+
+async def test_proxy_of_the_environment_is_honoured(
+    infos: AcmeRenewalInfos, server: AcmeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url(""))
+    monkeypatch.setenv("no_proxy", "")
+    await infos.ask("http://ca.example/directory", ID)
+    assert [one.path for one in server.asked] == ["http://ca.example/directory"]
