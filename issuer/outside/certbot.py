@@ -69,10 +69,15 @@ def _value(text: str) -> str:
 
 def _lineage(folder: Path, conf: Path) -> FoundLineage:
     name, parameters = conf.stem, parse_renewal(conf.read_text(encoding="utf-8"))
-    live = Path(parameters.get("fullchain", "")).parent if "fullchain" in parameters else folder / "live" / name
+    if not parameters:
+        trouble = f"its renewal/{conf.name} cannot be read: no line there gives a value to a key"
+        return FoundLineage(name, {}, None, trouble)
+    fullchain, archive_dir = parameters.get("fullchain"), parameters.get("archive_dir")
+    # An empty path would be the folder of whoever runs this.
+    live = Path(fullchain).parent if fullchain else folder / "live" / name
     # A folder that was moved or mounted elsewhere: its files still lie beside the others.
     live = live if live.is_dir() else folder / "live" / name
-    archive = Path(parameters.get("archive_dir", ""))
+    archive = Path(archive_dir) if archive_dir else folder / "archive" / name
     archive = archive if archive.is_dir() else folder / "archive" / name
     pairs = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
     if not pairs:

@@ -90,7 +90,7 @@ def test_folder_that_was_moved_is_read_where_it_is(tmp_path: Path) -> None:
 
 def test_lineage_without_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "renewal").mkdir()
-    (tmp_path / "renewal/a.example.conf").write_text("[renewalparams]\n")
+    (tmp_path / "renewal/a.example.conf").write_text("[renewalparams]\nkey_type = rsa\n")
     (lineage,) = read_certbot(tmp_path).lineages
     assert lineage.pair is None
     assert "holds a certificate with its key; certbot cannot renew it either" in lineage.trouble
@@ -150,3 +150,12 @@ def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "renewal/a.conf").mkdir(parents=True)
     with pytest.raises(SettingsError, match=r"cannot read .*a\.conf: Is a directory; run as root"):
         read_certbot(tmp_path)
+
+
+def test_renewal_file_that_says_nothing_is_told_by_its_name(folder: Path) -> None:
+    (folder / "renewal").mkdir()
+    (folder / "renewal/x.conf").write_text("garbage\n")
+    (folder / "renewal/y.conf").write_text("fullchain =\narchive_dir =\n")
+    garbage, empty = read_certbot(folder).lineages
+    assert garbage.trouble == "its renewal/x.conf cannot be read: no line there gives a value to a key"
+    assert empty.trouble.startswith(f"neither {folder}/live/y nor {folder}/archive/y holds a certificate")
