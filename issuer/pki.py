@@ -194,8 +194,8 @@ def _place(certificate: x509.Certificate, position: int) -> str:
     return f"certificate {position + 1} of the CA's chain ({_name(certificate.subject)})"
 
 
-# A pass looks at one and the same leaf half a dozen times, in files, in the CA's reply, in what nginx serves: to describe
-# it takes twenty times as long as to parse it.
+# A pass looks at one leaf half a dozen times, in files, in the CA's reply, in what nginx serves: to describe it takes
+# twenty times as long as to parse it.
 @lru_cache(maxsize=_READ_CERTIFICATES)
 def _describe(certificate: x509.Certificate) -> Certificate:
     return Certificate(
