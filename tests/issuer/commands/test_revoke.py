@@ -1,14 +1,18 @@
 """What follows of a revocation; those at a real CA are in tests/integration."""
 
+import asyncio
 import fcntl
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from issuer.commands.revoke import Following, have_replaced
-from issuer.errors import OrderError
+from issuer import public_keys
+from issuer.commands import build
+from issuer.commands.revoke import Following, have_replaced, revoke
+from issuer.errors import OrderError, WellkeeperError
 from issuer.model import Certificate, Installed
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.daemon_server import daemon_socket
@@ -16,7 +20,7 @@ from issuer.outside.daemon_socket import socket_path
 from issuer.outside.state import open_state
 from issuer.records import Origin, Rule
 from issuer.settings import Settings, read_settings
-from tests.fakes_deliver import NOW, dns
+from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.commands.workers import Workshop
 
 NAME = "a.example"
@@ -85,3 +89,12 @@ async def test_who_else_is_at_work_is_told(settings: Settings) -> None:
         following = await have_replaced(settings, INSTALLED, ORIGIN)
     assert following.has_failed
     assert f"{STAYS}another wellkeeper-issuer is at work with " in following.words
+
+
+async def test_compromised_key_is_not_used_again_though_the_ca_is_away(workshop: Workshop, settings: Settings) -> None:
+    folders, pair = build.certificates(settings), FakeCa().pair(dns(NAME))
+    await folders.switch(NAME, await folders.write(NAME, pair))
+    asked = [NAME, "--config", str(workshop.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
+    result = await asyncio.to_thread(CliRunner().invoke, revoke, asked)
+    assert isinstance(result.exception, WellkeeperError), result.output
+    assert await folders.disowned_keys(NAME) == {public_keys.leaf_key_fingerprint(pair.chain_pem)}
