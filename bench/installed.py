@@ -25,7 +25,7 @@ from issuer import pki
 from issuer.model import Attempt, Flip, Lineage, Pair
 from issuer.obtain.due import plan
 from issuer.outside.disk import CertificateFolders
-from issuer.outside.state import State, open_state
+from issuer.outside.state.state import State, open_state
 from issuer.records import Origin
 from issuer.settings import Settings, read_settings
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from issuer.commands import options
-from issuer.commands.lazy import LazyGroup, Place
+from issuer.commands.shared import options
+from issuer.commands.shared.lazy import LazyGroup, Place
 from issuer.errors import DaemonError, JournalError, SettingsError, WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper-issuer: interrupted"

@@ -18,7 +18,7 @@ from issuer import public_keys
 from issuer.errors import SettingsError
 from issuer.model import Identifier
 from issuer.pki import read_identifiers
-from issuer.settings_values import parse_identifier
+from issuer.settings.values import parse_identifier
 
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]{0,60})-----")
 _LABELS: Final = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")

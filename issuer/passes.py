@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from issuer.aftermath import Aftermath
 from issuer.deliver.verify import verify
-from issuer.deliveries import Deliveries
 from issuer.errors import DeferredError, HookError, InstallError, VerifyError, WellkeeperError
 from issuer.model import Certificate, Due, Flip, Installed, Lineage, Served
 from issuer.ports import Nginx, Probes
@@ -23,6 +21,8 @@ from issuer.records import Failure
 from issuer.renew import Renewals
 from issuer.reports import Mode, Outcome, Report, waiting
 from issuer.steps import Steps
+from issuer.upkeep.aftermath import Aftermath
+from issuer.upkeep.deliveries import Deliveries
 
 _log = logging.getLogger(__name__)
 

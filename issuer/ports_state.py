@@ -1,4 +1,4 @@
-"""What stages are handed of the state on disk: the Protocols of `issuer.outside.database` and its neighbours.
+"""What stages are handed of the state on disk: the Protocols of `issuer.outside.state.database` and its neighbours.
 
 A call returns when its row is durable (but for `read_…`). All raise JournalError.
 """

@@ -1,7 +1,7 @@
 """The stages in order, for one certificate: due, order, publish, validate, finalize, install.
 
 First issuance and renewal are this one path; what a crash left in the journal is gone on with. Delivery follows for
-all certificates of a window together (`issuer.deliveries`).
+all certificates of a window together (`issuer.upkeep.deliveries`).
 """
 
 from collections.abc import Sequence, Sized
@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from issuer import pki
-from issuer.agenda import Agenda
 from issuer.deliver.install import install
 from issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
@@ -24,8 +23,9 @@ from issuer.obtain.validate import validate
 from issuer.ports import CertificateAuthority, Certificates, Clock, Progress, Responders
 from issuer.ports_state import Journal
 from issuer.reports import Mode
-from issuer.sources import Source, Sources, is_of_the_ca
 from issuer.steps import Steps
+from issuer.upkeep.agenda import Agenda
+from issuer.upkeep.sources import Source, Sources, is_of_the_ca
 
 # When the first try after such an error is, unless somebody said so.
 _HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minutes=100), Retry.NEVER: timedelta(days=1)}

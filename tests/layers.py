@@ -22,7 +22,7 @@ _OUTSIDE: Final = (
     "cryptography",
     "yarl",
 )
-_SETTINGS: Final = ("issuer.settings_tables", "issuer.settings_values")
+_SETTINGS: Final = ("issuer.settings.tables", "issuer.settings.values")
 _PARTS: Final = (*_CORE, "issuer.obtain", "issuer.reports", "issuer.steps")
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
@@ -38,7 +38,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "issuer.records": ("issuer.model", "issuer.errors"),
     "issuer.reports": ("issuer.model", "issuer.records"),
     "issuer.published_limits": ("issuer.records",),
-    "issuer.notices": ("issuer.records", "issuer.obtain.due"),
+    "issuer.upkeep.notices": ("issuer.records", "issuer.obtain.due"),
     "issuer.ports": ("issuer.model", "issuer.records"),
     "issuer.ports_state": ("issuer.model", "issuer.records"),
     "issuer.pki": ("issuer.model", "issuer.errors", "cryptography"),
@@ -50,7 +50,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "issuer.errors",
         "issuer.pki",
         "issuer.public_keys",
-        "issuer.settings_values",
+        "issuer.settings.values",
         "cryptography",
     ),
     "issuer.settings*": (
@@ -59,32 +59,32 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "issuer.errors",
         "issuer.records",
         "issuer.remedies",
-        "issuer.settings_complaints",
-        "issuer.settings_files",
-        "issuer.settings_tables",
-        "issuer.settings_values",
+        "issuer.settings.complaints",
+        "issuer.settings.files",
+        "issuer.settings.tables",
+        "issuer.settings.values",
         "pydantic",
     ),
     "issuer.obtain.limits": (*_STAGE, "issuer.obtain.blocks"),
-    "issuer.deliveries": (*_PARTS, "issuer.deliver"),
+    "issuer.upkeep.deliveries": (*_PARTS, "issuer.deliver"),
     "issuer.obtain.backoff": (*_STAGE, "issuer.obtain.blocks", "issuer.obtain.due"),
     "issuer.obtain*": _STAGE,
     "issuer.deliver*": _STAGE,
-    "issuer.outside.ca": (*_OUTSIDE, "acme", "josepy", "requests"),
-    "issuer.outside.ca_*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
+    "issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
     "issuer.outside.responder*": (*_OUTSIDE, "responder.publication"),
     "issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "issuer.outside.certbot": (*_OUTSIDE, "issuer.takeover"),
     "issuer.outside*": _OUTSIDE,
     "issuer.steps": _CORE,
-    "issuer.agenda": _PARTS,
-    "issuer.sources": (*_PARTS, "issuer.notices"),
-    "issuer.aftermath": (*_PARTS, "issuer.notices"),
-    "issuer.renew": (*_PARTS, "issuer.pki", "issuer.deliver", "issuer.agenda", "issuer.sources"),
-    "issuer.passes": (*_PARTS, "issuer.deliver", "issuer.renew", "issuer.deliveries", "issuer.aftermath"),
+    "issuer.upkeep": (),
+    "issuer.upkeep.agenda": _PARTS,
+    "issuer.upkeep.sources": (*_PARTS, "issuer.upkeep.notices"),
+    "issuer.upkeep.aftermath": (*_PARTS, "issuer.upkeep.notices"),
+    "issuer.renew": (*_PARTS, "issuer.pki", "issuer.deliver", "issuer.upkeep.agenda", "issuer.upkeep.sources"),
+    "issuer.passes": (*_PARTS, "issuer.deliver", "issuer.renew", "issuer.upkeep.deliveries", "issuer.upkeep.aftermath"),
     "issuer.rehearse": _PARTS,
     "issuer.takeover": ("issuer.model", "issuer.pki", "issuer.public_keys"),
-    "issuer.standing": (*_CORE, "issuer.obtain"),
+    "issuer.upkeep.standing": (*_CORE, "issuer.obtain"),
     "issuer.daemon": _PARTS,
     "issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
@@ -109,7 +109,7 @@ BANNED: Final[dict[str, frozenset[str]]] = {
 }
 
 # Whoever imports these loads acme, which an installer must be able to do without.
-_LOADS_ACME: Final = ("issuer.outside.ca", "issuer.outside.ca_*")
+_LOADS_ACME: Final = ("issuer.outside.ca.*",)
 # Here what is heavy is loaded when it is needed.
 _LAZY: Final = ("issuer.commands*", "issuer.__main__")
 

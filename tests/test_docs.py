@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from issuer.settings import Settings
-from issuer.settings_tables import (
+from issuer.settings.tables import (
     CaSettings,
     CertificateSettings,
     HooksSettings,

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from issuer.commands import build, options
-from issuer.commands.authorities import AllAuthorities
+from issuer.commands import build
+from issuer.commands.shared import options
+from issuer.commands.shared.authorities import AllAuthorities
 from issuer.errors import SettingsError
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.settings import Settings
-from issuer.settings_tables import CaSettings
+from issuer.settings.tables import CaSettings
 
 if TYPE_CHECKING:
-    from issuer.outside.ca_account import AccountAtCa
+    from issuer.outside.ca.account import AccountAtCa
 
 ca_option = click.option(
     "--ca", "name", metavar="NAME", help="The CA, if there are several: a name or a directory URL."
@@ -124,7 +125,7 @@ def choose(settings: Settings, name: str | None) -> CaSettings:
 
 async def at_desk(settings: Settings, ca: CaSettings, work: Callable[[Desk], Awaitable[T]]) -> T:
     """Opens the CA for one piece of work."""
-    from issuer.outside.ca_account import AccountAtCa
+    from issuer.outside.ca.account import AccountAtCa
 
     folder = build.accounts(settings)
     with AllAuthorities(settings, folder, SystemClock(), version=build.version()) as authorities:

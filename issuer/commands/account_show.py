@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
-from issuer.commands import build, options
+from issuer.commands import build
 from issuer.commands.account import account, ca_option, choose
-from issuer.commands.authorities import AllAuthorities
+from issuer.commands.shared import options
+from issuer.commands.shared.authorities import AllAuthorities
 from issuer.errors import WellkeeperError
 from issuer.outside.accounts import AccountFolder
 from issuer.outside.clock import SystemClock
 from issuer.outside.key_files import account_thumbprint
 from issuer.settings import Settings
-from issuer.settings_tables import CaSettings
+from issuer.settings.tables import CaSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def _shown(settings: Settings, ca: CaSettings, folder: AccountFolder, auth
 
 
 async def _asked(known: Shown, authorities: AllAuthorities) -> Shown:
-    from issuer.outside.ca_account import AccountAtCa
+    from issuer.outside.ca.account import AccountAtCa
 
     authority = authorities.open(known.directory_url)
     abilities = await authority.abilities()

@@ -11,11 +11,11 @@ import socket
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final
 
-from issuer.commands.authorities import directory_urls
+from issuer.commands.shared.authorities import directory_urls
 from issuer.errors import SettingsError
 from issuer.model import Node
 from issuer.outside.clock import SystemClock
-from issuer.outside.state import State, open_state
+from issuer.outside.state.state import State, open_state
 from issuer.ports import Hooks, Notifications
 from issuer.records import Event, Notice
 from issuer.settings import Settings

@@ -5,12 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from issuer.aftermath import Aftermath
-from issuer.agenda import Agenda
 from issuer.commands import build
-from issuer.commands.authorities import AllAuthorities, directory_urls
-from issuer.commands.pins import check_pins
-from issuer.deliveries import Deliveries, Pace
+from issuer.commands.shared.authorities import AllAuthorities, directory_urls
+from issuer.commands.shared.pins import check_pins
 from issuer.obtain.limits import Limits
 from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.obtain.request import Requests
@@ -18,16 +15,19 @@ from issuer.obtain.throttle import Throttle
 from issuer.outside.clock import SystemClock
 from issuer.outside.csr_files import CsrFolder
 from issuer.outside.probes import NodeProbes
-from issuer.outside.proof import prove_places
 from issuer.outside.renewal_info import AcmeRenewalInfos
 from issuer.outside.responder_client import ResponderClient
 from issuer.outside.responders import AllResponders
-from issuer.outside.state import State
+from issuer.outside.state.proof import prove_places
+from issuer.outside.state.state import State
 from issuer.passes import Machine, Passes
 from issuer.ports import Progress
 from issuer.renew import Renewals
 from issuer.settings import Settings
-from issuer.sources import Sources
+from issuer.upkeep.aftermath import Aftermath
+from issuer.upkeep.agenda import Agenda
+from issuer.upkeep.deliveries import Deliveries, Pace
+from issuer.upkeep.sources import Sources
 
 
 @asynccontextmanager

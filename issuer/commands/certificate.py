@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from issuer.commands.lazy import LazyGroup, Place
+from issuer.commands.shared.lazy import LazyGroup, Place
 
 _SECTIONS: Final = {
     "Commands": {

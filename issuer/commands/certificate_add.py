@@ -10,11 +10,12 @@ import click
 from pydantic import ValidationError
 
 from issuer import remedies
-from issuer.commands import build, options, remote
+from issuer.commands import build
 from issuer.commands.placeholder import placeholder
-from issuer.commands.progress import progress
 from issuer.commands.reload import describe
 from issuer.commands.renew import renew, to_text
+from issuer.commands.shared import options, remote
+from issuer.commands.shared.progress import progress
 from issuer.commands.trust import lines_for_nginx
 from issuer.csr import check_csr
 from issuer.errors import SettingsError, WellkeeperError
@@ -22,8 +23,8 @@ from issuer.model import KeyType
 from issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
 from issuer.reports import Mode, Outcome, Report
 from issuer.settings import Settings, check, read_settings, settings_path
-from issuer.settings_files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
-from issuer.settings_tables import CertificateSettings
+from issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
+from issuer.settings.tables import CertificateSettings
 
 # What complaints name before there is a file.
 _NOT_WRITTEN: Final = Path("the new certificate")

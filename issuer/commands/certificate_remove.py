@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from issuer.commands import build, options, remote
+from issuer.commands import build
+from issuer.commands.shared import options, remote
 from issuer.errors import InstallError, SettingsError
-from issuer.outside.daemon_socket import Message
+from issuer.outside.daemon.socket import Message
 from issuer.outside.drop_ins import remove_drop_in
 from issuer.outside.removal import remove_files
 from issuer.settings import Settings, check, settings_path
-from issuer.settings_files import TomlFile, find_table_lines, read_sources
+from issuer.settings.files import TomlFile, find_table_lines, read_sources
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ import click
 from pydantic import ValidationError
 
 from issuer import pki
-from issuer.commands import build, options
-from issuer.commands.import_report import report, report_json
+from issuer.commands import build
+from issuer.commands.shared import options
+from issuer.commands.shared.import_report import report, report_json
 from issuer.deliver.install import install
 from issuer.errors import SettingsError
 from issuer.model import Attempt
@@ -24,10 +25,10 @@ from issuer.outside.certbot import read_certbot
 from issuer.outside.clock import SystemClock
 from issuer.outside.drop_ins import drop_in_path, write_drop_in
 from issuer.outside.key_files import parse_account_key
-from issuer.outside.state import State
+from issuer.outside.state.state import State
 from issuer.settings import Settings, settings_path
-from issuer.settings_files import drop_in_folder
-from issuer.settings_tables import CertificateSettings
+from issuer.settings.files import drop_in_folder
+from issuer.settings.tables import CertificateSettings
 from issuer.takeover import Taken, Takeover, take_over
 
 _FOLDER: Final = Path("/etc/letsencrypt")

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import click
 
-from issuer.commands import build, options
+from issuer.commands import build
+from issuer.commands.shared import options
 from issuer.commands.trust import explain, public_values
 from issuer.errors import SettingsError
 from issuer.outside import durable
 from issuer.settings import read_settings, settings_path
-from issuer.settings_values import CA_DIRECTORIES
+from issuer.settings.values import CA_DIRECTORIES
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 _REMEDY: Final = "edit the file, or let 'wellkeeper-issuer certificate add' add a certificate"

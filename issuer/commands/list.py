@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from issuer import idn
-from issuer.commands import options, overview
-from issuer.commands.overview import Shown
+from issuer.commands.shared import options, overview
+from issuer.commands.shared.overview import Shown
 from issuer.settings import Settings
 
 

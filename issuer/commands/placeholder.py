@@ -9,8 +9,9 @@ from typing import Final
 import click
 
 from issuer import pki
-from issuer.commands import build, options
+from issuer.commands import build
 from issuer.commands.renew import choose
+from issuer.commands.shared import options
 from issuer.deliver.install import install
 from issuer.model import Lineage
 from issuer.outside.disk import CertificateFolders

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from issuer.commands import build, options, remote
-from issuer.commands.broadcast import tell_again
-from issuer.commands.progress import LogFormat, progress
-from issuer.commands.rehearsals import decode, encode, rehearse_all
+from issuer.commands import build
 from issuer.commands.renew import choose
+from issuer.commands.shared import options, remote
+from issuer.commands.shared.broadcast import tell_again
+from issuer.commands.shared.progress import LogFormat, progress
+from issuer.commands.shared.rehearsals import decode, encode, rehearse_all
 from issuer.errors import JournalError
 from issuer.ports import Progress
 from issuer.records import Rehearsal

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from issuer.commands import options, remote
+from issuer.commands.shared import options, remote
 from issuer.errors import SettingsError
 
 

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import click
 
-from issuer.commands import build, options, remote
-from issuer.commands.left_alone import left_alone
-from issuer.commands.progress import LogFormat, progress
+from issuer.commands import build
+from issuer.commands.shared import options, remote
+from issuer.commands.shared.left_alone import left_alone
+from issuer.commands.shared.progress import LogFormat, progress
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
 from issuer.ports import Progress

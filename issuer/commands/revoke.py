@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from issuer.commands import build, options, remote
-from issuer.commands.authorities import AllAuthorities
-from issuer.commands.progress import progress
+from issuer.commands import build
+from issuer.commands.shared import options, remote
+from issuer.commands.shared.authorities import AllAuthorities
+from issuer.commands.shared.progress import progress
 from issuer.errors import JournalError, SettingsError, WellkeeperError
 from issuer.model import Installed, Pair
 from issuer.obtain.due import plan
@@ -23,7 +24,7 @@ from issuer.reports import Mode, Outcome
 from issuer.settings import Settings
 
 if TYPE_CHECKING:
-    from issuer.outside.ca_connection import Connection
+    from issuer.outside.ca.connection import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
 
 
 async def _ask(wish: _Wish) -> bool:
-    from issuer.outside.ca_connection import Connection
+    from issuer.outside.ca.connection import Connection
 
     folder = build.accounts(wish.settings)
     with AllAuthorities(wish.settings, folder, SystemClock(), version=build.version()) as authorities:
@@ -130,7 +131,7 @@ async def _ask(wish: _Wish) -> bool:
 
 
 async def _send(connection: "Connection", wish: _Wish) -> bool:
-    from issuer.outside.ca_revocation import Reason, revoke
+    from issuer.outside.ca.revocation import Reason, revoke
 
     key_pem = wish.pair.certificate_key_pem if wish.with_certificate_key else None
     return await revoke(connection, wish.pair.chain_pem, Reason[wish.reason], key_pem)

@@ -11,19 +11,20 @@ from typing import Any, Final
 
 import click
 
-from issuer.commands import build, options, remote
-from issuer.commands.broadcast import Broadcast
-from issuer.commands.progress import LogFormat, is_journal, progress
-from issuer.commands.rehearsals import rehearse_all
-from issuer.commands.serving import Making, Service, Worker
-from issuer.commands.worker import worker
+from issuer.commands import build
+from issuer.commands.shared import options, remote
+from issuer.commands.shared.broadcast import Broadcast
+from issuer.commands.shared.progress import LogFormat, is_journal, progress
+from issuer.commands.shared.rehearsals import rehearse_all
+from issuer.commands.shared.serving import Making, Service, Worker
+from issuer.commands.shared.worker import worker
 from issuer.errors import WellkeeperError
 from issuer.model import Lineage
 from issuer.outside.clock import SystemClock
-from issuer.outside.daemon_server import daemon_socket
-from issuer.outside.daemon_socket import socket_path
-from issuer.outside.proof import warn_of_ephemeral
-from issuer.outside.state import State
+from issuer.outside.daemon.server import daemon_socket
+from issuer.outside.daemon.socket import socket_path
+from issuer.outside.state.proof import warn_of_ephemeral
+from issuer.outside.state.state import State
 from issuer.outside.systemd import Systemd
 from issuer.ports import Progress
 from issuer.records import Rehearsal

@@ -8,11 +8,11 @@ from typing import Final
 
 import click
 
-from issuer.commands import options, overview
-from issuer.commands.metrics import to_prometheus
-from issuer.commands.overview import Overview, Shown
+from issuer.commands.shared import options, overview
+from issuer.commands.shared.metrics import to_prometheus
+from issuer.commands.shared.overview import Overview, Shown
 from issuer.records import Budget
-from issuer.standing import State
+from issuer.upkeep.standing import State
 
 # Of the limits of CAs, text shows what is nearly used up; --json has all.
 _SHOWN_BUDGETS: Final = 10

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from issuer.commands import build, options
+from issuer.commands import build
+from issuer.commands.shared import options
 from issuer.outside.key_files import account_thumbprint
 from issuer.settings import Settings
-from issuer.settings_tables import CertificateSettings
+from issuer.settings.tables import CertificateSettings
 from responder.publication import encode_public_key
 
 PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"

@@ -10,15 +10,15 @@ from typing import Final
 import click
 
 from issuer import idn
-from issuer.commands import options, overview
-from issuer.commands.overview import Overview, Shown
 from issuer.commands.renew import choose
+from issuer.commands.shared import options, overview
+from issuer.commands.shared.overview import Overview, Shown
 from issuer.errors import Retry
 from issuer.obtain.blocks import is_in_force
 from issuer.obtain.due import explain
 from issuer.records import Failure, Rule, Schedule
 from issuer.settings import Settings
-from issuer.standing import State
+from issuer.upkeep.standing import State
 
 _ONCE_READ: Final = " once it has read these settings ('wellkeeper-issuer reload')"
 

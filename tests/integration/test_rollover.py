@@ -10,9 +10,9 @@ import pytest
 from issuer.errors import OrderError
 from issuer.outside import key_files
 from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca import AcmeAuthority
-from issuer.outside.ca_account import AccountAtCa
-from issuer.outside.ca_options import CaOptions
+from issuer.outside.ca.account import AccountAtCa
+from issuer.outside.ca.authority import AcmeAuthority
+from issuer.outside.ca.options import CaOptions
 from issuer.outside.clock import SystemClock
 from issuer.outside.key_files import AccountKey
 from issuer.outside.responder_client import ResponderClient

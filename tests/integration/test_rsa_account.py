@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from issuer.model import Identifier, IdentifierType
 from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.ca import AcmeAuthority
-from issuer.outside.ca_account import AccountAtCa
-from issuer.outside.ca_options import CaOptions
+from issuer.outside.ca.account import AccountAtCa
+from issuer.outside.ca.authority import AcmeAuthority
+from issuer.outside.ca.options import CaOptions
 from issuer.outside.clock import SystemClock
 from stand.pebble import Pebble
 

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from issuer import pki
-from issuer.aftermath import Aftermath
-from issuer.agenda import Agenda
-from issuer.deliveries import Deliveries
 from issuer.errors import InstallError
 from issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
 from issuer.obtain.limits import Limits
@@ -14,13 +11,16 @@ from issuer.obtain.publish import ReadBacks, Vetoes
 from issuer.obtain.request import Requests
 from issuer.obtain.throttle import Throttle
 from issuer.outside.csr_files import CsrFolder
-from issuer.outside.state import State
+from issuer.outside.state.state import State
 from issuer.passes import Machine, Passes
 from issuer.ports import Certificates
 from issuer.ports_state import Journal
 from issuer.renew import Renewals
 from issuer.reports import Mode, Outcome, Report
-from issuer.sources import Sources
+from issuer.upkeep.aftermath import Aftermath
+from issuer.upkeep.agenda import Agenda
+from issuer.upkeep.deliveries import Deliveries
+from issuer.upkeep.sources import Sources
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns

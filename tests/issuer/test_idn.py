@@ -4,7 +4,7 @@ import pytest
 
 from issuer import idn
 from issuer.model import Identifier, IdentifierType
-from issuer.settings_values import parse_identifier
+from issuer.settings.values import parse_identifier
 
 
 @pytest.mark.parametrize(

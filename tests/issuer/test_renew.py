@@ -9,8 +9,8 @@ import pytest
 from issuer import pki
 from issuer.errors import ChallengeError, PublishError
 from issuer.model import Flip, KeyType, Lineage, Pair, Status
-from issuer.outside.journal import SqliteJournal
-from issuer.outside.state import State
+from issuer.outside.state.journal import SqliteJournal
+from issuer.outside.state.state import State
 from issuer.records import Origin
 from issuer.renew import Renewals
 from issuer.reports import Mode

@@ -7,7 +7,7 @@ import pytest
 
 from issuer.errors import ChallengeError, DeferredError, OrderError, Retry, WellkeeperError
 from issuer.model import Lineage, Problem
-from issuer.outside.state import State
+from issuer.outside.state.state import State
 from issuer.records import Blocked
 from issuer.renew import Renewals
 from issuer.reports import Mode

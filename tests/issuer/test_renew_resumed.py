@@ -8,7 +8,7 @@ import pytest
 from issuer import pki
 from issuer.errors import DatesError, InstallError
 from issuer.model import Attempt, Flip, KeyType, Lineage, Pair
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state.journal import SqliteJournal
 from issuer.renew import Renewals
 from issuer.reports import Mode
 from issuer.steps import Steps

@@ -7,8 +7,8 @@ import pytest
 from issuer.errors import ChallengeError, PublishError
 from issuer.model import Lineage
 from issuer.obtain.publish import Vetoes
-from issuer.outside.journal import SqliteJournal
-from issuer.outside.state import State
+from issuer.outside.state.journal import SqliteJournal
+from issuer.outside.state.state import State
 from issuer.reports import Mode
 from issuer.steps import Steps
 from tests.fakes import FakeClock

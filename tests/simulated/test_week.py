@@ -8,10 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from issuer.aftermath import Aftermath
-from issuer.agenda import Agenda
 from issuer.daemon import Daemon, Sleep
-from issuer.deliveries import Deliveries, Pace
 from issuer.errors import OrderError
 from issuer.model import Identifier, Lineage, Order
 from issuer.obtain.limits import Limits
@@ -22,8 +19,11 @@ from issuer.outside.csr_files import CsrFolder
 from issuer.passes import Machine, Passes
 from issuer.records import Notice
 from issuer.renew import Renewals
-from issuer.sources import Sources
-from issuer.standing import read_rows, standings
+from issuer.upkeep.aftermath import Aftermath
+from issuer.upkeep.agenda import Agenda
+from issuer.upkeep.deliveries import Deliveries, Pace
+from issuer.upkeep.sources import Sources
+from issuer.upkeep.standing import read_rows, standings
 from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress

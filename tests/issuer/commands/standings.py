@@ -8,7 +8,7 @@ from typing import Final
 from issuer.errors import Retry
 from issuer.model import Attempt, Flip, Pair
 from issuer.outside.disk import CertificateFolders
-from issuer.outside.state import State, open_state
+from issuer.outside.state.state import State, open_state
 from issuer.records import Failure, Rule, Schedule, Window
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands.authorities import AllAuthorities, directory_urls
+from issuer.commands.shared.authorities import AllAuthorities, directory_urls
 from issuer.errors import SettingsError
 from issuer.outside.accounts import AccountRecord
-from issuer.outside.ca_options import ExternalAccount
+from issuer.outside.ca.options import ExternalAccount
 from issuer.published_limits import LETS_ENCRYPT
 from issuer.settings import read_settings
 from stand.certificates import make_server_certificate

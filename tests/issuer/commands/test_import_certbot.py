@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from issuer.model import Pair
 from issuer.outside.accounts import AccountRecord
-from issuer.outside.state import open_state
+from issuer.outside.state.state import open_state
 from issuer.records import Origin
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands import options
 from issuer.commands.renew import to_json, to_text
+from issuer.commands.shared import options
 from issuer.errors import OrderError
 from issuer.model import Certificate, Lineage
 from issuer.reports import Outcome, Report

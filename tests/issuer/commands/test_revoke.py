@@ -15,9 +15,9 @@ from issuer.commands.revoke import Following, have_replaced, revoke
 from issuer.errors import OrderError, WellkeeperError
 from issuer.model import Certificate, Installed
 from issuer.outside.accounts import AccountFolder
-from issuer.outside.daemon_server import daemon_socket
-from issuer.outside.daemon_socket import socket_path
-from issuer.outside.state import open_state
+from issuer.outside.daemon.server import daemon_socket
+from issuer.outside.daemon.socket import socket_path
+from issuer.outside.state.state import open_state
 from issuer.records import Origin, Rule
 from issuer.settings import Settings, read_settings
 from tests.fakes_deliver import NOW, FakeCa, dns

@@ -8,7 +8,7 @@ import pytest
 
 from issuer import pki
 from issuer.errors import Retry
-from issuer.outside.state import State, open_state
+from issuer.outside.state.state import State, open_state
 from issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program

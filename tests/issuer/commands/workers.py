@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
-from issuer.commands.broadcast import Broadcast
-from issuer.commands.progress import JsonProgress
-from issuer.commands.serving import Making, Service
+from issuer.commands.shared.broadcast import Broadcast
+from issuer.commands.shared.progress import JsonProgress
+from issuer.commands.shared.serving import Making, Service
 from issuer.errors import SettingsError, WellkeeperError
 from issuer.model import Lineage
 from issuer.records import Rehearsal

@@ -11,7 +11,7 @@ from issuer.errors import DatesError, FinalizeError
 from issuer.model import ERROR_PREFIX, Attempt, KeyType, Lineage, Order, Problem, Status
 from issuer.obtain.finalize import finalize
 from issuer.obtain.order import order
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeRoot

@@ -11,7 +11,7 @@ from issuer import pki
 from issuer.errors import OrderError, Retry
 from issuer.model import ERROR_PREFIX, KeyType, Lineage, Problem, Status
 from issuer.obtain.order import order
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, token

@@ -8,7 +8,7 @@ import pytest
 from issuer.errors import PublishError
 from issuer.model import Answer, Authorization, Challenge, Order, Ordered, Status
 from issuer.obtain.publish import ReadBacks, Vetoes, answers, publish
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import FakeProgress, FakeReadBacks

@@ -10,7 +10,7 @@ from issuer.errors import SettingsError
 from issuer.model import KeyType, Lineage, Pair
 from issuer.obtain.order import Terms, order
 from issuer.obtain.request import Requests
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority

@@ -9,7 +9,7 @@ from issuer.model import ERROR_PREFIX, Authorization, Challenge, Lineage, Ordere
 from issuer.obtain.order import order
 from issuer.obtain.publish import answers
 from issuer.obtain.validate import validate
-from issuer.outside.journal import SqliteJournal
+from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token

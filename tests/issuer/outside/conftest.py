@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca import AcmeAuthority
-from issuer.outside.ca_options import CaOptions
+from issuer.outside.ca.authority import AcmeAuthority
+from issuer.outside.ca.options import CaOptions
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from issuer.errors import Retry
 from issuer.model import Attempt, Flip, Identifier, IdentifierType
-from issuer.outside.state import State
+from issuer.outside.state.state import State
 from issuer.records import Blocked, Failure, Notice, Rehearsal, Rule, Schedule, Scope, Spent, Use, Window
 from tests.fakes_deliver import dns
 

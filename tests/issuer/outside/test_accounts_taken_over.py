@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from issuer.errors import SettingsError
 from issuer.outside import key_files
 from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.ca_messages import account_jwk, algorithm_of
+from issuer.outside.ca.messages import account_jwk, algorithm_of
 from issuer.outside.key_files import account_thumbprint
 
 CA = "https://ca.example/directory"

@@ -1,0 +1,1 @@
+"""Certificate authorities over the wire, and our accounts at them."""

@@ -1,0 +1,204 @@
+"""The CA over HTTP: its directory, and our account there."""
+
+import asyncio
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from josepy.b64 import b64encode
+
+from issuer.errors import OrderError, Retry
+from issuer.outside.accounts import AccountFolder, AccountRecord
+from issuer.outside.ca.authority import AcmeAuthority
+from issuer.outside.key_files import account_thumbprint
+from tests.fakes import FakeClock
+from tests.fakes_acme import CUT, AcmeServer, Canned, problem
+from tests.fakes_deliver import dns
+from tests.issuer.outside.conftest import AWAY, authority
+
+A = dns("a.example")
+PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})
+
+
+async def test_account_is_made_with_the_first_call_and_remembered(
+    ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
+) -> None:
+    await ca.new_order([A], None, None)
+    await ca.read_order(server.url("/order/1"))
+    (made,) = [one for one in server.asked if one.path == "/account"]
+    assert made.payload == {"contact": ["mailto:a@example.org"], "termsOfServiceAgreed": True}
+    assert made.kid is None
+    record = accounts.read(server.directory_url)
+    assert record == AccountRecord(server.directory_url, server.url("/account/1"))
+    assert {one.kid for one in server.asked if one.path.startswith("/order")} == {server.url("/account/1")}
+
+
+async def test_account_on_record_is_not_asked_for(
+    ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
+) -> None:
+    accounts.record(AccountRecord(server.directory_url, server.url("/account/7")))
+    assert await ca.account_url() == server.url("/account/7")
+    assert server.asked == []
+    await ca.new_order([A], None, None)
+    assert [one.kid for one in server.asked if one.method == "POST"] == [server.url("/account/7")]
+
+
+async def test_terms_that_nobody_agreed_to_are_named(server: AcmeServer, folder: Path, clock: FakeClock) -> None:
+    accounts = AccountFolder(folder / "issuer", (server.directory_url,))
+    accounts.make_keys()
+    ca = authority(server.directory_url, accounts, clock)
+    with pytest.raises(OrderError, match=rf"terms of service at {server.url('/terms')}; read them, then set") as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.NEVER
+    assert "/account" not in [one.path for one in server.asked]
+    ca.close()
+
+
+async def test_account_that_the_ca_forgot_is_made_again_at_once_for_all_who_wait(
+    ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
+) -> None:
+    accounts.record(AccountRecord(server.directory_url, server.url("/account/7")))
+    server.next["/order"].extend([problem(400, "accountDoesNotExist")] * 3)
+    found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(3)))
+    assert [one.url for one in found] == [server.url("/order/1")] * 3
+    assert [one.kid for one in server.asked if one.path == "/account"] == [None]
+    record = accounts.read(server.directory_url)
+    assert record == AccountRecord(server.directory_url, server.url("/account/1"))
+
+
+async def test_account_that_the_ca_forgets_for_ever_is_not_made_for_ever(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.answers["/order"] = problem(400, "accountDoesNotExist")
+    for _ in range(3):
+        with pytest.raises(OrderError, match="newOrder: the CA says accountDoesNotExist") as caught:
+            await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.LATER
+    assert [one.kid for one in server.asked if one.path == "/account"] == [None] * 2
+    clock.advance(3600)
+    with pytest.raises(OrderError):
+        await ca.new_order([A], None, None)
+    assert [one.kid for one in server.asked if one.path == "/account"] == [None] * 3
+
+
+async def test_reads_go_on_with_the_account_that_was_made_again(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/order/1"].append(problem(400, "accountDoesNotExist"))
+    assert await ca.read_order(server.url("/order/1")) is not None
+
+
+async def test_account_that_was_deactivated_is_told_with_the_way_back(
+    ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
+) -> None:
+    accounts.record(AccountRecord(server.directory_url, server.url("/account/7"), is_deactivated=True))
+    with pytest.raises(OrderError, match="our account at the CA a CA was deactivated") as caught:
+        await ca.new_order([A], None, None)
+    assert str(accounts.key_path(server.directory_url)) in str(caught.value)
+    assert caught.value.retry is Retry.NEVER
+    assert not [one for one in server.asked if one.method == "POST"]
+
+
+async def test_account_that_the_ca_deactivated_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
+    detail = 'Account is not valid, has status "deactivated"'
+    server.next["/order"].append(problem(403, "unauthorized", detail))
+    with pytest.raises(OrderError, match=r"this account is gone for good: 'wellkeeper-issuer account show'") as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.NEVER
+
+
+async def test_key_that_another_process_replaced_is_read_again(
+    ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
+) -> None:
+    await ca.new_order([A], None, None)
+    before = ca.thumbprint
+    following = accounts.make_next_account_key(server.directory_url)
+    accounts.take_next_account_key(server.directory_url)
+    await ca.new_order([A], None, None)
+    assert ca.thumbprint == account_thumbprint(following) != before
+    assert b64encode(ca.connection.key.thumbprint(hash_function=SHA256)).decode() == ca.thumbprint
+
+
+def test_thumbprint_is_the_one_of_rfc_7638(ca: AcmeAuthority) -> None:
+    key = ca.connection.key
+    assert ca.thumbprint == b64encode(key.thumbprint(hash_function=SHA256)).decode()
+    assert re.fullmatch("[A-Za-z0-9_-]{43}", ca.thumbprint)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (PAGE, "reading the directory http.*: the CA's reply cannot be understood"),
+        (Canned(200, []), "reading the directory http.*: the CA's reply cannot be understood"),
+        (Canned(200, {"newNonce": "x", "newAccount": "y"}), "cannot be understood: KeyError: .*newOrder"),
+        (Canned(200, {"newNonce": 1, "newAccount": "y", "newOrder": "z"}), "member 'newNonce' must be a URL"),
+        (Canned(404, "no such page"), r"the CA says about:blank \(HTTP 404\): .*: no such page"),
+        (CUT, "reading the directory http.*: no answer from the CA"),
+    ],
+    ids=["page", "list", "half", "numbers", "404", "cut"],
+)
+async def test_directory_that_is_none(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, answer: Canned, words: str
+) -> None:
+    server.next["/directory"].append(answer)
+    with pytest.raises(OrderError, match=words):
+        await ca.new_order([A], None, None)
+    clock.advance(20)
+    await ca.new_order([A], None, None)
+
+
+async def test_ca_that_did_not_answer_is_asked_again_without_a_wait(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next["/directory"].append(CUT)
+    with pytest.raises(OrderError, match="no answer from the CA"):
+        await ca.new_order([A], None, None)
+    clock.advance(0.1)
+    await ca.new_order([A], None, None)
+
+
+async def test_ca_that_is_away_is_asked_once_for_all_who_wait(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/directory"].extend([problem(503, "serverInternal", Retry_After="90000")] * 20)
+    found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(20)), return_exceptions=True)
+    assert {type(error) for error in found} == {OrderError}
+    assert len({str(error) for error in found}) == 1
+    assert [one.path for one in server.asked] == ["/directory"]
+
+
+async def test_refused_registration_is_asked_for_once_for_all_who_wait(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/account"].extend([problem(429, "rateLimited", Retry_After="60")] * 20)
+    found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(20)), return_exceptions=True)
+    assert {getattr(error, "retry_at", None) for error in found} == {FakeClock().now() + timedelta(seconds=60)}
+    assert len([one for one in server.asked if one.path == "/account"]) == 1
+
+
+async def test_directory_is_read_again_after_a_day(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
+    for seconds in (0, 86_399, 1, 10):
+        clock.advance(seconds)
+        await ca.new_order([A], None, None)
+    assert len([one for one in server.asked if one.path == "/directory"]) == 2
+
+
+async def test_nobody_at_the_directory(accounts: AccountFolder, clock: FakeClock) -> None:
+    ca = authority(AWAY, accounts, clock)
+    with pytest.raises(
+        OrderError, match=r"no answer from the CA: ConnectionRefusedError: .*; check network, proxy and"
+    ):
+        await ca.new_order([A], None, None)
+    with pytest.raises(OrderError, match="no answer from the CA: ConnectionRefusedError"):
+        await ca.read_order(f"{AWAY}/order/1")
+    assert clock.slept == []
+    ca.close()
+
+
+async def test_missing_bundle_is_named(accounts: AccountFolder, clock: FakeClock) -> None:
+    url = AWAY.replace("http:", "https:")
+    secure = AccountFolder(accounts.key_path(AWAY).parent.parent, (url,))
+    secure.make_keys()
+    ca = authority(url, secure, clock, bundle="/nowhere/ca.pem")
+    with pytest.raises(
+        OrderError,
+        match=r"reading the directory .*: .*/nowhere/ca\.pem; is ca_bundle a PEM file that this user may read\?",
+    ):
+        await ca.new_order([A], None, None)
+    ca.close()

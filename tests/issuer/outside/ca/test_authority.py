@@ -1,0 +1,241 @@
+"""The CA over HTTP: what is repeated and what is not, and words for everything that may come back."""
+
+import logging
+
+import pytest
+
+from issuer import pki
+from issuer.errors import ChallengeError, FinalizeError, OrderError, Retry
+from issuer.model import Challenge, KeyType, Order, Status
+from issuer.outside.ca.authority import AcmeAuthority
+from tests.fakes import FakeClock
+from tests.fakes_acme import CUT, TOKEN, AcmeServer, Canned, problem
+from tests.fakes_deliver import dns
+
+A = dns("a.example")
+PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})
+
+
+def order(server: AcmeServer, status: Status = Status.READY, certificate_url: str | None = None) -> Order:
+    return Order(server.url("/order/1"), status, (server.url("/authz"),), server.url("/finalize"), certificate_url)
+
+
+def csr() -> bytes:
+    return pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), [A])
+
+
+async def test_new_order_names_identifiers_and_profile(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.offer({"profiles": {"shortlived": "six days"}})
+    found = await ca.new_order([A, dns("b.example")], "shortlived", None)
+    assert found == Order(server.url("/order/1"), Status.PENDING, (server.url("/authz"),), server.url("/finalize"))
+    identifiers = [{"type": "dns", "value": "a.example"}, {"type": "dns", "value": "b.example"}]
+    assert server.asked[-1].payload == {"identifiers": identifiers, "profile": "shortlived"}
+
+
+async def test_the_program_says_who_it_is(ca: AcmeAuthority, server: AcmeServer) -> None:
+    await ca.new_order([A], None, None)
+    assert all(one.headers["user-agent"].startswith("wellkeeper/1 ") for one in server.asked)
+    assert all(one.headers["accept-language"] == "en" for one in server.asked)
+
+
+async def test_every_request_is_logged_and_a_bad_nonce_alarms_nobody(
+    ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "issuer.outside.ca.network")
+    server.next["/order"].append(problem(400, "badNonce"))
+    await ca.new_order([A], None, None)
+    own = [record for record in caplog.records if record.name == "issuer.outside.ca.network"]
+    orders = [record.getMessage() for record in own if "/order" in record.getMessage()]
+    assert {record.levelname for record in own} == {"INFO"}
+    assert [text.partition(" in ")[0] for text in orders] == [
+        f"POST {server.url('/order')}: 400",
+        f"POST {server.url('/order')}: 201",
+    ]
+
+
+async def test_bad_nonces_are_repeated_and_not_for_ever(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/order"].extend([problem(400, "badNonce")] * 5)
+    assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
+    server.next["/order"].extend([problem(400, "badNonce")] * 100)
+    with pytest.raises(OrderError, match="newOrder: the CA says badNonce"):
+        await ca.new_order([A], None, None)
+    assert len(server.next["/order"]) > 70
+
+
+async def test_request_with_a_bad_nonce_is_repeated_with_the_nonce_of_the_error(
+    ca: AcmeAuthority, server: AcmeServer
+) -> None:
+    server.next["/order"].extend([problem(400, "badNonce")] * 3)
+    await ca.new_order([A], None, None)
+    assert [one.path for one in server.asked][-4:] == ["/order"] * 4
+
+
+async def test_answer_that_trickles_is_given_up_and_the_next_one_taken(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next["/order"].append(Canned(201, server.order(), between=lambda: clock.advance(1)))
+    with pytest.raises(
+        OrderError, match=r"newOrder: no answer from the CA within 90 s: it trickles; it is asked"
+    ) as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.SOON
+    assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
+
+
+async def test_answer_without_an_end_is_given_up(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/order"].append(Canned(201, "x" * 1_100_000))
+    with pytest.raises(OrderError, match=r"newOrder: the CA's answer is longer than 1024 KiB"):
+        await ca.new_order([A], None, None)
+
+
+@pytest.mark.parametrize("nonce", [{"has_nonce": False}, {"headers": {"Replay-Nonce": "no base64url!"}}], ids=str)
+async def test_order_is_not_lost_over_a_missing_nonce(
+    ca: AcmeAuthority, server: AcmeServer, nonce: dict[str, bool]
+) -> None:
+    usual = server.answers["/order"]
+    headers = {**usual.headers, **nonce.get("headers", {})}  # type: ignore[dict-item]
+    server.next["/order"].append(Canned(201, usual.body, headers, nonce.get("has_nonce", True)))
+    assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
+    assert (await ca.read_authorization(server.url("/authz"))).status is Status.PENDING
+
+
+async def test_ca_without_nonces_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.answers["/nonce"] = Canned(200, has_nonce=False)
+    with pytest.raises(OrderError, match="newAccount at a CA: the CA's reply cannot be understood: MissingNonce"):
+        await ca.new_order([A], None, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (problem(409, "alreadyReplaced"), r"newOrder: the CA says alreadyReplaced \(HTTP 409\): the CA's words"),
+        (
+            problem(429, "rateLimited", Retry_After="60"),
+            r"newOrder: the CA says rateLimited \(HTTP 429\): the CA's words; it asks to wait 60 s, then",
+        ),
+        (
+            Canned(500, "<h1>Oops</h1>"),
+            r"the CA says about:blank \(HTTP 500\): the reply is no problem .*: <h1>Oops</h1>",
+        ),
+        (Canned(500), r"\(HTTP 500\): the reply is no problem document: no body"),
+        (Canned(400, [1]), r"\(HTTP 400\): the reply is no problem document: \[1\]"),
+        (Canned(400, {"detail": "bare"}), r"the CA says about:blank \(HTTP 400\): bare"),
+        (Canned(201, "<html>", {"Location": "x"}), "newOrder: the CA's reply cannot be understood: JSONDecodeError"),
+        (Canned(201, {"status": "pending"}), "cannot be understood: ValueError: the reply has no Location header"),
+        (Canned(201, {}, {"Location": "x"}), "cannot be understood: ValueError: order member 'authorizations' must be"),
+        (CUT, "newOrder: no answer from the CA: .*; check network, proxy and DNS of this host"),
+    ],
+    ids=["409", "429", "page", "nothing", "list", "bare problem", "200 page", "no Location", "half an order", "cut"],
+)
+async def test_new_order_that_fails_is_told_and_not_repeated(
+    ca: AcmeAuthority, server: AcmeServer, answer: Canned, words: str
+) -> None:
+    server.next["/order"].append(answer)
+    with pytest.raises(OrderError, match=words):
+        await ca.new_order([A], None, None)
+    assert server.paths() == ["/order"]
+
+
+async def test_problem_brings_its_retry_after_along(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/order"].append(problem(429, "rateLimited", Retry_After="60"))
+    with pytest.raises(OrderError) as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.problem is not None
+    assert caught.value.problem.retry_after_seconds == 60
+    assert caught.value.retry is Retry.LATER
+
+
+async def test_reads_are_repeated_while_the_ca_is_busy(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
+    server.next["/authz"].extend([problem(503, "serverInternal", Retry_After="7"), Canned(502, "<html>")])
+    assert (await ca.read_authorization(server.url("/authz"))).identifier == A
+    assert clock.slept == [7, 2]
+
+
+async def test_reads_are_repeated_when_the_line_breaks(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
+    server.next["/order/1"].extend([CUT, CUT])
+    assert await ca.read_order(server.url("/order/1")) is not None
+    assert clock.slept == [0.5, 2]
+
+
+async def test_reads_are_given_up_after_the_third_try(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.answers["/authz"] = problem(503, "serverInternal")
+    with pytest.raises(ChallengeError, match=r"reading authorization http.*/authz: the CA says serverInternal"):
+        await ca.read_authorization(server.url("/authz"))
+    assert server.paths() == ["/authz"] * 3
+
+
+async def test_ca_that_asks_for_long_patience_is_not_asked_again_now(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    server.next["/authz"].append(problem(503, "rateLimited", Retry_After="600"))
+    with pytest.raises(ChallengeError, match="rateLimited"):
+        await ca.read_authorization(server.url("/authz"))
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("answer", [PAGE, problem(400, "malformed"), Canned(200, [])], ids=["page", "400", "list"])
+async def test_reads_are_not_repeated_for_what_stays(
+    ca: AcmeAuthority, server: AcmeServer, answer: Canned, clock: FakeClock
+) -> None:
+    server.next["/authz"].append(answer)
+    with pytest.raises(ChallengeError):
+        await ca.read_authorization(server.url("/authz"))
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_order_that_the_ca_does_not_know_is_none(ca: AcmeAuthority, server: AcmeServer, status: int) -> None:
+    server.next["/order/1"].append(problem(status, "malformed"))
+    assert await ca.read_order(server.url("/order/1")) is None
+
+
+async def test_reads_tell_the_retry_after_of_a_good_reply(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.answers["/order/1"] = Canned(200, server.order("processing"), {"Retry-After": "9"})
+    server.answers["/authz"] = Canned(200, server.authorization(), {"Retry-After": "4"})
+    found = await ca.read_order(server.url("/order/1"))
+    assert found is not None
+    assert found.retry_after_seconds == 9
+    assert (await ca.read_authorization(server.url("/authz"))).retry_after_seconds == 4
+
+
+async def test_challenge_is_answered_with_an_empty_object(ca: AcmeAuthority, server: AcmeServer) -> None:
+    await ca.answer_challenge(Challenge(server.url("/chall"), TOKEN, Status.PENDING))
+    assert [(one.path, one.payload) for one in server.asked][-1] == ("/chall", {})
+
+
+async def test_refused_challenge_is_a_challenge_error(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/chall"].append(problem(400, "malformed", "not pending"))
+    with pytest.raises(
+        ChallengeError, match=r"answering challenge http.*/chall: the CA says malformed .*: not pending"
+    ):
+        await ca.answer_challenge(Challenge(server.url("/chall"), TOKEN, Status.PENDING))
+
+
+async def test_finalize_tells_the_orders_next_state(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.answers["/finalize"] = Canned(200, server.order("processing"), {"Retry-After": "3"})
+    found = await ca.finalize(order(server), csr())
+    assert (found.url, found.status, found.retry_after_seconds) == (server.url("/order/1"), Status.PROCESSING, 3)
+
+
+async def test_order_that_is_not_ready_comes_back_as_it_is(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/finalize"].append(problem(403, "orderNotReady"))
+    server.answers["/order/1"] = Canned(200, server.order("processing"))
+    assert (await ca.finalize(order(server), csr())).status is Status.PROCESSING
+    assert server.paths() == ["/finalize", "/order/1"]
+
+
+async def test_refused_csr_is_a_finalize_error(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/finalize"].append(problem(400, "badCSR"))
+    with pytest.raises(FinalizeError, match=r"finalizing order http.*/order/1: the CA says badCSR"):
+        await ca.finalize(order(server), csr())
+
+
+async def test_chain_comes_as_bytes(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.next["/certificate"].append(CUT)
+    found = await ca.read_chain(order(server, Status.VALID, server.url("/certificate")))
+    assert found == b"-----BEGIN CERTIFICATE-----\n"
+
+
+async def test_valid_order_without_a_certificate_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
+    with pytest.raises(FinalizeError, match="is valid but names no certificate"):
+        await ca.read_chain(order(server, Status.VALID))

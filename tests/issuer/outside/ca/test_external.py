@@ -1,0 +1,93 @@
+"""CAs that take customers of their own only: the binding of our account to theirs (RFC 8555 section 7.3.4)."""
+
+import hmac
+import json
+import logging
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import OrderError, Retry, SettingsError
+from issuer.outside.accounts import AccountFolder
+from issuer.outside.ca.authority import AcmeAuthority
+from issuer.outside.ca.options import ExternalAccount
+from tests.fakes import FakeClock
+from tests.fakes_acme import AcmeServer
+from tests.fakes_deliver import dns
+from tests.issuer.outside.conftest import authority
+
+A = dns("a.example")
+KEY = bytes(range(200, 232))
+TEXT = urlsafe_b64encode(KEY).decode()
+
+
+def key_file(folder: Path, text: str = TEXT, mode: int = 0o600) -> Path:
+    path = folder / "hmac"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+@pytest.mark.parametrize(("algorithm", "digest"), [("HS256", "sha256"), ("HS384", "sha384"), ("HS512", "sha512")])
+async def test_account_key_is_signed_with_the_key_of_the_customer(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock, folder: Path, algorithm: str, digest: str
+) -> None:
+    external = ExternalAccount("kid-7", key_file(folder), algorithm)  # type: ignore[arg-type]
+    ca = authority(server.directory_url, accounts, clock, external_account=external)
+    server.offer({"externalAccountRequired": True})
+    await ca.new_order([A], None, None)
+    (asked,) = [one for one in server.asked if one.path == "/account"]
+    bound = asked.payload["externalAccountBinding"]
+    header, jwk = json.loads(decoded(bound["protected"])), json.loads(decoded(bound["payload"]))
+    assert header == {"alg": algorithm, "kid": "kid-7", "url": server.url("/account")}
+    assert jwk == ca.connection.key.public_key().to_json()
+    signed = f"{bound['protected']}.{bound['payload']}".encode()
+    assert decoded(bound["signature"]) == hmac.digest(KEY, signed, digest)
+    ca.close()
+
+
+async def test_customers_only_without_settings_names_the_settings(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.offer({"externalAccountRequired": True})
+    with pytest.raises(OrderError, match=r"set eab_key_id and eab_hmac_key_file under \[\[cas\]\]") as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.NEVER
+    assert [one for one in server.asked if one.method == "POST"] == []
+
+
+@pytest.mark.parametrize("text", [TEXT, f" {TEXT}\n", TEXT.rstrip("="), TEXT.replace("-", "+").replace("_", "/")])
+def test_hmac_key_is_taken_in_each_form_of_base64(folder: Path, text: str) -> None:
+    assert ExternalAccount("kid", key_file(folder, text)).read_hmac_key() == KEY
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "hmac' is empty; the HMAC key that the CA gave to you goes there"),
+        ("no base64!", r"hmac' holds no base64url \(.*\); copy the HMAC key once more, whole"),
+        ("AAAAA", "hmac' holds no base64url"),
+        ("schlüssel", "hmac' holds no base64url"),
+    ],
+)
+def test_hmac_key_that_is_none_is_named(folder: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"eab_hmac_key_file = '.*{words}"):
+        ExternalAccount("kid", key_file(folder, text)).read_hmac_key()
+
+
+def test_hmac_key_that_is_missing_or_no_file_is_named(folder: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none' does not exist; write the HMAC key there .*, and chmod 0600 it"):
+        ExternalAccount("kid", folder / "none").read_hmac_key()
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory; name a file") as caught:
+        ExternalAccount("kid", folder).read_hmac_key()
+    assert caught.value.retry is Retry.SOON
+
+
+def test_hmac_key_that_all_can_read_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = key_file(folder, mode=0o644)
+    assert ExternalAccount("kid", path).read_hmac_key() == KEY
+    assert caplog.messages == [f"eab_hmac_key_file {path} can be read by everybody on this host; chmod 0600 it"]
+    assert caplog.records[0].levelno == logging.WARNING

@@ -1,0 +1,108 @@
+"""What newOrder asks for: profiles and predecessors only where the CA knows them; refusals with their decision."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from issuer.errors import OrderError, Retry
+from issuer.outside.accounts import AccountFolder
+from issuer.outside.ca.authority import AcmeAuthority
+from tests.fakes import FakeClock
+from tests.fakes_acme import AcmeServer, problem
+from tests.fakes_deliver import dns
+from tests.issuer.outside.conftest import authority
+
+A = dns("a.example")
+PROFILES = {"classic": "ninety days", "shortlived": "six days"}
+
+
+async def test_predecessor_is_named_where_the_directory_has_renewal_info(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.offer(renewalInfo=server.url("/renewal-info"))
+    await ca.new_order([A], None, "aki.serial")
+    assert server.asked[-1].payload["replaces"] == "aki.serial"
+
+
+async def test_predecessor_is_not_named_elsewhere(ca: AcmeAuthority, server: AcmeServer) -> None:
+    await ca.new_order([A], None, "aki.serial")
+    assert "replaces" not in server.asked[-1].payload
+
+
+async def test_profile_of_the_settings_is_asked_for_when_the_certificate_has_none(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock
+) -> None:
+    ca = authority(server.directory_url, accounts, clock, profile="classic")
+    server.offer({"profiles": PROFILES})
+    for profile in (None, "shortlived"):
+        await ca.new_order([A], profile, None)
+    asked = [one.payload["profile"] for one in server.asked if one.path == "/order"]
+    assert asked == ["classic", "shortlived"]
+    ca.close()
+
+
+async def test_profile_that_is_not_offered_is_told_with_those_that_are(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.offer({"profiles": PROFILES})
+    with pytest.raises(
+        OrderError,
+        match=r"a CA does not offer the profile 'tls'; set profile to .*: 'classic' \(ninety days\); 'shortlived' \(s",
+    ) as caught:
+        await ca.new_order([A], "tls", None)
+    assert caught.value.retry is Retry.NEVER
+    assert server.paths() == []
+
+
+async def test_profile_is_not_sent_to_a_ca_without_profiles_and_the_log_says_so_once(
+    ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        await ca.new_order([A], "shortlived", None)
+    assert "profile" not in server.asked[-1].payload
+    assert caplog.messages == ["a CA has no profiles: the profile 'shortlived' is not asked for"]
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_patience_that_the_ca_asks_for_is_a_moment(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, status: int
+) -> None:
+    server.next["/order"].append(problem(status, "rateLimited", Retry_After="7200"))
+    with pytest.raises(OrderError, match=r"it asks to wait until 2026-03-01 14:00 UTC, then run renew again") as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry_at == clock.now() + timedelta(hours=2)
+
+
+async def test_patience_as_a_date_counts_from_the_date_of_the_ca(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
+    """Whose clock is a year ahead of ours."""
+    dates = {"Date": "Mon, 01 Mar 2027 12:00:00 GMT", "Retry_After": "Mon, 01 Mar 2027 12:00:30 GMT"}
+    server.next["/order"].append(problem(503, "serverInternal", **dates))
+    with pytest.raises(OrderError) as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry_at == clock.now() + timedelta(seconds=30)
+
+
+async def test_patience_of_months_is_not_believed(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
+    server.next["/order"].append(problem(429, "rateLimited", Retry_After="9999999"))
+    with pytest.raises(OrderError) as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry_at == clock.now() + timedelta(days=1)
+
+
+async def test_paused_name_is_told_with_the_link_and_not_tried_again(ca: AcmeAuthority, server: AcmeServer) -> None:
+    link = "https://portal.example/sfe/v1/unpause?jwt=abc.def.ghi"
+    detail = f"Your account is temporarily prevented from requesting certificates for a.example. Please visit: {link}"
+    server.next["/order"].append(problem(429, "rateLimited", detail))
+    with pytest.raises(OrderError, match="it has paused the name: mend what made its validations fail") as caught:
+        await ca.new_order([A], None, None)
+    assert caught.value.retry is Retry.NEVER
+    assert str(caught.value).endswith(link)
+
+
+async def test_new_terms_are_told_with_their_place(ca: AcmeAuthority, server: AcmeServer) -> None:
+    answer = problem(403, "userActionRequired", "Terms of service have changed")
+    answer.body["instance"] = "https://ca.example/agreement"
+    server.next["/order"].append(answer)
+    with pytest.raises(OrderError, match=r"see https://ca\.example/agreement.*wellkeeper-issuer account update") as got:
+        await ca.new_order([A], None, None)
+    assert got.value.retry is Retry.NEVER

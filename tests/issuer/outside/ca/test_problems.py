@@ -1,0 +1,209 @@
+"""What is made of the CA's HTTP replies: problems, Retry-After, and the five families of exceptions."""
+
+import json
+from datetime import UTC, datetime
+
+import josepy.errors
+import pytest
+import requests
+from acme import errors, messages
+
+from issuer.errors import OrderError, Retry
+from issuer.model import ERROR_PREFIX, Problem
+from issuer.outside.ca.problems import (
+    ProblemError,
+    decide,
+    is_passing,
+    parse_problem,
+    read_problem,
+    translated,
+)
+from tests.fakes import FakeClock
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def reply(status: int = 200, body: str = "", **headers: str) -> requests.Response:
+    """Underscores in the names of headers stand for hyphens."""
+    made = requests.Response()
+    made.status_code = status
+    made._content = body.encode()  # noqa: SLF001 - requests has no other way to make a reply without a server
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return made
+
+
+def test_problem_document_keeps_status_and_retry_after() -> None:
+    body = {
+        "type": f"{ERROR_PREFIX}rateLimited",
+        "detail": "too many",
+        "status": 400,
+        "identifier": {"type": "dns", "value": "a.example"},
+    }
+    found = read_problem(reply(429, json.dumps(body), Retry_After="30"), NOW)
+    assert found == Problem(f"{ERROR_PREFIX}rateLimited", "too many", 429, 30, "a.example")
+    assert str(found) == "rateLimited for a.example (HTTP 429): too many"
+
+
+def test_subproblems_are_told_by_identifier() -> None:
+    subs = [
+        {"type": f"{ERROR_PREFIX}caa", "detail": "no", "identifier": {"type": "dns", "value": "a.example"}},
+        "nonsense",
+        {"type": f"{ERROR_PREFIX}dns", "detail": "none", "identifier": {"type": "dns", "value": "b.example"}},
+    ]
+    found = parse_problem({"type": f"{ERROR_PREFIX}compound", "detail": "several", "subproblems": subs})
+    assert str(found) == "compound: several; caa for a.example: no; dns for b.example: none"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"type": 5},
+        {"detail": None},
+        {"status": "x"},
+        {"identifier": "a"},
+        {"subproblems": {}},
+        {"subproblems": [1]},
+    ],
+    ids=str,
+)
+def test_half_a_problem_document_is_taken_as_far_as_it_goes(body: dict[str, object]) -> None:
+    found = parse_problem(body, 500)
+    assert (found.status, found.subproblems, found.identifier) == (500, (), None)
+    assert str(found).endswith(f"(HTTP 500): {found.detail}")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<html>\n  <h1>502 Bad\tGateway</h1>", "<html> <h1>502 Bad Gateway</h1>"),
+        ("", "no body"),
+        ("[]", "[]"),
+        ('"text"', '"text"'),
+        ("x" * 1000, "x" * 200),
+    ],
+    ids=["page", "nothing", "list", "string", "long"],
+)
+def test_other_bodies_are_quoted(body: str, words: str) -> None:
+    found = read_problem(reply(502, body, Retry_After="9"), NOW)
+    assert found == Problem("about:blank", f"the reply is no problem document: {words}", 502, 9)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(429, True), (500, True), (503, True), (504, True), (400, False), (403, False), (None, False)],
+)
+def test_what_passes_by_itself(status: int | None, expected: bool) -> None:
+    assert is_passing(Problem("x", "y", status)) is expected
+
+
+def translation(error: Exception) -> OrderError:
+    with pytest.raises(OrderError) as caught, translated(OrderError, "newOrder", FakeClock(NOW)):
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "retry"),
+    [
+        ("rateLimited", Retry.LATER),
+        ("rejectedIdentifier", Retry.NEVER),
+        ("externalAccountRequired", Retry.NEVER),
+        ("malformed", Retry.SOON),
+        ("caa", Retry.NEVER),
+        ("badCSR", Retry.NEVER),
+        ("badPublicKey", Retry.NEVER),
+        ("invalidProfile", Retry.NEVER),
+        ("unauthorized", Retry.LATER),
+        ("alreadyReplaced", Retry.SOON),
+        ("somethingNew", Retry.SOON),
+    ],
+)
+def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> None:
+    problem = Problem(ERROR_PREFIX + name, "the CA's words", 403)
+    error = translation(ProblemError(problem))
+    assert str(error) == f"newOrder: the CA says {name} (HTTP 403): the CA's words"
+    assert (error.problem, error.retry) == (problem, retry)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ClientError("unexpected"),
+        errors.BadNonce("!", ValueError("no base64url")),
+        messages.Error.from_json({"type": "about:blank", "detail": "no"}),
+        josepy.errors.DeserializationError("no"),
+        KeyError("newNonce"),
+        TypeError("no"),
+        ValueError("no"),
+        AttributeError("no"),
+        requests.exceptions.JSONDecodeError("no", "<html>", 0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_reply_that_cannot_be_understood(error: Exception) -> None:
+    text = str(translation(error))
+    assert text.startswith(f"newOrder: the CA's reply cannot be understood: {type(error).__name__}: ")
+
+
+@pytest.mark.parametrize(
+    "error", [requests.ConnectionError("gone"), requests.ReadTimeout("slow"), requests.TooManyRedirects("on and on")]
+)
+def test_no_answer(error: Exception) -> None:
+    assert str(translation(error)) == (
+        f"newOrder: no answer from the CA: {type(error).__name__}: {error}; check network, proxy and DNS of this host"
+    )
+
+
+@pytest.mark.parametrize(
+    ("inner", "retry"),
+    [
+        ((), Retry.SOON),
+        (("dns", "connection"), Retry.SOON),
+        (("dns", "rateLimited"), Retry.LATER),
+        (("rateLimited", "rejectedIdentifier", "dns"), Retry.NEVER),
+    ],
+    ids=str,
+)
+def test_of_several_subproblems_the_worst_counts(inner: tuple[str, ...], retry: Retry) -> None:
+    subproblems = tuple(Problem(ERROR_PREFIX + name, "no") for name in inner)
+    assert decide(Problem(f"{ERROR_PREFIX}compound", "several", 400, subproblems=subproblems)) is retry
+
+
+def test_user_action_leads_to_the_place_that_the_ca_names() -> None:
+    body = {"type": f"{ERROR_PREFIX}userActionRequired", "detail": "new terms", "instance": "https://ca.example/terms"}
+    assert parse_problem(body).detail == "new terms (see https://ca.example/terms)"
+
+
+def test_no_answer_names_the_innermost_reason() -> None:
+    outer = requests.ConnectionError(OSError("pool", ConnectionRefusedError(111, "Connection refused")))
+    assert "ConnectionRefusedError: [Errno 111] Connection refused; check" in str(translation(outer))
+
+
+def test_untrusted_ca_server() -> None:
+    text = str(translation(requests.exceptions.SSLError("self-signed certificate")))
+    assert text == (
+        "newOrder: the CA's own certificate is not trusted: SSLError: self-signed certificate;"
+        " for a test CA set ca_bundle"
+    )
+
+
+def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> None:
+    body = {
+        "type": "\ud800" * 3,
+        "detail": "no \ud800" + "x" * 5_000,
+        "instance": "https://ca.example/\udfff",
+        "identifier": {"type": "dns", "value": "\ud800.example"},
+        "subproblems": [{"detail": "\ud800"}],
+    }
+    found = read_problem(reply(400, json.dumps(body)), NOW)
+    assert str(found).encode().startswith(b"??? for ?.example (HTTP 400): no ?xxx")
+    assert found.detail.endswith("x (see https://ca.example/?)")
+    assert len(found.detail) < 2_100
+    assert str(translation(ValueError("\ud800"))).encode().endswith(b"ValueError: ?")
+
+
+def test_defects_of_ours_are_not_translated() -> None:
+    with pytest.raises(ZeroDivisionError), translated(OrderError, "newOrder", FakeClock(NOW)):
+        raise ZeroDivisionError

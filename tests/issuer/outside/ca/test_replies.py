@@ -1,0 +1,127 @@
+"""The CA's JSON made into nouns: what is taken over as it stands, and what is refused by name."""
+
+from typing import Any
+
+import pytest
+
+from issuer.model import ERROR_PREFIX, Authorization, Challenge, Identifier, IdentifierType, Order, Problem, Status
+from issuer.outside.ca.replies import parse_authorization, parse_order
+from tests.fakes_deliver import dns
+from tests.responder.messages import TOKEN
+
+URL = "https://ca.example/it"
+# Valid, though decoded and encoded again it would end with another letter.
+ODD_TOKEN = "A" * 42 + "B"
+PROBLEM = {"type": f"{ERROR_PREFIX}dns", "detail": "no A record"}
+
+
+def order(**changes: object) -> dict[str, Any]:
+    """None takes a member away."""
+    whole = {"status": "pending", "authorizations": ["https://ca.example/authz/1"], "finalize": "https://ca.example/f"}
+    return {name: value for name, value in (whole | changes).items() if value is not None}
+
+
+def challenge(**changes: object) -> dict[str, Any]:
+    whole = {"type": "http-01", "url": "https://ca.example/chall/1", "token": TOKEN, "status": "pending"}
+    return {name: value for name, value in (whole | changes).items() if value is not None}
+
+
+def authorization(**changes: object) -> dict[str, Any]:
+    identifier = {"type": "dns", "value": "a.example"}
+    whole = {"status": "pending", "identifier": identifier, "challenges": [{"type": "dns-01"}, challenge()]}
+    return {name: value for name, value in (whole | changes).items() if value is not None}
+
+
+def test_order_as_the_ca_wrote_it() -> None:
+    body = order(status="invalid", certificate="https://ca.example/c", error=PROBLEM, expires="tomorrow")
+    assert parse_order(URL, body, 7) == Order(
+        URL,
+        Status.INVALID,
+        ("https://ca.example/authz/1",),
+        "https://ca.example/f",
+        "https://ca.example/c",
+        Problem(f"{ERROR_PREFIX}dns", "no A record"),
+        7,
+    )
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_is_known(status: Status) -> None:
+    assert parse_order(URL, order(status=status.value), None).status is status
+    assert parse_authorization(URL, authorization(status=status.value), None).status is status
+
+
+def test_authorization_as_the_ca_wrote_it() -> None:
+    assert parse_authorization(URL, authorization(wildcard=False), 7) == Authorization(
+        URL,
+        dns("a.example"),
+        Status.PENDING,
+        Challenge("https://ca.example/chall/1", TOKEN, Status.PENDING),
+        ("dns-01",),
+        7,
+    )
+
+
+def test_token_stays_the_string_that_it_was() -> None:
+    found = parse_authorization(URL, authorization(challenges=[challenge(token=ODD_TOKEN)]), None)
+    assert found.challenge is not None
+    assert found.challenge.token == ODD_TOKEN
+
+
+def test_what_the_ca_found_wrong_is_kept() -> None:
+    found = parse_authorization(URL, authorization(challenges=[challenge(status="invalid", error=PROBLEM)]), None)
+    assert found.challenge is not None
+    assert found.challenge.problem == Problem(f"{ERROR_PREFIX}dns", "no A record")
+
+
+def test_no_http01_names_what_there_is() -> None:
+    found = parse_authorization(
+        URL, authorization(challenges=[{"type": "dns-01"}, {"type": "new-01", "token": 5}]), None
+    )
+    assert (found.challenge, found.other_challenges) == (None, ("dns-01", "new-01"))
+
+
+def test_address_is_an_identifier_too() -> None:
+    found = parse_authorization(URL, authorization(identifier={"type": "ip", "value": "2001:DB8::7"}), None)
+    assert found.identifier == Identifier(IdentifierType.IP, "2001:db8::7")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([], "order must be a JSON object, got list"),
+        (None, "order must be a JSON object, got NoneType"),
+        (order(authorizations=None), "order member 'authorizations' must be a list of URLs"),
+        (order(authorizations=[5]), "order member 'authorizations' must be a list of URLs"),
+        (order(finalize=None), "order member 'finalize' must be a string, got None"),
+        (order(finalize=""), "order member 'finalize' must be a string, got ''"),
+        (order(certificate=7), "order member 'certificate' must be a string, got 7"),
+        (order(status=None), "order member 'status' must be a string, got None"),
+        (order(status="done"), "order member 'status' is 'done', which RFC 8555 section 7.1.6 does not know"),
+    ],
+)
+def test_order_that_is_none(body: object, words: str) -> None:
+    with pytest.raises(ValueError, match="^" + words.replace("'", ".")):
+        parse_order(URL, body, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("text", "authorization must be a JSON object, got str"),
+        (authorization(identifier=None), "authorization member 'identifier' must be a JSON object, got NoneType"),
+        (authorization(identifier={"type": "dns"}), "identifier member 'value' must be a string, got None"),
+        (authorization(identifier={"type": "mail", "value": "a@b"}), "'mail' is not a valid IdentifierType"),
+        (authorization(challenges=None), "authorization member 'challenges' must be a list"),
+        (authorization(challenges=["http-01"]), "challenge must be a JSON object, got str"),
+        (authorization(challenges=[challenge(token="../x" * 10)]), "challenge member 'token' must match"),
+        (authorization(challenges=[challenge(token=TOKEN + "=")]), "challenge member 'token' must match"),
+        (authorization(challenges=[challenge(token=None)]), "challenge member 'token' must be a string, got None"),
+        (authorization(challenges=[challenge(url=None)]), "challenge member 'url' must be a string, got None"),
+        (authorization(challenges=[challenge(status="new")]), "challenge member 'status' is 'new'"),
+        (authorization(status="done"), "authorization member 'status' is 'done'"),
+    ],
+)
+def test_authorization_that_is_none(body: object, words: str) -> None:
+    with pytest.raises(ValueError, match="^" + words.replace("'", ".")):
+        parse_authorization(URL, body, None)

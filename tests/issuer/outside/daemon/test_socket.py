@@ -1,0 +1,246 @@
+"""The daemon's socket, both sides of it, over real sockets."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import DaemonError, JournalError, Retry, SettingsError
+from issuer.outside.daemon.client import conversation
+from issuer.outside.daemon.server import Handler, Tell, daemon_socket
+from issuer.outside.daemon.socket import LONGEST_LINE, Message, socket_path
+
+
+def nothing_told(message: Message) -> None:
+    raise AssertionError(message)
+
+
+class Work:
+    """A handler that tells two events, waits until it is let go, and answers."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.requests: list[Message] = []
+
+    async def __call__(self, request: Message, tell: Tell) -> Message:
+        self.requests.append(request)
+        tell({"event": "started"})
+        self.begun.set()
+        try:
+            await self.let_go.wait()
+            tell({"event": "finished"})
+            return {"answer": request.get("value", 42)}
+        finally:
+            self.ended.set()
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    return socket_path(folder)
+
+
+async def ask(path: Path, told: Callable[[Message], None] = nothing_told, **request: object) -> object:
+    async with conversation(path) as daemon:
+        assert daemon is not None
+        return await daemon.ask(request, told)
+
+
+def raising(error: Exception) -> Mapping[str, Handler]:
+    async def handler(_request: Message, _tell: Tell) -> Message:
+        raise error
+
+    return {"renew": handler}
+
+
+async def echo(request: Message, _tell: Tell) -> Message:
+    return request
+
+
+@asynccontextmanager
+async def raw(path: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def test_request_is_answered_after_its_events(path: Path) -> None:
+    work, events = Work(), list[Message]()
+    work.let_go.set()
+    async with daemon_socket(path, {"renew": work}):
+        assert await ask(path, events.append, command="renew", value="ü") == {"answer": "ü"}
+    assert events == [{"event": "started"}, {"event": "finished"}]
+    assert work.requests == [{"command": "renew", "value": "ü"}]
+
+
+async def test_socket_is_for_its_owner_only_and_goes_with_the_daemon(path: Path) -> None:
+    async with daemon_socket(path, {}):
+        mode = os.stat(path).st_mode  # noqa: PTH116 - quick enough
+        assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o600)
+    assert os.listdir(path.parent) == []  # noqa: PTH208
+
+
+async def test_socket_of_a_daemon_that_died_is_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    async with conversation(path) as daemon:
+        assert daemon is None
+    async with daemon_socket(path, {"renew": echo}):
+        assert await ask(path, command="renew") == {"command": "renew"}
+
+
+async def test_no_daemon_is_no_error(path: Path) -> None:
+    async with conversation(path) as daemon:
+        assert daemon is None
+
+
+async def test_socket_that_cannot_be_made_is_told(folder: Path) -> None:
+    with pytest.raises(DaemonError, match=r"cannot make .*/gone/daemon\.sock: No such file or directory; the issuer's"):
+        async with daemon_socket(folder / "gone/daemon.sock", {}):
+            pass
+
+
+async def test_way_to_the_socket_that_is_closed_is_told() -> None:
+    with pytest.raises(DaemonError, match=r"cannot reach the daemon at .*: Not a directory; run as root or as the"):
+        async with conversation(Path("/dev/null/daemon.sock")):
+            pass
+
+
+def test_path_that_is_too_long_for_a_socket() -> None:
+    folder = Path("/" + "a" * 94)
+    assert len(str(socket_path(folder))) == 107
+    with pytest.raises(SettingsError, match=r"state_dir = '/a+' is too long: .* 108 bytes, and sockets can have 107"):
+        socket_path(Path("/" + "a" * 95))
+
+
+async def test_unknown_command_is_refused_with_those_that_are_known(path: Path) -> None:
+    async with daemon_socket(path, {"renew": echo, "reload": echo}):
+        with pytest.raises(DaemonError, match="unknown command 'stop'; known are renew, reload"):
+            await ask(path, command="stop")
+        with pytest.raises(DaemonError, match="unknown command None"):
+            await ask(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"{\n", "is no JSON"),
+        (b"[]\n", "is no JSON object: b'[]"),
+        (b"\xff\n", "is no JSON"),
+        (b"x" * (LONGEST_LINE + 1) + b"\n", f"is longer than what is taken ({LONGEST_LINE} bytes of"),
+    ],
+    ids=["broken", "list", "no text", "too long"],
+)
+async def test_line_that_is_no_request_is_refused(path: Path, line: bytes, words: str) -> None:
+    async with daemon_socket(path, {"renew": echo}), raw(path) as (reader, writer):
+        writer.write(line)
+        assert words in json.loads(await reader.readline())["error"]
+
+
+async def test_daemon_outlives_a_client_that_says_nothing(path: Path) -> None:
+    async with daemon_socket(path, {"renew": echo}):
+        async with raw(path):
+            pass
+        async with raw(path) as (_, writer):
+            writer.write(b'{"command": "ren')
+        assert await ask(path, command="renew") == {"command": "renew"}
+
+
+async def test_work_goes_on_when_its_client_goes_away(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    work = Work()
+    async with daemon_socket(path, {"renew": work, "echo": echo}):
+        async with raw(path) as (_, writer):
+            writer.write(b'{"command": "renew"}\n')
+            await work.begun.wait()
+        await ask(path, command="echo")
+        assert not work.ended.is_set()
+        work.let_go.set()
+        await work.ended.wait()
+    assert caplog.records == []  # nor is that an error
+
+
+async def test_clients_are_served_at_the_same_time(path: Path) -> None:
+    work, events = Work(), list[Message]()
+    async with daemon_socket(path, {"renew": work, "echo": echo}):
+        first = asyncio.create_task(ask(path, events.append, command="renew", value=1))
+        second = asyncio.create_task(ask(path, events.append, command="renew", value=2))
+        await work.begun.wait()
+        assert await ask(path, command="echo") == {"command": "echo"}
+        work.let_go.set()
+        assert (await first, await second) == ({"answer": 1}, {"answer": 2})
+
+
+async def test_client_that_does_not_read_keeps_nobody_waiting(path: Path) -> None:
+    async def talk(_request: Message, tell: Tell) -> Message:
+        for number in range(30_000):
+            tell({"number": number, "filling": "x" * 100})
+        return {}
+
+    async with daemon_socket(path, {"talk": talk, "echo": echo}), raw(path) as (reader, writer):
+        writer.write(b'{"command": "talk"}\n')
+        assert await ask(path, command="echo") == {"command": "echo"}
+        lines = [json.loads(await reader.readline())]
+        while "result" not in lines[-1]:
+            lines.append(json.loads(await reader.readline()))
+    numbers = [line["number"] for line in lines if "number" in line]
+    assert numbers == list(range(len(numbers)))
+    assert lines[-2] == {"event": "left out", "count": 30_000 - len(numbers)}
+
+
+async def test_settings_error_stays_one(path: Path) -> None:
+    async with daemon_socket(path, raising(SettingsError("issuer.toml:3: bad"))):
+        with pytest.raises(SettingsError, match=r"^issuer\.toml:3: bad$"):
+            await ask(path, command="renew")
+
+
+async def test_other_errors_come_with_their_stage(path: Path) -> None:
+    async with daemon_socket(path, raising(JournalError("disk full", retry=Retry.LATER))):
+        with pytest.raises(DaemonError, match=r"^journal: disk full$") as caught:
+            await ask(path, command="renew")
+    assert caught.value.retry is Retry.LATER
+
+
+async def test_defect_in_one_request_is_logged_and_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with daemon_socket(path, raising(ZeroDivisionError("x"))):
+        with pytest.raises(
+            DaemonError, match=r"^internal: unexpected error: ZeroDivisionError\('x'\); the daemon's log"
+        ):
+            await ask(path, command="renew")
+    assert "unexpected error in a request; please report it" in caplog.text
+
+
+async def test_end_of_the_daemon_ends_the_work_and_tells_its_client(path: Path) -> None:
+    work, events = Work(), list[Message]()
+    async with daemon_socket(path, {"renew": work}):
+        asked = asyncio.create_task(ask(path, events.append, command="renew"))
+        await work.begun.wait()
+    assert work.ended.is_set()
+    with pytest.raises(DaemonError, match="the daemon ends; what it left undone, the next run goes on with"):
+        await asked
+
+
+async def test_daemon_that_is_killed_is_told(path: Path) -> None:
+    async def die(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_unix_server(die, path)
+    try:
+        with pytest.raises(DaemonError, match="the daemon ended before it had answered; its log says why"):
+            await ask(path, command="renew")
+    finally:
+        server.close()
+
+
+async def test_only_root_and_the_own_user_may_ask(path: Path) -> None:
+    async with daemon_socket(path, {"renew": echo}, frozenset({os.geteuid() + 1})):
+        with pytest.raises(DaemonError, match=rf"the user with the id {os.geteuid()} may not ask this daemon; run as"):
+            await ask(path, command="renew")

@@ -1,0 +1,61 @@
+"""A folder is proved to keep what is written; where it lies is looked at."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import InstallError, JournalError
+from issuer.outside.state.proof import file_system, prove, prove_places, warn_of_ephemeral
+from tests.issuer.outside.states import names
+
+
+def mountinfo(folder: Path, kind: str) -> Path:
+    """As the kernel writes it, with this folder's device on a file system of this kind."""
+    device = folder.stat().st_dev
+    path = folder / "mountinfo"
+    path.write_text(
+        "21 1 0:20 / /proc rw,nosuid shared:12 - proc proc rw\n"
+        f"22 1 {os.major(device)}:{os.minor(device)} / /some\\040where rw shared:1 master:2 - {kind} none rw,size=1k\n"
+    )
+    return path
+
+
+async def test_folders_that_keep_what_is_written_are_left_as_they_were(folder: Path) -> None:
+    (folder / "state").mkdir(mode=0o700)
+    await prove_places(folder / "state", folder / "not/there/yet")
+    assert names(folder) == {"state"}
+    assert names(folder / "state") == set()
+
+
+@pytest.mark.parametrize("refusal", [JournalError, InstallError])
+async def test_folder_that_takes_nothing_is_named_with_the_remedy(refusal: type[JournalError | InstallError]) -> None:
+    # Not even root makes files there.
+    with pytest.raises(
+        refusal, match=r"cannot store a mebibyte in /sys: .* denied; give it to the issuer's user.*CA was"
+    ):
+        await prove(Path("/sys"), refusal)
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ramfs", "overlay"])
+def test_state_that_a_restart_will_lose_is_told(folder: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    with caplog.at_level(logging.WARNING):
+        warn_of_ephemeral(folder, mountinfo(folder, kind))
+    (message,) = caplog.messages
+    assert message.startswith(f"state_dir = {folder} lies on {kind}, which is gone w")
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "nfs4"])
+def test_state_on_a_disk_is_nothing_to_tell(folder: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    mounts = mountinfo(folder, kind)
+    with caplog.at_level(logging.WARNING):
+        warn_of_ephemeral(folder, mounts)
+    assert caplog.messages == []
+    assert file_system(folder, mounts) == kind
+
+
+def test_file_system_that_cannot_be_told_is_none(folder: Path) -> None:
+    assert file_system(folder / "missing") is None
+    assert file_system(folder, folder / "no mounts") is None
+    assert file_system(Path("/proc"), Path("/proc/self/mountinfo")) == "proc"

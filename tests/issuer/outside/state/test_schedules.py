@@ -1,0 +1,63 @@
+"""Schedules and failures survive to the microsecond."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import JournalError
+from issuer.outside.state.state import State, open_state
+from issuer.records import Rule
+from tests.issuer.outside.states import FAILURE, NOW, SCHEDULE, execute
+
+BARE = replace(
+    SCHEDULE,
+    lineage="mail",
+    directory_url="",
+    account_url="",
+    certificate_id=None,
+    rule=Rule.LIFETIME,
+    ask_at=None,
+    window=None,
+    explanation_url=None,
+    unanswered=0,
+)
+
+
+async def test_schedules_survive_whole(folder: Path) -> None:
+    async with open_state(folder / "state.db", is_exclusive=True) as state:
+        for schedule in (SCHEDULE, BARE):
+            await state.schedules.record_schedule(schedule)
+    async with open_state(folder / "state.db", is_exclusive=False) as state:
+        assert await state.schedules.read_schedules() == {"web": SCHEDULE, "mail": BARE}
+        assert await state.schedules.read_schedule("mail") == BARE
+        assert await state.schedules.read_schedule("shop") is None
+
+
+async def test_later_schedule_replaces_the_earlier_one(state: State) -> None:
+    later = replace(SCHEDULE, version="v2", window=None, renew_at=NOW)
+    for schedule in (SCHEDULE, later):
+        await state.schedules.record_schedule(schedule)
+    assert await state.schedules.read_schedules() == {"web": later}
+
+
+async def test_failures_survive_until_they_are_forgotten(folder: Path) -> None:
+    again = replace(FAILURE, count=4, next_try_at=NOW + timedelta(days=1), problem=None)
+    other = replace(FAILURE, lineage="mail")
+    async with open_state(folder / "state.db", is_exclusive=True) as state:
+        for failure in (FAILURE, again, other):
+            await state.schedules.record_failure(failure)
+    async with open_state(folder / "state.db", is_exclusive=True) as state:
+        assert await state.schedules.read_failures() == {"web": again, "mail": other}
+        for _ in range(2):
+            await state.schedules.forget_failure("mail")
+        assert await state.schedules.read_failure("mail") is None
+        assert await state.schedules.read_failure("web") == again
+
+
+async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, state: State) -> None:
+    await state.schedules.record_schedule(SCHEDULE)
+    execute(folder / "state.db", "UPDATE schedules SET rule = 'nonsense'")
+    with pytest.raises(JournalError, match="the file is damaged"):
+        await state.schedules.read_schedules()

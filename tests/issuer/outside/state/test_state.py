@@ -1,0 +1,131 @@
+"""The state as a whole: earlier versions of it, who may own it, who may read, what is forgotten together."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import JournalError
+from issuer.model import Flip
+from issuer.outside.state.state import State, open_state
+from issuer.records import Origin
+from tests.issuer.outside.states import ATTEMPT, CA, NOW, OLD, OLD_ATTEMPT, execute, make_old, names, record_everything
+
+
+async def read_old(state: State, version: int) -> None:
+    """Nothing was lost."""
+    journal = state.journal
+    assert await journal.read_attempt("web") == OLD_ATTEMPT
+    assert await journal.installed() == {"web", "mail", "shop"}
+    assert await journal.undelivered() == {"shop": Flip("shop", "v1", "v1")}
+    assert await journal.unserved() == {"mail"}
+    assert [await journal.read_origin(name) for name in ("web", "mail", "shop")] == [
+        Origin(CA, ""),
+        Origin(CA, ""),
+        None,
+    ]
+    assert await journal.read_veto("web") == (NOW if version > 1 else None)
+    assert await state.notes.read_owed_hooks() == {}
+    assert await state.schedules.read_schedules() == {}
+
+
+@pytest.mark.parametrize("version", OLD)
+async def test_state_of_an_earlier_version_is_taken_over_whole(folder: Path, version: int) -> None:
+    path = folder / "state.db"
+    make_old(path, version)
+    for _ in range(2):
+        async with open_state(path, is_exclusive=True) as state:
+            await read_old(state, version)
+    assert execute(path, "PRAGMA user_version") == [(3,)]
+    async with open_state(path, is_exclusive=True) as state:
+        await record_everything(state, "new")
+        assert await state.journal.read_attempt("web") == OLD_ATTEMPT
+
+
+@pytest.mark.parametrize("version", OLD)
+async def test_reader_of_an_earlier_version_reads_all_and_changes_nothing(folder: Path, version: int) -> None:
+    path = folder / "state.db"
+    make_old(path, version)
+    before = path.read_bytes()
+    async with open_state(path, is_exclusive=False) as state:
+        await read_old(state, version)
+    assert path.read_bytes() == before
+    assert execute(path, "PRAGMA user_version") == [(version,)]
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False], ids=["owner", "reader"])
+async def test_newer_version_is_refused_saying_what_to_run(folder: Path, *, is_exclusive: bool) -> None:
+    path = folder / "state.db"
+    make_old(path, 2)
+    execute(path, "PRAGMA user_version = 4")
+    with pytest.raises(JournalError, match="schema version 4, this program knows 3; run the version of wellkeeper"):
+        await open_state(path, is_exclusive=is_exclusive).__aenter__()
+
+
+async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folder: Path) -> None:
+    for path in (folder / "state.db", folder / "missing" / "state.db"):
+        async with open_state(path, is_exclusive=False) as state:
+            assert await state.schedules.read_schedules() == {}
+            assert await state.journal.installed() == frozenset()
+    assert names(folder) == set()
+
+
+async def test_reader_does_not_wait_for_a_long_write_of_another(folder: Path, state: State) -> None:
+    path = folder / "state.db"
+    await state.journal.record_attempt(ATTEMPT)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM attempts")
+        async with open_state(path, is_exclusive=False) as reader:
+            assert await reader.journal.read_attempt("web") == ATTEMPT
+        other.execute("COMMIT")
+    async with open_state(path, is_exclusive=False) as reader:
+        assert await reader.journal.read_attempt("web") is None
+
+
+async def test_reader_cannot_write(folder: Path, state: State) -> None:
+    await state.journal.record_attempt(ATTEMPT)
+    async with open_state(folder / "state.db", is_exclusive=False) as reader:
+        with pytest.raises(JournalError, match="attempt to write a readonly database"):
+            await reader.journal.forget_attempt("web")
+    assert await state.journal.read_attempt("web") == ATTEMPT
+
+
+async def test_owner_that_died_is_no_obstacle(folder: Path) -> None:
+    lock = folder / "state.lock"
+    lock.write_text("1 run\n" + "left by a longer text\n" * 3)
+    async with open_state(folder / "state.db", is_exclusive=True, command="run"):
+        found = lock.read_text()
+    assert found.endswith(" run\n")
+    assert found.count("\n") == 1
+    assert lock.read_text() == ""
+
+
+async def test_daemon_at_work_is_named_with_its_pid(folder: Path) -> None:
+    path, lock = folder / "state.db", folder / "state.lock"
+    async with open_state(path, is_exclusive=True, command="run"):
+        pid = lock.read_text().split()[0]
+        with pytest.raises(JournalError) as refused:
+            await open_state(path, is_exclusive=True).__aenter__()
+        assert lock.read_text() == f"{pid} run\n"
+    said = (
+        f"wellkeeper-issuer run, pid {pid}, is at work with {folder}; "
+        f"stop it first ('kill {pid}'), or leave the work to it"
+    )
+    assert str(refused.value) == said
+
+
+async def test_lineage_is_forgotten_wholly_and_others_are_not_touched(folder: Path, state: State) -> None:
+    path = folder / "state.db"
+    for lineage in ("web", "mail"):
+        await record_everything(state, lineage)
+    tables = [name for (name,) in execute(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    columns = {name: [row[1] for row in execute(path, f"PRAGMA table_info({name})")] for name in tables}
+    of_lineages = [name for name in tables if "lineage" in columns[name]]
+    assert set(tables) - set(of_lineages) == {"uses"}
+    for _ in range(2):
+        await state.forget_lineage("web")
+    for name in of_lineages:
+        assert execute(path, f"SELECT DISTINCT lineage FROM {name}") == [("mail",)], name  # noqa: S608 - of this file
+    assert len(execute(path, "SELECT * FROM uses")) == 2

@@ -1,0 +1,221 @@
+"""The settings: every default, and what holds them together."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import SettingsError
+from issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
+from issuer.records import Limit, Scope, Spent
+from issuer.settings import (
+    DEFAULT_PATH,
+    PATH_VARIABLE,
+    Settings,
+    read_settings,
+    settings_path,
+)
+from issuer.settings.tables import HooksSettings
+from issuer.settings.values import CA_DIRECTORIES
+from tests.fakes_deliver import dns
+from tests.issuer.settings_texts import complaint, read
+
+
+def ip(text: str) -> Identifier:
+    return Identifier(IdentifierType.IP, text)
+
+
+def test_every_default(tmp_path: Path) -> None:
+    settings = read(tmp_path, '[[certificates]]\nidentifiers = ["a.example"]')
+    assert [one.directory for one in settings.all_cas()] == ["https://acme-v02.api.letsencrypt.org/directory"]
+    assert settings.state_dir == Path("/var/lib/wellkeeper/issuer")
+    assert settings.certificates_dir == Path("/var/lib/wellkeeper/certificates")
+    assert settings.read_back == "required"
+    assert not settings.terms_of_service_agreed
+    assert (settings.ca_bundle, settings.contact) == (None, ())
+    assert (settings.certificates_owner, settings.certificates_group) == (None, None)
+    nginx = settings.nginx
+    assert (nginx.command, nginx.reload, nginx.reload_command) == (("nginx",), "signal", None)
+    assert (nginx.pid_file, nginx.https_addresses) == (Path("/run/nginx.pid"), (("127.0.0.1", 443),))
+    assert [node.to_node() for node in settings.nodes] == [
+        Node("local", "unix:/run/wellkeeper/control.sock", (("127.0.0.1", 80),), (("127.0.0.1", 443),))
+    ]
+    assert (nginx.reload_debounce_seconds, nginx.reload_interval_seconds, nginx.finishing_workers) == (2, 10, 64)
+    assert (settings.renewals_at_once, settings.orders_per_second) == (8, 10)
+    assert (settings.hooks, settings.cas) == (HooksSettings(timeout_seconds=60), ())
+    assert (settings.notifications.webhook, settings.rehearsal.ca, settings.rehearsal.every_days) == (None, None, None)
+    assert settings.lineages() == (
+        Lineage("a.example", (dns("a.example"),), KeyType.ECDSA_P256, None, (CA_DIRECTORIES["letsencrypt"],)),
+    )
+
+
+def test_empty_file_is_enough(tmp_path: Path) -> None:
+    assert read(tmp_path, "") == Settings()
+
+
+def test_everything_set(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        ca = "https://ca.example/directory"
+        ca_bundle = "/etc/ca.pem"
+        contact = ["a@example.org", "mailto:b@example.org"]
+        terms_of_service_agreed = true
+        read_back = "advisory"
+        [nginx]
+        command = ["/usr/sbin/nginx", "-c", "/etc/nginx.conf"]
+        reload = "command"
+        reload_command = ["systemctl", "reload", "nginx"]
+        https_addresses = ["[::1]:8443"]
+        [[nodes]]
+        name = "n1"
+        responder = "10.0.0.1:9000"
+        http_addresses = ["10.0.0.1:80", "[2001:db8::1]:80"]
+        https_addresses = []
+        [[certificates]]
+        name = "web"
+        identifiers = ["A.example.", "a.example", "192.0.2.7"]
+        key_type = "rsa-2048"
+        profile = "shortlived"
+        """,
+    )
+    assert settings.contact == ("mailto:a@example.org", "mailto:b@example.org")
+    assert settings.nginx.https_addresses == (("::1", 8443),)
+    assert settings.nodes[0].to_node() == Node("n1", "10.0.0.1:9000", (("10.0.0.1", 80), ("2001:db8::1", 80)), ())
+    lineage = settings.certificates[0].to_lineage()
+    assert lineage == Lineage("web", (dns("a.example"), ip("192.0.2.7")), KeyType.RSA_2048, "shortlived")
+
+
+def test_cas_are_found_by_name_and_by_directory(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        ca = ["own", "letsencrypt", "https://other.example/directory"]
+        rehearsal = { ca = "letsencrypt-staging" }
+        [[cas]]
+        name = "own"
+        directory = "https://ca.example/directory"
+        bundle = "/etc/own.pem"
+        [[cas]]
+        name = "google"
+        eab_key_id = "id"
+        eab_hmac_key_file = "/etc/eab"
+        [[cas.limits]]
+        spent = "order"
+        scope = "account"
+        count = 100
+        seconds = 3600
+        [[certificates]]
+        identifiers = ["a.example"]
+        [[certificates]]
+        identifiers = ["b.example"]
+        ca = "google"
+        reuse_key = true
+        """,
+    )
+    assert [one.name for one in settings.all_cas()] == [
+        "own",
+        "letsencrypt",
+        "other.example",
+        "google",
+        "letsencrypt-staging",
+    ]
+    google = settings.find_ca(CA_DIRECTORIES["google"])
+    assert google.limits is not None
+    assert [one.to_limit() for one in google.limits] == [Limit(Spent.ORDER, Scope.ACCOUNT, 100, 3600)]
+    first, second = settings.lineages()
+    assert first.directory_urls == (
+        "https://ca.example/directory",
+        CA_DIRECTORIES["letsencrypt"],
+        "https://other.example/directory",
+    )
+    assert (second.directory_urls, second.reuses_key) == ((CA_DIRECTORIES["google"],), True)
+
+
+def test_csr_stays_where_it_is(tmp_path: Path) -> None:
+    settings = read(tmp_path, "[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'")
+    assert settings.lineages()[0].csr_path == "/etc/a.csr"
+
+
+@pytest.mark.parametrize("line", ["key_type = 'rsa-2048'", "reuse_key = true"])
+def test_csr_brings_its_key_each_time(tmp_path: Path, line: str) -> None:
+    text = f"[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\n{line}"
+    assert "and csr exclude each other: the key is that of the CSR, each time" in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
+def test_known_cas_go_by_name(tmp_path: Path, name: str, url: str) -> None:
+    assert [one.directory for one in read(tmp_path, f'ca = "{name}"').all_cas()] == [url]
+
+
+@pytest.mark.parametrize(
+    ("state", "certificates"),
+    [("/a/state", "/a/state/live"), ("/a/certs/state", "/a/certs"), ("/a", "/a"), ("/a/state", "/b/../a/state/x")],
+)
+def test_what_nginx_reads_and_what_nobody_reads_lie_apart(tmp_path: Path, state: str, certificates: str) -> None:
+    found = complaint(tmp_path, f"state_dir = '{state}'\ncertificates_dir = '{certificates}'")
+    assert re.match(r"certificates_dir: this folder \(/a.*\) and state_dir \(/a.*\) must not lie in one another", found)
+
+
+def test_neighbours_with_like_names_lie_apart(tmp_path: Path) -> None:
+    read(tmp_path, "state_dir = '/a/state'\ncertificates_dir = '/a/state-certificates'")
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "name"),
+    [
+        ("[[nodes]]\nname = 'n'\n\n[[nodes]]\nname = 'n'", "nodes", "n"),
+        ("[[cas]]\nname = 'google'\n\n[[cas]]\nname = 'google'", "cas", "google"),
+        (
+            "[[certificates]]\nidentifiers = ['a.example']\n\n[[certificates]]\nidentifiers = ['A.example']",
+            "certificates",
+            "a.example",
+        ),
+    ],
+)
+def test_same_name_twice(tmp_path: Path, text: str, what: str, name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, text)
+    path = tmp_path / "issuer.toml"
+    assert str(caught.value) == (
+        f"{path}:4: two {what} have the name {name!r} (the other one: {path}:1); give each its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name"),
+    [("A.Example.", "a.example"), ("2001:DB8::7", "2001-db8--7"), ("[2001:db8::7]", "2001-db8--7"), ("::1", "--1")],
+)
+def test_name_comes_from_the_first_identifier(tmp_path: Path, identifier: str, name: str) -> None:
+    settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['{identifier}', 'z.example']")
+    assert settings.certificates[0].name == name
+
+
+def test_no_toml(tmp_path: Path) -> None:
+    assert complaint(tmp_path, "ca = ").startswith(" is no TOML: Invalid value (at")
+
+
+def test_no_text(tmp_path: Path) -> None:
+    (tmp_path / "issuer.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=r"issuer\.toml is no TOML: "):
+        read_settings(tmp_path / "issuer.toml")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"issuer\.toml does not exist; run 'wellkeeper-issuer init', or name a file"
+    ):
+        read_settings(tmp_path / "issuer.toml")
+
+
+def test_unreadable_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory; name a file"):
+        read_settings(tmp_path)
+
+
+def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATH_VARIABLE, "/from/environment.toml")
+    assert settings_path(Path("/given.toml")) == Path("/given.toml")
+    assert settings_path(None) == Path("/from/environment.toml")
+    monkeypatch.setenv(PATH_VARIABLE, "")
+    assert settings_path(None) == DEFAULT_PATH == Path("/etc/wellkeeper/issuer.toml")

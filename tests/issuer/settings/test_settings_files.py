@@ -1,0 +1,172 @@
+"""Drop-ins, and the lines that complaints name."""
+
+from pathlib import Path
+
+import pytest
+
+from issuer.errors import SettingsError
+from issuer.settings import read_settings
+from issuer.settings.files import Location, drop_in_folder, find_line, find_table_lines
+
+TEXT = """\
+ca = "letsencrypt"
+
+[nginx]
+command = [
+    "nginx",
+]
+hooks.x = 1
+[[cas]]
+name = "a"
+[[cas.limits]]
+count = 1
+[[cas.limits]]
+count = 2
+[[cas]]
+"name" = "b"
+[[ cas . limits ]]
+count = 3
+
+[[certificates]] # the first
+identifiers = ["a.example"]
+[[certificates]]
+identifiers = ["b.example"]
+"""
+
+
+def write(folder: Path, main: str, **drop_ins: str) -> Path:
+    path = folder / "issuer.toml"
+    path.write_text(main)
+    (folder / "issuer.d").mkdir()
+    for name, text in drop_ins.items():
+        (folder / f"issuer.d/{name}.toml").write_text(text)
+    return path
+
+
+def one(identifier: str, more: str = "") -> str:
+    return f"[[certificates]]\nidentifiers = ['{identifier}']\n{more}"
+
+
+def complaint(path: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(path)
+    return str(caught.value).replace(f"{path.parent}/", "")
+
+
+@pytest.mark.parametrize(
+    ("location", "line"),
+    [
+        (("ca",), 1),
+        (("ca", 1), 1),
+        (("nginx",), 3),
+        (("nginx", "command", 0), 4),
+        (("nginx", "hooks", "x"), 7),
+        (("nginx", "reload"), 3),
+        (("cas", 0, "name"), 9),
+        (("cas", 0, "limits", 1, "count"), 13),
+        (("cas", 1, "name"), 15),
+        (("cas", 1, "limits", 0, "count"), 17),
+        (("certificates", 0), 19),
+        (("certificates", 1, "identifiers", 0), 22),
+        (("state_dir",), None),
+        ((), None),
+    ],
+)
+def test_line_of_what_is_wrong(location: Location, line: int | None) -> None:
+    assert find_line(TEXT, location) == line
+
+
+@pytest.mark.parametrize(
+    ("location", "lines"),
+    [
+        (("nginx",), (3, 7)),
+        (("cas", 0, "limits", 1), (12, 13)),
+        (("certificates", 0), (19, 20)),
+        (("certificates", 1), (21, 22)),
+        (("ca",), None),
+        (("nodes", 0), None),
+    ],
+)
+def test_lines_of_a_table(location: Location, lines: tuple[int, int] | None) -> None:
+    assert find_table_lines(f"{TEXT}\n# the end\n", location) == lines
+
+
+def test_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{one('a.example')}\n\n{one('b.example', 'key_type = 5')}\n[nginx]\nreload = 'no'\n")
+    first, second = complaint(path).splitlines()
+    assert first == "issuer.toml:9: nginx.reload = 'no': must be 'signal' or 'command'"
+    assert second.startswith("issuer.toml:7: certificates[1].key_type = 5: must be 'ecdsa-p256', ")
+
+
+def test_folder_of_drop_ins_goes_with_the_file() -> None:
+    assert drop_in_folder(Path("/etc/wellkeeper/issuer.toml")) == Path("/etc/wellkeeper/issuer.d")
+    assert drop_in_folder(Path("/etc/test.toml")) == Path("/etc/test.d")
+
+
+def test_certificates_of_drop_ins_follow_those_of_the_file_in_the_order_of_names(tmp_path: Path) -> None:
+    path = write(tmp_path, one("m.example"), b=one("b.example") + one("b2.example"), a=one("z.example"), empty="")
+    names = [certificate.name for certificate in read_settings(path).certificates]
+    assert names == ["m.example", "z.example", "b.example", "b2.example"]
+
+
+def test_what_does_not_end_in_toml_or_is_hidden_is_no_drop_in(tmp_path: Path) -> None:
+    path = write(tmp_path, "", a=one("a.example"))
+    for name in (".b.toml", "c.toml.tmp", "d.toml~", "README"):
+        (tmp_path / "issuer.d" / name).write_text("no TOML")
+    assert [certificate.name for certificate in read_settings(path).certificates] == ["a.example"]
+
+
+def test_drop_in_holds_nothing_but_certificates(tmp_path: Path) -> None:
+    path = write(tmp_path, "", a=one("a.example"), b=f"ca = 'google'\n[nginx]\n{one('b.example')}")
+    assert complaint(path).splitlines() == [
+        f"issuer.d/b.toml: {key!r} does not belong here: a drop-in holds [[certificates]] only, everything else stands "
+        "in issuer.toml"
+        for key in ("ca", "nginx")
+    ]
+
+
+def test_drop_in_with_single_brackets(tmp_path: Path) -> None:
+    path = write(tmp_path, "", a="[certificates]\nidentifiers = ['a.example']")
+    assert complaint(path) == "issuer.d/a.toml: certificates must be tables; write [[certificates]] with two brackets"
+
+
+def test_mistake_in_a_drop_in_is_told_with_its_own_index_and_line(tmp_path: Path) -> None:
+    path = write(tmp_path, one("m.example"), a=one("a.example"), b=one("b.example") + one("*.example"))
+    found = complaint(path)
+    assert found.startswith("issuer.d/b.toml:4: certificates[1].identifiers[0]: '*.example' is a wildcard")
+
+
+def test_same_name_in_two_files_names_both(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, one("m.example"), a=one("a.example"), b=one("b.example") + one("x.example", "name = 'a.example'")
+    )
+    assert complaint(path) == (
+        "issuer.d/b.toml:3: two certificates have the name 'a.example' (the other one: issuer.d/a.toml:1); "
+        "give each its own"
+    )
+
+
+def test_unknown_ca_in_a_drop_in(tmp_path: Path) -> None:
+    path = write(tmp_path, one("m.example"), a=one("a.example", "ca = 'nobody'"))
+    assert complaint(path).startswith("issuer.d/a.toml:3: certificates[0].ca: 'nobody' is neither one of letsencrypt, ")
+
+
+def test_drop_in_that_is_no_toml(tmp_path: Path) -> None:
+    assert complaint(write(tmp_path, "", a="[[")).startswith("issuer.d/a.toml is no TOML: ")
+
+
+def test_drop_in_that_leads_nowhere(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    (tmp_path / "issuer.d/a.toml").symlink_to("nowhere")
+    assert complaint(path) == "issuer.d/a.toml is a link that leads nowhere; remove it, or put back what it led to"
+
+
+def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    (tmp_path / "issuer.d/a.toml").mkdir()
+    assert complaint(path) == "cannot read issuer.d/a.toml: Is a directory; name a file"
+
+
+def test_mistake_in_the_main_file_hides_no_drop_in(tmp_path: Path) -> None:
+    path = write(tmp_path, "certificates = 5", a=one("a.example"))
+    assert complaint(path) == "issuer.toml:1: certificates = 5: must be a list"

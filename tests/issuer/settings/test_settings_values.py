@@ -1,0 +1,40 @@
+"""How single values of the settings are read."""
+
+import pytest
+
+from issuer.model import Identifier, IdentifierType
+from issuer.settings.values import parse_address, parse_identifier
+from tests.fakes_deliver import dns
+
+
+def ip(text: str) -> Identifier:
+    return Identifier(IdentifierType.IP, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "identifier"),
+    [
+        ("A.Example.", dns("a.example")),
+        ("xn--mnchen-3ya.example", dns("xn--mnchen-3ya.example")),
+        ("_a.b.example", dns("_a.b.example")),
+        ("192.0.2.7", ip("192.0.2.7")),
+        ("2001:0DB8:0:0::7", ip("2001:db8::7")),
+        ("[2001:db8::7]", ip("2001:db8::7")),
+    ],
+)
+def test_identifiers(text: str, identifier: Identifier) -> None:
+    assert parse_identifier(text) == identifier
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("a.example:80", ("a.example", 80)), ("127.0.0.1:1", ("127.0.0.1", 1)), ("[::1]:65535", ("::1", 65535))],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", ":80", "a", "a:", "a:0", "a:65536", "a:x", "::1:80", "[::1:80", "[x]:80", "a:٨٠"])
+def test_no_addresses(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no address; write HOST:PORT or \[IPV6\]:PORT"):
+        parse_address(text)

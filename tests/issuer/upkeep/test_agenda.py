@@ -1,0 +1,126 @@
+"""The agenda: a schedule a version, planned once, and planned anew as the CA answers."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from issuer import pki
+from issuer.model import Attempt, Certificate, Flip, Installed
+from issuer.outside.state.state import State
+from issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
+from issuer.upkeep.agenda import Agenda
+from tests.fakes import FakeClock
+from tests.fakes_deliver import NOW, dns
+from tests.fakes_obtain import FakeProgress
+
+CA: Final = "https://ca.example/directory"
+DAY: Final = timedelta(days=1)
+NAMES: Final = frozenset({dns("a.example")})
+INSTALLED: Final = Installed(
+    "web", "v1", Certificate(NAMES, "1", "f" * 64, "Fake", NOW - DAY, NOW + 89 * DAY, False, certificate_id="a.b")
+)
+WINDOW: Final = Window(NOW + 50 * DAY, NOW + 52 * DAY)
+HOUR: Final = DAY / 24
+
+
+class FakeInfos:
+    """`ports.RenewalInfos` with one answer for all."""
+
+    def __init__(self) -> None:
+        self.answer: RenewalInfo | NoRenewalInfo | None = RenewalInfo(WINDOW, None, 3600)
+        self.asked: list[tuple[str, str]] = []
+
+    async def ask(self, directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
+        self.asked.append((directory_url, certificate_id))
+        return self.answer
+
+
+@pytest.fixture
+def infos() -> FakeInfos:
+    return FakeInfos()
+
+
+@pytest.fixture
+async def agenda(state: State, clock: FakeClock, infos: FakeInfos) -> Agenda:
+    """The CA `CA` issued version v1."""
+    attempt = Attempt("web", CA, tuple(NAMES), b"key", b"csr", account_url="https://ca.example/account/1")
+    await state.journal.record_attempt(attempt)
+    await state.journal.record_flip(Flip("web", None, "v1"))
+    return Agenda(state.journal, state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
+
+
+async def test_new_version_is_asked_for_at_once_and_kept(agenda: Agenda, state: State, infos: FakeInfos) -> None:
+    found = await agenda.schedule(INSTALLED)
+    assert found is not None
+    assert (found.rule, found.renew_at, found.ask_at) == (Rule.ARI, NOW + 51 * DAY, NOW + HOUR)
+    assert infos.asked == [(CA, "a.b")]
+    assert await state.schedules.read_schedule("web") == found
+    assert await agenda.schedule(INSTALLED) == found
+    assert len(infos.asked) == 1
+
+
+async def test_asked_again_when_it_is_time(agenda: Agenda, clock: FakeClock, infos: FakeInfos) -> None:
+    await agenda.schedule(INSTALLED)
+    clock.advance(3601)
+    infos.answer = NoRenewalInfo("HTTP 500", True)
+    found = await agenda.schedule(INSTALLED)
+    assert found is not None
+    assert (found.window, found.unanswered, len(infos.asked)) == (WINDOW, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        pytest.param(WINDOW, f"{NOW + 51 * DAY:%Y-%m-%d %H:%M} UTC, inside the CA's window", id="chosen inside it"),
+        pytest.param(Window(NOW + 95 * DAY, NOW + 97 * DAY), "UTC, before the CA's window", id="not waited for"),
+    ],
+)
+async def test_time_that_was_chosen_is_told_as_ours(
+    agenda: Agenda, infos: FakeInfos, window: Window, words: str
+) -> None:
+    infos.answer = RenewalInfo(window, None, 3600)
+    await agenda.schedule(INSTALLED)
+    assert isinstance(agenda.progress, FakeProgress)
+    [line] = agenda.progress.lines
+    assert line.startswith("web to be renewed at ")
+    assert line.endswith(words)
+
+
+async def test_other_version_is_planned_anew(agenda: Agenda, infos: FakeInfos) -> None:
+    await agenda.schedule(INSTALLED)
+    found = await agenda.schedule(replace(INSTALLED, version="v2"))
+    assert found is not None
+    assert (found.version, len(infos.asked)) == ("v2", 2)
+
+
+async def test_nothing_and_placeholders_have_no_schedule(agenda: Agenda, state: State, infos: FakeInfos) -> None:
+    placeholder = pki.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
+    assert await agenda.schedule(None) is None
+    assert await agenda.schedule(replace(INSTALLED, certificate=placeholder)) is None
+    assert (infos.asked, await state.schedules.read_schedules()) == ([], {})
+
+
+async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(agenda: Agenda, state: State, infos: FakeInfos) -> None:
+    await state.journal.record_found(Flip("web", "v1", "v1"))
+    found = await agenda.schedule(INSTALLED)
+    assert found is not None
+    assert (found.rule, found.renew_at, infos.asked) == (Rule.LIFETIME, NOW + 59 * DAY, [])
+
+
+async def test_window_that_moved_is_a_warning_once(
+    agenda: Agenda, clock: FakeClock, infos: FakeInfos, caplog: pytest.LogCaptureFixture
+) -> None:
+    await agenda.schedule(INSTALLED)
+    assert caplog.text == ""
+    infos.answer = RenewalInfo(Window(NOW - 2 * DAY, NOW - DAY), "https://ca.example/incident", 3600)
+    for _ in range(3):
+        clock.advance(3601)
+        found = await agenda.schedule(INSTALLED)
+        assert found is not None
+        assert found.renew_at < clock.now()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "certificate web: the CA suggests to renew earlier than before" in record.getMessage()
+    assert "https://ca.example/incident" in record.getMessage()

@@ -1,0 +1,76 @@
+"""What the administrator is told: once each, not per retry, and again until it was handed over."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from issuer.errors import Retry
+from issuer.model import Identifier, IdentifierType
+from issuer.records import Failure, Notice, Rule, Schedule
+from issuer.upkeep.notices import owed
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+FAILURE = Failure("www", 1, "order", "no answer", Retry.SOON, NOW, NOW, NOW + DAY)
+
+
+def schedule(renew_in_days: float, expires_in_days: float) -> Schedule:
+    return Schedule(
+        lineage="www",
+        version="1",
+        identifiers=frozenset({Identifier(IdentifierType.DNS, "www.example.org")}),
+        not_before=NOW - 60 * DAY,
+        not_after=NOW + expires_in_days * DAY,
+        directory_url="https://ca.example/directory",
+        account_url="https://ca.example/account/1",
+        certificate_id=None,
+        rule=Rule.LIFETIME,
+        renew_at=NOW + renew_in_days * DAY,
+    )
+
+
+WELL = schedule(10, 40)
+DUE = schedule(-5, 25)
+ENDANGERED = schedule(-21, 9)
+TOLD_ALL = frozenset({Notice.FAILURE, Notice.DANGER})
+
+
+@pytest.mark.parametrize(
+    ("failure", "dates", "told", "expected"),
+    [
+        pytest.param(None, WELL, set(), None, id="all is well"),
+        pytest.param(None, DUE, set(), None, id="due and not failing"),
+        pytest.param(FAILURE, DUE, set(), Notice.FAILURE, id="first failure"),
+        pytest.param(FAILURE, None, set(), Notice.FAILURE, id="first failure without a certificate"),
+        pytest.param(FAILURE, DUE, {Notice.FAILURE}, None, id="next failure of the series"),
+        pytest.param(FAILURE, ENDANGERED, {Notice.FAILURE}, Notice.DANGER, id="less than a third is left"),
+        pytest.param(FAILURE, ENDANGERED, set(), Notice.DANGER, id="danger says that it fails"),
+        pytest.param(None, ENDANGERED, set(), Notice.DANGER, id="danger without a failure of its own: the CA is away"),
+        pytest.param(FAILURE, ENDANGERED, TOLD_ALL, None, id="danger was told"),
+        pytest.param(FAILURE, WELL, {Notice.DANGER}, None, id="out of danger and still failing"),
+        pytest.param(None, WELL, {Notice.FAILURE}, Notice.RECOVERY, id="well after failure"),
+        pytest.param(None, WELL, TOLD_ALL, Notice.RECOVERY, id="well after danger"),
+        pytest.param(None, None, {Notice.FAILURE}, Notice.RECOVERY, id="well without a schedule"),
+    ],
+)
+def test_owed_notice(
+    failure: Failure | None, dates: Schedule | None, told: set[Notice], expected: Notice | None
+) -> None:
+    assert owed(failure, dates, frozenset(told), NOW) is expected
+
+
+@pytest.mark.parametrize(("renew_in", "expires_in", "is_danger"), [(-19.9, 10, False), (-20, 10, True), (5, 3, False)])
+def test_danger_begins_with_the_last_third(renew_in: float, expires_in: float, *, is_danger: bool) -> None:
+    assert (owed(None, schedule(renew_in, expires_in), frozenset(), NOW) is Notice.DANGER) is is_danger
+
+
+def test_certificate_that_expired_before_its_renewal_was_planned_is_in_danger() -> None:
+    assert owed(None, schedule(5, -1), frozenset(), NOW) is Notice.DANGER
+
+
+def test_undelivered_notice_is_owed_until_it_is_told_and_then_recovery_ends_it() -> None:
+    told: frozenset[Notice] = frozenset()
+    assert [owed(FAILURE, DUE, told, NOW + n * DAY) for n in range(3)] == [Notice.FAILURE] * 3
+    told = frozenset({Notice.FAILURE})
+    assert owed(FAILURE, DUE, told, NOW + 3 * DAY) is None
+    assert owed(None, WELL, told, NOW + 4 * DAY) is Notice.RECOVERY
