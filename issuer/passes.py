@@ -10,18 +10,18 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from issuer.deliver.verify import verify
 from issuer.errors import DeferredError, HookError, InstallError, VerifyError, WellkeeperError
-from issuer.model import Certificate, Due, Flip, Installed, Lineage, Served
+from issuer.model import Due, Flip, Installed, Lineage
 from issuer.ports import Nginx, Probes
-from issuer.records import Failure
 from issuer.renew import Renewals
-from issuer.reports import Mode, Outcome, Report, waiting
+from issuer.reports import Mode, Report, waiting
 from issuer.steps import Steps
 from issuer.upkeep.aftermath import Aftermath
+from issuer.upkeep.course import Course
 from issuer.upkeep.deliveries import Deliveries
 
 _log = logging.getLogger(__name__)
@@ -33,23 +33,6 @@ _TO_BE_DELIVERED: Final = {
     True: "installed by an earlier pass, to be delivered",
     False: "installed, but the journal does not know it; to be delivered",
 }
-
-
-@dataclass
-class _Course:
-    """What became of one certificate so far in this pass."""
-
-    lineage: Lineage
-    steps: Steps
-    is_known: bool
-    reason: str = "not due"
-    error: Exception | None = None
-    waits: Failure | None = None
-    deferred: DeferredError | None = None
-    flip: Flip | None = None
-    served: Served | None = None
-    is_to_be_verified: bool = False
-    certificate: Certificate | None = None
 
 
 class _Opening:
@@ -111,7 +94,7 @@ class Passes:
         renewals = self.renewals
         known = await renewals.journal.installed([lineage.name for lineage in lineages])
         courses = [
-            _Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
+            Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
         ]
 
         async def open_pass() -> None:
@@ -128,9 +111,9 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(courses)
-        return [_report(course) for course in courses]
+        return [course.report() for course in courses]
 
-    async def _close(self, courses: Sequence[_Course]) -> None:
+    async def _close(self, courses: Sequence[Course]) -> None:
         await self.renewals.sources.tidy()
         try:
             await self.aftermath.end([course.lineage for course in courses])
@@ -139,7 +122,7 @@ class Passes:
                 if course.flip is not None:
                     course.error = course.error or error
 
-    async def _work(self, course: _Course, opening: _Opening, mode: Mode) -> None:
+    async def _work(self, course: Course, opening: _Opening, mode: Mode) -> None:
         """One certificate from due to served, and what follows of it."""
         async with self._locks[course.lineage.name]:
             if mode is Mode.SCHEDULED:
@@ -154,7 +137,7 @@ class Passes:
             if course.certificate is None:
                 await self._guarded(course, self._look(course))
 
-    async def _settle(self, course: _Course) -> None:
+    async def _settle(self, course: Course) -> None:
         """What was not tried is no failure, and ends none."""
         if course.deferred is None or course.error is not None:
             course.waits = await self.aftermath.settle(course.lineage, course.error)
@@ -162,7 +145,7 @@ class Passes:
             course.reason = str(course.deferred)
             await self.aftermath.tell(course.lineage.name)
 
-    async def _renew_and_deliver(self, course: _Course, opening: _Opening, mode: Mode) -> None:
+    async def _renew_and_deliver(self, course: Course, opening: _Opening, mode: Mode) -> None:
         with self.deliveries.expecting():
             async with self._turns:
                 await self._guarded(course, self._obtain(course, opening, mode))
@@ -175,7 +158,7 @@ class Passes:
             if course.error is None and await self.aftermath.is_owed(course.lineage.name):
                 await self._guarded(course, self._deploy(course))
 
-    async def _guarded(self, course: _Course, work: Awaitable[None]) -> None:
+    async def _guarded(self, course: Course, work: Awaitable[None]) -> None:
         """Where the failure of one certificate ends; the first one is told."""
         try:
             await work
@@ -187,7 +170,7 @@ class Passes:
             _log.exception("certificate %s: unexpected error; please report it", course.lineage.name)
             course.error = course.error or error
 
-    async def _obtain(self, course: _Course, opening: _Opening, mode: Mode) -> None:
+    async def _obtain(self, course: Course, opening: _Opening, mode: Mode) -> None:
         journal, name = self.renewals.journal, course.lineage.name
         course.is_to_be_verified = name in await journal.unserved([name])
         if not course.is_known:
@@ -214,7 +197,7 @@ class Passes:
         self.renewals.progress.note(name, f"due: {due.reason}")
         course.flip = await self.renewals.renew(course.lineage, course.steps, mode)
 
-    async def _take_up(self, course: _Course) -> None:
+    async def _take_up(self, course: Course) -> None:
         """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
         name = course.lineage.name
         course.is_known = name in await self.renewals.journal.installed([name])  # by a pass that had the turn before
@@ -236,11 +219,11 @@ class Passes:
             return False
         return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
 
-    async def _deliver(self, course: _Course, flip: Flip) -> None:
+    async def _deliver(self, course: Course, flip: Flip) -> None:
         course.steps.seconds["reload"] = await self.deliveries.deliver(flip)
         course.is_to_be_verified = True
 
-    async def _verify(self, course: _Course) -> None:
+    async def _verify(self, course: Course) -> None:
         name = course.lineage.name
         with course.steps.step("verify") as step:
             installed = await self._installed(name)
@@ -252,7 +235,7 @@ class Passes:
         if course.served.is_served:
             await self.renewals.journal.record_served(name)
 
-    async def _deploy(self, course: _Course) -> None:
+    async def _deploy(self, course: Course) -> None:
         with course.steps.step("deploy"):
             await self.aftermath.deploy(course.lineage)
 
@@ -265,36 +248,6 @@ class Passes:
             )
         return installed
 
-    async def _look(self, course: _Course) -> None:
+    async def _look(self, course: Course) -> None:
         installed = await self.renewals.certificates.installed(course.lineage.name)
         course.certificate = installed.certificate if installed else None
-
-
-def _report(course: _Course) -> Report:
-    return Report(
-        lineage=course.lineage.name,
-        outcome=_outcome(course),
-        reason=course.reason,
-        detail=course.served.detail if course.served and not course.served.is_served else "",
-        certificate=course.certificate,
-        served_fingerprint_sha256=course.served.fingerprint_sha256 if course.served else None,
-        seconds=dict(course.steps.seconds),
-        error=course.error,
-        next_try_at=_next_try_at(course),
-    )
-
-
-def _next_try_at(course: _Course) -> datetime | None:
-    if course.waits:
-        return course.waits.next_try_at
-    return course.deferred.retry_at if course.deferred else None
-
-
-def _outcome(course: _Course) -> Outcome:
-    if course.error:
-        return Outcome.FAILED
-    if course.waits or course.deferred:
-        return Outcome.WAITING
-    if course.served is None:
-        return Outcome.UNCHANGED
-    return Outcome.SERVED if course.served.is_served else Outcome.NOT_SERVED_YET

@@ -6,6 +6,7 @@ issues is checked and thrown away. Every step is tried, whatever became of the o
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from issuer.model import Answer, Attempt, Lineage, Node
 from issuer.obtain.finalize import finalize
 from issuer.obtain.order import Terms, order
 from issuer.obtain.publish import answers, describe
+from issuer.obtain.throttle import Throttle
 from issuer.obtain.validate import validate
 from issuer.ports import Authorities, Clock, Hooks, Nginx, Probes, Progress, Responders
 from issuer.ports_state import Notes
@@ -28,6 +30,7 @@ _log = logging.getLogger(__name__)
 _AT_ONCE: Final = 4
 # What the settings ask for is days.
 _LOOK_SECONDS: Final = 3600.0
+_LEAST_SHARE: Final = 20
 # What the failed hook is told, so that whoever reads its message knows.
 _NO_ERROR: Final = "none: this is a rehearsal"
 
@@ -52,6 +55,7 @@ class World:
     make_token: Callable[[], str]
     live_path: Callable[[str], str]
     request: Callable[[Lineage, str], Awaitable[tuple[bytes, bytes] | None]]
+    throttle: Throttle
     test_directory_url: str | None = None
 
 
@@ -149,6 +153,7 @@ async def _published(wanted: Sequence[Answer], world: World) -> AsyncIterator[in
 async def _order(lineage: Lineage, world: World, directory_url: str) -> str:
     """Up to a certificate of the test CA, which nobody keeps."""
     ca, attempts = world.authorities.open(directory_url), ForgetfulAttempts()
+    await world.throttle.turn()
     attempt, ordered = await order(lineage, ca, attempts, Terms(request=world.request))
     async with _published(answers(ordered, ca.thumbprint), world):
         await validate(ordered, ca, world.responders, world.clock)
@@ -204,8 +209,15 @@ class Rehearsing:
         now, last = self.clock.now(), await self.notes.read_rehearsals()
         # What a clock that was ahead wrote down lies in the future, and puts nothing off.
         fresh = {name for name, one in last.items() if now - every < one.at <= now}
-        due = [one for one in lineages if one.name not in fresh]
-        return await self.rehearse(due) if due else ()
+        due = sorted((one for one in lineages if one.name not in fresh), key=lambda one: _age_key(last.get(one.name)))
+        # As many an hour as have to be: a test CA has limits, and what was rehearsed must not begin anew at a restart.
+        share = math.ceil(len(lineages) * _LOOK_SECONDS / every.total_seconds())
+        return await self.rehearse(due[: max(share, _LEAST_SHARE)]) if due else ()
+
+
+def _age_key(last: Rehearsal | None) -> float:
+    """What was never rehearsed comes first, then what was longest ago."""
+    return 0.0 if last is None else last.at.timestamp()
 
 
 def _result(lineage: Lineage, causes: Sequence[str], world: World) -> Rehearsal:

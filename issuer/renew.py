@@ -33,7 +33,7 @@ _HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minute
 
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """What a renewal needs of the world; in a rehearsal the CA is a test CA for this once."""
+    """What a renewal needs of the world; with `is_staging` the CA is a test CA for this once."""
 
     sources: Sources
     agenda: Agenda
@@ -44,7 +44,7 @@ class Renewals:
     certificates: Certificates
     clock: Clock
     progress: Progress
-    is_rehearsal: bool = False
+    is_staging: bool = False
 
     async def due(self, lineage: Lineage, mode: Mode) -> Due | None:
         """Why the certificate has to be renewed now; None when it need not be. Asks the CA's renewalInfo in passing."""
@@ -54,7 +54,7 @@ class Renewals:
             # Maybe even switched to, but not told to nginx.
             return Due(lineage, "an earlier pass obtained it and ended before it was in place")
         installed = await self.certificates.installed(lineage.name)
-        if self.is_rehearsal and installed:
+        if self.is_staging and installed:
             await self._check_replaceable(lineage, installed)
         if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
             await self.agenda.replace_soon(installed)

@@ -61,7 +61,7 @@ async def renewals(
 
 @asynccontextmanager
 async def passes(
-    settings: Settings, state: State, progress: Progress, *, is_rehearsal: bool = False
+    settings: Settings, state: State, progress: Progress, *, is_staging: bool = False
 ) -> AsyncIterator[Passes]:
     """Everything that a pass needs, connected; ended on leaving. Raises SettingsError."""
 
@@ -85,7 +85,7 @@ async def passes(
     async with renewals(settings, state, progress, clients) as ready:
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
-            renewals=replace(ready, is_rehearsal=is_rehearsal, sources=replace(ready.sources, unusable=unusable)),
+            renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
             deliveries=Deliveries(nginx, folders, state.journal, clock, progress, pace),
             aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),

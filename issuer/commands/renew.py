@@ -33,7 +33,7 @@ class _Work:
     settings: Settings
     lineages: Sequence[Lineage]
     mode: Mode
-    is_rehearsal: bool
+    is_staging: bool
 
 
 @click.command()
@@ -59,7 +59,7 @@ def renew(
     settings = options.read(config, is_staging=staging)
     is_wanted_now = bool(names) or options_given["retry"] or staging
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
-    work = _Work(settings, choose(settings, names), mode, is_rehearsal=staging)
+    work = _Work(settings, choose(settings, names), mode, is_staging=staging)
     reports = asyncio.run(_interruptible(work, options_given["log_format"]))
     if options_given["as_json"]:
         found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
@@ -105,7 +105,7 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
         build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
     with progress(log_format) as told:
         names = [one.name for one in work.lineages]
-        by_daemon = await remote.renew(work.settings, names, work.mode, told, is_rehearsal=work.is_rehearsal)
+        by_daemon = await remote.renew(work.settings, names, work.mode, told, is_staging=work.is_staging)
         if by_daemon is not None:
             return by_daemon
         try:
@@ -123,7 +123,7 @@ async def _by_itself(work: _Work, told: Progress) -> list[Report]:
         if others:
             from issuer.commands import build_passes
 
-            async with build_passes.passes(work.settings, state, told, is_rehearsal=work.is_rehearsal) as passes:
+            async with build_passes.passes(work.settings, state, told, is_staging=work.is_staging) as passes:
                 reports |= {report.lineage: report for report in await passes.run(others, work.mode)}
         return [reports[lineage.name] for lineage in work.lineages]
 

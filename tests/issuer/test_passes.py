@@ -155,7 +155,7 @@ async def test_rehearsal_never_replaces_a_certificate_that_may_be_trusted(host: 
     assert outcomes(await host.run()) == ALL_SERVED
     before = dict(host.certificates.live)
     host.ca.directory_url = "https://staging.example/directory"
-    renewals = replace(host.passes.renewals, is_rehearsal=True)
+    renewals = replace(host.passes.renewals, is_staging=True)
     reports = await replace(host, passes=replace(host.passes, renewals=renewals)).run()
     assert outcomes(reports) == dict.fromkeys(ALL_SERVED, Outcome.FAILED)
     assert "which --staging would replace with one that nobody trusts; --force does it" in str(reports["a"].error)

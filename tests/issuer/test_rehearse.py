@@ -9,6 +9,7 @@ import pytest
 from issuer import model
 from issuer.errors import HookError, ReloadError, WellkeeperError
 from issuer.model import Lineage
+from issuer.obtain.throttle import Throttle
 from issuer.ports import CertificateAuthority
 from issuer.records import Event, Limit, Occasion, Rehearsal
 from issuer.rehearse import World, rehearse
@@ -105,6 +106,7 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
         make_token=lambda: token(next(numbers)),
         live_path=certificates.live_path,
         request=new_request,
+        throttle=Throttle(1e9, clock),
     )
     return Around(world, authorities, probes, nginx, hooks, trust, progress)
 

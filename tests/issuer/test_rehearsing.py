@@ -95,6 +95,16 @@ async def test_each_is_rehearsed_first_after_an_hour_and_then_as_often_as_the_se
     assert theatre.played == [(hour, ["a", "b"]) for hour in (1, 49, 97)]
 
 
+async def test_many_are_rehearsed_as_many_an_hour_as_have_to_be_the_oldest_first(theatre: Theatre) -> None:
+    theatre.every = timedelta(days=1)
+    theatre.lineages = [Lineage(f"n{number:03d}", (dns(f"n{number}.example"),)) for number in range(600)]
+    await theatre.watch(25)
+    assert {len(names) for _, names in theatre.played} == {25}
+    assert theatre.played[0][1] == [f"n{number:03d}" for number in range(25)]
+    # After a day it begins again with what was rehearsed first.
+    assert theatre.played[24][1] == theatre.played[0][1]
+
+
 async def test_new_one_does_not_wait_for_the_others(theatre: Theatre) -> None:
     theatre.every = timedelta(days=2)
     await theatre.watch(1)
@@ -107,7 +117,7 @@ async def test_rehearsal_of_a_clock_that_was_ahead_puts_nothing_off(theatre: The
     theatre.every = timedelta(days=2)
     theatre.notes.rehearsals["a"] = Rehearsal("a", clock.now() + timedelta(days=900), True, "")
     await theatre.watch(1)
-    assert theatre.played == [(1, ["a", "b"])]
+    assert theatre.played == [(1, ["b", "a"])]
 
 
 async def test_failure_is_logged_and_does_not_end_it(theatre: Theatre, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from issuer.commands.shared.authorities import AllAuthorities
 from issuer.errors import PublishError
 from issuer.model import Lineage
 from issuer.obtain.request import Requests
+from issuer.obtain.throttle import Throttle
 from issuer.outside.clock import SystemClock
 from issuer.ports import Progress
 from issuer.ports_state import Notes
@@ -74,6 +75,7 @@ async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]
             make_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
             live_path=folders.live_path,
             request=Requests(folders, CsrFolder()).request,
+            throttle=Throttle(settings.orders_per_second, clock),
             test_directory_url=settings.find_ca(settings.rehearsal.ca).directory if settings.rehearsal.ca else None,
         )
 

@@ -48,7 +48,7 @@ async def demand(settings: Settings, request: Message, told: Callable[[Message],
 
 
 async def renew(
-    settings: Settings, names: Sequence[str], mode: Mode, progress: Progress, *, is_rehearsal: bool = False
+    settings: Settings, names: Sequence[str], mode: Mode, progress: Progress, *, is_staging: bool = False
 ) -> list[Report] | None:
     """What `Passes.run` would have returned; None when there is no daemon. Without names, all.
 
@@ -58,7 +58,7 @@ async def renew(
     async with _daemon(settings) as daemon:
         if daemon is None:
             return None
-        if is_rehearsal:
+        if is_staging:
             raise DaemonError(
                 "a daemon keeps these certificates, with the CA of its settings; stop it to try with --staging, or let "
                 "'wellkeeper-issuer rehearse' try without touching what is live"

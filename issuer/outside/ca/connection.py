@@ -29,6 +29,8 @@ from issuer.outside.threads import DaemonThreads
 from issuer.ports import Clock
 
 _READ_TRIES: Final = 3
+# Nonces that are refused and lines that break are tried again inside; nothing well takes this long.
+_GIVEN_UP_SECONDS: Final = 180.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 # All who wait for a CA that is away are told so by one try. What it refused is not asked for again before this is over;
@@ -145,8 +147,12 @@ class Connection:
         return await self.call(kind, doing, work)
 
     async def run(self, task: Callable[[], T]) -> T:
-        """On one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, task)
+        """On one of the threads; one that hangs for ever, in a header that trickles, holds up nobody but itself."""
+        try:
+            async with asyncio.timeout(_GIVEN_UP_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, task)
+        except TimeoutError as error:
+            raise OrderError(f"no answer from the CA {self.options.name} within {_GIVEN_UP_SECONDS:.0f} s") from error
 
     def network(self) -> Network:
         """Of this thread, with the account key."""

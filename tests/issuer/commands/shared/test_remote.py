@@ -91,7 +91,7 @@ async def test_complaint_of_the_daemon_is_raised(daemon: Workshop, settings: Set
 
 async def test_staging_is_not_left_to_the_daemon(daemon: Workshop, settings: Settings) -> None:
     with pytest.raises(DaemonError, match="stop it to try with --staging, or let 'wellkeeper-issuer rehearse' try"):
-        await remote.renew(settings, [], Mode.RETRY, LineProgress(StringIO()), is_rehearsal=True)
+        await remote.renew(settings, [], Mode.RETRY, LineProgress(StringIO()), is_staging=True)
     assert daemon.workers[0].modes == []
 
 
