@@ -151,10 +151,11 @@ class Service:
         """The next worker is made before the last one ends; what people asked for is waited for."""
         async with AsyncExitStack() as stack:
             worker = await stack.enter_async_context(self.making.worker(settings))
+            while self._asked:  # with the settings of before, which serve whoever asks meanwhile as well
+                _log.info("new settings wait until %d that were asked for over the socket end", len(self._asked))
+                await asyncio.wait(self._asked)
             self.is_ready.clear()
             try:
-                if self._asked:
-                    await asyncio.wait(self._asked)
                 await running.end()
                 self._worker, self.settings = worker, settings
             finally:
