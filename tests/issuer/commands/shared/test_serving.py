@@ -164,7 +164,7 @@ async def test_certificate_of_another_ca_makes_a_new_worker(workshop: Workshop) 
     assert len(workshop.workers) == 2
 
 
-async def test_what_was_asked_for_ends_before_the_worker_goes(workshop: Workshop) -> None:
+async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(workshop: Workshop) -> None:
     async with workshop.service() as service:
         first = workshop.workers[0]
         first.is_free.clear()
@@ -179,7 +179,7 @@ async def test_what_was_asked_for_ends_before_the_worker_goes(workshop: Workshop
         assert not reloading.done()
         first.is_free.set()
         await asyncio.gather(asked, reloading, later)
-        assert (first.modes, workshop.workers[1].modes) == ([Mode.SCHEDULED], [Mode.RETRY])
+        assert (first.modes, workshop.workers[1].modes) == ([Mode.SCHEDULED, Mode.RETRY], [])
 
 
 async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
