@@ -50,8 +50,13 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     path = settings_path(config)
     if is_journal():
         _tell_levels()
-    logging.getLogger("issuer").setLevel(logging.INFO)
-    asyncio.run(_run(path, read_settings(path), log_format))
+    settings, log = read_settings(path), logging.getLogger("issuer")
+    level = log.level
+    log.setLevel(logging.INFO)
+    try:
+        asyncio.run(_run(path, settings, log_format))
+    finally:
+        log.setLevel(level)
 
 
 class JournalFormatter(logging.Formatter):
