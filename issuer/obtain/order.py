@@ -16,8 +16,8 @@ from issuer.ports import CertificateAuthority
 from issuer.ports_state import Attempts
 
 # What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
-# account, unknown there, or no name that they understand.
-_REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed"})
+# account, unknown there, or no name that they understand (of some serials Pebble takes that for an error of its own).
+_REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"})
 _TOO_MANY_REQUESTS: Final = 429
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
 

@@ -150,9 +150,9 @@ async def no_room_on_disk(day: Day) -> None:
     before = asked(day.host.ca, "/order-plz")
     with day.no_room():
         await day.add("full")
-        told = await day.told("error", "journal: ")
-        assert f"{day.host.issuer.state_dir}/state.db: " in told
-        assert "check space and permissions of state_dir" in told
+        told = await day.told("error", "certificate full: failed: ")
+        assert f"cannot store a mebibyte in {day.host.issuer.state_dir}: " in told
+        assert "the CA was not asked for anything" in told
         assert asked(day.host.ca, "/order-plz") == before
     await day.retried("full")  # half a minute is skipped
 

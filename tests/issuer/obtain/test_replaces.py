@@ -46,7 +46,7 @@ async def test_predecessor_is_named(clock: FakeClock, journal: Journal) -> None:
     assert (ca.replaced, reserved.told) == ([PREDECESSOR], [True])
 
 
-@pytest.mark.parametrize("name", ["alreadyReplaced", "conflict", "unauthorized", "malformed"])
+@pytest.mark.parametrize("name", ["alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"])
 async def test_ca_that_does_not_take_the_predecessor_is_asked_once_without(
     clock: FakeClock, journal: Journal, name: str
 ) -> None:
