@@ -13,22 +13,43 @@ _LOWEST: Final = 10_000
 _RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 # A machine without IPv6: nothing can be taken there.
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-_handed_out: Final[set[int]] = set()
+# So many belong to one process at a time: between finding one free and using it, another process may find it free, too.
+_BLOCK: Final = 200
+_guards: Final[list[socket.socket]] = []
+_left: Final[list[int]] = []
 
 
 def free_port() -> int:
-    """Free on every address of both families right now; never the same twice in one process."""
+    """Free on every address of both families right now; never the same twice, nor the same for two processes."""
     while True:
-        port = _candidate()
-        if port not in _handed_out and _is_free(port):
-            _handed_out.add(port)
+        if not _left:
+            _take_block()
+        port = _left.pop()
+        if _is_free(port):
             return port
 
 
-def _candidate() -> int:
+def _take_block() -> None:
+    """Its first port, bound for as long as this process lives, keeps other processes off."""
     first_outgoing = int(_RANGE.read_text().split()[0]) if _RANGE.exists() else 49_152
-    if first_outgoing - _LOWEST >= 1000:
-        return _LOWEST + secrets.randbelow(first_outgoing - _LOWEST)
+    count = (first_outgoing - _LOWEST) // _BLOCK
+    if count < 5:
+        _left.append(_outgoing_port())
+        return
+    while True:
+        first = _LOWEST + _BLOCK * secrets.randbelow(count)
+        guard = socket.socket()
+        try:
+            guard.bind(("127.0.0.1", first))
+        except OSError:
+            guard.close()
+        else:
+            _guards.append(guard)
+            _left.extend(range(first + _BLOCK - 1, first, -1))
+            return
+
+
+def _outgoing_port() -> int:
     with socket.socket() as any_port:
         any_port.bind(("127.0.0.1", 0))
         return int(any_port.getsockname()[1])
