@@ -92,11 +92,13 @@ class Deliveries:
 
     async def _serve(self) -> None:
         while self._waiting:
-            await self._pause()
-            batch = list(self._waiting)
+            batch: list[_Waiting] = []
             try:
+                await self._pause()
+                batch += self._waiting
                 await self._deliver(batch)
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for it, or they would wait for ever
+                batch = batch or list(self._waiting)
                 for one in batch:
                     if not one.future.done():
                         one.future.set_exception(error)

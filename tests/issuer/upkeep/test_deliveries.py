@@ -116,6 +116,19 @@ async def test_failed_reload_fails_all_of_its_batch_and_none_after_it(deliverer:
     assert await deliverer.deliver(flips[0]) > 0
 
 
+async def test_defect_before_the_reload_is_told_to_all_who_wait_for_it(deliverer: Deliverer) -> None:
+    class Broken(FakeNginx):
+        async def finishing(self) -> int:
+            raise RuntimeError("a defect")
+
+    deliverer.deliveries.nginx = Broken(deliverer.certificates, deliverer.clock)
+    flips = [await deliverer.install(name) for name in NAMES]
+    results = await asyncio.gather(*map(deliverer.deliver, flips), return_exceptions=True)
+    assert [str(one) for one in results] == ["a defect"] * 3
+    deliverer.deliveries.nginx = deliverer.nginx
+    assert await deliverer.deliver(flips[0]) > 0
+
+
 async def test_cancelled_one_leaves_the_others(deliverer: Deliverer) -> None:
     with deliverer.deliveries.expecting():
         first, second = [deliverer.deliver(await deliverer.install(name)) for name in ("a", "b")]
