@@ -7,22 +7,18 @@ import asyncio
 import itertools
 import json
 import random
-import re
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.disk import CertificateFolders
 from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
 from stand.issuer import Finished
-from tests.fakes_deliver import FakeCa
+from tests.integration.kill_rounds import Round, begin
 from tests.integration.live_watch import LiveWatch
 from tests.integration.observed import installed, journal, served
 
@@ -36,51 +32,13 @@ LATEST_SECONDS: Final = 7.0
 END_SECONDS: Final = 90.0
 # As many links as here would keep a core busy.
 WATCH_PAUSE_SECONDS: Final = 0.05
-_ADDED: Final = re.compile(r'Added order "([\w-]+)"')
-_ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")
 
 
-@dataclass
-class Round:
-    """From old certificates to new ones, with the kills in between; `orders` are ids."""
-
-    host: Host
-    orders_before: frozenset[str]
-    # Of which the issuer said that it has them, or which stood in its journal after a kill.
-    known_orders: set[str] = field(default_factory=set)
-
-    def orders(self) -> set[str]:
-        return set(_ADDED.findall(self._log())) - self.orders_before
-
-    def issued(self) -> list[str]:
-        return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
-
-    def note(self, finished: Finished) -> None:
-        """What the daemon told, and what it left."""
-        assert "Traceback" not in finished.err, finished
-        # A kill may cut the last line.
-        lines = [json.loads(line) for line in finished.err.splitlines() if line.startswith("{") and line[-1] == "}"]
-        told = (one for one in lines if (one.get("stage"), one["event"]) == ("order", "finished"))
-        self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in told}
-        recorded = (row[5] for row in journal(self.host.issuer)["attempts"])
-        self.known_orders |= {_order_id(url) for url in recorded if url}
-
-    def _log(self) -> str:
-        return self.host.ca.process.log.read_text()
-
-
-def _order_id(url: str) -> str:
-    return url.rsplit("/", 1)[1]
-
-
-async def begin(host: Host) -> Round:
-    """Every certificate is an old one again, and due."""
-    old = FakeCa(datetime.now(UTC) - timedelta(days=80))
-    folders = CertificateFolders(host.issuer.certificates_dir)
-    for name, identifiers in CERTIFICATES.items():
-        pair = old.pair(*(Identifier(IdentifierType.DNS, value) for value in identifiers))
-        await folders.switch(name, await folders.write(name, pair))
-    return Round(host, frozenset(_ADDED.findall(host.ca.process.log.read_text())))
+def note(round_: Round, finished: Finished) -> None:
+    """What the daemon told; a kill may cut the last line."""
+    assert "Traceback" not in finished.err, finished
+    lines = (line for line in finished.err.splitlines() if line.startswith("{") and line[-1] == "}")
+    round_.note([json.loads(line) for line in lines])
 
 
 async def kill_after(round_: Round, seconds: float) -> None:
@@ -88,7 +46,7 @@ async def kill_after(round_: Round, seconds: float) -> None:
         await asyncio.sleep(seconds)
         finished = await daemon.end(signal.SIGKILL)
     assert finished.exit_code == -signal.SIGKILL, finished
-    round_.note(finished)
+    note(round_, finished)
 
 
 async def all_served(host: Host) -> None:
@@ -110,7 +68,7 @@ async def end_well(round_: Round) -> set[str]:
             await all_served(host)
         finished = await daemon.end(signal.SIGTERM)
     assert finished.exit_code == 0, finished
-    round_.note(finished)
+    note(round_, finished)
     assert round_.issued() == sorted(round_.known_orders)
     assert len(round_.known_orders) == len(CERTIFICATES)
     for name, identifiers in CERTIFICATES.items():
@@ -130,7 +88,7 @@ async def test_daemon_killed_at_any_moment_goes_on_with_a_hundred_certificates(
         host.issuer.configure(quick)
         with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES), WATCH_PAUSE_SECONDS) as watch:
             while killed < wanted:
-                round_ = await begin(host)
+                round_ = await begin(host, CERTIFICATES)
                 for _ in range(min(MOST_IN_A_ROW, wanted - killed)):
                     await kill_after(round_, chance.uniform(0, LATEST_SECONDS))
                     killed += 1

@@ -7,20 +7,15 @@ import asyncio
 import contextlib
 import json
 import random
-import re
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.disk import CertificateFolders
 from stand.host import Host, running_host
-from tests.fakes_deliver import FakeCa
+from tests.integration.kill_rounds import Round, begin
 from tests.integration.live_watch import LiveWatch
 from tests.integration.observed import events, installed, journal, served
 from tests.integration.under_way import renewing
@@ -38,47 +33,6 @@ EARLIEST_SECONDS: Final = 0.3
 LATEST_SECONDS: Final = 2.0
 MOST_IN_A_ROW: Final = 4
 STAGES: Final = ("order", "publish", "validate", "finalize", "install", "reload", "verify")
-_ADDED: Final = re.compile(r'Added order "([\w-]+)"')
-_ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")
-
-
-@dataclass
-class Round:
-    """From old certificates to new ones, with the kills in between; `orders` are ids."""
-
-    host: Host
-    orders_before: frozenset[str]
-    # Of which the issuer said that it has them, or which stood in its journal after a kill.
-    known_orders: set[str] = field(default_factory=set)
-
-    def orders(self) -> set[str]:
-        return set(_ADDED.findall(self._log())) - self.orders_before
-
-    def issued(self) -> list[str]:
-        return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
-
-    def note(self, told: list[dict[str, Any]]) -> None:
-        finished = (one for one in told if (one.get("stage"), one["event"]) == ("order", "finished"))
-        self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in finished}
-        recorded = (row[5] for row in journal(self.host.issuer)["attempts"])
-        self.known_orders |= {_order_id(url) for url in recorded if url}
-
-    def _log(self) -> str:
-        return self.host.ca.process.log.read_text()
-
-
-def _order_id(url: str) -> str:
-    return url.rsplit("/", 1)[1]
-
-
-async def begin(host: Host) -> Round:
-    """Every certificate is an old one again, and due."""
-    old = FakeCa(datetime.now(UTC) - timedelta(days=80))
-    folders = CertificateFolders(host.issuer.certificates_dir)
-    for name, identifiers in CERTIFICATES.items():
-        pair = old.pair(*(Identifier(IdentifierType.DNS, value) for value in identifiers))
-        await folders.switch(name, await folders.write(name, pair))
-    return Round(host, frozenset(_ADDED.findall(host.ca.process.log.read_text())))
 
 
 async def kill_after(round_: Round, seconds: float) -> bool:
@@ -130,7 +84,7 @@ async def test_pass_killed_after_each_stage_is_gone_on_with(folder: Path) -> Non
     async with running_host(folder, CERTIFICATES) as host:
         with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES)) as watch:
             for stage in STAGES:
-                round_ = await begin(host)
+                round_ = await begin(host, CERTIFICATES)
                 await kill_at(round_, stage)
                 # The other certificates may just be in the gap, in the first stage.
                 lost = await end_well(round_)
@@ -149,7 +103,7 @@ async def test_pass_killed_at_any_moment_is_gone_on_with(
     async with running_host(folder, CERTIFICATES) as host:
         with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES)) as watch:
             while killed < wanted:
-                round_ = await begin(host)
+                round_ = await begin(host, CERTIFICATES)
                 for _ in range(min(chance.randint(1, MOST_IN_A_ROW), wanted - killed)):
                     killed += await kill_after(round_, chance.uniform(EARLIEST_SECONDS, LATEST_SECONDS))
                 lost += len(await end_well(round_))

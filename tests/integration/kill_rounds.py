@@ -1,0 +1,56 @@
+"""A round of kills: what its certificates were before, and which orders the CA and the issuer know of."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from issuer.model import Identifier, IdentifierType
+from issuer.outside.disk import CertificateFolders
+from stand.host import Host
+from tests.fakes_deliver import FakeCa
+from tests.integration.observed import journal
+
+_ADDED: Final = re.compile(r'Added order "([\w-]+)"')
+_ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")
+
+
+@dataclass
+class Round:
+    """From old certificates to new ones, with the kills in between; `orders` are ids."""
+
+    host: Host
+    orders_before: frozenset[str]
+    # Of which the issuer said that it has them, or which stood in its journal after a kill.
+    known_orders: set[str] = field(default_factory=set)
+
+    def orders(self) -> set[str]:
+        return set(_ADDED.findall(self._log())) - self.orders_before
+
+    def issued(self) -> list[str]:
+        return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
+
+    def note(self, told: Sequence[Mapping[str, Any]]) -> None:
+        """What the issuer told, and what it left."""
+        finished = (one for one in told if (one.get("stage"), one["event"]) == ("order", "finished"))
+        self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in finished}
+        recorded = (row[5] for row in journal(self.host.issuer)["attempts"])
+        self.known_orders |= {_order_id(url) for url in recorded if url}
+
+    def _log(self) -> str:
+        return self.host.ca.process.log.read_text()
+
+
+def _order_id(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
+async def begin(host: Host, certificates: Mapping[str, Sequence[str]]) -> Round:
+    """Every certificate is an old one again, and due."""
+    old = FakeCa(datetime.now(UTC) - timedelta(days=80))
+    folders = CertificateFolders(host.issuer.certificates_dir)
+    for name, identifiers in certificates.items():
+        pair = old.pair(*(Identifier(IdentifierType.DNS, value) for value in identifiers))
+        await folders.switch(name, await folders.write(name, pair))
+    return Round(host, frozenset(_ADDED.findall(host.ca.process.log.read_text())))
