@@ -43,7 +43,7 @@ async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
             series += [Series(group, name, unit, (found[group],)) for group, unit in _GROUPS.items()]
     ordered = sorted(series, key=lambda one: list(_GROUPS).index(one.group))
     how = (
-        f"`wellkeeper-issuer run` once it has settled, {plan.idle_seconds} s each; every certificate is fresh and "
+        f"`wellkeeper run` once it has settled, {plan.idle_seconds} s each; every certificate is fresh and "
         "served. Wake-ups are the voluntary context switches of all its threads, CPU time is from /proc/PID/stat."
     )
     return Result(NAME, "The daemon with nothing due", tuple(ordered), (), (how,))

@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from issuer import pki
-from issuer.model import Attempt, Flip, Lineage, Pair
-from issuer.obtain.due import plan
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.state.state import State, open_state
-from issuer.records import Origin
-from issuer.settings import Settings, read_settings
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.model import Attempt, Flip, Lineage, Pair
+from wellkeeper_issuer.obtain.due import plan
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Origin
+from wellkeeper_issuer.settings import Settings, read_settings
 
 _LIFETIME: Final = timedelta(days=90)
 _ASKED_IN: Final = timedelta(hours=12)

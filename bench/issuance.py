@@ -28,7 +28,7 @@ _HOW: Final = (
 )
 _SERVED: Final = (
     "Served: the command has ended, and a handshake of the bench's own brings the new certificate. certbot ends after "
-    "`nginx -s reload`, without looking; `wellkeeper-issuer` has looked itself by then."
+    "`nginx -s reload`, without looking; `wellkeeper` has looked itself by then."
 )
 
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]

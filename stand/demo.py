@@ -73,7 +73,7 @@ async def demonstrate(tell: Tell) -> dict[str, Any]:
 async def _obtain(host: Host, tell: Tell, event: str, *arguments: str) -> dict[str, Any]:
     """One run of the issuer, and a handshake of our own for each name."""
     await asyncio.sleep(_BEFORE_AND_AFTER_SECONDS)
-    tell(f"{event}: wellkeeper-issuer {arguments[0]}")
+    tell(f"{event}: wellkeeper {arguments[0]}")
     process = await host.issuer.start(*arguments, "--json")
     try:
         out = await _follow(process, tell)

@@ -12,7 +12,8 @@ from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
 from stand.nginx import Address, NginxServer, NginxSettings, Site
 from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
-from stand.responder import ResponderProcess
+from stand.processes import PROGRAMS
+from stand.responder import PROGRAM, ResponderProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,19 @@ async def running_host(
     certificates: Mapping[str, Sequence[str]],
     *,
     has_proxy: bool = False,
+    programs: Path = PROGRAMS,
     **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
     """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse.
 
-    Whatever else is named goes to `PebbleSettings`.
+    `programs` is the folder of the programs under test. Whatever else is named goes to `PebbleSettings`.
     """
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     async with AsyncExitStack() as stack:
         dns = await stack.enter_async_context(Challtestsrv(folder))
         ca = await stack.enter_async_context(Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)))
         proxy = await stack.enter_async_context(FaultProxy(folder, ca)) if has_proxy else None
-        issuer = Issuer(folder)
+        issuer = Issuer(folder, programs)
         sockets = folder / "responder"
         sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
         nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
@@ -68,5 +70,6 @@ async def running_host(
         issuer.configure(settings)
         publishing_key, thumbprint = await issuer.make_keys()
         await issuer.run_well("placeholder")
-        async with ResponderProcess(sockets, publishing_key, thumbprint) as responder, nginx:
+        trusted = (publishing_key, thumbprint)
+        async with ResponderProcess(sockets, *trusted, program=programs / PROGRAM) as responder, nginx:
             yield Host(dns, ca, issuer, settings, responder, nginx, proxy)

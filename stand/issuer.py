@@ -1,17 +1,16 @@
-"""The real `wellkeeper-issuer`, run as a process with a settings file of its own."""
+"""The real `wellkeeper`, run as a process with a settings file of its own."""
 
 import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from stand.nginx import Address
-from stand.processes import StandError, search_path
+from stand.processes import PROGRAMS, StandError, search_path
 
 # Five stages and a reload take two seconds here; a machine under load may take ten times that.
 _RUN_SECONDS: Final = 90.0
@@ -65,7 +64,8 @@ class Finished:
 class Issuer:
     """One issuer with its folder; commands run one after another, as an administrator would run them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path = PROGRAMS) -> None:
+        self._program = str(programs / "wellkeeper")
         self.config_path = folder / "etc/issuer.toml"
         self.state_dir = folder / "issuer"
         self.certificates_dir = folder / "certificates"
@@ -87,7 +87,7 @@ class Issuer:
         """Raises StandError when the command fails."""
         finished = await self.run(*arguments)
         if finished.exit_code != 0:
-            raise StandError(f"wellkeeper-issuer {' '.join(arguments)}: {finished}")
+            raise StandError(f"wellkeeper {' '.join(arguments)}: {finished}")
         return finished
 
     async def run(self, *arguments: str) -> Finished:
@@ -103,9 +103,8 @@ class Issuer:
 
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
         """The caller waits for it; `arguments` begin with the command, `environment` is added to its own."""
-        program = str(Path(sys.executable).with_name("wellkeeper-issuer"))
         return await asyncio.create_subprocess_exec(
-            program,
+            self._program,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Final, Self
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
+# The folder of our own programs: beside the interpreter that runs us.
+PROGRAMS: Final = Path(sys.executable).parent
 
 STOP_SECONDS: Final = 5.0
 READY_SECONDS: Final = 20.0

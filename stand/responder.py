@@ -1,13 +1,12 @@
 """The real `wellkeeper-responder`, as a process of its own on unix sockets."""
 
-import sys
 from pathlib import Path
 from typing import Final
 
-from stand.processes import Process, Running, accepts_unix
+from stand.processes import PROGRAMS, Process, Running, accepts_unix
 
-# The command beside the interpreter that runs us.
-INSTALLED: Final = Path(sys.executable).with_name("wellkeeper-responder")
+PROGRAM: Final = "wellkeeper-responder"
+INSTALLED: Final = PROGRAMS / PROGRAM
 
 
 class ResponderProcess(Running):

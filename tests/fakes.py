@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """A clock (issuer.ports.Clock, responder.clock.Clock) that stands still until it is told to go on.
+    """A clock (`Clock` of issuer and responder) that stands still until it is told to go on.
 
     `sleep` goes on by itself, after the other tasks had their turn; `slept` says for how long each time.
     Wall clock and monotonic clock go together, but for `step`, which is an administrator who sets the time.

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from issuer.errors import HookError
-from issuer.ports import CertificateAuthority
-from issuer.records import Event, Limit, NoRenewalInfo, Notice, Occasion, RenewalInfo
 from tests.fakes_obtain import FakeAuthority
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_issuer.records import Event, Limit, NoRenewalInfo, Notice, Occasion, RenewalInfo
 
 
 class FakeAuthorities:

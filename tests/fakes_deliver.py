@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from issuer import pki, public_keys
-from issuer.errors import InstallError, ReloadError, VerifyError
-from issuer.model import (
+from tests.fakes import FakeClock
+from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer.errors import InstallError, ReloadError, VerifyError
+from wellkeeper_issuer.model import (
     Answer,
     Certificate,
     Identifier,
@@ -24,7 +25,6 @@ from issuer.model import (
     ReadBack,
     Tested,
 )
-from tests.fakes import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

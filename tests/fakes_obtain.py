@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from issuer.errors import WellkeeperError
-from issuer.model import (
+from tests.fakes import FakeClock
+from tests.responder.messages import THUMBPRINT
+from wellkeeper_issuer.errors import WellkeeperError
+from wellkeeper_issuer.model import (
     Answer,
     Authorization,
     Certificate,
@@ -27,9 +29,7 @@ from issuer.model import (
     ReadBack,
     Status,
 )
-from issuer.ports import Clock, Responders
-from tests.fakes import FakeClock
-from tests.responder.messages import THUMBPRINT
+from wellkeeper_issuer.ports import Clock, Responders
 
 BASE: Final = "https://ca.example"
 _ROOT_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake Root")])

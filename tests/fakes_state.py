@@ -1,4 +1,4 @@
-"""The state on disk, in memory: plain classes that keep the contracts of `issuer.ports_state`."""
+"""The state on disk, in memory: plain classes that keep the contracts of `wellkeeper_issuer.ports_state`."""
 
 import asyncio
 from collections import defaultdict
@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from issuer.model import Attempt, Flip
-from issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
+from wellkeeper_issuer.model import Attempt, Flip
+from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
 
 
 class FakeSchedules:

@@ -9,90 +9,110 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 MAX_LINES: Final = 300
+# Folders of the checkout; the packages of a program are in a folder named after it.
+PROGRAMS: Final = ("responder", "issuer")
+FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
-_CORE: Final = ("issuer.model", "issuer.errors", "issuer.records", "issuer.ports", "issuer.ports_state")
-_STAGE: Final = (*_CORE, "issuer.pki", "issuer.csr", "issuer.public_keys")
+_CORE: Final = (
+    "wellkeeper_issuer.model",
+    "wellkeeper_issuer.errors",
+    "wellkeeper_issuer.records",
+    "wellkeeper_issuer.ports",
+    "wellkeeper_issuer.ports_state",
+)
+_STAGE: Final = (*_CORE, "wellkeeper_issuer.pki", "wellkeeper_issuer.csr", "wellkeeper_issuer.public_keys")
 _OUTSIDE: Final = (
     *_STAGE,
-    "issuer.remedies",
-    "issuer.outside",
-    "responder.wire",
+    "wellkeeper_issuer.remedies",
+    "wellkeeper_issuer.outside",
+    "wellkeeper_responder.wire",
     "aiofiles",
     "aiohttp",
     "cryptography",
     "yarl",
 )
-_SETTINGS: Final = ("issuer.settings.tables", "issuer.settings.values")
-_PARTS: Final = (*_CORE, "issuer.obtain", "issuer.reports", "issuer.steps")
+_SETTINGS: Final = ("wellkeeper_issuer.settings.tables", "wellkeeper_issuer.settings.values")
+_PARTS: Final = (*_CORE, "wellkeeper_issuer.obtain", "wellkeeper_issuer.reports", "wellkeeper_issuer.steps")
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
 # themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
 ALLOWED: Final[dict[str, tuple[str, ...]]] = {
-    "responder.wire": (),
-    "responder.__main__": ("responder", "click"),
-    "responder*": ("responder", "aiohttp", "cryptography", "jwt", "prometheus_client"),
-    "issuer.__main__": ("*",),
-    "issuer.commands*": ("*",),
-    "issuer.model": (),
-    "issuer.errors": ("issuer.model",),
-    "issuer.records": ("issuer.model", "issuer.errors"),
-    "issuer.reports": ("issuer.model", "issuer.records"),
-    "issuer.published_limits": ("issuer.records",),
-    "issuer.upkeep.notices": ("issuer.records", "issuer.obtain.due"),
-    "issuer.ports": ("issuer.model", "issuer.records"),
-    "issuer.ports_state": ("issuer.model", "issuer.records"),
-    "issuer.pki": ("issuer.model", "issuer.errors", "cryptography"),
-    "issuer.idn": ("idna",),
-    "issuer.remedies": (),
-    "issuer.public_keys": ("issuer.model", "cryptography"),
-    "issuer.csr": (
-        "issuer.model",
-        "issuer.errors",
-        "issuer.pki",
-        "issuer.public_keys",
-        "issuer.settings.values",
+    "wellkeeper_responder.wire": (),
+    "wellkeeper_responder.__main__": ("wellkeeper_responder", "click"),
+    "wellkeeper_responder*": ("wellkeeper_responder", "aiohttp", "cryptography", "jwt", "prometheus_client"),
+    "wellkeeper_issuer.__main__": ("*",),
+    "wellkeeper_issuer.commands*": ("*",),
+    "wellkeeper_issuer.model": (),
+    "wellkeeper_issuer.errors": ("wellkeeper_issuer.model",),
+    "wellkeeper_issuer.records": ("wellkeeper_issuer.model", "wellkeeper_issuer.errors"),
+    "wellkeeper_issuer.reports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.published_limits": ("wellkeeper_issuer.records",),
+    "wellkeeper_issuer.upkeep.notices": ("wellkeeper_issuer.records", "wellkeeper_issuer.obtain.due"),
+    "wellkeeper_issuer.ports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.ports_state": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.pki": ("wellkeeper_issuer.model", "wellkeeper_issuer.errors", "cryptography"),
+    "wellkeeper_issuer.idn": ("idna",),
+    "wellkeeper_issuer.remedies": (),
+    "wellkeeper_issuer.public_keys": ("wellkeeper_issuer.model", "cryptography"),
+    "wellkeeper_issuer.csr": (
+        "wellkeeper_issuer.model",
+        "wellkeeper_issuer.errors",
+        "wellkeeper_issuer.pki",
+        "wellkeeper_issuer.public_keys",
+        "wellkeeper_issuer.settings.values",
         "cryptography",
     ),
-    "issuer.settings*": (
-        "issuer.idn",
-        "issuer.model",
-        "issuer.errors",
-        "issuer.records",
-        "issuer.remedies",
-        "issuer.settings.complaints",
-        "issuer.settings.files",
-        "issuer.settings.tables",
-        "issuer.settings.values",
+    "wellkeeper_issuer.settings*": (
+        "wellkeeper_issuer.idn",
+        "wellkeeper_issuer.model",
+        "wellkeeper_issuer.errors",
+        "wellkeeper_issuer.records",
+        "wellkeeper_issuer.remedies",
+        "wellkeeper_issuer.settings.complaints",
+        "wellkeeper_issuer.settings.files",
+        "wellkeeper_issuer.settings.tables",
+        "wellkeeper_issuer.settings.values",
         "pydantic",
     ),
-    "issuer.obtain.limits": (*_STAGE, "issuer.obtain.blocks"),
-    "issuer.upkeep.deliveries": (*_PARTS, "issuer.deliver"),
-    "issuer.obtain.backoff": (*_STAGE, "issuer.obtain.blocks", "issuer.obtain.due"),
-    "issuer.obtain*": _STAGE,
-    "issuer.deliver*": _STAGE,
-    "issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
-    "issuer.outside.responder*": (*_OUTSIDE, "responder.publication"),
-    "issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
-    "issuer.outside.certbot": (*_OUTSIDE, "issuer.takeover"),
-    "issuer.outside*": _OUTSIDE,
-    "issuer.steps": _CORE,
-    "issuer.upkeep": (),
-    "issuer.upkeep.course": _PARTS,
-    "issuer.upkeep.agenda": _PARTS,
-    "issuer.upkeep.sources": (*_PARTS, "issuer.upkeep.notices"),
-    "issuer.upkeep.aftermath": (*_PARTS, "issuer.upkeep.notices"),
-    "issuer.renew": (*_PARTS, "issuer.pki", "issuer.deliver", "issuer.upkeep.agenda", "issuer.upkeep.sources"),
-    "issuer.passes": (*_PARTS, "issuer.deliver", "issuer.renew", "issuer.upkeep"),
-    "issuer.rehearse": _PARTS,
-    "issuer.takeover": ("issuer.model", "issuer.pki", "issuer.public_keys"),
-    "issuer.upkeep.standing": (*_CORE, "issuer.obtain"),
-    "issuer.daemon": _PARTS,
-    "issuer": (),
+    "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
+    "wellkeeper_issuer.upkeep.deliveries": (*_PARTS, "wellkeeper_issuer.deliver"),
+    "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),
+    "wellkeeper_issuer.obtain*": _STAGE,
+    "wellkeeper_issuer.deliver*": _STAGE,
+    "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
+    "wellkeeper_issuer.outside.responder*": (*_OUTSIDE, "wellkeeper_responder.publication"),
+    "wellkeeper_issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
+    "wellkeeper_issuer.outside.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
+    "wellkeeper_issuer.outside*": _OUTSIDE,
+    "wellkeeper_issuer.steps": _CORE,
+    "wellkeeper_issuer.upkeep": (),
+    "wellkeeper_issuer.upkeep.course": _PARTS,
+    "wellkeeper_issuer.upkeep.agenda": _PARTS,
+    "wellkeeper_issuer.upkeep.sources": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
+    "wellkeeper_issuer.upkeep.aftermath": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
+    "wellkeeper_issuer.renew": (
+        *_PARTS,
+        "wellkeeper_issuer.pki",
+        "wellkeeper_issuer.deliver",
+        "wellkeeper_issuer.upkeep.agenda",
+        "wellkeeper_issuer.upkeep.sources",
+    ),
+    "wellkeeper_issuer.passes": (
+        *_PARTS,
+        "wellkeeper_issuer.deliver",
+        "wellkeeper_issuer.renew",
+        "wellkeeper_issuer.upkeep",
+    ),
+    "wellkeeper_issuer.rehearse": _PARTS,
+    "wellkeeper_issuer.takeover": ("wellkeeper_issuer.model", "wellkeeper_issuer.pki", "wellkeeper_issuer.public_keys"),
+    "wellkeeper_issuer.upkeep.standing": (*_CORE, "wellkeeper_issuer.obtain"),
+    "wellkeeper_issuer.daemon": _PARTS,
+    "wellkeeper_issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),
     # What ten thousand certificates leave on disk is written by the issuer's own hands.
-    "bench.installed": ("bench", "issuer", "cryptography"),
-    "bench*": ("bench", "stand", "responder", "aiohttp", "click", "cryptography", "rich"),
+    "bench.installed": ("bench", "wellkeeper_issuer", "cryptography"),
+    "bench*": ("bench", "stand", "wellkeeper_responder", "aiohttp", "click", "cryptography", "rich"),
     "stand*": ("stand", "aiohttp", "click", "cryptography", "rich", "yarl"),
 }
 
@@ -100,29 +120,31 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
 BANNED: Final[dict[str, frozenset[str]]] = {
     pattern: frozenset({"socket", "ssl", "subprocess", "sqlite3", "time", "random"})
     for pattern in (
-        "issuer.obtain*",
-        "issuer.deliver*",
-        "issuer.model",
-        "issuer.ports",
-        "issuer.renew",
-        "issuer.rehearse",
+        "wellkeeper_issuer.obtain*",
+        "wellkeeper_issuer.deliver*",
+        "wellkeeper_issuer.model",
+        "wellkeeper_issuer.ports",
+        "wellkeeper_issuer.renew",
+        "wellkeeper_issuer.rehearse",
     )
 }
 
 # Whoever imports these loads acme, which an installer must be able to do without.
-_LOADS_ACME: Final = ("issuer.outside.ca.*",)
+_LOADS_ACME: Final = ("wellkeeper_issuer.outside.ca.*",)
 # Here what is heavy is loaded when it is needed.
-_LAZY: Final = ("issuer.commands*", "issuer.__main__")
+_LAZY: Final = ("wellkeeper_issuer.commands*", "wellkeeper_issuer.__main__")
 
 
 def source_files() -> Iterator[Path]:
     """All Python files of ours."""
-    for folder in ("responder", "issuer", "stand", "bench", "tests"):
+    for folder in FOLDERS:
         yield from sorted((PROJECT / folder).rglob("*.py"))
 
 
 def module_name(path: Path) -> str:
+    """Return the name under which the file is imported."""
     parts = path.relative_to(PROJECT).with_suffix("").parts
+    parts = parts[1:] if parts[0] in PROGRAMS else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -145,7 +167,7 @@ def violations(module: str, source: str) -> list[str]:
 
 
 def imports(source: str) -> list[str]:
-    """Absolute names; `from issuer import pki` imports the module `issuer.pki`, not the package alone."""
+    """Return absolute names; `from package import pki` gives `package.pki` where that is a module."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -170,8 +192,9 @@ def imports_inside_functions(module: str, source: str) -> list[str]:
 
 
 def _is_module(package: str, name: str) -> bool:
-    path = PROJECT.joinpath(*package.split("."), name)
-    return path.with_suffix(".py").exists() or path.is_dir()
+    inside = Path(*package.split("."), name)
+    paths = [PROJECT / folder / inside for folder in ("", *PROGRAMS)]
+    return any(path.with_suffix(".py").exists() or path.is_dir() for path in paths)
 
 
 def _covers(name: str, imported: str) -> bool:

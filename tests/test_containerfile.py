@@ -1,6 +1,6 @@
 """What can be said of the Containerfile without a container engine: it is read, not built.
 
-The wheel that it installs is built and run by tests/integration/test_wheel.py.
+The wheel that it installs is built and run by tests/integration/test_packages.py.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-TARGETS = ["responder", "issuer"]
+TARGETS = {"responder": "wellkeeper-responder", "issuer": "wellkeeper"}
 
 
 @dataclass
@@ -54,7 +54,7 @@ def test_target_runs_as_somebody_without_a_name(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_target_starts_its_command_and_checks_it(target: str) -> None:
-    command = f"wellkeeper-{target}"
+    command = TARGETS[target]
     assert command in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
     assert json.loads(STAGES[target].all("ENTRYPOINT")[0]) == [command]
     (health,) = STAGES[target].all("HEALTHCHECK")
@@ -68,17 +68,18 @@ def test_target_is_labelled(target: str, label: str) -> None:
     assert f"org.opencontainers.image.{label}=" in labels
 
 
-def test_version_is_that_of_the_package() -> None:
-    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
-    for target in TARGETS:
-        assert f"VERSION={version}" in STAGES[target].all("ARG")
-
-
-def test_responder_image_has_the_base_dependencies_only() -> None:
+def test_responder_image_has_the_responders_group_only() -> None:
     copied = [value.split()[0] for value in STAGES["responder"].all("COPY")]
     assert copied == ["--from=responder-venv", "--from=wheel"]
-    assert "issuer" not in " ".join(STAGES["responder-venv"].all("RUN"))
-    assert "[issuer]" in " ".join(STAGES["issuer-venv"].all("RUN"))
+    (command,) = STAGES["responder-venv"].all("RUN")
+    assert "--group responder" in command
+    assert [part for part in command.split("&&") if "/wheels/" in part and "--no-deps" not in part] == []
+
+
+def test_group_of_the_responder_is_part_of_the_base_dependencies() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    group = project["dependency-groups"]["responder"]
+    assert [one for one in group if one not in project["project"]["dependencies"]] == []
 
 
 def test_every_version_is_pinned() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from issuer.settings import Settings
-from issuer.settings.tables import (
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.tables import (
     CaSettings,
     CertificateSettings,
     HooksSettings,

@@ -53,7 +53,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """`issuer.ports.Clock` of the running loop; it begins at `start`."""
+    """`wellkeeper_issuer.ports.Clock` of the running loop; it begins at `start`."""
 
     def __init__(self, start: datetime) -> None:
         self._start = start

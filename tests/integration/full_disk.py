@@ -6,14 +6,13 @@ answers the calls that need space. Both tell the issuer ENOSPC, as a full disk d
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from stand.issuer import Finished, Issuer
-from stand.processes import search_path
+from stand.processes import PROGRAMS, search_path
 
 _NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
 # Of a megabyte, filled to the last bytes; what was left there by the issuer is taken back afterwards.
@@ -101,7 +100,7 @@ async def _run_refused(issuer: Issuer, place: Path, error: str, arguments: Seque
 
 
 def _command(arguments: Sequence[str]) -> tuple[str, ...]:
-    return str(Path(sys.executable).with_name("wellkeeper-issuer")), *arguments
+    return str(PROGRAMS / "wellkeeper"), *arguments
 
 
 def _take_back(place: Path) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.disk import CertificateFolders
 from stand.host import Host
 from tests.fakes_deliver import FakeCa
 from tests.integration.observed import journal
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 _ADDED: Final = re.compile(r'Added order "([\w-]+)"')
 _ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from issuer import pki
+from wellkeeper_issuer import pki
 
 _PAUSE_SECONDS: Final = 0.001
 _FILES: Final = ("fullchain.pem", "privkey.pem")

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from responder import wire
-from responder.app import Responder
-from responder.clock import SystemClock
-from responder.publication import sign_publication
-from responder.settings import Settings, UnixAddress
 from tests.responder.http import ask
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN, publication
+from wellkeeper_responder import wire
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.clock import SystemClock
+from wellkeeper_responder.publication import sign_publication
+from wellkeeper_responder.settings import Settings, UnixAddress
 
 
 @asynccontextmanager

@@ -10,17 +10,17 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from issuer.outside import nginx_master
-from issuer.outside.clock import SystemClock
-from issuer.outside.nginx import Control, LocalNginx
-from responder import wire
-from responder.settings import UnixAddress
 from stand.host import Host
 from stand.issuer import Finished, Issuer
 from stand.nginx import NginxServer, NginxSettings
 from stand.pebble import Pebble
 from stand.responder import ResponderProcess
 from tests.responder.http import ask
+from wellkeeper_issuer.outside import nginx_master
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.nginx import Control, LocalNginx
+from wellkeeper_responder import wire
+from wellkeeper_responder.settings import UnixAddress
 
 _ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")
 

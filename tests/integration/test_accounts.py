@@ -46,7 +46,7 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
     async with running_host(folder, {"web": [NAME]}) as host:
         nobody = await host.issuer.run("account", "deactivate", "--yes")
         assert nobody.exit_code == 1
-        assert "there is no account at the CA localhost; 'wellkeeper-issuer account register' makes one" in nobody.err
+        assert "there is no account at the CA localhost; 'wellkeeper account register' makes one" in nobody.err
         await host.issuer.run_well("renew")
         fingerprint = installed(host.issuer, "web")
         unsure = await host.issuer.run("account", "deactivate")
@@ -57,7 +57,7 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 1
         assert "our account at the CA localhost was deactivated, and no account comes back from that" in finished.out
-        assert ".next.pem, run 'wellkeeper-issuer init'" in finished.out
+        assert ".next.pem, run 'wellkeeper init'" in finished.out
         assert orders(host.ca) == before
         assert await served(host, NAME) == fingerprint
         shown = await host.issuer.run_well("account", "show")
@@ -80,9 +80,7 @@ async def test_account_that_the_ca_deactivated_is_told(folder: Path) -> None:
         record.write_text(known)
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 1
-        assert "this account is gone for good: 'wellkeeper-issuer account show' says which, and what to do" in (
-            finished.out
-        )
+        assert "this account is gone for good: 'wellkeeper account show' says which, and what to do" in (finished.out)
 
 
 async def test_ca_that_lost_its_memory_is_told_of_us_again_in_the_same_pass(folder: Path) -> None:

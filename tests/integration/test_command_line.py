@@ -1,4 +1,4 @@
-"""wellkeeper-issuer by hand, when something is missing or wrong: one clear message, the right exit code."""
+"""wellkeeper by hand, when something is missing or wrong: one clear message, the right exit code."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ async def refused(issuer: Issuer, *arguments: str) -> str:
     """One line on standard error with exit code 2, and nothing on standard output."""
     finished = await issuer.run(*arguments)
     assert (finished.exit_code, finished.out) == (2, ""), finished
-    assert finished.err.startswith("wellkeeper-issuer: ")
+    assert finished.err.startswith("wellkeeper: ")
     assert finished.err.count("\n") == 1
     return finished.err
 
@@ -69,7 +69,7 @@ async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, comm
     missing = str(folder / "none.toml")
     option = ("--config", missing)
     told = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
-    assert f"{missing} does not exist; run 'wellkeeper-issuer init'" in told
+    assert f"{missing} does not exist; run 'wellkeeper init'" in told
 
 
 async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
@@ -86,7 +86,7 @@ async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issu
 async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, IssuerSettings], command: str) -> None:
     told = await refused(alone[0], command)
     assert f"{alone[0].state_dir}/" in told
-    assert "does not exist; run 'wellkeeper-issuer init' to make the keys" in told
+    assert "does not exist; run 'wellkeeper init' to make the keys" in told
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from responder import wire
-from responder.publication import key_id, sign_publication
-from responder.settings import Address, TcpAddress, UnixAddress
 from stand.host import Host, running_host
 from tests.integration.observed import reconfigure, tokens
 from tests.responder.http import Reply, ask
 from tests.responder.messages import THUMBPRINT, TOKEN, claims, header, publication, signed
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import key_id, sign_publication
+from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 pytestmark = pytest.mark.integration
 

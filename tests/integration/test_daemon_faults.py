@@ -11,11 +11,11 @@ from typing import Final
 
 import pytest
 
-from issuer import pki
 from stand.fault_proxy import Asked, Forward, Kind, Reply
 from stand.faults import problem
 from tests.integration.long_day import Day, long_day
 from tests.integration.observed import asked, installed, issued, orders, passes_test
+from wellkeeper_issuer import pki
 
 pytestmark = pytest.mark.integration
 
@@ -162,11 +162,11 @@ async def bad_settings(day: Day) -> None:
     good = path.read_text()
     path.write_text(f"bogus = 1\n{good}")
     day.daemon.signal(signal.SIGHUP)
-    told = await day.daemon.until(level="error", logger="issuer.commands.shared.serving")
+    told = await day.daemon.until(level="error", logger="wellkeeper_issuer.commands.shared.serving")
     assert told["detail"].startswith("new settings are not taken, those of before go on: ")
     path.write_text(good)
     day.daemon.signal(signal.SIGHUP)
-    await day.daemon.until(level="info", logger="issuer.commands.shared.serving")
+    await day.daemon.until(level="info", logger="wellkeeper_issuer.commands.shared.serving")
 
 
 async def hook_that_fails(day: Day) -> None:

@@ -81,7 +81,7 @@ async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
         drop_in(host.issuer, "other", OTHER)
         unknown = await host.issuer.run("renew", "other")
         assert unknown.exit_code == 2
-        assert "let it read the settings again with 'wellkeeper-issuer reload'" in unknown.err
+        assert "let it read the settings again with 'wellkeeper reload'" in unknown.err
         assert (await host.issuer.run_well("reload")).out == (
             f"read {host.issuer.config_path}: 2 certificates; 1 new: other\n"
         )
@@ -134,7 +134,7 @@ async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Pat
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         second = await host.issuer.run("run")
         assert second.exit_code == 1
-        assert f"wellkeeper-issuer run, pid {daemon.pid}, is at work with {host.issuer.state_dir}" in second.err
+        assert f"wellkeeper run, pid {daemon.pid}, is at work with {host.issuer.state_dir}" in second.err
         staged = await host.issuer.run("renew", "--staging")
         assert staged.exit_code == 1
         assert "a daemon keeps these certificates" in staged.err
@@ -151,7 +151,7 @@ async def test_status_is_there_while_a_renewal_is_under_way_and_a_client_may_go(
             await daemon.until(detail="asked to renew web (retry)")
             ended = await client.end(signal.SIGTERM)
         assert ended.exit_code == 143
-        assert "goes on with it by itself; 'wellkeeper-issuer status' shows how it stands" in ended.err
+        assert "goes on with it by itself; 'wellkeeper status' shows how it stands" in ended.err
         gate.open()
         await daemon.until(certificate="web", stage="verify", event="finished")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
@@ -195,7 +195,7 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
         settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
         host.issuer.configure(settings)
         async with IssuerDaemon(host.issuer) as daemon:
-            told = await daemon.until(level="error", logger="issuer.daemon")
+            told = await daemon.until(level="error", logger="wellkeeper_issuer.daemon")
             assert told["detail"].startswith("certificate web: failed: ")
             assert "it is tried again at" in told["detail"]
             failed = await host.issuer.run("renew", "web")
@@ -223,7 +223,7 @@ async def test_reload_without_a_daemon(folder: Path) -> None:
     issuer.config_path.write_text(f"state_dir = '{folder}/issuer'\n")
     finished = await issuer.run("reload")
     assert finished.exit_code == 1
-    assert f"wellkeeper-issuer: daemon: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
+    assert f"wellkeeper: daemon: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
 
 
 async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from issuer import pki
-from issuer.model import Pair
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.process import Finished, run
 from tests.fakes_deliver import FakeCa, dns
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.outside.process import Finished, run
 
 pytestmark = pytest.mark.integration
 
@@ -24,9 +24,9 @@ A = dns("a.example")
 WRITER = """
 import asyncio, resource, sys
 from pathlib import Path
-from issuer.errors import InstallError
-from issuer.model import Pair
-from issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.errors import InstallError
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 root, pair, count, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 if limit:
@@ -186,9 +186,9 @@ def _let_strangers_in(folder: Path, root: Path) -> None:
 STRANGER = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
-from issuer.errors import InstallError
-from issuer.model import Pair
-from issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.errors import InstallError
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 root, pair = Path(sys.argv[1]), Path(sys.argv[2])
 made = Pair((pair / "privkey.pem").read_bytes(), (pair / "fullchain.pem").read_bytes())

@@ -6,7 +6,6 @@ from typing import Final
 
 import pytest
 
-from issuer.outside.disk import CertificateFolders
 from stand.host import running_host
 from stand.issuer import Issuer
 from tests.fakes_deliver import FakeCa, dns
@@ -19,6 +18,7 @@ from tests.integration.full_disk import (
     run_until_full,
 )
 from tests.integration.observed import asked, error_of, installed, issued, journal, orders, served, tokens, version
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 pytestmark = pytest.mark.integration
 

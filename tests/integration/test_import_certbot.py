@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import pytest
 
-from issuer import pki, public_keys
-from issuer.model import KeyType
 from stand.certbot import Certbot
 from stand.challtestsrv import Challtestsrv
 from stand.host import Host
@@ -19,6 +17,8 @@ from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, issued, outcomes, reload, served
+from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer.model import KeyType
 
 pytestmark = pytest.mark.integration
 

@@ -61,7 +61,7 @@ async def test_interrupted_validation_withdraws_its_tokens_and_the_next_pass_res
             assert await tokens(host.responder) == 1
             finished = await run.end(number)
         assert finished.exit_code == exit_code, finished
-        assert finished.err.splitlines()[-1].startswith("wellkeeper-issuer: interrupted")
+        assert finished.err.splitlines()[-1].startswith("wellkeeper: interrupted")
         assert "Traceback" not in finished.err
         assert await tokens(host.responder) == 0
         await resume(host, gate, order["detail"])
@@ -153,7 +153,7 @@ async def test_second_issuer_at_the_same_state_is_turned_away(folder: Path) -> N
         await gate.knocked()
         refused = await host.issuer.run("renew")
         assert refused.exit_code == 1
-        assert "wellkeeper-issuer renew, pid " in refused.err
+        assert "wellkeeper renew, pid " in refused.err
         assert f"is at work with {host.issuer.state_dir}; wait until it ends" in refused.err
         (told,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
         assert (told["state"], told["is_renewal_under_way"]) == ("placeholder", True)

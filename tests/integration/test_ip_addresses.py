@@ -8,15 +8,15 @@ from typing import Final
 
 import pytest
 
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.probes import NodeProbes
-from responder import wire
-from responder.settings import TcpAddress
 from stand.host import Host, running_host
 from stand.nginx import SNIPPETS
 from tests.integration.observed import fetches, installed, outcomes, reconfigure, tokens
 from tests.responder.http import ask
 from tests.responder.messages import TOKEN
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.outside.probes import NodeProbes
+from wellkeeper_responder import wire
+from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = pytest.mark.integration
 

@@ -7,11 +7,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuer import pki, public_keys
-from issuer.model import Identifier, IdentifierType, KeyType
 from stand.host import Host, running_host
 from stand.issuer import Finished
 from tests.integration.observed import asked, installed, orders, outcomes, served
+from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer.model import Identifier, IdentifierType, KeyType
 
 pytestmark = pytest.mark.integration
 

@@ -36,15 +36,15 @@ NAME: Final = "www.example.org"
 # The command as somebody else's user, once all modules are loaded; a normal user stays who it is.
 AS_NOBODY: Final = """
 import concurrent.futures.thread, importlib, os, pkgutil, pwd
-import issuer
-for found in pkgutil.walk_packages(issuer.__path__, "issuer."):
+import wellkeeper_issuer
+for found in pkgutil.walk_packages(wellkeeper_issuer.__path__, "wellkeeper_issuer."):
     importlib.import_module(found.name)
 if os.geteuid() == 0:
     nobody = pwd.getpwnam("nobody")
     os.setgroups([])
     os.setgid(nobody.pw_gid)
     os.setuid(nobody.pw_uid)
-issuer.__main__.main()
+wellkeeper_issuer.__main__.main()
 """
 
 
@@ -57,7 +57,7 @@ def lose(issuer: Issuer) -> None:
 def one_error(finished: Finished, exit_code: int = 1) -> str:
     """The only line that is said."""
     assert (finished.exit_code, finished.out) == (exit_code, ""), finished
-    assert re.fullmatch(r"wellkeeper-issuer: [^\n]+\n", finished.err), finished
+    assert re.fullmatch(r"wellkeeper: [^\n]+\n", finished.err), finished
     return finished.err
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
-from responder.publication import encode_public_key
 from stand.responder import INSTALLED, ResponderProcess
 from tests.responder.messages import KEY, THUMBPRINT
+from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
+from wellkeeper_responder.publication import encode_public_key
 
 pytestmark = pytest.mark.integration
 

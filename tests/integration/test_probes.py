@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from issuer import pki
-from issuer.errors import VerifyError
-from issuer.model import Answer, Identifier, IdentifierType, Node, ReadBack
-from issuer.outside.probes import NodeProbes
 from stand.certificates import make_server_certificate
 from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import dns
 from tests.integration.nodes import responding
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import VerifyError
+from wellkeeper_issuer.model import Answer, Identifier, IdentifierType, Node, ReadBack
+from wellkeeper_issuer.outside.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from responder import wire
-from responder.app import Responder
-from responder.settings import Settings, UnixAddress, parse_publishing_key, parse_thumbprint
 from stand.host import Host, running_host
 from tests.integration.under_way import Gate, renewing
 from tests.responder.http import ask
+from wellkeeper_responder import wire
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.settings import Settings, UnixAddress, parse_publishing_key, parse_thumbprint
 
 pytestmark = pytest.mark.integration
 

@@ -13,9 +13,6 @@ from typing import Final
 
 import pytest
 
-from issuer.errors import VerifyError
-from issuer.model import Answer, Node
-from issuer.outside.probes import NodeProbes
 from stand.certificates import make_server_certificate
 from stand.host import Host, running_host
 from stand.nginx import Address, NginxServer, NginxSettings, Site
@@ -24,6 +21,9 @@ from tests.integration.balancer import balancing
 from tests.integration.nodes import responding
 from tests.integration.observed import fetches, installed, outcomes, reconfigure, tokens
 from tests.responder.messages import THUMBPRINT, TOKEN
+from wellkeeper_issuer.errors import VerifyError
+from wellkeeper_issuer.model import Answer, Node
+from wellkeeper_issuer.outside.probes import NodeProbes
 
 pytestmark = pytest.mark.integration
 

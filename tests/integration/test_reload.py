@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from issuer.deliver.install import install
-from issuer.deliver.reload import reload
-from issuer.deliver.verify import verify
-from issuer.errors import ReloadError, VerifyError
-from issuer.model import Flip, Reloaded, Served
-from issuer.outside import nginx_master
-from issuer.outside.clock import SystemClock
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.nginx import Control, LocalNginx
-from issuer.outside.probes import NodeProbes
 from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import FakeCa, dns
+from wellkeeper_issuer.deliver.install import install
+from wellkeeper_issuer.deliver.reload import reload
+from wellkeeper_issuer.deliver.verify import verify
+from wellkeeper_issuer.errors import ReloadError, VerifyError
+from wellkeeper_issuer.model import Flip, Reloaded, Served
+from wellkeeper_issuer.outside import nginx_master
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.outside.nginx import Control, LocalNginx
+from wellkeeper_issuer.outside.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 

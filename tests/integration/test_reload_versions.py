@@ -9,19 +9,19 @@ from typing import Final
 
 import pytest
 
-from issuer import pki
-from issuer.deliver.install import install
-from issuer.deliver.verify import verify
-from issuer.errors import VerifyError
-from issuer.model import Certificate
-from issuer.outside.clock import SystemClock
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.nginx import Control, LocalNginx
-from issuer.outside.probes import NodeProbes
 from stand.load import Load, Target, unverified_tls
 from stand.nginx import NginxServer, NginxSettings, Site, nginx_version
 from tests.fakes_deliver import FakeCa, dns
 from tests.integration.observed import passes_test, reload
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.deliver.install import install
+from wellkeeper_issuer.deliver.verify import verify
+from wellkeeper_issuer.errors import VerifyError
+from wellkeeper_issuer.model import Certificate
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.outside.nginx import Control, LocalNginx
+from wellkeeper_issuer.outside.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
-from issuer import pki
-from issuer.model import Certificate, Installed, KeyType
-from issuer.obtain.due import plan, replan
-from issuer.outside.clock import SystemClock
-from issuer.outside.renewal_info import AcmeRenewalInfos
-from issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule
 from stand.challtestsrv import Challtestsrv
 from stand.pebble import OLDEST, Pebble, PebbleSettings
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.model import Certificate, Installed, KeyType
+from wellkeeper_issuer.obtain.due import plan, replan
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule
 
 pytestmark = pytest.mark.integration
 

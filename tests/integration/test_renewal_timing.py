@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from issuer import pki
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.disk import CertificateFolders
 from stand.daemon import IssuerDaemon
 from stand.fault_proxy import Kind
 from stand.host import Host, running_host
@@ -23,6 +20,9 @@ from stand.issuer import Issuer
 from stand.pebble import OLDEST
 from tests.fakes_deliver import FakeCa
 from tests.integration.observed import installed, issued, outcomes, served, version
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 pytestmark = pytest.mark.integration
 

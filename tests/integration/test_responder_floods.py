@@ -17,12 +17,12 @@ from typing import Final
 
 import pytest
 
-from responder import wire
-from responder.publication import Publication, encode_public_key, sign_publication, sign_withdrawal
-from responder.settings import Address, UnixAddress
 from stand.responder import ResponderProcess
 from tests.responder.http import ask, ask_until, connect
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, claims, header, publication, signed, withdrawal
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import Publication, encode_public_key, sign_publication, sign_withdrawal
+from wellkeeper_responder.settings import Address, UnixAddress
 
 pytestmark = pytest.mark.integration
 

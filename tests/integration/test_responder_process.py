@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from responder import wire
-from responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
-from responder.publication import encode_public_key, sign_publication
-from responder.settings import UnixAddress
 from tests.responder.http import ask, ask_until, connect, parse
 from tests.responder.messages import KEY, THUMBPRINT, publication
+from wellkeeper_responder import wire
+from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
+from wellkeeper_responder.publication import encode_public_key, sign_publication
+from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 
-_PYTHON = (sys.executable, "-B", "-m", "responder")
+_PYTHON = (sys.executable, "-B", "-m", "wellkeeper_responder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +289,9 @@ async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
             assert (await ask(running.control, "GET", path)).status == 200
         await _stop_traced(running, trace)
     calls = trace.read_text().splitlines()
-    assert any("/responder/__pycache__/tokens" in call or "/responder/tokens.py" in call for call in calls)
+    assert any(
+        "/wellkeeper_responder/__pycache__/tokens" in call or "/wellkeeper_responder/tokens.py" in call
+        for call in calls
+    )
     writing = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE|\b(creat|mkdir|mkdirat|rename\w*)\(")
     assert [call for call in calls if writing.search(call)] == []

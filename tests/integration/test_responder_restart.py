@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from responder import wire
-from responder.settings import UnixAddress
 from stand.host import Host, running_host
 from stand.responder import ResponderProcess
 from tests.integration.observed import fetches, installed, served, tokens
 from tests.integration.under_way import Gate, renewing
 from tests.responder.http import ask_until
+from wellkeeper_responder import wire
+from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from issuer import pki
 from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
 from tests.integration.observed import installed, outcomes, served
+from wellkeeper_issuer import pki
 
 pytestmark = pytest.mark.integration
 

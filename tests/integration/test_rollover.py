@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import OrderError
-from issuer.outside import key_files
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca.account import AccountAtCa
-from issuer.outside.ca.authority import AcmeAuthority
-from issuer.outside.ca.options import CaOptions
-from issuer.outside.clock import SystemClock
-from issuer.outside.key_files import AccountKey
-from issuer.outside.responder_client import ResponderClient
-from issuer.outside.rollover import roll_over
 from stand.host import Host, running_host
 from stand.pebble import NEWEST, OLDEST, Pebble
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, served
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.outside import key_files
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.account import AccountAtCa
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.key_files import AccountKey
+from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_issuer.outside.rollover import roll_over
 
 pytestmark = pytest.mark.integration
 

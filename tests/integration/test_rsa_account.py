@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.ca.account import AccountAtCa
-from issuer.outside.ca.authority import AcmeAuthority
-from issuer.outside.ca.options import CaOptions
-from issuer.outside.clock import SystemClock
 from stand.pebble import Pebble
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.ca.account import AccountAtCa
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.clock import SystemClock
 
 pytestmark = pytest.mark.integration
 

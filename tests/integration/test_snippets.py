@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from responder import wire
-from responder.settings import TcpAddress
 from stand.certificates import make_server_certificate
 from stand.nginx import SNIPPETS, NginxServer, NginxSettings, nginx_program, temporary_paths
 from tests.integration.nodes import Recorder, responding
 from tests.responder.http import Reply, ask
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+from wellkeeper_responder import wire
+from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pty
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from stand.host import running_host
 from stand.issuer import Issuer
-from stand.processes import search_path
+from stand.processes import PROGRAMS, search_path
 from tests.integration.observed import installed, served
 
 pytestmark = pytest.mark.integration
@@ -30,7 +29,7 @@ async def type_and_watch(issuer: Issuer, *arguments: str, typed: str = "") -> Se
     ours, theirs = pty.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("wellkeeper-issuer")),
+            str(PROGRAMS / "wellkeeper"),
             *arguments,
             stdin=theirs,
             stdout=theirs,

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from responder import wire
-from responder.settings import UnixAddress
 from stand.host import running_host
 from tests.integration.observed import (
     asked,
@@ -23,6 +21,8 @@ from tests.integration.observed import (
     workers,
 )
 from tests.responder.http import ask
+from wellkeeper_responder import wire
+from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 

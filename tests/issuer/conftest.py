@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from issuer.outside.state.journal import SqliteJournal
-from issuer.outside.state.state import State, open_state
 from tests.fakes import FakeClock
 from tests.issuer.hosts import Host, make_host
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.state import State, open_state
 
 
 @pytest.fixture

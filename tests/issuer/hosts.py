@@ -3,29 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from issuer import pki
-from issuer.errors import InstallError
-from issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
-from issuer.obtain.limits import Limits
-from issuer.obtain.publish import ReadBacks, Vetoes
-from issuer.obtain.request import Requests
-from issuer.obtain.throttle import Throttle
-from issuer.outside.csr_files import CsrFolder
-from issuer.outside.state.state import State
-from issuer.passes import Machine, Passes
-from issuer.ports import Certificates
-from issuer.ports_state import Journal
-from issuer.renew import Renewals
-from issuer.reports import Mode, Outcome, Report
-from issuer.upkeep.aftermath import Aftermath
-from issuer.upkeep.agenda import Agenda
-from issuer.upkeep.deliveries import Deliveries
-from issuer.upkeep.sources import Sources
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import InstallError
+from wellkeeper_issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.ports import Certificates
+from wellkeeper_issuer.ports_state import Journal
+from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.upkeep.aftermath import Aftermath
+from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.deliveries import Deliveries
+from wellkeeper_issuer.upkeep.sources import Sources
 
 NAMES = ("a", "b", "c")
 LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in NAMES]

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from issuer.model import Node
-from issuer.outside.responder_client import ResponderClient
-from issuer.outside.responders import AllResponders
-from responder import wire
-from responder.app import Responder
-from responder.settings import Settings, UnixAddress
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, THUMBPRINT
+from wellkeeper_issuer.model import Node
+from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_issuer.outside.responders import AllResponders
+from wellkeeper_responder import wire
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.settings import Settings, UnixAddress
 
 
 class RunningNode:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from issuer.outside.responder_client import ResponderClient
-from responder.app import Responder
-from responder.settings import Settings, UnixAddress
 from tests.fakes import FakeClock
 from tests.responder.messages import KEY
+from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.settings import Settings, UnixAddress
 
 
 @asynccontextmanager

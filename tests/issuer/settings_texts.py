@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import SettingsError
-from issuer.settings import Settings, read_settings
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.settings import Settings, read_settings
 
 
 def read(folder: Path, text: str) -> Settings:

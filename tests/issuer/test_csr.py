@@ -18,11 +18,11 @@ from cryptography.x509.oid import NameOID
 from josepy.b64 import b64encode
 from josepy.jwk import JWKEC, JWKRSA
 
-from issuer import pki, public_keys
-from issuer.csr import check_csr
-from issuer.errors import Retry, SettingsError
-from issuer.model import Identifier, IdentifierType, KeyType
 from tests.fakes_deliver import FakeCa, dns
+from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer.csr import check_csr
+from wellkeeper_issuer.errors import Retry, SettingsError
+from wellkeeper_issuer.model import Identifier, IdentifierType, KeyType
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from issuer.daemon import Daemon
-from issuer.errors import JournalError, OrderError
-from issuer.model import Lineage
-from issuer.reports import Mode, Outcome, Report
 from tests.fakes_deliver import dns
 from tests.virtual_time import VirtualClock, VirtualLoop
+from wellkeeper_issuer.daemon import Daemon
+from wellkeeper_issuer.errors import JournalError, OrderError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.reports import Mode, Outcome, Report
 
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 HOUR = 3600.0

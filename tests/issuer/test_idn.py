@@ -2,9 +2,9 @@
 
 import pytest
 
-from issuer import idn
-from issuer.model import Identifier, IdentifierType
-from issuer.settings.values import parse_identifier
+from wellkeeper_issuer import idn
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.settings.values import parse_identifier
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from issuer.errors import OrderError, Retry
-from issuer.model import ERROR_PREFIX, Lineage, Problem
-from issuer.reports import Outcome
 from tests.fakes_obtain import FakeAuthority
 from tests.issuer.hosts import LINEAGES, Host
+from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.model import ERROR_PREFIX, Lineage, Problem
+from wellkeeper_issuer.reports import Outcome
 
 SECOND = "https://second.example/directory"
 

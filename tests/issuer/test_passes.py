@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import ChallengeError, JournalError, VerifyError
-from issuer.model import Challenge, Lineage
-from issuer.reports import Outcome
 from tests.fakes import turns_until
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer.errors import ChallengeError, JournalError, VerifyError
+from wellkeeper_issuer.model import Challenge, Lineage
+from wellkeeper_issuer.reports import Outcome
 
 
 async def test_all_are_obtained_and_served_with_one_reload(host: Host) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from issuer import pki
-from issuer.errors import HookError, OrderError, PublishError
-from issuer.model import KeyType, Lineage, Problem
-from issuer.obtain.limits import Limits
-from issuer.records import Blocked, Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
-from issuer.reports import Mode, Outcome
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import HookError, OrderError, PublishError
+from wellkeeper_issuer.model import KeyType, Lineage, Problem
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.records import Blocked, Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
+from wellkeeper_issuer.reports import Mode, Outcome
 
 REFUSED = Problem("urn:ietf:params:acme:error:connection", "timeout")
 ONE_ORDER = Limit(Spent.ORDER, Scope.ACCOUNT, 2, 3600.0)
@@ -39,7 +39,7 @@ async def test_what_failed_waits_unless_it_is_asked_for(host: Host) -> None:
     assert reports["b"].next_try_at is not None
     assert timedelta(seconds=58) < reports["b"].next_try_at - host.clock.now() <= timedelta(minutes=1)
     assert "it failed once (validate: b.example: the CA says connection: timeout" in reports["b"].reason
-    assert "'wellkeeper-issuer renew b' tries now" in reports["b"].reason
+    assert "'wellkeeper renew b' tries now" in reports["b"].reason
     assert reports["b"].certificate is not None
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from issuer.errors import ReloadError
-from issuer.reports import Outcome
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer.errors import ReloadError
+from wellkeeper_issuer.reports import Outcome
 
 
 def spoil_next_version(host: Host, name: str) -> None:

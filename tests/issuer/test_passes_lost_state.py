@@ -2,8 +2,8 @@
 
 import asyncio
 
-from issuer.reports import Outcome
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
+from wellkeeper_issuer.reports import Outcome
 
 
 async def forget_everything(host: Host) -> None:

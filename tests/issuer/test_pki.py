@@ -8,10 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuer import pki
-from issuer.errors import FinalizeError
-from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 from tests.fakes_deliver import NOW, FakeCa, dns
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import FinalizeError
+from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
 A, B = dns("a.example"), dns("b.example")
 V4 = Identifier(IdentifierType.IP, "192.0.2.7")

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from issuer.errors import JournalError
-from issuer.model import Lineage
-from issuer.records import Notice, Rehearsal
-from issuer.rehearse import Rehearsing
 from tests.fakes import FakeClock, turns_until
 from tests.fakes_deliver import dns
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.records import Notice, Rehearsal
+from wellkeeper_issuer.rehearse import Rehearsing
 
 HOUR = timedelta(hours=1)
 LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in ("a", "b")]

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from issuer import remedies
+from wellkeeper_issuer import remedies
 
 
 @pytest.mark.parametrize(

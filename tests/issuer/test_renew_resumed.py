@@ -5,18 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from issuer import pki
-from issuer.errors import DatesError, InstallError
-from issuer.model import Attempt, Flip, KeyType, Lineage, Pair
-from issuer.outside.state.journal import SqliteJournal
-from issuer.renew import Renewals
-from issuer.reports import Mode
-from issuer.steps import Steps
 from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress
 from tests.issuer.hosts import Host
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import DatesError, InstallError
+from wellkeeper_issuer.model import Attempt, Flip, KeyType, Lineage, Pair
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.reports import Mode
+from wellkeeper_issuer.steps import Steps
 
 A, B = dns("a.example"), dns("b.example")
 LINEAGE = Lineage("web", (A, B), directory_urls=(f"{BASE}/directory",))

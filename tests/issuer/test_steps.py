@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from issuer.errors import OrderError
-from issuer.steps import Steps
 from tests.fakes import FakeClock
 from tests.fakes_obtain import FakeProgress
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.steps import Steps
 
 
 @pytest.fixture

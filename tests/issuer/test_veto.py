@@ -4,19 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from issuer.errors import ChallengeError, PublishError
-from issuer.model import Lineage
-from issuer.obtain.publish import Vetoes
-from issuer.outside.state.journal import SqliteJournal
-from issuer.outside.state.state import State
-from issuer.reports import Mode
-from issuer.steps import Steps
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
 from tests.issuer.hosts import Around, make_renewals
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer.errors import ChallengeError, PublishError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.publish import Vetoes
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.reports import Mode
+from wellkeeper_issuer.steps import Steps
 
 A = dns("a.example")
 LINEAGE = Lineage("web", (A,), directory_urls=(f"{BASE}/directory",))

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from responder import wire
-from responder.app import Responder
-from responder.publication import Publication, sign_publication
-from responder.settings import Address, Settings, TcpAddress, UnixAddress
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, NOW, OTHER_KEY, THUMBPRINT
+from wellkeeper_responder import wire
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.publication import Publication, sign_publication
+from wellkeeper_responder.settings import Address, Settings, TcpAddress, UnixAddress
 
 
 class Running:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from responder.settings import Address, UnixAddress
+from wellkeeper_responder.settings import Address, UnixAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from responder import wire
-from responder.publication import PublishingKeys
-from responder.settings import Address
-from responder.wire import WireError
 from tests.responder.conftest import Running
 from tests.responder.http import ask, connect
 from tests.responder.messages import KEY, NOW, THUMBPRINT, TOKEN, claims, header, publication, signed
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_responder.settings import Address
+from wellkeeper_responder.wire import WireError
 
 # The responder outlives the examples on purpose: what one leaves behind, the next one meets.
 any_input: Final = settings(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from responder import wire
-from responder.publication import Permit, sign_permit, sign_withdrawal
 from tests.responder.conftest import Running
 from tests.responder.http import ask, problem_of
 from tests.responder.messages import KEY, NOW, THUMBPRINT, TOKEN, publication, withdrawal
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import Permit, sign_permit, sign_withdrawal
 
 _ANSWER = f"{TOKEN}.{THUMBPRINT}".encode()
 _MINUTE = 60.0

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from responder.connections import ConnectionLimit, ConnectionServer, Handler
-from responder.listeners import Listener
-from responder.settings import UnixAddress
 from tests.responder.http import ask, connect, send
+from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer, Handler
+from wellkeeper_responder.listeners import Listener
+from wellkeeper_responder.settings import UnixAddress
 
 Serving = Callable[[Handler], AbstractAsyncContextManager[UnixAddress]]
 

@@ -4,8 +4,6 @@ import gzip
 
 import pytest
 
-from responder import wire
-from responder.publication import sign_publication, sign_withdrawal
 from tests.responder.conftest import Running
 from tests.responder.http import ask, connect, parse, problem_of
 from tests.responder.messages import (
@@ -22,6 +20,8 @@ from tests.responder.messages import (
     signed,
     withdrawal,
 )
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import sign_publication, sign_withdrawal
 
 _MESSAGE = sign_publication(publication(), KEY)
 

@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 
-from responder import wire
-from responder.publication import Permit, sign_permit, sign_publication, sign_withdrawal
 from tests.responder.conftest import Running
 from tests.responder.http import ask, ask_until, connect, problem_of
 from tests.responder.messages import (
@@ -17,6 +15,8 @@ from tests.responder.messages import (
     publication,
     withdrawal,
 )
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import Permit, sign_permit, sign_publication, sign_withdrawal
 
 _MESSAGE = sign_publication(publication(), KEY)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from responder.fetch_log import LINES_PER_SECOND, FetchLog
-from responder.fetches import Fetch, Request
 from tests.fakes import FakeClock
 from tests.responder.conftest import Running
 from tests.responder.messages import TOKEN, publication
+from wellkeeper_responder.fetch_log import LINES_PER_SECOND, FetchLog
+from wellkeeper_responder.fetches import Fetch, Request
 
 
 def _fetch(status: int) -> Fetch:

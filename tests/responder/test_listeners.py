@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from responder.connections import ConnectionLimit, ConnectionServer
-from responder.listeners import Listener, ListenError, reason
-from responder.settings import Address, TcpAddress, UnixAddress
+from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer
+from wellkeeper_responder.listeners import Listener, ListenError, reason
+from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 
 def _not_refused() -> None:

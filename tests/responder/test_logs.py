@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from responder.app import Responder
-from responder.listeners import ListenError
-from responder.logs import JsonFormat, TextFormat
-from responder.publication import sign_publication
-from responder.settings import TcpAddress
 from tests.fakes import FakeClock
 from tests.responder.conftest import Running, settings
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN, publication
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.listeners import ListenError
+from wellkeeper_responder.logs import JsonFormat, TextFormat
+from wellkeeper_responder.publication import sign_publication
+from wellkeeper_responder.settings import TcpAddress
 
 
 def _record(**fields: object) -> logging.LogRecord:
-    record = logging.LogRecord("responder", logging.INFO, __file__, 1, "fetch", None, None)
+    record = logging.LogRecord("wellkeeper_responder", logging.INFO, __file__, 1, "fetch", None, None)
     record.fields = fields
     return record
 
@@ -69,7 +69,7 @@ async def test_address_that_others_may_reach_is_warned_about(tmp_path: Path, cap
 async def test_life_of_a_token_is_logged_without_signature_or_headers(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "responder")
+    caplog.set_level(logging.INFO, "wellkeeper_responder")
     caplog.handler.setFormatter(JsonFormat())
     await running.publish(publication())
     await running.get(TOKEN, {"Cookie": "secret-cookie", "User-Agent": "CA/1"})

@@ -5,8 +5,9 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from responder import wire
-from responder.publication import (
+from tests.responder.messages import KEY, NOW, OTHER_KEY, base64url, claims, header, publication, signed, withdrawal
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import (
     Permit,
     PublishingKeys,
     decode_public_key,
@@ -16,8 +17,7 @@ from responder.publication import (
     sign_publication,
     sign_withdrawal,
 )
-from responder.wire import WireError
-from tests.responder.messages import KEY, NOW, OTHER_KEY, base64url, claims, header, publication, signed, withdrawal
+from wellkeeper_responder.wire import WireError
 
 _KEYS = PublishingKeys([KEY.public_key()])
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from responder.__main__ import main
-from responder.publication import encode_public_key
-from responder.settings import Address, TcpAddress, UnixAddress, check_addresses, parse_address, parse_mode
 from tests.responder.messages import KEY, THUMBPRINT
+from wellkeeper_responder.__main__ import main
+from wellkeeper_responder.publication import encode_public_key
+from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress, check_addresses, parse_address, parse_mode
 
 _KEY = encode_public_key(KEY.public_key())
 
@@ -105,8 +105,8 @@ def test_start_without_key_or_thumbprint_is_refused_saying_how_to_get_them(
     result = _run(*arguments)
     assert result.exit_code == 2
     assert f"Error: {missing} must be given" in result.output
-    assert "'wellkeeper-issuer init'" in result.output
-    assert "'wellkeeper-issuer trust'" in result.output
+    assert "'wellkeeper init'" in result.output
+    assert "'wellkeeper trust'" in result.output
 
 
 @pytest.mark.parametrize(

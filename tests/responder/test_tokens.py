@@ -2,11 +2,11 @@
 
 import pytest
 
-from responder import wire
-from responder.tokens import KNOWN_PER_TOKEN, Tokens
-from responder.wire import WireError
 from tests.fakes import FakeClock
 from tests.responder.messages import OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, publication, withdrawal
+from wellkeeper_responder import wire
+from wellkeeper_responder.tokens import KNOWN_PER_TOKEN, Tokens
+from wellkeeper_responder.wire import WireError
 
 _ANSWER = f"{TOKEN}.{THUMBPRINT}"
 
@@ -70,7 +70,7 @@ def test_publishing_the_same_again_prolongs_nothing(tokens: Tokens, clock: FakeC
 
 
 def test_account_that_is_not_pinned_is_refused(tokens: Tokens) -> None:
-    with pytest.raises(WireError, match="wellkeeper-issuer trust") as caught:
+    with pytest.raises(WireError, match="wellkeeper trust") as caught:
         tokens.publish(publication(thumbprint=OTHER_THUMBPRINT))
     assert (caught.value.status, caught.value.name) == (403, "not-pinned")
     assert tokens.known_count == 0

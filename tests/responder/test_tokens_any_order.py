@@ -7,12 +7,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from responder import wire
-from responder.publication import Publication
-from responder.tokens import KNOWN_PER_TOKEN, Tokens
-from responder.wire import WireError
 from tests.fakes import FakeClock
 from tests.responder.messages import OTHER_THUMBPRINT, THUMBPRINT, publication, withdrawal
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import Publication
+from wellkeeper_responder.tokens import KNOWN_PER_TOKEN, Tokens
+from wellkeeper_responder.wire import WireError
 
 MAX_TOKENS: Final = 3
 TOKENS: Final = [f"{number:043}" for number in range(MAX_TOKENS + 2)]

@@ -8,28 +8,28 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from issuer.daemon import Daemon, Sleep
-from issuer.errors import OrderError
-from issuer.model import Identifier, Lineage, Order
-from issuer.obtain.limits import Limits
-from issuer.obtain.publish import ReadBacks
-from issuer.obtain.request import Requests
-from issuer.obtain.throttle import Throttle
-from issuer.outside.csr_files import CsrFolder
-from issuer.passes import Machine, Passes
-from issuer.records import Notice
-from issuer.renew import Renewals
-from issuer.upkeep.aftermath import Aftermath
-from issuer.upkeep.agenda import Agenda
-from issuer.upkeep.deliveries import Deliveries, Pace
-from issuer.upkeep.sources import Sources
-from issuer.upkeep.standing import read_rows, standings
 from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
 from tests.fakes_state import FakeState
 from tests.simulated.year import DIRECTORY, OneAuthority, WorkingNginx, WorkingResponders, YearCa, domain_of
 from tests.virtual_time import VirtualClock, VirtualLoop
+from wellkeeper_issuer.daemon import Daemon, Sleep
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Identifier, Lineage, Order
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.obtain.publish import ReadBacks
+from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.records import Notice
+from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.upkeep.aftermath import Aftermath
+from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
+from wellkeeper_issuer.upkeep.sources import Sources
+from wellkeeper_issuer.upkeep.standing import read_rows, standings
 
 START: Final = datetime(2027, 1, 15, 12, tzinfo=UTC)
 # Of 21 days: due when half a day of the week is over, and in the last twentieth of their lives before it ends. Those of

@@ -8,20 +8,6 @@ from random import Random
 
 import pytest
 
-from issuer.daemon import Daemon, Sleep
-from issuer.model import Lineage
-from issuer.obtain.limits import Limits
-from issuer.obtain.publish import ReadBacks
-from issuer.obtain.request import Requests
-from issuer.obtain.throttle import Throttle
-from issuer.outside.csr_files import CsrFolder
-from issuer.passes import Machine, Passes
-from issuer.renew import Renewals
-from issuer.upkeep.aftermath import Aftermath
-from issuer.upkeep.agenda import Agenda
-from issuer.upkeep.deliveries import Deliveries, Pace
-from issuer.upkeep.sources import Sources
-from issuer.upkeep.standing import read_rows, standings
 from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
@@ -37,6 +23,20 @@ from tests.simulated.year import (
     has_ari,
 )
 from tests.virtual_time import VirtualClock, VirtualLoop
+from wellkeeper_issuer.daemon import Daemon, Sleep
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.obtain.publish import ReadBacks
+from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.upkeep.aftermath import Aftermath
+from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
+from wellkeeper_issuer.upkeep.sources import Sources
+from wellkeeper_issuer.upkeep.standing import read_rows, standings
 
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 YEAR = timedelta(days=365)

@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from issuer import pki
-from issuer.errors import OrderError, Retry
-from issuer.model import (
+from tests.fakes_deliver import FakeCertificates
+from tests.fakes_obtain import FakeRoot, token
+from tests.virtual_time import VirtualClock
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.model import (
     ERROR_PREFIX,
     Answer,
     Authorization,
@@ -26,13 +29,10 @@ from issuer.model import (
     Status,
     Tested,
 )
-from issuer.obtain.due import renew_at
-from issuer.ports import CertificateAuthority
-from issuer.published_limits import LETS_ENCRYPT
-from issuer.records import Limit, NoRenewalInfo, RenewalInfo, Window
-from tests.fakes_deliver import FakeCertificates
-from tests.fakes_obtain import FakeRoot, token
-from tests.virtual_time import VirtualClock
+from wellkeeper_issuer.obtain.due import renew_at
+from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_issuer.published_limits import LETS_ENCRYPT
+from wellkeeper_issuer.records import Limit, NoRenewalInfo, RenewalInfo, Window
 
 DIRECTORY: Final = "https://acme-v02.api.letsencrypt.org/directory"
 _FAILING: Final = 0.03

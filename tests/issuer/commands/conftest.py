@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from issuer.__main__ import main
-from issuer.outside.accounts import AccountFolder
-from issuer.settings import PATH_VARIABLE
+from wellkeeper_issuer.__main__ import main
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.settings import PATH_VARIABLE
 
 NOBODY_THERE = "https://127.0.0.1:1/directory"
 

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from issuer.errors import Retry
-from issuer.model import Attempt, Flip, Pair
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.state.state import State, open_state
-from issuer.records import Failure, Rule, Schedule, Window
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from wellkeeper_issuer.errors import Retry
+from wellkeeper_issuer.model import Attempt, Flip, Pair
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
 
 NAME: Final = "a.example"
 NOW: Final = datetime.now(UTC).replace(microsecond=0)

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands.shared.authorities import AllAuthorities, directory_urls
-from issuer.errors import SettingsError
-from issuer.outside.accounts import AccountRecord
-from issuer.outside.ca.options import ExternalAccount
-from issuer.published_limits import LETS_ENCRYPT
-from issuer.settings import read_settings
 from stand.certificates import make_server_certificate
 from tests.fakes import FakeClock
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from wellkeeper_issuer.commands.shared.authorities import AllAuthorities, directory_urls
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.accounts import AccountRecord
+from wellkeeper_issuer.outside.ca.options import ExternalAccount
+from wellkeeper_issuer.published_limits import LETS_ENCRYPT
+from wellkeeper_issuer.settings import read_settings
 
 LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
@@ -46,9 +46,7 @@ def test_several_cas_need_a_choice(program: Program, command: str) -> None:
     with_cas(program, f"['letsencrypt', '{NOBODY_THERE}']")
     finished = program.run("account", command)
     assert finished.exit_code == 2
-    assert finished.err == (
-        "wellkeeper-issuer: the settings name several CAs; say which with --ca: letsencrypt, 127.0.0.1\n"
-    )
+    assert finished.err == ("wellkeeper: the settings name several CAs; say which with --ca: letsencrypt, 127.0.0.1\n")
 
 
 def test_unknown_ca_is_told(program: Program) -> None:
@@ -82,7 +80,7 @@ def test_ca_without_an_account_is_told(program: Program, command: tuple[str, ...
     program.run("init")
     finished = program.run("account", *command)
     assert finished.exit_code == 1
-    assert finished.err.startswith(("wellkeeper-issuer: there is no account", "wellkeeper-issuer: reading the dir"))
+    assert finished.err.startswith(("wellkeeper: there is no account", "wellkeeper: reading the dir"))
     assert "reading the directory" in finished.err or "there is no account at the CA 127.0.0.1; 'well" in finished.err
 
 

@@ -125,8 +125,8 @@ def test_certificate_that_cannot_be_set_up_is_not_left_behind(ready: Program) ->
 
 
 def test_no_settings(program: Program) -> None:
-    assert "does not exist; run 'wellkeeper-issuer init'" in refused(program.run("certificate", "add", "b.example"))
-    assert "does not exist; run 'wellkeeper-issuer init'" in refused(program.run("certificate", "remove", "b.example"))
+    assert "does not exist; run 'wellkeeper init'" in refused(program.run("certificate", "add", "b.example"))
+    assert "does not exist; run 'wellkeeper init'" in refused(program.run("certificate", "remove", "b.example"))
 
 
 def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> None:
@@ -144,7 +144,7 @@ def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> 
 
 
 def test_without_renewal_it_is_told_when_a_daemon_learns_of_it(ready: Program) -> None:
-    told = "a daemon learns of it at the next 'wellkeeper-issuer reload'"
+    told = "a daemon learns of it at the next 'wellkeeper reload'"
     assert told in ready.run("certificate", "add", "b.example", "--no-renew").out
     assert told not in ready.run("certificate", "add", "c.example").out
 
@@ -167,7 +167,9 @@ def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) ->
     ready.run("certificate", "add", "b.example", "--no-renew")
     finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
     assert finished.exit_code == 1
-    assert f"issuer: nginx's configuration names {live}; take those lines out and reload nginx first" in finished.err
+    assert (
+        f"wellkeeper: nginx's configuration names {live}; take those lines out and reload nginx first" in finished.err
+    )
     assert drop_in(ready, "b.example").exists()
     assert (live / "privkey.pem").exists()
 
@@ -189,7 +191,7 @@ def test_what_was_written_by_hand_is_not_rewritten(ready: Program) -> None:
 
 
 def test_unknown_name(ready: Program) -> None:
-    assert "no certificate is called 'c.example'; 'wellkeeper-issuer list' shows" in refused(
+    assert "no certificate is called 'c.example'; 'wellkeeper list' shows" in refused(
         ready.run("certificate", "remove", "c.example", "--yes")
     )
 

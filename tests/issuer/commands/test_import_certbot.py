@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from issuer.model import Pair
-from issuer.outside.accounts import AccountRecord
-from issuer.outside.state.state import open_state
-from issuer.records import Origin
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.outside.test_certbot import write_account, write_lineage
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.outside.accounts import AccountRecord
+from wellkeeper_issuer.outside.state.state import open_state
+from wellkeeper_issuer.records import Origin
 
 OTHER = "https://ca.example/directory"
 ACCOUNT_KEY = rsa.generate_private_key(65537, 2048)
@@ -57,7 +57,7 @@ def test_dry_run_tells_all_and_changes_nothing(program: Program, etc: Path) -> N
     assert f"  {NOBODY_THERE}: https://ca.example/account/7" in lines
     assert "Hooks that reload nginx are not needed any more: that is done here, and proven." in lines
     assert 'deploy = ["/bin/sh", "-c", "/usr/local/bin/copy --all"]' in lines
-    assert "'wellkeeper-issuer import certbot" in lines[-1]
+    assert "'wellkeeper import certbot" in lines[-1]
     assert sorted(program.folder.rglob("*")) == before
 
 

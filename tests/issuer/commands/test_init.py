@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands import build
-from issuer.model import Lineage
-from issuer.settings import read_settings
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import Program
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.settings import read_settings
 
 VARIABLES = ("WELLKEEPER_RESPONDER_PUBLISHING_KEY", "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT")
 
@@ -83,7 +83,7 @@ def test_flags_that_come_too_late_are_told(program: Program) -> None:
     finished = program.run("init", "--ca", "letsencrypt-staging", "--certificate", "a.example")
     assert finished.out.splitlines()[0] == (
         f"kept   {program.config}; --ca, --certificate changed nothing: edit the file,"
-        " or let 'wellkeeper-issuer certificate add' add a certificate"
+        " or let 'wellkeeper certificate add' add a certificate"
     )
 
 

@@ -15,7 +15,7 @@ ca = ["letsencrypt", "test"]
 
 def test_nothing_configured(program: Program) -> None:
     program.configure()
-    assert program.run("list").out == "the settings name no certificate; 'wellkeeper-issuer certificate add' adds one\n"
+    assert program.run("list").out == "the settings name no certificate; 'wellkeeper certificate add' adds one\n"
     assert program.run("list", "--json").json() == {"certificates": []}
 
 

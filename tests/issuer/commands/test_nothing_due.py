@@ -15,7 +15,7 @@ from tests.issuer.commands.standings import NAME, NOW, install, record, schedule
 HEAVY: Final = ("acme", "aiohttp", "josepy", "requests", "rich")
 SCRIPT: Final = f"""
 import json, sys
-from issuer.__main__ import main
+from wellkeeper_issuer.__main__ import main
 try:
     main(sys.argv[1:])
 finally:

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from issuer import pki
-from issuer.outside.disk import CertificateFolders
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 
 def test_made_for_each_that_is_missing(program: Program) -> None:

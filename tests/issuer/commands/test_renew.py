@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands.renew import to_json, to_text
-from issuer.commands.shared import options
-from issuer.errors import OrderError
-from issuer.model import Certificate, Lineage
-from issuer.reports import Outcome, Report
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.standings import NAME, UNTIL, schedule
+from wellkeeper_issuer.commands.renew import to_json, to_text
+from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Certificate, Lineage
+from wellkeeper_issuer.reports import Outcome, Report
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LINEAGE = Lineage("web", (dns("b.example"), dns("a.example")))
@@ -39,7 +39,7 @@ def test_of_many_names_those_that_are_like_it_are_told(program: Program) -> None
     program.configure(*(f"n{number}.example" for number in range(30)))
     finished = program.run("renew", "n31.example")
     assert "; did you mean n" in finished.err
-    assert "? 'wellkeeper-issuer list' shows the 30 that are there" in finished.err
+    assert "? 'wellkeeper list' shows the 30 that are there" in finished.err
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_of_many_names_those_that_are_like_it_are_told(program: Program) -> None
     [
         (
             ("nobody.example",),
-            "wellkeeper-issuer: no certificate is called 'nobody.example'; the settings have: a.example",
+            "wellkeeper: no certificate is called 'nobody.example'; the settings have: a.example",
         ),
         (
             ("--config", "/nowhere/issuer.toml"),
-            "wellkeeper-issuer: /nowhere/issuer.toml does not exist; run 'wellkeeper",
+            "wellkeeper: /nowhere/issuer.toml does not exist; run 'wellkeeper",
         ),
         (("--log-format", "xml"), "'xml' is not one of 'auto', 'text', 'json'"),
         (("--bogus",), "No such option"),
-        ((), "publishing_key.pem does not exist; run 'wellkeeper-issuer init' to make the keys"),
+        ((), "publishing_key.pem does not exist; run 'wellkeeper init' to make the keys"),
     ],
     ids=["unknown name", "no settings", "bad value", "bad flag", "no keys"],
 )
@@ -121,7 +121,7 @@ def test_another_pass_at_work_ends_with_1(program: Program) -> None:
         finished = program.run("renew")
         assert program.run("status").exit_code == 0
     assert (finished.exit_code, finished.out) == (1, "")
-    assert finished.err.startswith("wellkeeper-issuer: journal: another wellkeeper-issuer is at work with ")
+    assert finished.err.startswith("wellkeeper: journal: another wellkeeper is at work with ")
 
 
 def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None) -> Report:

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from issuer import public_keys
-from issuer.commands import build
-from issuer.commands.revoke import Following, have_replaced, revoke
-from issuer.errors import OrderError, WellkeeperError
-from issuer.model import Certificate, Installed
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.daemon.server import daemon_socket
-from issuer.outside.daemon.socket import socket_path
-from issuer.outside.state.state import open_state
-from issuer.records import Origin, Rule
-from issuer.settings import Settings, read_settings
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.commands.workers import Workshop
+from wellkeeper_issuer import public_keys
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.revoke import Following, have_replaced, revoke
+from wellkeeper_issuer.errors import OrderError, WellkeeperError
+from wellkeeper_issuer.model import Certificate, Installed
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.daemon.server import daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.state.state import open_state
+from wellkeeper_issuer.records import Origin, Rule
+from wellkeeper_issuer.settings import Settings, read_settings
 
 NAME = "a.example"
 LEAF = Certificate(frozenset({dns(NAME)}), "abc", "f" * 64, "Fake CA", NOW, NOW + timedelta(days=90), False)
@@ -88,7 +88,7 @@ async def test_who_else_is_at_work_is_told(settings: Settings) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         following = await have_replaced(settings, INSTALLED, ORIGIN)
     assert following.has_failed
-    assert f"{STAYS}another wellkeeper-issuer is at work with " in following.words
+    assert f"{STAYS}another wellkeeper is at work with " in following.words
 
 
 async def test_compromised_key_is_not_used_again_though_the_ca_is_away(workshop: Workshop, settings: Settings) -> None:

@@ -4,22 +4,22 @@ import logging
 
 import pytest
 
-from issuer.commands.run import JournalFormatter
 from tests.issuer.commands.conftest import Program
+from wellkeeper_issuer.commands.run import JournalFormatter
 
 
 @pytest.mark.parametrize(
     ("level", "line"),
     [
-        (logging.CRITICAL, "<2>issuer.daemon: text"),
-        (logging.ERROR, "<3>issuer.daemon: text"),
-        (logging.WARNING, "<4>issuer.daemon: text"),
-        (logging.INFO, "<6>issuer.daemon: text"),
-        (logging.DEBUG, "<7>issuer.daemon: text"),
+        (logging.CRITICAL, "<2>wellkeeper_issuer.daemon: text"),
+        (logging.ERROR, "<3>wellkeeper_issuer.daemon: text"),
+        (logging.WARNING, "<4>wellkeeper_issuer.daemon: text"),
+        (logging.INFO, "<6>wellkeeper_issuer.daemon: text"),
+        (logging.DEBUG, "<7>wellkeeper_issuer.daemon: text"),
     ],
 )
 def test_levels_are_what_the_journal_reads(level: int, line: str) -> None:
-    record = logging.LogRecord("issuer.daemon", level, "", 0, "te%s", ("xt",), None)
+    record = logging.LogRecord("wellkeeper_issuer.daemon", level, "", 0, "te%s", ("xt",), None)
     assert JournalFormatter().format(record) == line
 
 
@@ -27,7 +27,7 @@ def test_host_that_was_not_set_up(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("run")
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "publishing_key.pem does not exist; run 'wellkeeper-issuer init' to make the keys" in finished.err
+    assert "publishing_key.pem does not exist; run 'wellkeeper init' to make the keys" in finished.err
     assert not program.state_dir.exists()
 
 

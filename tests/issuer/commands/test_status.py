@@ -6,10 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from issuer import pki
-from issuer.errors import Retry
-from issuer.outside.state.state import State, open_state
-from issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.standings import (
@@ -25,6 +21,10 @@ from tests.issuer.commands.standings import (
     schedule,
     write,
 )
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import Retry
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def line(program: Program) -> str:
 
 def test_nothing_configured(program: Program) -> None:
     program.configure()
-    assert line(program) == "the settings name no certificate; 'wellkeeper-issuer certificate add' adds one"
+    assert line(program) == "the settings name no certificate; 'wellkeeper certificate add' adds one"
 
 
 def test_nothing_there(program: Program) -> None:
@@ -89,7 +89,7 @@ def test_what_has_to_wait_for_its_ca_is_told(program: Program) -> None:
     until = NOW + timedelta(hours=1)
     write(program, lambda state: state.ledger.record_block(Blocked(NOBODY_THERE, NAME, until, "all are used")))
     assert line(program) == (
-        f"{NAME}: missing; it has to wait until {until:%Y-%m-%d %H:%M:%S} UTC; 'wellkeeper-issuer why {NAME}' says more"
+        f"{NAME}: missing; it has to wait until {until:%Y-%m-%d %H:%M:%S} UTC; 'wellkeeper why {NAME}' says more"
     )
 
 
@@ -104,7 +104,7 @@ def test_next_try_that_is_over_is_not_told(program: Program) -> None:
     program.configure(NAME)
     failure = Failure(NAME, 1, "order", "no", Retry.SOON, NOW - 2 * HOUR, NOW - 2 * HOUR, NOW - HOUR)
     write(program, lambda state: state.schedules.record_failure(failure))
-    assert line(program) == f"{NAME}: missing: run renew; failed once (order); 'wellkeeper-issuer why {NAME}' says more"
+    assert line(program) == f"{NAME}: missing: run renew; failed once (order); 'wellkeeper why {NAME}' says more"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> 
     first, second = line(program).splitlines()
     assert first.endswith(
         f"; failed 2 times in a row (order), next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC"
-        f"; the rehearsal of {NOW:%Y-%m-%d} failed; 'wellkeeper-issuer why {NAME}' says more"
+        f"; the rehearsal of {NOW:%Y-%m-%d} failed; 'wellkeeper why {NAME}' says more"
     )
     free_at = f"{NOW + HOUR:%Y-%m-%d %H:%M} UTC"
     assert second == f"test: 1 of 3 left (order per account), the next one comes back at {free_at}"
@@ -272,7 +272,7 @@ def test_damaged_journal_is_told(program: Program) -> None:
     (program.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
     finished = program.run("status")
     assert finished.exit_code == 1
-    assert finished.err.startswith(f"wellkeeper-issuer: journal: {program.state_dir}/state.db: ")
+    assert finished.err.startswith(f"wellkeeper: journal: {program.state_dir}/state.db: ")
     assert "the file is damaged: restore it from a backup, or move it" in finished.err
 
 

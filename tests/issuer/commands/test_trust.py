@@ -1,8 +1,8 @@
 """trust: public values and the lines to include."""
 
-from issuer.outside.key_files import account_thumbprint
-from responder.publication import encode_public_key
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_responder.publication import encode_public_key
 
 
 def test_public_values_and_lines(program: Program) -> None:
@@ -39,12 +39,11 @@ def test_missing_keys_are_told(program: Program) -> None:
     finished = program.run("trust")
     assert (finished.exit_code, finished.out) == (2, "")
     assert finished.err == (
-        f"wellkeeper-issuer: {program.state_dir}/publishing_key.pem does not exist; "
-        "run 'wellkeeper-issuer init' to make the keys\n"
+        f"wellkeeper: {program.state_dir}/publishing_key.pem does not exist; run 'wellkeeper init' to make the keys\n"
     )
 
 
 def test_missing_settings_are_told(program: Program) -> None:
     finished = program.run("trust")
     assert finished.exit_code == 2
-    assert f"{program.config} does not exist; run 'wellkeeper-issuer init'" in finished.err
+    assert f"{program.config} does not exist; run 'wellkeeper init'" in finished.err

@@ -7,10 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from issuer import pki
-from issuer.errors import Retry
-from issuer.outside.state.state import State, open_state
-from issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.standings import (
@@ -26,8 +22,12 @@ from tests.issuer.commands.standings import (
     schedule,
     write,
 )
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import Retry
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
 
-NOBODY = "by whatever runs 'wellkeeper-issuer renew' then (no daemon is running)"
+NOBODY = "by whatever runs 'wellkeeper renew' then (no daemon is running)"
 
 
 def at(when: datetime) -> str:
@@ -67,7 +67,7 @@ def test_nothing_there(program: Program) -> None:
     assert told(program) == [
         f"{NAME} is to be a certificate for {NAME}.",
         "None is installed yet.",
-        f"To do now: there is no certificate yet; 'wellkeeper-issuer renew {NAME}' does it.",
+        f"To do now: there is no certificate yet; 'wellkeeper renew {NAME}' does it.",
     ]
 
 
@@ -123,7 +123,7 @@ def test_revoked_certificate_is_not_asked_about(program: Program) -> None:
         program, replace(schedule(""), rule=Rule.REVOKED, renew_at=NOW, ask_at=None, window=None, explanation_url=None)
     )
     sentences = told(program)
-    assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}; 'wellkeeper-issuer renew {NAME}' does it."
+    assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}; 'wellkeeper renew {NAME}' does it."
     assert "RFC 9773" not in " ".join(sentences)
 
 
@@ -145,7 +145,7 @@ def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
         f"The CA test is left alone until {at(NOW + 3 * HOUR)}: busy.",
         f"The read-back through nginx fails; the CA is asked all the same from {at(NOW + 2 * HOUR)} on.",
         f"The last rehearsal, at {at(NOW)}, failed: nginx -t.",
-        f"To do: {due}. The next try is at {at(NOW + 3 * HOUR)}, {NOBODY}; 'wellkeeper-issuer renew {NAME}' tries now.",
+        f"To do: {due}. The next try is at {at(NOW + 3 * HOUR)}, {NOBODY}; 'wellkeeper renew {NAME}' tries now.",
     ]
     found = program.run("why", NAME, "--json").json()
     assert (found["name"], found["version"], found["why"]) == (NAME, version, told(program))
@@ -165,7 +165,7 @@ def test_what_no_server_block_names_is_for_people_to_do(program: Program) -> Non
     version = served(program)
     record(program, version, is_reloaded=True)
     write(program, lambda state: state.notes.forget_owed_hook(NAME))
-    assert told(program)[-1].startswith("To do: let a server block of nginx name it ('wellkeeper-issuer trust' prints")
+    assert told(program)[-1].startswith("To do: let a server block of nginx name it ('wellkeeper trust' prints")
 
 
 def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
@@ -184,7 +184,7 @@ def test_placeholder(program: Program) -> None:
     version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert told(program)[1:] == [
         f"Version {version} is live, a placeholder.",
-        f"To do now: only a placeholder is installed; 'wellkeeper-issuer renew {NAME}' does it.",
+        f"To do now: only a placeholder is installed; 'wellkeeper renew {NAME}' does it.",
     ]
 
 
@@ -210,5 +210,5 @@ def test_daemon_does_it(program: Program) -> None:
         async with open_state(program.state_dir / "state.db", is_exclusive=True, command="run"):
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
-    who = f"the daemon (pid {os.getpid()}) does it once it has read these settings ('wellkeeper-issuer reload')"
+    who = f"the daemon (pid {os.getpid()}) does it once it has read these settings ('wellkeeper reload')"
     assert f"To do now: there is no certificate yet; {who}." in asyncio.run(look())

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
-from issuer.commands.shared.broadcast import Broadcast
-from issuer.commands.shared.progress import JsonProgress
-from issuer.commands.shared.serving import Making, Service
-from issuer.errors import SettingsError, WellkeeperError
-from issuer.model import Lineage
-from issuer.records import Rehearsal
-from issuer.reports import Mode, Outcome, Report
-from issuer.settings import Settings, read_settings
+from wellkeeper_issuer.commands.shared.broadcast import Broadcast
+from wellkeeper_issuer.commands.shared.progress import JsonProgress
+from wellkeeper_issuer.commands.shared.serving import Making, Service
+from wellkeeper_issuer.errors import SettingsError, WellkeeperError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.settings import Settings, read_settings
 
 REHEARSED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from issuer.deliver.install import install
-from issuer.errors import InstallError
 from tests.fakes_deliver import FakeCa, FakeCertificates, dns
+from wellkeeper_issuer.deliver.install import install
+from wellkeeper_issuer.errors import InstallError
 
 
 async def test_pair_is_written_and_live_points_to_it() -> None:

@@ -5,11 +5,11 @@ import math
 
 import pytest
 
-from issuer.deliver.reload import reload
-from issuer.errors import ReloadError
-from issuer.model import Flip, Reloaded
 from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, FakeNginx
+from wellkeeper_issuer.deliver.reload import reload
+from wellkeeper_issuer.errors import ReloadError
+from wellkeeper_issuer.model import Flip, Reloaded
 
 
 class Node:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from issuer import pki
-from issuer.deliver.verify import verify
-from issuer.errors import VerifyError
-from issuer.model import Certificate, Identifier, IdentifierType, Installed, KeyType, Served
 from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.deliver.verify import verify
+from wellkeeper_issuer.errors import VerifyError
+from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, Installed, KeyType, Served
 
 A, B = dns("a.example"), dns("b.example")
 V4, V6 = ("192.0.2.7", 443), ("2001:db8::7", 443)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from issuer.obtain.limits import Limits
 from tests.fakes import FakeClock
 from tests.fakes_state import FakeLedger
 from tests.issuer.obtain.limited import registered_domain
+from wellkeeper_issuer.obtain.limits import Limits
 
 
 @pytest.fixture

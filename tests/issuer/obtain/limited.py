@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from issuer.errors import OrderError
-from issuer.model import Identifier, IdentifierType, Lineage
-from issuer.obtain.limits import Limits
-from issuer.records import Limit, Scope, Spent
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Identifier, IdentifierType, Lineage
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.records import Limit, Scope, Spent
 
 CA = "https://ca.example/directory"
 OTHER_CA = "https://other.example/directory"

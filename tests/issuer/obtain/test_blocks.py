@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from issuer.errors import ChallengeError, FinalizeError, OrderError, PublishError, Retry, WellkeeperError
-from issuer.model import ERROR_PREFIX, Problem
-from issuer.obtain.blocks import Blocks
-from issuer.records import Blocked
 from tests.fakes import FakeClock
 from tests.fakes_state import FakeLedger
+from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError, PublishError, Retry, WellkeeperError
+from wellkeeper_issuer.model import ERROR_PREFIX, Problem
+from wellkeeper_issuer.obtain.blocks import Blocks
+from wellkeeper_issuer.records import Blocked
 
 CA = "https://ca.example/directory"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from issuer.model import Certificate, Due, Identifier, Installed, Lineage
-from issuer.obtain.due import check_seconds, due, explain, latest_at, plan, renew_at, replan
-from issuer.records import Origin, RenewalInfo, Rule, Schedule, Window
 from tests.fakes_deliver import dns
+from wellkeeper_issuer.model import Certificate, Due, Identifier, Installed, Lineage
+from wellkeeper_issuer.obtain.due import check_seconds, due, explain, latest_at, plan, renew_at, replan
+from wellkeeper_issuer.records import Origin, RenewalInfo, Rule, Schedule, Window
 
 A, B = dns("a.example"), dns("b.example")
 CA, OTHER_CA = "https://ca.example/directory", "https://other.example/directory"

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from issuer.model import Certificate, Installed
-from issuer.obtain.due import is_to_be_asked, latest_at, news, plan, renew_at, replan
-from issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
 from tests.fakes_deliver import NOW, dns
+from wellkeeper_issuer.model import Certificate, Installed
+from wellkeeper_issuer.obtain.due import is_to_be_asked, latest_at, news, plan, renew_at, replan
+from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
 
 ORIGIN: Final = Origin("https://ca.example/directory", "https://ca.example/account/1")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

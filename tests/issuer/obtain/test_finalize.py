@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from issuer import pki
-from issuer.errors import DatesError, FinalizeError
-from issuer.model import ERROR_PREFIX, Attempt, KeyType, Lineage, Order, Problem, Status
-from issuer.obtain.finalize import finalize
-from issuer.obtain.order import order
-from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeRoot
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import DatesError, FinalizeError
+from wellkeeper_issuer.model import ERROR_PREFIX, Attempt, KeyType, Lineage, Order, Problem, Status
+from wellkeeper_issuer.obtain.finalize import finalize
+from wellkeeper_issuer.obtain.order import order
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
 
 A, B = dns("a.example"), dns("b.example")
 URL = f"{BASE}/order/1"

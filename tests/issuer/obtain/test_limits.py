@@ -5,9 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from issuer.errors import ChallengeError, DeferredError, OrderError, Retry
-from issuer.obtain.limits import Limits
-from issuer.records import Limit, Scope, Spent
 from tests.fakes import FakeClock
 from tests.fakes_state import FakeLedger
 from tests.issuer.obtain.limited import (
@@ -25,6 +22,9 @@ from tests.issuer.obtain.limited import (
     lineage,
     refused,
 )
+from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError, Retry
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.records import Limit, Scope, Spent
 
 
 async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeClock) -> None:
@@ -37,7 +37,7 @@ async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeCl
     assert str(error) == (
         "an order for www.example.org has to wait: the CA gives 3 orders per account in 1 hour, 2 are used and the "
         "last one is kept back; the next one is free at 2026-03-01 13:00 UTC; "
-        "'wellkeeper-issuer renew NAME --force' uses it now"
+        "'wellkeeper renew NAME --force' uses it now"
     )
 
 

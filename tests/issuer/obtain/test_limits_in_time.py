@@ -4,11 +4,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from issuer.errors import OrderError
-from issuer.model import Lineage
-from issuer.obtain.limits import Limits
-from issuer.published_limits import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, known_limits
-from issuer.records import Scope, Spent
 from tests.fakes import FakeClock
 from tests.fakes_state import FakeLedger
 from tests.issuer.obtain.limited import (
@@ -24,6 +19,11 @@ from tests.issuer.obtain.limited import (
     refused,
     registered_domain,
 )
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.published_limits import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, known_limits
+from wellkeeper_issuer.records import Scope, Spent
 
 
 @pytest.mark.parametrize("back", [60.0, 6 * DAY])

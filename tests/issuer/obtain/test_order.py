@@ -7,14 +7,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from issuer import pki
-from issuer.errors import OrderError, Retry
-from issuer.model import ERROR_PREFIX, KeyType, Lineage, Problem, Status
-from issuer.obtain.order import order
-from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, token
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.model import ERROR_PREFIX, KeyType, Lineage, Problem, Status
+from wellkeeper_issuer.obtain.order import order
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
 
 A, B, C = dns("a.example"), dns("b.example"), dns("c.example")
 LINEAGE = Lineage("web", (A, B), profile="shortlived")

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from issuer.errors import OrderError
-from issuer.model import ERROR_PREFIX, Identifier, Lineage, Order, Problem
-from issuer.obtain.order import Terms, order
-from issuer.ports_state import Journal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import ERROR_PREFIX, Identifier, Lineage, Order, Problem
+from wellkeeper_issuer.obtain.order import Terms, order
+from wellkeeper_issuer.ports_state import Journal
 
 LINEAGE = Lineage("web", (dns("a.example"),))
 PREDECESSOR = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from issuer import pki, public_keys
-from issuer.errors import SettingsError
-from issuer.model import KeyType, Lineage, Pair
-from issuer.obtain.order import Terms, order
-from issuer.obtain.request import Requests
-from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority
+from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import KeyType, Lineage, Pair
+from wellkeeper_issuer.obtain.order import Terms, order
+from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
 
 A, B = dns("a.example"), dns("b.example")
 LINEAGE = Lineage("web", (A,))

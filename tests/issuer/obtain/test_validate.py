@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from issuer.errors import ChallengeError, OrderError
-from issuer.model import ERROR_PREFIX, Authorization, Challenge, Lineage, Ordered, Problem, Status
-from issuer.obtain.order import order
-from issuer.obtain.publish import answers
-from issuer.obtain.validate import validate
-from issuer.outside.state.journal import SqliteJournal
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token
 from tests.issuer.nodes import Nodes
+from wellkeeper_issuer.errors import ChallengeError, OrderError
+from wellkeeper_issuer.model import ERROR_PREFIX, Authorization, Challenge, Lineage, Ordered, Problem, Status
+from wellkeeper_issuer.obtain.order import order
+from wellkeeper_issuer.obtain.publish import answers
+from wellkeeper_issuer.obtain.validate import validate
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
 
 FIRST, SECOND = f"{BASE}/authz/100", f"{BASE}/authz/101"
 BAD = [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED]

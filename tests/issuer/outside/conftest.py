@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca.authority import AcmeAuthority
-from issuer.outside.ca.options import CaOptions
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.ca.options import CaOptions
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from issuer.errors import Retry
-from issuer.model import Attempt, Flip, Identifier, IdentifierType
-from issuer.outside.state.state import State
-from issuer.records import Blocked, Failure, Notice, Rehearsal, Rule, Schedule, Scope, Spent, Use, Window
 from tests.fakes_deliver import dns
+from wellkeeper_issuer.errors import Retry
+from wellkeeper_issuer.model import Attempt, Flip, Identifier, IdentifierType
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.records import Blocked, Failure, Notice, Rehearsal, Rule, Schedule, Scope, Spent, Use, Window
 
 CA: Final = "https://ca.example/directory"
 ACCOUNT: Final = "https://ca.example/account/1"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import Retry, SettingsError
-from issuer.outside import key_files
-from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.errors import Retry, SettingsError
+from wellkeeper_issuer.outside import key_files
+from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.key_files import account_thumbprint
 
 FIRST, SECOND, THIRD = (f"https://{name}.example/directory" for name in ("first", "second", "third"))
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from issuer.errors import SettingsError
-from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.key_files import account_thumbprint
 
 UNKNOWN_ALGORITHM = b"-----BEGIN PRIVATE KEY-----\nMBACAQAwBQYDKgMEBAQAAAAA\n-----END PRIVATE KEY-----\n"
 CA = "https://ca.example/directory"
@@ -107,9 +107,9 @@ def test_state_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         (b"", "holds no unencrypted PEM key: .*; restore it from a backup"),
         (b"half a k", "holds no unencrypted PEM key"),
         (pem(ed25519.Ed25519PrivateKey.generate(), b"password"), "holds no unencrypted PEM key"),
-        (pem(ec.generate_private_key(ec.SECP384R1())), "put the key back that 'wellkeeper-issuer init' made"),
+        (pem(ec.generate_private_key(ec.SECP384R1())), "put the key back that 'wellkeeper init' made"),
         (UNKNOWN_ALGORITHM, "holds no unencrypted PEM key"),
-        (None, "does not exist.*; run 'wellkeeper-issuer init' to make"),
+        (None, "does not exist.*; run 'wellkeeper init' to make"),
     ],
     ids=["empty", "no key", "encrypted", "of another kind", "of an unknown kind", "missing"],
 )
@@ -141,7 +141,7 @@ def test_missing_account_key_leads_to_init_and_to_the_responders(accounts: Accou
     new = "https://new.example/directory"
     with pytest.raises(
         SettingsError,
-        match=rf"no account key for the CA {new} .*run 'wellkeeper-issuer init' to make it, then tell every responder",
+        match=rf"no account key for the CA {new} .*run 'wellkeeper init' to make it, then tell every responder",
     ):
         accounts.account_key(new)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from issuer.errors import SettingsError
-from issuer.outside import key_files
-from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.ca.messages import account_jwk, algorithm_of
-from issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside import key_files
+from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
+from wellkeeper_issuer.outside.key_files import account_thumbprint
 
 CA = "https://ca.example/directory"
 THEIRS = AccountRecord(CA, "https://ca.example/account/7")

@@ -6,9 +6,9 @@ import ssl
 import aiohttp
 import pytest
 
-from issuer.model import Answer
-from issuer.outside.causes import MAX_BODY_BYTES, Reply, cause_of_failure, cause_of_reply
 from tests.fakes_deliver import dns
+from wellkeeper_issuer.model import Answer
+from wellkeeper_issuer.outside.causes import MAX_BODY_BYTES, Reply, cause_of_failure, cause_of_reply
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
 GOOD = ANSWER.key_authorization.encode()

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from issuer.errors import SettingsError
-from issuer.model import Pair
-from issuer.outside.certbot import parse_renewal, read_certbot
 from tests.fakes_deliver import NOW, FakeCa, dns
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.outside.certbot import parse_renewal, read_certbot
 
 A = dns("a.example")
 CA = FakeCa()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import SettingsError
-from issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.csr_files import CsrFolder
 
 
 async def test_file_is_read_as_it_is_now(tmp_path: Path) -> None:

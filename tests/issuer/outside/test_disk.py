@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from issuer import pki
-from issuer.errors import InstallError
-from issuer.model import Pair
-from issuer.outside.disk import CertificateFolders
 from tests.fakes_deliver import NOW, FakeCa, dns
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import InstallError
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.outside.disk import CertificateFolders
 
 A = dns("a.example")
 CA = FakeCa()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer.outside import durable
+from wellkeeper_issuer.outside import durable
 
 US = durable.Owner(os.geteuid(), os.getegid())
 

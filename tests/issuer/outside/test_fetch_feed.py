@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from issuer.errors import PublishError
-from issuer.outside.fetch_feed import FetchFeed
-from issuer.outside.fetch_watch import Watches
-from issuer.outside.responder_client import ResponderClient
 from tests.fakes import FakeClock, turns_until
 from tests.responder.messages import KEY, OTHER_TOKEN, TOKEN
+from wellkeeper_issuer.errors import PublishError
+from wellkeeper_issuer.outside.fetch_feed import FetchFeed
+from wellkeeper_issuer.outside.fetch_watch import Watches
+from wellkeeper_issuer.outside.responder_client import ResponderClient
 
 
 class Speaker:

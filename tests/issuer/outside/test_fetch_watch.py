@@ -2,7 +2,7 @@
 
 import asyncio
 
-from issuer.outside.fetch_watch import Watches
+from wellkeeper_issuer.outside.fetch_watch import Watches
 
 NEVER = 10.0
 

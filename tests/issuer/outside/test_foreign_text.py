@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from issuer.outside.foreign_text import LONGEST, cleaned
+from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned
 
 
 @pytest.mark.parametrize(

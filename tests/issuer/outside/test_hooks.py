@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from issuer.errors import HookError
-from issuer.model import Identifier, IdentifierType
-from issuer.outside.hooks import CommandHooks, variables
-from issuer.records import Event, Occasion
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.outside.hooks import CommandHooks, variables
+from wellkeeper_issuer.records import Event, Occasion
 
 NAMES = tuple(Identifier(IdentifierType.DNS, name) for name in ("www.example.org", "example.org"))
 DEPLOYED = Occasion(("www",), NAMES, "/certs/live/www")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from issuer import pki
-from issuer.errors import InstallError
-from issuer.outside.disk import CertificateFolders
-from issuer.outside.leaves import read_leaves
-from issuer.outside.live import LiveFolder
 from tests.fakes_deliver import FakeCa, dns
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import InstallError
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.outside.leaves import read_leaves
+from wellkeeper_issuer.outside.live import LiveFolder
 
 A = dns("a.example")
 CA = FakeCa()

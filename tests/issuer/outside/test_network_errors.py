@@ -6,7 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from issuer.outside.network_errors import words
+from wellkeeper_issuer.outside.network_errors import words
 
 
 async def why(connector: aiohttp.BaseConnector | None, url: str) -> str:

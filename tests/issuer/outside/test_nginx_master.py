@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import ReloadError
-from issuer.outside.nginx_master import Process, find_master, is_running
+from wellkeeper_issuer.errors import ReloadError
+from wellkeeper_issuer.outside.nginx_master import Process, find_master, is_running
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from issuer.errors import HookError
-from issuer.outside.notifications import Webhook
-from issuer.records import Notice
 from tests.fakes import FakeClock
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.notifications import Webhook
+from wellkeeper_issuer.records import Notice
 
 
 class Receiver:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer.outside.process import Finished, ProcessError, run
+from wellkeeper_issuer.outside.process import Finished, ProcessError, run
 
 HANGS = "import os, subprocess, sys, time; child = subprocess.Popen(['sleep', '60']);"
 HANGS += (

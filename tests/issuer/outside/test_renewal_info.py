@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pytest
 
-from issuer.outside.renewal_info import AcmeRenewalInfos
-from issuer.records import NoRenewalInfo, RenewalInfo, Window
 from tests.fakes import FakeClock, turns_until
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
+from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
 
 ID: Final = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
 START, END = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import PublishError
-from issuer.model import Answer
-from issuer.outside.responder_client import ResponderClient
-from issuer.outside.responders import AllResponders
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.issuer.nodes import Nodes
 from tests.responder.messages import KEY, OTHER_KEY, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN
+from wellkeeper_issuer.errors import PublishError
+from wellkeeper_issuer.model import Answer
+from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_issuer.outside.responders import AllResponders
 
 ANSWER = Answer(TOKEN, THUMBPRINT, dns("a.example"))
 OTHER_ANSWER = Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example"))
@@ -65,7 +65,7 @@ async def test_one_that_is_down_is_named_and_the_others_keep_nothing(
     assert "the CA was not asked" in text
     assert f"the responder of node 'n2' ({nodes['n2'].control}) cannot be reached" in text
     assert "is wellkeeper-responder running there, with this --control address?" in text
-    assert "n1" not in text
+    assert "'n1'" not in text  # in quotes: the random path of a socket may contain it as well
     assert await nodes["n1"].holds(TOKEN) is False
     assert caplog.text == ""  # what it never took is not withdrawn
 

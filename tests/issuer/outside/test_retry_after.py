@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from issuer.outside.retry_after import retry_after_seconds
 from tests.fakes_deliver import NOW
+from wellkeeper_issuer.outside.retry_after import retry_after_seconds
 
 
 def http_date(at: datetime) -> str:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import OrderError, PublishError
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.key_files import AccountKey, account_thumbprint
-from issuer.outside.rollover import roll_over
 from tests.fakes import FakeClock
 from tests.issuer.pinned import pinned_to
+from wellkeeper_issuer.errors import OrderError, PublishError
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.key_files import AccountKey, account_thumbprint
+from wellkeeper_issuer.outside.rollover import roll_over
 
 CA = "https://ca.example/directory"
 URL, OTHER_URL = "https://ca.example/account/1", "https://ca.example/account/2"

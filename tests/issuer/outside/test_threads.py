@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from issuer.outside.threads import DaemonThreads
+from wellkeeper_issuer.outside.threads import DaemonThreads
 
 
 @pytest.fixture

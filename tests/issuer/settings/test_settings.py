@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import SettingsError
-from issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
-from issuer.records import Limit, Scope, Spent
-from issuer.settings import (
+from tests.fakes_deliver import dns
+from tests.issuer.settings_texts import complaint, read
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
+from wellkeeper_issuer.records import Limit, Scope, Spent
+from wellkeeper_issuer.settings import (
     DEFAULT_PATH,
     PATH_VARIABLE,
     Settings,
     read_settings,
     settings_path,
 )
-from issuer.settings.tables import HooksSettings
-from issuer.settings.values import CA_DIRECTORIES
-from tests.fakes_deliver import dns
-from tests.issuer.settings_texts import complaint, read
+from wellkeeper_issuer.settings.tables import HooksSettings
+from wellkeeper_issuer.settings.values import CA_DIRECTORIES
 
 
 def ip(text: str) -> Identifier:
@@ -202,9 +202,7 @@ def test_no_text(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        SettingsError, match=r"issuer\.toml does not exist; run 'wellkeeper-issuer init', or name a file"
-    ):
+    with pytest.raises(SettingsError, match=r"issuer\.toml does not exist; run 'wellkeeper init', or name a file"):
         read_settings(tmp_path / "issuer.toml")
 
 

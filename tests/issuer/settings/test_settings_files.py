@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import SettingsError
-from issuer.settings import read_settings
-from issuer.settings.files import Location, drop_in_folder, find_line, find_table_lines
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.settings import read_settings
+from wellkeeper_issuer.settings.files import Location, drop_in_folder, find_line, find_table_lines
 
 TEXT = """\
 ca = "letsencrypt"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from issuer.model import Identifier, IdentifierType
-from issuer.settings.values import parse_address, parse_identifier
 from tests.fakes_deliver import dns
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.settings.values import parse_address, parse_identifier
 
 
 def ip(text: str) -> Identifier:

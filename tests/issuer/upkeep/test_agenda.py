@@ -6,14 +6,14 @@ from typing import Final
 
 import pytest
 
-from issuer import pki
-from issuer.model import Attempt, Certificate, Flip, Installed
-from issuer.outside.state.state import State
-from issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
-from issuer.upkeep.agenda import Agenda
 from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, dns
 from tests.fakes_obtain import FakeProgress
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.model import Attempt, Certificate, Flip, Installed
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
+from wellkeeper_issuer.upkeep.agenda import Agenda
 
 CA: Final = "https://ca.example/directory"
 DAY: Final = timedelta(days=1)

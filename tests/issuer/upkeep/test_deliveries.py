@@ -5,14 +5,14 @@ import math
 
 import pytest
 
-from issuer.errors import JournalError, ReloadError
-from issuer.model import Flip
-from issuer.outside.state.journal import SqliteJournal
-from issuer.upkeep.deliveries import Deliveries, Pace
 from tests.fakes import FakeClock, turns_until
 from tests.fakes_deliver import FakeCa as DeliverCa
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeProgress
+from wellkeeper_issuer.errors import JournalError, ReloadError
+from wellkeeper_issuer.model import Flip
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
 
 NAMES = ("a", "b", "c")
 

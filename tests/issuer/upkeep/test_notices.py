@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from issuer.errors import Retry
-from issuer.model import Identifier, IdentifierType
-from issuer.records import Failure, Notice, Rule, Schedule
-from issuer.upkeep.notices import owed
+from wellkeeper_issuer.errors import Retry
+from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.records import Failure, Notice, Rule, Schedule
+from wellkeeper_issuer.upkeep.notices import owed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pytest
 
-from issuer.errors import Retry
-from issuer.model import Attempt, Flip, Lineage
-from issuer.outside.state.state import State as OpenedState
-from issuer.records import Blocked, Failure, Rule, Schedule, Window
-from issuer.upkeep.standing import Rows, Standing, State, read_rows, standing, standings
 from tests.fakes_deliver import NOW, dns
+from wellkeeper_issuer.errors import Retry
+from wellkeeper_issuer.model import Attempt, Flip, Lineage
+from wellkeeper_issuer.outside.state.state import State as OpenedState
+from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule, Window
+from wellkeeper_issuer.upkeep.standing import Rows, Standing, State, read_rows, standing, standings
 
 CA, SECOND_CA = "https://ca.example/directory", "https://second.example/directory"
 LINEAGE: Final = Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=(CA, SECOND_CA))

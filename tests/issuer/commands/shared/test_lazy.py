@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from issuer.__main__ import cli
 from tests.issuer.commands.conftest import Program
+from wellkeeper_issuer.__main__ import cli
 
 # What a command that has nothing to do must not wait for.
 HEAVY = ("acme", "aiohttp", "cryptography", "josepy", "requests", "rich")
@@ -49,12 +49,16 @@ def test_each_command_is_told_in_a_line_that_is_not_cut_off(program: Program, gr
 
 def test_help_loads_no_command() -> None:
     code = (
-        "import sys; from issuer.__main__ import cli\n"
+        "import sys; from wellkeeper_issuer.__main__ import cli\n"
         "cli(['--help'], standalone_mode=False)\n"
-        "print(sorted(one for one in sys.modules if one.startswith('issuer.commands.')), file=sys.stderr)"
+        "print(sorted(one for one in sys.modules if one.startswith('wellkeeper_issuer.commands.')), file=sys.stderr)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stderr
-    loaded = ["issuer.commands.shared", "issuer.commands.shared.lazy", "issuer.commands.shared.options"]
+    loaded = [
+        "wellkeeper_issuer.commands.shared",
+        "wellkeeper_issuer.commands.shared.lazy",
+        "wellkeeper_issuer.commands.shared.options",
+    ]
     assert said == f"{loaded}\n"
 
 
@@ -69,6 +73,7 @@ def test_command_that_was_mistyped_is_guessed(program: Program, mistyped: list[s
 
 
 def test_heavy_libraries_are_not_loaded_with_the_command_renew() -> None:
-    code = f"import issuer.__main__, issuer.commands.renew, sys; print([one for one in {HEAVY} if one in sys.modules])"
+    imported = "import sys, wellkeeper_issuer.__main__, wellkeeper_issuer.commands.renew"
+    code = f"{imported}; print([one for one in {HEAVY} if one in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
     assert said == "[]\n"

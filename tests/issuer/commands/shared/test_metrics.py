@@ -4,14 +4,14 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from issuer.commands.shared.metrics import to_prometheus
-from issuer.commands.shared.overview import Overview
-from issuer.outside.state.state import State
-from issuer.records import Budget, Limit, Rehearsal, Scope, Spent
-from issuer.upkeep.standing import Rows
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.standings import FAILURE, NAME, NOW, UNTIL, install, record, write
+from wellkeeper_issuer.commands.shared.metrics import to_prometheus
+from wellkeeper_issuer.commands.shared.overview import Overview
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.records import Budget, Limit, Rehearsal, Scope, Spent
+from wellkeeper_issuer.upkeep.standing import Rows
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands import build
-from issuer.commands.shared.pins import check_pins
-from issuer.outside.key_files import account_thumbprint
-from issuer.outside.responder_client import ResponderClient
-from issuer.settings import Settings, read_settings
 from tests.fakes import FakeClock
 from tests.issuer.commands.conftest import Program
 from tests.issuer.pinned import pinned_to
 from tests.responder.messages import KEY
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared.pins import check_pins
+from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_issuer.settings import Settings, read_settings
 
 FIRST, SECOND = "https://first.example/directory", "https://second.example/directory"
 
@@ -60,7 +60,7 @@ async def test_fallback_that_is_not_pinned_is_a_loud_warning(
     assert list(found) == [SECOND]
     (told,) = caplog.messages
     assert caplog.records[0].levelno == logging.WARNING
-    for word in ("'n1'", "second.example", second, "'wellkeeper-issuer trust'"):
+    for word in ("'n1'", "second.example", second, "'wellkeeper trust'"):
         assert word in told
 
 

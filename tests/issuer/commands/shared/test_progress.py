@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from issuer.commands.shared.progress import JsonProgress, LineProgress, progress
-from issuer.ports import Progress
+from wellkeeper_issuer.commands.shared.progress import JsonProgress, LineProgress, progress
+from wellkeeper_issuer.ports import Progress
 
 
 def tell(told: Progress) -> None:
@@ -64,10 +64,12 @@ def test_log_beside_the_lines_is_dated_as_they_are() -> None:
     logging.getLogger().addHandler(handler)
     try:
         with progress("text"):
-            logging.getLogger("issuer.daemon").warning("looks again")
+            logging.getLogger("wellkeeper_issuer.daemon").warning("looks again")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING issuer.daemon: looks again\n", out.getvalue())
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING wellkeeper_issuer.daemon: looks again\n", out.getvalue()
+    )
 
 
 def test_journal_dates_the_lines_by_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +94,8 @@ def test_log_beside_the_stages_is_json_as_well() -> None:
     logging.getLogger().addHandler(handler)
     try:
         with progress("json"):
-            logging.getLogger("issuer.outside.disk").warning("%s holds nothing", "/live/web")
-        logging.getLogger("issuer").warning("afterwards")
+            logging.getLogger("wellkeeper_issuer.outside.disk").warning("%s holds nothing", "/live/web")
+        logging.getLogger("wellkeeper_issuer").warning("afterwards")
     finally:
         logging.getLogger().removeHandler(handler)
     inside, afterwards = out.getvalue().splitlines()
@@ -102,7 +104,7 @@ def test_log_beside_the_stages_is_json_as_well() -> None:
     assert found == {
         "event": "log",
         "level": "warning",
-        "logger": "issuer.outside.disk",
+        "logger": "wellkeeper_issuer.outside.disk",
         "detail": "/live/web holds nothing",
     }
     assert afterwards == "afterwards"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from issuer.commands.reload import describe
-from issuer.commands.shared import remote
-from issuer.commands.shared.progress import JsonProgress, LineProgress
-from issuer.errors import DaemonError, SettingsError
-from issuer.outside.daemon.server import daemon_socket
-from issuer.outside.daemon.socket import socket_path
-from issuer.reports import Mode, Outcome
-from issuer.settings import Settings, read_settings
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.workers import Workshop
+from wellkeeper_issuer.commands.reload import describe
+from wellkeeper_issuer.commands.shared import remote
+from wellkeeper_issuer.commands.shared.progress import JsonProgress, LineProgress
+from wellkeeper_issuer.errors import DaemonError, SettingsError
+from wellkeeper_issuer.outside.daemon.server import daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_issuer.settings import Settings, read_settings
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_complaint_of_the_daemon_is_raised(daemon: Workshop, settings: Set
 
 
 async def test_staging_is_not_left_to_the_daemon(daemon: Workshop, settings: Settings) -> None:
-    with pytest.raises(DaemonError, match="stop it to try with --staging, or let 'wellkeeper-issuer rehearse' try"):
+    with pytest.raises(DaemonError, match="stop it to try with --staging, or let 'wellkeeper rehearse' try"):
         await remote.renew(settings, [], Mode.RETRY, LineProgress(StringIO()), is_staging=True)
     assert daemon.workers[0].modes == []
 
@@ -103,7 +103,7 @@ async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    assert "daemon: goes on with it by itself; 'wellkeeper-issuer status' shows how it stands" in out.getvalue()
+    assert "daemon: goes on with it by itself; 'wellkeeper status' shows how it stands" in out.getvalue()
     assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from issuer.commands.shared.report_wire import decode_report, encode_report
-from issuer.errors import OrderError, Retry, SettingsError, WellkeeperError
-from issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
-from issuer.records import Rule, Schedule, Window
-from issuer.reports import Outcome, Report
 from tests.fakes_deliver import dns
+from wellkeeper_issuer.commands.shared.report_wire import decode_report, encode_report
+from wellkeeper_issuer.errors import OrderError, Retry, SettingsError, WellkeeperError
+from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
+from wellkeeper_issuer.records import Rule, Schedule, Window
+from wellkeeper_issuer.reports import Outcome, Report
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CERTIFICATE = Certificate(

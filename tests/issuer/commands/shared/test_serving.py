@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from issuer.commands.shared.rehearsals import decode
-from issuer.commands.shared.report_wire import decode_report
-from issuer.errors import DaemonError, JournalError, SettingsError
-from issuer.records import Rehearsal
-from issuer.reports import Mode, Outcome
 from tests.fakes import turns_until
 from tests.issuer.commands.workers import REHEARSED_AT, Workshop
+from wellkeeper_issuer.commands.shared.rehearsals import decode
+from wellkeeper_issuer.commands.shared.report_wire import decode_report
+from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.reports import Mode, Outcome
 
 Events = list[Mapping[str, Any]]
 

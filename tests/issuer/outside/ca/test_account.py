@@ -9,14 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from josepy.b64 import b64encode
 
-from issuer.errors import OrderError, Retry
-from issuer.outside.accounts import AccountFolder, AccountRecord
-from issuer.outside.ca.authority import AcmeAuthority
-from issuer.outside.key_files import account_thumbprint
 from tests.fakes import FakeClock
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import AWAY, authority
+from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.key_files import account_thumbprint
 
 A = dns("a.example")
 PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})
@@ -102,7 +102,7 @@ async def test_account_that_was_deactivated_is_told_with_the_way_back(
 async def test_account_that_the_ca_deactivated_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
     detail = 'Account is not valid, has status "deactivated"'
     server.next["/order"].append(problem(403, "unauthorized", detail))
-    with pytest.raises(OrderError, match=r"this account is gone for good: 'wellkeeper-issuer account show'") as caught:
+    with pytest.raises(OrderError, match=r"this account is gone for good: 'wellkeeper account show'") as caught:
         await ca.new_order([A], None, None)
     assert caught.value.retry is Retry.NEVER
 

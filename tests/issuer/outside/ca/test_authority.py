@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from issuer import pki
-from issuer.errors import ChallengeError, FinalizeError, OrderError, Retry
-from issuer.model import Challenge, KeyType, Order, Status
-from issuer.outside.ca.authority import AcmeAuthority
 from tests.fakes import FakeClock
 from tests.fakes_acme import CUT, TOKEN, AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError, Retry
+from wellkeeper_issuer.model import Challenge, KeyType, Order, Status
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 
 A = dns("a.example")
 PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})
@@ -41,10 +41,10 @@ async def test_the_program_says_who_it_is(ca: AcmeAuthority, server: AcmeServer)
 async def test_every_request_is_logged_and_a_bad_nonce_alarms_nobody(
     ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "issuer.outside.ca.network")
+    caplog.set_level(logging.INFO, "wellkeeper_issuer.outside.ca.network")
     server.next["/order"].append(problem(400, "badNonce"))
     await ca.new_order([A], None, None)
-    own = [record for record in caplog.records if record.name == "issuer.outside.ca.network"]
+    own = [record for record in caplog.records if record.name == "wellkeeper_issuer.outside.ca.network"]
     orders = [record.getMessage() for record in own if "/order" in record.getMessage()]
     assert {record.levelname for record in own} == {"INFO"}
     assert [text.partition(" in ")[0] for text in orders] == [

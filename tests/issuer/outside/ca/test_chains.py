@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from issuer.model import Order, Status
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca.authority import AcmeAuthority
-from issuer.outside.ca.chains import alternate_urls, root_name
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer, Canned, problem
 from tests.issuer.outside.conftest import authority
+from wellkeeper_issuer.model import Order, Status
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

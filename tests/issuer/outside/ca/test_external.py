@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import OrderError, Retry, SettingsError
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca.authority import AcmeAuthority
-from issuer.outside.ca.options import ExternalAccount
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
+from wellkeeper_issuer.errors import OrderError, Retry, SettingsError
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.ca.options import ExternalAccount
 
 A = dns("a.example")
 KEY = bytes(range(200, 232))

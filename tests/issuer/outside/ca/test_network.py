@@ -5,9 +5,9 @@ import asyncio
 import pytest
 import requests
 
-from issuer.outside.ca.network import Network
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer, Canned
+from wellkeeper_issuer.outside.ca.network import Network
 
 
 async def test_proxy_of_the_environment_is_used_but_for_what_is_excepted(

@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from issuer.errors import OrderError, Retry
-from issuer.outside.accounts import AccountFolder
-from issuer.outside.ca.authority import AcmeAuthority
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
+from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 
 A = dns("a.example")
 PROFILES = {"classic": "ninety days", "shortlived": "six days"}
@@ -103,6 +103,6 @@ async def test_new_terms_are_told_with_their_place(ca: AcmeAuthority, server: Ac
     answer = problem(403, "userActionRequired", "Terms of service have changed")
     answer.body["instance"] = "https://ca.example/agreement"
     server.next["/order"].append(answer)
-    with pytest.raises(OrderError, match=r"see https://ca\.example/agreement.*wellkeeper-issuer account update") as got:
+    with pytest.raises(OrderError, match=r"see https://ca\.example/agreement.*wellkeeper account update") as got:
         await ca.new_order([A], None, None)
     assert got.value.retry is Retry.NEVER

@@ -8,9 +8,10 @@ import pytest
 import requests
 from acme import errors, messages
 
-from issuer.errors import OrderError, Retry
-from issuer.model import ERROR_PREFIX, Problem
-from issuer.outside.ca.problems import (
+from tests.fakes import FakeClock
+from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.model import ERROR_PREFIX, Problem
+from wellkeeper_issuer.outside.ca.problems import (
     ProblemError,
     decide,
     is_passing,
@@ -18,7 +19,6 @@ from issuer.outside.ca.problems import (
     read_problem,
     translated,
 )
-from tests.fakes import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

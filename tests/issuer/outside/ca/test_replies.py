@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 
-from issuer.model import ERROR_PREFIX, Authorization, Challenge, Identifier, IdentifierType, Order, Problem, Status
-from issuer.outside.ca.replies import parse_authorization, parse_order
 from tests.fakes_deliver import dns
 from tests.responder.messages import TOKEN
+from wellkeeper_issuer.model import (
+    ERROR_PREFIX,
+    Authorization,
+    Challenge,
+    Identifier,
+    IdentifierType,
+    Order,
+    Problem,
+    Status,
+)
+from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
 
 URL = "https://ca.example/it"
 # Valid, though decoded and encoded again it would end with another letter.

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import DaemonError, JournalError, Retry, SettingsError
-from issuer.outside.daemon.client import conversation
-from issuer.outside.daemon.server import Handler, Tell, daemon_socket
-from issuer.outside.daemon.socket import LONGEST_LINE, Message, socket_path
+from wellkeeper_issuer.errors import DaemonError, JournalError, Retry, SettingsError
+from wellkeeper_issuer.outside.daemon.client import conversation
+from wellkeeper_issuer.outside.daemon.server import Handler, Tell, daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import LONGEST_LINE, Message, socket_path
 
 
 def nothing_told(message: Message) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import JournalError
-from issuer.outside.state.database import Database, Row
 from tests.issuer.outside.states import execute
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.outside.state.database import Database, Row
 
 _NOTICE = "INSERT INTO notices VALUES (?, 'failure')"
 _WAL_HEADER, _FRAME_HEADER, _PAGE = 32, 24, 4096

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import JournalError
-from issuer.model import Flip
-from issuer.outside.state.journal import SqliteJournal
-from issuer.outside.state.state import open_state
-from issuer.records import Origin
 from tests.issuer.outside.states import ATTEMPT, execute
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.model import Flip
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.state import open_state
+from wellkeeper_issuer.records import Origin
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def test_each_write_is_on_the_disk_before_it_returns(folder: Path) -> None
 
 async def test_second_pass_is_refused_naming_the_lock(folder: Path, journal: SqliteJournal) -> None:
     with pytest.raises(
-        JournalError, match=rf"wellkeeper-issuer renew, pid {os.getpid()}, is at work with {folder}; wait until it ends"
+        JournalError, match=rf"wellkeeper renew, pid {os.getpid()}, is at work with {folder}; wait until it ends"
     ):
         await opened(folder).__aenter__()
     await journal.record_attempt(ATTEMPT)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import JournalError
-from issuer.outside.state.state import State
-from issuer.records import Blocked, Scope, Spent, Use
 from tests.issuer.outside.states import ACCOUNT, CA, NOW, execute
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.records import Blocked, Scope, Spent, Use
 
 HOUR = timedelta(hours=1)
 USE = Use(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)

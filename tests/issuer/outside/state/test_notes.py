@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from issuer.model import Flip
-from issuer.outside.state.state import State, open_state
-from issuer.records import Notice, Rehearsal
 from tests.issuer.outside.states import ATTEMPT, NOW
+from wellkeeper_issuer.model import Flip
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Notice, Rehearsal
 
 
 async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import InstallError, JournalError
-from issuer.outside.state.proof import file_system, prove, prove_places, warn_of_ephemeral
 from tests.issuer.outside.states import names
+from wellkeeper_issuer.errors import InstallError, JournalError
+from wellkeeper_issuer.outside.state.proof import file_system, prove, prove_places, warn_of_ephemeral
 
 
 def mountinfo(folder: Path, kind: str) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import JournalError
-from issuer.outside.state.state import State, open_state
-from issuer.records import Rule
 from tests.issuer.outside.states import FAILURE, NOW, SCHEDULE, execute
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Rule
 
 BARE = replace(
     SCHEDULE,

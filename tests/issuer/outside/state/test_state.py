@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from issuer.errors import JournalError
-from issuer.model import Flip
-from issuer.outside.state.state import State, open_state
-from issuer.records import Origin
 from tests.issuer.outside.states import ATTEMPT, CA, NOW, OLD, OLD_ATTEMPT, execute, make_old, names, record_everything
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.model import Flip
+from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.records import Origin
 
 
 async def read_old(state: State, version: int) -> None:
@@ -109,10 +109,7 @@ async def test_daemon_at_work_is_named_with_its_pid(folder: Path) -> None:
         with pytest.raises(JournalError) as refused:
             await open_state(path, is_exclusive=True).__aenter__()
         assert lock.read_text() == f"{pid} run\n"
-    said = (
-        f"wellkeeper-issuer run, pid {pid}, is at work with {folder}; "
-        f"stop it first ('kill {pid}'), or leave the work to it"
-    )
+    said = f"wellkeeper run, pid {pid}, is at work with {folder}; stop it first ('kill {pid}'), or leave the work to it"
     assert str(refused.value) == said
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer.outside.state.lock import find_owner, leave_lock, take_lock
+from wellkeeper_issuer.outside.state.lock import find_owner, leave_lock, take_lock
 
 
 def test_owner_is_told_while_it_has_the_lock(tmp_path: Path) -> None:

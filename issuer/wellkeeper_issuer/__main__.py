@@ -1,0 +1,109 @@
+"""wellkeeper: obtains certificates, delivers them to nginx, and proves that they are served."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+try:
+    from wellkeeper_issuer.commands.shared import options
+    from wellkeeper_issuer.commands.shared.lazy import LazyGroup, Place
+    from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError, WellkeeperError
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"wellkeeper: the Python package {error.name!r} is not installed here; this environment may hold a responder"
+        " only.\nRun 'pip install wellkeeper' to get all that an issuer needs."
+    )
+
+_INTERRUPTED: Final = "wellkeeper: interrupted"
+_SECTIONS: Final = {
+    "Set up": {
+        "init": Place(
+            "wellkeeper_issuer.commands.init:init", "Write the settings, make the keys, say what comes next."
+        ),
+        "trust": Place("wellkeeper_issuer.commands.trust:trust", "Print the lines for the responder and for nginx."),
+        "placeholder": Place(
+            "wellkeeper_issuer.commands.placeholder:placeholder", "Make pairs with which nginx can start."
+        ),
+        "files": Place(
+            "wellkeeper_issuer.commands.files:files", "Write nginx snippets and systemd units to a directory."
+        ),
+        "import": Place("wellkeeper_issuer.commands.import_certbot:import_", "Take over what certbot has."),
+    },
+    "Keep fresh": {
+        "run": Place(
+            "wellkeeper_issuer.commands.run:run", "The daemon: renew whatever is due, for as long as it runs."
+        ),
+        "renew": Place("wellkeeper_issuer.commands.renew:renew", "One pass: renew whatever is due, or what you name."),
+        "rehearse": Place(
+            "wellkeeper_issuer.commands.rehearse:rehearse", "Try a renewal without touching what is live."
+        ),
+    },
+    "Look": {
+        "status": Place("wellkeeper_issuer.commands.status:status", "Where each certificate stands."),
+        "why": Place("wellkeeper_issuer.commands.why:why", "When one is renewed, by which rule, what comes next."),
+        "list": Place(
+            "wellkeeper_issuer.commands.list:list_certificates", "The certificates with names, CAs and key types."
+        ),
+    },
+    "Change": {
+        "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
+        "reload": Place("wellkeeper_issuer.commands.reload:reload", "Let the daemon read the settings again."),
+        "revoke": Place(
+            "wellkeeper_issuer.commands.revoke:revoke", "Declare a certificate void, and have it replaced."
+        ),
+        "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change our accounts at the CAs."),
+    },
+}
+
+
+@click.group(cls=LazyGroup, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wellkeeper", prog_name="wellkeeper")
+@options.config_option
+def cli(config: Path | None) -> None:
+    """Keeps the certificates of nginx fresh without a shared filesystem.
+
+    Each command tells more with --help.
+    """
+    # The option has remembered it for the command that follows.
+    del config
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit status: 0 well, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
+
+    `arguments` are those of the process by default.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    sys.exit(_exit_status(arguments))
+
+
+def _exit_status(arguments: Sequence[str] | None) -> int:
+    try:
+        # Standalone, click would end with 1 on Ctrl-C.
+        return int(cli(arguments, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SettingsError as error:
+        click.echo(f"wellkeeper: {error}", err=True)
+        return 2
+    except WellkeeperError as error:
+        # No stage of a renewal runs here; where the state or the daemon is at fault, that is said.
+        place = f"{error.stage}: " if isinstance(error, JournalError | DaemonError) else ""
+        click.echo(f"wellkeeper: {place}{error}", err=True)
+        return 1
+    except click.Abort:
+        click.echo(_INTERRUPTED, err=True)
+        return 130
+    except asyncio.CancelledError:
+        click.echo(_INTERRUPTED, err=True)
+        return 143
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""account show: every CA of the settings with our account there, what it can do, and the CAA record to copy."""
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.account import account, ca_option, choose
+from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
+from wellkeeper_issuer.errors import WellkeeperError
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.tables import CaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One CA; what it did not tell is None, and `error` says why. `caa` are records, by what the CA is called there."""
+
+    ca: str
+    directory_url: str
+    thumbprint: str
+    next_thumbprint: str | None
+    account_url: str | None
+    status: str
+    contact: tuple[str, ...]
+    has_external_account: bool
+    terms_of_service: str | None = None
+    requires_external_account: bool | None = None
+    has_renewal_info: bool | None = None
+    has_key_change: bool | None = None
+    profiles: dict[str, str] | None = None
+    caa: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@account.command(short_help="Our account at every CA, what it can do, the CAA record.")
+@ca_option
+@options.config_option
+@options.json_option
+def show(name: str | None, config: Path | None, as_json: bool) -> None:
+    """Show our account at every CA, what each can do, and the CAA record to copy. Registers nothing."""
+    settings = options.read(config)
+    cas = settings.all_cas() if name is None else (choose(settings, name),)
+    shown = asyncio.run(_ask(settings, cas))
+    if as_json:
+        click.echo(json.dumps({"cas": [asdict(one) for one in shown]}, indent=2))
+    else:
+        click.echo("\n\n".join(map(_text, shown)))
+    if any(one.error for one in shown):
+        click.get_current_context().exit(1)
+
+
+async def _ask(settings: Settings, cas: tuple[CaSettings, ...]) -> list[Shown]:
+    folder = build.accounts(settings)
+    with AllAuthorities(settings, folder, SystemClock(), version=build.version()) as authorities:
+        return list(await asyncio.gather(*(_shown(settings, one, folder, authorities) for one in cas)))
+
+
+async def _shown(settings: Settings, ca: CaSettings, folder: AccountFolder, authorities: AllAuthorities) -> Shown:
+    record, following = folder.read(ca.directory), folder.next_account_key(ca.directory)
+    known = Shown(
+        ca=ca.name,
+        directory_url=ca.directory,
+        thumbprint=account_thumbprint(folder.account_key(ca.directory)),
+        next_thumbprint=account_thumbprint(following) if following else None,
+        account_url=record.account_url if record else None,
+        status="none yet" if record is None else "deactivated" if record.is_deactivated else "on record",
+        contact=settings.contact,
+        has_external_account=ca.eab_key_id is not None,
+    )
+    try:
+        return await _asked(known, authorities)
+    except WellkeeperError as error:
+        return replace(known, error=str(error))
+
+
+async def _asked(known: Shown, authorities: AllAuthorities) -> Shown:
+    from wellkeeper_issuer.outside.ca.account import AccountAtCa
+
+    authority = authorities.open(known.directory_url)
+    abilities = await authority.abilities()
+    status = known.status
+    if status == "on record":
+        status = (await AccountAtCa(authority.connection).state()).status
+    records = tuple(
+        f'CAA 0 issue "{identity}; validationmethods=http-01; accounturi={known.account_url}"'
+        for identity in abilities.caa_identities
+        if known.account_url and status == "valid"
+    )
+    return replace(
+        known,
+        status=status,
+        terms_of_service=abilities.terms_of_service,
+        requires_external_account=abilities.requires_external_account,
+        has_renewal_info=abilities.has_renewal_info,
+        has_key_change=abilities.has_key_change,
+        profiles=dict(abilities.profiles),
+        caa=records,
+    )
+
+
+def _text(one: Shown) -> str:
+    lines = [
+        f"{one.ca}",
+        f"  directory         {one.directory_url}",
+        f"  account           {one.account_url or 'none yet: the first order makes it, or account register'}",
+        f"  status            {one.status}",
+        f"  thumbprint        {one.thumbprint}",
+    ]
+    if one.next_thumbprint:
+        lines.append(f"  next thumbprint   {one.next_thumbprint} (a rollover is under way: account rollover goes on)")
+    lines.append(f"  contact           {', '.join(one.contact) or 'none'}")
+    if one.error:
+        return "\n".join([*lines, f"  not told          {one.error}"])
+    lines += [
+        f"  terms of service  {one.terms_of_service or 'none'}",
+        f"  external account  {_external(one)}",
+        f"  renewal info      {'yes' if one.has_renewal_info else 'no'}",
+        f"  key change        {'yes' if one.has_key_change else 'no'}",
+        f"  profiles          {'' if one.profiles else 'none'}",
+        *(f"    {name:<15} {text}" for name, text in (one.profiles or {}).items()),
+    ]
+    if one.caa:
+        lines += [
+            "  a DNS record that lets only this account issue, over http-01 only:",
+            *(f"    {r}" for r in one.caa),
+        ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _external(one: Shown) -> str:
+    needed = "needed" if one.requires_external_account else "not needed"
+    return f"{needed}, {'set' if one.has_external_account else 'not set'}"

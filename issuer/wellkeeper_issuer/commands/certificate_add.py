@@ -1,0 +1,153 @@
+"""certificate add: a drop-in for a new certificate, a placeholder for nginx, and the certificate itself."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from pydantic import ValidationError
+
+from wellkeeper_issuer import remedies
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.placeholder import placeholder
+from wellkeeper_issuer.commands.reload import describe
+from wellkeeper_issuer.commands.renew import renew, to_text
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.commands.shared.progress import progress
+from wellkeeper_issuer.commands.trust import lines_for_nginx
+from wellkeeper_issuer.csr import check_csr
+from wellkeeper_issuer.errors import SettingsError, WellkeeperError
+from wellkeeper_issuer.model import KeyType
+from wellkeeper_issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
+from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
+from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
+from wellkeeper_issuer.settings.tables import CertificateSettings
+
+# What complaints name before there is a file.
+_NOT_WRITTEN: Final = Path("the new certificate")
+# Where a mistake stands in a table, which whoever gave an argument has not seen.
+_AS_A_TABLE: Final = re.compile(r"certificates\[0\](\.identifiers\[\d+\]: |\.|: )")
+
+
+@click.command()
+@click.argument("identifiers", metavar="NAME[,NAME…]", nargs=-1, required=True)
+@click.option("--name", help="The folder below live/.  [default: the first name]")
+@click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
+@click.option("--profile", help="A profile of the CA, such as shortlived.")
+@click.option("--ca", multiple=True, help="A CA for this certificate; repeat it for others to fall back on.")
+@click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for those who pin it.")
+@click.option(
+    "--csr",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file with a CSR of yours: its key stays elsewhere.",
+)
+@click.option("--no-renew", is_flag=True, help="Only write it down: a daemon obtains it after the next reload.")
+@options.config_option
+def add(identifiers: tuple[str, ...], config: Path | None, **given: Any) -> None:  # noqa: ANN401
+    """Add a certificate for the names NAME[,NAME…], obtain it, and say what nginx needs.
+
+    A daemon is told and obtains it; without one it is obtained here. Exit status as that of renew.
+    """
+    if len(identifiers) > 1:
+        raise click.UsageError(f"one certificate at a time; several names of one have commas: {','.join(identifiers)}")
+    path, is_renewed = settings_path(config), not given.pop("no_renew")
+    values = _values(identifiers[0], given)
+    certificate, drop_in = _write(path, values)
+    context = click.get_current_context()
+    try:
+        has_daemon = _prepare(context, path, drop_in, certificate, is_told=is_renewed)
+    except WellkeeperError:
+        remove_drop_in(drop_in)  # what cannot be set up now is not left for the daemon's next start
+        raise
+    if has_daemon:
+        _follow(context, read_settings(path), certificate.name)
+    elif is_renewed:
+        context.invoke(renew, names=(certificate.name,), config=path)
+    else:
+        click.echo("\na daemon learns of it at the next 'wellkeeper reload', and obtains it then")
+
+
+def _prepare(
+    context: click.Context, path: Path, drop_in: Path, certificate: CertificateSettings, *, is_told: bool
+) -> bool:
+    """What nginx needs to start with it. Whether there is a daemon, which has begun with it then."""
+    context.invoke(placeholder, names=(certificate.name,), config=path)
+    settings = read_settings(path)
+    lines = lines_for_nginx(build.certificates(settings).live_path(certificate.name), certificate)
+    answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_told else None
+    click.echo(f"wrote  {drop_in}\n\nIn the server block of nginx that listens with ssl:\n\n{lines}")
+    if answer is not None:
+        click.echo(f"the daemon {describe(answer)}")
+    return answer is not None
+
+
+def _follow(context: click.Context, settings: Settings, name: str) -> None:
+    """Tells how the daemon gets on with it. Not tried again if that failed meanwhile: the CA counts failures."""
+
+    async def follow() -> list[Report] | None:
+        with progress("auto") as told:
+            return await remote.renew(settings, [name], Mode.SCHEDULED, told)
+
+    for report in asyncio.run(follow()) or []:
+        click.echo(to_text(report))
+        if report.outcome in {Outcome.FAILED, Outcome.WAITING}:
+            context.exit(1)
+
+
+def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:
+    """As TOML would have it; only what was given."""
+    names = [part.strip() for part in identifiers.split(",") if part.strip()]
+    csr = given.pop("csr")
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value}
+    return {"identifiers": names, **values, **({"csr": str(csr.absolute())} if csr else {})}
+
+
+def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Path]:
+    """Only what holds together with all that is there; raises SettingsError with nothing changed."""
+    sources = read_sources(path)
+    _check_is_new(sources, check(sources), values)
+    new = TomlFile(_NOT_WRITTEN, "", {CERTIFICATES: [values]})
+    try:
+        certificate = check(Sources(sources.main, (*sources.drop_ins, new))).certificates[-1]
+    except SettingsError as error:
+        raise SettingsError(_AS_A_TABLE.sub("", str(error))) from error
+    if certificate.csr:
+        _check_csr(certificate, certificate.csr)
+    drop_in = drop_in_path(drop_in_folder(path), certificate.name)
+    write_drop_in(drop_in, _toml({"name": certificate.name, **values}))
+    try:
+        read_settings(path)
+    except SettingsError:
+        remove_drop_in(drop_in)  # somebody else changed something meanwhile
+        raise
+    return certificate, drop_in
+
+
+def _check_is_new(sources: Sources, settings: Settings, values: dict[str, Any]) -> None:
+    try:
+        name = CertificateSettings.model_validate(values).name
+    except ValidationError:
+        return  # of which `check` complains in words for people
+    for index, one in enumerate(settings.certificates):
+        if one.name == name:
+            raise SettingsError(
+                f"the certificate {name} is there already ({sources.name_place((CERTIFICATES, index))}); edit the file,"
+                f" or 'wellkeeper certificate remove {name}', or give this one another --name"
+            )
+
+
+def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
+    try:
+        data = csr.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {csr}: {error.strerror}; {remedies.of_reading(error)}") from error
+    check_csr(data, str(csr), certificate.identifiers, ())
+
+
+def _toml(values: dict[str, Any]) -> str:
+    # Strings, booleans and lists of strings of JSON are TOML as well; not so surrogates, which it would write escaped.
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join(["# Written by 'wellkeeper certificate add'.", "[[certificates]]", *lines, ""])

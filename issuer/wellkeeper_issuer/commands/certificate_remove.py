@@ -1,0 +1,121 @@
+"""certificate remove: takes a drop-in away; what is installed stays unless its files are to go as well."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.errors import InstallError, SettingsError
+from wellkeeper_issuer.outside.daemon.socket import Message
+from wellkeeper_issuer.outside.drop_ins import remove_drop_in
+from wellkeeper_issuer.outside.removal import remove_files
+from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
+
+
+@dataclass(frozen=True, slots=True)
+class _Removal:
+    settings: Settings
+    name: str
+    drop_in: Path
+    are_files_deleted: bool
+
+
+@click.command()
+@click.argument("name", type=options.lineage_name)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
+@options.config_option
+def remove(name: str, config: Path | None, *, yes: bool, delete_files: bool) -> None:
+    """Stop renewing the certificate NAME: remove its file in issuer.d, and what is remembered of it.
+
+    What is installed stays and is served until it expires, unless --delete-files is given. Settings that were written
+    by hand are not rewritten: you are told which lines to remove.
+    """
+    path = settings_path(config)
+    sources = read_sources(path)
+    settings = check(sources)
+    names = [one.name for one in settings.certificates]
+    if name not in names:
+        raise SettingsError(f"no certificate is called {name!r}; 'wellkeeper list' shows those that are there")
+    file, location = sources.place(("certificates", names.index(name)))
+    if file is sources.main or len(file.certificates) > 1:
+        raise SettingsError(_by_hand(file, location, name))
+    removal = _Removal(settings, name, file.path, delete_files)
+    if not (yes or _is_agreed(removal)):
+        click.echo("nothing was removed")
+        return
+    asyncio.run(_remove(removal))
+    click.echo(_told(removal))
+
+
+def _is_agreed(removal: _Removal) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here; give --yes")
+    more = ", and the certificate and all its keys" if removal.are_files_deleted else ""
+    return click.confirm(f"Remove {removal.drop_in}{more}?")
+
+
+def _by_hand(file: TomlFile, location: tuple[int | str, ...], name: str) -> str:
+    lines = find_table_lines(file.text, location)
+    where = f"lines {lines[0]} to {lines[1]} of {file.path}" if lines else f"its table in {file.path}"
+    return (
+        f"{name} was written by hand, and is not rewritten by a program: remove {where}, "
+        "then run 'wellkeeper reload' if a daemon runs; nothing was changed"
+    )
+
+
+async def _remove(removal: _Removal) -> None:
+    settings, name = removal.settings, removal.name
+    if removal.are_files_deleted:
+        await _check_unused(settings, name)
+    if await remote.ask(settings, {"command": "status"}) is not None:
+        remove_drop_in(removal.drop_in)
+        await remote.demand(settings, {"command": "reload"})
+        await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
+    elif _has_state(settings.state_dir / build.JOURNAL):
+        async with build.state(settings, command="certificate") as state:
+            remove_drop_in(removal.drop_in)
+            await state.forget_lineage(name)
+    else:
+        remove_drop_in(removal.drop_in)
+    if removal.are_files_deleted:
+        await remove_files(settings.certificates_dir, name)
+
+
+def _tell(message: Message) -> None:
+    click.echo(f"{message.get('certificate')}: {message.get('detail')}", err=True)
+
+
+def _has_state(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
+    return True
+
+
+async def _check_unused(settings: Settings, name: str) -> None:
+    """Without its files nginx would not start again."""
+    live_path = build.certificates(settings).live_path(name)
+    if await build.make_nginx(settings).mentions(f"{live_path}/"):
+        raise InstallError(
+            f"nginx's configuration names {live_path}; take those lines out and reload nginx first ('nginx -T | grep "
+            f"-n {live_path}' shows them). Nothing was changed"
+        )
+
+
+def _told(removal: _Removal) -> str:
+    root = removal.settings.certificates_dir
+    if removal.are_files_deleted:
+        return f"removed {removal.drop_in}, {root}/live/{removal.name} and {root}/archive/{removal.name}"
+    return (
+        f"removed {removal.drop_in}; nobody renews it now. {root}/live/{removal.name} stays: nginx serves it until "
+        f"it expires. When no server block names it any more, delete that and {root}/archive/{removal.name}"
+    )

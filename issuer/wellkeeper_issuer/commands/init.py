@@ -1,0 +1,122 @@
+"""init: writes the settings and responder.env, makes the keys, prints what to do next. Idempotent."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.commands.trust import explain, public_values
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside import durable
+from wellkeeper_issuer.settings import read_settings, settings_path
+from wellkeeper_issuer.settings.values import CA_DIRECTORIES
+
+RESPONDER_ENVIRONMENT: Final = "responder.env"
+_REMEDY: Final = "edit the file, or let 'wellkeeper certificate add' add a certificate"
+_ON_TERMS: Final = "read them, then set it to true"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    ca: str
+    contact: tuple[str, ...]
+    is_agreed: bool
+    certificates: tuple[tuple[str, ...], ...]
+
+
+@click.command()
+@click.option("--ca", help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]")
+@click.option("--contact", multiple=True, help="A mail address for the CA; may be left out.")
+@click.option("--agree-to-terms-of-service", is_flag=True, help="You have read the CA's terms of service and agree.")
+@click.option("--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable.")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Keys and journal; for nobody else to read.")
+@click.option("--certificates-dir", type=click.Path(path_type=Path), help="What nginx reads.")
+@click.option(
+    "--next-publishing-key", is_flag=True, help="Make the key that will follow the publishing key; `trust` shows both."
+)
+@options.config_option
+def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | None, **answers: Any) -> None:  # noqa: ANN401
+    """Set this host up: settings, keys, and the lines for responder and nginx.
+
+    Settings that exist are kept as they are; keys that exist are never replaced.
+    """
+    path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
+    folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
+    if path.exists():
+        unused = [f"--{name.replace('_', '-')}" for name, value in (answers | folders).items() if value]
+        click.echo(f"kept   {path}" + (f"; {', '.join(unused)} changed nothing: {_REMEDY}" if unused else ""))
+    else:
+        text = _toml(_ask(answers), {key: value for key, value in folders.items() if value})
+        _write(path, text, 0o644)
+        try:
+            read_settings(path)
+        except SettingsError:
+            path.unlink()  # a file that no command would take is worse than none
+            raise
+        click.echo(f"wrote  {path}")
+        if not read_settings(path).terms_of_service_agreed:
+            click.echo(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
+    settings = read_settings(path)
+    for made in build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated):
+        click.echo(f"made   {made}")
+    values = public_values(settings)
+    click.echo(f"{_environment(path.with_name(RESPONDER_ENVIRONMENT), values)}\n\n{explain(settings, values)}")
+
+
+def _ask(given: dict[str, Any]) -> _Answers:
+    """Flags first; in a terminal, what they leave open is asked for."""
+    ca, contact = given["ca"], given["contact"]
+    names, is_agreed = given["certificate"], given["agree_to_terms_of_service"]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        ca = ca or click.prompt("CA (a name or a directory URL)", default="letsencrypt")
+        contact = contact or tuple(click.prompt("Mail address for the CA (may be empty)", default="").split())
+        names = names or (click.prompt("Names of the first certificate, with commas", default=""),)
+        is_agreed = is_agreed or click.confirm("Do you agree to the CA's terms of service?", default=False)
+    certificates = tuple(tuple(part.strip() for part in one.split(",") if part.strip()) for one in names)
+    return _Answers(ca or "letsencrypt", contact, is_agreed, tuple(filter(None, certificates)))
+
+
+def _environment(path: Path, values: dict[str, str]) -> str:
+    """Writes responder.env; one that exists may have been added to, and is left to its editor."""
+    if not path.exists():
+        _write(path, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
+        return f"wrote  {path}"
+    found = path.read_text(encoding="utf-8", errors="replace").split()
+    wanted = [value for several in values.values() for value in several.split()]
+    missing = [value for value in wanted if not any(word.endswith(value) for word in found)]
+    return f"kept   {path}" + (f", which lacks {' and '.join(missing)}: see below" if missing else "")
+
+
+def _toml(answers: _Answers, folders: dict[str, Path]) -> str:
+    # JSON strings and lists of strings are valid TOML (TOML 1.0, "String").
+    lines = [
+        "# Settings of wellkeeper; docs/settings.md explains every key.",
+        f"ca = {json.dumps(answers.ca)}",
+        f"contact = {json.dumps(answers.contact)}",
+        f"terms_of_service_agreed = {json.dumps(answers.is_agreed)}",
+        *(f"{key} = {json.dumps(str(value.absolute()))}" for key, value in folders.items()),
+    ]
+    for identifiers in answers.certificates:
+        lines += ["", "[[certificates]]", f"identifiers = {json.dumps(identifiers)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Replaces the file by one rename; raises SettingsError."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        durable.make_folder(path.parent, 0o755, durable.Owner())
+        unfinished.unlink(missing_ok=True)
+        durable.write_file(unfinished, text.encode(), mode, durable.Owner())
+        os.replace(unfinished, path)  # noqa: PTH105 - says what it does
+        durable.sync(path.parent)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or path}: {error.strerror}; run as root, or name another place with --config"
+        ) from error

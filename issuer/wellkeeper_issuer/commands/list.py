@@ -1,0 +1,46 @@
+"""list: the certificates of the settings, one a line."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wellkeeper_issuer import idn
+from wellkeeper_issuer.commands.shared import options, overview
+from wellkeeper_issuer.commands.shared.overview import Shown
+from wellkeeper_issuer.settings import Settings
+
+
+@click.command("list")
+@options.config_option
+@options.json_option
+def list_certificates(config: Path | None, as_json: bool) -> None:
+    """List the certificates: names, CAs in order of preference, key type, expiry."""
+    settings = options.read(config)
+    seen = asyncio.run(overview.look(settings, settings.lineages()))
+    found = [_describe(settings, one) for one in seen.shown]
+    if as_json:
+        click.echo(json.dumps({"certificates": found}, indent=2))
+    elif found:
+        click.echo("\n".join(_line(one) for one in found))
+    else:
+        click.echo("the settings name no certificate; 'wellkeeper certificate add' adds one")
+
+
+def _describe(settings: Settings, one: Shown) -> dict[str, Any]:
+    lineage = one.lineage
+    return {
+        "name": lineage.name,
+        "identifiers": [str(identifier) for identifier in lineage.identifiers],
+        "cas": [settings.find_ca(url).name for url in lineage.directory_urls],
+        "key_type": lineage.key_type.value,
+        "not_after": one.not_after.isoformat() if one.not_after else None,
+    }
+
+
+def _line(one: dict[str, Any]) -> str:
+    until = f"until {one['not_after'][:10]}" if one["not_after"] else "not there yet"
+    names = ", ".join(idn.describe(name) for name in one["identifiers"])
+    return f"{one['name']}: {names}; {', '.join(one['cas'])}; {one['key_type']}; {until}"

@@ -1,0 +1,101 @@
+"""rehearse: tries all that a renewal needs, without touching what is live."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.renew import choose
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.commands.shared.broadcast import tell_again
+from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
+from wellkeeper_issuer.commands.shared.rehearsals import decode, encode, rehearse_all
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.ports import Progress
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Implements `ports.Progress`: told as every pass is, and kept for --json."""
+
+    told: Progress
+    ended: list[dict[str, Any]]
+
+    def started(self, lineage: str, stage: str) -> None:
+        self.told.started(lineage, stage)
+
+    def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._keep(lineage, stage, seconds, detail, is_well=True)
+        self.told.finished(lineage, stage, seconds, detail)
+
+    def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
+        self._keep(lineage, stage, seconds, detail, is_well=False)
+        self.told.failed(lineage, stage, seconds, detail)
+
+    def note(self, lineage: str, text: str) -> None:
+        self.told.note(lineage, text)
+
+    def _keep(self, lineage: str, step: str, seconds: float, detail: str, *, is_well: bool) -> None:
+        one = {"of": lineage, "step": step, "is_well": is_well, "seconds": round(seconds, 3), "detail": detail}
+        self.ended.append(one)
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=options.lineage_name)
+@options.config_option
+@options.json_option
+@options.log_format_option
+def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat, *, as_json: bool) -> None:
+    """Try a renewal of the certificates NAME…, or all of them, without touching what is live.
+
+    Whether responders know our account keys, whether nginx passes its test, whether a token is published and served by
+    every node for every name; with rehearsal.ca an order at that test CA, whose certificate is thrown away; and the
+    hooks, told that it is a rehearsal (WELLKEEPER_REHEARSAL=1).
+
+    Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
+    """
+    settings = options.read(config)
+    with progress(log_format) as told:
+        steps = _Steps(told, [])
+        results = asyncio.run(_interruptible(settings, names, steps))
+    if as_json:
+        click.echo(json.dumps({"rehearsals": [encode(one) for one in results], "steps": steps.ended}, indent=2))
+    else:
+        for one in results:
+            click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")
+    if not all(one.is_well for one in results):
+        click.get_current_context().exit(1)
+
+
+async def _interruptible(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:
+    """By the daemon when there is one: it holds the state in which the result is written down."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    lineages = choose(settings, names)
+    build.check_keys(settings)
+    request = {"command": "rehearse", "names": list(names)}
+    answer = await remote.ask(settings, request, lambda message: tell_again(message, steps))
+    if answer is not None:
+        return [decode(one) for one in answer["rehearsals"]]
+    results = await rehearse_all(settings, lineages, steps)
+    await _record(settings, results, steps)
+    return results
+
+
+async def _record(settings: Settings, results: Sequence[Rehearsal], steps: _Steps) -> None:
+    """Owns the state for a moment only: a timer's renewal must not be turned away over a rehearsal."""
+    try:
+        async with build.state(settings, command="rehearse") as state:
+            for result in results:
+                await state.notes.record_rehearsal(result)
+    except JournalError as error:
+        steps.note("rehearse", f"the result could not be written down, 'status' will not show it: {error}")

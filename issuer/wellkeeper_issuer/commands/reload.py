@@ -1,0 +1,32 @@
+"""reload: tells the daemon to read its settings again; bad ones change nothing."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.errors import SettingsError
+
+
+@click.command()
+@options.config_option
+def reload(config: Path | None) -> None:
+    """Let the daemon read settings and drop-ins again.
+
+    Exit status: 0 it has taken them, 1 there is no daemon, 2 they do not hold: the daemon goes on with those of before.
+    """
+    try:
+        settings = options.read(config)
+        answer = asyncio.run(remote.demand(settings, {"command": "reload"}))
+    except SettingsError as error:
+        raise SettingsError(f"{error}\na daemon that runs goes on with the settings of before") from error
+    click.echo(describe(answer))
+
+
+def describe(answer: dict[str, Any]) -> str:
+    """What the daemon took."""
+    changes = [f"{len(answer[key])} {key}: {', '.join(answer[key])}" for key in ("new", "gone") if answer[key]]
+    count = answer["count"]
+    return "; ".join([f"read {answer['path']}: {count} certificate{'' if count == 1 else 's'}", *changes])

@@ -1,0 +1,167 @@
+"""renew: one idempotent pass; obtains what is missing, renews what is due, delivers what is not served yet."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.commands.shared.left_alone import left_alone
+from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
+from wellkeeper_issuer.errors import SettingsError, WellkeeperError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.ports import Progress
+from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.settings import Settings
+
+# In a complaint; of ten thousand names nobody reads all.
+_SHOWN_NAMES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one run is asked to do."""
+
+    settings: Settings
+    lineages: Sequence[Lineage]
+    mode: Mode
+    is_staging: bool
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=options.lineage_name)
+@click.option("--force", is_flag=True, help="Renew even what is not due.")
+@click.option("--retry", is_flag=True, help="Try at once what failed and waits for its next try; so does naming it.")
+@options.staging_option
+@options.config_option
+@options.json_option
+@options.log_format_option
+def renew(
+    names: tuple[str, ...],
+    staging: bool,
+    config: Path | None,
+    **options_given: Any,  # noqa: ANN401
+) -> None:
+    """Obtain, renew and deliver the certificates NAME…, or all of them.
+
+    A certificate that failed is tried again after a minute, then ever more rarely; until then it waits.
+
+    Exit status: 0 all is well (or installed and not served yet), 1 one failed or waits, 2 usage or settings.
+    """
+    settings = options.read(config, is_staging=staging)
+    is_wanted_now = bool(names) or options_given["retry"] or staging
+    mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
+    work = _Work(settings, choose(settings, names), mode, is_staging=staging)
+    reports = asyncio.run(_interruptible(work, options_given["log_format"]))
+    if options_given["as_json"]:
+        found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
+        click.echo(json.dumps({"certificates": found}, indent=2))
+    else:
+        click.echo("\n".join(map(to_text, reports)))  # of ten thousand, one by one takes a tenth of the run
+    if any(report.outcome in {Outcome.FAILED, Outcome.WAITING} for report in reports):
+        click.get_current_context().exit(1)
+
+
+def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
+    """The lineages of these names, or all; raises SettingsError for an unknown one and when there is none."""
+    known = {lineage.name: lineage for lineage in settings.lineages()}
+    if not known:
+        raise SettingsError(
+            'the settings name no certificate; add [[certificates]] with identifiers = ["www.example.org"]'
+        )
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SettingsError(f"no certificate is called {unknown[0]!r}; {_meant(unknown[0], known)}")
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def _meant(name: str, known: Mapping[str, Lineage]) -> str:
+    """What whoever wrote that may have had in mind: one of its other names, a typing error, or one of those."""
+    having = [one.name for one in known.values() if name in {identifier.value for identifier in one.identifiers}]
+    if having:
+        return f"that name is in the certificate {', '.join(having[:_SHOWN_NAMES])}, which is what to say"
+    if len(known) <= _SHOWN_NAMES:
+        return f"the settings have: {', '.join(known)}"
+    close = get_close_matches(name, known, n=3)
+    asked = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{asked}'wellkeeper list' shows the {len(known)} that are there"
+
+
+async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
+    """A daemon does it when there is one. SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal
+    knows where to go on."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if not os.access(work.settings.state_dir / build.JOURNAL, os.R_OK):
+        build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
+    with progress(log_format) as told:
+        names = [one.name for one in work.lineages]
+        by_daemon = await remote.renew(work.settings, names, work.mode, told, is_staging=work.is_staging)
+        if by_daemon is not None:
+            return by_daemon
+        try:
+            return await _by_itself(work, told)
+        except asyncio.CancelledError:
+            told.note("renew", "nothing stays published; the next run goes on where this one ended")
+            raise
+
+
+async def _by_itself(work: _Work, told: Progress) -> list[Report]:
+    """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
+    async with build.state(work.settings) as state:
+        reports = await left_alone(work.settings, work.lineages, state) if work.mode is Mode.SCHEDULED else {}
+        others = [lineage for lineage in work.lineages if lineage.name not in reports]
+        if others:
+            from wellkeeper_issuer.commands import build_passes
+
+            async with build_passes.passes(work.settings, state, told, is_staging=work.is_staging) as passes:
+                reports |= {report.lineage: report for report in await passes.run(others, work.mode)}
+        return [reports[lineage.name] for lineage in work.lineages]
+
+
+def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:
+    """The same keys for all; what is not known, since nothing was looked at or is there, is null."""
+    certificate, dated = report.certificate, report.certificate or report.schedule
+    return {
+        "name": report.lineage,
+        "outcome": report.outcome.value,
+        "reason": report.reason,
+        "identifiers": [str(identifier) for identifier in lineage.identifiers],
+        "serial": certificate.serial if certificate else None,
+        "fingerprint_sha256": certificate.fingerprint_sha256 if certificate else None,
+        "issued_by": certificate.issued_by if certificate else None,
+        "not_before": dated.not_before.isoformat() if dated else None,
+        "not_after": dated.not_after.isoformat() if dated else None,
+        "served_fingerprint_sha256": report.served_fingerprint_sha256,
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+        "detail": report.detail,
+        "error": str(report.error) if report.error else None,
+        "next_try_at": report.next_try_at.isoformat() if report.next_try_at else None,
+        "retry": report.error.retry.value if isinstance(report.error, WellkeeperError) else None,
+    }
+
+
+def to_text(report: Report) -> str:
+    dated = report.certificate or report.schedule
+    until = f", valid until {dated.not_after:%Y-%m-%d}" if dated else ""
+    match report.outcome:
+        case Outcome.FAILED:
+            stage = getattr(report.error, "stage", "internal")
+            return f"{report.lineage}: failed ({stage}): {report.error}"
+        case Outcome.UNCHANGED:
+            return f"{report.lineage}: nothing to do{until}"
+        case Outcome.WAITING:
+            return f"{report.lineage}: waiting{until}; {report.reason}"
+        case Outcome.SERVED:
+            return f"{report.lineage}: served{until}"
+        case Outcome.NOT_SERVED_YET:
+            return f"{report.lineage}: installed, not served yet{until}; {report.detail}"

@@ -1,0 +1,170 @@
+"""revoke: the CA declares a certificate void; it is still served until another one takes its place."""
+
+import asyncio
+import json
+import logging
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
+from wellkeeper_issuer.commands.shared.progress import progress
+from wellkeeper_issuer.errors import JournalError, SettingsError, WellkeeperError
+from wellkeeper_issuer.model import Installed, Pair
+from wellkeeper_issuer.obtain.due import plan
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.records import Origin, Rule
+from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_issuer.settings import Settings
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.outside.ca.connection import Connection
+
+_log = logging.getLogger(__name__)
+
+_STAYS: Final = "nginx serves it until it is replaced"
+_REASONS: Final = ("unspecified", "keyCompromise", "superseded", "cessationOfOperation", "affiliationChanged")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is revoked, at which CA, and how."""
+
+    settings: Settings
+    installed: Installed
+    pair: Pair
+    origin: Origin
+    reason: str
+    with_certificate_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What happens next, as a clause; it has failed when nobody replaces it though the settings want it."""
+
+    words: str
+    is_replaced: bool = False
+    has_failed: bool = False
+
+
+@click.command()
+@click.argument("name", type=options.lineage_name)
+@click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
+@click.option(
+    "--with-certificate-key", is_flag=True, help="Prove it by the certificate's own key: no account is needed."
+)
+@click.option("--ca", help="The CA that issued it, where nobody wrote that down: a name or a directory URL.")
+@options.config_option
+@options.json_option
+def revoke(name: str, config: Path | None, as_json: bool, **wishes: Any) -> None:  # noqa: ANN401
+    """Revoke the certificate NAME that is installed, and have it replaced.
+
+    After keyCompromise its key is not used again, even where the settings say reuse_key.
+
+    Exit status: 0 it is revoked, 1 it could not be, or it is and could not be replaced, 2 usage or settings.
+    """
+    settings = options.read(config)
+    following = asyncio.run(_revoke(settings, name, wishes, as_json=as_json))
+    if following.has_failed:
+        click.get_current_context().exit(1)
+
+
+async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_json: bool) -> Following:
+    folders = build.certificates(settings)
+    wish = await _wish(settings, folders, name, wishes)
+    if wish.reason == "keyCompromise":
+        await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again
+    is_new = await _ask(wish)
+    following = await have_replaced(settings, wish.installed, wish.origin)
+    serial = wish.installed.certificate.serial
+    if as_json:
+        found = {"name": name, "serial": serial, "reason": wish.reason, "was_revoked_already": not is_new}
+        click.echo(json.dumps(found | {"is_replaced": following.is_replaced, "next": following.words}, indent=2))
+        return following
+    what = "is revoked" if is_new else "was revoked already"
+    click.echo(f"{name}: the certificate with serial {serial} {what}; {following.words}")
+    return following
+
+
+async def _wish(settings: Settings, folders: CertificateFolders, name: str, wishes: dict[str, Any]) -> _Wish:
+    installed, pair = await folders.installed(name), await folders.read_pair(name)
+    if installed is None or pair is None or installed.certificate.is_self_signed:
+        raise SettingsError(f"no certificate of a CA is installed as {name!r} in {settings.certificates_dir}/live")
+    if wishes["with_certificate_key"] and not pair.certificate_key_pem:
+        raise SettingsError(f"the key of {name} is kept elsewhere (csr): revoke it with the account")
+    origin = await _origin(settings, name, wishes["ca"])
+    return _Wish(settings, installed, pair, origin, wishes["reason"], wishes["with_certificate_key"])
+
+
+async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
+    if ca is not None:
+        try:
+            return Origin(settings.find_ca(ca).directory, "")
+        except ValueError as error:
+            raise SettingsError(f"--ca: {error}") from error
+    async with build.state(settings, is_exclusive=False) as state:
+        origin = await state.journal.read_origin(name)
+    if origin is not None and origin.directory_url:
+        return origin
+    preferred = settings.all_cas()[0]
+    _log.warning("nobody wrote down who issued %s: %s is asked; --ca names another one", name, preferred.name)
+    return Origin(preferred.directory, "")
+
+
+async def _ask(wish: _Wish) -> bool:
+    from wellkeeper_issuer.outside.ca.connection import Connection
+
+    folder = build.accounts(wish.settings)
+    with AllAuthorities(wish.settings, folder, SystemClock(), version=build.version()) as authorities:
+        if not wish.with_certificate_key:
+            return await _send(authorities.open(wish.origin.directory_url).connection, wish)
+        options_of_ca = authorities.options(wish.origin.directory_url)
+        connection = Connection(options_of_ca, folder, SystemClock(), version=build.version(), thread_count=1)
+        with closing(connection):
+            return await _send(connection, wish)
+
+
+async def _send(connection: "Connection", wish: _Wish) -> bool:
+    from wellkeeper_issuer.outside.ca.revocation import Reason, revoke
+
+    key_pem = wish.pair.certificate_key_pem if wish.with_certificate_key else None
+    return await revoke(connection, wish.pair.chain_pem, Reason[wish.reason], key_pem)
+
+
+async def have_replaced(settings: Settings, installed: Installed, origin: Origin) -> Following:
+    """Its schedule says so, or a daemon does it, or a person has to."""
+    name = installed.lineage
+    if name not in {one.name for one in settings.certificates}:
+        return Following(f"{_STAYS}: the settings do not name it, so nothing replaces it; take it out of nginx")
+    by_hand = f"run 'wellkeeper renew {name} --force' to replace it now"
+    try:
+        async with build.state(settings, command="revoke") as state:
+            known = await state.schedules.read_schedule(name)
+            is_known = known is not None and known.version == installed.version
+            now = SystemClock().now()
+            schedule = known if known and is_known else plan(installed, origin, now, lambda: 0.5)
+            await state.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))
+    except JournalError as error:
+        return await _by_daemon(settings, name) or Following(f"{_STAYS}: {error}; {by_hand}", has_failed=True)
+    return Following(f"{_STAYS}: the next renewal replaces it; {by_hand}")
+
+
+async def _by_daemon(settings: Settings, name: str) -> Following | None:
+    """It owns the state, and replaces at once what it would find due; None when there is no daemon."""
+    try:
+        with progress("auto") as told:
+            reports = await remote.renew(settings, [name], Mode.REVOKED, told)
+    except WellkeeperError as error:
+        return Following(f"{_STAYS}: the daemon could not replace it: {error}", has_failed=True)
+    if not reports:
+        return None
+    report = reports[0]
+    if report.outcome in {Outcome.SERVED, Outcome.NOT_SERVED_YET}:
+        return Following("the daemon has replaced it", is_replaced=True)
+    return Following(f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}", has_failed=True)

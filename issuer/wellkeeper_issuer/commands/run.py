@@ -1,0 +1,175 @@
+"""run: the daemon. Keeps every certificate of the settings fresh until it is told to end."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.commands.shared.broadcast import Broadcast
+from wellkeeper_issuer.commands.shared.progress import LogFormat, is_journal, progress
+from wellkeeper_issuer.commands.shared.rehearsals import rehearse_all
+from wellkeeper_issuer.commands.shared.serving import Making, Service, Worker
+from wellkeeper_issuer.commands.shared.worker import worker
+from wellkeeper_issuer.errors import WellkeeperError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.daemon.server import daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.outside.systemd import Systemd
+from wellkeeper_issuer.ports import Progress
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.rehearse import Rehearsing
+from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+
+_log = logging.getLogger(__name__)
+
+_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
+
+@click.command()
+@options.config_option
+@options.log_format_option
+def run(config: Path | None, log_format: LogFormat) -> None:
+    """Keep every certificate fresh: obtain what is missing, renew what is due, deliver it, and go on.
+
+    SIGHUP (or `reload`) reads the settings again, SIGTERM ends it with everything withdrawn.
+
+    A certificate that fails never ends it. Exit status: 0 it was told to end, 1 the state is not to be had, 2 usage or
+    settings.
+    """
+    path = settings_path(config)
+    if is_journal():
+        _tell_levels()
+    settings, log = read_settings(path), logging.getLogger("wellkeeper_issuer")
+    level = log.level
+    log.setLevel(logging.INFO)
+    try:
+        asyncio.run(_run(path, settings, log_format))
+    finally:
+        log.setLevel(level)
+
+
+class JournalFormatter(logging.Formatter):
+    """With the level in front as systemd's journal reads it (sd-daemon(3)), so that alerts can go by it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next(found for level, found in _PRIORITIES if record.levelno >= level)
+        return f"<{priority}>{record.name}: {super().format(record)}"
+
+
+def _tell_levels() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JournalFormatter())
+
+
+async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, _too_early)
+    build.check_keys(settings)
+    socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
+    with progress(log_format) as told:
+        async with build.state(settings, command="run") as state:
+            warn_of_ephemeral(settings.state_dir)
+            broadcast = Broadcast(told)
+            rehearse = _rehearsals(state, broadcast)
+            making = Making(
+                _workers(state, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
+            )
+            service = Service(path, settings, making, broadcast)
+            rehearsing = Rehearsing(
+                service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
+            )
+            # What was asked for over the socket ends before that which it works with.
+            async with _background(service.run()) as serving:
+                await _first_of(serving, service.is_ready, stopping)
+                if not stopping.is_set():
+                    async with (
+                        daemon_socket(socket, service.handlers),
+                        _background(_tell_alive(systemd)),
+                        _background(rehearsing.run()),
+                    ):
+                        await _serve(service, serving, stopping, systemd)
+            _log.info("ended; nothing stays published, the next run goes on where this one ended")
+
+
+def _workers(state: State, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
+    return lambda settings: worker(settings, state, progress)
+
+
+def _rehearsals(
+    state: State, progress: Progress
+) -> Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]:
+    return lambda settings, lineages: rehearse_all(settings, lineages, progress, state.notes)
+
+
+async def _serve(service: Service, serving: asyncio.Task[None], stopping: asyncio.Event, systemd: Systemd) -> None:
+    """Until it is told to stop, or cannot go on."""
+    loop, reloads = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def hang_up() -> None:
+        task = loop.create_task(_reload(service))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    systemd.ready(service.describe())
+    _log.info("started, pid %d: %s", os.getpid(), service.describe())
+    try:
+        await _first_of(serving, stopping)
+    finally:
+        systemd.stopping()
+        loop.add_signal_handler(signal.SIGHUP, _too_early)
+        for task in reloads:
+            task.cancel()
+
+
+def _too_early() -> None:
+    """A SIGHUP while it starts or ends: the settings were just read, or do not matter any more."""
+
+
+async def _reload(service: Service) -> None:
+    with suppress(WellkeeperError):  # which it has logged: nobody else is there to be told
+        await service.reload({}, remote.unheard)
+
+
+async def _tell_alive(systemd: Systemd) -> None:
+    if systemd.watchdog_seconds is None:
+        return
+    while True:
+        systemd.alive()
+        await asyncio.sleep(systemd.watchdog_seconds)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Ended on leaving."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _first_of(task: asyncio.Task[None], *events: asyncio.Event) -> None:
+    """Returns when one of the events happened; raises what the task raised."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait([task, *waits], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+    if task.done():
+        task.result()

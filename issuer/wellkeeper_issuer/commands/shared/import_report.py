@@ -1,0 +1,143 @@
+"""What import says: what is taken over, what is left out and why, and what is left to do by hand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from wellkeeper_issuer import idn
+from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.settings.values import CA_DIRECTORIES
+from wellkeeper_issuer.takeover import FoundAccount, Taken, Takeover
+
+Hooks = Sequence[tuple[str, str]]
+
+_NAMES: Final = {url: name for name, url in CA_DIRECTORIES.items()}
+# What every recipe has for this: reloading is ours.
+_RELOADS: Final = (
+    "systemctl reload nginx",
+    "systemctl restart nginx",
+    "service nginx reload",
+    "service nginx restart",
+    "nginx -s reload",
+    "/etc/init.d/nginx reload",
+)
+
+
+def report_json(
+    plan: Takeover, tables: Mapping[str, dict[str, Any]], hooks: Hooks, done: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "taken": [
+            {
+                "name": one.name,
+                "certbot_name": one.found_name,
+                "settings": tables[one.name],
+                "directory_url": one.directory_url,
+                "account_url": one.account_url or None,
+                "not_after": one.certificate.not_after.isoformat(),
+                "notes": list(one.notes),
+                "done": done.get(one.name),
+            }
+            for one in plan.taken
+        ],
+        "left_out": [{"certbot_name": one.found_name, "reason": one.reason} for one in plan.left_out],
+        "accounts": [
+            {
+                "directory_url": one.directory_url,
+                "account_url": one.account_url,
+                "done": done.get(one.directory_url),
+            }
+            for one in plan.accounts
+        ],
+        "hooks": [{"event": event, "command": command} for event, command in hooks],
+        "notes": list(plan.notes),
+    }
+
+
+def report(
+    plan: Takeover, folder: Path, folders: CertificateFolders, hooks: Hooks, done: Mapping[str, str] | None
+) -> str:
+    """`done` is None when nothing was."""
+    parts = [_taken(plan.taken, done), _left_out(plan), _accounts(plan.accounts, done), _hooks(hooks)]
+    parts += ["\n".join(plan.notes)]
+    if plan.taken:
+        parts.append(_by_hand(plan.taken, folder, folders) if done is not None else _next(folder))
+    return "\n\n".join(filter(None, parts))
+
+
+def _taken(taken: Sequence[Taken], done: Mapping[str, str] | None) -> str:
+    if not taken:
+        return "There is no certificate that can be taken over."
+    lines = ["These certificates are ours now:" if done is not None else "These certificates would be taken over:"]
+    for one in taken:
+        names = ", ".join(idn.describe(str(name)) for name in one.identifiers)
+        key_type = one.table.get("key_type", "ecdsa-p256")
+        what = (
+            f"  {one.name}: {names}; {_ca(one.directory_url)}, {key_type}, until {one.certificate.not_after:%Y-%m-%d}"
+        )
+        lines.append(f"{what}; {done[one.name]}" if done is not None else what)
+        lines += [f"    {note}" for note in one.notes]
+    return "\n".join(lines)
+
+
+def _left_out(plan: Takeover) -> str:
+    if not plan.left_out:
+        return ""
+    return "\n".join(["Left out:", *(f"  {one.found_name}: {one.reason}" for one in plan.left_out)])
+
+
+def _accounts(accounts: Sequence[FoundAccount], done: Mapping[str, str] | None) -> str:
+    lines = [
+        f"  {_ca(one.directory_url)}: {one.account_url}" + (f"; {done[one.directory_url]}" if done is not None else "")
+        for one in accounts
+    ]
+    return "\n".join(["Accounts, with their keys:", *lines]) if lines else ""
+
+
+def _hooks(hooks: Hooks) -> str:
+    """Ours run for every certificate and without a shell: a person decides."""
+    own = [(event, command) for event, command in hooks if command.removesuffix(".service") not in _RELOADS]
+    lines = []
+    if len(own) < len(hooks):
+        lines.append("Hooks that reload nginx are not needed any more: that is done here, and proven.")
+    if own:
+        lines += [
+            "Hooks are not taken over. What you still need goes into the settings, one command an event:",
+            "[hooks]",
+        ]
+        lines += [f"{event} = {json.dumps(['/bin/sh', '-c', command])}" for event, command in own]
+    return "\n".join(lines)
+
+
+def _next(folder: Path) -> str:
+    command = f"wellkeeper import certbot {folder} --apply"
+    return f"Nothing was changed. '{command}' does it; no certificate is issued anew."
+
+
+def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) -> str:
+    lines = [
+        "What is left to do, in this order (docs/migration.md):",
+        "1. systemctl disable --now certbot.timer   (or the line in /etc/cron.d/certbot)",
+        "2. Tell every responder the thumbprints that 'wellkeeper trust' prints, and restart it. responder.env,",
+        "   if nobody edited it, is written anew by 'wellkeeper init' once it is removed.",
+        "3. In nginx, put the challenge location of certbot's webroot",
+        "     location /.well-known/acme-challenge/ { root …; }",
+        "   out and this in, in each server block on port 80:",
+        "     include snippets/wellkeeper/challenge.conf;",
+        "   and change the paths of certificates and keys:",
+    ]
+    for one in taken:
+        lines += [f"     {folder}/live/{one.found_name}/", f"  -> {folders.live_path(one.name)}/"]
+    return "\n".join(
+        [
+            *lines,
+            "4. nginx -t && systemctl reload nginx",
+            "5. wellkeeper renew   (nothing is due: it only proves that nginx serves them)",
+            f"{folder} was not changed. Keep it until the first renewal.",
+        ]
+    )
+
+
+def _ca(directory_url: str) -> str:
+    return _NAMES.get(directory_url, directory_url)

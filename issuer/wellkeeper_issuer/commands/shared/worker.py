@@ -1,0 +1,59 @@
+"""Makes the daemon's worker of its settings: passes over what they name, each certificate when its time has come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from wellkeeper_issuer.commands import build, build_passes
+from wellkeeper_issuer.commands.shared.left_alone import left_alone
+from wellkeeper_issuer.commands.shared.pins import tell_of_pins
+from wellkeeper_issuer.daemon import Daemon
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_issuer.outside.live import LiveFolder
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.passes import Passes
+from wellkeeper_issuer.ports import Progress
+from wellkeeper_issuer.reports import Mode, Report
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.upkeep.standing import read_rows, standings
+
+
+class KeepingWorker(Daemon):
+    """What was asked for and there is nothing to do for costs no look at it."""
+
+    def __init__(self, settings: Settings, state: State, passes: Passes) -> None:
+        self._settings = settings
+        self._state = state
+        self._live = LiveFolder(settings.certificates_dir)
+        super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages())
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        is_looked_at = mode is not Mode.SCHEDULED
+        reports = {} if is_looked_at else await left_alone(self._settings, lineages, self._state)
+        others = [lineage for lineage in lineages if lineage.name not in reports]
+        reports |= {report.lineage: report for report in (await super().work(others, mode) if others else ())}
+        return [reports[lineage.name] for lineage in lineages]
+
+    async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
+        state = self._state
+        names = [lineage.name for lineage in lineages]
+        rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes, names)
+        found = standings(lineages, await self._live.versions(names), rows, SystemClock().now())
+        return {one.lineage: one.wake_at for one in found}
+
+
+@asynccontextmanager
+async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[KeepingWorker]:
+    """Raises SettingsError when nothing can be made of the settings; asks only responders, what they are pinned to."""
+    build.check_keys(settings)
+    async with build_passes.passes(settings, state, progress) as passes:
+        telling = asyncio.create_task(
+            tell_of_pins(settings, build.accounts(settings), build.responder_clients(settings))
+        )
+        try:
+            yield KeepingWorker(settings, state, passes)
+        finally:
+            telling.cancel()
+            await asyncio.wait([telling])

@@ -1,0 +1,93 @@
+"""status: what is installed, until when, when it is renewed, and what is left to do. Asks nobody."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from wellkeeper_issuer.commands.shared import options, overview
+from wellkeeper_issuer.commands.shared.metrics import to_prometheus
+from wellkeeper_issuer.commands.shared.overview import Overview, Shown
+from wellkeeper_issuer.records import Budget
+from wellkeeper_issuer.upkeep.standing import State
+
+# Of the limits of CAs, text shows what is nearly used up; --json has all.
+_SHOWN_BUDGETS: Final = 10
+
+
+@click.command()
+@options.config_option
+@options.json_option
+@click.option("--prometheus", "as_metrics", is_flag=True, help="Print metrics, for a textfile collector.")
+@click.option(
+    "--check", "is_check", is_flag=True, help="Exit with 1 unless every certificate is served; for monitoring."
+)
+def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool) -> None:
+    """Show each certificate: state, dates, next renewal, last failure; what CAs allow; whether a daemon runs."""
+    if as_json and as_metrics:
+        raise click.UsageError("--json and --prometheus are two forms of the same: give one of them")
+    settings = options.read(config)
+    seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
+    if as_json:
+        click.echo(json.dumps(_to_json(seen), indent=2))
+    elif as_metrics:
+        click.echo(to_prometheus(seen), nl=False)
+    else:
+        _show(seen)
+    if is_check and any(one.standing.state is not State.SERVED for one in seen.shown):
+        click.get_current_context().exit(1)
+
+
+def _to_json(seen: Overview) -> dict[str, object]:
+    return {
+        "certificates": [overview.to_json(one, seen.rows) for one in seen.shown],
+        "daemon": {"pid": seen.daemon_pid} if seen.daemon_pid else None,
+        "limits": [overview.budget_to_json(ca, budget) for ca, budget in seen.budgets],
+    }
+
+
+def _show(seen: Overview) -> None:
+    lines = [_line(one, has_daemon=seen.daemon_pid is not None) for one in seen.shown]
+    lines += [_budget(ca, budget) for ca, budget in _nearly_used_up(seen.budgets)]
+    if not seen.shown:
+        lines.append("the settings name no certificate; 'wellkeeper certificate add' adds one")
+    lines.append(f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running")
+    click.echo("\n".join(lines))
+
+
+def _line(one: Shown, *, has_daemon: bool) -> str:
+    standing = one.standing
+    is_for_others = has_daemon or standing.is_waiting
+    text = f"{standing.lineage}: {standing.state.words if is_for_others else standing.state.advice}"
+    if one.not_after:
+        text += f", valid until {one.not_after:%Y-%m-%d}"
+    if one.renew_at:
+        text += f", renewed from {one.renew_at:%Y-%m-%d}"
+    if standing.failure is not None:
+        failure = standing.failure
+        times = "once" if failure.count == 1 else f"{failure.count} times in a row"
+        text += f"; failed {times} ({failure.stage})"
+        if standing.is_waiting and standing.next_try_at is not None:
+            text += f", next try at {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+    elif standing.next_try_at is not None:
+        text += f"; it has to wait until {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+    is_rehearsal_told = one.rehearsal is not None and not one.rehearsal.is_well
+    if one.rehearsal is not None and is_rehearsal_told:
+        text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
+    if standing.failure is not None or standing.is_waiting or is_rehearsal_told:
+        text += f"; 'wellkeeper why {standing.lineage}' says more"
+    return text
+
+
+def _nearly_used_up(budgets: Sequence[tuple[str, Budget]]) -> list[tuple[str, Budget]]:
+    return [(ca, one) for ca, one in budgets if one.left * 2 <= one.limit.count][:_SHOWN_BUDGETS]
+
+
+def _budget(ca: str, budget: Budget) -> str:
+    limit = budget.limit
+    about = f" {budget.value}" if budget.value else ""
+    next_one = f", the next one comes back at {budget.free_at:%Y-%m-%d %H:%M} UTC" if budget.free_at else ""
+    return f"{ca}: {budget.left} of {limit.count} left ({limit.spent} per {limit.scope}{about}){next_one}"

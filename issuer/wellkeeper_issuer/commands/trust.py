@@ -1,0 +1,74 @@
+"""trust: prints what responders and nginx have to be told; public values only."""
+
+import json
+from pathlib import Path
+
+import click
+
+from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.tables import CertificateSettings
+from wellkeeper_responder.publication import encode_public_key
+
+PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
+THUMBPRINT_VARIABLE = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
+
+
+@click.command()
+@options.config_option
+@options.json_option
+def trust(config: Path | None, as_json: bool) -> None:
+    """Print the responder's public values and the nginx lines to include."""
+    settings = options.read(config)
+    values = public_values(settings)
+    if as_json:
+        live = build.certificates(settings)
+        lines = {one.name: live.live_path(one.name) for one in settings.certificates}
+        click.echo(json.dumps({"responder": values, "live": lines}, indent=2))
+    else:
+        click.echo(explain(settings, values))
+
+
+def public_values(settings: Settings) -> dict[str, str]:
+    """The responder's environment, keys separated by blanks; raises SettingsError when they are not there."""
+    folder = build.accounts(settings)
+    publishing_keys = folder.publishing_keys
+    thumbprints = dict.fromkeys(account_thumbprint(key) for _, key in folder.account_keys())
+    return {
+        PUBLISHING_KEY_VARIABLE: " ".join(encode_public_key(key.public_key()) for key in publishing_keys),
+        THUMBPRINT_VARIABLE: " ".join(thumbprints),
+    }
+
+
+def explain(settings: Settings, values: dict[str, str]) -> str:
+    """What to do next, with the lines to copy."""
+    flags = "".join(f"  {name}={value}\n" for name, value in values.items())
+    return (
+        "The responder is started with these public values (or with --publishing-key and --account-thumbprint):\n\n"
+        f"{flags}\n"
+        "nginx, once in the http block, unless a link in conf.d/ does it already:\n\n"
+        "  include snippets/wellkeeper/upstream.conf;\n\n"
+        "and in every server block that listens on port 80:\n\n"
+        "  include snippets/wellkeeper/challenge.conf;\n\n"
+        f"{_certificate_lines(settings)}"
+    )
+
+
+def _certificate_lines(settings: Settings) -> str:
+    if not settings.certificates:
+        return "No certificate is configured yet: add [[certificates]] to the settings.\n"
+    live = build.certificates(settings)
+    blocks = [lines_for_nginx(live.live_path(one.name), one) for one in settings.certificates]
+    return "In the server blocks that listen with ssl:\n\n" + "\n".join(blocks)
+
+
+def lines_for_nginx(live_path: str, certificate: CertificateSettings) -> str:
+    """What the server block of these names needs."""
+    certificate_key = f"{live_path}/privkey.pem" if certificate.csr is None else "THE KEY OF YOUR CSR"
+    return (
+        f"  # {', '.join(map(str, certificate.identifiers))}\n"
+        f"  ssl_certificate     {live_path}/fullchain.pem;\n"
+        f"  ssl_certificate_key {certificate_key};\n"
+    )

@@ -1,0 +1,193 @@
+"""Which certificate when, for as long as it runs: each is worked on when its time has come, and no failure ends it.
+
+The wall clock decides (renewal times are dates), so it is looked at at least once a minute: a machine that slept, or
+whose clock was set, is behind by a minute at most.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from wellkeeper_issuer.errors import WellkeeperError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.ports import Clock
+from wellkeeper_issuer.reports import Mode, Outcome, Report
+
+_log = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What `wellkeeper_issuer.passes.Passes` is; runs may overlap."""
+
+    async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]: ...
+
+
+# When anything is to be done next, by lineage; asked anew for those that were worked on.
+WakeTimes = Callable[[Sequence[Lineage]], Awaitable[Mapping[str, datetime]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """How long the daemon sleeps at a time, in seconds: ten thousand certificates must not wake it one by one."""
+
+    least: float = 5.0
+    longest: float = 60.0
+
+
+# However wrong a schedule may be, a certificate is not looked at more often by itself.
+_LEAST_PAUSE: Final = timedelta(seconds=30)
+_PATIENCE: Final = timedelta(minutes=10)
+_CLOCK_WAS_SET: Final = timedelta(minutes=1)
+_NOW: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class Daemon:
+    """`run` works until it is cancelled; `work` does what somebody asked for, and `replace` changes the list."""
+
+    def __init__(
+        self,
+        passes: Worker,
+        wake_times: WakeTimes,
+        clock: Clock,
+        lineages: Sequence[Lineage],
+        *,
+        sleep: Sleep = Sleep(),
+    ) -> None:
+        self._passes = passes
+        self._wake_times = wake_times
+        self._clock = clock
+        self._sleep_seconds = sleep
+        self._lineages: dict[str, Lineage] = {}
+        self._wake_at: dict[str, datetime] = {}
+        self._under_way: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._replaced = asyncio.Event()
+        self._offset = clock.now() - timedelta(seconds=clock.monotonic())
+        self.replace(lineages)
+
+    def replace(self, lineages: Sequence[Lineage]) -> None:
+        """From now on these are kept; what is under way goes on to its end."""
+        self._lineages = {one.name: one for one in lineages}
+        self._wake_at = {name: self._wake_at.get(name, _NOW) for name in self._lineages}
+        self._replaced.set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Raises nothing but the cancellation, after all that is under way has withdrawn."""
+        try:
+            while True:
+                await self._start_due()
+                await self._sleep()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        """As `Passes.run`, beside what is under way."""
+        try:
+            return await self._passes.run(lineages, mode)
+        finally:
+            await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
+            self._changed.set()
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+        """As `Passes.turn`."""
+        return self._passes.turn(name)
+
+    async def _start_due(self) -> None:
+        """A pass for those with something to do; where time has merely come to look, a look is enough."""
+        self._forget_if_clock_was_set()
+        await self._plan(self._awake(), self._clock.now())
+        due = self._awake()
+        if due:
+            self._under_way |= {one.name for one in due}
+            task = asyncio.create_task(self._scheduled(due))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _awake(self) -> list[Lineage]:
+        now = self._clock.now()
+        awake = (one for name, one in self._lineages.items() if self._wake_at[name] <= now)
+        return [one for one in awake if one.name not in self._under_way]
+
+    async def _scheduled(self, lineages: Sequence[Lineage]) -> None:
+        patient: set[str] = set()
+        try:
+            for report in await self._passes.run(lineages, Mode.SCHEDULED):
+                _tell(report)
+                patient |= {report.lineage} if _has_time(report) else set()
+        except WellkeeperError as error:
+            # The state on disk itself: before it is well again nothing can be done, and then all is looked at.
+            _log.error("%s: %s", error.stage, error)
+        finally:
+            now = self._clock.now()
+            await self._plan([one for one in lineages if one.name not in patient], now + _LEAST_PAUSE)
+            await self._plan([one for one in lineages if one.name in patient], now + _PATIENCE)
+            self._under_way -= {one.name for one in lineages}
+            self._changed.set()
+
+    async def _plan(self, lineages: Sequence[Lineage], soonest: datetime) -> None:
+        if not lineages:
+            return
+        try:
+            wake_times = await self._wake_times(lineages)
+        except WellkeeperError as error:
+            _log.error("%s: %s", error.stage, error)
+            wake_times = {}
+        for one in lineages:
+            if one.name in self._lineages:
+                self._wake_at[one.name] = max(wake_times.get(one.name, soonest), soonest)
+
+    async def _sleep(self) -> None:
+        """Until the next one is due or somebody changed something; new certificates end it at once."""
+        if await self._is_set_within(self._replaced, self._sleep_seconds.least):
+            return
+        waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
+        seconds = (min(waiting, default=_NEVER) - self._clock.now()).total_seconds()
+        await self._is_set_within(self._changed, min(max(seconds, 0.0), self._sleep_seconds.longest))
+
+    async def _is_set_within(self, event: asyncio.Event, seconds: float) -> bool:
+        """And clears it."""
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return event.is_set()
+        finally:
+            event.clear()
+            for one in waits:
+                one.cancel()
+
+    def _forget_if_clock_was_set(self) -> None:
+        """Times on disk hold whatever the clock says; when to look at them does not."""
+        offset = self._clock.now() - timedelta(seconds=self._clock.monotonic())
+        if abs(offset - self._offset) > _CLOCK_WAS_SET:
+            self._wake_at = dict.fromkeys(self._wake_at, _NOW)
+        self._offset = offset
+
+
+def _has_time(report: Report) -> bool:
+    """A server block is written by a person; a failure that could not be written down has no wait of its own."""
+    is_unrecorded = report.outcome is Outcome.FAILED and report.next_try_at is None
+    return is_unrecorded or report.outcome is Outcome.NOT_SERVED_YET
+
+
+def _tell(report: Report) -> None:
+    """One sentence a certificate that anything was done for."""
+    match report.outcome:
+        case Outcome.FAILED:
+            again = f"; it is tried again at {report.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if report.next_try_at else ""
+            _log.error("certificate %s: failed: %s%s", report.lineage, report.error, again)
+        case Outcome.SERVED | Outcome.NOT_SERVED_YET:
+            until = f", valid until {report.certificate.not_after:%Y-%m-%d %H:%M} UTC" if report.certificate else ""
+            _log.info("certificate %s: %s%s (%s)", report.lineage, report.outcome, until, report.reason)
+        case Outcome.UNCHANGED | Outcome.WAITING:
+            _log.debug("certificate %s: %s (%s)", report.lineage, report.outcome, report.reason)

@@ -1,0 +1,231 @@
+"""The gatekeeper of orders: what a CA was asked for is booked, and compared with its limits before it is asked again.
+
+A window slides: never more than `count` in any `seconds`, which a token bucket of that size takes, too. The last try is
+kept back: whoever needs it most may use it, on purpose.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from wellkeeper_issuer.errors import ChallengeError, DeferredError, WellkeeperError
+from wellkeeper_issuer.model import Identifier, Lineage
+from wellkeeper_issuer.obtain.blocks import Blocks
+from wellkeeper_issuer.ports import Clock
+from wellkeeper_issuer.ports_state import Ledger
+from wellkeeper_issuer.records import Blocked, Budget, Limit, Scope, Spent, Use
+
+# A claim on a certificate ends with its order; one that nobody gave back ends after the longest life of an attempt.
+_CLAIM_SECONDS: Final = 3600.0
+_LONGEST_DEFERRAL: Final = timedelta(hours=6)
+_SHORTEST_MEMORY: Final = timedelta(days=1)
+# An exact set may have a hundred names.
+_SHOWN: Final = 100
+_UNITS: Final = (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """An order under way, as its certificate will count."""
+
+    lineage: Lineage
+    is_renewal: bool
+    is_exempt: bool
+    since: float = 0.0
+
+    def is_exempt_from(self, limit: Limit) -> bool:
+        return self.is_exempt or (self.is_renewal and limit.exempts_renewals)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    limit: Limit
+    value: str
+    used: int
+    free_at: datetime
+
+    def __str__(self) -> str:
+        limit = self.limit
+        about = f" ({self.value:.{_SHOWN}})" if self.value else ""
+        given = f"the CA gives {limit.count} {limit.spent}s per {limit.scope}{about} in {_span(limit.seconds)}"
+        free = f"the next one is free at {self.free_at:%Y-%m-%d %H:%M} UTC"
+        if self.used >= limit.count:
+            return f"{given}, and all are used; {free}"
+        used = f"{self.used} {'is' if self.used == 1 else 'are'} used"
+        return f"{given}, {used} and the last one is kept back; {free}; 'wellkeeper renew NAME --force' uses it now"
+
+
+class Limits:
+    """One object a process: renewals that run at once must not all take the same last place.
+
+    `registered_domain` says what of a DNS name or an address was bought (the public suffix list). A CA's limits are
+    handed in with each call; without any, nothing is booked.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Clock, registered_domain: Callable[[str], str]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._registered_domain = registered_domain
+        self._blocks = Blocks(ledger, clock)
+        self._lock = asyncio.Lock()
+        self._claims: dict[tuple[str, str], _Claim] = {}
+
+    async def blocked(self, directory_url: str, lineage: str) -> Blocked | None:
+        """What the CA asked us to wait for; quick, and to be asked before anything else."""
+        return await self._blocks.find(directory_url, lineage)
+
+    async def reserve(  # noqa: PLR0913 - an order, and three things to know about it
+        self,
+        directory_url: str,
+        limits: Sequence[Limit],
+        lineage: Lineage,
+        *,
+        is_renewal: bool = False,
+        is_exempt: bool = False,
+        may_use_last: bool = False,
+        turning_points: Sequence[datetime] = (),
+    ) -> None:
+        """Books the order, and claims its certificate until that is booked or an error learned from.
+
+        What has to wait is reckoned anew after hours (settings and names change) and at `turning_points`.
+
+        `is_renewal`: the same exact set had a certificate before; `is_exempt`: it replaces one inside its suggested
+        window (RFC 9773 section 5), and nothing stands against it. Raises DeferredError with its time in `retry_at`.
+        """
+        claim = _Claim(lineage, is_renewal, is_exempt, self._clock.monotonic())
+        async with self._lock:
+            refusals = await self._refusals(directory_url, limits, claim, may_use_last)
+            if refusals:
+                latest = max(refusals, key=lambda one: one.free_at)
+                reason = f"an order for {lineage.name} has to wait: {latest}"
+                now = self._clock.now()
+                until = min([latest.free_at, now + _LONGEST_DEFERRAL, *(at for at in turning_points if at > now)])
+                await self._blocks.defer(Blocked(directory_url, lineage.name, until, reason))
+                raise DeferredError(reason, retry_at=until)
+            await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.ORDER)))
+            self._claims[directory_url, lineage.name] = claim
+
+    async def book_certificate(self, directory_url: str, limits: Sequence[Limit], lineage: Lineage) -> None:
+        """The CA issued it. What nobody reserved (an order taken up after a restart) counts in full."""
+        async with self._lock:
+            claim = self._claims.pop((directory_url, lineage.name), None) or _Claim(lineage, False, False)
+            await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.CERTIFICATE)))
+        await self._blocks.answered(directory_url)
+
+    async def learn(self, directory_url: str, limits: Sequence[Limit], lineage: str, error: WellkeeperError) -> None:
+        """The order came to nothing: books validations that failed, and remembers what the CA asked us to wait for."""
+        if isinstance(error, ChallengeError):
+            await self.book_failed_validation(directory_url, limits, error.identifiers)
+        self._claims.pop((directory_url, lineage), None)
+        await self._blocks.learn(directory_url, lineage, error)
+
+    async def book_failed_validation(
+        self, directory_url: str, limits: Sequence[Limit], identifiers: Sequence[Identifier]
+    ) -> None:
+        """The CA found these wanting. A failed validation belongs to no exact set."""
+        now = self._clock.now()
+        scopes = {limit.scope for limit in limits if limit.spent is Spent.FAILED_VALIDATION} - {Scope.EXACT_SET}
+        async with self._lock:
+            await self._ledger.record_uses(
+                [
+                    Use(directory_url, Spent.FAILED_VALIDATION, scope, value, now)
+                    for identifier in identifiers
+                    for scope in sorted(scopes)
+                    for value in self._values(scope, (identifier,))
+                ]
+            )
+
+    async def budgets(self, directory_url: str, limits: Sequence[Limit], at_most: int = 50) -> list[Budget]:
+        """What was used within the windows, the least left first: of ten thousand values nobody reads all."""
+        now = self._clock.now()
+        used = [
+            Budget(limit, value, count, None)
+            for limit in limits
+            for spent, scope, value, count, _ in await self._ledger.read_values(directory_url, _start(limit, now))
+            if (spent, scope) == (limit.spent, limit.scope) and count
+        ]
+        used.sort(key=lambda one: (one.left / one.limit.count, one.limit.spent, one.value))
+        found = []
+        for budget in used[:at_most]:
+            limit = budget.limit
+            if times := await self._times(directory_url, limit, budget.value, now):
+                free_at = times[0] + timedelta(seconds=limit.seconds)
+                found.append(Budget(limit, budget.value, len(times), free_at))
+        return found
+
+    async def tidy(self, limits: Sequence[Limit]) -> None:
+        """Forgets what is beyond twice the longest window; for a process, `limits` are those of all CAs."""
+        longest = max((timedelta(seconds=limit.seconds) for limit in limits), default=_SHORTEST_MEMORY)
+        await self._ledger.forget_uses(self._clock.now() - 2 * max(longest, _SHORTEST_MEMORY))
+
+    async def _refusals(
+        self, directory_url: str, limits: Sequence[Limit], claim: _Claim, may_use_last: bool
+    ) -> list[_Refusal]:
+        now, found = self._clock.now(), []
+        for limit in limits:
+            if claim.is_exempt_from(limit):
+                continue
+            # Of a limit of one, nothing could ever be kept back.
+            usable = limit.count if may_use_last or limit.count == 1 else limit.count - 1
+            for value in self._values(limit.scope, claim.lineage.identifiers):
+                times = await self._times(directory_url, limit, value, now)
+                times += [now] * self._claimed(directory_url, limit, value, claim.lineage.name)
+                if len(times) >= usable:
+                    free_at = times[len(times) - usable] + timedelta(seconds=limit.seconds)
+                    found.append(_Refusal(limit, value, len(times), free_at))
+        return found
+
+    async def _times(self, directory_url: str, limit: Limit, value: str, now: datetime) -> list[datetime]:
+        """What the window holds. What lies ahead (the clock was set back) counts as now, unless it is too far to be so.
+
+        Either way nothing is blocked for longer than twice the window.
+        """
+        start, end = _start(limit, now), now + timedelta(seconds=limit.seconds)
+        found = await self._ledger.read_uses(directory_url, limit.spent, limit.scope, value, start)
+        return [min(at, now) for at in found if start < at < end]
+
+    def _claimed(self, directory_url: str, limit: Limit, value: str, except_for: str) -> int:
+        """Certificates that orders under way will become; orders are booked already."""
+        if limit.spent is not Spent.CERTIFICATE:
+            return 0
+        oldest = self._clock.monotonic() - _CLAIM_SECONDS
+        return sum(
+            value in self._values(limit.scope, claim.lineage.identifiers)
+            for (url, name), claim in self._claims.items()
+            if url == directory_url and name != except_for
+            if claim.since > oldest and not claim.is_exempt_from(limit)
+        )
+
+    def _uses(self, directory_url: str, limits: Sequence[Limit], claim: _Claim, spent: Spent) -> Iterator[Use]:
+        """A row a scope and value; where two limits of one scope disagree on who is exempt, it counts."""
+        now = self._clock.now()
+        counted = [limit for limit in limits if limit.spent is spent]
+        for scope in sorted({limit.scope for limit in counted}):
+            is_exempt = all(claim.is_exempt_from(limit) for limit in counted if limit.scope is scope)
+            for value in self._values(scope, claim.lineage.identifiers):
+                yield Use(directory_url, spent, scope, value, now, is_exempt)
+
+    def _values(self, scope: Scope, identifiers: Sequence[Identifier]) -> list[str]:
+        match scope:
+            case Scope.ACCOUNT:
+                return [""]  # one of ours at each CA
+            case Scope.REGISTERED_DOMAIN:
+                return sorted({self._registered_domain(one.value) for one in identifiers})
+            case Scope.EXACT_SET:
+                return [",".join(sorted(one.value for one in identifiers))]
+            case Scope.IDENTIFIER:
+                return sorted(one.value for one in identifiers)
+
+
+def _start(limit: Limit, now: datetime) -> datetime:
+    return now - timedelta(seconds=limit.seconds)
+
+
+def _span(seconds: float) -> str:
+    for unit, size in _UNITS:
+        if seconds >= size and seconds % size == 0:
+            count = seconds / size
+            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:g} s"

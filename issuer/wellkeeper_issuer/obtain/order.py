@@ -1,0 +1,151 @@
+"""order: an order at the CA whose authorizations are known, new or resumed from the journal.
+
+The certificate key and the CSR are durable before newOrder, the order's URL right after it: a crash resumes the order
+instead of making a second one (RFC 8555 section 7.4). A new one names what it replaces (RFC 9773 section 5).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import OrderError, Retry, WellkeeperError
+from wellkeeper_issuer.model import Attempt, Lineage, Order, Ordered, Status
+from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_issuer.ports_state import Attempts
+
+# What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
+# account, unknown there, or no name that they understand (of some serials Pebble takes that for an error of its own).
+_REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"})
+_TOO_MANY_REQUESTS: Final = 429
+_USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
+
+
+async def _unlimited(*, replaces: bool) -> None:
+    """Nobody counts."""
+
+
+async def _nothing_given(lineage: Lineage, account_thumbprint: str) -> None:
+    """A new key each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a new order comes with. `replaces` is the RFC 9773 name of the predecessor.
+
+    `reserve` is awaited before each newOrder, told whether that replaces; it may wait for its turn or raise OrderError.
+    `request` gives the certificate key and the CSR, as `wellkeeper_issuer.obtain.request` does; None: both are new.
+    """
+
+    replaces: str | None = None
+    reserve: Callable[..., Awaitable[None]] = _unlimited
+    request: Callable[[Lineage, str], Awaitable[tuple[bytes, bytes] | None]] = _nothing_given
+
+
+async def order(
+    lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms | None = None
+) -> tuple[Attempt, Ordered]:
+    """The journalled attempt and its order, pending or further; only a pending one comes with its authorizations.
+
+    Raises OrderError, and ChallengeError when an authorization cannot be read.
+    """
+    attempt = await _resumable(lineage, ca, journal)
+    ordered = await _resume(attempt, ca)
+    if attempt is None or ordered is None:
+        terms = terms or Terms()
+        attempt = await _start(lineage, ca, journal, terms)
+        placed = await _place(lineage, ca, journal, terms)
+        ordered = await _with_authorizations(placed, ca)
+    return attempt, ordered
+
+
+async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Attempts) -> Attempt | None:
+    attempt = await journal.read_attempt(lineage.name)
+    if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
+        return None
+    return attempt if attempt.fits(lineage) else None
+
+
+async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered | None:
+    """The order of the attempt, as far as it can still lead to a certificate."""
+    if attempt is None or attempt.order_url is None:
+        return None
+    try:
+        found = await ca.read_order(attempt.order_url)
+        if found is None or found.status not in _USABLE:
+            return None
+        ordered = await _with_authorizations(found, ca)
+    except WellkeeperError as error:
+        # What the CA refuses to show (it forgot it, or us) leads nowhere; one that is busy or away may show it later.
+        if not _is_refused(error):
+            raise
+        return None
+    # A CA may be slow to see that an order with such an authorization is lost.
+    has_hope = all(one.status in {Status.PENDING, Status.VALID} for one in ordered.authorizations)
+    return ordered if has_hope else None
+
+
+def _is_refused(error: WellkeeperError) -> bool:
+    status = error.problem.status if error.problem else None
+    return status is not None and 400 <= status < 500 and status != _TOO_MANY_REQUESTS
+
+
+async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Ordered:
+    if placed.status is not Status.PENDING:
+        return Ordered(placed, ())
+    return Ordered(placed, tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls))))
+
+
+async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Attempt:
+    await terms.reserve(replaces=terms.replaces is not None)  # no key for an order that has to wait
+    request = await terms.request(lineage, ca.thumbprint) or await _new_request(lineage)
+    account_url = await ca.account_url()
+    attempt = Attempt(
+        lineage=lineage.name,
+        directory_url=ca.directory_url,
+        identifiers=lineage.identifiers,
+        certificate_key_pem=request[0],
+        csr_der=request[1],
+        account_url=account_url,
+    )
+    await journal.record_attempt(attempt)
+    return attempt
+
+
+async def _new_request(lineage: Lineage) -> tuple[bytes, bytes]:
+    # RSA keys take seconds to make; the event loop must not wait for them.
+    certificate_key_pem = await asyncio.to_thread(pki.make_certificate_key, lineage.key_type)
+    return certificate_key_pem, pki.make_csr(certificate_key_pem, lineage.identifiers)
+
+
+async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Order:
+    try:
+        return await _shielded(_send(lineage, ca, journal, terms.replaces))
+    except OrderError as error:
+        if terms.replaces is None or error.problem is None or error.problem.name not in _REFUSALS_OF_REPLACES:
+            raise
+    await terms.reserve(replaces=False)
+    return await _shielded(_send(lineage, ca, journal, None))
+
+
+async def _send(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, replaces: str | None) -> Order:
+    placed = await ca.new_order(lineage.identifiers, lineage.profile, replaces)
+    await journal.record_order(lineage.name, placed.url)
+    if placed.status is Status.INVALID:
+        raise OrderError(
+            f"the CA answered newOrder with an invalid order: {placed.problem or 'without a reason'}",
+            problem=placed.problem,
+            retry=Retry.LATER,
+        )
+    return placed
+
+
+async def _shielded(work: Coroutine[Any, Any, Order]) -> Order:
+    """Runs to its end even when we are cancelled: an order that the CA made and we forgot counts against its limits."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

@@ -1,0 +1,130 @@
+"""publish: every responder in rotation holds every token, and every node's own nginx serves it.
+
+An async context manager: leaving it withdraws, whatever happened (RFC 8555 section 8.3). One node without the token
+fails a validation from several perspectives as surely as all of them, so nothing less than all will do.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from wellkeeper_issuer.errors import PublishError
+from wellkeeper_issuer.model import Answer, Installed, Node, Ordered, ReadBack, Status
+from wellkeeper_issuer.ports import Clock, Probes, Progress, Responders
+from wellkeeper_issuer.ports_state import Journal
+
+# For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
+_VETO: Final = timedelta(hours=24)
+# Enough to be quick with hundreds of names, few enough not to look like an attack to the node's own limits.
+_READ_BACKS_AT_ONCE: Final = 16
+
+Expiry = Callable[[], Awaitable[datetime | None]]
+
+
+@asynccontextmanager
+async def publish(
+    answers: Sequence[Answer],
+    responders: Responders,
+    read_back: "ReadBacks",
+    lineage: str,
+    expiring_at: Expiry | None = None,
+) -> AsyncIterator[None]:
+    """Raises PublishError before the CA is told, naming node, URL, status and likely cause.
+
+    `expiring_at`, awaited when a read-back failed: from then on the CA is asked all the same.
+    """
+    async with responders.publish(answers):
+        await read_back.check(answers, lineage, expiring_at)
+        yield
+
+
+def answers(ordered: Ordered, thumbprint: str) -> tuple[Answer, ...]:
+    """What has to be published for the authorizations that are still pending; raises PublishError."""
+    pending = [a for a in ordered.authorizations if a.status is Status.PENDING]
+    wanted = []
+    for authorization in pending:
+        if authorization.challenge is None:
+            offered = ", ".join(authorization.other_challenges) or "none at all"
+            raise PublishError(
+                f"the CA offers no http-01 challenge for {authorization.identifier} (it offers: {offered}); "
+                "wellkeeper answers http-01 only: use a CA or a name for which it is offered"
+            )
+        wanted.append(Answer(authorization.challenge.token, thumbprint, authorization.identifier))
+    return tuple(wanted)
+
+
+class ReadBacks:
+    """Asks each node's nginx what the CA will ask. Without `vetoes` a failure is told, and the CA is asked anyway."""
+
+    def __init__(self, nodes: Sequence[Node], probes: Probes, progress: Progress, vetoes: "Vetoes | None") -> None:
+        self._nodes = tuple(nodes)
+        self._probes = probes
+        self._progress = progress
+        self._vetoes = vetoes
+        self._turns = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
+
+    async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: Expiry | None) -> None:
+        """Raises PublishError while a failure is a veto."""
+        results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
+        failures = [result for several in results for result in several if result.cause is not None]
+        if failures:
+            text = "; ".join(map(describe, failures))
+            why = "read_back = advisory"
+            if self._vetoes:
+                why = await self._vetoes.hold(lineage, text, await expiring_at() if expiring_at else None)
+            self._progress.note(lineage, f"WARNING: read-back failed, the CA is asked all the same ({why}): {text}")
+        elif self._vetoes:
+            await self._vetoes.end(lineage)
+
+    async def _ask(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        async with self._turns:
+            return await self._probes.read_back(node, answer)
+
+
+def describe(failure: ReadBack) -> str:
+    """Node, address, URL and cause of a read-back that failed."""
+    status = f"HTTP {failure.status}" if failure.status else "no answer"
+    return f"node {failure.node!r} at {failure.address}: {failure.url} gave {status}: {failure.cause}"
+
+
+def expiring_at(installed: Installed | None) -> datetime | None:
+    """When a tenth of the lifetime is left; None without a certificate that anybody trusts."""
+    if installed is None or installed.certificate.is_self_signed:
+        return None
+    return installed.certificate.not_after - installed.certificate.lifetime / 10
+
+
+class Vetoes:
+    """A self-check must not expire a site: behind a NAT or with split DNS it fails though the CA would find the token.
+
+    After 24 h, or with less than a tenth of the lifetime left, the CA is asked all the same, and then once a day.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    async def hold(self, lineage: str, reason: str, expiring_at: datetime | None) -> str:
+        """Raises PublishError while the veto stands; else returns why the CA is asked, which counts as having asked."""
+        now = self._clock.now()
+        tomorrow = now + _VETO
+        asks_at = await self._journal.read_veto(lineage)
+        if asks_at is None:
+            asks_at = min(tomorrow, expiring_at or tomorrow)
+        # A clock that was set back must not make it wait for longer.
+        asks_at = min(asks_at, tomorrow)
+        await self._journal.record_veto(lineage, asks_at if now < asks_at else tomorrow)
+        if now < asks_at:
+            raise PublishError(
+                f"the CA was not asked, because {reason}. If it is this look that is wrong, as behind a NAT, set"
+                f' read_back = "advisory"; from {asks_at:%Y-%m-%d %H:%M} UTC on the CA is asked all the same'
+            )
+        is_expiring = expiring_at is not None and now >= expiring_at
+        return "less than a tenth of the lifetime is left" if is_expiring else "this has gone on for 24 h"
+
+    async def end(self, lineage: str) -> None:
+        """The read-back is well. Idempotent."""
+        if await self._journal.read_veto(lineage) is not None:
+            await self._journal.forget_veto(lineage)

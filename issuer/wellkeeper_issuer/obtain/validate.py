@@ -1,0 +1,122 @@
+"""validate: the CA is told to look, and has accepted every authorization.
+
+RFC 8555 section 7.5.1: a client that sees the CA's fetches should not poll before it saw one. Responders report them;
+the verdict falls after the *last* one, since a CA looks from several places.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from wellkeeper_issuer.errors import ChallengeError
+from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Problem, Status
+from wellkeeper_issuer.ports import CertificateAuthority, Clock, Responders
+
+# A CA that looks from several places on several continents does so within about this time; its verdict follows the last
+# one. Asked any sooner it says "pending" and names a Retry-After of seconds.
+_QUIET_SECONDS: Final = 0.2
+# Without any fetch reported: the first wait, doubled up to the longest one. A Retry-After comes before both.
+_FIRST_WAIT_SECONDS: Final = 2.0
+# Once one is reported the verdict is near, and the doubling begins anew from here, once: anybody can fetch a token, and
+# must not make us ask the CA all the time.
+_FETCHED_WAIT_SECONDS: Final = 0.1
+_LONGEST_WAIT_SECONDS: Final = 16.0
+# Boulder's validation gives up after about 20 s; a queue may stand before it.
+_LIMIT_SECONDS: Final = 120.0
+
+
+async def validate(ordered: Ordered, ca: CertificateAuthority, responders: Responders, clock: Clock) -> None:
+    """Returns when every authorization is valid; raises one ChallengeError for all that are not."""
+    open_ones = [a for a in ordered.authorizations if a.status is not Status.VALID]
+    results = await asyncio.gather(
+        *(_validate_one(authorization, ca, responders, clock) for authorization in open_ones), return_exceptions=True
+    )
+    errors = [result for result in results if isinstance(result, BaseException)]
+    unexpected = [error for error in errors if not isinstance(error, ChallengeError)]
+    if unexpected:
+        raise unexpected[0]
+    _raise_together([error for error in errors if isinstance(error, ChallengeError)])
+
+
+def _raise_together(errors: Sequence[ChallengeError]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        text = "; ".join(str(error) for error in errors)
+        problem = next((error.problem for error in errors if error.problem), None)
+        together = ChallengeError(text, problem=problem)
+        together.identifiers = tuple(identifier for error in errors for identifier in error.identifiers)
+        raise together
+
+
+async def _validate_one(
+    authorization: Authorization, ca: CertificateAuthority, responders: Responders, clock: Clock
+) -> None:
+    challenge = authorization.challenge
+    if authorization.status is not Status.PENDING or challenge is None:
+        raise _refused(authorization)
+    deadline = clock.monotonic() + _LIMIT_SECONDS
+    wait_seconds = _FIRST_WAIT_SECONDS
+    was_fetched = False
+    async with responders.watch(challenge.token) as watch:
+        if challenge.status is Status.PENDING:
+            await _answer(authorization, challenge, ca)
+        while (left_seconds := deadline - clock.monotonic()) > 0:
+            is_fetched = await watch.settle(_QUIET_SECONDS, min(wait_seconds, left_seconds))
+            found = await ca.read_authorization(authorization.url)
+            if found.status is Status.VALID:
+                return
+            if found.status is not Status.PENDING:
+                raise _refused(found)
+            if is_fetched and not was_fetched:
+                was_fetched, own_wait_seconds = True, _FETCHED_WAIT_SECONDS
+            else:
+                own_wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+            wait_seconds = found.retry_after_seconds or own_wait_seconds
+    raise ChallengeError(
+        f"{authorization.identifier}: the CA did not decide within {_LIMIT_SECONDS:.0f} s; the order stays open, "
+        "run renew again to go on with it"
+    )
+
+
+async def _answer(authorization: Authorization, challenge: Challenge, ca: CertificateAuthority) -> None:
+    try:
+        await ca.answer_challenge(challenge)
+    except ChallengeError:
+        # A resumed order may have been answered in the meantime: then its state is the verdict, not this error.
+        found = await ca.read_authorization(authorization.url)
+        if found.status is Status.PENDING and found.challenge and found.challenge.status is Status.PENDING:
+            raise
+
+
+def _refused(authorization: Authorization) -> ChallengeError:
+    problem = authorization.challenge.problem if authorization.challenge else None
+    name = authorization.identifier
+    text = (
+        f"{name}: the CA says {problem}. {_advice(problem)}"
+        if problem
+        else f"{name}: the CA's authorization is {authorization.status} without a reason; run renew again for a new one"
+    )
+    error = ChallengeError(text, problem=problem)
+    error.identifiers = (name,)
+    return error
+
+
+def _advice(problem: Problem) -> str:
+    match problem.name:
+        case "connection":
+            return (
+                "Look between the CA and the nodes, since no node's own nginx was asked from outside: A and AAAA "
+                "records, firewall, port 80"
+            )
+        case "dns":
+            return "Check that the name has an A or AAAA record and that its name servers answer"
+        case "caa":
+            return "The CAA record of the name does not allow this CA"
+        case "unauthorized" | "incorrectResponse":
+            return (
+                "Something other than this project's responder answered the CA: check that A and AAAA records "
+                "lead to the configured nodes only"
+            )
+        case _:
+            return "Fix what the CA names, then run renew again"

@@ -1,0 +1,171 @@
+"""The CA: an ACME server and our account at it (RFC 8555).
+
+This module and its `ca_*` neighbours are the only ones that run the acme library.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import requests
+from acme import messages
+from cryptography import x509
+
+from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError, WellkeeperError
+from wellkeeper_issuer.model import Authorization, Challenge, Identifier, Order
+from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.abilities import Abilities, choose_profile, read_abilities
+from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
+from wellkeeper_issuer.outside.ca.connection import Connection
+from wellkeeper_issuer.outside.ca.messages import EmptyMessage, NewOrder
+from wellkeeper_issuer.outside.ca.network import Network
+from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.ca.problems import ProblemError
+from wellkeeper_issuer.outside.ca.registration import location
+from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
+from wellkeeper_issuer.outside.retry_after import retry_after_seconds
+from wellkeeper_issuer.ports import Clock
+
+_log = logging.getLogger(__name__)
+
+
+class AcmeAuthority:
+    """Implements `ports.CertificateAuthority`. The account is found or made with the first call that needs it.
+
+    Raises SettingsError when the account key is missing.
+    """
+
+    def __init__(
+        self, options: CaOptions, accounts: AccountFolder, clock: Clock, *, version: str, thread_count: int = 8
+    ) -> None:
+        self._options = options
+        self._accounts = accounts
+        self._clock = clock
+        self._told_profile: str | None = None
+        self.connection = Connection(options, accounts, clock, version=version, thread_count=thread_count)
+        accounts.account_key(options.directory_url)
+
+    @property
+    def name(self) -> str:
+        return self._options.name
+
+    @property
+    def directory_url(self) -> str:
+        return self._options.directory_url
+
+    @property
+    def thumbprint(self) -> str:
+        return self.connection.thumbprint
+
+    def close(self) -> None:
+        """Waits for nobody: a request under way is left to its own time-out."""
+        self.connection.close()
+
+    async def abilities(self) -> Abilities:
+        """What the directory says; needs no account."""
+        return read_abilities(await self.connection.directory())
+
+    async def account_url(self) -> str:
+        record = self._accounts.read(self.directory_url)
+        if record is not None and not record.is_deactivated:
+            return record.account_url
+        _, account = await self.connection.account()
+        return str(account.uri)
+
+    async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+        directory, _ = await self.connection.account()
+        abilities = read_abilities(directory)
+        message = NewOrder(
+            identifiers=[
+                messages.Identifier(typ=messages.IdentifierType(identifier.type.value), value=identifier.value)
+                for identifier in identifiers
+            ],
+            profile=self._profile(abilities, profile),
+            replaces=replaces if abilities.has_renewal_info else None,
+        )
+
+        def work(network: Network, directory: messages.Directory) -> Order:
+            reply = network.send(directory["newOrder"], message, directory["newNonce"])
+            return self._order(location(reply), reply)
+
+        return await self.connection.call(OrderError, "newOrder", work)
+
+    async def read_order(self, url: str) -> Order | None:
+        try:
+            return await self.connection.read(OrderError, f"reading order {url}", url, self._order)
+        except OrderError as error:
+            if error.problem and error.problem.status in {403, 404}:
+                return None
+            raise
+
+    async def read_authorization(self, url: str) -> Authorization:
+        return await self.connection.read(ChallengeError, f"reading authorization {url}", url, self._authorization)
+
+    async def answer_challenge(self, challenge: Challenge) -> None:
+        def work(network: Network, directory: messages.Directory) -> None:
+            network.send(challenge.url, EmptyMessage(), directory["newNonce"])
+
+        await self.connection.call(ChallengeError, f"answering challenge {challenge.url}", work)
+
+    async def finalize(self, order: Order, csr_der: bytes) -> Order:
+        message = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
+
+        def work(network: Network, directory: messages.Directory) -> Order | None:
+            try:
+                reply = network.send(order.finalize_url, message, directory["newNonce"])
+            except ProblemError as error:
+                if error.problem.name == "orderNotReady":
+                    return None
+                raise
+            return self._order(order.url, reply)
+
+        found = await self.connection.call(FinalizeError, f"finalizing order {order.url}", work)
+        if found is not None:
+            return found
+        return await self.connection.read(FinalizeError, f"reading order {order.url}", order.url, self._order)
+
+    async def read_chain(self, order: Order) -> bytes:
+        url = order.certificate_url
+        if url is None:
+            raise FinalizeError(f"the CA's order {order.url} is valid but names no certificate; report this to the CA")
+        reply = await self._certificate(url)
+        wanted = self._options.preferred_chain
+        if wanted is None or root_name(reply.content) == wanted:
+            return reply.content
+        return await self._preferred(wanted, reply)
+
+    async def _preferred(self, wanted: str, default: requests.Response) -> bytes:
+        """The first alternate below the root of that name; what the CA gives by itself when there is none."""
+        roots = [root_name(default.content)]
+        for url in alternate_urls(default.headers):
+            try:
+                found = (await self._certificate(url)).content
+            except WellkeeperError as error:
+                _log.warning("%s: an alternate chain is passed over: %s", self.name, error)
+                continue
+            roots.append(root_name(found))
+            if roots[-1] == wanted:
+                return found
+        offered = ", ".join(repr(root) for root in roots)
+        _log.warning(
+            "%s has no chain below %r (preferred_chain), so its default is taken; it offers: %s",
+            self.name,
+            wanted,
+            offered,
+        )
+        return default.content
+
+    async def _certificate(self, url: str) -> requests.Response:
+        return await self.connection.read(FinalizeError, f"reading certificate {url}", url, lambda _, reply: reply)
+
+    def _profile(self, abilities: Abilities, wanted: str | None) -> str | None:
+        wanted = wanted or self._options.profile
+        if wanted and not abilities.profiles and self._told_profile != wanted:
+            self._told_profile = wanted
+            _log.warning("%s has no profiles: the profile %r is not asked for", self.name, wanted)
+        return choose_profile(abilities, self.name, wanted)
+
+    def _order(self, url: str, reply: requests.Response) -> Order:
+        return parse_order(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))
+
+    def _authorization(self, url: str, reply: requests.Response) -> Authorization:
+        return parse_authorization(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))

@@ -1,0 +1,86 @@
+"""Replies of the CA, as JSON, made into the nouns of `wellkeeper_issuer.model`.
+
+Tokens are taken as the strings that the CA wrote (the acme library decodes and encodes them again, which changes some),
+and every status is one that RFC 8555 section 7.1.6 knows. Raises ValueError saying which member is wrong.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wellkeeper_issuer.model import Authorization, Challenge, Identifier, IdentifierType, Order, Status
+from wellkeeper_issuer.outside.ca.problems import parse_problem
+from wellkeeper_issuer.outside.foreign_text import cleaned
+from wellkeeper_responder.wire import TOKEN_SYNTAX, is_token
+
+
+def parse_order(url: str, body: object, retry_after_seconds: float | None) -> Order:
+    members = _object(body, "order")
+    authorizations = members.get("authorizations")
+    if not isinstance(authorizations, list) or not all(isinstance(entry, str) for entry in authorizations):
+        raise ValueError("order member 'authorizations' must be a list of URLs")
+    problem = members.get("error")
+    return Order(
+        url=url,
+        status=_status(members, "order"),
+        authorization_urls=tuple(map(cleaned, authorizations)),
+        finalize_url=_text(members, "finalize", "order"),
+        certificate_url=_text(members, "certificate", "order") if "certificate" in members else None,
+        problem=parse_problem(problem) if isinstance(problem, Mapping) else None,
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+def parse_authorization(url: str, body: object, retry_after_seconds: float | None) -> Authorization:
+    members = _object(body, "authorization")
+    identifier = _object(members.get("identifier"), "authorization member 'identifier'")
+    challenges = members.get("challenges")
+    if not isinstance(challenges, list):
+        raise ValueError("authorization member 'challenges' must be a list")
+    offered = [_object(entry, "challenge") for entry in challenges]
+    http01 = next((entry for entry in offered if entry.get("type") == "http-01"), None)
+    return Authorization(
+        url=url,
+        identifier=Identifier(
+            IdentifierType(_text(identifier, "type", "identifier")), _text(identifier, "value", "identifier").lower()
+        ),
+        status=_status(members, "authorization"),
+        challenge=_challenge(http01) if http01 else None,
+        other_challenges=tuple(cleaned(entry.get("type")) for entry in offered if entry is not http01),
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+def _challenge(members: Mapping[str, Any]) -> Challenge:
+    token = _text(members, "token", "challenge")
+    if not is_token(token):
+        raise ValueError(f"challenge member 'token' must match {TOKEN_SYNTAX}, got {token!r:.80}")
+    problem = members.get("error")
+    return Challenge(
+        url=_text(members, "url", "challenge"),
+        token=token,
+        status=_status(members, "challenge"),
+        problem=parse_problem(problem) if isinstance(problem, Mapping) else None,
+    )
+
+
+def _object(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _text(members: Mapping[str, Any], name: str, what: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{what} member {name!r} must be a string, got {value!r:.80}")
+    return cleaned(value)
+
+
+def _status(members: Mapping[str, Any], what: str) -> Status:
+    text = _text(members, "status", what)
+    try:
+        return Status(text)
+    except ValueError:
+        raise ValueError(
+            f"{what} member 'status' is {text!r:.40}, which RFC 8555 section 7.1.6 does not know"
+        ) from None

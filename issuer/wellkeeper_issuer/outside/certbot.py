@@ -1,0 +1,153 @@
+"""certbot's folder (`/etc/letsencrypt`), read and never changed: lineages, accounts, hooks.
+
+`renewal/NAME.conf` says how a lineage is renewed, `live/NAME/` what is served, `archive/NAME/` holds every version, and
+`accounts/SERVER/ID/` the account keys as JSON Web Keys.
+"""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import Pair
+from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage
+
+_HOOKS: Final = {"pre_hook": "pre", "renew_hook": "deploy", "post_hook": "post"}
+_SECTION: Final = re.compile(r"\s*(\[+)\s*([^\]]*?)\s*\]+")
+_NUMBER: Final = re.compile(r"fullchain([0-9]+)\.pem")
+
+
+def read_certbot(folder: Path) -> Found:
+    """Raises SettingsError when it is no folder of certbot's, or may not be read."""
+    try:
+        if not (folder / "renewal").is_dir():
+            raise SettingsError(f"{folder} is no folder of certbot's: it has no renewal/; name the one that has")
+        confs = sorted((folder / "renewal").glob("*.conf"))
+        lineages = tuple(_lineage(folder, conf) for conf in confs)
+        known = {one.name for one in lineages}
+        strays = sorted(path.name for path in (folder / "live").glob("*/") if path.name not in known)
+        stray = tuple(
+            FoundLineage(name, {}, None, "it has no renewal/NAME.conf: certbot does not renew it either")
+            for name in strays
+        )
+        return Found((*lineages, *stray), tuple(_accounts(folder)), tuple(_hooks(folder, lineages)), _notes(folder))
+    except OSError as error:
+        raise SettingsError(f"cannot read {error.filename}: {error.strerror}; run as root") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{folder}/renewal holds a file that is no text: {error}") from error
+
+
+def parse_renewal(text: str) -> dict[str, str]:
+    """`[renewalparams]` and what stands before it, without inner sections, as configobj writes it for certbot."""
+    found: dict[str, str] = {}
+    depth, section = 0, ""
+    for line in text.splitlines():
+        header = _SECTION.match(line)
+        if header:
+            depth, section = len(header[1]), header[2]
+        elif "=" in line and not line.lstrip().startswith("#") and (depth, section) in {(0, ""), (1, "renewalparams")}:
+            key, _, value = line.partition("=")
+            found[key.strip()] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> str:
+    for quote in ("'''", '"""', "'", '"'):
+        if text.startswith(quote) and text.endswith(quote) and len(text) >= 2 * len(quote):
+            return text[len(quote) : -len(quote)]
+    return re.sub(r"\s#.*", "", text).strip()
+
+
+def _lineage(folder: Path, conf: Path) -> FoundLineage:
+    name, parameters = conf.stem, parse_renewal(conf.read_text(encoding="utf-8"))
+    if not parameters:
+        trouble = f"its renewal/{conf.name} cannot be read: no line there gives a value to a key"
+        return FoundLineage(name, {}, None, trouble)
+    fullchain, archive_dir = parameters.get("fullchain"), parameters.get("archive_dir")
+    # An empty path would be the folder of whoever runs this.
+    live = Path(fullchain).parent if fullchain else folder / "live" / name
+    # A folder that was moved or mounted elsewhere: its files still lie beside the others.
+    live = live if live.is_dir() else folder / "live" / name
+    archive = Path(archive_dir) if archive_dir else folder / "archive" / name
+    archive = archive if archive.is_dir() else folder / "archive" / name
+    pairs = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
+    if not pairs:
+        trouble = f"neither {live} nor {archive} holds a certificate with its key; certbot cannot renew it either"
+        return FoundLineage(name, parameters, None, trouble)
+    return FoundLineage(name, parameters, max(pairs, key=_begins_at))
+
+
+def _candidates(live: Path, archive: Path) -> Iterable[tuple[Path, Path]]:
+    yield live / "fullchain.pem", live / "privkey.pem"
+    for path in archive.glob("fullchain*.pem"):
+        number = _NUMBER.fullmatch(path.name)
+        if number:
+            yield path, path.with_name(f"privkey{number[1]}.pem")
+
+
+def _read_pair(paths: tuple[Path, Path]) -> Pair | None:
+    chain, key = paths
+    try:
+        pair = Pair(key.read_bytes(), chain.read_bytes())
+        return pair if pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem) else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):  # a key with a password
+        return None
+
+
+def _begins_at(pair: Pair) -> datetime:
+    return pki.read_certificate(pair.chain_pem).not_before
+
+
+def _accounts(folder: Path) -> Iterable[FoundAccount]:
+    for path in sorted((folder / "accounts").rglob("regr.json")):
+        server = path.parent.parent.relative_to(folder / "accounts")
+        try:
+            account_url = str(json.loads(path.read_bytes())["uri"])
+            key_pem = _account_key(json.loads((path.parent / "private_key.json").read_bytes()))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            continue  # certbot cannot use it either
+        yield FoundAccount(path.parent.name, f"https://{server}", account_url, key_pem)
+
+
+def _account_key(jwk: Mapping[str, Any]) -> bytes:
+    """certbot makes RSA keys only. Raises ValueError and KeyError."""
+    if jwk["kty"] != "RSA":
+        raise ValueError(f"an account key of the kind {jwk['kty']}")
+    numbers = {name: int.from_bytes(_bytes(jwk[name])) for name in ("n", "e", "d", "p", "q", "dp", "dq", "qi")}
+    public = rsa.RSAPublicNumbers(numbers["e"], numbers["n"])
+    private = rsa.RSAPrivateNumbers(
+        numbers["p"], numbers["q"], numbers["d"], numbers["dp"], numbers["dq"], numbers["qi"], public
+    )
+    return private.private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _hooks(folder: Path, lineages: Iterable[FoundLineage]) -> Iterable[tuple[str, str]]:
+    """By event, each command once: those of single lineages, and the executable files that run for all."""
+    found = {}
+    for lineage in lineages:
+        for key, event in _HOOKS.items():
+            if lineage.parameters.get(key):
+                found[event, lineage.parameters[key]] = True
+    for event in _HOOKS.values():
+        for path in sorted((folder / "renewal-hooks" / event).glob("*")):
+            if path.is_file() and os.access(path, os.X_OK) and not path.name.endswith("~"):
+                found[event, str(path)] = True
+    return found
+
+
+def _notes(folder: Path) -> tuple[str, ...]:
+    settings = folder / "cli.ini"
+    return (f"{settings} is not read: what it says counts for certbot only",) if settings.exists() else ()

@@ -1,0 +1,184 @@
+"""The daemon's side of its socket: several clients at once, and no work ends because a client went away."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from wellkeeper_issuer.errors import DaemonError, WellkeeperError
+from wellkeeper_issuer.outside.daemon.socket import LONGEST_LINE, Message, encode, read_message
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[Message], None]
+# Called with the request and with where events of it are told; its result is the answer.
+Handler = Callable[[Message, Tell], Coroutine[Any, Any, Message]]
+
+_REQUEST_SECONDS: Final = 10.0
+# What waits for a client that does not read; more is left out, and how much is told.
+_MOST_WAITING: Final = 20_000
+_PEER: Final = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+
+
+@asynccontextmanager
+async def daemon_socket(
+    path: Path, handlers: Mapping[str, Handler], allowed_uids: frozenset[int] | None = None
+) -> AsyncIterator[None]:
+    """Serves inside; leaving ends the work that was asked for, and tells its clients.
+
+    Only for who holds the state exclusively: a socket that is there belongs to a daemon that died. `allowed_uids` are
+    root and our own user unless given. Raises DaemonError when the socket cannot be made.
+    """
+    conversations = _Conversations(handlers, allowed_uids or frozenset({0, os.geteuid()}))
+    server = await asyncio.start_unix_server(conversations.hold, sock=_bind(path), limit=LONGEST_LINE)
+    try:
+        yield
+    finally:
+        server.close()
+        _unbind(path)
+        await conversations.end()
+
+
+def _bind(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)  # before it listens: nobody can have connected yet
+    except OSError as error:
+        listener.close()
+        raise DaemonError(
+            f"cannot make {path}: {error.strerror}; the issuer's user must be able to write to state_dir"
+        ) from error
+    return listener
+
+
+def _unbind(path: Path) -> None:
+    # One that stays is replaced by the next daemon.
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+class _Outbox:
+    """What waits to be written to one client."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Message] = deque()
+        self._left_out = 0
+        self._changed = asyncio.Event()
+        self._is_ended = False
+
+    def tell(self, message: Message) -> None:
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting.append(message)
+            self._changed.set()
+        else:
+            self._left_out += 1
+
+    def end(self, message: Message) -> None:
+        if self._left_out:
+            self._waiting.append({"event": "left out", "count": self._left_out})
+        self._waiting.append(message)
+        self._is_ended = True
+        self._changed.set()
+
+    async def write_to(self, writer: asyncio.StreamWriter) -> None:
+        """Until the end was written; raises ConnectionError when nobody is there to read."""
+        while self._waiting or not self._is_ended:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._waiting:
+                writer.write(encode(self._waiting.popleft()))
+                await writer.drain()
+
+
+class _Conversations:
+    def __init__(self, handlers: Mapping[str, Handler], allowed_uids: frozenset[int]) -> None:
+        self._handlers = handlers
+        self._allowed_uids = allowed_uids
+        self._works: set[asyncio.Task[Message]] = set()
+        self._held: set[asyncio.Task[Any]] = set()
+
+    async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, from its request to the answer."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._held.add(task)
+            task.add_done_callback(self._held.discard)
+        try:
+            # A client that is not there any more has nobody to be told; its work goes on.
+            with contextlib.suppress(ConnectionError):
+                outbox = await self._begin(reader, _uid(writer))
+                await outbox.write_to(writer)
+        finally:
+            writer.close()
+
+    async def _begin(self, reader: asyncio.StreamReader, uid: int) -> _Outbox:
+        """Takes the request and starts its work; what is wrong with it is the answer."""
+        outbox = _Outbox()
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                request = await read_message(reader)
+            work = self._handler(request or {}, uid)(request or {}, outbox.tell)
+        except TimeoutError:
+            outbox.end(_error(DaemonError(f"no request came within {_REQUEST_SECONDS:.0f} s")))
+        except DaemonError as error:
+            outbox.end(_error(error))
+        else:
+            task = asyncio.create_task(work)
+            self._works.add(task)
+            task.add_done_callback(lambda done: self._finish(done, outbox))
+        return outbox
+
+    def _handler(self, request: Message, uid: int) -> Handler:
+        command = request.get("command")
+        if uid not in self._allowed_uids:
+            raise DaemonError(
+                f"the user with the id {uid} may not ask this daemon; run as root or as the issuer's user"
+            )
+        if command not in self._handlers:
+            raise DaemonError(f"unknown command {command!r:.40}; known are {', '.join(self._handlers)}")
+        return self._handlers[str(command)]
+
+    def _finish(self, work: asyncio.Task[Message], outbox: _Outbox) -> None:
+        self._works.discard(work)
+        if work.cancelled():
+            outbox.end(_error(DaemonError("the daemon ends; what it left undone, the next run goes on with")))
+            return
+        error = work.exception()
+        if error is None:
+            outbox.end({"result": work.result()})
+        elif isinstance(error, WellkeeperError):
+            outbox.end(_error(error))
+        else:
+            _log.error("unexpected error in a request; please report it", exc_info=error)
+            outbox.end({"error": f"unexpected error: {error!r}; the daemon's log says more", "stage": "internal"})
+
+    async def end(self) -> None:
+        """Ends the work, then waits until every client that reads was told."""
+        await _cancelled(self._works)
+        _, pending = await asyncio.wait(self._held, timeout=1.0) if self._held else (set(), set())
+        await _cancelled(pending)
+
+
+async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
+    found = list(tasks)
+    for task in found:
+        task.cancel()
+    await asyncio.gather(*found, return_exceptions=True)
+
+
+def _uid(writer: asyncio.StreamWriter) -> int:
+    told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return int(_PEER.unpack(told)[1])
+
+
+def _error(error: WellkeeperError) -> Message:
+    return {"error": str(error), "stage": error.stage, "retry": error.retry.value}

@@ -1,0 +1,75 @@
+"""Tells the administrator by webhook: one JSON document by POST, as `docs/hooks.md` describes it.
+
+Imported only when there is a webhook. The URL often is a secret itself, so messages name its host alone.
+"""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.network_errors import words
+from wellkeeper_issuer.ports import Clock
+from wellkeeper_issuer.records import Notice
+
+_TIMEOUT_SECONDS: Final = 10.0
+_ANSWER_BYTES: Final = 2000
+_SHOWN: Final = 200
+# For chats that show what is called `text` (Slack, Mattermost, Rocket.Chat).
+_SENTENCES: Final = {
+    Notice.FAILURE: "{host}: certificate {lineage} could not be renewed: {detail}",
+    Notice.DANGER: "{host}: certificate {lineage} is close to its expiry and was not renewed: {detail}",
+    Notice.RECOVERY: "{host}: certificate {lineage} is well again",
+}
+
+
+class Webhook:
+    """Implements `ports.Notifications`. `host` is this machine's name, `version` ours."""
+
+    def __init__(
+        self, url: str, clock: Clock, *, host: str, version: str, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> None:
+        self._url = url
+        self._clock = clock
+        self._host = host
+        self._timeout_seconds = timeout_seconds
+        self._headers = {"User-Agent": f"wellkeeper/{version}"}
+
+    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+        """Handed over once it was answered with 2xx; redirects are not followed, for they would be asked with GET."""
+        body = {
+            "event": notice.value,
+            "certificate": lineage,
+            "detail": detail,
+            "at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "host": self._host,
+            "text": _SENTENCES[notice].format(host=self._host, lineage=lineage, detail=detail),
+        }
+        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers, trust_env=True) as session,
+                session.post(self._url, json=body, allow_redirects=False) as answer,
+            ):
+                if not 200 <= answer.status < 300:
+                    content = await answer.content.read(_ANSWER_BYTES)
+                    raise self._error(notice, lineage, f"it answered with {answer.status}{_shown(content)}")
+        except TimeoutError as error:
+            raise self._error(notice, lineage, f"it did not answer within {self._timeout_seconds:g} s") from error
+        except aiohttp.InvalidURL as error:
+            # The text of this one is the URL.
+            raise self._error(notice, lineage, "its URL is not valid") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._error(notice, lineage, words(error)[:_SHOWN]) from error
+
+    def _error(self, notice: Notice, lineage: str, why: str) -> HookError:
+        return HookError(
+            f"the webhook at {urlsplit(self._url).hostname} was not told of the {notice} of {lineage}: {why}; "
+            "it is tried again with the next pass"
+        )
+
+
+def _shown(content: bytes) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in content.decode(errors="replace")).split())
+    return f": {text[:_SHOWN]}" if text else ""

@@ -1,0 +1,149 @@
+"""The state on disk: SQLite in `state_dir/state.db`, one connection on a thread of its own, one for rows by their key.
+
+WAL with synchronous=FULL: what a call wrote is there after a power cut. Deleted rows are overwritten, since keys stand
+in them. Design: docs/design/0006-state.md.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.outside.state.connections import open_to_own, open_to_read
+from wellkeeper_issuer.outside.state.lock import leave_lock, take_lock
+from wellkeeper_issuer.outside.state.remedies import cause_and_remedy
+from wellkeeper_issuer.outside.threads import DaemonThreads
+
+T = TypeVar("T")
+
+Row = tuple[Any, ...]
+Statement = tuple[str, Sequence[object]]
+
+_FEW: Final = 500
+
+
+@dataclass(eq=False, slots=True)
+class _Write:
+    statements: Sequence[Statement]
+    is_done: bool = False
+
+
+class Database:
+    """Use as an async context manager; all raises JournalError.
+
+    `command` is what owns the state ("run", "renew", …): one at a time, others are refused. None reads only, and waits
+    for nobody.
+    """
+
+    def __init__(self, path: Path, command: str | None) -> None:
+        self._path = path
+        self._command = command
+        self._lock = -1
+        self._thread = DaemonThreads(1, "state")
+        self._connection: sqlite3.Connection | None = None
+        self._keyed: sqlite3.Connection | None = None
+        self._queued: list[_Write] = []
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._run(self._open)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        await self._run(self._close)
+        self._thread.shutdown()
+
+    async def read(self, make: Callable[[Row], T], statement: str, *values: object) -> list[T]:
+        """What `make` makes of each row; a ValueError of it says that the file is damaged."""
+        return await self._run(lambda connection: [make(row) for row in connection.execute(statement, values)])
+
+    def find(self, make: Callable[[Row], T], statement: str, *values: object) -> list[T]:
+        """As `read`, for few rows by their key: done at once, since the way to a thread takes ten times as long."""
+        with self._translated():
+            # None before `_open` and after `_close` only.
+            return [make(row) for row in self._keyed.execute(statement, values)]  # type: ignore[union-attr]
+
+    async def read_among(self, make: Callable[[Row], T], statement: str, among: Collection[str] | None) -> list[T]:
+        """As `read`, of all lineages or of these; for many, everything is read as quickly."""
+        if among is None or len(among) > _FEW:
+            return await self.read(make, statement)
+        places = ", ".join("?" * len(among))
+        return self.find(make, f"SELECT * FROM ({statement}) WHERE lineage IN ({places})", *among)  # noqa: S608
+
+    async def write(self, *statements: Statement) -> None:
+        """All or none; durable when it returns. Shares the wait for the disk with other writes under way."""
+        if not statements:
+            return
+        write = _Write(statements)
+        self._queued.append(write)
+        await self._run(lambda connection: self._settle(connection, write))
+
+    def _settle(self, connection: sqlite3.Connection, write: _Write) -> None:
+        if write.is_done:  # an earlier one took it along
+            return
+        queued = self._queued[:]
+        del self._queued[: len(queued)]
+        together = [write, *(other for other in queued if other is not write)]
+        try:
+            _commit(connection, together)
+        except sqlite3.Error:
+            if len(together) == 1:
+                raise
+            _commit(connection, [write])  # each bears its own errors: the others come back one by one
+
+    def _open(self, _: object) -> None:
+        if self._command is None:
+            self._connection = self._keyed = open_to_read(self._path)
+            return
+        self._lock = take_lock(self._path.with_suffix(".lock"), self._command)
+        self._connection = open_to_own(self._path)
+        self._keyed = open_to_read(self._path)
+
+    def _close(self, _: object) -> None:
+        """Whatever `_open` came to have."""
+        for connection in (self._keyed, self._connection):  # the last one takes the WAL away, if it may write
+            if connection is not None:
+                connection.close()
+        if self._lock >= 0:
+            leave_lock(self._lock)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def task() -> T:
+            with self._translated():
+                # None for `_open` and `_close` only, which ignore it.
+                return work(self._connection)  # type: ignore[arg-type]
+
+        # A write that was begun is finished, and its failure known, before a cancellation goes on.
+        future = asyncio.get_running_loop().run_in_executor(self._thread, task)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise JournalError(f"{self._path}: {cause_and_remedy(error)}") from error
+
+
+def _commit(connection: sqlite3.Connection, writes: Sequence[_Write]) -> None:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for write in writes:
+            for statement, values in write.statements:
+                connection.execute(statement, values)
+    for write in writes:
+        write.is_done = True

@@ -1,0 +1,99 @@
+"""Proves that a folder keeps what is written to it, before a CA is asked for anything.
+
+A certificate that cannot be stored is lost, and counts against the CA's limits all the same.
+"""
+
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from wellkeeper_issuer.errors import InstallError, JournalError
+from wellkeeper_issuer.outside.durable import to_its_end
+
+_log = logging.getLogger(__name__)
+
+# Room for what one pass writes: a hundred chains with their keys, or the write-ahead log of as many renewals.
+SIZE: Final = 1 << 20
+_BLOCK: Final = 4096
+_REMEDIES: Final = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "raise the quota, or free some space there",
+    errno.EFBIG: "raise the limit on file sizes of the issuer's process (ulimit -f, LimitFSIZE)",
+    errno.EROFS: "mount it read-write",
+    errno.EACCES: "give it to the issuer's user, or run the issuer as its owner",
+    errno.EPERM: "give it to the issuer's user, or run the issuer as its owner",
+}
+_UNASKED: Final = "the CA was not asked for anything"
+# What lies there is gone with the container, or after a restart.
+_EPHEMERAL: Final = {"overlay": "with the container", "tmpfs": "when the host restarts", "ramfs": "when it restarts"}
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+
+async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
+    """Raises JournalError or InstallError, which name the folder and the remedy. Leaves nothing behind."""
+    await prove(state_dir, JournalError)
+    await prove(certificates_dir, InstallError)
+
+
+async def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
+    """Writes a mebibyte, makes it durable, reads it back and removes it; raises `refusal`.
+
+    Of a folder that is not there yet, what it will be made in is tried.
+    """
+    await to_its_end(lambda: _prove(folder, refusal))
+
+
+def _prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
+    try:
+        place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+        is_kept = _keeps(place, os.urandom(_BLOCK) * (SIZE // _BLOCK))
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "look at the kernel's messages about this disk")
+        raise refusal(
+            f"cannot store a mebibyte in {folder}: {error.strerror or error}; {remedy}; {_UNASKED}"
+        ) from error
+    if not is_kept:
+        raise refusal(f"{folder} does not give back what was written: its disk is failing, replace it; {_UNASKED}")
+
+
+def _keeps(folder: Path, content: bytes) -> bool:
+    """Nameless as soon as it is there, so that nothing is left behind whatever happens."""
+    path = folder / f".proof-{os.urandom(8).hex()}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w+b") as file:
+        path.unlink()
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+        # From the disk, not from memory, where the file system can do that.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        file.seek(0)
+        return file.read() == content
+
+
+def warn_of_ephemeral(state_dir: Path, mounts: Path = _MOUNTS) -> None:
+    """Logs a warning when account keys and orders will be lost with the container or at the next start."""
+    kind = file_system(state_dir, mounts)
+    if kind in _EPHEMERAL:
+        _log.warning(
+            "state_dir = %s lies on %s, which is gone %s, and with it account keys and what is under way:"
+            " put it on a disk or a volume",
+            state_dir,
+            kind,
+            _EPHEMERAL[kind],
+        )
+
+
+def file_system(folder: Path, mounts: Path = _MOUNTS) -> str | None:
+    """Its type as the kernel calls it; None where that cannot be told. Format: proc_pid_mountinfo(5)."""
+    try:
+        device = folder.stat().st_dev
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    for fields in map(str.split, lines):
+        if fields[2] == f"{os.major(device)}:{os.minor(device)}":
+            return fields[fields.index("-") + 1]
+    return None

@@ -1,0 +1,29 @@
+"""How nouns stand in rows: times as seconds since the epoch, identifiers as JSON."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from wellkeeper_issuer.model import Identifier, IdentifierType
+
+
+def from_time(at: datetime | None) -> float | None:
+    """Exact to the microsecond, as `to_time` is."""
+    return None if at is None else at.timestamp()
+
+
+def to_time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def to_time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def from_identifiers(identifiers: Iterable[Identifier]) -> str:
+    return json.dumps([[identifier.type.value, identifier.value] for identifier in identifiers])
+
+
+def to_identifiers(text: str) -> tuple[Identifier, ...]:
+    """Raises ValueError."""
+    return tuple(Identifier(IdentifierType(kind), value) for kind, value in json.loads(text))

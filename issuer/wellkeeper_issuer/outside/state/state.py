@@ -1,0 +1,44 @@
+"""All that the issuer remembers, opened at once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wellkeeper_issuer.outside.state.database import Database
+from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.ledger import SqliteLedger
+from wellkeeper_issuer.outside.state.notes import SqliteNotes
+from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
+from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What `open_state` gives; of no use once it is left."""
+
+    journal: SqliteJournal
+    schedules: SqliteSchedules
+    ledger: SqliteLedger
+    notes: SqliteNotes
+    _database: Database = field(repr=False)
+
+    async def forget_lineage(self, lineage: str) -> None:
+        """All of it in one transaction, but for what CAs count. Idempotent; raises JournalError."""
+        await self._database.write(*((statement, (lineage,)) for statement in FORGET_LINEAGE))
+
+
+@asynccontextmanager
+async def open_state(path: Path, *, is_exclusive: bool, command: str = "renew") -> AsyncIterator[State]:
+    """`path` is the file `state.db`. `command` is what others are told is at work ("run" for the daemon).
+
+    Raises JournalError, which names who has it when another process owns the state; readers wait for nobody.
+    """
+    async with Database(path, command if is_exclusive else None) as database:
+        yield State(
+            SqliteJournal(database),
+            SqliteSchedules(database),
+            SqliteLedger(database),
+            SqliteNotes(database),
+            database,
+        )

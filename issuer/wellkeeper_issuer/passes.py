@@ -1,0 +1,253 @@
+"""Works on certificates, all that are asked for at once, in which one that fails never stops another.
+
+A pass obtains what is due, a few certificates at a time, delivers it with as few reloads as can be, and none when
+nothing changed. It is idempotent: what it left undone, the next pass goes on with.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from wellkeeper_issuer.deliver.verify import verify
+from wellkeeper_issuer.errors import DeferredError, HookError, InstallError, VerifyError, WellkeeperError
+from wellkeeper_issuer.model import Due, Flip, Installed, Lineage
+from wellkeeper_issuer.ports import Nginx, Probes
+from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.reports import Mode, Report, waiting
+from wellkeeper_issuer.steps import Steps
+from wellkeeper_issuer.upkeep.aftermath import Aftermath
+from wellkeeper_issuer.upkeep.course import Course
+from wellkeeper_issuer.upkeep.deliveries import Deliveries
+
+_log = logging.getLogger(__name__)
+
+# Three a week: Let's Encrypt issues five certificates for the same names in seven days.
+_REFUSED_LONG: Final = timedelta(days=2, hours=8)
+_PROOFS_AT_ONCE: Final = 8
+_TO_BE_DELIVERED: Final = {
+    True: "installed by an earlier pass, to be delivered",
+    False: "installed, but the journal does not know it; to be delivered",
+}
+
+
+class _Opening:
+    """What comes before the first certificate of a pass is obtained: once, and its failure is everybody's."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._task: asyncio.Future[None] | None = None
+
+    async def __call__(self) -> None:
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._work())
+        await asyncio.shield(self._task)
+
+    @property
+    def was_needed(self) -> bool:
+        return self._task is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This host's nginx, and where it is asked for what it serves."""
+
+    nginx: Nginx
+    probes: Probes
+    https_addresses: tuple[tuple[str, int], ...]
+
+
+async def _ready() -> None:
+    """Nothing has to be there."""
+
+
+@dataclass
+class Passes:
+    """Several may run at once; each certificate is worked on by one of them at a time.
+
+    `prepare` is awaited before the first certificate of a pass is obtained; it raises what keeps all from it.
+    """
+
+    renewals: Renewals
+    deliveries: Deliveries
+    aftermath: Aftermath
+    machine: Machine
+    prepare: Callable[[], Awaitable[None]] = _ready
+    at_once: int = 8
+    _turns: asyncio.Semaphore = field(init=False)
+    _proofs: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_PROOFS_AT_ONCE))
+    _locks: defaultdict[str, asyncio.Lock] = field(init=False, default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def __post_init__(self) -> None:
+        self._turns = asyncio.Semaphore(self.at_once)
+
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+        """For what must not happen while a pass works on that certificate: entered when none does, and keeps it so."""
+        return self._locks[name]
+
+    async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
+        """One report a certificate, in order; raises only what concerns all of them (the journal)."""
+        renewals = self.renewals
+        known = await renewals.journal.installed([lineage.name for lineage in lineages])
+        courses = [
+            Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
+        ]
+
+        async def open_pass() -> None:
+            await self.prepare()
+            await self.aftermath.begin(lineages)
+
+        opening = _Opening(open_pass)
+        try:
+            # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
+            async with asyncio.TaskGroup() as group:
+                for course in courses:
+                    group.create_task(self._work(course, opening, mode))
+        except ExceptionGroup as every:
+            raise every.exceptions[0] from every
+        if opening.was_needed:
+            await self._close(courses)
+        return [course.report() for course in courses]
+
+    async def _close(self, courses: Sequence[Course]) -> None:
+        await self.renewals.sources.tidy()
+        try:
+            await self.aftermath.end([course.lineage for course in courses])
+        except HookError as error:
+            for course in courses:
+                if course.flip is not None:
+                    course.error = course.error or error
+
+    async def _work(self, course: Course, opening: _Opening, mode: Mode) -> None:
+        """One certificate from due to served, and what follows of it."""
+        async with self._locks[course.lineage.name]:
+            if mode is Mode.SCHEDULED:
+                course.waits = await self.aftermath.waits(course.lineage.name)
+            if course.waits is None:
+                await self._renew_and_deliver(course, opening, mode)
+                # What cannot be written down is this certificate's error as well: the others go on.
+                await self._guarded(course, self._settle(course))
+            else:
+                await self.aftermath.tell(course.lineage.name)
+                course.reason = waiting(course.waits)
+            if course.certificate is None:
+                await self._guarded(course, self._look(course))
+
+    async def _settle(self, course: Course) -> None:
+        """What was not tried is no failure, and ends none."""
+        if course.deferred is None or course.error is not None:
+            course.waits = await self.aftermath.settle(course.lineage, course.error)
+        else:
+            course.reason = str(course.deferred)
+            await self.aftermath.tell(course.lineage.name)
+
+    async def _renew_and_deliver(self, course: Course, opening: _Opening, mode: Mode) -> None:
+        with self.deliveries.expecting():
+            async with self._turns:
+                await self._guarded(course, self._obtain(course, opening, mode))
+        # What an earlier pass installed is delivered also when it is due again and that failed.
+        if course.flip is not None:
+            await self._guarded(course, self._deliver(course, course.flip))
+        async with self._proofs:
+            if course.is_to_be_verified and course.error is None:
+                await self._guarded(course, self._verify(course))
+            if course.error is None and await self.aftermath.is_owed(course.lineage.name):
+                await self._guarded(course, self._deploy(course))
+
+    async def _guarded(self, course: Course, work: Awaitable[None]) -> None:
+        """Where the failure of one certificate ends; the first one is told."""
+        try:
+            await work
+        except DeferredError as error:
+            course.deferred = error
+        except WellkeeperError as error:
+            course.error = course.error or error
+        except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
+            _log.exception("certificate %s: unexpected error; please report it", course.lineage.name)
+            course.error = course.error or error
+
+    async def _obtain(self, course: Course, opening: _Opening, mode: Mode) -> None:
+        journal, name = self.renewals.journal, course.lineage.name
+        course.is_to_be_verified = name in await journal.unserved([name])
+        if not course.is_known:
+            await self._take_up(course)
+        undelivered = (await journal.undelivered([name])).get(name)
+        lost: InstallError | None = None
+        is_worth_another = False
+        if undelivered is not None:
+            try:
+                is_worth_another = await self._is_worth_another(undelivered)
+                course.flip, course.reason = undelivered, _TO_BE_DELIVERED[course.is_known]
+            except InstallError as error:
+                # A version that is gone is this certificate's error now, not everybody's at the reload.
+                lost = error
+        due = await self.renewals.due(course.lineage, mode)
+        if due is None and is_worth_another:
+            due = Due(course.lineage, "nginx has refused the last version for days; it may take another")
+        if due is None:
+            if lost is not None:
+                raise lost
+            return
+        await opening()
+        course.reason = due.reason
+        self.renewals.progress.note(name, f"due: {due.reason}")
+        course.flip = await self.renewals.renew(course.lineage, course.steps, mode)
+
+    async def _take_up(self, course: Course) -> None:
+        """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
+        name = course.lineage.name
+        course.is_known = name in await self.renewals.journal.installed([name])  # by a pass that had the turn before
+        installed = await self.renewals.certificates.installed(name)
+        if course.is_known or installed is None or installed.certificate.is_self_signed:
+            return
+        await self.renewals.journal.record_found(Flip(name, installed.version, installed.version))
+
+    async def _is_worth_another(self, flip: Flip) -> bool:
+        """Whether nginx rolled this version back, so long ago that a new one is worth an order.
+
+        A certificate that is refused once may be refused always; but the old one must not expire over it.
+        """
+        live = await self.renewals.certificates.installed(flip.lineage)
+        was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
+        await self.renewals.certificates.switch(flip.lineage, flip.after)
+        refused = await self.renewals.certificates.installed(flip.lineage)
+        if not was_refused or refused is None:
+            return False
+        return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
+
+    async def _deliver(self, course: Course, flip: Flip) -> None:
+        course.steps.seconds["reload"] = await self.deliveries.deliver(flip)
+        course.is_to_be_verified = True
+
+    async def _verify(self, course: Course) -> None:
+        name = course.lineage.name
+        with course.steps.step("verify") as step:
+            installed = await self._installed(name)
+            course.certificate = installed.certificate
+            live_path = self.renewals.certificates.live_path(name)
+            machine = self.machine
+            course.served = await verify(installed, machine.https_addresses, machine.nginx, live_path, machine.probes)
+            step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
+        if course.served.is_served:
+            await self.renewals.journal.record_served(name)
+
+    async def _deploy(self, course: Course) -> None:
+        with course.steps.step("deploy"):
+            await self.aftermath.deploy(course.lineage)
+
+    async def _installed(self, name: str) -> Installed:
+        installed = await self.renewals.certificates.installed(name)
+        if installed is None:
+            raise VerifyError(
+                f"{self.renewals.certificates.live_path(name)} holds no usable certificate any more; "
+                "run renew again to obtain one"
+            )
+        return installed
+
+    async def _look(self, course: Course) -> None:
+        installed = await self.renewals.certificates.installed(course.lineage.name)
+        course.certificate = installed.certificate if installed else None

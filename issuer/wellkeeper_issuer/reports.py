@@ -1,0 +1,59 @@
+"""What a pass tells about each certificate."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from wellkeeper_issuer.model import Certificate
+from wellkeeper_issuer.records import Failure, Schedule
+
+
+class Mode(Enum):
+    """How much a pass is asked for: what is due; also what waits after a failure; everything.
+
+    Of what was revoked it is remembered that it has to be replaced, until it is.
+    """
+
+    SCHEDULED = "scheduled"
+    RETRY = "retry"
+    FORCED = "forced"
+    REVOKED = "revoked"
+
+
+class Outcome(StrEnum):
+    """How a pass ended for one certificate; waiting: it is due, and not to be tried before `next_try_at`."""
+
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    SERVED = "served"
+    NOT_SERVED_YET = "installed, not served yet"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran.
+
+    `reason` says why it was done, `detail` what is left to do. Where nothing was looked at, what is known of the
+    certificate stands in `schedule`.
+    """
+
+    lineage: str
+    outcome: Outcome
+    reason: str
+    detail: str = ""
+    certificate: Certificate | None = None
+    served_fingerprint_sha256: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: Exception | None = None
+    next_try_at: datetime | None = None
+    schedule: Schedule | None = None
+
+
+def waiting(failure: Failure) -> str:
+    """Why nothing is tried now."""
+    times = "once" if failure.count == 1 else f"{failure.count} times in a row"
+    return (
+        f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
+        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'wellkeeper renew {failure.lineage}' tries now"
+    )

@@ -1,0 +1,155 @@
+"""The issuer's settings: a TOML file and drop-ins beside it, parsed once into frozen objects.
+
+An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationError
+
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
+from wellkeeper_issuer.settings.files import Location, Sources, read_sources
+from wellkeeper_issuer.settings.tables import (
+    CaSettings,
+    CertificateSettings,
+    Frozen,
+    HooksSettings,
+    NginxSettings,
+    NodeSettings,
+    NotificationsSettings,
+    PositiveNumber,
+    RehearsalSettings,
+)
+from wellkeeper_issuer.settings.values import CA_DIRECTORIES, AbsolutePath, parse_ca_name, parse_cas, parse_contact
+
+DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
+PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
+
+_APART: Final = "must not lie in one another: the one is for nginx to read, the other for nobody"
+
+
+class Settings(Frozen):
+    """All of issuer.toml."""
+
+    ca: Annotated[tuple[str, ...], BeforeValidator(parse_cas), Field(min_length=1)] = ("letsencrypt",)
+    ca_bundle: AbsolutePath | None = None
+    contact: tuple[Annotated[str, BeforeValidator(parse_contact)], ...] = ()
+    terms_of_service_agreed: StrictBool = False
+    state_dir: AbsolutePath = Path("/var/lib/wellkeeper/issuer")
+    certificates_dir: AbsolutePath = Path("/var/lib/wellkeeper/certificates")
+    certificates_owner: str | None = None
+    certificates_group: str | None = None
+    read_back: Literal["required", "advisory"] = "required"
+    renewals_at_once: Annotated[StrictInt, Field(ge=1, le=64)] = 8
+    orders_per_second: PositiveNumber = 10.0
+    nginx: NginxSettings = NginxSettings()
+    hooks: HooksSettings = HooksSettings()
+    notifications: NotificationsSettings = NotificationsSettings()
+    rehearsal: RehearsalSettings = RehearsalSettings()
+    cas: tuple[CaSettings, ...] = ()
+    nodes: Annotated[tuple[NodeSettings, ...], Field(min_length=1)] = (NodeSettings(name="local"),)
+    certificates: tuple[CertificateSettings, ...] = ()
+
+    def contradictions(self) -> list[tuple[Location, str]]:
+        """What no single value shows: names given twice, folders in one another, CAs that nobody knows; by location."""
+        found: list[tuple[Location, str]] = []
+        state, certificates = self.state_dir, self.certificates_dir
+        if certificates.is_relative_to(state) or state.is_relative_to(certificates):
+            found.append((("certificates_dir",), f"this folder ({certificates}) and state_dir ({state}) {_APART}"))
+        for location, name in self._named_cas():
+            try:
+                self.find_ca(name)
+            except ValueError as error:
+                found.append((location, str(error)))
+        return found
+
+    def _named_cas(self) -> Iterator[tuple[Location, str]]:
+        for name in self.ca:
+            yield ("ca",), name
+        if self.rehearsal.ca:
+            yield ("rehearsal", "ca"), self.rehearsal.ca
+        for index, certificate in enumerate(self.certificates):
+            for name in certificate.ca:
+                yield ("certificates", index, "ca"), name
+
+    def twins(self) -> Iterator[tuple[Location, Location, str]]:
+        """Tables that have a name which an earlier one has: where it stands, where the earlier one stands, the name."""
+        names = (
+            ("cas", [ca.name for ca in self.cas]),
+            ("nodes", [node.name for node in self.nodes]),
+            ("certificates", [certificate.name for certificate in self.certificates]),
+        )
+        for what, given in names:
+            first: dict[str, int] = {}
+            for index, name in enumerate(given):
+                if first.setdefault(name, index) != index:
+                    yield (what, index), (what, first[name]), name
+
+    def find_ca(self, name: str) -> CaSettings:
+        """By the name of one of `[[cas]]`, a known name, or the URL of a directory; raises ValueError."""
+        for one in self.cas:
+            if name in {one.name, one.directory}:
+                return one
+        directory = CA_DIRECTORIES.get(name, name)
+        if not directory.startswith("https://"):
+            names = ", ".join(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))
+            raise ValueError(f"{name!r} is neither one of {names} nor the https:// URL of an ACME directory")
+        known = next((short for short, url in CA_DIRECTORIES.items() if url == directory), "")
+        return CaSettings(name=known or parse_ca_name(directory), directory=directory)
+
+    def all_cas(self) -> tuple[CaSettings, ...]:
+        """Every CA that may be asked, in order of preference; the one for rehearsals is the last."""
+        names = [*self.ca, *(name for one in self.certificates for name in one.ca)]
+        names += [self.rehearsal.ca] if self.rehearsal.ca else []
+        found = [self.find_ca(name) for name in dict.fromkeys(names)]
+        return tuple({one.directory: one for one in reversed(found)}.values())[::-1]
+
+    def lineages(self) -> tuple[Lineage, ...]:
+        """What the certificates are to be, each with its CAs in order of preference."""
+        default = tuple(self.find_ca(name).directory for name in self.ca)
+        return tuple(
+            replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
+            for one in self.certificates
+        )
+
+
+def settings_path(given: Path | None) -> Path:
+    """`--config`, else WELLKEEPER_CONFIG, else the default; the only place that looks at the environment."""
+    return given or Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
+
+
+def read_settings(path: Path) -> Settings:
+    """The file and the drop-ins beside it. Raises SettingsError, with a line for each mistake."""
+    return check(read_sources(path))
+
+
+def check(sources: Sources) -> Settings:
+    """Raises SettingsError, with a line for each mistake."""
+    try:
+        settings = Settings.model_validate(sources.merged())
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaints(sources, error))) from error
+    found = [
+        f"{sources.name_place(here)}: two {here[0]} have the name {name!r} "
+        f"(the other one: {sources.name_place(there)}); give each its own"
+        for here, there, name in settings.twins()
+    ]
+    found += [
+        f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"
+        for location, text in settings.contradictions()
+    ]
+    if found:
+        raise SettingsError("\n".join(found))
+    return settings
+
+
+def _complaints(sources: Sources, error: ValidationError) -> Iterator[str]:
+    for details in mistakes(error):
+        _, inside = sources.place(details["loc"])
+        yield f"{sources.name_place(details['loc'])}: {complaint(inside, details, Settings)}"

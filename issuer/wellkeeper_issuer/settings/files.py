@@ -1,0 +1,186 @@
+"""The files of the settings: the main one and the drop-ins in the folder beside it, merged in the order of their names.
+
+Beside `issuer.toml` that folder is `issuer.d`; a drop-in, `issuer.d/*.toml`, holds `[[certificates]]` and nothing else.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wellkeeper_issuer import remedies
+from wellkeeper_issuer.errors import SettingsError
+
+CERTIFICATES: Final = "certificates"
+Location = tuple[int | str, ...]
+
+_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([\w\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*\]")
+_KEY: Final = re.compile(r"\s*([\w\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*=")
+
+
+@dataclass(frozen=True, slots=True)
+class TomlFile:
+    """One file as it was read."""
+
+    path: Path
+    text: str
+    values: dict[str, Any]
+
+    @property
+    def certificates(self) -> list[Any]:
+        """Its tables; none when they are no list, of which the check of the whole complains."""
+        found = self.values.get(CERTIFICATES)
+        return found if isinstance(found, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All files of the settings."""
+
+    main: TomlFile
+    drop_ins: tuple[TomlFile, ...]
+
+    def merged(self) -> dict[str, Any]:
+        if not self.drop_ins or not isinstance(self.main.values.get(CERTIFICATES, []), list):
+            return self.main.values
+        return self.main.values | {CERTIFICATES: [one for file in self.files for one in file.certificates]}
+
+    @property
+    def files(self) -> tuple[TomlFile, ...]:
+        return (self.main, *self.drop_ins)
+
+    def place(self, location: Location) -> tuple[TomlFile, Location]:
+        """The file in which something of the merged values stands, and where in that file."""
+        match location:
+            case ("certificates", int(index), *rest):
+                for file in self.files:
+                    if index < len(file.certificates):
+                        return file, (CERTIFICATES, index, *rest)
+                    index -= len(file.certificates)
+        return self.main, location
+
+    def name_place(self, location: Location) -> str:
+        """`FILE:LINE`, or the file alone when the line cannot be told."""
+        file, inside = self.place(location)
+        line = find_line(file.text, inside)
+        return f"{file.path}:{line}" if line else str(file.path)
+
+
+def drop_in_folder(path: Path) -> Path:
+    """Where the drop-ins of the settings in this file are: `issuer.d` beside `issuer.toml`."""
+    return path.with_suffix(".d")
+
+
+def read_sources(path: Path) -> Sources:
+    """Raises SettingsError: a file cannot be read, is no TOML, or is a drop-in that holds more than certificates."""
+    try:
+        main = read_toml(path)
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path} does not exist; run 'wellkeeper init', or name a file with --config or WELLKEEPER_CONFIG"
+        ) from None
+    drop_ins = tuple(_read_drop_ins(drop_in_folder(path)))
+    wrong = [f"{file.path}: {text}" for file in drop_ins for text in _misplaced(file, path)]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return Sources(main, drop_ins)
+
+
+def read_toml(path: Path) -> TomlFile:
+    """Raises SettingsError, but FileNotFoundError when it is not there."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return TomlFile(path, text, tomllib.loads(text))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}; {remedies.of_reading(error)}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no TOML: {error}") from error
+
+
+def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - ten thousand Path objects take their time
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise SettingsError(f"cannot read {folder}: {error.strerror}; {remedies.of_reading(error)}") from error
+    for name in sorted(names):
+        if name.endswith(".toml") and not name.startswith("."):
+            path = folder / name
+            try:
+                yield read_toml(path)
+            except FileNotFoundError:
+                if path.is_symlink():
+                    raise SettingsError(
+                        f"{path} is a link that leads nowhere; remove it, or put back what it led to"
+                    ) from None
+                # else it was removed since the folder was read
+
+
+def _misplaced(file: TomlFile, main: Path) -> list[str]:
+    texts = [
+        f"{key!r} does not belong here: a drop-in holds [[certificates]] only, everything else stands in {main}"
+        for key in file.values
+        if key != CERTIFICATES
+    ]
+    if not isinstance(file.values.get(CERTIFICATES, []), list):
+        texts.append("certificates must be tables; write [[certificates]] with two brackets")
+    return texts
+
+
+def find_line(text: str, location: Location) -> int | None:
+    """The line, from 1, that comes nearest: of the key, else of the header of its table; None when there is neither.
+
+    It reads headers and keys only, not TOML: what hides in inline tables is found by what they belong to.
+    """
+    table: Location = ()
+    counts: dict[Location, int] = {}
+    best, found = 0, None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = _enter(_parts(header[2]), counts, is_array=header[1] == "[[")
+            here = table
+        elif key := _KEY.match(line):
+            here = (*table, *_parts(key[1]))
+        else:
+            continue
+        if len(here) > best and location[: len(here)] == here:
+            best, found = len(here), number
+    return found
+
+
+def find_table_lines(text: str, location: Location) -> tuple[int, int] | None:
+    """First and last line of a table with a header of its own; None when it has none."""
+    first, lines = find_line(text, location), text.splitlines()
+    if first is None or not _HEADER.match(lines[first - 1]):
+        return None
+    last = first
+    for number in range(first + 1, len(lines) + 1):
+        line = lines[number - 1]
+        if _HEADER.match(line):
+            break
+        # What stands between two tables, remarks for example, belongs to the one below.
+        if line.strip() and not line.lstrip().startswith("#"):
+            last = number
+    return first, last
+
+
+def _parts(dotted: str) -> Sequence[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]
+
+
+def _enter(parts: Sequence[str], counts: dict[Location, int], *, is_array: bool) -> Location:
+    """The location of a table by its header; of a list of tables, `counts` knows how many there were."""
+    location: Location = ()
+    for number, part in enumerate(parts, 1):
+        location = (*location, part)
+        if is_array and number == len(parts):
+            counts[location] = counts.get(location, 0) + 1
+        if location in counts:
+            location = (*location, counts[location] - 1)
+    return location

@@ -1,0 +1,143 @@
+"""How single values of the settings are read: names, addresses, paths, CAs.
+
+Every parser takes what TOML had and raises ValueError with a sentence that says what is allowed.
+"""
+
+import contextlib
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field
+
+from wellkeeper_issuer import idn
+from wellkeeper_issuer.model import Identifier, IdentifierType
+
+CA_DIRECTORIES: Final[Mapping[str, str]] = {
+    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
+    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
+    "google": "https://dv.acme-v02.api.pki.goog/directory",
+    "google-staging": "https://dv.acme-v02.test-api.pki.goog/directory",
+    "zerossl": "https://acme.zerossl.com/v2/DV90",
+    "sslcom-rsa": "https://acme.ssl.com/sslcom-dv-rsa",
+    "sslcom-ecc": "https://acme.ssl.com/sslcom-dv-ecc",
+    "actalis": "https://acme-api.actalis.com/acme/directory",
+}
+
+_NAME: Final = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+def parse_text(value: object) -> str:
+    """What every parser below begins with: pydantic hands over whatever TOML had."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.80} must be a string")
+    return value
+
+
+def parse_identifier(value: object) -> Identifier:
+    """A DNS name (unicode or A-labels, any case) or an IP address; raises ValueError."""
+    text = parse_text(value)
+    # Ten thousand names would spend a third of the time of reading the settings on not being addresses.
+    if ":" in text or not text[-1:].isalpha():
+        with contextlib.suppress(ipaddress.AddressValueError):
+            return _ip_identifier(text)
+    name = text.strip().rstrip(".").lower()
+    if name.startswith("*."):
+        raise ValueError(f"{text!r} is a wildcard, which http-01 cannot prove (RFC 8555 section 8.3); list the names")
+    name = idn.to_ascii(name)
+    labels = name.split(".")
+    # A last label of digits only is a mistyped address (RFC 3696 section 2).
+    if len(name) > 253 or len(labels) < 2 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdecimal():
+        raise ValueError(f"{text!r} is neither a full DNS name nor an IP address")
+    return Identifier(IdentifierType.DNS, name)
+
+
+def _ip_identifier(text: str) -> Identifier:
+    """Raises AddressValueError, a ValueError."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    parse = ipaddress.IPv6Address if ":" in bare else ipaddress.IPv4Address
+    if "%" in bare:
+        raise ValueError(f"{text!r} has a scope, which no certificate can name; leave out what follows '%'")
+    return Identifier(IdentifierType.IP, parse(bare).compressed)
+
+
+def parse_address(value: object) -> tuple[str, int]:
+    """`HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
+    text = parse_text(value)
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise ValueError(f"{text!r} is no address; write HOST:PORT or [IPV6]:PORT")
+    return found["v6"] or found["host"], int(found["port"])
+
+
+def parse_responder(value: object) -> str:
+    """`unix:/PATH` or `HOST:PORT`; raises ValueError."""
+    text = parse_text(value)
+    if text.startswith("unix:"):
+        if not text.startswith("unix:/"):
+            raise ValueError(f"{text!r}: a socket's path must be absolute, as in unix:/run/wellkeeper/control.sock")
+    else:
+        parse_address(text)
+    return text
+
+
+def parse_directory_url(value: object) -> str:
+    """The `https://` URL of an ACME directory; raises ValueError."""
+    text = parse_text(value)
+    if not text.startswith("https://"):
+        raise ValueError(f"{text!r} is not the https:// URL of an ACME directory")
+    return text
+
+
+def parse_ca_name(directory_url: str) -> str:
+    """What a CA is called that has no name in the settings: its host."""
+    return urlsplit(directory_url).hostname or "ca"
+
+
+def parse_cas(value: object) -> object:
+    """One CA or several in order of preference, each a name or the URL of a directory; raises ValueError."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"{value!r:.80} must be a name, or a list of names in order of preference")
+    return (value,) if isinstance(value, str) else value
+
+
+def parse_webhook(value: object) -> str:
+    """An `https://` URL, or `http://` for what is near; raises ValueError."""
+    text = parse_text(value)
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError(f"{text!r} is no http:// or https:// URL")
+    return text
+
+
+def parse_contact(value: object) -> str:
+    text = parse_text(value)
+    address = text.removeprefix("mailto:")
+    if not re.fullmatch(r"[^@\s,?]+@[^@\s,?]+", address):
+        raise ValueError(f"{text!r} is no mail address")
+    return f"mailto:{address}"
+
+
+def parse_name(value: object) -> str:
+    text = parse_text(value)
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} may have a-z, 0-9, '.', '_' and '-' only, no '..' and no dot in front")
+    return text
+
+
+def parse_path(value: object) -> Path:
+    text = parse_text(value)
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} must be an absolute path")
+    # Two ways to write one folder must not look like two folders.
+    return Path(os.path.normpath(text))
+
+
+AbsolutePath = Annotated[Path, BeforeValidator(parse_path)]
+Address = Annotated[tuple[str, int], BeforeValidator(parse_address)]
+Argv = Annotated[tuple[str, ...], Field(min_length=1)]

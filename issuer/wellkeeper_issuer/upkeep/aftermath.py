@@ -1,0 +1,111 @@
+"""What follows of how it went: when a failure is tried again, hooks that are owed, what the administrator is told."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from wellkeeper_issuer.errors import HookError, WellkeeperError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain import backoff
+from wellkeeper_issuer.ports import Certificates, Clock, Hooks, Notifications
+from wellkeeper_issuer.ports_state import Notes, Schedules
+from wellkeeper_issuer.records import Event, Failure, Notice, Occasion, Schedule
+from wellkeeper_issuer.upkeep.notices import owed, turning_points
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """Kept on disk, so that no restart makes anything forgotten or done twice."""
+
+    schedules: Schedules
+    notes: Notes
+    hooks: Hooks
+    notifications: Notifications
+    certificates: Certificates
+    clock: Clock
+    choose: Callable[[], float]
+
+    async def waits(self, lineage: str) -> Failure | None:
+        """The failure after which it must not be tried yet."""
+        failure = await self.schedules.read_failure(lineage)
+        return None if failure is None or backoff.is_over(failure, self.clock.now()) else failure
+
+    async def begin(self, lineages: Sequence[Lineage]) -> None:
+        """Before the first one of a pass is obtained. Raises HookError: then nothing is."""
+        await self.hooks.run(Event.PRE, Occasion(tuple(one.name for one in lineages)))
+
+    async def end(self, lineages: Sequence[Lineage]) -> None:
+        """After a pass that obtained something. Raises HookError."""
+        await self.hooks.run(Event.POST, Occasion(tuple(one.name for one in lineages)))
+
+    async def is_owed(self, lineage: str) -> bool:
+        """Whether a deploy hook has to run yet; where there is none, none is owed any more."""
+        if lineage not in await self.notes.read_owed_hooks([lineage]):
+            return False
+        if not self.hooks.is_there(Event.DEPLOY):
+            await self.notes.forget_owed_hook(lineage)
+        return self.hooks.is_there(Event.DEPLOY)
+
+    async def deploy(self, lineage: Lineage) -> None:
+        """Runs the deploy hook that is owed. Raises HookError: it is owed still."""
+        await self.hooks.run(Event.DEPLOY, self._occasion(lineage))
+        await self.notes.forget_owed_hook(lineage.name)
+
+    async def settle(self, lineage: Lineage, error: Exception | None) -> Failure | None:
+        """Records how it went, tells the administrator what is new, and returns what is wrong, if anything."""
+        failure = await self._record(lineage, error)
+        if failure is not None and error is not None and self.hooks.is_there(Event.FAILED):
+            await self._try(self.hooks.run(Event.FAILED, self._occasion(lineage, failure.message)))
+        await self.tell(lineage.name)
+        return failure
+
+    async def tell(self, lineage: str) -> None:
+        """What the administrator was not told yet. What cannot be handed over is owed still."""
+        failure = await self.schedules.read_failure(lineage)
+        told = (await self.notes.read_notices([lineage])).get(lineage, frozenset())
+        schedule = await self.schedules.read_schedule(lineage)
+        notice = owed(failure, schedule, told, self.clock.now())
+        if notice is None:
+            return
+        if not await self._try(self.notifications.tell(notice, lineage, _detail(notice, failure, schedule))):
+            return
+        if notice is Notice.RECOVERY:
+            await self.notes.forget_notices(lineage)
+        else:
+            await self.notes.record_notice(lineage, notice)
+
+    async def _record(self, lineage: Lineage, error: Exception | None) -> Failure | None:
+        known = await self.schedules.read_failure(lineage.name)
+        if error is None:
+            if known is not None:
+                await self.schedules.forget_failure(lineage.name)
+            return None
+        ours = error if isinstance(error, WellkeeperError) else WellkeeperError(f"unexpected: {error!r}")
+        schedule = await self.schedules.read_schedule(lineage.name)
+        moments = turning_points(schedule) if schedule else ()
+        failure = backoff.after(known, ours, lineage.name, schedule, self.clock.now(), self.choose, moments)
+        await self.schedules.record_failure(failure)
+        return failure
+
+    def _occasion(self, lineage: Lineage, error: str = "") -> Occasion:
+        live_path = self.certificates.live_path(lineage.name)
+        return Occasion((lineage.name,), lineage.identifiers, live_path, error)
+
+    async def _try(self, telling: Awaitable[None]) -> bool:
+        """What only tells must not make a renewal fail."""
+        try:
+            await telling
+        except HookError as error:
+            _log.error("%s", error)
+            return False
+        return True
+
+
+def _detail(notice: Notice, failure: Failure | None, schedule: Schedule | None) -> str:
+    if failure is not None:
+        return failure.message
+    if notice is Notice.RECOVERY or schedule is None:
+        return "it is well again"
+    return f"it was to be renewed at {schedule.renew_at:%Y-%m-%d %H:%M} UTC"

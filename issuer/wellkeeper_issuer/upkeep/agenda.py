@@ -1,0 +1,67 @@
+"""Keeps the schedule of each certificate: planned once a version, planned anew as its CA answers (RFC 9773)."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from wellkeeper_issuer.model import Installed
+from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
+from wellkeeper_issuer.ports import Clock, Progress, RenewalInfos
+from wellkeeper_issuer.ports_state import Journal, Schedules
+from wellkeeper_issuer.records import NoRenewalInfo, Rule, Schedule
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """`choose` gives a random number between 0 and 1: a time that it chose is kept on disk, and not chosen again."""
+
+    journal: Journal
+    schedules: Schedules
+    infos: RenewalInfos
+    clock: Clock
+    progress: Progress
+    choose: Callable[[], float]
+
+    async def schedule(self, installed: Installed | None) -> Schedule | None:
+        """When what is installed is renewed, having asked the CA if it is time to; None for what no CA issued."""
+        if installed is None or installed.certificate.is_self_signed:
+            return None
+        known = await self.schedules.read_schedule(installed.lineage)
+        schedule = known if known and known.version == installed.version else await self._plan(installed)
+        if is_to_be_asked(schedule, self.clock.now()):
+            schedule = await self._ask(schedule)
+        if schedule != known:
+            await self.schedules.record_schedule(schedule)
+        return schedule
+
+    async def replace_soon(self, installed: Installed) -> None:
+        """The installed certificate is of no use any more, whatever its dates and its CA say."""
+        known = await self.schedules.read_schedule(installed.lineage)
+        schedule = known if known and known.version == installed.version else await self._plan(installed)
+        at = min(schedule.renew_at, self.clock.now())
+        await self.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=at, ask_at=None))
+
+    async def _plan(self, installed: Installed) -> Schedule:
+        origin = await self.journal.read_origin(installed.lineage)
+        return plan(installed, origin, self.clock.now(), self.choose)
+
+    async def _ask(self, schedule: Schedule) -> Schedule:
+        if not schedule.directory_url or schedule.certificate_id is None:
+            return schedule
+        answer = await self.infos.ask(schedule.directory_url, schedule.certificate_id)
+        following = replan(schedule, answer, self.clock.now(), self.choose)
+        if isinstance(answer, NoRenewalInfo):
+            self.progress.note(schedule.lineage, f"the CA gave no renewal info: {answer.reason}")
+        elif following.renew_at != schedule.renew_at:
+            # A window that begins when it is too late is not waited for.
+            where = "before" if following.window and following.renew_at < following.window.start else "inside"
+            why = f", see {following.explanation_url}" if following.explanation_url else ""
+            self.progress.note(
+                schedule.lineage,
+                f"to be renewed at {following.renew_at:%Y-%m-%d %H:%M} UTC, {where} the CA's window{why}",
+            )
+        if told := news(schedule, following):
+            _log.warning("certificate %s: %s", schedule.lineage, told)
+        return following

@@ -1,0 +1,56 @@
+"""What becomes of one certificate in a pass, and what is reported of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wellkeeper_issuer.errors import DeferredError
+from wellkeeper_issuer.model import Certificate, Flip, Lineage, Served
+from wellkeeper_issuer.records import Failure
+from wellkeeper_issuer.reports import Outcome, Report
+from wellkeeper_issuer.steps import Steps
+
+
+@dataclass
+class Course:
+    """What became of one certificate so far in this pass."""
+
+    lineage: Lineage
+    steps: Steps
+    is_known: bool
+    reason: str = "not due"
+    error: Exception | None = None
+    waits: Failure | None = None
+    deferred: DeferredError | None = None
+    flip: Flip | None = None
+    served: Served | None = None
+    is_to_be_verified: bool = False
+    certificate: Certificate | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.error:
+            return Outcome.FAILED
+        if self.waits or self.deferred:
+            return Outcome.WAITING
+        if self.served is None:
+            return Outcome.UNCHANGED
+        return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
+
+    @property
+    def next_try_at(self) -> datetime | None:
+        if self.waits:
+            return self.waits.next_try_at
+        return self.deferred.retry_at if self.deferred else None
+
+    def report(self) -> Report:
+        return Report(
+            lineage=self.lineage.name,
+            outcome=self.outcome,
+            reason=self.reason,
+            detail=self.served.detail if self.served and not self.served.is_served else "",
+            certificate=self.certificate,
+            served_fingerprint_sha256=self.served.fingerprint_sha256 if self.served else None,
+            seconds=dict(self.steps.seconds),
+            error=self.error,
+            next_try_at=self.next_try_at,
+        )

@@ -1,0 +1,133 @@
+"""Which CA is asked for a certificate, what it may be asked for now, and what is learned from its refusals."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from wellkeeper_issuer.errors import (
+    ChainError,
+    ChallengeError,
+    DatesError,
+    DeferredError,
+    FinalizeError,
+    OrderError,
+    Retry,
+    WellkeeperError,
+)
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.backoff import is_emergency
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.obtain.order import Terms
+from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.ports import Authorities, CertificateAuthority, Clock
+from wellkeeper_issuer.ports_state import Schedules
+from wellkeeper_issuer.records import Rule, Schedule
+from wellkeeper_issuer.reports import Mode
+from wellkeeper_issuer.upkeep.notices import turning_points
+
+# What a CA says about the name and its server, not about itself: another one would look in the same place.
+_OF_THE_NAME: Final = frozenset({"connection", "dns", "incorrectResponse", "malformed", "tls", "unauthorized"})
+
+
+def is_of_the_ca(error: WellkeeperError) -> bool:
+    """Whether another CA may issue where this one did not."""
+    if isinstance(error, ChallengeError):
+        return error.problem is None or error.problem.name not in _OF_THE_NAME
+    return isinstance(error, OrderError | FinalizeError) and not isinstance(error, DatesError)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One CA, for one certificate: `terms` are those of a new order."""
+
+    ca: CertificateAuthority
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The CAs, with what they limit and what became of earlier orders.
+
+    `unusable` says of some, by directory, why an order there would be in vain.
+    """
+
+    authorities: Authorities
+    limits: Limits
+    throttle: Throttle
+    schedules: Schedules
+    clock: Clock
+    unusable: Mapping[str, str] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def source(self, lineage: Lineage, directory_url: str, mode: Mode) -> AsyncIterator[Source]:
+        """The CA to ask, unless it asked us to wait: DeferredError. What it refuses inside is remembered."""
+        if directory_url in self.unusable:
+            # Whoever put a key or a pin back need not wait.
+            raise OrderError(self.unusable[directory_url], retry=Retry.SOON)
+        blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
+        if blocked is not None:
+            until = f"{blocked.until:%Y-%m-%d %H:%M:%S} UTC"
+            raise DeferredError(f"not before {until}: {blocked.reason}", retry_at=blocked.until)
+        of_the_ca = self.authorities.limits(directory_url)
+        try:
+            yield await self._open(lineage, directory_url, mode)
+        except DeferredError:
+            raise  # nobody was asked
+        except ChainError:
+            await self.limits.book_certificate(directory_url, of_the_ca, lineage)
+            raise
+        except WellkeeperError as error:
+            await self.limits.learn(directory_url, of_the_ca, lineage.name, error)
+            raise
+        await self.limits.book_certificate(directory_url, of_the_ca, lineage)
+
+    async def tidy(self) -> None:
+        """What was asked of CAs too long ago for any limit is forgotten."""
+        urls = self.authorities.directory_urls
+        await self.limits.tidy([limit for url in urls for limit in self.authorities.limits(url)])
+
+    async def _open(self, lineage: Lineage, directory_url: str, mode: Mode) -> Source:
+        ca = self.authorities.open(directory_url)
+        schedule = await self.schedules.read_schedule(lineage.name)
+        is_urgent = schedule is not None and is_emergency(schedule, self.clock.now())
+        reserve = partial(
+            self._reserve,
+            lineage,
+            directory_url,
+            may_use_last=is_urgent or mode in {Mode.FORCED, Mode.REVOKED},
+            turning_points=turning_points(schedule) if schedule else (),
+        )
+        if schedule is None or schedule.directory_url != directory_url:
+            return Source(ca, Terms(reserve=partial(reserve, None)))
+        is_ours = schedule.account_url == await ca.account_url()
+        replaces = schedule.certificate_id if is_ours and schedule.identifiers & set(lineage.identifiers) else None
+        return Source(ca, Terms(replaces, partial(reserve, schedule)))
+
+    async def _reserve(
+        self,
+        lineage: Lineage,
+        directory_url: str,
+        earlier: Schedule | None,
+        *,
+        replaces: bool,
+        **terms: Any,  # noqa: ANN401 - what `reserve` takes
+    ) -> None:
+        """`earlier` is what this CA issued last."""
+        await self.limits.reserve(
+            directory_url,
+            self.authorities.limits(directory_url),
+            lineage,
+            is_renewal=earlier is not None and earlier.identifiers == frozenset(lineage.identifiers),
+            is_exempt=replaces and earlier is not None and _is_inside_window(earlier, self.clock.now()),
+            **terms,
+        )
+        await self.throttle.turn()
+
+
+def _is_inside_window(schedule: Schedule, now: datetime) -> bool:
+    """Then, and only then, Let's Encrypt exempts the order from its limits (Boulder, wfe2/wfe.go)."""
+    window = schedule.window
+    return schedule.rule is Rule.ARI and window is not None and window.start <= now <= window.end

@@ -1,0 +1,233 @@
+"""Where every lineage stands, and what is to be done for it: from rows and links alone.
+
+No certificate is read and nobody is asked, so that a look at ten thousand of them takes as long as reading the rows.
+What this calls quiet, a pass would leave as it is; what is not known for sure is not quiet.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from wellkeeper_issuer.model import Flip, Lineage
+from wellkeeper_issuer.obtain import backoff
+from wellkeeper_issuer.obtain.blocks import is_in_force
+from wellkeeper_issuer.obtain.due import check_seconds, explain, is_of_another_ca, is_to_be_asked
+from wellkeeper_issuer.ports_state import Journal, Ledger, Notes, Schedules
+from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
+
+_VERIFY: Final = "nginx was not seen to serve it"
+_AGAIN: Final = "it failed, and is looked at again"
+_NOT_LOOKED_AT: Final = "it has not been looked at yet"
+
+
+class State(StrEnum):
+    """The worst that holds for a certificate, as programs are told; `words` are for people."""
+
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    PLACEHOLDER = "placeholder"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    NOT_RELOADED = "not_reloaded"
+    NOT_SERVED = "not_served"
+    UNPROVEN = "unproven"
+    SERVED = "served"
+
+    @property
+    def words(self) -> str:
+        return _WORDS.get(self, self.value)
+
+    @property
+    def advice(self) -> str:
+        """With what to do, for where nobody does it anyhow."""
+        return self.words if self in {State.NOT_SERVED, State.SERVED} else f"{self.words}: run renew"
+
+
+_WORDS: Final[Mapping[State, str]] = {
+    State.UNKNOWN: "installed, not looked at yet",
+    State.REFUSED: "an older version, nginx refused the newer one",
+    State.NOT_RELOADED: "installed, nginx not reloaded yet",
+    State.NOT_SERVED: "installed, not served yet",
+    State.UNPROVEN: "installed, never proven to be served",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the state on disk knows of all lineages; empty when nothing was ever recorded."""
+
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    blocks: Mapping[tuple[str, str], Blocked] = field(default_factory=dict)
+    owed_hooks: Mapping[str, str] = field(default_factory=dict)
+    under_way: Mapping[str, bool] = field(default_factory=dict)
+    undelivered: Mapping[str, Flip] = field(default_factory=dict)
+    unserved: frozenset[str] = frozenset()
+    installed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`version` is what is live, `schedule` that of this very version, if there is one.
+
+    `to_do` says what a pass would do, "" when nothing; `next_try_at` is until when it must not. `wake_at` is when there
+    is anything to be done next, if nothing changes.
+    """
+
+    lineage: str
+    state: State
+    version: str | None
+    schedule: Schedule | None
+    failure: Failure | None
+    to_do: str
+    next_try_at: datetime | None
+    wake_at: datetime
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing can be done now."""
+        return not self.to_do or self.is_waiting
+
+    @property
+    def is_waiting(self) -> bool:
+        """There is something to do, but not yet."""
+        return bool(self.to_do) and self.next_try_at is not None
+
+    def of_placeholder(self) -> "Standing":
+        """The same, now that it is known to be of one; what is left over from an earlier pass comes first."""
+        to_do = "only a placeholder is installed" if self.to_do in {_AGAIN, _NOT_LOOKED_AT} else self.to_do
+        return replace(self, state=State.PLACEHOLDER, to_do=to_do)
+
+    @property
+    def not_after(self) -> datetime | None:
+        return self.schedule.not_after if self.schedule else None
+
+    @property
+    def renew_at(self) -> datetime | None:
+        return self.schedule.renew_at if self.schedule else None
+
+    @property
+    def rule(self) -> Rule | None:
+        return self.schedule.rule if self.schedule else None
+
+
+async def read_rows(
+    journal: Journal,
+    schedules: Schedules,
+    ledger: Ledger,
+    notes: Notes,
+    among: Collection[str] | None = None,
+) -> Rows:
+    """Of all lineages, or what there may be of these and others. Raises JournalError."""
+    return Rows(
+        schedules=await schedules.read_schedules(among),
+        failures=await schedules.read_failures(),
+        blocks={(one.directory_url, one.lineage): one for one in await ledger.read_blocks()},
+        owed_hooks=await notes.read_owed_hooks(),
+        under_way=await journal.under_way(),
+        undelivered=await journal.undelivered(),
+        unserved=await journal.unserved(),
+        installed=await journal.installed(among),
+    )
+
+
+def standings(lineages: Iterable[Lineage], versions: Mapping[str, str], rows: Rows, now: datetime) -> list[Standing]:
+    """`versions` are those that are live, by lineage."""
+    return [standing(one, versions.get(one.name), rows, now) for one in lineages]
+
+
+def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> Standing:
+    """Of one lineage."""
+    name = lineage.name
+    schedule = rows.schedules.get(name)
+    if schedule is not None and schedule.version != version:
+        schedule = None
+    failure = rows.failures.get(name)
+    due, left_over = _due(lineage, version, schedule, now), _left_over(name, rows)
+    is_over = failure is not None and backoff.is_over(failure, now)
+    to_do = due or left_over or (_AGAIN if is_over else _look(name, version, schedule, rows, now))
+    is_for_a_ca = (due or schedule is None) and not left_over  # without a schedule, as a placeholder is, it may be due
+    next_try_at = _next_try_at(lineage, failure, rows.blocks if is_for_a_ca else {}, now)
+    return Standing(
+        name,
+        _state(name, version, schedule, rows, now),
+        version,
+        schedule,
+        failure,
+        to_do,
+        next_try_at,
+        _wake_at(to_do, schedule, next_try_at, now),
+    )
+
+
+def _due(lineage: Lineage, version: str | None, schedule: Schedule | None, now: datetime) -> str:
+    """Why a CA is to be asked for a certificate, as far as rows tell."""
+    if version is None:
+        return "there is no certificate yet"
+    if schedule is None:
+        return ""
+    if schedule.identifiers != frozenset(lineage.identifiers):
+        return "the identifiers in the settings changed"
+    if is_of_another_ca(lineage, schedule):
+        return "it was issued by another CA than the settings name"
+    return explain(schedule, now) if now >= schedule.renew_at else ""
+
+
+def _left_over(name: str, rows: Rows) -> str:
+    """What an earlier pass began, and no CA is needed for."""
+    if rows.under_way.get(name):
+        return "the CA issued a newer one, which is not in place yet"
+    if name in rows.undelivered:
+        return "nginx was not seen to take it"
+    return "its deploy hook has not succeeded yet" if name in rows.owed_hooks else ""
+
+
+def _look(name: str, version: str | None, schedule: Schedule | None, rows: Rows, now: datetime) -> str:
+    """What there is to find out."""
+    if version is not None and (schedule is None or name not in rows.installed):
+        return _NOT_LOOKED_AT
+    if schedule is not None and is_to_be_asked(schedule, now):
+        return "its CA is asked when to renew it"
+    return _VERIFY if name in rows.unserved else ""
+
+
+def _state(name: str, version: str | None, schedule: Schedule | None, rows: Rows, now: datetime) -> State:
+    if version is None:
+        return State.MISSING
+    if schedule is not None and schedule.not_after <= now:
+        return State.EXPIRED
+    if name in rows.undelivered:
+        return State.NOT_RELOADED if version == rows.undelivered[name].after else State.REFUSED
+    if name in rows.unserved:
+        return State.NOT_SERVED
+    if name in rows.installed:
+        return State.SERVED
+    return State.UNKNOWN if schedule is None else State.UNPROVEN
+
+
+def _next_try_at(
+    lineage: Lineage, failure: Failure | None, blocks: Mapping[tuple[str, str], Blocked], now: datetime
+) -> datetime | None:
+    """None when it may be tried now."""
+    times = [] if failure is None or backoff.is_over(failure, now) else [failure.next_try_at]
+    if blocks and lineage.directory_urls:
+        # Any CA of the list will do: the first one that may be asked again.
+        free_at = min(_free_at(url, lineage.name, blocks, now) for url in lineage.directory_urls)
+        times += [free_at] if free_at > now else []
+    return max(times, default=None)
+
+
+def _free_at(directory_url: str, lineage: str, blocks: Mapping[tuple[str, str], Blocked], now: datetime) -> datetime:
+    found = [blocks[key] for key in ((directory_url, ""), (directory_url, lineage)) if key in blocks]
+    return max((one.until for one in found if is_in_force(one, now)), default=now)
+
+
+def _wake_at(to_do: str, schedule: Schedule | None, next_try_at: datetime | None, now: datetime) -> datetime:
+    if to_do or schedule is None:
+        return next_try_at or now
+    check_at = now + timedelta(seconds=check_seconds(schedule.not_after - schedule.not_before))
+    asks_at = check_at if schedule.ask_at is None or now >= schedule.not_after else schedule.ask_at
+    # A failure of what is not due any more, as after --force, is settled by a pass once nobody has to wait for it.
+    return min(schedule.renew_at, check_at, asks_at, next_try_at or check_at)

@@ -1,0 +1,199 @@
+"""The command `wellkeeper-responder`: settings from flags and environment, signals, exit codes.
+
+0 after SIGTERM or SIGINT, 1 when an address cannot be listened on, 2 when the settings are wrong.
+"""
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from wellkeeper_responder import wire
+from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS, Responder
+from wellkeeper_responder.clock import SystemClock
+from wellkeeper_responder.health import is_healthy
+from wellkeeper_responder.listeners import ListenError
+from wellkeeper_responder.logs import set_up
+from wellkeeper_responder.settings import (
+    DEFAULT_CONTROL,
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_PUBLIC,
+    WHERE_FROM,
+    Address,
+    Settings,
+    check_addresses,
+    parse_address,
+    parse_mode,
+    parse_publishing_key,
+    parse_thumbprint,
+)
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+# Listeners, the event loop, standard streams, connections that are just being refused.
+_OWN_FILES: Final = 64
+
+
+def _each(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_T, ...]]:
+    """A callback that parses every value of an option; ValueError becomes a usage error."""
+
+    def convert(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[_T, ...]:
+        try:
+            return tuple(parse(value) for value in values)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+
+    return convert
+
+
+def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    return _each(parse_mode)(context, parameter, [value])[0]
+
+
+@click.command(context_settings={"auto_envvar_prefix": "WELLKEEPER_RESPONDER", "max_content_width": 100})
+@click.version_option(package_name="wellkeeper", prog_name="wellkeeper-responder")
+@click.option(
+    "--public",
+    metavar="ADDRESS",
+    callback=_each(parse_address),
+    multiple=True,
+    default=[DEFAULT_PUBLIC],
+    show_default=True,
+    help="Where nginx asks on behalf of the CA: unix:PATH, host:port or [v6]:port.",
+)
+@click.option(
+    "--control",
+    metavar="ADDRESS",
+    callback=_each(parse_address),
+    multiple=True,
+    default=[DEFAULT_CONTROL],
+    show_default=True,
+    help="Where issuers publish; never the same as a public address.",
+)
+@click.option(
+    "--public-mode",
+    metavar="MODE",
+    callback=_mode,
+    default="0666",
+    show_default=True,
+    help="Mode of public unix sockets.",
+)
+@click.option(
+    "--control-mode",
+    metavar="MODE",
+    callback=_mode,
+    default="0660",
+    show_default=True,
+    help="Mode of control unix sockets.",
+)
+@click.option(
+    "--publishing-key",
+    "publishing_keys",
+    metavar="KEY",
+    callback=_each(parse_publishing_key),
+    multiple=True,
+    envvar="WELLKEEPER_RESPONDER_PUBLISHING_KEY",
+    help="Believe messages signed by this key: base64url of the raw Ed25519 public key.",
+)
+@click.option(
+    "--account-thumbprint",
+    "account_thumbprints",
+    metavar="THUMBPRINT",
+    callback=_each(parse_thumbprint),
+    multiple=True,
+    envvar="WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT",
+    help="Answer for this ACME account: the RFC 7638 thumbprint of its key.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1, 1_000_000),
+    default=DEFAULT_MAX_TOKENS,
+    show_default=True,
+    help="How many publications may stand at once.",
+)
+@click.option(
+    "--max-lifetime-seconds",
+    type=click.IntRange(1, wire.MAX_LIFETIME_SECONDS),
+    default=wire.MAX_LIFETIME_SECONDS,
+    show_default=True,
+    help="The longest lifetime of a publication.",
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to log to stderr."
+)
+@click.option(
+    "--check-health", is_flag=True, help="Ask the responder at the first control address; exit 0 if it is well."
+)
+def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
+    """Answer ACME http-01 challenges behind nginx, from memory.
+
+    Serves the tokens that an issuer has published and signed, for the ACME accounts it is pinned to, and nothing else.
+    Options that may be repeated may be given several times. Each option has a twin in the environment:
+    WELLKEEPER_RESPONDER_PUBLIC for --public, and so on; several values are separated by blanks.
+    """
+    if check_health:
+        sys.exit(_check_health(options["control"]))
+    settings = _settings(options)
+    set_up(log_format)
+    _raise_file_limit()
+    sys.exit(asyncio.run(_run(settings)))
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    missing = [
+        flag
+        for flag, name in {"--publishing-key": "publishing_keys", "--account-thumbprint": "account_thumbprints"}.items()
+        if not options[name]
+    ]
+    if missing:
+        raise click.UsageError(f"{' and '.join(missing)} must be given, at least once each. {WHERE_FROM}")
+    try:
+        check_addresses(options["public"], options["control"])
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return Settings(**options)
+
+
+def _check_health(control: Sequence[Address]) -> int:
+    if asyncio.run(is_healthy(control[0])):
+        return 0
+    click.echo(f"no responder is well at {control[0]}", err=True)
+    return 1
+
+
+def _raise_file_limit() -> None:
+    """The usual soft limit (1024) is less than the connections that are allowed: accepting would stall on it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        _log.warning("the limit on open files is %d; below %d, fewer connections can be held", hard, wanted)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _run(settings: Settings) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with Responder(settings, SystemClock()):
+            # What is loaded by now stays: looking through it again and again would hold up answers for 60 ms each time.
+            gc.freeze()
+            await stop.wait()
+    except ListenError as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

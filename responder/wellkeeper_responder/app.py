@@ -1,0 +1,142 @@
+"""One responder: its parts put together, started and stopped."""
+
+import asyncio
+import logging
+import secrets
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Final, Self
+
+from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer, Handler
+from wellkeeper_responder.control import Control, Parts
+from wellkeeper_responder.fetch_log import FetchLog
+from wellkeeper_responder.fetches import MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches
+from wellkeeper_responder.listeners import Listener
+from wellkeeper_responder.metrics import Metrics
+from wellkeeper_responder.public import Public
+from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_responder.settings import Address, Settings, TcpAddress
+from wellkeeper_responder.tokens import Tokens
+
+_log = logging.getLogger(__name__)
+
+MAX_PUBLIC_CONNECTIONS: Final = 1024
+MAX_CONTROL_CONNECTIONS: Final = 64
+# May pass twice (Listener.close); a stop takes at most two seconds.
+STOP_SECONDS: Final = 0.8
+
+
+class Responder:
+    """A responder in this process: `async with Responder(settings, clock) as responder`, or `start` and `stop`.
+
+    Once only. `public_addresses` and `control_addresses` tell where it listens, real ports included.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self.instance_id = secrets.token_urlsafe(16)
+        self._metrics = Metrics(version("wellkeeper"))
+        self._tokens = Tokens(
+            clock, frozenset(settings.account_thumbprints), settings.max_tokens, settings.max_lifetime_seconds
+        )
+        self._fetches = Fetches(clock)
+        keys = PublishingKeys(settings.publishing_keys)
+        self._facts = _facts(settings, keys, clock)
+        self._is_running = False
+        self._fetch_log = FetchLog(clock)
+        self._public = Public(self._tokens, self._fetches, self._metrics, self._fetch_log)
+        self._control = Control(
+            Parts(clock, keys, self._tokens, self._fetches, self._metrics, self.instance_id, self._facts)
+        )
+        self._limits = {
+            "public": self._limit("public", MAX_PUBLIC_CONNECTIONS),
+            "control": self._limit("control", MAX_CONTROL_CONNECTIONS),
+        }
+        self._metrics.add_gauge("wellkeeper_tokens", "Publications that stand.", lambda: len(self._tokens))
+        self._metrics.add_gauge(
+            "wellkeeper_waiting_polls", "Long polls that wait now.", lambda: self._fetches.waiting_count
+        )
+        self._listeners: dict[str, list[Listener]] = {"public": [], "control": []}
+
+    @property
+    def public_addresses(self) -> tuple[Address, ...]:
+        return tuple(listener.address for listener in self._listeners["public"])
+
+    @property
+    def control_addresses(self) -> tuple[Address, ...]:
+        return tuple(listener.address for listener in self._listeners["control"])
+
+    async def start(self) -> None:
+        """Raises ListenError; nothing listens then."""
+        try:
+            for address in self._settings.public:
+                await self._listen("public", address, self._settings.public_mode, self._public.handle)
+            for address in self._settings.control:
+                handler = self._control.handle_over_tcp if isinstance(address, TcpAddress) else self._control.handle
+                await self._listen("control", address, self._settings.control_mode, handler)
+        except BaseException:
+            await self.stop()
+            raise
+        fields = {
+            "instance_id": self.instance_id,
+            "version": self._facts["version"],
+            "public": [str(address) for address in self.public_addresses],
+            "control": [str(address) for address in self.control_addresses],
+            "account_thumbprints": self._facts["account_thumbprints"],
+            "publishing_key_ids": self._facts["publishing_key_ids"],
+        }
+        self._is_running = True
+        _log.info("start", extra={"fields": fields})
+
+    async def stop(self) -> None:
+        """Within two seconds: accepts nobody, answers polls at once, finishes what is in flight. Idempotent."""
+        listeners = [*self._listeners["public"], *self._listeners["control"]]
+        for listener in listeners:
+            listener.stop_accepting()
+        self._fetches.close()
+        await asyncio.gather(*(listener.close(STOP_SECONDS) for listener in listeners))
+        self._fetch_log.close()
+        if self._is_running:
+            self._is_running = False
+            _log.info("stop", extra={"fields": {"instance_id": self.instance_id}})
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _listen(self, kind: str, address: Address, mode: int, handler: Handler) -> None:
+        if isinstance(address, TcpAddress) and address.is_exposed:
+            fields = {"address": str(address), "kind": kind}
+            _log.warning("this address is neither loopback nor private: others may reach it", extra={"fields": fields})
+        connections = ConnectionServer(handler, self._limits[kind])
+        self._listeners[kind].append(await Listener.open(address, mode, connections))
+
+    def _limit(self, kind: str, maximum: int) -> ConnectionLimit:
+        def refused() -> None:
+            self._metrics.refused_connections[kind] += 1
+
+        return ConnectionLimit(maximum, refused)
+
+
+def _facts(settings: Settings, keys: PublishingKeys, clock: Clock) -> dict[str, Any]:
+    return {
+        "version": version("wellkeeper"),
+        "started_at": round(clock.now().timestamp(), 3),
+        "account_thumbprints": list(settings.account_thumbprints),
+        "publishing_key_ids": list(keys.key_ids),
+        "limits": {
+            "tokens": settings.max_tokens,
+            "lifetime_seconds": settings.max_lifetime_seconds,
+            "hits": MAX_HITS,
+            "misses": MAX_MISSES,
+            "waiting_polls": MAX_WAITING,
+            "public_connections": MAX_PUBLIC_CONNECTIONS,
+            "control_connections": MAX_CONTROL_CONNECTIONS,
+        },
+    }

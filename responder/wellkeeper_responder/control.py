@@ -1,0 +1,243 @@
+"""What issuers see, on listeners of their own: publish, withdraw, fetches, status, health, metrics.
+
+Decided on the path as it came over the wire. Messages prove themselves; over TCP, reads need a permit as well.
+Errors are RFC 9457 problem documents that say what was wrong and what was expected.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from wellkeeper_responder import wire
+from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.fetches import Fetches
+from wellkeeper_responder.metrics import Metrics
+from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_responder.tokens import Tokens
+from wellkeeper_responder.wire import WireError
+
+_log = logging.getLogger(__name__)
+
+BODY_SECONDS: Final = 5.0
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Server": "wellkeeper-responder",
+}
+_Action = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the control listeners speak for."""
+
+    clock: Clock
+    keys: PublishingKeys
+    tokens: Tokens
+    fetches: Fetches
+    metrics: Metrics
+    instance_id: str
+    # What /v1/status tells besides counts and clock: fixed at the start.
+    facts: dict[str, Any]
+
+
+class Control:
+    """Answers on the control listeners."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._open_reads: dict[str, _Action] = {wire.HEALTH_PATH: self._health, wire.METRICS_PATH: self._metrics}
+        self._reads: dict[str, _Action] = {wire.STATUS_PATH: self._status, wire.FETCHES_PATH: self._fetches}
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """On a unix socket: its mode says who may read."""
+        return await self._answer(request, needs_permit=False)
+
+    async def handle_over_tcp(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._answer(request, needs_permit=True)
+
+    async def _answer(self, request: web.BaseRequest, *, needs_permit: bool) -> web.StreamResponse:
+        try:
+            return await self._action(request, needs_permit=needs_permit)(request)
+        except WireError as error:
+            return self._problem(error)
+
+    def _action(self, request: web.BaseRequest, *, needs_permit: bool) -> _Action:
+        path = request.raw_path.partition("?")[0]
+        if _token(request.raw_path) is not None:
+            return _allowed(request, {"PUT": self._publish, "DELETE": self._withdraw})
+        action = self._open_reads.get(path) or self._reads.get(path)
+        if action is None:
+            raise WireError(
+                404, "not-found", f"expected {wire.TOKENS_PREFIX}TOKEN, {wire.FETCHES_PATH} or {wire.STATUS_PATH}"
+            )
+        action = _allowed(request, {"GET": action})
+        if needs_permit and path in self._reads:
+            self._check_permit(request)
+        return action
+
+    def _check_permit(self, request: web.BaseRequest) -> None:
+        scheme, _, message = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise WireError(
+                401, "permit-required", f"over TCP this needs 'Authorization: Bearer' with a signed {wire.READ_TYPE}"
+            )
+        self._parts.keys.check_permit(message.strip().encode("utf-8", "surrogateescape"), self._now())
+
+    async def _publish(self, request: web.BaseRequest) -> web.StreamResponse:
+        parts = self._parts
+        try:
+            message = await _message(request)
+            publication = parts.keys.check_publication(message, self._now())
+            _check_path(request, publication.token)
+            published = parts.tokens.publish(publication)
+        except WireError as error:
+            parts.metrics.publications[error.name] += 1
+            raise
+        parts.metrics.publications["created" if published.is_new else "unchanged"] += 1
+        fields = {"token": publication.token, "identifier": publication.identifier, "jti": publication.jti}
+        _log.info("publish", extra={"fields": fields | {"is_new": published.is_new}})
+        reply: dict[str, Any] = {
+            "instance_id": parts.instance_id,
+            "expires_in_seconds": round(published.expires_in_seconds, 3),
+            "clock": self._now(),
+        }
+        ahead = publication.issued_at - self._now()
+        if abs(ahead) > wire.CLOCK_WARNING_SECONDS:
+            reply["warning"] = _clock_warning(ahead)
+        return _json(201 if published.is_new else 200, reply)
+
+    async def _withdraw(self, request: web.BaseRequest) -> web.StreamResponse:
+        parts = self._parts
+        try:
+            message = await _message(request)
+            withdrawal = parts.keys.check_withdrawal(message, self._now())
+            _check_path(request, withdrawal.token)
+            has_stood = parts.tokens.withdraw(withdrawal)
+        except WireError as error:
+            parts.metrics.withdrawals[error.name] += 1
+            raise
+        parts.metrics.withdrawals["ended" if has_stood else "unknown"] += 1
+        fields = {"token": withdrawal.token, "jti": withdrawal.publication_jti, "has_stood": has_stood}
+        _log.info("withdraw", extra={"fields": fields})
+        return web.Response(status=204, headers=_HEADERS)
+
+    async def _fetches(self, request: web.BaseRequest) -> web.StreamResponse:
+        query = _query(request)
+        after, wait = query.get("after", 0), query.get("wait", 0)
+        await self._parts.fetches.wait(after, wait)
+        delivery = self._parts.fetches.read(after)
+        gap = {"lost": delivery.lost, "may_include_hits": delivery.lost_hits} if delivery.lost else None
+        reply = {
+            "instance_id": self._parts.instance_id,
+            "next": delivery.next,
+            "gap": gap,
+            "fetches": [fetch.to_json() for fetch in delivery.fetches],
+        }
+        return _json(200, reply)
+
+    async def _status(self, _request: web.BaseRequest) -> web.StreamResponse:
+        parts = self._parts
+        counts = {
+            "tokens": len(parts.tokens),
+            "publications_remembered": parts.tokens.known_count,
+            "newest_fetch": parts.fetches.newest,
+            "waiting_polls": parts.fetches.waiting_count,
+        }
+        return _json(200, {"instance_id": parts.instance_id, **parts.facts, "counts": counts, "clock": self._now()})
+
+    async def _health(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok\n", headers=_HEADERS)
+
+    async def _metrics(self, _request: web.BaseRequest) -> web.StreamResponse:
+        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=self._parts.metrics.exposition(), headers=headers)
+
+    def _now(self) -> float:
+        return round(self._parts.clock.now().timestamp(), 3)
+
+    def _problem(self, error: WireError) -> web.Response:
+        headers = dict(error.headers)
+        document: dict[str, Any] = {
+            "type": wire.PROBLEM_PREFIX + error.name,
+            "title": error.name.replace("-", " "),
+            "status": error.status,
+            "detail": error.detail,
+        }
+        if error.status == 401:
+            document["clock"] = self._now()
+            # RFC 9110 section 15.5.2 demands a challenge with every 401.
+            headers["WWW-Authenticate"] = f'Bearer realm="{wire.AUDIENCE}"'
+        response = _json(error.status, document, wire.PROBLEM_MEDIA_TYPE, headers)
+        if error.status in {408, 413}:
+            # The rest of the body is not waited for.
+            response.force_close()
+        return response
+
+
+def _allowed(request: web.BaseRequest, actions: dict[str, _Action]) -> _Action:
+    action = actions.get(request.method)
+    if action is None:
+        allow = ", ".join(actions)
+        raise WireError(405, "method-not-allowed", f"expected {allow}", {"Allow": allow})
+    return action
+
+
+def _token(raw_path: str) -> str | None:
+    token = raw_path.removeprefix(wire.TOKENS_PREFIX)
+    return token if token != raw_path and wire.is_token(token) else None
+
+
+def _check_path(request: web.BaseRequest, token: str) -> None:
+    if _token(request.raw_path) != token:
+        raise WireError(400, "malformed", "claim 'token' is not the token in the path")
+
+
+async def _message(request: web.BaseRequest) -> bytes:
+    if request.headers.get("Content-Type") != wire.MESSAGE_MEDIA_TYPE:
+        raise WireError(415, "media-type", f"'Content-Type' must be {wire.MESSAGE_MEDIA_TYPE}")
+    message = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while len(message) <= wire.MAX_MESSAGE_BYTES and (part := await request.content.readany()):
+                message += part
+    except TimeoutError as error:
+        raise WireError(408, "too-slow", f"the body did not come within {BODY_SECONDS:.0f} s") from error
+    except (web.RequestPayloadError, PayloadEncodingError) as error:
+        raise WireError(400, "malformed", "the body broke off") from error
+    return bytes(message)
+
+
+def _query(request: web.BaseRequest) -> dict[str, int]:
+    pairs = parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True)
+    query = dict(pairs)
+    is_plain = all(value.isascii() and value.isdigit() and len(value) <= 15 for value in query.values())
+    if len(pairs) != len(query) or query.keys() - {"after", "wait"} or not is_plain:
+        raise WireError(400, "malformed", "expected 'after' and 'wait' at most, each once, whole numbers")
+    numbers = {name: int(value) for name, value in query.items()}
+    if numbers.get("wait", 0) > wire.MAX_WAIT_SECONDS:
+        raise WireError(400, "malformed", f"'wait' is at most {wire.MAX_WAIT_SECONDS} seconds")
+    return numbers
+
+
+def _clock_warning(ahead_seconds: float) -> str:
+    direction = "ahead of" if ahead_seconds > 0 else "behind"
+    return (
+        f"'iat' is {abs(ahead_seconds):.0f} s {direction} this responder's clock; if the publication was signed just"
+        f" now, set the clocks: more than {wire.MAX_CLOCK_SKEW_SECONDS} s are refused"
+    )
+
+
+def _json(
+    status: int, document: dict[str, Any], media_type: str = "application/json", headers: dict[str, str] | None = None
+) -> web.Response:
+    body = json.dumps(document).encode()
+    return web.Response(status=status, body=body, headers={**_HEADERS, "Content-Type": media_type, **(headers or {})})

@@ -1,0 +1,59 @@
+"""Fetches in the log: a line each up to a rate; the rest is counted, so that a flood fills no disk and costs no time.
+
+The feed and /metrics know all of them.
+"""
+
+import logging
+from typing import Final
+
+from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.fetches import Fetch
+
+_log = logging.getLogger(__name__)
+
+LINES_PER_SECOND: Final = 100
+
+
+class FetchLog:
+    """Hits and misses have this rate each: invented tokens must not silence the CA's fetches."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._hits = _Second("hits")
+        self._misses = _Second("misses")
+
+    def tell(self, fetch: Fetch) -> None:
+        second = self._hits if fetch.status == 200 else self._misses
+        if second.has_room(self._clock.monotonic()):
+            _log.info("fetch", extra={"fields": fetch.to_json()})
+
+    def close(self) -> None:
+        """Tells how many were left out last."""
+        self._hits.sum_up()
+        self._misses.sum_up()
+
+
+class _Second:
+    """One second's worth of lines; how many were left out is told with the next one, or at the end."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._ends_at = 0.0
+        self._told = 0
+        self._left_out = 0
+
+    def has_room(self, now: float) -> bool:
+        if now >= self._ends_at:
+            self.sum_up()
+            self._ends_at, self._told = now + 1, 0
+        if self._told < LINES_PER_SECOND:
+            self._told += 1
+            return True
+        self._left_out += 1
+        return False
+
+    def sum_up(self) -> None:
+        if self._left_out:
+            fields = {"kind": self._kind, "count": self._left_out, "lines_per_second": LINES_PER_SECOND}
+            _log.warning("fetches left out of the log", extra={"fields": fields})
+            self._left_out = 0

@@ -1,0 +1,152 @@
+"""Who fetched what: one numbered, bounded feed for the whole responder, with explicit gaps.
+
+Hits and misses are kept in rings of their own, so that a flood of invented tokens cannot push out the CA's fetches.
+Only hits wake those who wait.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
+
+from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.wire import WireError
+
+# A CA asks from five perspectives, some thrice: 8192 fetches are several hundred authorizations between two polls.
+MAX_HITS: Final = 8192
+MAX_MISSES: Final = 1024
+MAX_DELIVERED: Final = 1000
+MAX_WAITING: Final = 16
+
+
+class Request(NamedTuple):
+    """What is told about a request for a token; every text is bounded and printable."""
+
+    token: str
+    client_address: str | None
+    user_agent: str | None
+    host: str | None
+    is_read_back: bool
+
+
+class Fetch(NamedTuple):
+    """A request for a token and the HTTP status it got; `at` is a UNIX time."""
+
+    sequence: int
+    at: float
+    request: Request
+    status: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sequence": self.sequence,
+            "at": round(self.at, 3),
+            "token": self.request.token,
+            "client_address": self.request.client_address,
+            "user_agent": self.request.user_agent,
+            "host": self.request.host,
+            "status": self.status,
+            "is_read_back": self.request.is_read_back,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The fetches after a sequence number, oldest first; the next question is for what comes after `next`.
+
+    `lost` of the entries up to `next` are no longer there; `lost_hits` says whether hits may be among them.
+    """
+
+    fetches: tuple[Fetch, ...]
+    next: int
+    lost: int
+    lost_hits: bool
+
+
+class _Ring:
+    def __init__(self, size: int) -> None:
+        self._fetches: deque[Fetch] = deque(maxlen=size)
+        self.newest = 0
+        self.newest_lost = 0
+
+    def append(self, fetch: Fetch) -> None:
+        if len(self._fetches) == self._fetches.maxlen:
+            self.newest_lost = self._fetches[0].sequence
+        self._fetches.append(fetch)
+        self.newest = fetch.sequence
+
+    def after(self, sequence: int) -> Iterable[Fetch]:
+        newest_first = takewhile(lambda fetch: fetch.sequence > sequence, reversed(self._fetches))
+        return reversed(list(newest_first))
+
+
+class Fetches:
+    """The feed. Sequence numbers start at 1 and belong to this process (`instance_id`)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._hits = _Ring(MAX_HITS)
+        self._misses = _Ring(MAX_MISSES)
+        self._sequence = 0
+        self._hit = asyncio.Event()
+        self._is_closed = False
+        self.waiting_count = 0
+
+    @property
+    def newest(self) -> int:
+        """The sequence number given last; 0 before the first."""
+        return self._sequence
+
+    def record(self, request: Request, status: int) -> Fetch:
+        self._sequence += 1
+        fetch = Fetch(self._sequence, self._clock.now().timestamp(), request, status)
+        if status == 200:
+            self._hits.append(fetch)
+            if self.waiting_count:
+                self._hit.set()
+                self._hit = asyncio.Event()
+        else:
+            self._misses.append(fetch)
+        return fetch
+
+    def read(self, after: int) -> Delivery:
+        """At most MAX_DELIVERED entries; a number that was never given (another process's) counts as 0."""
+        after = after if after <= self._sequence else 0
+        merged = heapq.merge(self._hits.after(after), self._misses.after(after), key=lambda fetch: fetch.sequence)
+        fetches = tuple(fetch for fetch, _ in zip(merged, range(MAX_DELIVERED), strict=False))
+        is_whole = len(fetches) < MAX_DELIVERED
+        following = self._sequence if is_whole else fetches[-1].sequence
+        return Delivery(
+            fetches=fetches,
+            next=following,
+            # Every number up to `following` was given to exactly one entry.
+            lost=following - after - len(fetches),
+            lost_hits=self._hits.newest_lost > after,
+        )
+
+    async def wait(self, after: int, seconds: float) -> None:
+        """Returns once there is a hit after this sequence number, the time is over, or the feed was closed.
+
+        Raises WireError 429 when MAX_WAITING others wait already.
+        """
+        after = after if after <= self._sequence else 0
+        if self._hits.newest > after or seconds <= 0 or self._is_closed:
+            return
+        if self.waiting_count >= MAX_WAITING:
+            raise WireError(429, "too-many-polls", f"{MAX_WAITING} polls wait already; one feed serves all tokens")
+        self.waiting_count += 1
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hit.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.waiting_count -= 1
+
+    def close(self) -> None:
+        """Everybody who waits is answered at once, and nobody waits any more."""
+        self._is_closed = True
+        self._hit.set()

@@ -1,0 +1,140 @@
+"""Listening sockets: opened with their final mode, stale ones replaced, living ones and other files left alone."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from wellkeeper_responder.connections import ConnectionServer
+from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
+
+_BACKLOG: Final = 1024
+_CONNECT_SECONDS: Final = 1.0
+
+
+class ListenError(Exception):
+    """A listener cannot be opened; the text names it, the cause and the remedy."""
+
+
+class Listener:
+    """One address that is listened on, from `open` to `close`."""
+
+    def __init__(self, address: Address, connections: ConnectionServer, server: asyncio.Server) -> None:
+        self.address = address
+        self._connections = connections
+        self._server = server
+        self._identity = _identity(address.path) if isinstance(address, UnixAddress) else None
+
+    @classmethod
+    async def open(cls, address: Address, mode: int, connections: ConnectionServer) -> "Listener":
+        """Raises ListenError. `mode` is a unix socket's; port 0 becomes the real port in `address`."""
+        loop = asyncio.get_running_loop()
+        try:
+            if isinstance(address, UnixAddress):
+                bound = _bind(address.path, mode)
+                server = await loop.create_unix_server(connections, sock=bound, backlog=_BACKLOG)
+            else:
+                server = await loop.create_server(connections, address.host, address.port, backlog=_BACKLOG)
+                address = TcpAddress(address.host, server.sockets[0].getsockname()[1])
+        except OSError as error:
+            raise ListenError(f"cannot listen on {address}: {reason(error, address)}") from error
+        return cls(address, connections, server)
+
+    def stop_accepting(self) -> None:
+        """Nobody is accepted any more; a unix socket's file goes away, if it is still the one that was made."""
+        # Closing the server now would fail a connection that is being accepted (CPython 3.11, Server._attach).
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        identity, self._identity = self._identity, None
+        if identity is not None and isinstance(self.address, UnixAddress) and _identity(self.address.path) == identity:
+            self.address.path.unlink(missing_ok=True)
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Ends idle connections at once and the others when their request is answered, after the time-out anyway.
+
+        The time-out may pass twice: once for the request, once more for its cancellation.
+        """
+        self.stop_accepting()
+        # What was accepted and read already reaches its handler first.
+        await _turns()
+        self._server.close()
+        self._connections.pre_shutdown()
+        await self._connections.shutdown(timeout_seconds)
+        await _turns()
+
+
+async def _turns() -> None:
+    """Lets the loop bring to an end what it has begun: a new connection takes three turns, a closing one takes one."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+def _bind(path: Path, mode: int) -> socket.socket:
+    """A bound socket that nobody can connect to before it listens, and that never had a wider mode than `mode`."""
+    _make_way(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Linux makes the file with this mode less the umask (net/unix/af_unix.c, unix_bind_bsd)…
+        os.fchmod(bound.fileno(), mode)
+        bound.bind(str(path))
+        # … and this gives back what the umask took.
+        path.chmod(mode)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _make_way(path: Path) -> None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise ListenError(f"cannot listen on unix:{path}: something that is no socket is there; move it away")
+    if _is_accepting(path):
+        raise ListenError(
+            f"cannot listen on unix:{path}: a program still accepts connections there; stop it, or choose another path"
+        )
+    path.unlink(missing_ok=True)
+
+
+def _is_accepting(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_CONNECT_SECONDS)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except (BlockingIOError, TimeoutError):
+            # Its queue is full: it lives.
+            return True
+    return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def reason(error: OSError, address: Address) -> str:
+    """Why nobody can listen there, with the remedy."""
+    if isinstance(address, UnixAddress) and isinstance(error, FileNotFoundError):
+        return f"the directory {address.path.parent} does not exist; make it, owned by the responder's user"
+    if isinstance(error, PermissionError) and isinstance(address, UnixAddress):
+        return (
+            f"{error.strerror}; give the responder's user (uid {os.geteuid()}) a directory of its own"
+            " (systemd: RuntimeDirectory=wellkeeper)"
+        )
+    if isinstance(error, PermissionError):
+        return f"{error.strerror}; the responder's user (uid {os.geteuid()}) may not do that; choose a port above 1023"
+    words = error.strerror or str(error)
+    if isinstance(address, TcpAddress) and error.errno is not None:
+        # asyncio's text repeats the address.
+        words = os.strerror(error.errno) if error.errno > 0 else words
+    return f"{words}; choose another address, or stop what uses it" if isinstance(address, TcpAddress) else words

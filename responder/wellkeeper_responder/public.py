@@ -1,0 +1,81 @@
+"""What the CA sees: GET and HEAD of a published token (RFC 8555 section 8.3), and 404 for everything else.
+
+Decided on the path as it came over the wire, byte for byte: no routing, no normalisation, no query.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from wellkeeper_responder import wire
+from wellkeeper_responder.fetch_log import FetchLog
+from wellkeeper_responder.fetches import Fetches, Request
+from wellkeeper_responder.metrics import Metrics
+from wellkeeper_responder.tokens import Tokens
+
+# nosniff: the body must never be taken for a page; no-store: a cached miss would cost the next validation.
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Server": "wellkeeper-responder",
+}
+_ANSWER_HEADERS: Final = {**_HEADERS, "Content-Type": "application/octet-stream"}
+_MAX_ADDRESS: Final = 64
+_MAX_USER_AGENT: Final = 200
+_MAX_HOST: Final = 255
+
+
+class Public:
+    """Answers on the public listeners."""
+
+    def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics, log: FetchLog) -> None:
+        self._tokens = tokens
+        self._fetches = fetches
+        self._metrics = metrics
+        self._log = log
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        token = _token(request.raw_path)
+        if token is None:
+            self._metrics.fetches["other", "404"] += 1
+            return _refusal(404, "there is nothing here\n")
+        if request.method not in {"GET", "HEAD"}:
+            self._metrics.fetches["other", "405"] += 1
+            return _refusal(405, "only GET and HEAD\n", {"Allow": "GET, HEAD"})
+        key_authorization = self._tokens.answer(token)
+        self._record(request, token, 404 if key_authorization is None else 200)
+        if key_authorization is None:
+            return _refusal(404, wire.NO_SUCH_TOKEN)
+        return web.Response(body=key_authorization.encode("ascii"), headers=_ANSWER_HEADERS)
+
+    def _record(self, request: web.BaseRequest, token: str, status: int) -> None:
+        headers = request.headers
+        asked = Request(
+            token=token,
+            client_address=_bounded(headers.get("X-Real-IP"), _MAX_ADDRESS),
+            user_agent=_bounded(headers.get("User-Agent"), _MAX_USER_AGENT),
+            host=_bounded(headers.get("Host"), _MAX_HOST),
+            is_read_back=wire.READ_BACK_HEADER in headers,
+        )
+        fetch = self._fetches.record(asked, status)
+        self._metrics.fetches["read_back" if asked.is_read_back else "ca", str(status)] += 1
+        self._log.tell(fetch)
+
+
+def _token(raw_path: str) -> str | None:
+    token = raw_path.removeprefix(wire.CHALLENGE_PREFIX)
+    return token if token != raw_path and wire.is_token(token) else None
+
+
+def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=text, headers={**_HEADERS, **(headers or {})})
+
+
+def _bounded(text: str | None, characters: int) -> str | None:
+    """Cut, and without what a log or a JSON reader could stumble over."""
+    if text is None:
+        return None
+    text = text[:characters]
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

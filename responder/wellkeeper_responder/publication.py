@@ -1,0 +1,248 @@
+"""Signed publications: make and check the messages by which an issuer speaks to a responder.
+
+A message is a compact JWS. Size and key id are looked at before the signature, everything else after it; what PyJWT
+lets pass (a wrong `typ`, a missing claim, a list as `aud`) is checked here. Design: docs/design/0001-wire.md.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from wellkeeper_responder import wire
+from wellkeeper_responder.wire import WireError
+
+_CLAIMS: Final[Mapping[str, frozenset[str]]] = {
+    wire.PUBLISH_TYPE: frozenset({"aud", "token", "thumbprint", "identifier", "jti", "iat", "exp"}),
+    wire.WITHDRAW_TYPE: frozenset({"aud", "token", "publication_jti", "iat", "exp"}),
+    wire.READ_TYPE: frozenset({"aud", "iat", "exp"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One token, to be answered for one account until its lifetime is over. Times are UNIX seconds."""
+
+    token: str
+    thumbprint: str
+    identifier: str
+    jti: str
+    issued_at: int
+    expires_at: int
+
+    @property
+    def lifetime_seconds(self) -> int:
+        return self.expires_at - self.issued_at
+
+    @property
+    def key_authorization(self) -> str:
+        """What the CA must read (RFC 8555 section 8.1)."""
+        return f"{self.token}.{self.thumbprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Ends the publication with this `jti`, and no other, whatever token it stands for by then."""
+
+    token: str
+    publication_jti: str
+    issued_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Allows to read the responder's status and fetches over TCP."""
+
+    issued_at: int
+    expires_at: int
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The RFC 7638 thumbprint of the key as an OKP JWK (RFC 8037 section 2)."""
+    canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{encode_public_key(key)}"}}'
+    return _base64url(hashlib.sha256(canonical.encode()).digest())
+
+
+def encode_public_key(key: Ed25519PublicKey) -> str:
+    """base64url of the 32 raw bytes: what `--publishing-key` takes."""
+    return _base64url(key.public_bytes_raw())
+
+
+def decode_public_key(text: str) -> Ed25519PublicKey:
+    """The reverse of `encode_public_key`; raises ValueError."""
+    if re.fullmatch("[A-Za-z0-9_-]{43}", text) is None:
+        raise ValueError("expected 43 characters of base64url, the 32 raw bytes of an Ed25519 public key")
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text + "="))
+
+
+def sign_publication(publication: Publication, key: Ed25519PrivateKey) -> str:
+    """The message for `PUT /v1/tokens/TOKEN`."""
+    claims = {
+        "token": publication.token,
+        "thumbprint": publication.thumbprint,
+        "identifier": publication.identifier,
+        "jti": publication.jti,
+    }
+    return _sign(wire.PUBLISH_TYPE, claims, (publication.issued_at, publication.expires_at), key)
+
+
+def sign_withdrawal(withdrawal: Withdrawal, key: Ed25519PrivateKey) -> str:
+    """The message for `DELETE /v1/tokens/TOKEN`."""
+    claims = {"token": withdrawal.token, "publication_jti": withdrawal.publication_jti}
+    return _sign(wire.WITHDRAW_TYPE, claims, (withdrawal.issued_at, withdrawal.expires_at), key)
+
+
+def sign_permit(permit: Permit, key: Ed25519PrivateKey) -> str:
+    """The message for `Authorization: Bearer`."""
+    return _sign(wire.READ_TYPE, {}, (permit.issued_at, permit.expires_at), key)
+
+
+class PublishingKeys:
+    """The public halves of the keys whose messages a responder believes; two at once while one is being replaced."""
+
+    def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
+        self._keys = {key_id(key): key for key in keys}
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        return tuple(self._keys)
+
+    def check_publication(self, message: bytes, now: float) -> Publication:
+        """Raises WireError: 413 size, 400 form, 401 key, signature or clock. `now` is the UNIX time."""
+        claims = self._check(message, wire.PUBLISH_TYPE, now)
+        _match(claims, "token", wire.TOKEN_PATTERN)
+        _match(claims, "thumbprint", wire.THUMBPRINT_PATTERN)
+        _match(claims, "jti", wire.JTI_PATTERN)
+        _match(claims, "identifier", wire.IDENTIFIER_PATTERN)
+        return Publication(
+            token=claims["token"],
+            thumbprint=claims["thumbprint"],
+            identifier=claims["identifier"],
+            jti=claims["jti"],
+            issued_at=claims["iat"],
+            expires_at=claims["exp"],
+        )
+
+    def check_withdrawal(self, message: bytes, now: float) -> Withdrawal:
+        """As `check_publication`."""
+        claims = self._check(message, wire.WITHDRAW_TYPE, now)
+        _match(claims, "token", wire.TOKEN_PATTERN)
+        _match(claims, "publication_jti", wire.JTI_PATTERN)
+        return Withdrawal(claims["token"], claims["publication_jti"], claims["iat"], claims["exp"])
+
+    def check_permit(self, message: bytes, now: float) -> Permit:
+        """As `check_publication`."""
+        claims = self._check(message, wire.READ_TYPE, now)
+        return Permit(claims["iat"], claims["exp"])
+
+    def _check(self, message: bytes, expected_type: str, now: float) -> dict[str, Any]:
+        if len(message) > wire.MAX_MESSAGE_BYTES:
+            raise WireError(413, "too-large", f"a message has at most {wire.MAX_MESSAGE_BYTES} bytes")
+        header = _header(message)
+        key = self._keys.get(str(header.get("kid")))
+        if key is None:
+            raise WireError(
+                401,
+                "unknown-key",
+                "'kid' names no publishing key of this responder; start it with --publishing-key of the issuer"
+                " ('wellkeeper trust' prints it)",
+            )
+        _check_header(header, expected_type)
+        claims = _verified(message, key)
+        _check_claims(claims, expected_type)
+        _check_times(claims["iat"], claims["exp"], now)
+        return claims
+
+
+def _sign(kind: str, claims: dict[str, str], times: tuple[int, int], key: Ed25519PrivateKey) -> str:
+    payload = {"aud": wire.AUDIENCE, **claims, "iat": times[0], "exp": times[1]}
+    return jwt.encode(payload, key, wire.ALGORITHM, headers={"typ": kind, "kid": key_id(key.public_key())})
+
+
+def _header(message: bytes) -> dict[str, Any]:
+    try:
+        return jwt.get_unverified_header(message)
+    except (jwt.InvalidTokenError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(f"the body is no compact JWS: {error}") from error
+
+
+def _check_header(header: dict[str, Any], expected_type: str) -> None:
+    if header.get("typ") != expected_type:
+        raise _malformed(f"'typ' is {header.get('typ')!r:.60}, expected {expected_type!r}")
+    if header.get("alg") != wire.ALGORITHM:
+        raise _malformed(f"'alg' is {header.get('alg')!r:.60}, expected {wire.ALGORITHM!r}")
+    extra = header.keys() - {"typ", "alg", "kid"}
+    if extra:
+        raise _malformed(f"unexpected header parameters: {', '.join(sorted(extra)):.100}")
+
+
+def _verified(message: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
+    try:
+        payload = jwt.PyJWS().decode(message, key, algorithms=[wire.ALGORITHM])
+    except jwt.InvalidTokenError as error:
+        raise WireError(401, "bad-signature", "the signature does not match the key named by 'kid'") from error
+    try:
+        claims = json.loads(payload, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"the payload is no JSON that is understood in one way only: {error!s:.100}") from error
+    if not isinstance(claims, dict):
+        raise _malformed("the payload must be a JSON object")
+    return claims
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ in which of two equal names they believe (RFC 8259 section 4)."""
+    claims = dict(pairs)
+    if len(claims) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return claims
+
+
+def _check_claims(claims: dict[str, Any], expected_type: str) -> None:
+    expected = _CLAIMS[expected_type]
+    if claims.keys() != expected:
+        missing = ", ".join(sorted(expected - claims.keys())) or "none"
+        extra = ", ".join(sorted(claims.keys() - expected)) or "none"
+        raise _malformed(f"the claims must be {', '.join(sorted(expected))}; missing: {missing}; unknown: {extra:.100}")
+    for name in expected:
+        wanted = int if name in {"iat", "exp"} else str
+        if type(claims[name]) is not wanted:
+            raise _malformed(f"claim {name!r} must be {'an integer' if wanted is int else 'a string'}")
+    if claims["aud"] != wire.AUDIENCE:
+        raise _malformed(f"claim 'aud' must be {wire.AUDIENCE!r}")
+
+
+def _check_times(issued_at: int, expires_at: int, now: float) -> None:
+    if not 0 <= issued_at <= wire.MAX_TIME:
+        raise _malformed("'iat' must be a UNIX time in seconds")
+    lifetime = expires_at - issued_at
+    if not 0 < lifetime <= wire.MAX_LIFETIME_SECONDS:
+        raise _malformed(f"'exp' - 'iat' is {lifetime} s, expected 1 to {wire.MAX_LIFETIME_SECONDS}")
+    if issued_at - now > wire.MAX_CLOCK_SKEW_SECONDS:
+        raise WireError(
+            401, "clock", f"'iat' is {issued_at - now:.0f} s ahead of the responder's clock; set both clocks by NTP"
+        )
+    if now - expires_at > wire.MAX_CLOCK_SKEW_SECONDS:
+        raise WireError(
+            401, "expired", f"'exp' passed {now - expires_at:.0f} s ago by the responder's clock; send a new message"
+        )
+
+
+def _match(claims: dict[str, Any], name: str, pattern: re.Pattern[str]) -> None:
+    if pattern.fullmatch(claims[name]) is None:
+        raise _malformed(f"claim {name!r} must match {pattern.pattern}")
+
+
+def _malformed(detail: str) -> WireError:
+    return WireError(400, "malformed", detail)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

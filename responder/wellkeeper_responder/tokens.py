@@ -1,0 +1,157 @@
+"""What is published: publish, withdraw, answer, forget. In memory, bounded, on the monotonic clock.
+
+A `jti` lives once: standing, then ended (withdrawn, replaced, expired), then forgotten when no message that names it
+can be accepted any more. Nothing is evicted to make room: a full responder says so.
+"""
+
+import heapq
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Final
+
+from wellkeeper_responder import wire
+from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.publication import Publication, Withdrawal
+from wellkeeper_responder.wire import WireError
+
+# An ended jti is remembered for an hour and twenty minutes at most; eight renewals of everything fit into that.
+KNOWN_PER_TOKEN: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`is_new` is False when the same publication stood already; its lifetime is not prolonged then."""
+
+    is_new: bool
+    expires_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    publication: Publication
+    deadline: float
+
+
+class Tokens:
+    """The publications that stand now, and the `jti`s that must not stand again."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        thumbprints: Container[str],
+        max_tokens: int,
+        max_lifetime_seconds: int = wire.MAX_LIFETIME_SECONDS,
+    ) -> None:
+        self._clock = clock
+        self._thumbprints = thumbprints
+        self._max_tokens = max_tokens
+        self._max_lifetime_seconds = max_lifetime_seconds
+        self._standing: dict[str, _Standing] = {}
+        # jti → the token it was published for, None when only its withdrawal was seen.
+        self._known: dict[str, str | None] = {}
+        # Each jti is pushed once to each heap, so the heaps are no larger than `_known`; what ended before its
+        # deadline stays in the heap until then and is passed over.
+        self._deadlines: list[tuple[float, str]] = []
+        self._forget_at: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        """How many publications stand."""
+        self._forget()
+        return len(self._standing)
+
+    @property
+    def known_count(self) -> int:
+        """How many `jti`s are remembered, standing ones included."""
+        self._forget()
+        return len(self._known)
+
+    def publish(self, publication: Publication) -> Published:
+        """Idempotent for the same publication; another one for the same token replaces it and ends its `jti`.
+
+        Raises WireError: 403 not pinned, 400 lifetime, 409 ended before or `jti` reused, 507 full.
+        """
+        self._forget()
+        self._check_allowed(publication)
+        if publication.jti in self._known:
+            return self._published_again(publication)
+        if publication.token not in self._standing and len(self._standing) >= self._max_tokens:
+            raise WireError(507, "full", f"{self._max_tokens} tokens stand already (--max-tokens)")
+        lifetime = publication.lifetime_seconds
+        self._learn(publication.jti, publication.token, lifetime)
+        deadline = self._clock.monotonic() + lifetime
+        self._standing[publication.token] = _Standing(publication, deadline)
+        heapq.heappush(self._deadlines, (deadline, publication.jti))
+        return Published(is_new=True, expires_in_seconds=lifetime)
+
+    def withdraw(self, withdrawal: Withdrawal) -> bool:
+        """Ends this `jti` and no other; whether it stood. A `jti` never seen is remembered as ended.
+
+        Idempotent. Raises WireError 507 when there is no room to remember it.
+        """
+        self._forget()
+        if withdrawal.publication_jti not in self._known:
+            # Its lifetime is not known here: the longest there is.
+            self._learn(withdrawal.publication_jti, None, wire.MAX_LIFETIME_SECONDS)
+            return False
+        return self._end(withdrawal.publication_jti)
+
+    def answer(self, token: str) -> str | None:
+        """The key authorization to serve. The pin is checked here once more: this is where it counts."""
+        standing = self._standing.get(token)
+        if standing is None or standing.deadline <= self._clock.monotonic():
+            return None
+        publication = standing.publication
+        return publication.key_authorization if publication.thumbprint in self._thumbprints else None
+
+    def _check_allowed(self, publication: Publication) -> None:
+        if publication.thumbprint not in self._thumbprints:
+            raise WireError(
+                403,
+                "not-pinned",
+                f"this responder does not answer for the ACME account {publication.thumbprint}; start it with"
+                " --account-thumbprint of that account ('wellkeeper trust' prints it)",
+            )
+        if publication.lifetime_seconds > self._max_lifetime_seconds:
+            raise WireError(
+                400,
+                "malformed",
+                f"'exp' - 'iat' is {publication.lifetime_seconds} s, this responder takes at most"
+                f" {self._max_lifetime_seconds} (--max-lifetime-seconds)",
+            )
+
+    def _published_again(self, publication: Publication) -> Published:
+        standing = self._standing.get(publication.token)
+        if standing is not None and standing.publication == publication:
+            return Published(is_new=False, expires_in_seconds=standing.deadline - self._clock.monotonic())
+        if standing is not None and standing.publication.jti == publication.jti:
+            raise WireError(409, "jti-reused", "another publication with this 'jti' stands; use a new one each time")
+        raise WireError(
+            409,
+            "ended",
+            "this 'jti' was withdrawn, replaced, expired or used for another token; sign a new publication",
+        )
+
+    def _learn(self, jti: str, token: str | None, lifetime_seconds: float) -> None:
+        limit = KNOWN_PER_TOKEN * self._max_tokens
+        if len(self._known) >= limit:
+            raise WireError(507, "full", f"{limit} publications are remembered already; wait or raise --max-tokens")
+        self._known[jti] = token
+        # A message is accepted from MAX_CLOCK_SKEW before its `iat` to MAX_CLOCK_SKEW after its `exp`.
+        keep_seconds = lifetime_seconds + 2 * wire.MAX_CLOCK_SKEW_SECONDS
+        heapq.heappush(self._forget_at, (self._clock.monotonic() + keep_seconds, jti))
+
+    def _end(self, jti: str) -> bool:
+        token = self._known[jti]
+        standing = self._standing.get(token) if token is not None else None
+        if token is None or standing is None or standing.publication.jti != jti:
+            return False
+        del self._standing[token]
+        return True
+
+    def _forget(self) -> None:
+        """Ends what has expired and drops what cannot be accepted any more: as many steps as there are such."""
+        now = self._clock.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            self._end(heapq.heappop(self._deadlines)[1])
+        while self._forget_at and self._forget_at[0][0] <= now:
+            del self._known[heapq.heappop(self._forget_at)[1]]

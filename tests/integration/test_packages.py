@@ -1,0 +1,196 @@
+"""The wheel and the sdist as users install them: into environments of their own, each program run from there."""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stand.host import running_host
+from stand.processes import PROJECT
+from stand.responder import PROGRAM, ResponderProcess
+from tests.integration.nodes import publish
+from tests.integration.observed import installed, outcomes, served
+from tests.responder.http import ask
+from tests.responder.messages import KEY, THUMBPRINT, TOKEN
+from wellkeeper_responder import wire
+from wellkeeper_responder.publication import encode_public_key
+from wellkeeper_responder.settings import UnixAddress
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("packages")]
+
+NAME: Final = "www.example.org"
+VERSION: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+# What a responder alone does without.
+ISSUER_ONLY: Final = ["acme", "aiofiles", "josepy", "pydantic", "requests", "rich"]
+# The web framework of that name, whose package must not meet ours.
+PYPI_RESPONDER: Final = "responder==9.2.0"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Return what a command prints; one that fails is an error that shows what it printed."""
+    finished = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
+    return finished.stdout
+
+
+class Environment:
+    """A fresh virtual environment; what it installs has the versions of constraints.txt."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, with_pip=True)
+        self.programs = folder / "bin"
+        self._folder = folder
+        self.pip("install", "--quiet", "--constraint", str(PROJECT / "constraints.txt"), "--upgrade", "pip")
+
+    def pip(self, *arguments: str | Path) -> str:
+        return run(self.programs / "python", "-m", "pip", "--disable-pip-version-check", *arguments, cwd=self._folder)
+
+    def install(self, *what: str | Path) -> None:
+        self.pip("install", "--quiet", "--constraint", PROJECT / "constraints.txt", *what)
+
+    def run(self, program: str, *arguments: str | Path) -> str:
+        return run(self.programs / program, *arguments, cwd=self._folder)
+
+    def fails(self, program: str, *arguments: str) -> str:
+        """Return what a program that fails prints to standard error."""
+        finished = subprocess.run(
+            [self.programs / program, *arguments], cwd=self._folder, check=False, capture_output=True, text=True
+        )
+        assert finished.returncode != 0
+        return finished.stderr
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, PROJECT, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: Path) -> Path:
+    return distributions / f"wellkeeper-{VERSION}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def sdist(distributions: Path) -> Path:
+    return distributions / f"wellkeeper-{VERSION}.tar.gz"
+
+
+@pytest.fixture(scope="module", params=["wheel", "sdist"])
+def environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, wheel: Path, sdist: Path
+) -> Environment:
+    made = Environment(tmp_path_factory.mktemp(request.param) / "venv")
+    made.install(wheel if request.param == "wheel" else sdist)
+    return made
+
+
+def test_wheel_puts_nothing_beside_its_own_packages(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    packages = {name.split("/")[0] for name in names}
+    assert packages == {"wellkeeper_responder", "wellkeeper_issuer", f"wellkeeper-{VERSION}.dist-info"}
+    assert {f"{package}/py.typed" for package in packages if "." not in package} <= set(names)
+
+
+def test_links_of_the_project_page_lead_to_the_tagged_version(wheel: Path) -> None:
+    metadata = zipfile.ZipFile(wheel).read(f"wellkeeper-{VERSION}.dist-info/METADATA").decode()
+    targets = re.findall(r"\]\(([^)]+)\)", metadata)
+    assert len(targets) > 10
+    assert [target for target in targets if not target.startswith("https://")] == []
+    within = {target.partition(f"/blob/v{VERSION}/")[2].split("#")[0] for target in targets}
+    assert "docs/settings.md" in within
+    assert [name for name in within if not (PROJECT / name).exists()] == []
+
+
+def test_sdist_holds_what_its_readme_names(sdist: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    root = tmp_path / f"wellkeeper-{VERSION}"
+    readme = (root / "README.md").read_text()
+    targets = {target.split("#")[0] for target in re.findall(r"\]\((?!https?:)([^)]+)\)", readme)}
+    assert [target for target in targets if not (root / target).exists()] == []
+    scripts = [*(root / "scripts").iterdir(), root / ".ci/run"]
+    assert {path.name for path in scripts} >= {"demo", "test", "check", "install", "run"}
+    assert [path for path in scripts if not os.access(path, os.X_OK)] == []
+    for name in ("systemd", "nginx/snippets", "stand", "bench", "tests", "constraints.txt", "Containerfile"):
+        assert (root / name).exists()
+
+
+def test_every_program_answers(environment: Environment) -> None:
+    entry_points = importlib.metadata.distribution("wellkeeper").entry_points
+    for program in {point.name for point in entry_points.select(group="console_scripts")}:
+        assert "Usage: " in environment.run(program, "--help")
+        assert environment.run(program, "--version") == f"{program}, version {VERSION}\n"
+    assert environment.pip("check") == "No broken requirements found.\n"
+
+
+def test_host_is_set_up_before_anything_is_configured_by_hand(environment: Environment, tmp_path: Path) -> None:
+    config = f"--config={tmp_path}/issuer.toml"
+    folders = (f"--state-dir={tmp_path}/state", f"--certificates-dir={tmp_path}/certificates")
+    environment.run("wellkeeper", config, "init", "--certificate", NAME, "--ca", "https://127.0.0.1:1/", *folders)
+    assert "WELLKEEPER_RESPONDER_PUBLISHING_KEY=" in environment.run("wellkeeper", config, "trust")
+    environment.run("wellkeeper", config, "placeholder")
+    assert NAME in environment.run("wellkeeper", config, "status")
+    assert NAME in environment.run("wellkeeper", config, "list")
+
+
+async def test_certificate_is_obtained_and_served(environment: Environment, folder: Path) -> None:
+    async with running_host(folder, {"web": (NAME,)}, programs=environment.programs) as host:
+        finished = await host.issuer.run("renew", "--json")
+        assert outcomes(finished) == {"web": "served"}, finished
+        assert await served(host, NAME) == installed(host.issuer, "web")
+        status = (await host.issuer.run_well("status", "--json")).json()
+        assert [one["state"] for one in status["certificates"]] == ["served"]
+
+
+def test_snippets_and_units_are_written_out(environment: Environment, tmp_path: Path) -> None:
+    environment.run("wellkeeper", "files", tmp_path / "new")
+    for folder in ("nginx/snippets", "systemd"):
+        source = {path.name: path.read_bytes() for path in (PROJECT / folder).iterdir()}
+        assert {path.name: path.read_bytes() for path in (tmp_path / "new" / folder).iterdir()} == source
+
+
+async def test_group_responder_is_all_that_a_responder_needs(tmp_path: Path, folder: Path, wheel: Path) -> None:
+    lean = Environment(tmp_path / "venv")
+    lean.install("--group", f"{PROJECT / 'pyproject.toml'}:responder")
+    lean.install("--no-deps", wheel)
+    found = f"import importlib.util as u; print([n for n in {ISSUER_ONLY} if u.find_spec(n)])"
+    assert lean.run("python", "-c", found) == "[]\n"
+    assert lean.fails("wellkeeper", "--help") == (
+        "wellkeeper: the Python package 'pydantic' is not installed here; this environment may hold a responder only.\n"
+        "Run 'pip install wellkeeper' to get all that an issuer needs.\n"
+    )
+    await serve_a_token(folder, lean.programs / PROGRAM)
+
+
+async def test_responder_of_the_package_index_is_left_in_peace(tmp_path: Path, folder: Path, wheel: Path) -> None:
+    shared = Environment(tmp_path / "venv")
+    shared.install(PYPI_RESPONDER)
+    shared.install(wheel)
+    assert shared.run("python", "-c", "import responder; print(responder.API.__name__)") == "API\n"
+    await serve_a_token(folder, shared.programs / PROGRAM)
+    shared.pip("uninstall", "--quiet", "--yes", PYPI_RESPONDER.partition("==")[0])
+    assert "Usage: " in shared.run("wellkeeper", "--help")
+    await serve_a_token(folder, shared.programs / PROGRAM)
+
+
+async def serve_a_token(folder: Path, program: Path) -> None:
+    """Start a responder, publish a token, and read it back from its public socket."""
+    async with ResponderProcess(folder, encode_public_key(KEY.public_key()), THUMBPRINT, program=program) as running:
+        await publish(folder)
+        reply = await ask(UnixAddress(running.public_socket), "GET", wire.CHALLENGE_PREFIX + TOKEN)
+        assert reply.body == f"{TOKEN}.{THUMBPRINT}".encode()
+        health = await ask(UnixAddress(running.control_socket), "GET", wire.HEALTH_PATH)
+        assert health.status == 200
+    assert running.process.return_code == 0
