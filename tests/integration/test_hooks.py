@@ -1,15 +1,14 @@
 """Hooks and the webhook around real renewals: when they run, what they see, and what their failure does."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from stand.host import Host, running_host
 from stand.issuer import Finished, IssuerSettings
@@ -144,37 +143,42 @@ async def test_hook_that_hangs_is_ended(folder: Path, notes: Notes) -> None:
         assert "did not end within 0.5 s and was killed" in error(finished)
 
 
-@asynccontextmanager
-async def receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """A webhook's URL, and what it was sent."""
-    received: list[dict[str, Any]] = []
+class Receiver:
+    """A webhook at `url`, and what it was sent."""
 
-    async def take(request: web.Request) -> web.Response:
-        received.append(await request.json())
+    def __init__(self) -> None:
+        self.url = ""
+        self.received: list[dict[str, Any]] = []
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.received.append(await request.json())
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/hook", take)
-    async with TestServer(app) as server:
-        yield str(server.make_url("/hook")), received
+
+@pytest.fixture
+async def receiver(aiohttp_server: AiohttpServer) -> Receiver:
+    made, app = Receiver(), web.Application()
+    app.router.add_post("/hook", made.take)
+    made.url = str((await aiohttp_server(app)).make_url("/hook"))
+    return made
 
 
-async def test_administrator_is_told_of_failure_and_recovery_once_each(folder: Path) -> None:
-    async with running_host(folder, {"web": [NAME]}) as host, receiver() as (url, received):
-        settings = configure(host, [f"notifications.webhook = {json.dumps(url)}"])
+async def test_administrator_is_told_of_failure_and_recovery_once_each(folder: Path, receiver: Receiver) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        settings = configure(host, [f"notifications.webhook = {json.dumps(receiver.url)}"])
         host.issuer.configure(unreachable(settings))
         for _ in range(3):
             assert (await host.issuer.run("renew", "--retry")).exit_code == 1
-        (told,) = received
+        (told,) = receiver.received
         assert (told["event"], told["certificate"]) == ("failure", "web")
         assert NAME in told["detail"]
         host.issuer.configure(settings)
         for _ in range(2):
             await host.issuer.run_well("renew", "--retry")
-        assert [one["event"] for one in received] == ["failure", "recovery"]
+        assert [one["event"] for one in receiver.received] == ["failure", "recovery"]
 
 
-async def test_what_nobody_could_be_told_is_told_later(folder: Path) -> None:
+async def test_what_nobody_could_be_told_is_told_later(folder: Path, receiver: Receiver) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         webhook = f"http://127.0.0.1:{free_port()}/secret-path"
         settings = configure(host, [f"notifications.webhook = {json.dumps(webhook)}"])
@@ -182,7 +186,7 @@ async def test_what_nobody_could_be_told_is_told_later(folder: Path) -> None:
         finished = await host.issuer.run("renew")
         assert "the webhook at 127.0.0.1 was not told of the failure of web" in finished.err
         assert "secret-path" not in f"{finished}"
-        async with receiver() as (url, received):
-            host.issuer.configure(replace(unreachable(settings), more=(f"notifications.webhook = {json.dumps(url)}",)))
-            await host.issuer.run("renew", "--retry")
-            assert [one["event"] for one in received] == ["failure"]
+        more = (f"notifications.webhook = {json.dumps(receiver.url)}",)
+        host.issuer.configure(replace(unreachable(settings), more=more))
+        await host.issuer.run("renew", "--retry")
+        assert [one["event"] for one in receiver.received] == ["failure"]

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import aiofiles
+
 from wellkeeper_issuer import pki, public_keys
 from wellkeeper_issuer.errors import InstallError
 from wellkeeper_issuer.model import Installed, Pair
@@ -85,18 +87,17 @@ class CertificateFolders:
 
     async def _live(self, lineage: str) -> tuple[str, Pair] | None:
         with durable.translated(self._root):
-            return await asyncio.to_thread(lambda: self._read_live(lineage))
+            return await self._read_live(lineage)
 
-    def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
-        """All in one go: each way to a thread and back costs as much as what is done there."""
+    async def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
         version = _current(self._link(lineage))
         if version is None:
             return None
         folder = self._archive(lineage) / version
         try:
-            pair = Pair(_read_key(folder / KEY_FILE), (folder / CHAIN_FILE).read_bytes())
+            pair = Pair(await _read_key(folder / KEY_FILE), await _read(folder / CHAIN_FILE))
             pki.read_certificate(pair.chain_pem)
-            is_pair = _is_pair(pair)
+            is_pair = await asyncio.to_thread(_is_pair, pair)  # checking a large RSA key takes many milliseconds
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
@@ -255,11 +256,16 @@ def _remove_leftovers(archive: Path) -> None:
         shutil.rmtree(path)
 
 
-def _read_key(path: Path) -> bytes:
+async def _read(path: Path) -> bytes:
+    async with aiofiles.open(path, "rb") as file:
+        return await file.read()
+
+
+async def _read_key(path: Path) -> bytes:
     """Empty when it stays elsewhere, which is no key that was lost. Raises FileNotFoundError and ValueError."""
     if path.with_name(_KEYLESS_FILE).exists():
         return b""
-    content = path.read_bytes()
+    content = await _read(path)
     if not content:
         raise ValueError(f"{path.name} is empty")
     return content

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import aiofiles
+
 from wellkeeper_issuer.errors import ReloadError
 from wellkeeper_issuer.model import Tested
 from wellkeeper_issuer.outside import nginx_master, process
@@ -143,7 +145,7 @@ class LocalNginx:
 
     async def _refusal(self, now: Workers, master: Process, position: _LogPosition | None, limit: float) -> ReloadError:
         tested = await self.test()
-        found = _logged(position, rf"{master.pid}#{master.pid}" if now.accepting else r"\d+#\d+")
+        found = await _logged(position, rf"{master.pid}#{master.pid}" if now.accepting else r"\d+#\d+")
         words = "; ".join(dict.fromkeys([*([] if tested.passed else [tested.words]), *found]))
         if not words:
             where = position.path if position else "nginx's error log (its place is unknown: set nginx.error_log)"
@@ -190,16 +192,16 @@ def _position(path: Path | None) -> _LogPosition | None:
     return _LogPosition(path, status.st_ino, status.st_size)
 
 
-def _logged(position: _LogPosition | None, process: str) -> list[str]:
+async def _logged(position: _LogPosition | None, process: str) -> list[str]:
     """What processes of this pattern wrote since; a log that was rotated or truncated is read from its beginning."""
     if position is None:
         return []
     try:
-        with position.path.open("rb") as file:
+        async with aiofiles.open(position.path, "rb") as file:
             now = _position(position.path)
             is_same = now is not None and now.inode == position.inode and now.size >= position.size
-            file.seek(position.size if is_same else 0)
-            text = file.read(_LOG_BYTES).decode(errors="replace")
+            await file.seek(position.size if is_same else 0)
+            text = (await file.read(_LOG_BYTES)).decode(errors="replace")
     except OSError as error:
         _log.warning("cannot read nginx's error log %s: %s", position.path, error)
         return []

@@ -1,12 +1,10 @@
 """The webhook: what it is sent, and what counts as handed over."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from tests.fakes import FakeClock
 from wellkeeper_issuer.errors import HookError
@@ -22,14 +20,13 @@ class Receiver:
         self.received: list[tuple[str, dict[str, str], str]] = []
         self.elsewhere: list[str] = []
         self.is_silent = False
+        self.url = ""
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[str]:
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/secret-path", self._take)
         app.router.add_route("*", "/elsewhere", self._note)
-        async with TestServer(app) as server:
-            yield str(server.make_url("/secret-path"))
+        return app
 
     async def _take(self, request: web.Request) -> web.Response:
         self.received.append((request.headers["Content-Type"], await request.json(), request.headers["User-Agent"]))
@@ -43,8 +40,10 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver() -> Receiver:
-    return Receiver()
+async def receiver(aiohttp_server: AiohttpServer) -> Receiver:
+    made = Receiver()
+    made.url = str((await aiohttp_server(made.app())).make_url("/secret-path"))
+    return made
 
 
 def webhook(url: str, timeout_seconds: float = 10.0) -> Webhook:
@@ -59,8 +58,7 @@ async def failure_of(url: str, timeout_seconds: float = 10.0) -> str:
 
 
 async def test_notice_is_a_json_document(receiver: Receiver) -> None:
-    async with receiver.running() as url:
-        await webhook(url).tell(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook(receiver.url).tell(Notice.FAILURE, "www", "no answer from the CA")
     assert receiver.received == [
         (
             "application/json",
@@ -85,23 +83,20 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
     ],
 )
 async def test_text_is_a_sentence_for_people(receiver: Receiver, notice: Notice, text: str) -> None:
-    async with receiver.running() as url:
-        await webhook(url).tell(notice, "www", "{why}")
+    await webhook(receiver.url).tell(notice, "www", "{why}")
     assert receiver.received[0][1]["text"] == text
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_every_success_is_one(receiver: Receiver, status: int) -> None:
     receiver.status = status
-    async with receiver.running() as url:
-        await webhook(url).tell(Notice.RECOVERY, "www", "well again")
+    await webhook(receiver.url).tell(Notice.RECOVERY, "www", "well again")
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
 async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiver, status: int) -> None:
     receiver.status, receiver.body = status, "no such\n\x1b[2Jchannel " + "x" * 5000
-    async with receiver.running() as url:
-        told = await failure_of(url)
+    told = await failure_of(receiver.url)
     start = (
         f"the webhook at 127.0.0.1 was not told of the failure of www: it answered with {status}: no such [2Jchannel x"
     )
@@ -112,21 +107,17 @@ async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiv
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.status, receiver.headers = 302, {"Location": "/elsewhere"}
-    async with receiver.running() as url:
-        assert "it answered with 302; it is tried again" in await failure_of(url)
+    assert "it answered with 302; it is tried again" in await failure_of(receiver.url)
     assert receiver.elsewhere == []
 
 
 async def test_silence_ends_with_the_time_out(receiver: Receiver) -> None:
     receiver.is_silent = True
-    async with receiver.running() as url:
-        assert "it did not answer within 0.1 s" in await failure_of(url, 0.1)
+    assert "it did not answer within 0.1 s" in await failure_of(receiver.url, 0.1)
 
 
-async def test_nobody_there_is_told(receiver: Receiver) -> None:
-    async with receiver.running() as url:
-        pass
-    assert "of www: Connection refused; " in await failure_of(url)
+async def test_nobody_there_is_told() -> None:
+    assert "of www: Connection refused; " in await failure_of("http://127.0.0.1:1/secret-path")
 
 
 async def test_url_that_is_none_is_not_shown() -> None:
@@ -134,8 +125,7 @@ async def test_url_that_is_none_is_not_shown() -> None:
 
 
 async def test_proxy_of_the_environment_is_honoured(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with receiver.running() as url:
-        monkeypatch.setenv("http_proxy", url.removesuffix("/secret-path"))
-        monkeypatch.setenv("no_proxy", "")
-        await webhook("http://hooks.example/secret-path").tell(Notice.FAILURE, "www", "no answer from the CA")
+    monkeypatch.setenv("http_proxy", receiver.url.removesuffix("/secret-path"))
+    monkeypatch.setenv("no_proxy", "")
+    await webhook("http://hooks.example/secret-path").tell(Notice.FAILURE, "www", "no answer from the CA")
     assert len(receiver.received) == 1
