@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import NameOID
 
 from tests.fakes import FakeClock
+from tests.keys import certificate_key
 from wellkeeper_issuer import pki, public_keys
 from wellkeeper_issuer.errors import InstallError, ReloadError, VerifyError
 from wellkeeper_issuer.model import (
@@ -76,8 +77,8 @@ class FakeCa:
         return self.leaf(certificate_key_pem, *identifiers) + self.intermediate.public_bytes(Encoding.PEM)
 
     def pair(self, *identifiers: Identifier, key_type: KeyType = KeyType.ECDSA_P256) -> Pair:
-        """A new key and its chain."""
-        certificate_key_pem = pki.make_certificate_key(key_type)
+        """Return a key and its chain; `tests.keys` says which key."""
+        certificate_key_pem = certificate_key(key_type)
         return Pair(certificate_key_pem, self.chain(certificate_key_pem, *identifiers))
 
     def _sign(

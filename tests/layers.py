@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -169,7 +170,7 @@ def violations(module: str, source: str) -> list[str]:
 def imports(source: str) -> list[str]:
     """Return absolute names; `from package import pki` gives `package.pki` where that is a module."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -182,13 +183,23 @@ def imports_inside_functions(module: str, source: str) -> list[str]:
     """Where an import hides in a function; commands may do that."""
     if _is_one_of(module, _LAZY):
         return []
-    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [
-        f"{module}: an import inside {function.name}, line {node.lineno}"
-        for function in functions
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    return [f"{module}: an import inside {name}, line {line}" for name, line in _hidden(_parsed(source), None)]
+
+
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def _hidden(node: ast.AST, function: str | None) -> Iterator[tuple[str, int]]:
+    """Yield function and line of each import below a function."""
+    if isinstance(node, ast.Import | ast.ImportFrom) and function is not None:
+        yield function, node.lineno
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        function = node.name
+    if isinstance(node, ast.stmt | ast.Module | ast.ExceptHandler | ast.match_case):
+        for child in ast.iter_child_nodes(node):
+            yield from _hidden(child, function)
 
 
 def _is_module(package: str, name: str) -> bool:

@@ -94,7 +94,7 @@ async def _run_on_full(issuer: Issuer, place: Path, left: int, arguments: Sequen
 
 
 async def _run_refused(issuer: Issuer, place: Path, error: str, arguments: Sequence[str]) -> Finished:
-    """Nothing else in the program calls what is refused here: the proof of each place does, one after the other."""
+    """Refuse what only the proofs of the two folders call: one after the other, in one thread."""
     number = {"issuer": 1, "certificates": 2}[place.name]
     return await traced(issuer, ("-e", f"inject=fadvise64:error={error}:when={number}"), _command(arguments))
 

@@ -52,8 +52,9 @@ class Issued:
 
 @pytest.fixture
 async def issued(folder: Path, dns: Challtestsrv, http_port: int) -> AsyncIterator[Issued]:
-    """Without validation: the question is what comes afterwards."""
-    settings = PebbleSettings(dns.address, http_port, environment={"PEBBLE_VA_ALWAYS_VALID": "1"})
+    """Without validation, and without rejected nonces: the client below does not repeat a request."""
+    environment = {"PEBBLE_VA_ALWAYS_VALID": "1"}
+    settings = PebbleSettings(dns.address, http_port, nonces_rejected_percent=0, environment=environment)
     async with Pebble(folder, settings) as ca:
         yield await asyncio.to_thread(_issue, ca)
 

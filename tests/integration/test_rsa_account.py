@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stand.pebble import Pebble
+from tests.keys import rsa_key
 from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
@@ -21,7 +21,7 @@ NAME = Identifier(IdentifierType.DNS, "www.example.org")
 async def test_rsa_account_places_orders_and_changes_its_key_for_ours(folder: Path, pebble: Pebble) -> None:
     url = pebble.directory_url
     accounts = AccountFolder(folder / "issuer", (url,), terms_of_service_agreed=True)
-    accounts.take_over(AccountRecord(url, "unknown yet"), rsa.generate_private_key(65537, 2048))
+    accounts.take_over(AccountRecord(url, "unknown yet"), rsa_key())
     accounts.record_path(url).unlink()
     ca = AcmeAuthority(
         CaOptions("pebble", url, bundle=str(pebble.ca_bundle)), accounts, SystemClock(), version="1", thread_count=2

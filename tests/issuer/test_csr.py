@@ -19,6 +19,7 @@ from josepy.b64 import b64encode
 from josepy.jwk import JWKEC, JWKRSA
 
 from tests.fakes_deliver import FakeCa, dns
+from tests.keys import certificate_key, rsa_key
 from wellkeeper_issuer import pki, public_keys
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import Retry, SettingsError
@@ -29,7 +30,7 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 A, B = dns("a.example"), dns("b.example")
 V6 = Identifier(IdentifierType.IP, "2001:db8::7")
 P256 = ec.generate_private_key(ec.SECP256R1())
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 MUST_STAPLE = x509.TLSFeature([x509.TLSFeatureType.status_request])
 
 
@@ -70,7 +71,7 @@ def refusal(data: bytes, *identifiers: Identifier, thumbprints: Sequence[str] = 
 
 @pytest.mark.parametrize(
     "key",
-    [P256, ec.generate_private_key(ec.SECP384R1()), RSA, rsa.generate_private_key(65537, 3072)],
+    [P256, ec.generate_private_key(ec.SECP384R1()), RSA, rsa_key("3072")],
     ids=["P-256", "P-384", "RSA 2048", "RSA 3072"],
 )
 def test_pem_and_der_are_taken(key: Key) -> None:
@@ -112,9 +113,9 @@ def test_names_must_be_those_of_the_settings(csr: x509.CertificateSigningRequest
 @pytest.mark.parametrize(
     ("csr", "words"),
     [
-        (make_csr(rsa.generate_private_key(65537, 1024)), "has a key of the kind RSA 1024 with"),  # noqa: S505
-        (make_csr(rsa.generate_private_key(3, 2048)), "has a key of the kind RSA 2048 with the exponent 3;"),
-        (make_csr(rsa.generate_private_key(65537, 2056)), "has a key of the kind RSA 2056"),
+        (make_csr(rsa_key("1024")), "has a key of the kind RSA 1024 with"),
+        (make_csr(rsa_key("2048-exponent-3")), "has a key of the kind RSA 2048 with the exponent 3;"),
+        (make_csr(rsa_key("2056")), "has a key of the kind RSA 2056"),
         (make_csr(ec.generate_private_key(ec.SECP521R1())), "has a key of the kind ECDSA on secp521r1;"),
         (make_csr(ed25519.Ed25519PrivateKey.generate()), "has a key of the kind Ed25519; public CAs take P-256"),
         (make_csr(more=[MUST_STAPLE]), "asks for must-staple (TLS feature), which no CA can be asked for any more"),
@@ -171,7 +172,7 @@ def test_account_key_is_no_certificate_key(key: ec.EllipticCurvePrivateKey | rsa
 
 @pytest.mark.parametrize("key_type", [KeyType.ECDSA_P256, KeyType.ECDSA_P384, KeyType.RSA_2048])
 def test_keys_are_recognised(key_type: KeyType) -> None:
-    key_pem = pki.make_certificate_key(key_type)
+    key_pem = certificate_key(key_type)
     assert public_keys.certificate_key_kind(key_pem) is key_type
     csr_der = pki.make_csr(key_pem, [A])
     assert public_keys.csr_key_fingerprint(csr_der) == public_keys.leaf_key_fingerprint(FakeCa().leaf(key_pem, A))
@@ -179,7 +180,7 @@ def test_keys_are_recognised(key_type: KeyType) -> None:
 
 def test_thumbprints_are_those_of_the_acme_library() -> None:
     for key_type in KeyType:
-        key = load_pem_private_key(pki.make_certificate_key(key_type), None)
+        key = load_pem_private_key(certificate_key(key_type), None, unsafe_skip_rsa_key_validation=True)
         jwk = JWKRSA(key=key) if isinstance(key, rsa.RSAPrivateKey) else JWKEC(key=key)
         assert public_keys.thumbprint(key.public_key()) == b64encode(jwk.thumbprint()).decode()
 

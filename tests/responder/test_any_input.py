@@ -19,6 +19,8 @@ from wellkeeper_responder.publication import PublishingKeys
 from wellkeeper_responder.settings import Address
 from wellkeeper_responder.wire import WireError
 
+pytestmark = pytest.mark.slow
+
 # The responder outlives the examples on purpose: what one leaves behind, the next one meets.
 any_input: Final = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -193,6 +193,7 @@ def test_everything_is_forgotten_in_the_end(tokens: Tokens, clock: FakeClock) ->
     assert (len(tokens), tokens.known_count) == (0, 0)
 
 
+@pytest.mark.slow
 def test_hundred_thousand_go_in_and_out_and_more_is_never_remembered(clock: FakeClock) -> None:
     count = 100_000
     tokens = Tokens(clock, [THUMBPRINT], count)

@@ -90,5 +90,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.tokens.known_count <= KNOWN_PER_TOKEN * MAX_TOKENS
 
 
-TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder = pytest.mark.slow(AnyOrder.TestCase)
 TestAnyOrder.settings = settings(max_examples=30, stateful_step_count=30, deadline=None, database=None)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
+import pytest
+
 from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
@@ -30,6 +32,8 @@ from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 START: Final = datetime(2027, 1, 15, 12, tzinfo=UTC)
 # Of 21 days: due when half a day of the week is over, and in the last twentieth of their lives before it ends. Those of

@@ -38,6 +38,8 @@ from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 YEAR = timedelta(days=365)
 # The CA is away for two days: a certificate of six days has three left when it is due.
@@ -104,7 +106,6 @@ class Year:
         return expiry
 
 
-@pytest.mark.timeout(240)
 def test_in_a_year_nothing_expires_and_no_limit_is_broken() -> None:
     async def live() -> tuple[Year, Expiry]:
         year = Year()

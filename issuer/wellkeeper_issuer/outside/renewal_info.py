@@ -34,10 +34,13 @@ _LONGEST_SILENCE_SECONDS: Final = 3_600.0
 
 @dataclass(slots=True)
 class _Ca:
-    """What is known of one CA; `is_read_at` on the monotonic clock, None before its directory was read."""
+    """What is known of one CA.
+
+    `context` is True for the usual roots, `is_read_at` a monotonic time, None before its directory was read.
+    """
 
     directory_url: str
-    context: ssl.SSLContext
+    context: ssl.SSLContext | bool
     url: str | None = None
     is_read_at: float | None = None
     silence: NoRenewalInfo | None = None
@@ -94,8 +97,9 @@ class AcmeRenewalInfos:
 
     def _ca(self, directory_url: str) -> _Ca:
         if directory_url not in self._cas:
-            context = ssl.create_default_context(cafile=self._bundles.get(directory_url))
-            self._cas[directory_url] = _Ca(directory_url, context)
+            bundle = self._bundles.get(directory_url)
+            # Reading the system's roots takes 20 ms; aiohttp has done it already.
+            self._cas[directory_url] = _Ca(directory_url, ssl.create_default_context(cafile=bundle) if bundle else True)
         return self._cas[directory_url]
 
     async def _find(self, ca: _Ca) -> NoRenewalInfo | None:

@@ -11,6 +11,8 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.standings import NAME, NOW, install, record, schedule, write
 
+pytestmark = pytest.mark.slow  # each starts the program
+
 # The libraries of what talks to CAs, responders and nginx: a fifth of a second together.
 HEAVY: Final = ("acme", "aiohttp", "josepy", "requests", "rich")
 SCRIPT: Final = f"""

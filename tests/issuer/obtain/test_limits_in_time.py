@@ -86,6 +86,7 @@ def test_lets_encrypts_limits_are_known_and_unknown_cas_have_none() -> None:
     assert known_limits(CA) == ()
 
 
+@pytest.mark.slow
 async def test_year_of_certificates_of_one_domain_never_breaks_a_limit(ledger: FakeLedger, clock: FakeClock) -> None:
     """Two hundred names, all wanted at once: the ledger, read as the CA would, never holds more than it gives."""
     limits = Limits(ledger, clock, registered_domain)

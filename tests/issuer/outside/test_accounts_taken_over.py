@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.keys import rsa_key
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside import key_files
 from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
@@ -13,7 +14,7 @@ from wellkeeper_issuer.outside.key_files import account_thumbprint
 
 CA = "https://ca.example/directory"
 THEIRS = AccountRecord(CA, "https://ca.example/account/7")
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 
 
 @pytest.fixture
@@ -64,6 +65,6 @@ def test_short_rsa_key_is_no_account_key(accounts: AccountFolder) -> None:
     accounts.make_keys()
     path = accounts.key_path(CA)
     path.unlink()
-    key_files.write_account_key(path, rsa.generate_private_key(65537, 1024))  # noqa: S505
+    key_files.write_account_key(path, rsa_key("1024"))
     with pytest.raises(SettingsError, match="is no P-256 key, and no RSA key taken over"):
         accounts.account_key(CA)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.fakes_deliver import NOW, FakeCa, dns
+from tests.keys import rsa_key
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Pair
 from wellkeeper_issuer.outside.certbot import parse_renewal, read_certbot
@@ -106,7 +107,7 @@ def test_files_without_a_lineage_are_named(tmp_path: Path) -> None:
 
 
 def test_accounts_are_read_with_their_keys(tmp_path: Path) -> None:
-    key = rsa.generate_private_key(65537, 2048)
+    key = rsa_key()
     (tmp_path / "renewal").mkdir()
     write_account(tmp_path, "7", key)
     write_account(tmp_path, "8", key, "broken.example")

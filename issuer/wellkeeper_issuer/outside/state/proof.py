@@ -33,19 +33,19 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
     """Raises JournalError or InstallError, which name the folder and the remedy. Leaves nothing behind."""
-    await prove(state_dir, JournalError)
-    await prove(certificates_dir, InstallError)
+
+    def prove_both() -> None:
+        prove(state_dir, JournalError)
+        prove(certificates_dir, InstallError)
+
+    await to_its_end(prove_both)
 
 
-async def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
-    """Writes a mebibyte, makes it durable, reads it back and removes it; raises `refusal`.
+def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
+    """Write a mebibyte, make it durable, read it back and remove it; raises `refusal`.
 
-    Of a folder that is not there yet, what it will be made in is tried.
+    If the folder does not exist yet, the folder that it will be made in is tried instead.
     """
-    await to_its_end(lambda: _prove(folder, refusal))
-
-
-def _prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
     try:
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
         is_kept = _keeps(place, os.urandom(_BLOCK) * (SIZE // _BLOCK))
