@@ -15,7 +15,7 @@ from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.issuer.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, JournalError, VerifyError
 from wellkeeper_issuer.model import Challenge, Lineage
-from wellkeeper_issuer.reports import Outcome
+from wellkeeper_issuer.reports import Mode, Outcome
 
 
 async def test_all_are_obtained_and_served_with_one_reload(host: Host) -> None:
@@ -205,8 +205,10 @@ async def test_cancelled_pass_leaves_nothing_published_and_the_next_goes_on(host
     assert "newOrder" not in host.ca.calls
 
 
-async def test_damaged_journal_concerns_everybody(host: Host, folder: Path) -> None:
+@pytest.mark.parametrize("table", ["deliveries", "failures"])
+async def test_damaged_journal_ends_the_pass(host: Host, folder: Path, table: str) -> None:
     with closing(sqlite3.connect(folder / "state.db")) as other:
-        other.execute("DROP TABLE deliveries")
-    with pytest.raises(JournalError, match="no such table"):
-        await host.run()
+        other.execute(f"DROP TABLE {table}")
+    with pytest.raises(JournalError, match=f"no such table: {table}"):
+        await host.run(mode=Mode.SCHEDULED)
+    assert host.ca.calls == []

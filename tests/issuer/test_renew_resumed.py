@@ -138,3 +138,15 @@ async def test_recorded_chain_for_other_identifiers_is_not_installed(
     installed = await certificates.installed("web")
     assert installed is not None
     assert installed.certificate.identifiers == {A, B}
+
+
+async def test_recorded_chain_for_another_key_is_forgotten(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal
+) -> None:
+    attempt = await obtained(ca, journal)
+    foreign = ca.root.chain(pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), LINEAGE.identifiers))
+    await journal.record_attempt(replace(attempt, chain_pem=foreign))
+    assert await reason(renewals) == "no certificate yet"
+    assert await journal.read_attempt("web") is None
+    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    assert "newOrder" in ca.calls

@@ -61,6 +61,19 @@ async def test_new_version_is_asked_for_at_once_and_kept(agenda: Agenda, state: 
     assert len(infos.asked) == 1
 
 
+@pytest.mark.parametrize("unknown", [{"directory_url": ""}, {"certificate_id": None}], ids=["CA", "certificate"])
+async def test_nobody_is_asked_when_ca_or_certificate_id_is_unknown(
+    agenda: Agenda, state: State, infos: FakeInfos, unknown: dict[str, str | None]
+) -> None:
+    found = await agenda.schedule(INSTALLED)
+    assert found is not None
+    infos.asked.clear()
+    due = replace(found, ask_at=NOW, **unknown)  # type: ignore[arg-type]
+    await state.schedules.record_schedule(due)
+    assert await agenda.schedule(INSTALLED) == due
+    assert infos.asked == []
+
+
 async def test_asked_again_when_it_is_time(agenda: Agenda, clock: FakeClock, infos: FakeInfos) -> None:
     await agenda.schedule(INSTALLED)
     clock.advance(3601)

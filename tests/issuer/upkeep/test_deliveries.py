@@ -9,6 +9,7 @@ from tests.fakes import FakeClock, turns_until
 from tests.fakes_deliver import FakeCa as DeliverCa
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeProgress
+from wellkeeper_issuer import model
 from wellkeeper_issuer.errors import JournalError, ReloadError
 from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.journal import SqliteJournal
@@ -137,6 +138,22 @@ async def test_cancelled_one_leaves_the_others(deliverer: Deliverer) -> None:
         await asyncio.wait([first])
     assert await second > 0
     assert first.cancelled()
+
+
+async def test_one_cancelled_during_the_reload_leaves_the_others(deliverer: Deliverer) -> None:
+    tasks: list[asyncio.Task[float]] = []
+
+    class Interrupted(FakeNginx):
+        async def reload(self, tested: model.Tested) -> int:
+            tasks[0].cancel()
+            await asyncio.wait([tasks[0]])
+            return await super().reload(tested)
+
+    deliverer.deliveries.nginx = Interrupted(deliverer.certificates, deliverer.clock)
+    with deliverer.deliveries.expecting():
+        tasks += [deliverer.deliver(await deliverer.install(name)) for name in ("a", "b")]
+    assert await tasks[1] > 0
+    assert tasks[0].cancelled()
 
 
 async def test_last_one_cancelled_ends_the_reload(deliverer: Deliverer) -> None:
