@@ -48,6 +48,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._came_back)
         return future
 
+    async def shutdown_default_executor(self, *arguments: Any) -> None:  # noqa: ANN401 - a time-out, from Python 3.12 on
+        """Wait for the threads in real time: no simulated time-out passes meanwhile."""
+        self._jump.outside_count += 1
+        try:
+            await super().shutdown_default_executor(*arguments)
+        finally:
+            self._jump.outside_count -= 1
+
     def _came_back(self, _future: Any) -> None:  # noqa: ANN401 - of whatever
         self._jump.outside_count -= 1
 

@@ -93,3 +93,5 @@ async def _kill(process: Process) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_KILL_SECONDS):
             await process.wait()
+            # To its end, or the pipe stays open. (Whoever left the group holds it open all the same.)
+            await _read(process, 0, bytearray())

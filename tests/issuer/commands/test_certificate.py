@@ -2,6 +2,7 @@
 
 import sqlite3
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,14 +132,14 @@ def test_no_settings(program: Program) -> None:
 
 def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> None:
     ready.run("certificate", "add", "b.example")
-    with sqlite3.connect(ready.state_dir / "state.db") as state:
+    with closing(sqlite3.connect(ready.state_dir / "state.db")) as state:
         assert state.execute("SELECT lineage FROM failures").fetchall() == [("b.example",)]
     finished = ready.run("certificate", "remove", "b.example", "--yes")
     assert (finished.exit_code, finished.err) == (0, "")
     assert finished.out.startswith(f"removed {drop_in(ready, 'b.example')}; nobody renews it now. ")
     assert not drop_in(ready, "b.example").exists()
     assert (ready.certificates_dir / "live/b.example/fullchain.pem").exists()
-    with sqlite3.connect(ready.state_dir / "state.db") as state:
+    with closing(sqlite3.connect(ready.state_dir / "state.db")) as state:
         assert state.execute("SELECT lineage FROM failures").fetchall() == []
     assert [one["name"] for one in ready.run("list", "--json").json()["certificates"]] == ["a.example"]
 

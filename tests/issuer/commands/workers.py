@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
+from tests.fakes import turns_until
 from wellkeeper_issuer.commands.shared.broadcast import Broadcast
 from wellkeeper_issuer.commands.shared.progress import JsonProgress
 from wellkeeper_issuer.commands.shared.serving import Making, Service
@@ -108,6 +109,7 @@ class Workshop:
         task = asyncio.create_task(service.run())
         try:
             await service.is_ready.wait()
+            await turns_until(lambda: self.workers[-1].is_running)
             yield service
         finally:
             task.cancel()
