@@ -3,11 +3,6 @@
 import importlib.metadata
 import os
 import re
-import subprocess
-import sys
-import tarfile
-import tomllib
-import venv
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -17,6 +12,7 @@ import pytest
 from stand.host import running_host
 from stand.processes import PROJECT
 from stand.responder import PROGRAM, ResponderProcess
+from tests.integration.distributions import VERSION, Environment, build, unpack
 from tests.integration.nodes import publish
 from tests.integration.observed import installed, outcomes, served
 from tests.responder.http import ask
@@ -25,55 +21,20 @@ from wellkeeper_responder import wire
 from wellkeeper_responder.publication import encode_public_key
 from wellkeeper_responder.settings import UnixAddress
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("packages")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NAME: Final = "www.example.org"
-VERSION: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
 # What a responder alone does without.
 ISSUER_ONLY: Final = ["acme", "aiofiles", "josepy", "pydantic", "requests", "rich"]
 # The web framework of that name, whose package must not meet ours.
 PYPI_RESPONDER: Final = "responder==9.2.0"
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Return what a command prints; one that fails is an error that shows what it printed."""
-    finished = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
-    assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
-    return finished.stdout
-
-
-class Environment:
-    """A fresh virtual environment; what it installs has the versions of constraints.txt."""
-
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder, with_pip=True)
-        self.programs = folder / "bin"
-        self._folder = folder
-        self.pip("install", "--quiet", "--constraint", str(PROJECT / "constraints.txt"), "--upgrade", "pip")
-
-    def pip(self, *arguments: str | Path) -> str:
-        return run(self.programs / "python", "-m", "pip", "--disable-pip-version-check", *arguments, cwd=self._folder)
-
-    def install(self, *what: str | Path) -> None:
-        self.pip("install", "--quiet", "--constraint", PROJECT / "constraints.txt", *what)
-
-    def run(self, program: str, *arguments: str | Path) -> str:
-        return run(self.programs / program, *arguments, cwd=self._folder)
-
-    def fails(self, program: str, *arguments: str) -> str:
-        """Return what a program that fails prints to standard error."""
-        finished = subprocess.run(
-            [self.programs / program, *arguments], cwd=self._folder, check=False, capture_output=True, text=True
-        )
-        assert finished.returncode != 0
-        return finished.stderr
-
-
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist, and the wheel that is built from it."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, PROJECT, cwd=folder)
+    build(folder)
     return folder
 
 
@@ -114,9 +75,7 @@ def test_links_of_the_project_page_lead_to_the_tagged_version(wheel: Path) -> No
 
 
 def test_sdist_holds_what_its_readme_names(sdist: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
-    root = tmp_path / f"wellkeeper-{VERSION}"
+    root = unpack(sdist, tmp_path)
     readme = (root / "README.md").read_text()
     targets = {target.split("#")[0] for target in re.findall(r"\]\((?!https?:)([^)]+)\)", readme)}
     assert [target for target in targets if not (root / target).exists()] == []

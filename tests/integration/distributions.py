@@ -1,0 +1,59 @@
+"""Distributions of this checkout, and fresh environments to install them into."""
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+from pathlib import Path
+from typing import Final
+
+from stand.processes import PROJECT
+
+VERSION: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Return what a command prints; one that fails is an error that shows what it printed."""
+    finished = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
+    return finished.stdout
+
+
+class Environment:
+    """A fresh virtual environment; what it installs has the versions of constraints.txt."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, with_pip=True)
+        self.programs = folder / "bin"
+        self._folder = folder
+        self.pip("install", "--quiet", "--constraint", str(PROJECT / "constraints.txt"), "--upgrade", "pip")
+
+    def pip(self, *arguments: str | Path) -> str:
+        return run(self.programs / "python", "-m", "pip", "--disable-pip-version-check", *arguments, cwd=self._folder)
+
+    def install(self, *what: str | Path) -> None:
+        self.pip("install", "--quiet", "--constraint", PROJECT / "constraints.txt", *what)
+
+    def run(self, program: str, *arguments: str | Path) -> str:
+        return run(self.programs / program, *arguments, cwd=self._folder)
+
+    def fails(self, program: str, *arguments: str) -> str:
+        """Return what a program that fails prints to standard error."""
+        finished = subprocess.run(
+            [self.programs / program, *arguments], cwd=self._folder, check=False, capture_output=True, text=True
+        )
+        assert finished.returncode != 0
+        return finished.stderr
+
+
+def build(folder: Path) -> None:
+    """Put the sdist into the folder, and the wheel that is built from it."""
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, PROJECT, cwd=folder)
+
+
+def unpack(sdist: Path, folder: Path) -> Path:
+    """Return the top folder of the sources."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / f"wellkeeper-{VERSION}"
