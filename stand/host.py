@@ -46,19 +46,19 @@ async def running_host(
     certificates: Mapping[str, Sequence[str]],
     *,
     has_proxy: bool = False,
-    programs: Path = PROGRAMS,
+    own_programs: Path = PROGRAMS,
     **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
     """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse.
 
-    `programs` is the folder of the programs under test. Whatever else is named goes to `PebbleSettings`.
+    `own_programs` is the folder of the programs under test. Whatever else is named goes to `PebbleSettings`.
     """
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     async with AsyncExitStack() as stack:
         dns = await stack.enter_async_context(Challtestsrv(folder))
         ca = await stack.enter_async_context(Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)))
         proxy = await stack.enter_async_context(FaultProxy(folder, ca)) if has_proxy else None
-        issuer = Issuer(folder, programs)
+        issuer = Issuer(folder, own_programs)
         sockets = folder / "responder"
         sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
         nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
@@ -71,5 +71,5 @@ async def running_host(
         publishing_key, thumbprint = await issuer.make_keys()
         await issuer.run_well("placeholder")
         trusted = (publishing_key, thumbprint)
-        async with ResponderProcess(sockets, *trusted, program=programs / PROGRAM) as responder, nginx:
+        async with ResponderProcess(sockets, *trusted, program=own_programs / PROGRAM) as responder, nginx:
             yield Host(dns, ca, issuer, settings, responder, nginx, proxy)

@@ -105,7 +105,7 @@ def test_host_is_set_up_before_anything_is_configured_by_hand(environment: Envir
 
 
 async def test_certificate_is_obtained_and_served(environment: Environment, folder: Path) -> None:
-    async with running_host(folder, {"web": (NAME,)}, programs=environment.programs) as host:
+    async with running_host(folder, {"web": (NAME,)}, own_programs=environment.programs) as host:
         finished = await host.issuer.run("renew", "--json")
         assert outcomes(finished) == {"web": "served"}, finished
         assert await served(host, NAME) == installed(host.issuer, "web")
