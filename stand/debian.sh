@@ -67,10 +67,10 @@ install_pebble() {
     logged "fetching Pebble" "is the machine online?" unpack_pebble "$folder"
 }
 
-# Packages ($4…) of the prepared release, with all they need, as a tree ($1) of our own whose program ($2) starts where it
-# lies. With an empty status nothing counts as installed: libc and its loader come along, and patchelf writes their places
+# Unpack packages ($4…) of the prepared release and their dependencies into a tree ($1) from which program $2 runs in
+# place; `$program $3` must succeed. With an empty status nothing counts as installed: libc and its loader come along, and patchelf writes their places
 # into the program. (Started as `ld.so nginx`, a process keeps the loader's arguments as its title, and nginx cannot set
-# one.) The program proves itself with its flag $3.
+# one.)
 unpack_tree() {
     local target="$1" program="$2" flag="$3" tree="$1.new" deb loader folder
     shift 3

@@ -1,4 +1,4 @@
-"""RSA keys that tests share: making one takes up to a second, and few tests are about that."""
+"""RSA keys shared by tests: generating one takes up to a second."""
 
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,6 @@ def rsa_pem(name: str) -> bytes:
 
 
 def certificate_key(key_type: KeyType) -> bytes:
-    """Return a key in PEM: a new one, but for RSA, where it is always the same one."""
+    """Return a PEM key: newly generated, except that RSA keys are fixed per size."""
     kind, _, bits = key_type.value.partition("-")
     return rsa_pem(bits) if kind == "rsa" else pki.make_certificate_key(key_type)

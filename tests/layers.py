@@ -10,7 +10,7 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 MAX_LINES: Final = 300
-# Folders of the checkout; the packages of a program are in a folder named after it.
+# Top-level folders; each of the first contains that program's package.
 PROGRAMS: Final = ("responder", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 

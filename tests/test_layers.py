@@ -15,7 +15,7 @@ def test_modules_import_only_what_their_room_allows() -> None:
     assert [one for path in checked for one in violations(module_name(path), path.read_text())] == []
 
 
-def test_imports_stand_at_the_top() -> None:
+def test_imports_are_at_module_level() -> None:
     assert [one for path in SOURCES for one in imports_inside_functions(module_name(path), path.read_text())] == []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ try:
     from wellkeeper_issuer.commands.shared.lazy import LazyGroup, Place
     from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError, WellkeeperError
 except ModuleNotFoundError as error:
+    if str(error.name).startswith("wellkeeper_"):
+        raise
     sys.exit(
-        f"wellkeeper: the Python package {error.name!r} is not installed here; this environment may hold a responder"
-        " only.\nRun 'pip install wellkeeper' to get all that an issuer needs."
+        f"wellkeeper: the Python package {error.name!r} is missing; only the responder may be installed here.\n"
+        "Run 'pip install wellkeeper' to install everything."
     )
 
 _INTERRUPTED: Final = "wellkeeper: interrupted"
@@ -79,7 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments` are those of the process by default.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    sys.exit(_exit_status(arguments))
+    try:
+        status = _exit_status(arguments)
+        click.echo(nl=False)  # flushes
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Standard output is all that is written to without a name; a reader that has left needs no words.
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"wellkeeper: cannot write to standard output: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails as well
+        status = 1
+    sys.exit(status)
 
 
 def _exit_status(arguments: Sequence[str] | None) -> int:

@@ -94,7 +94,7 @@ def test_every_program_answers(environment: Environment) -> None:
     assert environment.pip("check") == "No broken requirements found.\n"
 
 
-def test_host_is_set_up_before_anything_is_configured_by_hand(environment: Environment, tmp_path: Path) -> None:
+def test_init_trust_placeholder_and_status_work_after_a_fresh_install(environment: Environment, tmp_path: Path) -> None:
     config = f"--config={tmp_path}/issuer.toml"
     folders = (f"--state-dir={tmp_path}/state", f"--certificates-dir={tmp_path}/certificates")
     environment.run("wellkeeper", config, "init", "--certificate", NAME, "--ca", "https://127.0.0.1:1/", *folders)
@@ -120,20 +120,20 @@ def test_snippets_and_units_are_written_out(environment: Environment, tmp_path: 
         assert {path.name: path.read_bytes() for path in (tmp_path / "new" / folder).iterdir()} == source
 
 
-async def test_group_responder_is_all_that_a_responder_needs(tmp_path: Path, folder: Path, wheel: Path) -> None:
+async def test_responder_runs_with_only_its_dependency_group(tmp_path: Path, folder: Path, wheel: Path) -> None:
     lean = Environment(tmp_path / "venv")
     lean.install("--group", f"{PROJECT / 'pyproject.toml'}:responder")
     lean.install("--no-deps", wheel)
     found = f"import importlib.util as u; print([n for n in {ISSUER_ONLY} if u.find_spec(n)])"
     assert lean.run("python", "-c", found) == "[]\n"
     assert lean.fails("wellkeeper", "--help") == (
-        "wellkeeper: the Python package 'pydantic' is not installed here; this environment may hold a responder only.\n"
-        "Run 'pip install wellkeeper' to get all that an issuer needs.\n"
+        "wellkeeper: the Python package 'pydantic' is missing; only the responder may be installed here.\n"
+        "Run 'pip install wellkeeper' to install everything.\n"
     )
     await serve_a_token(folder, lean.programs / PROGRAM)
 
 
-async def test_responder_of_the_package_index_is_left_in_peace(tmp_path: Path, folder: Path, wheel: Path) -> None:
+async def test_pypi_responder_package_can_be_installed_alongside(tmp_path: Path, folder: Path, wheel: Path) -> None:
     shared = Environment(tmp_path / "venv")
     shared.install(PYPI_RESPONDER)
     shared.install(wheel)

@@ -53,13 +53,13 @@ def test_release_is_complete_repeatable_and_tagged_last(repository: Repository, 
     assert repository.refusal() == f"release: no directory given; {usage}"
     assert repository.refusal("--force", "new") == f"release: unknown option --force; {usage}"
     assert repository.refusal(tmp_path) == (
-        f"release: {tmp_path} exists; choose a new directory, so that nothing old gets into the release"
+        f"release: {tmp_path} already exists; choose a new directory so that no old files end up in the release"
     )
     (repository.folder / "README.md").write_text("changed")
     assert "there are uncommitted changes; commit or stash them first" in repository.refusal(tmp_path / "new")
     repository.git("checkout", "README.md")
 
-    repository.release("--no-tag", tmp_path / "trial")
+    repository.release("--no-tag", "../trial")  # relative to where the caller stands
     assert repository.git("tag") == ""
     repository.release(tmp_path / "real")
     for folder in ("trial", "real"):
@@ -67,7 +67,9 @@ def test_release_is_complete_repeatable_and_tagged_last(repository: Repository, 
     assert (tmp_path / "trial/SHA256SUMS").read_text() == (tmp_path / "real/SHA256SUMS").read_text()
     notes = (tmp_path / "real/NOTES.md").read_text()
     assert repository.git("tag", "--format=%(contents)", "--list").strip() == f"wellkeeper {VERSION}\n\n{notes}".strip()
-    assert f"the tag v{VERSION} exists; raise the version in pyproject.toml" in repository.refusal(tmp_path / "new")
+    assert f"the tag v{VERSION} already exists; raise the version in pyproject.toml" in repository.refusal(
+        tmp_path / "new"
+    )
 
     changelog = repository.folder / "CHANGELOG.md"
     changelog.write_text(changelog.read_text().replace(f"## [{VERSION}] - ", f"## [{VERSION}] "))

@@ -1,10 +1,11 @@
-"""files: write out what comes with the program, the snippets for nginx and the units for systemd.
+"""files: write the bundled nginx snippets and systemd units to a directory.
 
 In the wheel they are package data; in a checkout they are where people edit them.
 """
 
+import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,41 +14,43 @@ from typing import Final
 import click
 
 from wellkeeper_issuer.commands.shared import options
-from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.errors import WellkeeperError
 from wellkeeper_issuer.outside import durable
 
 _FOLDERS: Final = ("nginx/snippets", "systemd")
+_ENDINGS: Final = (".conf", ".conf.example", ".service", ".timer")
+_REMEDIES: Final = {
+    errno.ENOSPC: "free some space there, then run it again",
+    errno.EDQUOT: "free some space there, then run it again",
+    errno.EACCES: "run it as root, or choose a directory that you may write to",
+    errno.EPERM: "run it as root, or choose a directory that you may write to",
+}
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("directory", type=click.Path(file_okay=False))
 @click.option("--force", is_flag=True, help="Replace files that exist and differ.")
 @options.json_option
-def files(directory: Path, *, force: bool, as_json: bool) -> None:
+def files(directory: str, *, force: bool, as_json: bool) -> None:
     """Write nginx snippets and systemd units to DIRECTORY.
 
     Files that exist with the same content are left alone. If one differs, nothing is written without --force.
+
+    Exit status: 0 every file is there, 1 nothing was written or not every file could be, 2 usage.
     """
-    wanted = {directory / name: content for name, content in shipped_files()}
+    if not directory:
+        raise click.BadParameter("it is empty", param_hint="DIRECTORY")
+    wanted = {Path(directory, name): content for name, content in shipped_files()}
     try:
-        differing = [path for path, content in wanted.items() if path.exists() and path.read_bytes() != content]
-        if differing and not force:
-            raise SettingsError(
-                f"{', '.join(map(str, differing))}: exists and differs from the version shipped with this program;"
-                " nothing was written. Choose another directory, or replace it with --force"
-            )
-        written = [path for path, content in wanted.items() if path in differing or not path.exists()]
-        for path in written:
-            _replace(path, wanted[path])
+        written = _write(wanted, directory, force=force)
     except OSError as error:
-        raise SettingsError(
-            f"cannot write {error.filename or directory}: {error.strerror}; choose a directory that you may write to"
-        ) from error
+        remedy = _REMEDIES.get(error.errno or 0, "choose another directory")
+        raise WellkeeperError(f"cannot write {error.filename or directory}: {error.strerror}; {remedy}") from error
     if as_json:
         unchanged = [str(path) for path in wanted if path not in written]
         click.echo(json.dumps({"written": list(map(str, written)), "unchanged": unchanged}, indent=2))
     else:
-        click.echo(f"{directory}: {len(written)} files written, {len(wanted) - len(written)} unchanged")
+        click.echo(f"{directory}: {_count(len(written))} written, {len(wanted) - len(written)} unchanged")
 
 
 def shipped_files() -> Iterator[tuple[str, bytes]]:
@@ -55,12 +58,32 @@ def shipped_files() -> Iterator[tuple[str, bytes]]:
     root = _shipped()
     for folder in _FOLDERS:
         for file in sorted(root.joinpath(folder).iterdir(), key=lambda one: one.name):
-            yield f"{folder}/{file.name}", file.read_bytes()
+            if file.name.endswith(_ENDINGS):
+                yield f"{folder}/{file.name}", file.read_bytes()
 
 
 def _shipped() -> Traversable:
     packaged = resources.files("wellkeeper_issuer").joinpath("files")
     return packaged if packaged.is_dir() else Path(__file__).parents[3]
+
+
+def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list[Path]:
+    """Return what was written; raises WellkeeperError and OSError."""
+    changed = [path for path, content in wanted.items() if not _holds(path, content)]
+    differing = [path for path in changed if path.exists() or path.is_symlink()]
+    if differing and not force:
+        raise WellkeeperError(
+            f"{_count(len(differing))} in {directory} differ from the shipped versions; nothing was written.\n"
+            + "".join(f"  {path.relative_to(directory)}\n" for path in differing)
+            + "Compare them, then run it again with --force to replace them."
+        )
+    for path in changed:
+        _replace(path, wanted[path])
+    return changed
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.exists() and path.read_bytes() == content
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -74,3 +97,7 @@ def _replace(path: Path, content: bytes) -> None:
     finally:
         unfinished.unlink(missing_ok=True)
     durable.sync(path.parent)
+
+
+def _count(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"

@@ -2,7 +2,8 @@
 
 A reader sees the old pair or the new pair, never a mixture: `live/<lineage>` is one relative link, switched by one
 rename, and files are always new inodes (nginx 1.27.4 and later keeps a file that was overwritten within a second).
-Work on the disk runs in threads; a cancelled call ends once its thread has. Design: docs/design/0003-install.md.
+Whatever changes the disk runs in threads, and a cancelled change ends once its thread has.
+Design: docs/design/0003-install.md.
 """
 
 import asyncio
@@ -90,14 +91,13 @@ class CertificateFolders:
             return await self._read_live(lineage)
 
     async def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
-        version = _current(self._link(lineage))
+        version = await asyncio.to_thread(_current, self._link(lineage))
         if version is None:
             return None
         folder = self._archive(lineage) / version
         try:
             pair = Pair(await _read_key(folder / KEY_FILE), await _read(folder / CHAIN_FILE))
-            pki.read_certificate(pair.chain_pem)
-            is_pair = await asyncio.to_thread(_is_pair, pair)  # checking a large RSA key takes many milliseconds
+            is_pair = await asyncio.to_thread(_is_usable, pair)  # checking a large RSA key takes many milliseconds
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
@@ -208,6 +208,12 @@ def _is_pair(pair: Pair) -> bool:
     return not pair.certificate_key_pem or pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
 
 
+def _is_usable(pair: Pair) -> bool:
+    """As `_is_pair`, of a chain that can be read."""
+    pki.read_certificate(pair.chain_pem)
+    return _is_pair(pair)
+
+
 def _checked(lineage: str) -> str:
     if LINEAGE.fullmatch(lineage) is None:
         raise InstallError(
@@ -263,7 +269,7 @@ async def _read(path: Path) -> bytes:
 
 async def _read_key(path: Path) -> bytes:
     """Empty when it stays elsewhere, which is no key that was lost. Raises FileNotFoundError and ValueError."""
-    if path.with_name(_KEYLESS_FILE).exists():
+    if await asyncio.to_thread(path.with_name(_KEYLESS_FILE).exists):
         return b""
     content = await _read(path)
     if not content:

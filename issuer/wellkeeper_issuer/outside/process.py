@@ -93,5 +93,6 @@ async def _kill(process: Process) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_KILL_SECONDS):
             await process.wait()
-            # To its end, or the pipe stays open. (Whoever left the group holds it open all the same.)
+            # Drain the output so that the pipe closes. A descendant that left the group may hold it open; the
+            # time-out above gives up then.
             await _read(process, 0, bytearray())

@@ -1,9 +1,11 @@
 """files: what comes with the program is written out whole, and never over something else."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from stand.processes import PROGRAMS
 from tests.issuer.commands.conftest import Program
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -36,31 +38,58 @@ def test_second_time_only_what_is_missing_is_written(program: Program, folder: P
     assert written(folder) == SOURCES
 
 
-def test_changed_file_is_kept_and_nothing_else_written(program: Program, folder: Path) -> None:
+def test_changed_files_are_listed_and_nothing_is_written(program: Program, folder: Path) -> None:
     program.run("files", str(folder))
-    changed, missing = folder / "nginx/snippets/tls.conf", folder / "systemd/wellkeeper.service"
+    changed, linked, missing = (folder / f"nginx/snippets/{name}.conf" for name in ("tls", "challenge", "upstream"))
     changed.write_text("mine")
     missing.unlink()
+    linked.unlink()
+    linked.symlink_to("nowhere")
     finished = program.run("files", str(folder))
-    assert (finished.exit_code, finished.out) == (2, "")
-    assert f"{changed}: exists and differs from the version shipped with this program; nothing was" in finished.err
-    assert (changed.read_text(), missing.exists()) == ("mine", False)
-    assert program.run("files", str(folder), "--force").exit_code == 0
+    assert (finished.exit_code, finished.out) == (1, "")
+    assert finished.err.splitlines() == [
+        f"wellkeeper: 2 files in {folder} differ from the shipped versions; nothing was written.",
+        "  nginx/snippets/challenge.conf",
+        "  nginx/snippets/tls.conf",
+        "Compare them, then run it again with --force to replace them.",
+    ]
+    assert (changed.read_text(), linked.is_symlink(), missing.exists()) == ("mine", True, False)
+    assert program.run("files", str(folder), "--force").out == (
+        f"{folder}: 3 files written, {len(SOURCES) - 3} unchanged\n"
+    )
     assert written(folder) == SOURCES
 
 
 @pytest.mark.parametrize(
     ("place", "words"),
     [
+        ("/proc/nobody", "cannot write /proc/nobody: No such file or directory; choose another directory"),
         (
-            "/proc/nobody",
-            "cannot write /proc/nobody: No such file or directory; choose a directory that you may write to",
+            "/sys",
+            "cannot write /sys/nginx: Operation not permitted; run it as root, or choose a directory",
         ),
-        ("file/below", "/file: File exists; choose a directory that you may write to"),
+        ("file/below", "/file: File exists; choose another directory"),
+        ("folder", "/folder/systemd/wellkeeper.service: Is a directory; choose another directory"),
     ],
 )
-def test_place_that_takes_nothing_is_named(program: Program, folder: Path, place: str, words: str) -> None:
+def test_directory_that_cannot_be_written_is_reported(program: Program, folder: Path, place: str, words: str) -> None:
     (folder / "file").touch()
-    finished = program.run("files", str(folder / place))
-    assert (finished.exit_code, finished.out, finished.err.count("\n")) == (2, "", 1)
-    assert words in finished.err
+    (folder / "folder/systemd/wellkeeper.service").mkdir(parents=True)
+    finished = program.run("files", str(folder / place), "--force")
+    assert (finished.exit_code, finished.out, finished.err.count("\n")) == (1, "", 1)
+    assert words in finished.err.replace("Permission denied", "Operation not permitted")
+
+
+def test_empty_directory_name_is_refused(program: Program) -> None:
+    finished = program.run("files", "")
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert "Invalid value for DIRECTORY: it is empty" in finished.err
+
+
+def test_output_that_cannot_be_written_is_reported(folder: Path) -> None:
+    command = [str(PROGRAMS / "wellkeeper"), "files", str(folder / "new")]
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert finished.returncode == 1
+    assert finished.stderr == "wellkeeper: cannot write to standard output: No space left on device\n"
+    assert written(folder / "new") == SOURCES

@@ -140,7 +140,7 @@ async def test_cancelled_one_leaves_the_others(deliverer: Deliverer) -> None:
     assert first.cancelled()
 
 
-async def test_one_cancelled_during_the_reload_leaves_the_others(deliverer: Deliverer) -> None:
+async def test_cancelling_one_delivery_during_the_reload_does_not_affect_the_others(deliverer: Deliverer) -> None:
     tasks: list[asyncio.Task[float]] = []
 
     class Interrupted(FakeNginx):
