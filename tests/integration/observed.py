@@ -16,10 +16,10 @@ from stand.nginx import NginxServer, NginxSettings
 from stand.pebble import Pebble
 from stand.responder import ResponderProcess
 from tests.responder.http import ask
+from wellkeeper_client import wire
 from wellkeeper_issuer.outside import nginx_master
 from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.nginx import Control, LocalNginx
-from wellkeeper_responder import wire
 from wellkeeper_responder.settings import UnixAddress
 
 _ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")

@@ -21,7 +21,7 @@ from tests.integration.observed import (
     workers,
 )
 from tests.responder.http import ask
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
