@@ -1,6 +1,6 @@
-"""Opens `state.db`: to own it (checked whole, of the newest schema), or to read what is there.
+"""Opens `state.db`: to own it (checked whole, with its tables), or to read what is there.
 
-A reader writes nothing of its own and migrates nothing; what is old or not there it reads by way of a copy in memory.
+A reader writes nothing. What is not there yet, it reads from empty tables in memory.
 """
 
 import os
@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_issuer.outside.state.schema import NEWEST, migrate, version_of
+from wellkeeper_issuer.outside.state.schema import create_tables, has_tables
 
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000")
 
@@ -22,9 +22,10 @@ def open_to_own(path: Path) -> sqlite3.Connection:
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        found = version_of(connection, path)
+        is_made = has_tables(connection, path)
         _check_whole(connection)  # a pass must not find out in the middle
-        migrate(connection, found)
+        if not is_made:
+            create_tables(connection)
     except BaseException:
         connection.close()
         raise
@@ -36,18 +37,16 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     try:
         path.stat()
     except FileNotFoundError:
-        return _in_memory(None, 0)
+        return _in_memory()
     connection = _read_only(path)
     try:
-        found = version_of(connection, path)
-        copied = _in_memory(connection, found) if found < NEWEST else None
+        if has_tables(connection, path):
+            return connection
     except BaseException:
         connection.close()
         raise
-    if copied is None:
-        return connection
     connection.close()
-    return copied
+    return _in_memory()
 
 
 def _make(path: Path) -> None:
@@ -77,12 +76,11 @@ def _connected(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def _in_memory(source: sqlite3.Connection | None, found: int) -> sqlite3.Connection:
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    if source is not None:
-        source.backup(copy)
-    migrate(copy, found)
-    return copy
+def _in_memory() -> sqlite3.Connection:
+    """Return empty tables."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    create_tables(connection)
+    return connection
 
 
 def _check_whole(connection: sqlite3.Connection) -> None:

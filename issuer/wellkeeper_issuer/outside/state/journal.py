@@ -5,7 +5,7 @@ from datetime import datetime
 
 from wellkeeper_issuer.model import Attempt, Flip
 from wellkeeper_issuer.outside.state.database import Database, Row
-from wellkeeper_issuer.outside.state.rows import from_identifiers, to_identifiers
+from wellkeeper_issuer.outside.state.rows import from_identifiers, from_time, to_identifiers, to_time
 from wellkeeper_issuer.records import Origin
 
 
@@ -64,7 +64,7 @@ class SqliteJournal:
         return rows[0] if rows else None
 
     async def record_veto(self, lineage: str, asks_at: datetime) -> None:
-        await self._database.write(("INSERT OR REPLACE INTO vetoes VALUES (?, ?)", (lineage, asks_at.isoformat())))
+        await self._database.write(("INSERT OR REPLACE INTO vetoes VALUES (?, ?)", (lineage, from_time(asks_at))))
 
     async def forget_veto(self, lineage: str) -> None:
         await self._database.write(("DELETE FROM vetoes WHERE lineage = ?", (lineage,)))
@@ -115,7 +115,7 @@ def _origin(row: Row) -> Origin:
 
 
 def _veto(row: Row) -> datetime:
-    return datetime.fromisoformat(row[0])
+    return to_time(row[0])
 
 
 def _whether(row: Row) -> tuple[str, bool]:

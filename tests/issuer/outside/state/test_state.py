@@ -1,4 +1,4 @@
-"""The state as a whole: earlier versions of it, who may own it, who may read, what is forgotten together."""
+"""The state as a whole: its version, who may own it, who may read, what is forgotten together."""
 
 import sqlite3
 from contextlib import closing
@@ -6,61 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer.outside.states import ATTEMPT, CA, NOW, OLD, OLD_ATTEMPT, execute, make_old, names, record_everything
+from tests.issuer.outside.states import ATTEMPT, execute, names, record_everything
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.state import State, open_state
-from wellkeeper_issuer.records import Origin
 
 
-async def read_old(state: State, version: int) -> None:
-    """Nothing was lost."""
-    journal = state.journal
-    assert await journal.read_attempt("web") == OLD_ATTEMPT
-    assert await journal.installed() == {"web", "mail", "shop"}
-    assert await journal.undelivered() == {"shop": Flip("shop", "v1", "v1")}
-    assert await journal.unserved() == {"mail"}
-    assert [await journal.read_origin(name) for name in ("web", "mail", "shop")] == [
-        Origin(CA, ""),
-        Origin(CA, ""),
-        None,
-    ]
-    assert await journal.read_veto("web") == (NOW if version > 1 else None)
-    assert await state.notes.read_owed_hooks() == {}
-    assert await state.schedules.read_schedules() == {}
-
-
-@pytest.mark.parametrize("version", OLD)
-async def test_state_of_an_earlier_version_is_taken_over_whole(folder: Path, version: int) -> None:
-    path = folder / "state.db"
-    make_old(path, version)
-    for _ in range(2):
-        async with open_state(path, is_exclusive=True) as state:
-            await read_old(state, version)
-    assert execute(path, "PRAGMA user_version") == [(3,)]
-    async with open_state(path, is_exclusive=True) as state:
-        await record_everything(state, "new")
-        assert await state.journal.read_attempt("web") == OLD_ATTEMPT
-
-
-@pytest.mark.parametrize("version", OLD)
-async def test_reader_of_an_earlier_version_reads_all_and_changes_nothing(folder: Path, version: int) -> None:
-    path = folder / "state.db"
-    make_old(path, version)
-    before = path.read_bytes()
-    async with open_state(path, is_exclusive=False) as state:
-        await read_old(state, version)
-    assert path.read_bytes() == before
-    assert execute(path, "PRAGMA user_version") == [(version,)]
-
-
+@pytest.mark.parametrize("version", [-1, 2], ids=["unknown", "newer"])
 @pytest.mark.parametrize("is_exclusive", [True, False], ids=["owner", "reader"])
-async def test_newer_version_is_refused_saying_what_to_run(folder: Path, *, is_exclusive: bool) -> None:
+async def test_file_of_another_version_is_refused_and_not_touched(
+    folder: Path, version: int, *, is_exclusive: bool
+) -> None:
     path = folder / "state.db"
-    make_old(path, 2)
-    execute(path, "PRAGMA user_version = 4")
-    with pytest.raises(JournalError, match="schema version 4, this program knows 3; run the version of wellkeeper"):
+    execute(path, f"PRAGMA user_version = {version}")
+    with pytest.raises(JournalError) as refused:
         await open_state(path, is_exclusive=is_exclusive).__aenter__()
+    said = f"{path} has schema version {version}, this program reads version 1 only; run the version of wellkeeper"
+    assert str(refused.value).startswith(said)
+    assert execute(path, "SELECT * FROM sqlite_master") == []
+
+
+async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(folder: Path) -> None:
+    path = folder / "state.db"
+    path.touch()
+    async with open_state(path, is_exclusive=False) as state:
+        assert await state.schedules.read_schedules() == {}
+    assert path.read_bytes() == b""
+    async with open_state(path, is_exclusive=True) as state:
+        await record_everything(state, "web")
+    assert execute(path, "PRAGMA user_version") == [(1,)]
 
 
 async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folder: Path) -> None:
