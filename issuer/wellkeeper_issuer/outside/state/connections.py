@@ -18,7 +18,7 @@ def open_to_own(path: Path) -> sqlite3.Connection:
     leaves nothing open then.
     """
     _make(path)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = _connect(str(path))
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
@@ -57,17 +57,17 @@ def _make(path: Path) -> None:
 def _read_only(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        return _connected(uri)
+        return _connect_to_read(uri)
     except sqlite3.OperationalError as error:
         is_at_rest = not path.with_name(f"{path.name}-wal").exists()
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or not is_at_rest:
             raise
         # Where SQLite cannot put its -shm (a file system that is read-only), and nobody is at work.
-        return _connected(f"{uri}&immutable=1")
+        return _connect_to_read(f"{uri}&immutable=1")
 
 
-def _connected(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+def _connect_to_read(uri: str) -> sqlite3.Connection:
+    connection = _connect(uri, is_uri=True)
     try:
         connection.execute("PRAGMA user_version").fetchone()  # opens it in truth
     except BaseException:
@@ -78,8 +78,15 @@ def _connected(uri: str) -> sqlite3.Connection:
 
 def _in_memory() -> sqlite3.Connection:
     """Return empty tables."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection = _connect(":memory:")
     create_tables(connection)
+    return connection
+
+
+def _connect(database: str, *, is_uri: bool = False) -> sqlite3.Connection:
+    """Return a connection whose rows are read by the names of their columns."""
+    connection = sqlite3.connect(database, uri=is_uri, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
     return connection
 
 

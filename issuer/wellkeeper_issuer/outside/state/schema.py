@@ -15,20 +15,20 @@ _TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
     directory_url TEXT NOT NULL,
+    account_url TEXT NOT NULL,
     identifiers TEXT NOT NULL,
     certificate_key_pem BLOB NOT NULL,
     csr_der BLOB NOT NULL,
     order_url TEXT,
-    chain_pem BLOB,
-    account_url TEXT NOT NULL
+    chain_pem BLOB
 ) STRICT;
 CREATE TABLE deliveries (
     lineage TEXT PRIMARY KEY,
     directory_url TEXT NOT NULL,
+    account_url TEXT NOT NULL,
     version_before TEXT,
     version_after TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served')),
-    account_url TEXT NOT NULL
+    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served'))
 ) STRICT;
 CREATE TABLE vetoes (
     lineage TEXT PRIMARY KEY,

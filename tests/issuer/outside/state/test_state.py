@@ -22,7 +22,7 @@ async def test_file_of_another_version_is_refused_and_not_touched(
         await open_state(path, is_exclusive=is_exclusive).__aenter__()
     said = f"{path} has schema version {version}, this program reads version 1 only; run the version of wellkeeper"
     assert str(refused.value).startswith(said)
-    assert execute(path, "SELECT * FROM sqlite_master") == []
+    assert execute(path, "SELECT name FROM sqlite_master") == []
 
 
 async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(folder: Path) -> None:
@@ -98,4 +98,4 @@ async def test_lineage_is_forgotten_wholly_and_others_are_not_touched(folder: Pa
         await state.forget_lineage("web")
     for name in of_lineages:
         assert execute(path, f"SELECT DISTINCT lineage FROM {name}") == [("mail",)], name  # noqa: S608 - of this file
-    assert len(execute(path, "SELECT * FROM uses")) == 2
+    assert len(execute(path, "SELECT directory_url FROM uses")) == 2
