@@ -24,61 +24,71 @@ class Attempts(Protocol):
         """Idempotent; what leads nowhere must not be resumed."""
         ...
 
-    async def record_order(self, lineage: str, order_url: str) -> None: ...
+    async def record_order(self, lineage: str, order_url: str) -> None:
+        """Add to the attempt; nothing happens without one."""
+        ...
 
-    async def record_chain(self, lineage: str, chain_pem: bytes) -> None: ...
-
-
-class Journal(Attempts, Protocol):
-    """Renewals under way, and what became of the installed ones."""
+    async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
+        """Add to the attempt; nothing happens without one."""
+        ...
 
     async def under_way(self) -> Mapping[str, bool]:
-        """The lineages of all attempts, and whether the CA's chain is there already."""
+        """Return the lineages of all attempts, and whether the CA's chain is recorded already."""
         ...
 
-    async def record_flip(self, flip: Flip) -> None:
-        """The attempt is installed: its key and chain (and a veto) leave the journal for a delivery to prove.
 
-        A deploy hook is owed for the version from here on.
-        """
-        ...
+class VetoRecords(Protocol):
+    """Read-backs that fail, and when the CA is asked in spite of that."""
 
     async def read_veto(self, lineage: str) -> datetime | None:
-        """When the CA is asked though the read-back fails; None when it did not fail."""
+        """Return when the CA is asked though the read-back fails; None when it did not fail."""
         ...
 
-    async def record_veto(self, lineage: str, asks_at: datetime) -> None: ...
+    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
+        """Replace the veto of the lineage."""
+        ...
 
     async def forget_veto(self, lineage: str) -> None:
         """Idempotent."""
         ...
 
-    async def read_origin(self, lineage: str) -> Origin | None:
-        """Who issued what is installed; None when nobody wrote it down."""
-        ...
 
-    async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
-        """The lineages (of all, or among these) of which it knows a version that was installed."""
+class DeliveryRecords(Protocol):
+    """Installed versions: on their way to nginx, or served."""
+
+    async def record_flip(self, flip: Flip) -> None:
+        """Turn the attempt of the lineage into a delivery to prove, and owe a deploy hook for the version.
+
+        There has to be an attempt. In the same transaction, it is forgotten, with its key and chain, and so is a veto.
+        """
         ...
 
     async def record_found(self, flip: Flip) -> None:
-        """What is installed though nobody wrote it down (the state was lost): a delivery to prove, by an unknown CA."""
+        """Record a delivery to prove, of a version by an unknown CA: it is installed, but the state was lost."""
+        ...
+
+    async def read_origin(self, lineage: str) -> Origin | None:
+        """Return who issued what is installed; None when no record says so."""
+        ...
+
+    async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
+        """Return the lineages, of all or of these, of which an installed version is recorded."""
         ...
 
     async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
-        """By lineage, of all or of these: what is in place (or was rolled back), not proven to be taken by nginx."""
+        """Return by lineage, of all or of these, what is in place (or was rolled back) and nginx may not have read."""
         ...
 
     async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
-        """Lineages, of all or of these, that nginx has read, but was not proven to serve."""
+        """Return the lineages, of all or of these, that nginx has read, but was not proven to serve."""
         ...
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
-        """Idempotent."""
+        """Idempotent; lineages without a delivery stay without one."""
         ...
 
     async def record_served(self, lineage: str) -> None:
-        """Idempotent."""
+        """Idempotent; a lineage without a delivery stays without one."""
         ...
 
 
@@ -124,13 +134,13 @@ class Ledger(Protocol):
         ...
 
     async def read_values(self, directory_url: str, since: datetime) -> Sequence[tuple[Spent, Scope, str, int, int]]:
-        """What was used since then: spent, scope, value, how often it counted, how often it was exempt."""
+        """Return what was used since then, sorted: spent, scope, value, how many counted, how many were exempt."""
         ...
 
     async def forget_uses(self, before: datetime) -> None: ...
 
     async def read_blocks(self) -> Sequence[Blocked]:
-        """Those that are over, too, until they are replaced."""
+        """Return all blocks, ordered by CA and lineage; those that are over, too, until they are replaced."""
         ...
 
     async def record_block(self, blocked: Blocked) -> None:
@@ -164,3 +174,25 @@ class Notes(Protocol):
         ...
 
     async def record_rehearsal(self, rehearsal: Rehearsal) -> None: ...
+
+
+class StateRecords(Protocol):
+    """All records, for those who look at everything."""
+
+    @property
+    def attempts(self) -> Attempts: ...
+
+    @property
+    def vetoes(self) -> VetoRecords: ...
+
+    @property
+    def deliveries(self) -> DeliveryRecords: ...
+
+    @property
+    def schedules(self) -> Schedules: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def notes(self) -> Notes: ...

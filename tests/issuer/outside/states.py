@@ -61,10 +61,10 @@ def names(folder: Path) -> set[str]:
 
 async def record_everything(state: State, lineage: str) -> None:
     """A row of the lineage in each table."""
-    await state.journal.record_attempt(replace(ATTEMPT, lineage=lineage))
-    await state.journal.record_flip(Flip(lineage, None, "v1"))
-    await state.journal.record_attempt(replace(ATTEMPT, lineage=lineage))
-    await state.journal.record_veto(lineage, NOW)
+    await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
+    await state.deliveries.record_flip(Flip(lineage, None, "v1"))
+    await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
+    await state.vetoes.record_veto(lineage, NOW)
     await state.schedules.record_schedule(replace(SCHEDULE, lineage=lineage))
     await state.schedules.record_failure(replace(FAILURE, lineage=lineage))
     await state.ledger.record_uses([Use(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)])

@@ -5,19 +5,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.database import Database
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
 from wellkeeper_issuer.outside.state.ledger import SqliteLedger
 from wellkeeper_issuer.outside.state.notes import SqliteNotes
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
 from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
+from wellkeeper_issuer.outside.state.vetoes import SqliteVetoes
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What `open_state` gives; of no use once it is left."""
 
-    journal: SqliteJournal
+    attempts: SqliteAttempts
+    vetoes: SqliteVetoes
+    deliveries: SqliteDeliveries
     schedules: SqliteSchedules
     ledger: SqliteLedger
     notes: SqliteNotes
@@ -36,9 +40,11 @@ async def open_state(path: Path, *, is_exclusive: bool, command: str = "renew") 
     """
     async with Database(path, command if is_exclusive else None) as database:
         yield State(
-            SqliteJournal(database),
-            SqliteSchedules(database),
-            SqliteLedger(database),
-            SqliteNotes(database),
-            database,
+            attempts=SqliteAttempts(database),
+            vetoes=SqliteVetoes(database),
+            deliveries=SqliteDeliveries(database),
+            schedules=SqliteSchedules(database),
+            ledger=SqliteLedger(database),
+            notes=SqliteNotes(database),
+            _database=database,
         )

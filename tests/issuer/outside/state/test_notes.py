@@ -12,8 +12,8 @@ from wellkeeper_issuer.records import Notice, Rehearsal
 async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: Path) -> None:
     async with open_state(folder / "state.db", is_exclusive=True) as state:
         for version in ("v1", "v2"):
-            await state.journal.record_attempt(ATTEMPT)
-            await state.journal.record_flip(Flip("web", None, version))
+            await state.attempts.record_attempt(ATTEMPT)
+            await state.deliveries.record_flip(Flip("web", None, version))
     async with open_state(folder / "state.db", is_exclusive=True) as state:
         assert await state.notes.read_owed_hooks() == {"web": "v2"}
         for _ in range(2):
@@ -22,7 +22,7 @@ async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: 
 
 
 async def test_no_hook_is_owed_for_what_was_found_installed(state: State) -> None:
-    await state.journal.record_found(Flip("web", "v1", "v1"))
+    await state.deliveries.record_found(Flip("web", "v1", "v1"))
     assert await state.notes.read_owed_hooks() == {}
 
 

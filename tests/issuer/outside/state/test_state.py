@@ -40,29 +40,29 @@ async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folde
     for path in (folder / "state.db", folder / "missing" / "state.db"):
         async with open_state(path, is_exclusive=False) as state:
             assert await state.schedules.read_schedules() == {}
-            assert await state.journal.installed() == frozenset()
+            assert await state.deliveries.installed() == frozenset()
     assert names(folder) == set()
 
 
 async def test_reader_does_not_wait_for_a_long_write_of_another(folder: Path, state: State) -> None:
     path = folder / "state.db"
-    await state.journal.record_attempt(ATTEMPT)
+    await state.attempts.record_attempt(ATTEMPT)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM attempts")
         async with open_state(path, is_exclusive=False) as reader:
-            assert await reader.journal.read_attempt("web") == ATTEMPT
+            assert await reader.attempts.read_attempt("web") == ATTEMPT
         other.execute("COMMIT")
     async with open_state(path, is_exclusive=False) as reader:
-        assert await reader.journal.read_attempt("web") is None
+        assert await reader.attempts.read_attempt("web") is None
 
 
 async def test_reader_cannot_write(folder: Path, state: State) -> None:
-    await state.journal.record_attempt(ATTEMPT)
+    await state.attempts.record_attempt(ATTEMPT)
     async with open_state(folder / "state.db", is_exclusive=False) as reader:
         with pytest.raises(JournalError, match="attempt to write a readonly database"):
-            await reader.journal.forget_attempt("web")
-    assert await state.journal.read_attempt("web") == ATTEMPT
+            await reader.attempts.forget_attempt("web")
+    assert await state.attempts.read_attempt("web") == ATTEMPT
 
 
 async def test_owner_that_died_is_no_obstacle(folder: Path) -> None:
