@@ -54,7 +54,7 @@ class VetoRecords(Protocol):
 
 
 class DeliveryRecords(Protocol):
-    """Installed versions: on their way to nginx, or served."""
+    """Installed versions on one node: on their way to its nginx, or served."""
 
     async def record_flip(self, flip: Flip) -> None:
         """Turn the attempt of the lineage into a delivery to prove, and owe a deploy hook for the version.

@@ -1,28 +1,33 @@
-"""Installed versions on their way to nginx, from installed to served: rows of deliveries."""
+"""Installed versions on their way to nginx, from installed to served: rows of deliveries, per lineage and node."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from wellkeeper_issuer.model import Flip
-from wellkeeper_issuer.outside.state.database import Database, Row
+from wellkeeper_issuer.outside.state.database import Database, Row, Statement
 from wellkeeper_issuer.outside.state.rows import put_row
-from wellkeeper_issuer.records import Origin
+from wellkeeper_issuer.records import LOCAL_NODE, Origin
+
+_LINEAGES: Final = "SELECT lineage FROM deliveries"
+_FLIPS: Final = "SELECT lineage, version_before, version_after FROM deliveries"
 
 
 class SqliteDeliveries:
-    """Implements `ports_state.DeliveryRecords`."""
+    """Implements `ports_state.DeliveryRecords` for one node; rows of other nodes are neither read nor changed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str = LOCAL_NODE) -> None:
         self._database = database
+        self._node = node
 
     async def record_flip(self, flip: Flip) -> None:
         await self._database.write(
             (
                 """
                 INSERT OR REPLACE INTO deliveries
-                    (lineage, directory_url, account_url, version_before, version_after, state)
-                SELECT lineage, directory_url, account_url, ?, ?, 'installed' FROM attempts WHERE lineage = ?
+                    (lineage, node, directory_url, account_url, version_before, version_after, state)
+                SELECT lineage, ?, directory_url, account_url, ?, ?, 'installed' FROM attempts WHERE lineage = ?
                 """,
-                (flip.before, flip.after, flip.lineage),
+                (self._node, flip.before, flip.after, flip.lineage),
             ),
             put_row("owed_hooks", lineage=flip.lineage, version=flip.after),
             ("DELETE FROM attempts WHERE lineage = ?", (flip.lineage,)),
@@ -33,6 +38,7 @@ class SqliteDeliveries:
         row = put_row(
             "deliveries",
             lineage=flip.lineage,
+            node=self._node,
             directory_url="",
             account_url="",
             version_before=flip.before,
@@ -45,29 +51,31 @@ class SqliteDeliveries:
         # Empty for what was found.
         rows = self._database.find(
             _origin,
-            "SELECT directory_url, account_url FROM deliveries WHERE lineage = ? AND directory_url <> ''",
+            "SELECT directory_url, account_url FROM deliveries WHERE lineage = ? AND node = ? AND directory_url <> ''",
             lineage,
+            self._node,
         )
         return rows[0] if rows else None
 
     async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
-        return frozenset(await self._database.read_among(_lineage, "SELECT lineage FROM deliveries", among))
+        return frozenset(await self._database.read_among(_lineage, _LINEAGES, among, node=self._node))
 
     async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
-        statement = "SELECT lineage, version_before, version_after FROM deliveries"
-        found = await self._database.read_among(_flip, statement, among, state="installed")
+        found = await self._database.read_among(_flip, _FLIPS, among, node=self._node, state="installed")
         return {flip.lineage: flip for flip in found}
 
     async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
-        statement = "SELECT lineage FROM deliveries"
-        return frozenset(await self._database.read_among(_lineage, statement, among, state="reloaded"))
+        found = await self._database.read_among(_lineage, _LINEAGES, among, node=self._node, state="reloaded")
+        return frozenset(found)
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
-        statement = "UPDATE deliveries SET state = 'reloaded' WHERE lineage = ?"
-        await self._database.write(*((statement, (lineage,)) for lineage in lineages))
+        await self._database.write(*(self._in_state("reloaded", lineage) for lineage in lineages))
 
     async def record_served(self, lineage: str) -> None:
-        await self._database.write(("UPDATE deliveries SET state = 'served' WHERE lineage = ?", (lineage,)))
+        await self._database.write(self._in_state("served", lineage))
+
+    def _in_state(self, state: str, lineage: str) -> Statement:
+        return "UPDATE deliveries SET state = ? WHERE lineage = ? AND node = ?", (state, lineage, self._node)
 
 
 def _flip(row: Row) -> Flip:

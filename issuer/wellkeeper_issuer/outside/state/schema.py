@@ -23,12 +23,14 @@ CREATE TABLE attempts (
     chain_pem BLOB
 ) STRICT;
 CREATE TABLE deliveries (
-    lineage TEXT PRIMARY KEY,
+    lineage TEXT NOT NULL,
+    node TEXT NOT NULL,
     directory_url TEXT NOT NULL,
     account_url TEXT NOT NULL,
     version_before TEXT,
     version_after TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served'))
+    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served')),
+    PRIMARY KEY (lineage, node)
 ) STRICT;
 CREATE TABLE vetoes (
     lineage TEXT PRIMARY KEY,
