@@ -43,26 +43,6 @@ async def test_attempt_survives_reopening_step_by_step(folder: Path) -> None:
         assert found == replace(ATTEMPT, order_url="https://ca.example/order/1", chain_pem=b"chain")
 
 
-async def test_later_attempt_replaces_the_earlier_one_whole(state: State) -> None:
-    await state.attempts.record_attempt(ATTEMPT)
-    await state.attempts.record_order("web", "https://ca.example/order/1")
-    later = replace(ATTEMPT, certificate_key_pem=b"another key")
-    await state.attempts.record_attempt(later)
-    assert await state.attempts.read_attempt("web") == later
-
-
-async def test_attempts_do_not_touch_one_another(state: State) -> None:
-    other = replace(ATTEMPT, lineage="mail")
-    await state.attempts.record_attempt(ATTEMPT)
-    await state.attempts.record_attempt(other)
-    await state.attempts.record_order("web", "https://ca.example/order/1")
-    await state.attempts.record_chain("web", b"chain")
-    await state.attempts.forget_attempt("web")
-    await state.attempts.forget_attempt("web")
-    assert await state.attempts.read_attempt("web") is None
-    assert await state.attempts.read_attempt("mail") == other
-
-
 async def test_delivery_goes_from_installed_to_reloaded_to_served(folder: Path) -> None:
     async with opened(folder) as state:
         await state.attempts.record_attempt(ATTEMPT)
@@ -83,13 +63,6 @@ async def test_delivery_goes_from_installed_to_reloaded_to_served(folder: Path) 
             "https://ca.example/directory", "https://ca.example/account/1"
         )
         assert await state.deliveries.read_origin("mail") is None
-
-
-async def test_next_renewal_starts_its_delivery_anew(state: State) -> None:
-    for before, after in ((None, "v1"), ("v1", "v2")):
-        await state.attempts.record_attempt(ATTEMPT)
-        await state.deliveries.record_flip(Flip("web", before, after))
-    assert await state.deliveries.undelivered() == {"web": Flip("web", "v1", "v2")}
 
 
 async def test_files_are_for_their_owner_only_whatever_the_umask(folder: Path) -> None:
@@ -170,12 +143,6 @@ async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
     with (folder / "state.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not (folder / "state.db-wal").exists()
-
-
-async def test_key_that_stays_elsewhere_is_empty(state: State) -> None:
-    attempt = replace(ATTEMPT, certificate_key_pem=b"")
-    await state.attempts.record_attempt(attempt)
-    assert await state.attempts.read_attempt("web") == attempt
 
 
 async def test_folder_that_cannot_be_written_is_named() -> None:
