@@ -14,15 +14,16 @@ _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = 
 
 
 def open_to_own(path: Path) -> sqlite3.Connection:
-    """The caller holds the lock. Raises sqlite3.Error, OSError, ValueError (damaged) and JournalError, and
-    leaves nothing open then.
+    """Return a connection that may write; the caller holds the lock.
+
+    Raises sqlite3.Error, OSError, ValueError (damaged) and JournalError, and leaves nothing open then.
     """
     _make(path)
     connection = _connect(str(path))
     try:
+        is_made = has_tables(connection, path)  # before anything is written
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        is_made = has_tables(connection, path)
         _check_whole(connection)  # a pass must not find out in the middle
         if not is_made:
             create_tables(connection)
@@ -33,7 +34,7 @@ def open_to_own(path: Path) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Raises as `open_to_own` does. No file is no rows."""
+    """Return a connection that cannot write; raises what `open_to_own` raises. Without a file, there are no rows."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -50,7 +51,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _make(path: Path) -> None:
-    """SQLite gives the WAL the mode of the database, which must be born with it, since keys stand in it."""
+    """Create the file with its mode, which SQLite gives to the WAL as well: both contain keys."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
