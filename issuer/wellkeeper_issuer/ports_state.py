@@ -1,4 +1,4 @@
-"""What stages are handed of the state on disk: the Protocols of `outside.state.database` and its neighbours.
+"""The Protocols of the state on disk, which `outside.state` implements.
 
 A call returns when its row is durable (but for `read_…`). All raise JournalError.
 """
@@ -17,11 +17,11 @@ class Attempts(Protocol):
     async def read_attempt(self, lineage: str) -> Attempt | None: ...
 
     async def record_attempt(self, attempt: Attempt) -> None:
-        """Replaces what was there for the lineage."""
+        """Replace what is recorded for the lineage."""
         ...
 
     async def forget_attempt(self, lineage: str) -> None:
-        """Idempotent; what leads nowhere must not be resumed."""
+        """Keep an attempt that cannot succeed from being resumed. Idempotent."""
         ...
 
     async def record_order(self, lineage: str, order_url: str) -> None:
@@ -38,7 +38,7 @@ class Attempts(Protocol):
 
 
 class VetoRecords(Protocol):
-    """Read-backs that fail, and when the CA is asked in spite of that."""
+    """Read-backs that fail, and when the CA is asked all the same."""
 
     async def read_veto(self, lineage: str) -> datetime | None:
         """Return when the CA is asked though the read-back fails; None when it did not fail."""
@@ -93,26 +93,26 @@ class DeliveryRecords(Protocol):
 
 
 class Schedules(Protocol):
-    """When certificates are renewed, and what keeps them from it."""
+    """Times of renewal, and the failures that delay them."""
 
     async def read_schedules(self, among: Collection[str] | None = None) -> Mapping[str, Schedule]:
-        """By lineage; of all, or of these."""
+        """Return by lineage, of all or of these."""
         ...
 
     async def read_schedule(self, lineage: str) -> Schedule | None: ...
 
     async def record_schedule(self, schedule: Schedule) -> None:
-        """Replaces what was there for the lineage."""
+        """Replace what is recorded for the lineage."""
         ...
 
     async def read_failures(self) -> Mapping[str, Failure]:
-        """By lineage."""
+        """Return all, by lineage."""
         ...
 
     async def read_failure(self, lineage: str) -> Failure | None: ...
 
     async def record_failure(self, failure: Failure) -> None:
-        """Replaces what was there for the lineage."""
+        """Replace what is recorded for the lineage."""
         ...
 
     async def forget_failure(self, lineage: str) -> None:
@@ -121,16 +121,16 @@ class Schedules(Protocol):
 
 
 class Ledger(Protocol):
-    """What CAs were asked for, as their limits count it."""
+    """Requests to CAs, as their limits count them."""
 
     async def read_uses(
         self, directory_url: str, spent: Spent, scope: Scope, value: str, since: datetime
     ) -> Sequence[datetime]:
-        """When, in order; without what is exempt."""
+        """Return the times in order, without what is exempt."""
         ...
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
-        """All or none."""
+        """Record all or none."""
         ...
 
     async def read_values(self, directory_url: str, since: datetime) -> Sequence[tuple[Spent, Scope, str, int, int]]:
@@ -144,15 +144,15 @@ class Ledger(Protocol):
         ...
 
     async def record_block(self, blocked: Blocked) -> None:
-        """Replaces what was there for the same CA and lineage."""
+        """Replace what is recorded for the same CA and lineage."""
         ...
 
 
 class Notes(Protocol):
-    """Hooks that are owed, what the administrator was told, and rehearsals."""
+    """Deploy hooks that are owed, notices sent to the administrator, and rehearsals."""
 
     async def read_owed_hooks(self, among: Collection[str] | None = None) -> Mapping[str, str]:
-        """By lineage, of all or of these: the version whose deploy hook did not succeed yet."""
+        """Return by lineage, of all or of these, the version whose deploy hook did not succeed yet."""
         ...
 
     async def forget_owed_hook(self, lineage: str) -> None:
@@ -160,7 +160,7 @@ class Notes(Protocol):
         ...
 
     async def read_notices(self, among: Collection[str] | None = None) -> Mapping[str, frozenset[Notice]]:
-        """By lineage, of all or of these: what the administrator was told and did not become untrue since."""
+        """Return by lineage, of all or of these, the notices that were sent and are still true."""
         ...
 
     async def record_notice(self, lineage: str, notice: Notice) -> None: ...
@@ -170,14 +170,14 @@ class Notes(Protocol):
         ...
 
     async def read_rehearsals(self) -> Mapping[str, Rehearsal]:
-        """By lineage, the last one each."""
+        """Return the last one of each lineage."""
         ...
 
     async def record_rehearsal(self, rehearsal: Rehearsal) -> None: ...
 
 
 class StateRecords(Protocol):
-    """All records, for those who look at everything."""
+    """All records, for whoever needs most of them."""
 
     @property
     def attempts(self) -> Attempts: ...

@@ -1,4 +1,4 @@
-"""What CAs were asked for, as their limits count it: rows of uses and blocks."""
+"""Requests to CAs, as their limits count them: rows of uses and blocks."""
 
 from collections.abc import Sequence
 from datetime import datetime

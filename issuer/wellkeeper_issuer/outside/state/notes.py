@@ -1,4 +1,4 @@
-"""Hooks that are owed, what the administrator was told, and rehearsals: a table each."""
+"""Deploy hooks that are owed, notices sent to the administrator, and rehearsals: one table each."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""When certificates are renewed, and what failed: rows of schedules and failures."""
+"""Times of renewal, and the failures that delay them: rows of schedules and failures."""
 
 from collections.abc import Collection, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""All that the issuer remembers, opened at once."""
+"""Opens all records of the issuer at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from wellkeeper_issuer.outside.state.vetoes import SqliteVetoes
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What `open_state` gives; of no use once it is left."""
+    """Implements `ports_state.StateRecords`; closed when `open_state` ends."""
 
     attempts: SqliteAttempts
     vetoes: SqliteVetoes
@@ -28,13 +28,13 @@ class State:
     _database: Database = field(repr=False)
 
     async def forget_lineage(self, lineage: str) -> None:
-        """All of it in one transaction, but for what CAs count. Idempotent; raises JournalError."""
+        """Delete all its rows in one transaction, except what CAs count. Idempotent; raises JournalError."""
         await self._database.write(*((statement, (lineage,)) for statement in FORGET_LINEAGE))
 
 
 @asynccontextmanager
 async def open_state(path: Path, *, is_exclusive: bool, command: str = "renew") -> AsyncIterator[State]:
-    """`path` is the file `state.db`. `command` is what others are told is at work ("run" for the daemon).
+    """Open the file `state.db`; the lock file names `command` as the owner ("run" for the daemon).
 
     Raises JournalError, which names who has it when another process owns the state; readers wait for nobody.
     """

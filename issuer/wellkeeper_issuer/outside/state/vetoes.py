@@ -1,4 +1,4 @@
-"""Read-backs that fail, and when the CA is asked in spite of that: rows of vetoes."""
+"""Read-backs that fail, and when the CA is asked all the same: rows of vetoes."""
 
 from datetime import datetime
 
