@@ -63,6 +63,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.settings.values",
         "cryptography",
     ),
+    "wellkeeper_issuer.settings.toml_text": ("wellkeeper_issuer.errors", "tomlkit"),
     "wellkeeper_issuer.settings*": (
         "wellkeeper_issuer.idn",
         "wellkeeper_issuer.model",
