@@ -78,25 +78,13 @@ def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list
             + "Compare them, then run it again with --force to replace them."
         )
     for path in changed:
-        _replace(path, wanted[path])
+        durable.make_folder(path.parent, 0o755, durable.Owner())
+        durable.replace_whole(path, wanted[path], 0o644)
     return changed
 
 
 def _holds(path: Path, content: bytes) -> bool:
     return path.exists() and path.read_bytes() == content
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the whole file durably, or leave what is there."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    durable.make_folder(path.parent, 0o755, durable.Owner())
-    unfinished.unlink(missing_ok=True)
-    try:
-        durable.write_file(unfinished, content, 0o644, durable.Owner())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    durable.sync(path.parent)
 
 
 def _count(number: int) -> str:

@@ -1,7 +1,6 @@
 """init: writes the settings and responder.env, makes the keys, prints what to do next. Idempotent."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
 
 def _write_settings(path: Path, values: dict[str, Any]) -> None:
     """Raise SettingsError with no file left: one that no command would take is worse than none."""
-    _write(path, to_toml("Settings of wellkeeper; docs/settings.md explains every key.", values), 0o644)
+    _write(path, to_toml("Settings of wellkeeper; docs/settings.md explains every key.", values))
     try:
         settings = read_settings(path)
     except SettingsError:
@@ -94,7 +93,7 @@ def _ask(given: dict[str, Any]) -> _Answers:
 def _environment(path: Path, values: dict[str, str]) -> str:
     """Writes responder.env; one that exists may have been added to, and is left to its editor."""
     if not path.exists():
-        _write(path, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
+        _write(path, "".join(f"{name}={value}\n" for name, value in values.items()))
         return f"wrote  {path}"
     found = path.read_text(encoding="utf-8", errors="replace").split()
     wanted = [value for several in values.values() for value in several.split()]
@@ -113,15 +112,11 @@ def _values(answers: _Answers, folders: dict[str, Path]) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def _write(path: Path, text: str) -> None:
     """Replaces the file by one rename; raises SettingsError."""
-    unfinished = path.with_name(f".{path.name}.tmp")
     with _translated(path):
         durable.make_folder(path.parent, 0o755, durable.Owner())
-        unfinished.unlink(missing_ok=True)
-        durable.write_file(unfinished, text.encode(), mode, durable.Owner())
-        os.replace(unfinished, path)  # noqa: PTH105 - says what it does
-        durable.sync(path.parent)
+        durable.replace_whole(path, text.encode(), 0o644)
 
 
 @contextlib.contextmanager
