@@ -64,6 +64,18 @@ def certificates(settings: Settings) -> "CertificateFolders":
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
 
+def has_state(settings: Settings) -> bool:
+    """Return whether anything was ever recorded; raises SettingsError when that cannot be found out."""
+    path = settings.state_dir / JOURNAL
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
+    return True
+
+
 def state(
     settings: Settings, *, is_exclusive: bool = True, command: str = "renew"
 ) -> AbstractAsyncContextManager[State]:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared.authorities import limits
-from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Certificate, Lineage
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.obtain.limits import Limits
@@ -81,7 +80,7 @@ async def look(
     now, live = SystemClock().now(), LiveFolder(settings.certificates_dir)
     path = settings.state_dir / build.JOURNAL
     names = [one.name for one in lineages] if is_about_one else []
-    told = await _read(settings, path, names) if _is_there(path) else _Told()
+    told = await _read(settings, path, names) if build.has_state(settings) else _Told()
     found = standings(lineages, await live.versions(), told.rows, now)
     leaves = await read_leaves(
         settings.certificates_dir,
@@ -99,16 +98,6 @@ async def look(
     ]
     owner = find_owner(path.with_suffix(".lock"))
     return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == _DAEMON else None, told.budgets)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
-    return True
 
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:
