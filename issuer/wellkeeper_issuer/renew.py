@@ -14,7 +14,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.deliver.install import install
 from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from wellkeeper_issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
-from wellkeeper_issuer.obtain.due import due
+from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
@@ -52,7 +52,7 @@ class Renewals:
             return Due(lineage, "asked for")
         if await self._recorded(lineage):
             # Maybe even switched to, but not told to nginx.
-            return Due(lineage, "an earlier pass obtained it and ended before it was in place")
+            return Due(lineage, ISSUED)
         installed = await self.certificates.installed(lineage.name)
         if self.is_staging and installed:
             await self._check_replaceable(lineage, installed)

@@ -12,6 +12,10 @@ from typing import Final
 from wellkeeper_issuer.model import Due, Installed, Lineage
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
 
+# Reasons that no schedule tells.
+PLACEHOLDER: Final = "only a self-signed placeholder is installed"
+ISSUED: Final = "the CA issued a certificate that is not in place yet"
+
 _SHORT_LIFETIME: Final = timedelta(days=10)
 # As wide as Boulder's own windows: 2 % of the lifetime around the same time (core/objects.go).
 _JITTER: Final = 0.02
@@ -161,34 +165,35 @@ def _spread(seconds: float, choose: Callable[[], float]) -> float:
 
 
 def due(lineage: Lineage, installed: Installed | None, schedule: Schedule | None, *, now: datetime) -> Due | None:
-    """None when the installed certificate does until the next pass.
+    """Return None when the installed certificate does until the next pass.
 
     `schedule` is that of the installed certificate; without one (a placeholder has none) the lifetime rule decides.
     """
-    reason = _reason(lineage, installed, schedule, now)
+    if installed is not None and installed.certificate.is_self_signed:
+        return Due(lineage, PLACEHOLDER)
+    if installed is not None and (schedule is None or schedule.version != installed.version):
+        schedule = plan(installed, None, now, lambda: 0.5)
+    reason = due_reason(lineage, installed.version if installed else None, schedule, now)
     return Due(lineage, reason) if reason else None
 
 
-def _reason(lineage: Lineage, installed: Installed | None, schedule: Schedule | None, now: datetime) -> str | None:
-    if installed is None:
+def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None, now: datetime) -> str | None:
+    """Return why what is live is renewed, as far as `schedule`, the one of this version, tells; None when it is not.
+
+    The one place that decides this: for a pass, and for a look that reads no certificate.
+    """
+    if version is None:
         return "no certificate yet"
-    certificate = installed.certificate
-    if certificate.is_self_signed:
-        return "only a self-signed placeholder is installed"
-    if certificate.identifiers != frozenset(lineage.identifiers):
+    if schedule is None:
+        return None
+    if schedule.identifiers != frozenset(lineage.identifiers):
         return "the identifiers in the settings changed"
-    if schedule is None or schedule.version != installed.version:
-        schedule = plan(installed, None, now, _middle)
-    if is_of_another_ca(lineage, schedule):
+    if _is_of_another_ca(lineage, schedule):
         return "the installed certificate was issued by another CA than the settings name"
     return explain(schedule, now) if now >= schedule.renew_at else None
 
 
-def _middle() -> float:
-    return 0.5
-
-
-def is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
+def _is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
     """Whether it is known who issued what is live, and the settings no longer name that CA."""
     known = schedule.directory_url
     return bool(known and lineage.directory_urls) and known not in lineage.directory_urls
