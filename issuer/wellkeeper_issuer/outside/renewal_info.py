@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from wellkeeper_issuer.outside.bodies import read_body
-from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned
+from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned, printable
 from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.outside.retry_after import retry_after_seconds
 from wellkeeper_issuer.ports import Clock
@@ -210,4 +210,4 @@ def _detail(reply: _Reply) -> str:
         return ""
     if not isinstance(detail, str):
         return ""
-    return ": " + "".join(letter if letter.isprintable() else " " for letter in detail[:300])
+    return f": {printable(detail[:300])}"
