@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -16,17 +15,6 @@ from pydantic import BeforeValidator, Field
 
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.model import LINEAGE_NAME, Identifier, IdentifierType
-
-CA_DIRECTORIES: Final[Mapping[str, str]] = {
-    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
-    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
-    "google": "https://dv.acme-v02.api.pki.goog/directory",
-    "google-staging": "https://dv.acme-v02.test-api.pki.goog/directory",
-    "zerossl": "https://acme.zerossl.com/v2/DV90",
-    "sslcom-rsa": "https://acme.ssl.com/sslcom-dv-rsa",
-    "sslcom-ecc": "https://acme.ssl.com/sslcom-dv-ecc",
-    "actalis": "https://acme-api.actalis.com/acme/directory",
-}
 
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
