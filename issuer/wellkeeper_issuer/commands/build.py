@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.responder_client import ResponderClient
 
 JOURNAL: Final = "state.db"
+# The command that owns the state while a daemon runs.
+DAEMON: Final = "run"
 
 
 def version() -> str:

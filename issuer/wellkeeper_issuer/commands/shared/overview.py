@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared.authorities import limits
@@ -20,8 +20,6 @@ from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import Rows, Standing, State, read_rows, standings
-
-_DAEMON: Final = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ async def look(
         for lineage, one in zip(lineages, found, strict=True)
     ]
     owner = find_owner(path.with_suffix(".lock"))
-    return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == _DAEMON else None, told.budgets)
+    return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == build.DAEMON else None, told.budgets)
 
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:
