@@ -20,6 +20,7 @@ _CORE: Final = (
     "wellkeeper_issuer.records",
     "wellkeeper_issuer.ports",
     "wellkeeper_issuer.ports_state",
+    "wellkeeper_issuer.wording",
 )
 _STAGE: Final = (*_CORE, "wellkeeper_issuer.pki", "wellkeeper_issuer.csr", "wellkeeper_issuer.public_keys")
 _OUTSIDE: Final = (
@@ -46,13 +47,19 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.model": (),
     "wellkeeper_issuer.errors": ("wellkeeper_issuer.model",),
     "wellkeeper_issuer.records": ("wellkeeper_issuer.model", "wellkeeper_issuer.errors"),
-    "wellkeeper_issuer.reports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.reports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records", "wellkeeper_issuer.wording"),
+    "wellkeeper_issuer.wording": (),
     "wellkeeper_issuer.known_cas": (),
     "wellkeeper_issuer.published_limits": ("wellkeeper_issuer.known_cas", "wellkeeper_issuer.records"),
     "wellkeeper_issuer.upkeep.notices": ("wellkeeper_issuer.records", "wellkeeper_issuer.obtain.due"),
     "wellkeeper_issuer.ports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
     "wellkeeper_issuer.ports_state": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
-    "wellkeeper_issuer.pki": ("wellkeeper_issuer.model", "wellkeeper_issuer.errors", "cryptography"),
+    "wellkeeper_issuer.pki": (
+        "wellkeeper_issuer.model",
+        "wellkeeper_issuer.errors",
+        "wellkeeper_issuer.wording",
+        "cryptography",
+    ),
     "wellkeeper_issuer.idn": ("idna",),
     "wellkeeper_issuer.remedies": (),
     "wellkeeper_issuer.public_keys": ("wellkeeper_issuer.model", "cryptography"),

@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 
 from wellkeeper_issuer.model import Certificate
 from wellkeeper_issuer.records import Failure, Schedule
+from wellkeeper_issuer.wording import format_exact_time
 
 
 class Mode(Enum):
@@ -55,5 +56,5 @@ def waiting(failure: Failure) -> str:
     times = "once" if failure.count == 1 else f"{failure.count} times in a row"
     return (
         f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
-        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'wellkeeper renew {failure.lineage}' tries now"
+        f"{format_exact_time(failure.next_try_at)}, 'wellkeeper renew {failure.lineage}' tries now"
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 from wellkeeper_issuer.model import Due, Installed, Lineage
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
+from wellkeeper_issuer.wording import format_time
 
 # Reasons that no schedule tells.
 PLACEHOLDER: Final = "only a self-signed placeholder is installed"
@@ -140,11 +141,11 @@ def news(before: Schedule, after: Schedule) -> str | None:
     if earlier is not None and window.start < earlier.start:
         why = f", for which it gives the reason at {url}" if url else ""
         return (
-            f"the CA suggests to renew earlier than before, from {_told(window.start)} on instead of"
-            f" {_told(earlier.start)}{why}"
+            f"the CA suggests to renew earlier than before, from {format_time(window.start)} on instead of"
+            f" {format_time(earlier.start)}{why}"
         )
     if url is not None and url != before.explanation_url:
-        return f"the CA suggests to renew from {_told(window.start)} on, for which it gives the reason at {url}"
+        return f"the CA suggests to renew from {format_time(window.start)} on, for which it gives the reason at {url}"
     return None
 
 
@@ -203,25 +204,21 @@ def explain(schedule: Schedule, now: datetime) -> str:
     """The rule that set the time of renewal, as a clause."""
     window, at = schedule.window, schedule.renew_at
     if schedule.rule is Rule.REVOKED:
-        return f"it was revoked at {_told(at)}"
+        return f"it was revoked at {format_time(at)}"
     if schedule.rule is Rule.LIFETIME or window is None:
         part = "half" if schedule.not_after - schedule.not_before < _SHORT_LIFETIME else "two thirds"
-        return f"{part} of the lifetime {'passed' if at <= now else 'will have passed'} at {_told(at)}"
+        return f"{part} of the lifetime {'passed' if at <= now else 'will have passed'} at {format_time(at)}"
     if window.start > at:
-        return f"the lifetime's last part begins at {_told(at)}, before the CA's suggested window does"
+        return f"the lifetime's last part begins at {format_time(at)}, before the CA's suggested window does"
     return f"{_window(window, now)}{_see(schedule)}"
 
 
 def _window(window: Window, now: datetime) -> str:
     if window.end <= now:
-        return f"the CA's suggested window ended at {_told(window.end)}"
+        return f"the CA's suggested window ended at {format_time(window.end)}"
     began = "began" if window.start <= now else "begins"
-    return f"the CA's suggested window {began} at {_told(window.start)} and ends at {_told(window.end)}"
+    return f"the CA's suggested window {began} at {format_time(window.start)} and ends at {format_time(window.end)}"
 
 
 def _see(schedule: Schedule) -> str:
     return f" (see {schedule.explanation_url})" if schedule.explanation_url else ""
-
-
-def _told(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

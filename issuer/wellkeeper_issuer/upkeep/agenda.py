@@ -10,6 +10,7 @@ from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
 from wellkeeper_issuer.ports import Clock, Progress, RenewalInfos
 from wellkeeper_issuer.ports_state import Journal, Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
+from wellkeeper_issuer.wording import format_time
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Agenda:
             why = f", see {following.explanation_url}" if following.explanation_url else ""
             self.progress.note(
                 schedule.lineage,
-                f"to be renewed at {following.renew_at:%Y-%m-%d %H:%M} UTC, {where} the CA's window{why}",
+                f"to be renewed at {format_time(following.renew_at)}, {where} the CA's window{why}",
             )
         if told := news(schedule, following):
             _log.warning("certificate %s: %s", schedule.lineage, told)

@@ -9,6 +9,7 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode, Outcome, Report, waiting
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import Standing, read_rows, standings
+from wellkeeper_issuer.wording import format_exact_time
 
 
 async def run_needed(
@@ -40,7 +41,7 @@ async def _left_alone(settings: Settings, lineages: Sequence[Lineage], state: St
 def _report(standing: Standing) -> Report:
     if not standing.is_waiting:
         return Report(standing.lineage, Outcome.UNCHANGED, "not due", schedule=standing.schedule)
-    until = f"{standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if standing.next_try_at else ""
+    until = format_exact_time(standing.next_try_at) if standing.next_try_at else ""
     return Report(
         lineage=standing.lineage,
         outcome=Outcome.WAITING,
