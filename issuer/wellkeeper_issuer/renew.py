@@ -4,7 +4,7 @@ First issuance and renewal are this one path; what a crash left in the journal i
 all certificates of a window together (`wellkeeper_issuer.upkeep.deliveries`).
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.steps import Steps
 from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
+from wellkeeper_issuer.wording import counted
 
 # When the first try after such an error is, unless somebody said so.
 _HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minutes=100), Retry.NEVER: timedelta(days=1)}
@@ -160,7 +161,7 @@ class Renewals:
             with steps.step("publish") as step:
                 publishing = publish(wanted, self.responders, self.read_backs, lineage.name, limit)
                 await published.enter_async_context(publishing)
-                step.detail = f"{len(wanted)} token{_s(wanted)}, read back through nginx"
+                step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:
                 await validate(ordered, ca, self.responders, self.clock)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
@@ -176,8 +177,4 @@ def _describe(ordered: Ordered) -> str:
         return f"{ordered.order.url}, {ordered.order.status} already"
     valid = sum(authorization.status is Status.VALID for authorization in ordered.authorizations)
     known = f", {valid} of them valid already" if valid else ""
-    return f"{ordered.order.url}, {len(ordered.authorizations)} authorization{_s(ordered.authorizations)}{known}"
-
-
-def _s(several: Sized) -> str:
-    return "" if len(several) == 1 else "s"
+    return f"{ordered.order.url}, {counted(len(ordered.authorizations), 'authorization')}{known}"

@@ -13,7 +13,7 @@ from wellkeeper_issuer.commands.shared.metrics import to_prometheus
 from wellkeeper_issuer.commands.shared.overview import Overview, Shown
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.upkeep.standing import State
-from wellkeeper_issuer.wording import format_exact_time, format_time
+from wellkeeper_issuer.wording import format_exact_time, format_time, times_in_a_row
 
 # Of the limits of CAs, text shows what is nearly used up; --json has all.
 _SHOWN_BUDGETS: Final = 10
@@ -69,8 +69,7 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
         text += f", renewed from {one.renew_at:%Y-%m-%d}"
     if standing.failure is not None:
         failure = standing.failure
-        times = "once" if failure.count == 1 else f"{failure.count} times in a row"
-        text += f"; failed {times} ({failure.stage})"
+        text += f"; failed {times_in_a_row(failure.count)} ({failure.stage})"
         if standing.is_waiting and standing.next_try_at is not None:
             text += f", next try at {format_exact_time(standing.next_try_at)}"
     elif standing.next_try_at is not None:

@@ -19,7 +19,7 @@ from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import State
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_issuer.wording import counted, format_time, times_in_a_row
 
 _ONCE_READ: Final = " once it has read these settings ('wellkeeper reload')"
 
@@ -83,7 +83,7 @@ def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     elif schedule.certificate_id is None:
         yield "Its CA cannot be asked when to renew it (RFC 9773): the certificate does not name its authority's key."
     elif schedule.unanswered:
-        times = "once" if schedule.unanswered == 1 else f"{schedule.unanswered} times in a row"
+        times = times_in_a_row(schedule.unanswered)
         yield f"Its CA was asked when to renew it (RFC 9773), but gave no usable answer {times}{_again(schedule, now)}."
     elif schedule.rule is Rule.LIFETIME:
         yield f"Its CA has not suggested a window (RFC 9773) so far{_again(schedule, now)}."
@@ -119,8 +119,9 @@ def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
 
 
 def _failed(failure: Failure) -> Iterator[str]:
-    times = "once" if failure.count == 1 else f"{failure.count} times in a row since {format_time(failure.first_at)}"
-    yield f"It failed {times}, last at {format_time(failure.last_at)} in the stage {failure.stage}: {failure.message}"
+    times, last_at = times_in_a_row(failure.count), format_time(failure.last_at)
+    since = f" since {format_time(failure.first_at)}" if failure.count > 1 else ""
+    yield f"It failed {times}{since}, last at {last_at} in the stage {failure.stage}: {failure.message}"
     if failure.retry is Retry.NEVER:
         yield "Trying again brings nothing before somebody has mended that; it is tried all the same, ever more rarely."
 
@@ -158,6 +159,6 @@ def _distance(at: datetime, now: datetime) -> str:
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         count = int(seconds // size)
         if count >= 1:
-            text = f"{count} {unit}{'' if count == 1 else 's'}"
+            text = counted(count, unit)
             return f"in {text}" if at > now else f"{text} ago"
     return "now"

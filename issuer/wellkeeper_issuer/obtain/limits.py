@@ -16,7 +16,7 @@ from wellkeeper_issuer.obtain.blocks import Blocks
 from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.ports_state import Ledger
 from wellkeeper_issuer.records import Blocked, Budget, Limit, Scope, Spent, Use
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_issuer.wording import counted, format_time
 
 # A claim on a certificate ends with its order; one that nobody gave back ends after the longest life of an attempt.
 _CLAIM_SECONDS: Final = 3600.0
@@ -227,6 +227,5 @@ def _start(limit: Limit, now: datetime) -> datetime:
 def _span(seconds: float) -> str:
     for unit, size in _UNITS:
         if seconds >= size and seconds % size == 0:
-            count = seconds / size
-            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+            return counted(int(seconds // size), unit)
     return f"{seconds:g} s"
