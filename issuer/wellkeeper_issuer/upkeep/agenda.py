@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from wellkeeper_issuer.model import Installed
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
 from wellkeeper_issuer.ports import Clock, Progress, RenewalInfos
-from wellkeeper_issuer.ports_state import Journal, Schedules
+from wellkeeper_issuer.ports_state import DeliveryRecords, Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Rule, Schedule
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 class Agenda:
     """`choose` gives a random number between 0 and 1: a time that it chose is kept on disk, and not chosen again."""
 
-    journal: Journal
+    delivery_records: DeliveryRecords
     schedules: Schedules
     infos: RenewalInfos
     clock: Clock
@@ -44,7 +44,7 @@ class Agenda:
         await self.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=at, ask_at=None))
 
     async def _plan(self, installed: Installed) -> Schedule:
-        origin = await self.journal.read_origin(installed.lineage)
+        origin = await self.delivery_records.read_origin(installed.lineage)
         return plan(installed, origin, self.clock.now(), self.choose)
 
     async def _ask(self, schedule: Schedule) -> Schedule:

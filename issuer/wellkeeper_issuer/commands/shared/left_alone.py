@@ -13,7 +13,7 @@ from wellkeeper_issuer.upkeep.standing import Standing, read_rows, standings
 
 async def left_alone(settings: Settings, lineages: Sequence[Lineage], state: State) -> dict[str, Report]:
     """By lineage; the others have to be looked at. Raises JournalError."""
-    rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
+    rows = await read_rows(state)
     versions = await LiveFolder(settings.certificates_dir).versions()
     found = standings(lineages, versions, rows, SystemClock().now())
     return {one.lineage: _report(one) for one in found if one.is_quiet}
