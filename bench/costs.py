@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.figures import Plan, Result, Series, Tell
 from bench.responder import BenchResponder, Signer, new_tokens, publish, resident_mib
-from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_responder.publishing_keys import PublishingKeys
 
 NAME: Final = "responder"
 _CHECKS: Final = 500

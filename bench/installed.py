@@ -75,7 +75,7 @@ async def _write(settings: Settings) -> None:
         for first in range(0, len(lineages), _TOGETHER):
             several = lineages[first : first + _TOGETHER]
             versions = [await _install(lineage, ca, folders, state) for lineage in several]
-            await state.journal.record_reloaded([lineage.name for lineage in several])
+            await state.deliveries.record_reloaded([lineage.name for lineage in several])
             await asyncio.gather(
                 *(_record(one, version, folders, state) for one, version in zip(several, versions, strict=True))
             )
@@ -86,7 +86,7 @@ async def _install(lineage: Lineage, ca: _Ca, folders: CertificateFolders, state
     csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
     chain_pem = ca.chain(csr_der)
     directory_url = lineage.directory_urls[0]
-    await state.journal.record_attempt(
+    await state.attempts.record_attempt(
         Attempt(
             lineage.name,
             directory_url,
@@ -99,7 +99,7 @@ async def _install(lineage: Lineage, ca: _Ca, folders: CertificateFolders, state
     )
     version = await folders.write(lineage.name, Pair(certificate_key_pem, chain_pem))
     await folders.switch(lineage.name, version)
-    await state.journal.record_flip(Flip(lineage.name, None, version))
+    await state.deliveries.record_flip(Flip(lineage.name, None, version))
     return version
 
 
@@ -110,7 +110,7 @@ async def _record(lineage: Lineage, version: str, folders: CertificateFolders, s
     now, directory_url = datetime.now(UTC), lineage.directory_urls[0]
     planned = plan(installed, Origin(directory_url, f"{directory_url}/account/1"), now, random.random)
     await state.schedules.record_schedule(replace(planned, ask_at=now + _ASKED_IN))
-    await state.journal.record_served(lineage.name)
+    await state.deliveries.record_served(lineage.name)
     await state.notes.forget_owed_hook(lineage.name)
 
 

@@ -15,8 +15,8 @@ from bench.figures import Tell
 from stand.ports import free_port
 from stand.processes import Process, StandError, accepts, accepts_unix
 from stand.responder import INSTALLED
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Publication, encode_public_key, sign_publication
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Publication, encode_public_key, sign_publication
 
 _CLIENTS: Final = 4
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")

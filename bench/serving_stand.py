@@ -15,7 +15,7 @@ from bench.responder import BenchResponder, Signer, new_tokens, publish
 from stand.nginx import Address, NginxServer, NginxSettings
 from stand.ports import free_port
 from stand.processes import PROJECT, Process, StandError, accepts
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 
 _CHECKED: Final = 20
 _LOOPBACK: Final = "127.0.0.1"

@@ -66,7 +66,7 @@ class FakeLedger:
         for use in self.uses:
             if use.directory_url == directory_url and use.at >= since:
                 counted[use.spent, use.scope, use.value].append(use.is_exempt)
-        return [(*key, exempt.count(False), exempt.count(True)) for key, exempt in counted.items()]
+        return [(*key, exempt.count(False), exempt.count(True)) for key, exempt in sorted(counted.items())]
 
     async def forget_uses(self, before: datetime) -> None:
         self.uses = [use for use in self.uses if use.at >= before]
@@ -74,14 +74,14 @@ class FakeLedger:
             self._uses[key] = [use for use in uses if use.at >= before]
 
     async def read_blocks(self) -> Sequence[Blocked]:
-        return list(self._blocks.values())
+        return [blocked for _, blocked in sorted(self._blocks.items())]
 
     async def record_block(self, blocked: Blocked) -> None:
         self._blocks[blocked.directory_url, blocked.lineage] = blocked
 
 
 class FakeNotes:
-    """Implements `ports_state.Notes`; `owed_hooks` is filled by the test, as `Journal.record_flip` would do it."""
+    """Implements `ports_state.Notes`; hooks are owed by `FakeDeliveries.record_flip`, or by the test."""
 
     def __init__(self) -> None:
         self.owed_hooks: dict[str, str] = {}
@@ -110,16 +110,11 @@ class FakeNotes:
         self.rehearsals[rehearsal.lineage] = rehearsal
 
 
-class FakeJournal:
-    """Implements `ports_state.Journal`; it owes hooks to `notes`."""
+class FakeAttempts:
+    """Implements `ports_state.Attempts`."""
 
-    def __init__(self, notes: FakeNotes) -> None:
-        self._notes = notes
+    def __init__(self) -> None:
         self.attempts: dict[str, Attempt] = {}
-        self.vetoes: dict[str, datetime] = {}
-        self.origins: dict[str, Origin] = {}
-        self.flips: dict[str, Flip] = {}
-        self.states: dict[str, str] = {}
 
     async def under_way(self) -> Mapping[str, bool]:
         return {name: attempt.chain_pem is not None for name, attempt in self.attempts.items()}
@@ -134,20 +129,19 @@ class FakeJournal:
         self.attempts.pop(lineage, None)
 
     async def record_order(self, lineage: str, order_url: str) -> None:
-        self.attempts[lineage] = replace(self.attempts[lineage], order_url=order_url)
+        if lineage in self.attempts:
+            self.attempts[lineage] = replace(self.attempts[lineage], order_url=order_url)
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
-        self.attempts[lineage] = replace(self.attempts[lineage], chain_pem=chain_pem)
+        if lineage in self.attempts:
+            self.attempts[lineage] = replace(self.attempts[lineage], chain_pem=chain_pem)
 
-    async def record_flip(self, flip: Flip) -> None:
-        attempt = self.attempts.pop(flip.lineage)
-        self.vetoes.pop(flip.lineage, None)
-        self.origins[flip.lineage] = Origin(attempt.directory_url, attempt.account_url)
-        self._notes.owed_hooks[flip.lineage] = flip.after
-        self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
 
-    async def record_found(self, flip: Flip) -> None:
-        self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
+class FakeVetoes:
+    """Implements `ports_state.VetoRecords`."""
+
+    def __init__(self) -> None:
+        self.vetoes: dict[str, datetime] = {}
 
     async def read_veto(self, lineage: str) -> datetime | None:
         return self.vetoes.get(lineage)
@@ -157,6 +151,29 @@ class FakeJournal:
 
     async def forget_veto(self, lineage: str) -> None:
         self.vetoes.pop(lineage, None)
+
+
+class FakeDeliveries:
+    """Implements `ports_state.DeliveryRecords`; a flip ends an attempt and a veto, and owes a hook."""
+
+    def __init__(self, attempts: FakeAttempts, vetoes: FakeVetoes, notes: FakeNotes) -> None:
+        self._attempts = attempts
+        self._vetoes = vetoes
+        self._notes = notes
+        self.origins: dict[str, Origin] = {}
+        self.flips: dict[str, Flip] = {}
+        self.states: dict[str, str] = {}
+
+    async def record_flip(self, flip: Flip) -> None:
+        attempt = self._attempts.attempts.pop(flip.lineage)
+        self._vetoes.vetoes.pop(flip.lineage, None)
+        self._notes.owed_hooks[flip.lineage] = flip.after
+        self.origins[flip.lineage] = Origin(attempt.directory_url, attempt.account_url)
+        self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
+
+    async def record_found(self, flip: Flip) -> None:
+        self.origins.pop(flip.lineage, None)
+        self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
 
     async def read_origin(self, lineage: str) -> Origin | None:
         return self.origins.get(lineage)
@@ -171,20 +188,23 @@ class FakeJournal:
         return frozenset(name for name in await self.installed(among) if self.states[name] == "reloaded")
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
-        self.states.update(dict.fromkeys(lineages, "reloaded"))
+        self.states.update(dict.fromkeys(self.states.keys() & set(lineages), "reloaded"))
 
     async def record_served(self, lineage: str) -> None:
-        self.states[lineage] = "served"
+        if lineage in self.states:
+            self.states[lineage] = "served"
 
 
 @dataclass(frozen=True, slots=True)
 class FakeState:
-    """All of it."""
+    """Implements `ports_state.StateRecords`."""
 
-    notes: FakeNotes = field(default_factory=FakeNotes)
+    attempts: FakeAttempts = field(default_factory=FakeAttempts)
+    vetoes: FakeVetoes = field(default_factory=FakeVetoes)
     schedules: FakeSchedules = field(default_factory=FakeSchedules)
     ledger: FakeLedger = field(default_factory=FakeLedger)
-    journal: FakeJournal = field(init=False)
+    notes: FakeNotes = field(default_factory=FakeNotes)
+    deliveries: FakeDeliveries = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "journal", FakeJournal(self.notes))
+        object.__setattr__(self, "deliveries", FakeDeliveries(self.attempts, self.vetoes, self.notes))

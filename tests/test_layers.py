@@ -28,7 +28,7 @@ def test_files_are_short_enough_to_read() -> None:
     ("module", "source", "complaint"),
     [
         (
-            "wellkeeper_responder.wire",
+            "wellkeeper_client.wire",
             "from wellkeeper_responder import tokens",
             "may not import wellkeeper_responder.tokens",
         ),
@@ -63,8 +63,8 @@ def test_files_are_short_enough_to_read() -> None:
         ("wellkeeper_issuer.outside.disk", "from wellkeeper_issuer.outside.ca import network", "it loads acme"),
         (
             "wellkeeper_issuer.outside.disk",
-            "from wellkeeper_responder import publication",
-            "may not import wellkeeper_responder.publication",
+            "from wellkeeper_client import signing",
+            "may not import wellkeeper_client.signing",
         ),
         (
             "wellkeeper_issuer.outside.nginx",
@@ -97,7 +97,7 @@ def test_planted_violation_is_found(module: str, source: str, complaint: str) ->
             "wellkeeper_issuer.outside.ca.authority",
             "from acme import messages\nfrom wellkeeper_issuer.outside import ca_network",
         ),
-        ("wellkeeper_issuer.outside.responders", "from wellkeeper_responder.publication import sign_publication"),
+        ("wellkeeper_issuer.outside.responders", "from wellkeeper_client.signing import sign_publication"),
         ("wellkeeper_issuer.commands.build", "from wellkeeper_issuer.outside.ca.authority import Ca"),
     ],
 )

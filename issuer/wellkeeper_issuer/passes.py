@@ -92,7 +92,7 @@ class Passes:
     async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
         """One report a certificate, in order; raises only what concerns all of them (the journal)."""
         renewals = self.renewals
-        known = await renewals.journal.installed([lineage.name for lineage in lineages])
+        known = await renewals.delivery_records.installed([lineage.name for lineage in lineages])
         courses = [
             Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
         ]
@@ -171,11 +171,11 @@ class Passes:
             course.error = course.error or error
 
     async def _obtain(self, course: Course, opening: _Opening, mode: Mode) -> None:
-        journal, name = self.renewals.journal, course.lineage.name
-        course.is_to_be_verified = name in await journal.unserved([name])
+        records, name = self.renewals.delivery_records, course.lineage.name
+        course.is_to_be_verified = name in await records.unserved([name])
         if not course.is_known:
             await self._take_up(course)
-        undelivered = (await journal.undelivered([name])).get(name)
+        undelivered = (await records.undelivered([name])).get(name)
         lost: InstallError | None = None
         is_worth_another = False
         if undelivered is not None:
@@ -200,11 +200,12 @@ class Passes:
     async def _take_up(self, course: Course) -> None:
         """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
         name = course.lineage.name
-        course.is_known = name in await self.renewals.journal.installed([name])  # by a pass that had the turn before
+        # Another pass may have worked on it in the meantime.
+        course.is_known = name in await self.renewals.delivery_records.installed([name])
         installed = await self.renewals.certificates.installed(name)
         if course.is_known or installed is None or installed.certificate.is_self_signed:
             return
-        await self.renewals.journal.record_found(Flip(name, installed.version, installed.version))
+        await self.renewals.delivery_records.record_found(Flip(name, installed.version, installed.version))
 
     async def _is_worth_another(self, flip: Flip) -> bool:
         """Whether nginx rolled this version back, so long ago that a new one is worth an order.
@@ -233,7 +234,7 @@ class Passes:
             course.served = await verify(installed, machine.https_addresses, machine.nginx, live_path, machine.probes)
             step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
         if course.served.is_served:
-            await self.renewals.journal.record_served(name)
+            await self.renewals.delivery_records.record_served(name)
 
     async def _deploy(self, course: Course) -> None:
         with course.steps.step("deploy"):

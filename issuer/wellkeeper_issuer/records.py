@@ -6,9 +6,13 @@ Frozen dataclasses without I/O, as in `wellkeeper_issuer.model`. Times are aware
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from wellkeeper_issuer.errors import Retry
 from wellkeeper_issuer.model import Identifier
+
+# The node whose nginx runs beside the issuer.
+LOCAL_NODE: Final = "local"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, pu
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports import CertificateAuthority, Certificates, Clock, Progress, Responders
-from wellkeeper_issuer.ports_state import Journal
+from wellkeeper_issuer.ports_state import Attempts, DeliveryRecords
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.steps import Steps
 from wellkeeper_issuer.upkeep.agenda import Agenda
@@ -38,7 +38,8 @@ class Renewals:
 
     sources: Sources
     agenda: Agenda
-    journal: Journal
+    attempts: Attempts
+    delivery_records: DeliveryRecords
     responders: Responders
     read_backs: ReadBacks
     requests: Requests
@@ -63,7 +64,7 @@ class Renewals:
 
     async def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
         """A test CA's certificate is trusted by nobody: it never takes the place of one that may be."""
-        origin = await self.journal.read_origin(lineage.name)
+        origin = await self.delivery_records.read_origin(lineage.name)
         is_its_own = origin is not None and origin.directory_url in lineage.directory_urls
         if not is_its_own and not installed.certificate.is_self_signed:
             live_path, ca = self.certificates.live_path(lineage.name), installed.certificate.issued_by
@@ -77,7 +78,7 @@ class Renewals:
         """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""
         pair = await self._recorded(lineage) or await self._obtain(lineage, steps, mode)
         with steps.step("install") as step:
-            earlier = (await self.journal.undelivered([lineage.name])).get(lineage.name)
+            earlier = (await self.delivery_records.undelivered([lineage.name])).get(lineage.name)
             flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
@@ -87,11 +88,11 @@ class Renewals:
         return flip
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
-        await self.journal.record_flip(_since(earlier, flip))
+        await self.delivery_records.record_flip(_since(earlier, flip))
 
     async def _recorded(self, lineage: Lineage) -> Pair | None:
         """The pair of a pass that ended between the CA's certificate and the record of its installation."""
-        attempt = await self.journal.read_attempt(lineage.name)
+        attempt = await self.attempts.read_attempt(lineage.name)
         if attempt is None or attempt.chain_pem is None or attempt.directory_url not in lineage.directory_urls:
             return None
         if not attempt.fits(lineage):
@@ -101,10 +102,10 @@ class Renewals:
         except DatesError:
             if pki.read_certificate(attempt.chain_pem).not_after > self.clock.now():
                 raise
-            await self.journal.forget_attempt(lineage.name)  # it was good once, and has expired since
+            await self.attempts.forget_attempt(lineage.name)  # it was good once, and has expired since
             return None
         except FinalizeError:
-            await self.journal.forget_attempt(lineage.name)
+            await self.attempts.forget_attempt(lineage.name)
             return None
         return Pair(attempt.certificate_key_pem, attempt.chain_pem)
 
@@ -134,18 +135,18 @@ class Renewals:
 
     async def _in_order(self, lineage: Lineage) -> Sequence[str]:
         """As the settings prefer them, but what is under way first."""
-        attempt = await self.journal.read_attempt(lineage.name)
+        attempt = await self.attempts.read_attempt(lineage.name)
         begun = attempt.directory_url if attempt and attempt.order_url else None
         return sorted(lineage.directory_urls, key=lambda url: url != begun)
 
     async def _obtain_from(self, source: Source, lineage: Lineage, steps: Steps) -> Pair:
         ca, terms = source.ca, replace(source.terms, request=self.requests.request)
         with steps.step("order") as step:
-            attempt, ordered = await order(lineage, ca, self.journal, terms)
+            attempt, ordered = await order(lineage, ca, self.attempts, terms)
             step.detail = _describe(ordered)
         await self._prove(ca, lineage, ordered, steps)
         with steps.step("finalize") as step:
-            chain_pem = await finalize(attempt, ordered.order, ca, self.journal, self.clock)
+            chain_pem = await finalize(attempt, ordered.order, ca, self.attempts, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return Pair(attempt.certificate_key_pem, chain_pem)
 

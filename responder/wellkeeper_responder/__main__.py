@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS, Responder
 from wellkeeper_responder.clock import SystemClock
 from wellkeeper_responder.health import is_healthy

@@ -15,7 +15,7 @@ from wellkeeper_responder.fetches import MAX_HITS, MAX_MISSES, MAX_WAITING, Fetc
 from wellkeeper_responder.listeners import Listener
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.public import Public
-from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_responder.publishing_keys import PublishingKeys
 from wellkeeper_responder.settings import Address, Settings, TcpAddress
 from wellkeeper_responder.tokens import Tokens
 

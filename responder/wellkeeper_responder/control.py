@@ -16,13 +16,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
+from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
 from wellkeeper_responder.fetches import Fetches
 from wellkeeper_responder.metrics import Metrics
-from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_responder.publishing_keys import PublishingKeys
 from wellkeeper_responder.tokens import Tokens
-from wellkeeper_responder.wire import WireError
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
+from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
-from wellkeeper_responder.wire import WireError
 
 # A CA asks from five perspectives, some thrice: 8192 fetches are several hundred authorizations between two polls.
 MAX_HITS: Final = 8192

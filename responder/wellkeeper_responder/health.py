@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import Address, UnixAddress
 
 _SECONDS = 3.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.fetch_log import FetchLog
 from wellkeeper_responder.fetches import Fetches, Request
 from wellkeeper_responder.metrics import Metrics

@@ -8,8 +8,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import decode_public_key
+from wellkeeper_client import wire
+from wellkeeper_client.signing import decode_public_key
 
 DEFAULT_PUBLIC: Final = "unix:/run/wellkeeper/public.sock"
 DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"

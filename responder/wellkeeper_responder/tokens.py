@@ -9,10 +9,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Publication, Withdrawal
+from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
-from wellkeeper_responder.publication import Publication, Withdrawal
-from wellkeeper_responder.wire import WireError
 
 # An ended jti is remembered for an hour and twenty minutes at most; eight renewals of everything fit into that.
 KNOWN_PER_TOKEN: Final = 8

@@ -47,9 +47,9 @@ class Environment:
         return finished.stderr
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, source: Path = PROJECT) -> None:
     """Put the sdist into the folder, and the wheel that is built from it."""
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, PROJECT, cwd=folder)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder)
 
 
 def unpack(sdist: Path, folder: Path) -> Path:

@@ -35,7 +35,7 @@ class Round:
         """What the issuer told, and what it left."""
         finished = (one for one in told if (one.get("stage"), one["event"]) == ("order", "finished"))
         self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in finished}
-        recorded = (row[5] for row in journal(self.host.issuer)["attempts"])
+        recorded = (row["order_url"] for row in journal(self.host.issuer)["attempts"])
         self.known_orders |= {_order_id(url) for url in recorded if url}
 
     def _log(self) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.responder.http import ask
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN, publication
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
+from wellkeeper_client.signing import sign_publication
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.clock import SystemClock
-from wellkeeper_responder.publication import sign_publication
 from wellkeeper_responder.settings import Settings, UnixAddress
 
 

@@ -16,10 +16,10 @@ from stand.nginx import NginxServer, NginxSettings
 from stand.pebble import Pebble
 from stand.responder import ResponderProcess
 from tests.responder.http import ask
+from wellkeeper_client import wire
 from wellkeeper_issuer.outside import nginx_master
 from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.nginx import Control, LocalNginx
-from wellkeeper_responder import wire
 from wellkeeper_responder.settings import UnixAddress
 
 _ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")
@@ -127,9 +127,10 @@ async def _read(responder: ResponderProcess, path: str) -> dict[str, Any]:
     return body
 
 
-def journal(issuer: Issuer) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of the state by table; none before the tables are there."""
+def journal(issuer: Issuer) -> dict[str, list[sqlite3.Row]]:
+    """Return the rows of the state by table, to be read by the names of their columns; none before the tables exist."""
     connection = sqlite3.connect(issuer.state_dir / "state.db")
+    connection.row_factory = sqlite3.Row
     try:
         is_made = connection.execute("PRAGMA user_version").fetchone()[0] > 0
         return {

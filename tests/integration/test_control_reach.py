@@ -14,8 +14,8 @@ from stand.host import Host, running_host
 from tests.integration.observed import reconfigure, tokens
 from tests.responder.http import Reply, ask
 from tests.responder.messages import THUMBPRINT, TOKEN, claims, header, publication, signed
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import key_id, sign_publication
+from wellkeeper_client import wire
+from wellkeeper_client.signing import key_id, sign_publication
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 pytestmark = pytest.mark.integration

@@ -97,7 +97,7 @@ async def test_disk_that_fills_up_at_any_write_of_the_journal_loses_no_certifica
             await make_due(host.issuer)
             orders_before, issued_before = orders(host.ca), issued(host.ca)
             finished = await run_until_full(host.issuer, write)
-            is_order_unknown = [row[5] for row in journal(host.issuer)["attempts"]] == [None]
+            is_order_unknown = [row["order_url"] for row in journal(host.issuer)["attempts"]] == [None]
             if finished.exit_code == 0:
                 break
             assert f"{host.issuer.state_dir}/state.db: database or disk is full" in finished.out + finished.err

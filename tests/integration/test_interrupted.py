@@ -73,9 +73,9 @@ async def test_pass_killed_during_validation_resumes_its_order(folder: Path) -> 
             order = await run.until("order", "finished")
             await gate.knocked()
             assert (await run.end(signal.SIGKILL)).exit_code == -signal.SIGKILL
-        ((_, _, _, _, _, order_url, chain, _),) = journal(host.issuer)["attempts"]
-        assert order["detail"].startswith(order_url)
-        assert chain is None
+        (attempt,) = journal(host.issuer)["attempts"]
+        assert order["detail"].startswith(attempt["order_url"])
+        assert attempt["chain_pem"] is None
         await resume(host, gate, order["detail"])
 
 
@@ -99,7 +99,7 @@ async def test_pass_killed_while_the_ca_issues_takes_that_certificate(folder: Pa
             await run.until("finalize", "started")
             await logged(host.ca, "Processing finalization")
             await run.end(signal.SIGKILL)
-        assert journal(host.issuer)["attempts"][0][6] is None
+        assert journal(host.issuer)["attempts"][0]["chain_pem"] is None
         async with renewing(host.issuer) as run:
             assert (await run.until("order", "finished"))["detail"].startswith(order["detail"].split(",")[0])
             finished = await run.finish()
@@ -115,7 +115,7 @@ async def test_pass_killed_before_it_installed_goes_on_without_asking_the_ca(fol
                 await run.until("install", "started")
                 await run.end(signal.SIGKILL)
         before = (orders(host.ca), issued(host.ca))
-        assert journal(host.issuer)["attempts"][0][6] is not None
+        assert journal(host.issuer)["attempts"][0]["chain_pem"] is not None
         finished = await host.issuer.run("renew", "--log-format", "json")
         assert finished.exit_code == 0, finished
         assert (orders(host.ca), issued(host.ca)) == before

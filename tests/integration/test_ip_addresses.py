@@ -13,9 +13,9 @@ from stand.nginx import SNIPPETS
 from tests.integration.observed import fetches, installed, outcomes, reconfigure, tokens
 from tests.responder.http import ask
 from tests.responder.messages import TOKEN
+from wellkeeper_client import wire
 from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.outside.probes import NodeProbes
-from wellkeeper_responder import wire
 from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = pytest.mark.integration

@@ -76,7 +76,7 @@ async def test_missing_journal_is_made_anew_and_nothing_is_obtained_again(folder
         assert (version(host.issuer, "web"), asked(host.ca)) == (before, questions)
         # Whether nginx had read it stood in what was lost: one reload makes sure.
         assert reloads(host.nginx) == generations + 1
-        assert [row[4] for row in journal(host.issuer)["deliveries"]] == ["served", "served"]
+        assert [row["state"] for row in journal(host.issuer)["deliveries"]] == ["served", "served"]
         assert await is_at_peace(host)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from stand.responder import INSTALLED, ResponderProcess
 from tests.responder.messages import KEY, THUMBPRINT
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
-from wellkeeper_responder.publication import encode_public_key
 
 pytestmark = pytest.mark.integration
 

@@ -1,5 +1,6 @@
 """The wheel and the sdist as users install them: into environments of their own, each program run from there."""
 
+import asyncio
 import importlib.metadata
 import os
 import re
@@ -17,8 +18,8 @@ from tests.integration.nodes import publish
 from tests.integration.observed import installed, outcomes, served
 from tests.responder.http import ask
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import encode_public_key
+from wellkeeper_client import wire
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -59,9 +60,9 @@ def environment(
 
 def test_wheel_puts_nothing_beside_its_own_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    packages = {name.split("/")[0] for name in names}
-    assert packages == {"wellkeeper_responder", "wellkeeper_issuer", f"wellkeeper-{VERSION}.dist-info"}
-    assert {f"{package}/py.typed" for package in packages if "." not in package} <= set(names)
+    ours = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_issuer"}
+    assert {name.split("/")[0] for name in names} == ours | {f"wellkeeper-{VERSION}.dist-info"}
+    assert {f"{package}/py.typed" for package in ours} <= set(names)
 
 
 def test_links_of_the_project_page_lead_to_the_tagged_version(wheel: Path) -> None:
@@ -131,6 +132,24 @@ async def test_responder_runs_with_only_its_dependency_group(tmp_path: Path, fol
         "Run 'pip install wellkeeper' to install everything.\n"
     )
     await serve_a_token(folder, lean.programs / PROGRAM)
+
+
+async def test_client_alone_publishes_a_token(tmp_path: Path, folder: Path) -> None:
+    build(tmp_path, PROJECT / "client")
+    alone = Environment(tmp_path / "venv")
+    alone.install(tmp_path / f"wellkeeper_client-{VERSION}-py3-none-any.whl")
+    script = (
+        "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as Key\n"
+        "from wellkeeper_client.publish import ResponderControl\n"
+        f"key = Key.from_private_bytes(bytes.fromhex({KEY.private_bytes_raw().hex()!r}))\n"
+        f"responder = ResponderControl('unix:{folder}/control.sock', key)\n"
+        f"responder.publish({TOKEN!r}, {THUMBPRINT!r}, 'www.example.org')\n"
+        "import importlib.util; print(importlib.util.find_spec('aiohttp'))"
+    )
+    async with ResponderProcess(folder, encode_public_key(KEY.public_key()), THUMBPRINT) as running:
+        assert await asyncio.to_thread(alone.run, "python", "-c", script) == "None\n"
+        reply = await ask(UnixAddress(running.public_socket), "GET", wire.CHALLENGE_PREFIX + TOKEN)
+        assert reply.body == f"{TOKEN}.{THUMBPRINT}".encode()
 
 
 async def test_pypi_responder_package_can_be_installed_alongside(tmp_path: Path, folder: Path, wheel: Path) -> None:

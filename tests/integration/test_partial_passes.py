@@ -66,7 +66,7 @@ async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certif
         assert await served(host, GOOD) == installed(host.issuer, "good")
         assert await served_unverified(host, BLOCKED) == placeholder
         assert await tokens(host.responder) == 0
-        assert [row[0] for row in journal(host.issuer)["deliveries"]] == ["good"]
+        assert [row["lineage"] for row in journal(host.issuer)["deliveries"]] == ["good"]
 
 
 async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_does(folder: Path) -> None:

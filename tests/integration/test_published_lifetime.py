@@ -11,7 +11,7 @@ import pytest
 from stand.host import Host, running_host
 from tests.integration.under_way import Gate, renewing
 from tests.responder.http import ask
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.settings import Settings, UnixAddress, parse_publishing_key, parse_thumbprint
 

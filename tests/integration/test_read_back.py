@@ -9,7 +9,7 @@ from stand.host import Host, running_host
 from stand.nginx import SNIPPETS
 from tests.integration.observed import asked, error_of, installed, outcomes, reconfigure, reload, served, tokens
 from tests.responder.http import ask
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration

@@ -5,12 +5,16 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.integration.distributions import VERSION, build, run, unpack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+
+ENDINGS: Final = (".tar.gz", "-py3-none-any.whl")
 
 
 @dataclass
@@ -81,7 +85,8 @@ def test_release_is_complete_repeatable_and_tagged_last(repository: Repository, 
 
 def check_release(folder: Path) -> None:
     """Fail unless the checksums fit, the components are listed, and the notes are those of this version."""
-    names = {f"wellkeeper-{VERSION}{ending}" for ending in (".tar.gz", "-py3-none-any.whl", ".cdx.json")}
+    names = {f"wellkeeper{part}-{VERSION}{ending}" for part in ("", "_client") for ending in ENDINGS}
+    names.add(f"wellkeeper-{VERSION}.cdx.json")
     sums = {f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names}
     assert set((folder / "SHA256SUMS").read_text().splitlines()) == sums
     assert {path.name for path in folder.iterdir()} == names | {"SHA256SUMS", "NOTES.md"}

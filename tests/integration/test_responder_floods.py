@@ -20,8 +20,8 @@ import pytest
 from stand.responder import ResponderProcess
 from tests.responder.http import ask, ask_until, connect
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, claims, header, publication, signed, withdrawal
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Publication, encode_public_key, sign_publication, sign_withdrawal
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Publication, encode_public_key, sign_publication, sign_withdrawal
 from wellkeeper_responder.settings import Address, UnixAddress
 
 pytestmark = pytest.mark.integration

@@ -18,9 +18,9 @@ import pytest
 
 from tests.responder.http import ask, ask_until, connect, parse
 from tests.responder.messages import KEY, THUMBPRINT, publication
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
+from wellkeeper_client.signing import encode_public_key, sign_publication
 from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
-from wellkeeper_responder.publication import encode_public_key, sign_publication
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration

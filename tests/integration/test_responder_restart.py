@@ -11,7 +11,7 @@ from stand.responder import ResponderProcess
 from tests.integration.observed import fetches, installed, served, tokens
 from tests.integration.under_way import Gate, renewing
 from tests.responder.http import ask_until
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration

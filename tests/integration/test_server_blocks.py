@@ -14,7 +14,7 @@ from stand.nginx import NginxServer, NginxSettings
 from tests.integration.nodes import publish, responding
 from tests.responder.http import Reply, ask
 from tests.responder.messages import THUMBPRINT, TOKEN
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]

@@ -14,7 +14,7 @@ from stand.nginx import SNIPPETS, NginxServer, NginxSettings, nginx_program, tem
 from tests.integration.nodes import Recorder, responding
 from tests.responder.http import Reply, ask
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]

@@ -21,7 +21,7 @@ from tests.integration.observed import (
     workers,
 )
 from tests.responder.http import ask
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
@@ -52,8 +52,8 @@ async def test_nothing_is_left_behind_but_the_pair_and_its_record(folder: Path) 
         assert {one["status"] for one in await fetches(host.responder)} == {200}
         rows = journal(host.issuer)
         assert rows["attempts"] == []
-        ((lineage, directory_url, _, after, state, _),) = rows["deliveries"]
-        assert (lineage, directory_url, after, state) == (
+        (delivery,) = rows["deliveries"]
+        assert (delivery["lineage"], delivery["directory_url"], delivery["version_after"], delivery["state"]) == (
             "web",
             host.ca.directory_url,
             version(host.issuer, "web"),

@@ -1,4 +1,4 @@
-"""What tests of several stages need: a short folder, a clock that stands still, a journal, running responders."""
+"""What tests of several stages need: a short folder, a clock that stands still, a state on disk, running responders."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ import pytest
 from tests.fakes import FakeClock
 from tests.issuer.hosts import Host, make_host
 from tests.issuer.nodes import Nodes
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.state import State, open_state
 
 
@@ -36,8 +36,8 @@ async def state(folder: Path) -> AsyncIterator[State]:
 
 
 @pytest.fixture
-def journal(state: State) -> SqliteJournal:
-    return state.journal
+def attempts(state: State) -> SqliteAttempts:
+    return state.attempts
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A whole host for passes: real stages, journal and responders between a CA, an nginx and a disk that are fakes."""
+"""A whole host for passes: real stages, state and responders between a CA, an nginx and a disk that are fakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,6 @@ from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Machine, Passes
 from wellkeeper_issuer.ports import Certificates
-from wellkeeper_issuer.ports_state import Journal
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
@@ -104,10 +103,6 @@ class Host:
         self.clock.advance(seconds)
         self.nodes.advance(seconds)
 
-    @property
-    def journal(self) -> Journal:
-        return self.state.journal
-
     async def run(
         self, lineages: Sequence[Lineage] = LINEAGES, *, is_forced: bool = False, mode: Mode = Mode.RETRY
     ) -> dict[str, Report]:
@@ -138,10 +133,11 @@ def make_renewals(
     limits = Limits(state.ledger, clock, lambda name: name)
     return Renewals(
         sources=Sources(around.authorities, limits, Throttle(1e9, clock), state.schedules, clock),
-        agenda=Agenda(state.journal, state.schedules, around.infos, clock, progress, _middle),
-        journal=state.journal,
+        agenda=Agenda(state.deliveries, state.schedules, around.infos, clock, progress, _middle),
+        attempts=state.attempts,
+        delivery_records=state.deliveries,
         responders=QuickResponders(around.nodes.responders, clock),
-        read_backs=ReadBacks(around.nodes.nodes, probes, progress, Vetoes(state.journal, clock)),
+        read_backs=ReadBacks(around.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,
@@ -159,7 +155,7 @@ def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
     renewals = make_renewals(Around(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress)
     passes = Passes(
         renewals,
-        Deliveries(nginx, certificates, state.journal, clock, progress),
+        Deliveries(nginx, certificates, state.deliveries, clock, progress),
         Aftermath(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
         Machine(nginx, handshakes, _ADDRESSES),
     )

@@ -7,10 +7,10 @@ from typing import Self
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, THUMBPRINT
+from wellkeeper_client import wire
 from wellkeeper_issuer.model import Node
 from wellkeeper_issuer.outside.responder_client import ResponderClient
 from wellkeeper_issuer.outside.responders import AllResponders
-from wellkeeper_responder import wire
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.settings import Settings, UnixAddress
 

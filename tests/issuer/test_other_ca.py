@@ -36,7 +36,7 @@ async def test_second_ca_issues_where_the_first_one_does_not(host: Host, second:
     reports = await host.run(with_both(host))
     assert reports["a"].outcome is Outcome.SERVED
     assert "newOrder" in second.calls
-    origin = await host.journal.read_origin("a")
+    origin = await host.state.deliveries.read_origin("a")
     assert origin is not None
     assert origin.directory_url == SECOND
     assert any("WARNING: newOrder: the CA says serverInternal" in line for line in host.progress.lines)

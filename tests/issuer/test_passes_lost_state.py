@@ -39,7 +39,7 @@ async def test_forced_renewal_of_what_the_journal_does_not_know_replaces_it(host
     report = (await host.run(LINEAGES[:1], is_forced=True))["a"]
     assert report.outcome is Outcome.SERVED
     assert report.certificate != before
-    assert await host.journal.undelivered() == {}
+    assert await host.state.deliveries.undelivered() == {}
 
 
 async def test_what_cannot_be_read_fails_alone(host: Host) -> None:

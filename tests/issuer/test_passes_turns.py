@@ -29,8 +29,8 @@ async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> N
     # Its turn had ended: whoever deletes the files now deletes all of them.
     assert host.certificates.live.keys() == {"a"}
     assert running.done() or await running
-    assert await host.journal.installed() == frozenset()
-    assert await host.journal.read_origin("a") is None
+    assert await host.state.deliveries.installed() == frozenset()
+    assert await host.state.deliveries.read_origin("a") is None
     assert await host.state.schedules.read_schedule("a") is None
 
 

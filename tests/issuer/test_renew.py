@@ -15,7 +15,6 @@ from tests.issuer.nodes import Nodes
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import ChallengeError, PublishError
 from wellkeeper_issuer.model import Flip, KeyType, Lineage, Pair, Status
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.renew import Renewals
@@ -72,16 +71,16 @@ async def test_all_stages_in_order_and_the_delivery_on_record(
     steps: Steps,
     progress: FakeProgress,
     ca: FakeAuthority,
-    journal: SqliteJournal,
+    state: State,
     certificates: FakeCertificates,
     nodes: Nodes,
 ) -> None:
     flip = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert list(steps.seconds) == ["order", "publish", "validate", "finalize", "install"]
     assert flip == Flip("web", None, certificates.live["web"])
-    assert await journal.undelivered() == {"web": flip}
-    assert await journal.read_attempt("web") is None
-    assert await journal.read_origin("web") == Origin(ca.directory_url, f"{ca.directory_url}/account/1")
+    assert await state.deliveries.undelivered() == {"web": flip}
+    assert await state.attempts.read_attempt("web") is None
+    assert await state.deliveries.read_origin("web") == Origin(ca.directory_url, f"{ca.directory_url}/account/1")
     assert await nodes.holding(token(100)) == []
     installed = await certificates.installed("web")
     assert installed is not None
@@ -109,10 +108,10 @@ async def test_tokens_stand_while_the_ca_looks(
 
 
 async def test_renewal_takes_the_same_path(
-    renewals: Renewals, steps: Steps, journal: SqliteJournal, certificates: FakeCertificates
+    renewals: Renewals, steps: Steps, state: State, certificates: FakeCertificates
 ) -> None:
     first = await renewals.renew(LINEAGE, steps, Mode.RETRY)
-    await journal.record_reloaded(["web"])
+    await state.deliveries.record_reloaded(["web"])
     second = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert second.before == first.after != second.after
     assert certificates.live["web"] == second.after
@@ -178,14 +177,14 @@ async def test_order_that_is_ready_is_not_proven_again(
 
 
 async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
-    renewals: Renewals, steps: Steps, journal: SqliteJournal
+    renewals: Renewals, steps: Steps, state: State
 ) -> None:
     first = await renewals.renew(LINEAGE, steps, Mode.RETRY)
-    await journal.record_reloaded(["web"])
+    await state.deliveries.record_reloaded(["web"])
     second = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     third = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert (second.before, third.before) == (first.after, first.after)
-    assert await journal.undelivered() == {"web": third}
+    assert await state.deliveries.undelivered() == {"web": third}
 
 
 async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:

@@ -13,7 +13,7 @@ from tests.issuer.nodes import Nodes
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, InstallError
 from wellkeeper_issuer.model import Attempt, Flip, KeyType, Lineage, Pair
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.steps import Steps
@@ -43,13 +43,13 @@ def steps(clock: FakeClock) -> Steps:
     return Steps("web", clock, FakeProgress())
 
 
-async def obtained(ca: FakeAuthority, journal: SqliteJournal, lineage: Lineage = LINEAGE) -> Attempt:
+async def obtained(ca: FakeAuthority, state: State, lineage: Lineage = LINEAGE) -> Attempt:
     """What a pass leaves behind that ended right after the chain was recorded."""
     key = pki.make_certificate_key(KeyType.ECDSA_P256)
     csr = pki.make_csr(key, lineage.identifiers)
     chain = ca.root.chain(csr)
     attempt = Attempt("web", ca.directory_url, lineage.identifiers, key, csr, ORDER, chain)
-    await journal.record_attempt(attempt)
+    await state.attempts.record_attempt(attempt)
     return attempt
 
 
@@ -59,9 +59,9 @@ async def reason(renewals: Renewals) -> str | None:
 
 
 async def test_recorded_chain_is_installed_without_asking_the_ca(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, certificates: FakeCertificates
 ) -> None:
-    attempt = await obtained(ca, journal)
+    attempt = await obtained(ca, state)
     assert await reason(renewals) == "the CA issued a certificate that is not in place yet"
     flip = await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls == []
@@ -69,15 +69,15 @@ async def test_recorded_chain_is_installed_without_asking_the_ca(
 
 
 async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, certificates: FakeCertificates
 ) -> None:
-    attempt = await obtained(ca, journal)
+    attempt = await obtained(ca, state)
     version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
     await certificates.switch("web", version)
     assert await reason(renewals) == "the CA issued a certificate that is not in place yet"
     assert await renewals.renew(LINEAGE, steps, Mode.RETRY) == Flip("web", version, version)
     assert ca.calls == []
-    assert await journal.undelivered() == {"web": Flip("web", version, version)}
+    assert await state.deliveries.undelivered() == {"web": Flip("web", version, version)}
     assert await reason(renewals) is None
 
 
@@ -93,9 +93,9 @@ async def test_full_disk_costs_no_second_certificate(
 
 
 async def test_recorded_chain_waits_for_a_clock_that_is_slow(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, clock: FakeClock
 ) -> None:
-    await obtained(ca, journal)
+    await obtained(ca, state)
     clock.step(-3 * 24 * 3600)
     with pytest.raises(DatesError, match="set this machine's clock by NTP"):
         await renewals.renew(LINEAGE, steps, Mode.RETRY)
@@ -105,13 +105,13 @@ async def test_recorded_chain_waits_for_a_clock_that_is_slow(
 
 
 async def test_recorded_chain_that_expired_is_forgotten(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, nodes: Nodes
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, clock: FakeClock, nodes: Nodes
 ) -> None:
-    await obtained(ca, journal)
+    await obtained(ca, state)
     for one in (clock, nodes):
         one.advance(timedelta(days=100).total_seconds())
     assert await reason(renewals) == "no certificate yet"
-    assert await journal.read_attempt("web") is None
+    assert await state.attempts.read_attempt("web") is None
     await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert ca.calls[0] == "newOrder"
 
@@ -120,19 +120,19 @@ async def test_recorded_chain_that_expired_is_forgotten(
     "changes", [{"directory_url": "https://other.example/"}, {"chain_pem": None}], ids=["CA", "nothing yet"]
 )
 async def test_recorded_chain_for_something_else_is_not_installed(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, changes: dict[str, str]
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, changes: dict[str, str]
 ) -> None:
-    attempt = await obtained(ca, journal)
-    await journal.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
+    attempt = await obtained(ca, state)
+    await state.attempts.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
     assert await reason(renewals) == "no certificate yet"
     await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert "newOrder" in ca.calls
 
 
 async def test_recorded_chain_for_other_identifiers_is_not_installed(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal, certificates: FakeCertificates
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, certificates: FakeCertificates
 ) -> None:
-    await obtained(ca, journal, replace(LINEAGE, identifiers=(A,)))
+    await obtained(ca, state, replace(LINEAGE, identifiers=(A,)))
     assert await reason(renewals) == "no certificate yet"
     await renewals.renew(LINEAGE, steps, Mode.RETRY)
     installed = await certificates.installed("web")
@@ -141,12 +141,12 @@ async def test_recorded_chain_for_other_identifiers_is_not_installed(
 
 
 async def test_recorded_chain_for_another_key_is_forgotten(
-    renewals: Renewals, steps: Steps, ca: FakeAuthority, journal: SqliteJournal
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State
 ) -> None:
-    attempt = await obtained(ca, journal)
+    attempt = await obtained(ca, state)
     foreign = ca.root.chain(pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), LINEAGE.identifiers))
-    await journal.record_attempt(replace(attempt, chain_pem=foreign))
+    await state.attempts.record_attempt(replace(attempt, chain_pem=foreign))
     assert await reason(renewals) == "no certificate yet"
-    assert await journal.read_attempt("web") is None
+    assert await state.attempts.read_attempt("web") is None
     await renewals.renew(LINEAGE, steps, Mode.RETRY)
     assert "newOrder" in ca.calls

@@ -13,7 +13,6 @@ from tests.issuer.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, PublishError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.publish import Vetoes
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.steps import Steps
@@ -161,8 +160,8 @@ async def test_below_a_tenth_a_ca_that_refuses_is_asked_once_a_day_too(passes: P
         await passes.run()
 
 
-async def test_clock_that_was_set_back_does_not_prolong_it(journal: SqliteJournal, clock: FakeClock) -> None:
-    vetoes = Vetoes(journal, clock)
+async def test_clock_that_was_set_back_does_not_prolong_it(state: State, clock: FakeClock) -> None:
+    vetoes = Vetoes(state.vetoes, clock)
     for step in (10 * _DAY, -10 * _DAY):
         clock.step(step)
         with pytest.raises(PublishError):

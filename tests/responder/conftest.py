@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, NOW, OTHER_KEY, THUMBPRINT
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Publication, sign_publication
 from wellkeeper_responder.app import Responder
-from wellkeeper_responder.publication import Publication, sign_publication
 from wellkeeper_responder.settings import Address, Settings, TcpAddress, UnixAddress
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Publication, Withdrawal, key_id
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Publication, Withdrawal, key_id
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))

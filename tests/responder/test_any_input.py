@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.responder.conftest import Running
 from tests.responder.http import ask, connect
 from tests.responder.messages import KEY, NOW, THUMBPRINT, TOKEN, claims, header, publication, signed
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import PublishingKeys
+from wellkeeper_client import wire
+from wellkeeper_client.wire import WireError
+from wellkeeper_responder.publishing_keys import PublishingKeys
 from wellkeeper_responder.settings import Address
-from wellkeeper_responder.wire import WireError
 
 pytestmark = pytest.mark.slow
 

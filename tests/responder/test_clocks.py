@@ -5,8 +5,8 @@ import pytest
 from tests.responder.conftest import Running
 from tests.responder.http import ask, problem_of
 from tests.responder.messages import KEY, NOW, THUMBPRINT, TOKEN, publication, withdrawal
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Permit, sign_permit, sign_withdrawal
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Permit, sign_permit, sign_withdrawal
 
 _ANSWER = f"{TOKEN}.{THUMBPRINT}".encode()
 _MINUTE = 60.0

@@ -20,8 +20,8 @@ from tests.responder.messages import (
     signed,
     withdrawal,
 )
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import sign_publication, sign_withdrawal
+from wellkeeper_client import wire
+from wellkeeper_client.signing import sign_publication, sign_withdrawal
 
 _MESSAGE = sign_publication(publication(), KEY)
 

@@ -15,8 +15,8 @@ from tests.responder.messages import (
     publication,
     withdrawal,
 )
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Permit, sign_permit, sign_publication, sign_withdrawal
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Permit, sign_permit, sign_publication, sign_withdrawal
 
 _MESSAGE = sign_publication(publication(), KEY)
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.responder.messages import TOKEN
+from wellkeeper_client.wire import WireError
 from wellkeeper_responder.fetches import MAX_DELIVERED, MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches, Request
-from wellkeeper_responder.wire import WireError
 
 _REQUEST = Request(TOKEN, "192.0.2.1", "CA/1", "example.com", is_read_back=False)
 

@@ -12,10 +12,10 @@ import pytest
 from tests.fakes import FakeClock
 from tests.responder.conftest import Running, settings
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN, publication
+from wellkeeper_client.signing import sign_publication
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.listeners import ListenError
 from wellkeeper_responder.logs import JsonFormat, TextFormat
-from wellkeeper_responder.publication import sign_publication
 from wellkeeper_responder.settings import TcpAddress
 
 

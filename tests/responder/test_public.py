@@ -5,7 +5,7 @@ import pytest
 from tests.responder.conftest import Running
 from tests.responder.http import ask, connect, send
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN, publication
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
 
 _PATH = wire.CHALLENGE_PREFIX + TOKEN
 _ANSWER = f"{TOKEN}.{THUMBPRINT}".encode()

@@ -6,10 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.responder.messages import KEY, NOW, OTHER_KEY, base64url, claims, header, publication, signed, withdrawal
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import (
+from wellkeeper_client import wire
+from wellkeeper_client.signing import (
     Permit,
-    PublishingKeys,
     decode_public_key,
     encode_public_key,
     key_id,
@@ -17,7 +16,8 @@ from wellkeeper_responder.publication import (
     sign_publication,
     sign_withdrawal,
 )
-from wellkeeper_responder.wire import WireError
+from wellkeeper_client.wire import WireError
+from wellkeeper_responder.publishing_keys import PublishingKeys
 
 _KEYS = PublishingKeys([KEY.public_key()])
 

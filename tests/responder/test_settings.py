@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.responder.messages import KEY, THUMBPRINT
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_responder.__main__ import main
-from wellkeeper_responder.publication import encode_public_key
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress, check_addresses, parse_address, parse_mode
 
 _KEY = encode_public_key(KEY.public_key())

@@ -4,9 +4,9 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.responder.messages import OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, publication, withdrawal
-from wellkeeper_responder import wire
+from wellkeeper_client import wire
+from wellkeeper_client.wire import WireError
 from wellkeeper_responder.tokens import KNOWN_PER_TOKEN, Tokens
-from wellkeeper_responder.wire import WireError
 
 _ANSWER = f"{TOKEN}.{THUMBPRINT}"
 

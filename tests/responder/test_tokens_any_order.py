@@ -9,10 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.fakes import FakeClock
 from tests.responder.messages import OTHER_THUMBPRINT, THUMBPRINT, publication, withdrawal
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Publication
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Publication
+from wellkeeper_client.wire import WireError
 from wellkeeper_responder.tokens import KNOWN_PER_TOKEN, Tokens
-from wellkeeper_responder.wire import WireError
 
 MAX_TOKENS: Final = 3
 TOKENS: Final = [f"{number:043}" for number in range(MAX_TOKENS + 2)]

@@ -8,14 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.responder.messages import NOW, base64url, publication
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import (
-    PublishingKeys,
-    decode_public_key,
-    encode_public_key,
-    key_id,
-    sign_publication,
-)
+from wellkeeper_client import wire
+from wellkeeper_client.signing import decode_public_key, encode_public_key, key_id, sign_publication
+from wellkeeper_responder.publishing_keys import PublishingKeys
 
 _ROOT = Path(__file__).parents[2]
 _PAGE = (_ROOT / "docs/design/0001-wire.md").read_text()
@@ -46,7 +41,7 @@ def test_vector_is_believed() -> None:
 def _problems_raised() -> set[tuple[int, str]]:
     """Status and name of every WireError in the source."""
     found = set()
-    for path in (_ROOT / "responder/wellkeeper_responder").glob("*.py"):
+    for path in (*(_ROOT / "client").rglob("*.py"), *(_ROOT / "responder").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "WireError":
                 status, name = node.args[:2]

@@ -88,8 +88,9 @@ class Week:
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
             sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            agenda=Agenda(state.journal, state.schedules, self.ca, clock, progress, random.random),
-            journal=state.journal,
+            agenda=Agenda(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            attempts=state.attempts,
+            delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), nginx, progress, None),
             requests=Requests(certificates, CsrFolder()),
@@ -100,12 +101,12 @@ class Week:
         aftermath = Aftermath(
             state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
         )
-        deliveries = Deliveries(nginx, certificates, state.journal, clock, progress, Pace(2.0, 10.0))
+        deliveries = Deliveries(nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
         passes = Passes(renewals, deliveries, aftermath, Machine(nginx, nginx, (("127.0.0.1", 443),)), at_once=AT_ONCE)
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
             names = [one.name for one in some]
-            rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes, names)
+            rows = await read_rows(state, names)
             return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
 
         self.daemon = Daemon(passes, wake_times, clock, self.lineages, sleep=Sleep(5.0, 3600.0))

@@ -71,8 +71,9 @@ class Year:
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
             sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            agenda=Agenda(state.journal, state.schedules, self.ca, clock, progress, random.random),
-            journal=state.journal,
+            agenda=Agenda(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            attempts=state.attempts,
+            delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), self.nginx, progress, None),
             requests=Requests(certificates, CsrFolder()),
@@ -82,7 +83,7 @@ class Year:
         )
         passes = Passes(
             renewals,
-            Deliveries(self.nginx, certificates, state.journal, clock, progress, Pace(2.0, 10.0)),
+            Deliveries(self.nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0)),
             Aftermath(
                 state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
             ),
@@ -90,9 +91,7 @@ class Year:
         )
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
-            rows = await read_rows(
-                state.journal, state.schedules, state.ledger, state.notes, [one.name for one in some]
-            )
+            rows = await read_rows(state, [one.name for one in some])
             return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
 
         self.daemon = Daemon(passes, wake_times, clock, self.lineages, sleep=Sleep(1800.0, 3600.0))

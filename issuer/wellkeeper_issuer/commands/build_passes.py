@@ -36,7 +36,7 @@ async def renewals(
 ) -> AsyncIterator[Renewals]:
     """What obtains and installs, connected; it ends the connections of `clients`. Raises SettingsError."""
     clock, choose = SystemClock(), random.SystemRandom().random
-    vetoes = Vetoes(state.journal, clock) if settings.read_back == "required" else None
+    vetoes = Vetoes(state.vetoes, clock) if settings.read_back == "required" else None
     probes, folders = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.certificates(settings)
     accounts, version = build.accounts(settings), build.version()
     async with AsyncExitStack() as stack:
@@ -48,8 +48,9 @@ async def renewals(
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
             sources=Sources(authorities, limits, throttle, state.schedules, clock),
-            agenda=Agenda(state.journal, state.schedules, infos, clock, progress, choose),
-            journal=state.journal,
+            agenda=Agenda(state.deliveries, state.schedules, infos, clock, progress, choose),
+            attempts=state.attempts,
+            delivery_records=state.deliveries,
             responders=await stack.enter_async_context(responders),
             read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes),
             requests=Requests(folders, CsrFolder()),
@@ -86,7 +87,7 @@ async def passes(
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
-            deliveries=Deliveries(nginx, folders, state.journal, clock, progress, pace),
+            deliveries=Deliveries(nginx, folders, state.deliveries, clock, progress, pace),
             aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),
             prepare=prepare,

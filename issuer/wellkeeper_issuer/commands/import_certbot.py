@@ -108,8 +108,8 @@ async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
         installed.certificate.is_self_signed or installed.certificate.not_before < one.certificate.not_before
     )
     if is_newer:
-        await place.state.journal.record_attempt(_attempt(one))
-        await install(one.name, one.pair, folders, place.state.journal.record_flip)
+        await place.state.attempts.record_attempt(_attempt(one))
+        await install(one.name, one.pair, folders, place.state.deliveries.record_flip)
         # It is what was deployed already.
         await place.state.notes.forget_owed_hook(one.name)
     if one.name in {known.name for known in place.settings.certificates}:

@@ -109,7 +109,7 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
         except ValueError as error:
             raise SettingsError(f"--ca: {error}") from error
     async with build.state(settings, is_exclusive=False) as state:
-        origin = await state.journal.read_origin(name)
+        origin = await state.deliveries.read_origin(name)
     if origin is not None and origin.directory_url:
         return origin
     preferred = settings.all_cas()[0]

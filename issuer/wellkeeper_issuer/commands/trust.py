@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.outside.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CertificateSettings
-from wellkeeper_responder.publication import encode_public_key
 
 PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
 THUMBPRINT_VARIABLE = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"

@@ -19,43 +19,45 @@ _LIMIT_SECONDS: Final = 300.0
 _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 
-async def finalize(attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Attempts, clock: Clock) -> bytes:
+async def finalize(
+    attempt: Attempt, placed: Order, ca: CertificateAuthority, attempts: Attempts, clock: Clock
+) -> bytes:
     """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order can be resumed then."""
-    order = await _valid_order(attempt, placed, ca, journal, clock)
+    order = await _valid_order(attempt, placed, ca, attempts, clock)
     chain_pem = await ca.read_chain(order)
     try:
         pki.check_chain(chain_pem, attempt.csr_der, attempt.identifiers, clock.now())
     except DatesError:
         # Our clock may be wrong: the chain is kept, or each pass would burn a certificate.
-        await journal.record_chain(attempt.lineage, chain_pem)
+        await attempts.record_chain(attempt.lineage, chain_pem)
         raise
     except FinalizeError:
         # The CA will answer this order with the same chain for ever: only a new one can help.
-        await journal.forget_attempt(attempt.lineage)
+        await attempts.forget_attempt(attempt.lineage)
         raise
-    await journal.record_chain(attempt.lineage, chain_pem)
+    await attempts.record_chain(attempt.lineage, chain_pem)
     return chain_pem
 
 
-async def _finalized(attempt: Attempt, order: Order, ca: CertificateAuthority, journal: Attempts) -> Order:
+async def _finalized(attempt: Attempt, order: Order, ca: CertificateAuthority, attempts: Attempts) -> Order:
     try:
         return await ca.finalize(order, attempt.csr_der)
     except FinalizeError as error:
         # The same CSR would be refused for ever: a new order has to bring another one.
         if error.problem is not None and error.problem.name == "badCSR":
-            await journal.forget_attempt(attempt.lineage)
+            await attempts.forget_attempt(attempt.lineage)
         raise
 
 
 async def _valid_order(
-    attempt: Attempt, placed: Order, ca: CertificateAuthority, journal: Attempts, clock: Clock
+    attempt: Attempt, placed: Order, ca: CertificateAuthority, attempts: Attempts, clock: Clock
 ) -> Order:
     deadline = clock.monotonic() + _LIMIT_SECONDS
     wait_seconds = _FIRST_WAIT_SECONDS
     order = await _read(placed.url, ca)
     while order.status is not Status.VALID:
         if order.status is Status.READY:
-            order = await _finalized(attempt, order, ca, journal)
+            order = await _finalized(attempt, order, ca, attempts)
         if order.status is Status.VALID:
             break
         _check_hope(order, placed)

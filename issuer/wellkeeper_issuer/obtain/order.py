@@ -44,24 +44,24 @@ class Terms:
 
 
 async def order(
-    lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms | None = None
+    lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms | None = None
 ) -> tuple[Attempt, Ordered]:
     """The journalled attempt and its order, pending or further; only a pending one comes with its authorizations.
 
     Raises OrderError, and ChallengeError when an authorization cannot be read.
     """
-    attempt = await _resumable(lineage, ca, journal)
+    attempt = await _resumable(lineage, ca, attempts)
     ordered = await _resume(attempt, ca)
     if attempt is None or ordered is None:
         terms = terms or Terms()
-        attempt = await _start(lineage, ca, journal, terms)
-        placed = await _place(lineage, ca, journal, terms)
+        attempt = await _start(lineage, ca, attempts, terms)
+        placed = await _place(lineage, ca, attempts, terms)
         ordered = await _with_authorizations(placed, ca)
     return attempt, ordered
 
 
-async def _resumable(lineage: Lineage, ca: CertificateAuthority, journal: Attempts) -> Attempt | None:
-    attempt = await journal.read_attempt(lineage.name)
+async def _resumable(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts) -> Attempt | None:
+    attempt = await attempts.read_attempt(lineage.name)
     if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
         return None
     return attempt if attempt.fits(lineage) else None
@@ -97,7 +97,7 @@ async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Order
     return Ordered(placed, tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls))))
 
 
-async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Attempt:
+async def _start(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms) -> Attempt:
     await terms.reserve(replaces=terms.replaces is not None)  # no key for an order that has to wait
     request = await terms.request(lineage, ca.thumbprint) or await _new_request(lineage)
     account_url = await ca.account_url()
@@ -109,7 +109,7 @@ async def _start(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, 
         csr_der=request[1],
         account_url=account_url,
     )
-    await journal.record_attempt(attempt)
+    await attempts.record_attempt(attempt)
     return attempt
 
 
@@ -119,19 +119,19 @@ async def _new_request(lineage: Lineage) -> tuple[bytes, bytes]:
     return certificate_key_pem, pki.make_csr(certificate_key_pem, lineage.identifiers)
 
 
-async def _place(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, terms: Terms) -> Order:
+async def _place(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms) -> Order:
     try:
-        return await _shielded(_send(lineage, ca, journal, terms.replaces))
+        return await _shielded(_send(lineage, ca, attempts, terms.replaces))
     except OrderError as error:
         if terms.replaces is None or error.problem is None or error.problem.name not in _REFUSALS_OF_REPLACES:
             raise
     await terms.reserve(replaces=False)
-    return await _shielded(_send(lineage, ca, journal, None))
+    return await _shielded(_send(lineage, ca, attempts, None))
 
 
-async def _send(lineage: Lineage, ca: CertificateAuthority, journal: Attempts, replaces: str | None) -> Order:
+async def _send(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, replaces: str | None) -> Order:
     placed = await ca.new_order(lineage.identifiers, lineage.profile, replaces)
-    await journal.record_order(lineage.name, placed.url)
+    await attempts.record_order(lineage.name, placed.url)
     if placed.status is Status.INVALID:
         raise OrderError(
             f"the CA answered newOrder with an invalid order: {placed.problem or 'without a reason'}",

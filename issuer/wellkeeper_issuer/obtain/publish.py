@@ -13,7 +13,7 @@ from typing import Final
 from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.model import Answer, Installed, Node, Ordered, ReadBack, Status
 from wellkeeper_issuer.ports import Clock, Probes, Progress, Responders
-from wellkeeper_issuer.ports_state import Journal
+from wellkeeper_issuer.ports_state import VetoRecords
 from wellkeeper_issuer.wording import format_time
 
 # For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
@@ -103,20 +103,20 @@ class Vetoes:
     After 24 h, or with less than a tenth of the lifetime left, the CA is asked all the same, and then once a day.
     """
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
-        self._journal = journal
+    def __init__(self, records: VetoRecords, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
 
     async def hold(self, lineage: str, reason: str, expiring_at: datetime | None) -> str:
         """Raises PublishError while the veto stands; else returns why the CA is asked, which counts as having asked."""
         now = self._clock.now()
         tomorrow = now + _VETO
-        asks_at = await self._journal.read_veto(lineage)
+        asks_at = await self._records.read_veto(lineage)
         if asks_at is None:
             asks_at = min(tomorrow, expiring_at or tomorrow)
         # A clock that was set back must not make it wait for longer.
         asks_at = min(asks_at, tomorrow)
-        await self._journal.record_veto(lineage, asks_at if now < asks_at else tomorrow)
+        await self._records.record_veto(lineage, asks_at if now < asks_at else tomorrow)
         if now < asks_at:
             raise PublishError(
                 f"the CA was not asked, because {reason}. If it is this look that is wrong, as behind a NAT, set"
@@ -127,5 +127,5 @@ class Vetoes:
 
     async def end(self, lineage: str) -> None:
         """The read-back is well. Idempotent."""
-        if await self._journal.read_veto(lineage) is not None:
-            await self._journal.forget_veto(lineage)
+        if await self._records.read_veto(lineage) is not None:
+            await self._records.forget_veto(lineage)

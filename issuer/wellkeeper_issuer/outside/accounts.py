@@ -1,7 +1,7 @@
-"""`state_dir`: one account key a CA, the publishing key, and which account we have at which CA.
+"""`state_dir`: one account key per CA, the publishing key, and which account we have at which CA.
 
 Each CA has a key of its own (RFC 8555 section 11.1), named after its directory; keys are made once, durably, and never
-overwritten. A single `account_key.pem` of earlier versions stays what responders know it for. Blocking, and quick.
+overwritten. Blocking, and quick.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -18,9 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside import durable, key_files
 from wellkeeper_issuer.outside.key_files import AccountKey
-
-# One key for all CAs, as versions before 0.2 had it.
-_SHARED: Final = "account_key.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,6 @@ class AccountFolder:
     ) -> None:
         self._state_dir = state_dir
         self._accounts = state_dir / "accounts"
-        self._shared = self._accounts / _SHARED
         self._publishing_key = state_dir / "publishing_key.pem"
         self._next_publishing_key = state_dir / "publishing_key.next.pem"
         self.directory_urls = tuple(directory_urls)
@@ -60,7 +55,6 @@ class AccountFolder:
         with key_files.translated(self._state_dir):
             durable.make_folder(self._state_dir, 0o700, key_files.OURS)
             durable.make_folder(self._accounts, 0o700, key_files.OURS)
-            self._share_out()
             accounts = [self.key_path(url) for url in self.directory_urls]
             publishing = [self._publishing_key]
             publishing += [self._next_publishing_key] if is_publishing_key_rotated else []
@@ -109,7 +103,6 @@ class AccountFolder:
         """The next key becomes the present one, by one rename; the present one is gone then. Idempotent."""
         path, following = self.key_path(directory_url), self.next_key_path(directory_url)
         with key_files.translated(path):
-            self._share_out()
             if following.exists():
                 os.replace(following, path)  # noqa: PTH105 - says what it does
                 durable.sync(path.parent)
@@ -173,7 +166,6 @@ class AccountFolder:
             return known.account_url == account.account_url
         with key_files.translated(path):
             durable.make_folder(self._accounts, 0o700, key_files.OURS)
-            self._share_out()
             if path.exists() and not _is_same(key_files.read_account_key(path), account_key):
                 os.replace(path, path.with_suffix(".unused.pem"))  # noqa: PTH105 - says what it does
             if not path.exists():
@@ -187,33 +179,10 @@ class AccountFolder:
         with key_files.translated(path):
             if path.is_symlink() or path.exists():
                 return path
-            if self._shared.exists() and self._is_shared_with(directory_url):
-                return self._shared
         raise SettingsError(
             f"there is no account key for the CA {directory_url} ({path} does not exist); run 'wellkeeper init'"
             " to make it, then tell every responder its thumbprint: 'wellkeeper trust' prints the line"
         )
-
-    def _is_shared_with(self, directory_url: str) -> bool:
-        return directory_url == self.directory_urls[0] or self.record_path(directory_url).exists()
-
-    def _share_out(self) -> None:
-        """The single key of earlier versions becomes the key of each CA that knows it, under a name of its own.
-
-        Killed in between, it is gone on with: until the last name stands, the old one does.
-        """
-        if not (self._shared.is_symlink() or self._shared.exists()):
-            return
-        owners = [path.with_suffix(".pem") for path in self._accounts.glob("*.json")]
-        owners += [self.key_path(self.directory_urls[0])]
-        for path in owners:
-            if not (path.is_symlink() or path.exists()):
-                # A link to secrets kept elsewhere becomes another link, since both names lie in one folder.
-                os.link(self._shared, path, follow_symlinks=False)
-        durable.sync(self._accounts)
-        if self._shared.lstat().st_nlink > 1:
-            self._shared.unlink()
-            durable.sync(self._accounts)
 
 
 def _is_same(one: AccountKey, other: AccountKey) -> bool:

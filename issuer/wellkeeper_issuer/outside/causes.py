@@ -9,8 +9,8 @@ from typing import Final
 
 import aiohttp
 
+from wellkeeper_client import wire
 from wellkeeper_issuer.model import Answer
-from wellkeeper_responder import wire
 
 _INCLUDE: Final = "include the snippet challenge.conf in it, and in the default_server of port 80"
 _WEB_PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)

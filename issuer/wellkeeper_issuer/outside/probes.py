@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from wellkeeper_client import wire
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import VerifyError
 from wellkeeper_issuer.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
@@ -23,7 +24,6 @@ from wellkeeper_issuer.outside import causes
 from wellkeeper_issuer.outside.bodies import read_body
 from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.outside.proxy_protocol import ProxyProtocolConnector, greeting
-from wellkeeper_responder import wire
 
 _USER_AGENT: Final = "wellkeeper (reads its own ACME challenge back)"
 _MAX_REDIRECTS: Final = 10

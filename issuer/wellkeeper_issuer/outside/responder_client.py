@@ -12,11 +12,11 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Permit, sign_permit
 from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.ports import Clock
-from wellkeeper_responder import wire
-from wellkeeper_responder.publication import Permit, sign_permit
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """All responders of all nodes: hands them publications, takes them back, follows what they report about fetches.
 
-The crossing between the two programs: everything here is said in the words of `wellkeeper_responder.wire`.
+The crossing between the two programs: everything here is said in the words of `wellkeeper_client.wire`.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from wellkeeper_client.signing import Publication, Withdrawal, sign_publication, sign_withdrawal
 from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.model import Answer
 from wellkeeper_issuer.outside.fetch_feed import FetchFeed
 from wellkeeper_issuer.outside.fetch_watch import FetchWatch, Watches
 from wellkeeper_issuer.outside.responder_client import ResponderClient
 from wellkeeper_issuer.ports import Clock
-from wellkeeper_responder.publication import Publication, Withdrawal, sign_publication, sign_withdrawal
 
 _log = logging.getLogger(__name__)
 

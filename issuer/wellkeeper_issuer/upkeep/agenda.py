@@ -8,7 +8,7 @@ from datetime import datetime
 from wellkeeper_issuer.model import Installed
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
 from wellkeeper_issuer.ports import Clock, Progress, RenewalInfos
-from wellkeeper_issuer.ports_state import Journal, Schedules
+from wellkeeper_issuer.ports_state import DeliveryRecords, Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
 from wellkeeper_issuer.wording import format_time
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 class Agenda:
     """`choose` gives a random number between 0 and 1: a time that it chose is kept on disk, and not chosen again."""
 
-    journal: Journal
+    delivery_records: DeliveryRecords
     schedules: Schedules
     infos: RenewalInfos
     clock: Clock
@@ -40,11 +40,11 @@ class Agenda:
 
     async def replace_soon(self, installed: Installed) -> None:
         """The installed certificate is of no use any more, whatever its dates and its CA say."""
-        origin = await self.journal.read_origin(installed.lineage)
+        origin = await self.delivery_records.read_origin(installed.lineage)
         await record_revoked(self.schedules, installed, origin, self.clock.now())
 
     async def _plan(self, installed: Installed) -> Schedule:
-        origin = await self.journal.read_origin(installed.lineage)
+        origin = await self.delivery_records.read_origin(installed.lineage)
         return plan(installed, origin, self.clock.now(), self.choose)
 
     async def _ask(self, schedule: Schedule) -> Schedule:

@@ -15,7 +15,7 @@ from wellkeeper_issuer.deliver.reload import reload
 from wellkeeper_issuer.errors import ReloadError
 from wellkeeper_issuer.model import Flip, Reloaded, RolledBack
 from wellkeeper_issuer.ports import Certificates, Clock, Nginx, Progress
-from wellkeeper_issuer.ports_state import Journal
+from wellkeeper_issuer.ports_state import DeliveryRecords
 from wellkeeper_issuer.steps import Steps
 
 # A steady stream of renewals never pauses: after so many debounces those that wait are delivered all the same.
@@ -46,7 +46,7 @@ class Deliveries:
 
     nginx: Nginx
     certificates: Certificates
-    journal: Journal
+    delivery_records: DeliveryRecords
     clock: Clock
     progress: Progress
     pace: Pace = Pace()
@@ -138,7 +138,7 @@ class Deliveries:
         if reloaded.seconds is not None:
             self._reloaded_at = self.clock.monotonic()
         refused = {one.flip.lineage: one for one in reloaded.rolled_back}
-        await self.journal.record_reloaded([flip.lineage for flip in flips if flip.lineage not in refused])
+        await self.delivery_records.record_reloaded([flip.lineage for flip in flips if flip.lineage not in refused])
         for one in batch:
             if one.future.done():
                 continue

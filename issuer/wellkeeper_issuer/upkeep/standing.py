@@ -14,7 +14,7 @@ from wellkeeper_issuer.model import Flip, Lineage
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
-from wellkeeper_issuer.ports_state import Journal, Ledger, Notes, Schedules
+from wellkeeper_issuer.ports_state import StateRecords
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
 
 _VERIFY: Final = "nginx was not seen to serve it"
@@ -113,23 +113,17 @@ class Standing:
         return self.schedule.rule if self.schedule else None
 
 
-async def read_rows(
-    journal: Journal,
-    schedules: Schedules,
-    ledger: Ledger,
-    notes: Notes,
-    among: Collection[str] | None = None,
-) -> Rows:
+async def read_rows(state: StateRecords, among: Collection[str] | None = None) -> Rows:
     """Of all lineages, or what there may be of these and others. Raises JournalError."""
     return Rows(
-        schedules=await schedules.read_schedules(among),
-        failures=await schedules.read_failures(),
-        blocks={(one.directory_url, one.lineage): one for one in await ledger.read_blocks()},
-        owed_hooks=await notes.read_owed_hooks(),
-        under_way=await journal.under_way(),
-        undelivered=await journal.undelivered(),
-        unserved=await journal.unserved(),
-        installed=await journal.installed(among),
+        schedules=await state.schedules.read_schedules(among),
+        failures=await state.schedules.read_failures(),
+        blocks={(one.directory_url, one.lineage): one for one in await state.ledger.read_blocks()},
+        owed_hooks=await state.notes.read_owed_hooks(),
+        under_way=await state.attempts.under_way(),
+        undelivered=await state.deliveries.undelivered(),
+        unserved=await state.deliveries.unserved(),
+        installed=await state.deliveries.installed(among),
     )
 
 

@@ -84,15 +84,14 @@ def record(
     """What a pass wrote down about a version that it installed."""
 
     async def fill(state: State) -> None:
-        journal = state.journal
-        await journal.record_attempt(ATTEMPT)
-        await journal.record_flip(Flip(NAME, None, version))
+        await state.attempts.record_attempt(ATTEMPT)
+        await state.deliveries.record_flip(Flip(NAME, None, version))
         if is_reloaded:
-            await journal.record_reloaded([NAME])
+            await state.deliveries.record_reloaded([NAME])
         if is_served:
-            await journal.record_served(NAME)
+            await state.deliveries.record_served(NAME)
             await state.notes.forget_owed_hook(NAME)
         if is_under_way:
-            await journal.record_attempt(ATTEMPT)
+            await state.attempts.record_attempt(ATTEMPT)
 
     write(program, fill)

@@ -79,7 +79,7 @@ def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Pr
     async def origins() -> list[Origin | None]:
         async with open_state(program.state_dir / "state.db", is_exclusive=False) as state:
             assert await state.notes.read_owed_hooks() == {}
-            return [await state.journal.read_origin(name) for name in ("a.example", "c.example")]
+            return [await state.deliveries.read_origin(name) for name in ("a.example", "c.example")]
 
     assert asyncio.run(origins()) == [Origin(NOBODY_THERE, "https://ca.example/account/7"), Origin(OTHER, "")]
     accounts = program.make_keys()

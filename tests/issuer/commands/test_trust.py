@@ -1,8 +1,8 @@
 """trust: public values and the lines to include."""
 
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.outside.key_files import account_thumbprint
-from wellkeeper_responder.publication import encode_public_key
 
 
 def test_public_values_and_lines(program: Program) -> None:

@@ -136,7 +136,7 @@ def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
         await state.schedules.record_failure(FAILURE)
         await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + 3 * HOUR, "busy"))
         await state.ledger.record_block(Blocked(NOBODY_THERE, NAME, NOW - 3 * HOUR, "long ago"))
-        await state.journal.record_veto(NAME, NOW + 2 * HOUR)
+        await state.vetoes.record_veto(NAME, NOW + 2 * HOUR)
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
 
     write(program, fill)

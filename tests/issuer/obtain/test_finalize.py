@@ -14,7 +14,7 @@ from wellkeeper_issuer.errors import DatesError, FinalizeError
 from wellkeeper_issuer.model import ERROR_PREFIX, Attempt, KeyType, Lineage, Order, Problem, Status
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 
 A, B = dns("a.example"), dns("b.example")
 URL = f"{BASE}/order/1"
@@ -27,9 +27,9 @@ def ca(clock: FakeClock) -> FakeAuthority:
 
 
 @pytest.fixture
-async def attempt(ca: FakeAuthority, journal: SqliteJournal) -> Attempt:
+async def attempt(ca: FakeAuthority, attempts: SqliteAttempts) -> Attempt:
     """Its order is ready."""
-    made, _ = await order(Lineage("web", (A,)), ca, journal)
+    made, _ = await order(Lineage("web", (A,)), ca, attempts)
     ca.set_order(URL, Status.READY)
     ca.calls.clear()
     return made
@@ -44,115 +44,115 @@ def placed(ca: FakeAuthority) -> Order:
 
 
 async def test_ready_order_gets_the_csr_and_the_chain_is_durable(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
-    chain = await finalize(attempt, placed(ca), ca, journal, clock)
+    chain = await finalize(attempt, placed(ca), ca, attempts, clock)
     assert ca.calls == [f"read {URL}", f"finalize {URL}", f"chain {URL}"]
     assert ca.orders[URL].csr_der == attempt.csr_der
     pki.check_chain(chain, attempt.csr_der, [A], clock.now())
-    assert await journal.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
+    assert await attempts.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
     assert clock.slept == []
 
 
 async def test_valid_order_is_not_finalized_again(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.issue(URL, attempt.csr_der)
-    await finalize(attempt, placed(ca), ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, attempts, clock)
     assert ca.calls == [f"read {URL}", f"chain {URL}"]
 
 
 async def test_order_that_is_processed_is_waited_for_ever_more_patiently(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.issue(URL, attempt.csr_der)
     ca.script(URL, *[state(ca, Status.PROCESSING)] * 10)
-    await finalize(attempt, placed(ca), ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, attempts, clock)
     assert clock.slept == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 8, 8])
     assert f"finalize {URL}" not in ca.calls
 
 
 async def test_processing_after_finalize_honours_retry_after(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(URL, state(ca, Status.READY), state(ca, Status.PROCESSING, 7))
     ca.script(FINALIZE, state(ca, Status.PROCESSING, 5))
     ca.issue(URL, attempt.csr_der)
-    await finalize(attempt, placed(ca), ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, attempts, clock)
     assert clock.slept == [5, 7]
     assert ca.calls.count(f"finalize {URL}") == 1
 
 
 async def test_order_not_ready_yet_is_finalized_once_it_is(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(URL, state(ca, Status.PENDING))
-    await finalize(attempt, placed(ca), ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, attempts, clock)
     assert clock.slept == [0.05]
 
 
 async def test_order_that_goes_back_to_ready_is_finalized_again(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(FINALIZE, state(ca, Status.READY), state(ca, Status.PENDING))
-    await finalize(attempt, placed(ca), ca, journal, clock)
+    await finalize(attempt, placed(ca), ca, attempts, clock)
     assert ca.calls.count(f"finalize {URL}") == 3
 
 
 @pytest.mark.parametrize("status", [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED])
 @pytest.mark.parametrize("is_late", [False, True], ids=["read so", "after finalize"])
 async def test_lost_order_is_told_at_once(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, status: Status, is_late: bool
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock, status: Status, is_late: bool
 ) -> None:
     if is_late:
         ca.script(FINALIZE, state(ca, status))
     else:
         ca.set_order(URL, status)
     with pytest.raises(FinalizeError, match=f"the CA's order became {status}: without a reason; run renew again"):
-        await finalize(attempt, placed(ca), ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, attempts, clock)
     assert clock.slept == []
 
 
 async def test_lost_order_is_told_in_the_cas_words(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}badCSR", "weak key", 400)
     ca.set_order(URL, Status.INVALID, problem)
     with pytest.raises(
         FinalizeError, match=r"became invalid: badCSR \(HTTP 400\): weak key; run renew again"
     ) as caught:
-        await finalize(attempt, placed(ca), ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, attempts, clock)
     assert caught.value.problem == problem
 
 
 async def test_forgotten_order_is_told(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(URL, None)
     with pytest.raises(FinalizeError, match=f"does not know the order {URL} any more; run renew again for a new one"):
-        await finalize(attempt, placed(ca), ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, attempts, clock)
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.READY])
 async def test_order_that_comes_to_no_end_stays_open(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock, status: Status
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock, status: Status
 ) -> None:
     ca.script(URL, *[state(ca, status)] * 100)
     ca.script(FINALIZE, *[state(ca, status)] * 100)
     with pytest.raises(
         FinalizeError, match=f"{URL} is still {status}, and a pass waits 300 s at most; it stays open: run"
     ):
-        await finalize(attempt, placed(ca), ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, attempts, clock)
     assert 290 < sum(clock.slept) <= 300
-    assert await journal.read_attempt("web") is not None
+    assert await attempts.read_attempt("web") is not None
 
 
 async def test_retry_after_beyond_our_patience_is_not_slept(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(URL, state(ca, Status.PROCESSING, 3600))
     with pytest.raises(FinalizeError, match="run renew again in 3600 s to go on with it") as caught:
-        await finalize(attempt, placed(ca), ca, journal, clock)
+        await finalize(attempt, placed(ca), ca, attempts, clock)
     assert caught.value.retry_at == clock.now() + timedelta(hours=1)
     assert clock.slept == []
 
@@ -165,15 +165,15 @@ async def test_retry_after_beyond_our_patience_is_not_slept(
 async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_help(
     attempt: Attempt,
     ca: FakeAuthority,
-    journal: SqliteJournal,
+    attempts: SqliteAttempts,
     clock: FakeClock,
     problem: Problem | None,
     is_kept: bool,
 ) -> None:
     ca.script(FINALIZE, FinalizeError("the CA refused", problem=problem))
     with pytest.raises(FinalizeError, match="the CA refused"):
-        await finalize(attempt, placed(ca), ca, journal, clock)
-    assert await journal.read_attempt("web") == (replace(attempt, order_url=URL) if is_kept else None)
+        await finalize(attempt, placed(ca), ca, attempts, clock)
+    assert await attempts.read_attempt("web") == (replace(attempt, order_url=URL) if is_kept else None)
 
 
 @pytest.mark.parametrize(
@@ -198,35 +198,35 @@ async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_h
 async def test_wrong_chain_is_told_and_its_attempt_forgotten(
     attempt: Attempt,
     ca: FakeAuthority,
-    journal: SqliteJournal,
+    attempts: SqliteAttempts,
     clock: FakeClock,
     spoil: Callable[[FakeRoot, Attempt], bytes],
     words: str,
 ) -> None:
     ca.chain = lambda _: spoil(ca.root, attempt)
     with pytest.raises(FinalizeError, match=words):
-        await finalize(attempt, placed(ca), ca, journal, clock)
-    assert await journal.read_attempt("web") is None
+        await finalize(attempt, placed(ca), ca, attempts, clock)
+    assert await attempts.read_attempt("web") is None
 
 
 async def test_chain_that_our_clock_does_not_believe_is_kept(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     """Or a machine whose clock is wrong would burn a certificate at each pass."""
     ca.chain = lambda _: ca.root.chain(attempt.csr_der, days=0)
     with pytest.raises(DatesError, match="expired on"):
-        await finalize(attempt, placed(ca), ca, journal, clock)
-    kept = await journal.read_attempt("web")
+        await finalize(attempt, placed(ca), ca, attempts, clock)
+    kept = await attempts.read_attempt("web")
     assert kept is not None
     assert kept.chain_pem is not None
 
 
 async def test_order_that_asks_for_other_authorizations_now_is_not_waited_for(
-    attempt: Attempt, ca: FakeAuthority, journal: SqliteJournal, clock: FakeClock
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     before = placed(ca)
     ca.script(URL, replace(before, status=Status.PENDING, authorization_urls=(f"{BASE}/authz/7",)))
     with pytest.raises(FinalizeError, match=r"asks for other authorizations now .*; it stays open: run renew again"):
-        await finalize(attempt, before, ca, journal, clock)
+        await finalize(attempt, before, ca, attempts, clock)
     assert clock.slept == []
-    assert await journal.read_attempt("web") is not None
+    assert await attempts.read_attempt("web") is not None

@@ -14,7 +14,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import OrderError, Retry
 from wellkeeper_issuer.model import ERROR_PREFIX, KeyType, Lineage, Problem, Status
 from wellkeeper_issuer.obtain.order import order
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 
 A, B, C = dns("a.example"), dns("b.example"), dns("c.example")
 LINEAGE = Lineage("web", (A, B), profile="shortlived")
@@ -27,32 +27,32 @@ def ca(clock: FakeClock) -> FakeAuthority:
     return FakeAuthority(clock)
 
 
-async def test_key_and_csr_are_durable_before_the_ca_is_asked(ca: FakeAuthority, journal: SqliteJournal) -> None:
+async def test_key_and_csr_are_durable_before_the_ca_is_asked(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     seen = []
 
     async def look() -> None:
-        seen.append(await journal.read_attempt("web"))
+        seen.append(await attempts.read_attempt("web"))
 
     ca.at_new_order = look
-    attempt, _ = await order(LINEAGE, ca, journal)
+    attempt, _ = await order(LINEAGE, ca, attempts)
     assert seen == [attempt]
     assert (attempt.lineage, attempt.directory_url, attempt.identifiers) == ("web", ca.directory_url, (A, B))
     pki.check_chain(ca.root.chain(attempt.csr_der), attempt.csr_der, (A, B), FakeClock().now())
 
 
-async def test_new_order_is_recorded_and_its_authorizations_read(ca: FakeAuthority, journal: SqliteJournal) -> None:
-    attempt, ordered = await order(LINEAGE, ca, journal)
-    assert await journal.read_attempt("web") == replace(attempt, order_url=FIRST)
+async def test_new_order_is_recorded_and_its_authorizations_read(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    attempt, ordered = await order(LINEAGE, ca, attempts)
+    assert await attempts.read_attempt("web") == replace(attempt, order_url=FIRST)
     assert (ordered.order.url, ordered.order.status) == (FIRST, Status.PENDING)
     assert [one.identifier for one in ordered.authorizations] == [A, B]
     assert [one.challenge.token for one in ordered.authorizations if one.challenge] == [token(100), token(101)]
     assert ca.profiles == ["shortlived"]
 
 
-async def test_order_is_resumed_with_the_same_key(ca: FakeAuthority, journal: SqliteJournal) -> None:
-    first, _ = await order(LINEAGE, ca, journal)
+async def test_order_is_resumed_with_the_same_key(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    first, _ = await order(LINEAGE, ca, attempts)
     ca.calls.clear()
-    again, ordered = await order(replace(LINEAGE, identifiers=(B, A)), ca, journal)
+    again, ordered = await order(replace(LINEAGE, identifiers=(B, A)), ca, attempts)
     assert (again.certificate_key_pem, again.csr_der) == (first.certificate_key_pem, first.csr_der)
     assert ordered.order.url == FIRST
     assert "newOrder" not in ca.calls
@@ -60,42 +60,42 @@ async def test_order_is_resumed_with_the_same_key(ca: FakeAuthority, journal: Sq
 
 @pytest.mark.parametrize("status", [Status.READY, Status.PROCESSING, Status.VALID])
 async def test_order_that_got_further_is_resumed_without_its_authorizations(
-    ca: FakeAuthority, journal: SqliteJournal, status: Status
+    ca: FakeAuthority, attempts: SqliteAttempts, status: Status
 ) -> None:
-    await order(LINEAGE, ca, journal)
+    await order(LINEAGE, ca, attempts)
     ca.set_order(FIRST, status)
     ca.calls.clear()
-    _, ordered = await order(LINEAGE, ca, journal)
+    _, ordered = await order(LINEAGE, ca, attempts)
     assert (ordered.order.status, ordered.authorizations) == (status, ())
     assert ca.calls == [f"read {FIRST}"]
 
 
 @pytest.mark.parametrize("status", [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED])
 async def test_lost_order_makes_a_new_one_with_a_new_key(
-    ca: FakeAuthority, journal: SqliteJournal, status: Status
+    ca: FakeAuthority, attempts: SqliteAttempts, status: Status
 ) -> None:
-    first, _ = await order(LINEAGE, ca, journal)
+    first, _ = await order(LINEAGE, ca, attempts)
     ca.set_order(FIRST, status)
-    again, ordered = await order(LINEAGE, ca, journal)
+    again, ordered = await order(LINEAGE, ca, attempts)
     assert ordered.order.url == SECOND
     assert again.certificate_key_pem != first.certificate_key_pem
-    assert await journal.read_attempt("web") == replace(again, order_url=SECOND)
+    assert await attempts.read_attempt("web") == replace(again, order_url=SECOND)
 
 
-async def test_order_that_the_ca_forgot_makes_a_new_one(ca: FakeAuthority, journal: SqliteJournal) -> None:
-    await order(LINEAGE, ca, journal)
+async def test_order_that_the_ca_forgot_makes_a_new_one(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    await order(LINEAGE, ca, attempts)
     ca.script(FIRST, None)
-    _, ordered = await order(LINEAGE, ca, journal)
+    _, ordered = await order(LINEAGE, ca, attempts)
     assert ordered.order.url == SECOND
 
 
 @pytest.mark.parametrize("status", [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED])
 async def test_pending_order_with_a_dead_authorization_makes_a_new_one(
-    ca: FakeAuthority, journal: SqliteJournal, status: Status
+    ca: FakeAuthority, attempts: SqliteAttempts, status: Status
 ) -> None:
-    _, ordered = await order(LINEAGE, ca, journal)
+    _, ordered = await order(LINEAGE, ca, attempts)
     ca.set_authorization(ordered.authorizations[1].url, status)
-    _, again = await order(LINEAGE, ca, journal)
+    _, again = await order(LINEAGE, ca, attempts)
     assert again.order.url == SECOND
 
 
@@ -105,34 +105,34 @@ async def test_pending_order_with_a_dead_authorization_makes_a_new_one(
     ids=["other", "fewer", "more"],
 )
 async def test_changed_identifiers_make_a_new_order(
-    ca: FakeAuthority, journal: SqliteJournal, changed: Lineage
+    ca: FakeAuthority, attempts: SqliteAttempts, changed: Lineage
 ) -> None:
-    await order(LINEAGE, ca, journal)
-    attempt, ordered = await order(changed, ca, journal)
+    await order(LINEAGE, ca, attempts)
+    attempt, ordered = await order(changed, ca, attempts)
     assert ordered.order.url == SECOND
     assert attempt.identifiers == changed.identifiers
 
 
-async def test_another_ca_gets_an_order_of_its_own(clock: FakeClock, journal: SqliteJournal) -> None:
+async def test_another_ca_gets_an_order_of_its_own(clock: FakeClock, attempts: SqliteAttempts) -> None:
     first, other = FakeAuthority(clock), FakeAuthority(clock, "https://other.example/directory")
-    await order(LINEAGE, first, journal)
-    attempt, _ = await order(LINEAGE, other, journal)
+    await order(LINEAGE, first, attempts)
+    attempt, _ = await order(LINEAGE, other, attempts)
     assert other.calls[0] == "newOrder"
     assert attempt.directory_url == other.directory_url
 
 
-async def test_attempt_without_an_order_starts_anew(ca: FakeAuthority, journal: SqliteJournal) -> None:
+async def test_attempt_without_an_order_starts_anew(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     ca.new_order_error = OrderError("newOrder: no answer from the CA")
     with pytest.raises(OrderError, match="no answer"):
-        await order(LINEAGE, ca, journal)
-    first = await journal.read_attempt("web")
+        await order(LINEAGE, ca, attempts)
+    first = await attempts.read_attempt("web")
     ca.new_order_error = None
-    attempt, _ = await order(LINEAGE, ca, journal)
+    attempt, _ = await order(LINEAGE, ca, attempts)
     assert first is not None
     assert attempt.certificate_key_pem != first.certificate_key_pem
 
 
-async def test_url_is_recorded_even_when_cancelled_in_between(ca: FakeAuthority, journal: SqliteJournal) -> None:
+async def test_url_is_recorded_even_when_cancelled_in_between(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
@@ -140,20 +140,20 @@ async def test_url_is_recorded_even_when_cancelled_in_between(ca: FakeAuthority,
         await go_on.wait()
 
     ca.at_new_order = wait
-    ordering = asyncio.create_task(order(LINEAGE, ca, journal))
+    ordering = asyncio.create_task(order(LINEAGE, ca, attempts))
     await asked.wait()
     ordering.cancel()
     await asyncio.sleep(0)
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await ordering
-    found = await journal.read_attempt("web")
+    found = await attempts.read_attempt("web")
     assert found is not None
     assert found.order_url == FIRST
 
 
 async def test_order_that_is_invalid_at_once_is_told_in_the_cas_words(
-    ca: FakeAuthority, journal: SqliteJournal
+    ca: FakeAuthority, attempts: SqliteAttempts
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}rejectedIdentifier", "policy forbids", 400)
 
@@ -162,23 +162,23 @@ async def test_order_that_is_invalid_at_once_is_told_in_the_cas_words(
 
     ca.at_new_order = spoil
     with pytest.raises(OrderError, match=r"rejectedIdentifier \(HTTP 400\): policy forbids") as caught:
-        await order(LINEAGE, ca, journal)
+        await order(LINEAGE, ca, attempts)
     assert (caught.value.problem, caught.value.retry) == (problem, Retry.LATER)
 
 
-async def test_order_of_known_authorizations_is_ready_at_once(ca: FakeAuthority, journal: SqliteJournal) -> None:
-    _, ordered = await order(LINEAGE, ca, journal)
+async def test_order_of_known_authorizations_is_ready_at_once(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    _, ordered = await order(LINEAGE, ca, attempts)
     for one in ordered.authorizations:
         ca.set_authorization(one.url, Status.VALID)
-    await journal.forget_attempt("web")
+    await attempts.forget_attempt("web")
     ca.reuse_valid = True
-    _, again = await order(LINEAGE, ca, journal)
+    _, again = await order(LINEAGE, ca, attempts)
     assert (again.order.url, again.order.status) == (SECOND, Status.READY)
 
 
 @pytest.mark.parametrize("key_type", [KeyType.ECDSA_P384, KeyType.RSA_2048])
-async def test_key_is_of_the_type_asked_for(ca: FakeAuthority, journal: SqliteJournal, key_type: KeyType) -> None:
-    attempt, _ = await order(replace(LINEAGE, key_type=key_type), ca, journal)
+async def test_key_is_of_the_type_asked_for(ca: FakeAuthority, attempts: SqliteAttempts, key_type: KeyType) -> None:
+    attempt, _ = await order(replace(LINEAGE, key_type=key_type), ca, attempts)
     key = load_pem_private_key(attempt.certificate_key_pem, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
     assert key.key_size == {KeyType.ECDSA_P384: 384, KeyType.RSA_2048: 2048}[key_type]
@@ -187,20 +187,20 @@ async def test_key_is_of_the_type_asked_for(ca: FakeAuthority, journal: SqliteJo
 @pytest.mark.parametrize("status", [400, 401, 410])
 @pytest.mark.parametrize("what", [FIRST, f"{BASE}/authz/100"], ids=["order", "authorization"])
 async def test_what_the_ca_refuses_to_show_is_ordered_anew(
-    ca: FakeAuthority, journal: SqliteJournal, what: str, status: int
+    ca: FakeAuthority, attempts: SqliteAttempts, what: str, status: int
 ) -> None:
-    await order(LINEAGE, ca, journal)
+    await order(LINEAGE, ca, attempts)
     ca.script(what, OrderError("not yours", problem=Problem(f"{ERROR_PREFIX}malformed", "", status)))
-    _, ordered = await order(LINEAGE, ca, journal)
+    _, ordered = await order(LINEAGE, ca, attempts)
     assert ordered.order.url == SECOND
 
 
 @pytest.mark.parametrize("problem", [None, Problem("", "", 429), Problem("", "", 503)], ids=["away", "limits", "busy"])
 async def test_what_the_ca_may_show_later_is_waited_for(
-    ca: FakeAuthority, journal: SqliteJournal, problem: Problem | None
+    ca: FakeAuthority, attempts: SqliteAttempts, problem: Problem | None
 ) -> None:
-    first, _ = await order(LINEAGE, ca, journal)
+    first, _ = await order(LINEAGE, ca, attempts)
     ca.script(FIRST, OrderError("later", problem=problem))
     with pytest.raises(OrderError, match="later"):
-        await order(LINEAGE, ca, journal)
-    assert await journal.read_attempt("web") == replace(first, order_url=FIRST)
+        await order(LINEAGE, ca, attempts)
+    assert await attempts.read_attempt("web") == replace(first, order_url=FIRST)

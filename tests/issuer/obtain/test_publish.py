@@ -13,7 +13,7 @@ from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
 from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.model import Answer, Authorization, Challenge, Order, Ordered, Status
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes, answers, publish
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.state import State
 
 ANSWERS = (Answer(TOKEN, THUMBPRINT, dns("a.example")), Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example")))
 ORDER = Order("https://ca.example/order/1", Status.PENDING, (), "https://ca.example/order/1/finalize")
@@ -31,9 +31,9 @@ def progress() -> FakeProgress:
 
 @pytest.fixture
 def read_backs(
-    nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress, journal: SqliteJournal, clock: FakeClock
+    nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress, state: State, clock: FakeClock
 ) -> ReadBacks:
-    return ReadBacks(nodes.nodes, probes, progress, Vetoes(journal, clock))
+    return ReadBacks(nodes.nodes, probes, progress, Vetoes(state.vetoes, clock))
 
 
 def authorization(

@@ -10,7 +10,7 @@ from tests.fakes_obtain import BASE, FakeAuthority
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import ERROR_PREFIX, Identifier, Lineage, Order, Problem
 from wellkeeper_issuer.obtain.order import Terms, order
-from wellkeeper_issuer.ports_state import Journal
+from wellkeeper_issuer.ports_state import Attempts
 
 LINEAGE = Lineage("web", (dns("a.example"),))
 PREDECESSOR = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
@@ -40,33 +40,33 @@ class Reserved:
         self.told.append(replaces)
 
 
-async def test_predecessor_is_named(clock: FakeClock, journal: Journal) -> None:
+async def test_predecessor_is_named(clock: FakeClock, attempts: Attempts) -> None:
     ca, reserved = FakeAuthority(clock), Reserved()
-    await order(LINEAGE, ca, journal, Terms(PREDECESSOR, reserved.reserve))
+    await order(LINEAGE, ca, attempts, Terms(PREDECESSOR, reserved.reserve))
     assert (ca.replaced, reserved.told) == ([PREDECESSOR], [True])
 
 
 @pytest.mark.parametrize("name", ["alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"])
 async def test_ca_that_does_not_take_the_predecessor_is_asked_once_without(
-    clock: FakeClock, journal: Journal, name: str
+    clock: FakeClock, attempts: Attempts, name: str
 ) -> None:
     ca, reserved = Refusing(clock, name), Reserved()
-    attempt, ordered = await order(LINEAGE, ca, journal, Terms(PREDECESSOR, reserved.reserve))
+    attempt, ordered = await order(LINEAGE, ca, attempts, Terms(PREDECESSOR, reserved.reserve))
     assert (ca.replaced, reserved.told) == ([PREDECESSOR, None], [True, False])
     assert ordered.order.url == f"{BASE}/order/1"
-    assert (await journal.read_attempt("web") or attempt).order_url == ordered.order.url
+    assert (await attempts.read_attempt("web") or attempt).order_url == ordered.order.url
 
 
-async def test_other_refusals_are_not_answered_with_a_second_order(clock: FakeClock, journal: Journal) -> None:
+async def test_other_refusals_are_not_answered_with_a_second_order(clock: FakeClock, attempts: Attempts) -> None:
     ca = Refusing(clock, "rateLimited")
     with pytest.raises(OrderError, match="rateLimited"):
-        await order(LINEAGE, ca, journal, Terms(PREDECESSOR, Reserved().reserve))
+        await order(LINEAGE, ca, attempts, Terms(PREDECESSOR, Reserved().reserve))
     assert ca.replaced == [PREDECESSOR]
 
 
-async def test_order_that_replaces_is_resumed_and_not_placed_again(clock: FakeClock, journal: Journal) -> None:
+async def test_order_that_replaces_is_resumed_and_not_placed_again(clock: FakeClock, attempts: Attempts) -> None:
     ca = FakeAuthority(clock)
-    _, first = await order(LINEAGE, ca, journal, Terms(PREDECESSOR))
-    _, again = await order(LINEAGE, ca, journal, Terms(PREDECESSOR))
+    _, first = await order(LINEAGE, ca, attempts, Terms(PREDECESSOR))
+    _, again = await order(LINEAGE, ca, attempts, Terms(PREDECESSOR))
     assert again.order.url == first.order.url
     assert ca.replaced == [PREDECESSOR]

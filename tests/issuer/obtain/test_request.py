@@ -13,7 +13,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import KeyType, Lineage, Pair
 from wellkeeper_issuer.obtain.order import Terms, order
 from wellkeeper_issuer.obtain.request import Requests
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 
 A, B = dns("a.example"), dns("b.example")
 LINEAGE = Lineage("web", (A,))
@@ -115,23 +115,23 @@ async def test_csr_of_a_compromised_key_is_refused(place: Place) -> None:
         await place.requests.request(WITH_CSR, "thumbprint")
 
 
-async def test_order_takes_the_csr_and_journals_no_key(place: Place, journal: SqliteJournal, clock: FakeClock) -> None:
+async def test_order_takes_the_csr_and_records_no_key(place: Place, attempts: SqliteAttempts, clock: FakeClock) -> None:
     csr_der = pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), [A])
     place.csr_files.files["/etc/web.csr"] = csr_der
     ca, terms = FakeAuthority(clock), Terms(request=place.requests.request)
-    attempt, _ = await order(WITH_CSR, ca, journal, terms)
+    attempt, _ = await order(WITH_CSR, ca, attempts, terms)
     assert (attempt.certificate_key_pem, attempt.csr_der) == (b"", csr_der)
-    assert (await order(WITH_CSR, ca, journal, terms))[0].csr_der == csr_der
+    assert (await order(WITH_CSR, ca, attempts, terms))[0].csr_der == csr_der
     assert ca.calls.count("newOrder") == 1
 
 
 async def test_order_under_way_is_left_when_the_key_is_to_be_elsewhere(
-    place: Place, journal: SqliteJournal, clock: FakeClock
+    place: Place, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     place.csr_files.files["/etc/web.csr"] = pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), [A])
     ca, terms = FakeAuthority(clock), Terms(request=place.requests.request)
-    await order(LINEAGE, ca, journal, terms)
-    attempt, _ = await order(WITH_CSR, ca, journal, terms)
+    await order(LINEAGE, ca, attempts, terms)
+    attempt, _ = await order(WITH_CSR, ca, attempts, terms)
     assert not attempt.certificate_key_pem
     assert ca.calls.count("newOrder") == 2
 

@@ -13,7 +13,7 @@ from wellkeeper_issuer.model import ERROR_PREFIX, Authorization, Challenge, Line
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import answers
 from wellkeeper_issuer.obtain.validate import validate
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 
 FIRST, SECOND = f"{BASE}/authz/100", f"{BASE}/authz/101"
 BAD = [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED]
@@ -25,8 +25,8 @@ def ca(clock: FakeClock) -> FakeAuthority:
 
 
 @pytest.fixture
-async def ordered(ca: FakeAuthority, journal: SqliteJournal) -> Ordered:
-    _, placed = await order(Lineage("web", (dns("a.example"), dns("b.example"))), ca, journal)
+async def ordered(ca: FakeAuthority, attempts: SqliteAttempts) -> Ordered:
+    _, placed = await order(Lineage("web", (dns("a.example"), dns("b.example"))), ca, attempts)
     ca.calls.clear()
     return placed
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
+from wellkeeper_client.signing import sign_publication
 from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.outside.responder_client import Fetches, ResponderClient
 from wellkeeper_responder.app import Responder
-from wellkeeper_responder.publication import sign_publication
 from wellkeeper_responder.settings import Settings, TcpAddress, UnixAddress
 
 

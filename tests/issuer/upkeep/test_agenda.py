@@ -47,9 +47,9 @@ def infos() -> FakeInfos:
 async def agenda(state: State, clock: FakeClock, infos: FakeInfos) -> Agenda:
     """The CA `CA` issued version v1."""
     attempt = Attempt("web", CA, tuple(NAMES), b"key", b"csr", account_url="https://ca.example/account/1")
-    await state.journal.record_attempt(attempt)
-    await state.journal.record_flip(Flip("web", None, "v1"))
-    return Agenda(state.journal, state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
+    await state.attempts.record_attempt(attempt)
+    await state.deliveries.record_flip(Flip("web", None, "v1"))
+    return Agenda(state.deliveries, state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
 
 
 async def test_new_version_is_asked_for_at_once_and_kept(agenda: Agenda, state: State, infos: FakeInfos) -> None:
@@ -117,7 +117,7 @@ async def test_nothing_and_placeholders_have_no_schedule(agenda: Agenda, state: 
 
 
 async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(agenda: Agenda, state: State, infos: FakeInfos) -> None:
-    await state.journal.record_found(Flip("web", "v1", "v1"))
+    await state.deliveries.record_found(Flip("web", "v1", "v1"))
     found = await agenda.schedule(INSTALLED)
     assert found is not None
     assert (found.rule, found.renew_at, infos.asked) == (Rule.LIFETIME, NOW + 59 * DAY, [])

@@ -12,7 +12,9 @@ from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer import model
 from wellkeeper_issuer.errors import JournalError, ReloadError
 from wellkeeper_issuer.model import Flip
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.ports_state import DeliveryRecords
 from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
 
 NAMES = ("a", "b", "c")
@@ -21,10 +23,10 @@ NAMES = ("a", "b", "c")
 class Deliverer:
     """Deliveries on a clock that stands still, and certificates that are installed and wait for nginx."""
 
-    def __init__(self, journal: SqliteJournal, clock: FakeClock) -> None:
+    def __init__(self, delivery_records: DeliveryRecords, clock: FakeClock) -> None:
         self.certificates, self.progress, self.clock = FakeCertificates(), FakeProgress(), clock
         self.nginx = FakeNginx(self.certificates, clock)
-        self.deliveries = Deliveries(self.nginx, self.certificates, journal, clock, self.progress)
+        self.deliveries = Deliveries(self.nginx, self.certificates, delivery_records, clock, self.progress)
         self._ca = DeliverCa(clock.now())
 
     def pace(self, **pace: float) -> None:
@@ -40,8 +42,8 @@ class Deliverer:
 
 
 @pytest.fixture
-def deliverer(journal: SqliteJournal, clock: FakeClock) -> Deliverer:
-    return Deliverer(journal, clock)
+def deliverer(state: State, clock: FakeClock) -> Deliverer:
+    return Deliverer(state.deliveries, clock)
 
 
 async def test_reload_waits_for_whoever_may_bring_something(deliverer: Deliverer) -> None:
@@ -167,10 +169,10 @@ async def test_last_one_cancelled_ends_the_reload(deliverer: Deliverer) -> None:
 
 
 async def test_journal_that_fails_is_everybodys_error(deliverer: Deliverer) -> None:
-    class Broken(SqliteJournal):
+    class Broken(SqliteDeliveries):
         async def record_reloaded(self, lineages: object) -> None:
             raise JournalError(f"disk full: {lineages}")
 
-    deliverer.deliveries.journal = Broken.__new__(Broken)
+    deliverer.deliveries.delivery_records = Broken.__new__(Broken)
     with pytest.raises(JournalError, match="disk full"):
         await deliverer.deliver(await deliverer.install("a"))

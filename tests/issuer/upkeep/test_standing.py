@@ -201,12 +201,12 @@ async def test_rows_are_those_of_the_state(state: OpenedState) -> None:
     await state.schedules.record_failure(failure(NOW + HOUR)["web"])
     await state.ledger.record_block(Blocked(CA, "", NOW + HOUR, "busy"))
     attempt = Attempt("web", CA, LINEAGE.identifiers, b"key", b"csr")
-    await state.journal.record_attempt(attempt)
-    await state.journal.record_flip(FLIP)
-    await state.journal.record_attempt(attempt)
-    await state.journal.record_found(Flip("mail", None, "v7"))
-    await state.journal.record_reloaded(["mail"])
-    assert await read_rows(state.journal, state.schedules, state.ledger, state.notes) == Rows(
+    await state.attempts.record_attempt(attempt)
+    await state.deliveries.record_flip(FLIP)
+    await state.attempts.record_attempt(attempt)
+    await state.deliveries.record_found(Flip("mail", None, "v7"))
+    await state.deliveries.record_reloaded(["mail"])
+    assert await read_rows(state) == Rows(
         schedules={"web": SCHEDULE},
         failures=failure(NOW + HOUR),
         blocks=block(CA, NOW + HOUR),

@@ -32,7 +32,7 @@ async def run_needed(
 
 async def _left_alone(settings: Settings, lineages: Sequence[Lineage], state: State) -> dict[str, Report]:
     """By lineage; the others have to be looked at. Raises JournalError."""
-    rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes)
+    rows = await read_rows(state)
     versions = await LiveFolder(settings.certificates_dir).versions()
     found = standings(lineages, versions, rows, SystemClock().now())
     return {one.lineage: _report(one) for one in found if one.is_quiet}

@@ -100,9 +100,9 @@ async def look(
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:
     async with open_state(path, is_exclusive=False) as state:
-        vetoes = {name: await state.journal.read_veto(name) for name in names}
+        vetoes = {name: await state.vetoes.read_veto(name) for name in names}
         return _Told(
-            await read_rows(state.journal, state.schedules, state.ledger, state.notes),
+            await read_rows(state),
             dict(await state.notes.read_rehearsals()),
             await _read_budgets(settings, state),
             {name: until for name, until in vetoes.items() if until is not None},

@@ -35,7 +35,7 @@ class KeepingWorker(Daemon):
     async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         state = self._state
         names = [lineage.name for lineage in lineages]
-        rows = await read_rows(state.journal, state.schedules, state.ledger, state.notes, names)
+        rows = await read_rows(state, names)
         found = standings(lineages, await self._live.versions(names), rows, SystemClock().now())
         return {one.lineage: one.wake_at for one in found}
 

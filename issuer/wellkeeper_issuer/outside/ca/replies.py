@@ -7,10 +7,10 @@ and every status is one that RFC 8555 section 7.1.6 knows. Raises ValueError say
 from collections.abc import Mapping
 from typing import Any
 
+from wellkeeper_client.wire import TOKEN_SYNTAX, is_token
 from wellkeeper_issuer.model import Authorization, Challenge, Identifier, IdentifierType, Order, Status
 from wellkeeper_issuer.outside.ca.problems import parse_problem
 from wellkeeper_issuer.outside.foreign_text import cleaned
-from wellkeeper_responder.wire import TOKEN_SYNTAX, is_token
 
 
 def parse_order(url: str, body: object, retry_after_seconds: float | None) -> Order:

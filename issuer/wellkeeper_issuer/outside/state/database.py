@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.connections import open_to_own, open_to_read
@@ -20,7 +20,7 @@ from wellkeeper_issuer.outside.threads import DaemonThreads
 
 T = TypeVar("T")
 
-Row = tuple[Any, ...]
+Row = sqlite3.Row
 Statement = tuple[str, Sequence[object]]
 
 _FEW: Final = 500
@@ -73,12 +73,26 @@ class Database:
             # None before `_open` and after `_close` only.
             return [make(row) for row in self._keyed.execute(statement, values)]  # type: ignore[union-attr]
 
-    async def read_among(self, make: Callable[[Row], T], statement: str, among: Collection[str] | None) -> list[T]:
-        """As `read`, of all lineages or of these; for many, everything is read as quickly."""
-        if among is None or len(among) > _FEW:
-            return await self.read(make, statement)
-        places = ", ".join("?" * len(among))
-        return self.find(make, f"SELECT * FROM ({statement}) WHERE lineage IN ({places})", *among)  # noqa: S608
+    async def read_among(
+        self, make: Callable[[Row], T], select: str, among: Collection[str] | None, **equal: object
+    ) -> list[T]:
+        """Read as `read` does the rows of all lineages, or of these, in which these columns have these values.
+
+        Of many lineages, everything is read and the others left out, which is as quick.
+        """
+        conditions = [f"{column} = ?" for column in equal]
+        if among is None:
+            return await self.read(make, _where(select, conditions), *equal.values())
+        if len(among) > _FEW:
+            wanted = set(among)
+            statement, values = _where(select, conditions), tuple(equal.values())
+            return await self._run(
+                lambda connection: [
+                    make(row) for row in connection.execute(statement, values) if row["lineage"] in wanted
+                ]
+            )
+        conditions.append(f"lineage IN ({', '.join('?' * len(among))})")
+        return self.find(make, _where(select, conditions), *equal.values(), *among)
 
     async def write(self, *statements: Statement) -> None:
         """All or none; durable when it returns. Shares the wait for the disk with other writes under way."""
@@ -137,6 +151,10 @@ class Database:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:
             raise JournalError(f"{self._path}: {cause_and_remedy(error)}") from error
+
+
+def _where(select: str, conditions: Sequence[str]) -> str:
+    return f"{select} WHERE {' AND '.join(conditions)}" if conditions else select
 
 
 def _commit(connection: sqlite3.Connection, writes: Sequence[_Write]) -> None:

@@ -1,11 +1,14 @@
-"""What CAs were asked for, as their limits count it: rows of uses and blocks."""
+"""Requests to CAs, as their limits count them: rows of uses and blocks."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from wellkeeper_issuer.outside.state.database import Database, Row
-from wellkeeper_issuer.outside.state.rows import from_time, to_time
+from wellkeeper_issuer.outside.state.database import Database, Row, Statement
+from wellkeeper_issuer.outside.state.rows import from_time, put_row, to_time
 from wellkeeper_issuer.records import Blocked, Scope, Spent, Use
+
+_BLOCKS: Final = "SELECT directory_url, lineage, until, reason FROM blocks ORDER BY directory_url, lineage"
 
 
 class SqliteLedger:
@@ -29,13 +32,12 @@ class SqliteLedger:
         )
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
-        statement = "INSERT INTO uses VALUES (?, ?, ?, ?, ?, ?)"
-        await self._database.write(*((statement, _values(use)) for use in uses))
+        await self._database.write(*map(_row, uses))
 
     async def read_values(self, directory_url: str, since: datetime) -> Sequence[tuple[Spent, Scope, str, int, int]]:
         return await self._database.read(
             _count,
-            "SELECT spent, scope, value, sum(NOT is_exempt), sum(is_exempt) FROM uses"
+            "SELECT spent, scope, value, sum(NOT is_exempt) AS counted, sum(is_exempt) AS exempt FROM uses"
             " WHERE directory_url = ? AND at >= ? GROUP BY spent, scope, value ORDER BY spent, scope, value",
             directory_url,
             from_time(since),
@@ -45,26 +47,38 @@ class SqliteLedger:
         await self._database.write(("DELETE FROM uses WHERE at < ?", (from_time(before),)))
 
     async def read_blocks(self) -> Sequence[Blocked]:
-        return await self._database.read(_blocked, "SELECT * FROM blocks ORDER BY directory_url, lineage")
+        return await self._database.read(_blocked, _BLOCKS)
 
     async def record_block(self, blocked: Blocked) -> None:
-        values = (blocked.directory_url, blocked.lineage, from_time(blocked.until), blocked.reason)
-        await self._database.write(("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)", values))
+        row = put_row(
+            "blocks",
+            directory_url=blocked.directory_url,
+            lineage=blocked.lineage,
+            until=from_time(blocked.until),
+            reason=blocked.reason,
+        )
+        await self._database.write(row)
 
 
-def _values(use: Use) -> Row:
-    return use.directory_url, use.spent.value, use.scope.value, use.value, from_time(use.at), use.is_exempt
+def _row(use: Use) -> Statement:
+    return put_row(
+        "uses",
+        directory_url=use.directory_url,
+        spent=use.spent.value,
+        scope=use.scope.value,
+        value=use.value,
+        at=from_time(use.at),
+        is_exempt=use.is_exempt,
+    )
 
 
 def _at(row: Row) -> datetime:
-    return to_time(row[0])
+    return to_time(row["at"])
 
 
 def _count(row: Row) -> tuple[Spent, Scope, str, int, int]:
-    spent, scope, value, counted, exempt = row
-    return Spent(spent), Scope(scope), value, counted, exempt
+    return Spent(row["spent"]), Scope(row["scope"]), row["value"], row["counted"], row["exempt"]
 
 
 def _blocked(row: Row) -> Blocked:
-    directory_url, lineage, until, reason = row
-    return Blocked(directory_url, lineage, to_time(until), reason)
+    return Blocked(row["directory_url"], row["lineage"], to_time(row["until"]), row["reason"])

@@ -1,10 +1,17 @@
-"""How nouns stand in rows: times as seconds since the epoch, identifiers as JSON."""
+"""Writes nouns into rows and reads them back: times as seconds since the epoch, identifiers as JSON."""
 
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.outside.state.database import Statement
+
+
+def put_row(table: str, **values: object) -> Statement:
+    """Return the statement that writes a row; it replaces one with the same key."""
+    columns, places = ", ".join(values), ", ".join("?" * len(values))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})", tuple(values.values())  # noqa: S608
 
 
 def from_time(at: datetime | None) -> float | None:

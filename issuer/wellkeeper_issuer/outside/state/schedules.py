@@ -1,15 +1,25 @@
-"""When certificates are renewed, and what failed: rows of schedules and failures."""
+"""Times of renewal, and the failures that delay them: rows of schedules and failures."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from wellkeeper_issuer.errors import Retry
 from wellkeeper_issuer.outside.state.database import Database, Row
-from wellkeeper_issuer.outside.state.rows import from_identifiers, from_time, to_identifiers, to_time, to_time_or_none
+from wellkeeper_issuer.outside.state.rows import (
+    from_identifiers,
+    from_time,
+    put_row,
+    to_identifiers,
+    to_time,
+    to_time_or_none,
+)
 from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
 
-_SCHEDULES: Final = "SELECT * FROM schedules"
-_FAILURES: Final = "SELECT * FROM failures"
+_SCHEDULES: Final = (
+    "SELECT lineage, version, identifiers, not_before, not_after, directory_url, account_url, certificate_id, rule,"
+    " renew_at, ask_at, window_start, window_end, explanation_url, unanswered FROM schedules"
+)
+_FAILURES: Final = "SELECT lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem FROM failures"
 
 
 class SqliteSchedules:
@@ -28,26 +38,25 @@ class SqliteSchedules:
 
     async def record_schedule(self, schedule: Schedule) -> None:
         window = schedule.window
-        values = (
-            schedule.lineage,
-            schedule.version,
-            from_identifiers(sorted(schedule.identifiers)),
-            from_time(schedule.not_before),
-            from_time(schedule.not_after),
-            schedule.directory_url,
-            schedule.account_url,
-            schedule.certificate_id,
-            schedule.rule.value,
-            from_time(schedule.renew_at),
-            from_time(schedule.ask_at),
-            from_time(window.start) if window else None,
-            from_time(window.end) if window else None,
-            schedule.explanation_url,
-            schedule.unanswered,
+        row = put_row(
+            "schedules",
+            lineage=schedule.lineage,
+            version=schedule.version,
+            identifiers=from_identifiers(sorted(schedule.identifiers)),
+            not_before=from_time(schedule.not_before),
+            not_after=from_time(schedule.not_after),
+            directory_url=schedule.directory_url,
+            account_url=schedule.account_url,
+            certificate_id=schedule.certificate_id,
+            rule=schedule.rule.value,
+            renew_at=from_time(schedule.renew_at),
+            ask_at=from_time(schedule.ask_at),
+            window_start=from_time(window.start) if window else None,
+            window_end=from_time(window.end) if window else None,
+            explanation_url=schedule.explanation_url,
+            unanswered=schedule.unanswered,
         )
-        await self._database.write(
-            ("INSERT OR REPLACE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-        )
+        await self._database.write(row)
 
     async def read_failures(self) -> Mapping[str, Failure]:
         return {failure.lineage: failure for failure in await self._database.read(_failure, _FAILURES)}
@@ -57,54 +66,53 @@ class SqliteSchedules:
         return rows[0] if rows else None
 
     async def record_failure(self, failure: Failure) -> None:
-        values = (
-            failure.lineage,
-            failure.count,
-            failure.stage,
-            failure.message,
-            failure.retry.value,
-            from_time(failure.first_at),
-            from_time(failure.last_at),
-            from_time(failure.next_try_at),
-            failure.problem,
+        row = put_row(
+            "failures",
+            lineage=failure.lineage,
+            count=failure.count,
+            stage=failure.stage,
+            message=failure.message,
+            retry=failure.retry.value,
+            first_at=from_time(failure.first_at),
+            last_at=from_time(failure.last_at),
+            next_try_at=from_time(failure.next_try_at),
+            problem=failure.problem,
         )
-        await self._database.write(("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
+        await self._database.write(row)
 
     async def forget_failure(self, lineage: str) -> None:
         await self._database.write(("DELETE FROM failures WHERE lineage = ?", (lineage,)))
 
 
 def _schedule(row: Row) -> Schedule:
-    lineage, version, identifiers, not_before, not_after, directory_url, account_url, certificate_id = row[:8]
-    rule, renew_at, ask_at, window_start, window_end, explanation_url, unanswered = row[8:]
+    has_window = row["window_start"] is not None
     return Schedule(
-        lineage,
-        version,
-        frozenset(to_identifiers(identifiers)),
-        to_time(not_before),
-        to_time(not_after),
-        directory_url,
-        account_url,
-        certificate_id,
-        Rule(rule),
-        to_time(renew_at),
-        to_time_or_none(ask_at),
-        Window(to_time(window_start), to_time(window_end)) if window_start is not None else None,
-        explanation_url,
-        unanswered,
+        lineage=row["lineage"],
+        version=row["version"],
+        identifiers=frozenset(to_identifiers(row["identifiers"])),
+        not_before=to_time(row["not_before"]),
+        not_after=to_time(row["not_after"]),
+        directory_url=row["directory_url"],
+        account_url=row["account_url"],
+        certificate_id=row["certificate_id"],
+        rule=Rule(row["rule"]),
+        renew_at=to_time(row["renew_at"]),
+        ask_at=to_time_or_none(row["ask_at"]),
+        window=Window(to_time(row["window_start"]), to_time(row["window_end"])) if has_window else None,
+        explanation_url=row["explanation_url"],
+        unanswered=row["unanswered"],
     )
 
 
 def _failure(row: Row) -> Failure:
-    lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem = row
     return Failure(
-        lineage,
-        count,
-        stage,
-        message,
-        Retry(retry),
-        to_time(first_at),
-        to_time(last_at),
-        to_time(next_try_at),
-        problem,
+        lineage=row["lineage"],
+        count=row["count"],
+        stage=row["stage"],
+        message=row["message"],
+        retry=Retry(row["retry"]),
+        first_at=to_time(row["first_at"]),
+        last_at=to_time(row["last_at"]),
+        next_try_at=to_time(row["next_try_at"]),
+        problem=row["problem"],
     )

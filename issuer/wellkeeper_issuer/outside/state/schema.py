@@ -1,6 +1,6 @@
-"""The tables of `state.db`, by what each schema version added.
+"""The tables of `state.db`.
 
-Times are seconds since the epoch (REAL), but for `vetoes`; identifiers are JSON. Keys stand in `attempts` alone.
+Times are seconds since the epoch (REAL); identifiers are JSON. Only `attempts` contains keys.
 Design: docs/design/0006-state.md.
 """
 
@@ -10,11 +10,12 @@ from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
 
-_ADDED: Final = (
-    """
+VERSION: Final = 1
+_TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
     directory_url TEXT NOT NULL,
+    account_url TEXT NOT NULL,
     identifiers TEXT NOT NULL,
     certificate_key_pem BLOB NOT NULL,
     csr_der BLOB NOT NULL,
@@ -22,22 +23,19 @@ CREATE TABLE attempts (
     chain_pem BLOB
 ) STRICT;
 CREATE TABLE deliveries (
-    lineage TEXT PRIMARY KEY,
+    lineage TEXT NOT NULL,
+    node TEXT NOT NULL,
     directory_url TEXT NOT NULL,
+    account_url TEXT NOT NULL,
     version_before TEXT,
     version_after TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served'))
+    state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served')),
+    PRIMARY KEY (lineage, node)
 ) STRICT;
-""",
-    """
 CREATE TABLE vetoes (
     lineage TEXT PRIMARY KEY,
-    asks_at TEXT NOT NULL
+    asks_at REAL NOT NULL
 ) STRICT;
-""",
-    """
-ALTER TABLE attempts ADD COLUMN account_url TEXT NOT NULL DEFAULT '';
-ALTER TABLE deliveries ADD COLUMN account_url TEXT NOT NULL DEFAULT '';
 CREATE TABLE schedules (
     lineage TEXT PRIMARY KEY,
     version TEXT NOT NULL,
@@ -98,10 +96,8 @@ CREATE TABLE rehearsals (
     is_well INTEGER NOT NULL,
     detail TEXT NOT NULL
 ) STRICT;
-""",
-)
-NEWEST: Final = len(_ADDED)
-# Of all tables with rows of a lineage. What a CA counts is not among them, for it goes on counting.
+"""
+# All tables with rows of a lineage. `uses` is not among them, since the CA keeps counting.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
     "DELETE FROM deliveries WHERE lineage = ?",
@@ -115,19 +111,17 @@ FORGET_LINEAGE: Final = (
 )
 
 
-def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """0 for a file without tables; raises JournalError when it is newer than this program."""
+def has_tables(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return False for a new file; raise JournalError when another version of this program wrote it."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > NEWEST:
+    if found not in (0, VERSION):
         raise JournalError(
-            f"{path} has schema version {found}, this program knows {NEWEST}; "
-            "run the version of wellkeeper that wrote it, or a newer one"
+            f"{path} has schema version {found}, this program reads version {VERSION} only; "
+            "run the version of wellkeeper that wrote it"
         )
-    return int(found)
+    return bool(found)
 
 
-def migrate(connection: sqlite3.Connection, found: int) -> None:
-    """From version `found` to the newest, wholly or not at all; the caller keeps others from doing it, too."""
-    if found < NEWEST:
-        added = "".join(_ADDED[found:])
-        connection.executescript(f"BEGIN IMMEDIATE; {added} PRAGMA user_version = {NEWEST}; COMMIT;")
+def create_tables(connection: sqlite3.Connection) -> None:
+    """All or none; the caller makes sure that nobody else does the same."""
+    connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -1,44 +1,50 @@
-"""All that the issuer remembers, opened at once."""
+"""Opens all records of the issuer at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.database import Database
-from wellkeeper_issuer.outside.state.journal import SqliteJournal
+from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
 from wellkeeper_issuer.outside.state.ledger import SqliteLedger
 from wellkeeper_issuer.outside.state.notes import SqliteNotes
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
 from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
+from wellkeeper_issuer.outside.state.vetoes import SqliteVetoes
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What `open_state` gives; of no use once it is left."""
+    """Implements `ports_state.StateRecords`; closed when `open_state` ends."""
 
-    journal: SqliteJournal
+    attempts: SqliteAttempts
+    vetoes: SqliteVetoes
+    deliveries: SqliteDeliveries
     schedules: SqliteSchedules
     ledger: SqliteLedger
     notes: SqliteNotes
     _database: Database = field(repr=False)
 
     async def forget_lineage(self, lineage: str) -> None:
-        """All of it in one transaction, but for what CAs count. Idempotent; raises JournalError."""
+        """Delete all its rows in one transaction, except what CAs count. Idempotent; raises JournalError."""
         await self._database.write(*((statement, (lineage,)) for statement in FORGET_LINEAGE))
 
 
 @asynccontextmanager
 async def open_state(path: Path, *, is_exclusive: bool, command: str = "renew") -> AsyncIterator[State]:
-    """`path` is the file `state.db`. `command` is what others are told is at work ("run" for the daemon).
+    """Open the file `state.db`; the lock file names `command` as the owner ("run" for the daemon).
 
     Raises JournalError, which names who has it when another process owns the state; readers wait for nobody.
     """
     async with Database(path, command if is_exclusive else None) as database:
         yield State(
-            SqliteJournal(database),
-            SqliteSchedules(database),
-            SqliteLedger(database),
-            SqliteNotes(database),
-            database,
+            attempts=SqliteAttempts(database),
+            vetoes=SqliteVetoes(database),
+            deliveries=SqliteDeliveries(database),
+            schedules=SqliteSchedules(database),
+            ledger=SqliteLedger(database),
+            notes=SqliteNotes(database),
+            _database=database,
         )

@@ -12,7 +12,7 @@ from tests.issuer.outside.states import execute
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.database import Database, Row
 
-_NOTICE = "INSERT INTO notices VALUES (?, 'failure')"
+_NOTICE = "INSERT INTO notices (lineage, notice) VALUES (?, 'failure')"
 _WAL_HEADER, _FRAME_HEADER, _PAGE = 32, 24, 4096
 
 
@@ -100,11 +100,11 @@ async def test_look_for_rows_by_their_key_waits_for_nobody_and_sees_what_was_wri
     hold = Hold(database)
     write = asyncio.ensure_future(database.write((_NOTICE, ("mail",))))
     await asyncio.sleep(0)
-    found = [database.find(str, "SELECT lineage FROM notices WHERE lineage = ?", name) for name in ("web", "mail")]
-    assert found == [["('web',)"], []]
+    found = [database.find(tuple, "SELECT lineage FROM notices WHERE lineage = ?", name) for name in ("web", "mail")]
+    assert found == [[("web",)], []]
     await hold.let_go()
     await write
-    assert await database.read_among(str, "SELECT lineage FROM notices", ["mail", "shop"]) == ["('mail',)"]
+    assert await database.read_among(tuple, "SELECT lineage FROM notices", ["mail", "shop"]) == [("mail",)]
 
 
 async def test_look_at_a_damaged_row_says_so(folder: Path, database: Database) -> None:

@@ -35,13 +35,6 @@ async def test_schedules_survive_whole(folder: Path) -> None:
         assert await state.schedules.read_schedule("shop") is None
 
 
-async def test_later_schedule_replaces_the_earlier_one(state: State) -> None:
-    later = replace(SCHEDULE, version="v2", window=None, renew_at=NOW)
-    for schedule in (SCHEDULE, later):
-        await state.schedules.record_schedule(schedule)
-    assert await state.schedules.read_schedules() == {"web": later}
-
-
 async def test_failures_survive_until_they_are_forgotten(folder: Path) -> None:
     again = replace(FAILURE, count=4, next_try_at=NOW + timedelta(days=1), problem=None)
     other = replace(FAILURE, lineage="mail")

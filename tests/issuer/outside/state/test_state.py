@@ -1,4 +1,4 @@
-"""The state as a whole: earlier versions of it, who may own it, who may read, what is forgotten together."""
+"""The state as a whole: its version, who may own it, who may read, what is forgotten together."""
 
 import sqlite3
 from contextlib import closing
@@ -6,90 +6,64 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer.outside.states import ATTEMPT, CA, NOW, OLD, OLD_ATTEMPT, execute, make_old, names, record_everything
+from tests.issuer.outside.states import ATTEMPT, execute, names, record_everything
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.state import State, open_state
-from wellkeeper_issuer.records import Origin
 
 
-async def read_old(state: State, version: int) -> None:
-    """Nothing was lost."""
-    journal = state.journal
-    assert await journal.read_attempt("web") == OLD_ATTEMPT
-    assert await journal.installed() == {"web", "mail", "shop"}
-    assert await journal.undelivered() == {"shop": Flip("shop", "v1", "v1")}
-    assert await journal.unserved() == {"mail"}
-    assert [await journal.read_origin(name) for name in ("web", "mail", "shop")] == [
-        Origin(CA, ""),
-        Origin(CA, ""),
-        None,
-    ]
-    assert await journal.read_veto("web") == (NOW if version > 1 else None)
-    assert await state.notes.read_owed_hooks() == {}
-    assert await state.schedules.read_schedules() == {}
-
-
-@pytest.mark.parametrize("version", OLD)
-async def test_state_of_an_earlier_version_is_taken_over_whole(folder: Path, version: int) -> None:
-    path = folder / "state.db"
-    make_old(path, version)
-    for _ in range(2):
-        async with open_state(path, is_exclusive=True) as state:
-            await read_old(state, version)
-    assert execute(path, "PRAGMA user_version") == [(3,)]
-    async with open_state(path, is_exclusive=True) as state:
-        await record_everything(state, "new")
-        assert await state.journal.read_attempt("web") == OLD_ATTEMPT
-
-
-@pytest.mark.parametrize("version", OLD)
-async def test_reader_of_an_earlier_version_reads_all_and_changes_nothing(folder: Path, version: int) -> None:
-    path = folder / "state.db"
-    make_old(path, version)
-    before = path.read_bytes()
-    async with open_state(path, is_exclusive=False) as state:
-        await read_old(state, version)
-    assert path.read_bytes() == before
-    assert execute(path, "PRAGMA user_version") == [(version,)]
-
-
+@pytest.mark.parametrize("version", [-1, 2], ids=["unknown", "newer"])
 @pytest.mark.parametrize("is_exclusive", [True, False], ids=["owner", "reader"])
-async def test_newer_version_is_refused_saying_what_to_run(folder: Path, *, is_exclusive: bool) -> None:
+async def test_file_of_another_version_is_refused_and_not_touched(
+    folder: Path, version: int, *, is_exclusive: bool
+) -> None:
     path = folder / "state.db"
-    make_old(path, 2)
-    execute(path, "PRAGMA user_version = 4")
-    with pytest.raises(JournalError, match="schema version 4, this program knows 3; run the version of wellkeeper"):
+    execute(path, f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    with pytest.raises(JournalError) as refused:
         await open_state(path, is_exclusive=is_exclusive).__aenter__()
+    said = f"{path} has schema version {version}, this program reads version 1 only; run the version of wellkeeper"
+    assert str(refused.value).startswith(said)
+    assert path.read_bytes() == before
+
+
+async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(folder: Path) -> None:
+    path = folder / "state.db"
+    path.touch()
+    async with open_state(path, is_exclusive=False) as state:
+        assert await state.schedules.read_schedules() == {}
+    assert path.read_bytes() == b""
+    async with open_state(path, is_exclusive=True) as state:
+        await record_everything(state, "web")
+    assert execute(path, "PRAGMA user_version") == [(1,)]
 
 
 async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folder: Path) -> None:
     for path in (folder / "state.db", folder / "missing" / "state.db"):
         async with open_state(path, is_exclusive=False) as state:
             assert await state.schedules.read_schedules() == {}
-            assert await state.journal.installed() == frozenset()
+            assert await state.deliveries.installed() == frozenset()
     assert names(folder) == set()
 
 
 async def test_reader_does_not_wait_for_a_long_write_of_another(folder: Path, state: State) -> None:
     path = folder / "state.db"
-    await state.journal.record_attempt(ATTEMPT)
+    await state.attempts.record_attempt(ATTEMPT)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM attempts")
         async with open_state(path, is_exclusive=False) as reader:
-            assert await reader.journal.read_attempt("web") == ATTEMPT
+            assert await reader.attempts.read_attempt("web") == ATTEMPT
         other.execute("COMMIT")
     async with open_state(path, is_exclusive=False) as reader:
-        assert await reader.journal.read_attempt("web") is None
+        assert await reader.attempts.read_attempt("web") is None
 
 
 async def test_reader_cannot_write(folder: Path, state: State) -> None:
-    await state.journal.record_attempt(ATTEMPT)
+    await state.attempts.record_attempt(ATTEMPT)
     async with open_state(folder / "state.db", is_exclusive=False) as reader:
         with pytest.raises(JournalError, match="attempt to write a readonly database"):
-            await reader.journal.forget_attempt("web")
-    assert await state.journal.read_attempt("web") == ATTEMPT
+            await reader.attempts.forget_attempt("web")
+    assert await state.attempts.read_attempt("web") == ATTEMPT
 
 
 async def test_owner_that_died_is_no_obstacle(folder: Path) -> None:
@@ -125,4 +99,4 @@ async def test_lineage_is_forgotten_wholly_and_others_are_not_touched(folder: Pa
         await state.forget_lineage("web")
     for name in of_lineages:
         assert execute(path, f"SELECT DISTINCT lineage FROM {name}") == [("mail",)], name  # noqa: S608 - of this file
-    assert len(execute(path, "SELECT * FROM uses")) == 2
+    assert len(execute(path, "SELECT directory_url FROM uses")) == 2

@@ -1,107 +1,26 @@
-"""Signed publications: make and check the messages by which an issuer speaks to a responder.
+"""The publishing keys that a responder trusts, and the check of messages that they signed.
 
-A message is a compact JWS. Size and key id are looked at before the signature, everything else after it; what PyJWT
-lets pass (a wrong `typ`, a missing claim, a list as `aud`) is checked here. Design: docs/design/0001-wire.md.
+Size and key id are checked before the signature, everything else after it; what PyJWT lets pass (a wrong `typ`, a
+missing claim, a list as `aud`) is checked here. Contract: docs/design/0001-wire.md.
 """
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from wellkeeper_responder import wire
-from wellkeeper_responder.wire import WireError
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Permit, Publication, Withdrawal, key_id
+from wellkeeper_client.wire import WireError
 
 _CLAIMS: Final[Mapping[str, frozenset[str]]] = {
     wire.PUBLISH_TYPE: frozenset({"aud", "token", "thumbprint", "identifier", "jti", "iat", "exp"}),
     wire.WITHDRAW_TYPE: frozenset({"aud", "token", "publication_jti", "iat", "exp"}),
     wire.READ_TYPE: frozenset({"aud", "iat", "exp"}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One token, to be answered for one account until its lifetime is over. Times are UNIX seconds."""
-
-    token: str
-    thumbprint: str
-    identifier: str
-    jti: str
-    issued_at: int
-    expires_at: int
-
-    @property
-    def lifetime_seconds(self) -> int:
-        return self.expires_at - self.issued_at
-
-    @property
-    def key_authorization(self) -> str:
-        """What the CA must read (RFC 8555 section 8.1)."""
-        return f"{self.token}.{self.thumbprint}"
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """Ends the publication with this `jti`, and no other, whatever token it stands for by then."""
-
-    token: str
-    publication_jti: str
-    issued_at: int
-    expires_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """Allows to read the responder's status and fetches over TCP."""
-
-    issued_at: int
-    expires_at: int
-
-
-def key_id(key: Ed25519PublicKey) -> str:
-    """The RFC 7638 thumbprint of the key as an OKP JWK (RFC 8037 section 2)."""
-    canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{encode_public_key(key)}"}}'
-    return _base64url(hashlib.sha256(canonical.encode()).digest())
-
-
-def encode_public_key(key: Ed25519PublicKey) -> str:
-    """base64url of the 32 raw bytes: what `--publishing-key` takes."""
-    return _base64url(key.public_bytes_raw())
-
-
-def decode_public_key(text: str) -> Ed25519PublicKey:
-    """The reverse of `encode_public_key`; raises ValueError."""
-    if re.fullmatch("[A-Za-z0-9_-]{43}", text) is None:
-        raise ValueError("expected 43 characters of base64url, the 32 raw bytes of an Ed25519 public key")
-    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text + "="))
-
-
-def sign_publication(publication: Publication, key: Ed25519PrivateKey) -> str:
-    """The message for `PUT /v1/tokens/TOKEN`."""
-    claims = {
-        "token": publication.token,
-        "thumbprint": publication.thumbprint,
-        "identifier": publication.identifier,
-        "jti": publication.jti,
-    }
-    return _sign(wire.PUBLISH_TYPE, claims, (publication.issued_at, publication.expires_at), key)
-
-
-def sign_withdrawal(withdrawal: Withdrawal, key: Ed25519PrivateKey) -> str:
-    """The message for `DELETE /v1/tokens/TOKEN`."""
-    claims = {"token": withdrawal.token, "publication_jti": withdrawal.publication_jti}
-    return _sign(wire.WITHDRAW_TYPE, claims, (withdrawal.issued_at, withdrawal.expires_at), key)
-
-
-def sign_permit(permit: Permit, key: Ed25519PrivateKey) -> str:
-    """The message for `Authorization: Bearer`."""
-    return _sign(wire.READ_TYPE, {}, (permit.issued_at, permit.expires_at), key)
 
 
 class PublishingKeys:
@@ -159,11 +78,6 @@ class PublishingKeys:
         _check_claims(claims, expected_type)
         _check_times(claims["iat"], claims["exp"], now)
         return claims
-
-
-def _sign(kind: str, claims: dict[str, str], times: tuple[int, int], key: Ed25519PrivateKey) -> str:
-    payload = {"aud": wire.AUDIENCE, **claims, "iat": times[0], "exp": times[1]}
-    return jwt.encode(payload, key, wire.ALGORITHM, headers={"typ": kind, "kid": key_id(key.public_key())})
 
 
 def _header(message: bytes) -> dict[str, Any]:
@@ -242,7 +156,3 @@ def _match(claims: dict[str, Any], name: str, pattern: re.Pattern[str]) -> None:
 
 def _malformed(detail: str) -> WireError:
     return WireError(400, "malformed", detail)
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,139 @@
+"""Publish and withdraw tokens at one responder's control address: synchronous, one connection per call.
+
+    responder = ResponderControl("unix:/run/wellkeeper/control.sock", publishing_key)
+    publication = responder.publish(token, thumbprint, identifier)
+    ...                                       # have the CA validate
+    responder.withdraw(publication)
+
+Both calls are idempotent. A responder forgets a publication by itself at `expires_at`.
+"""
+
+import contextlib
+import http.client
+import json
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from wellkeeper_client import wire
+from wellkeeper_client.signing import (
+    Permit,
+    Publication,
+    Withdrawal,
+    sign_permit,
+    sign_publication,
+    sign_withdrawal,
+)
+
+_TIMEOUT_SECONDS: Final = 2.0
+_LIFETIME_SECONDS: Final = 600
+_PERMIT_SECONDS: Final = 60
+_MAX_REPLY_BYTES: Final = 1 << 20
+
+
+class ResponderError(Exception):
+    """The responder cannot be reached, or refused; the text names its address and says what to do.
+
+    `status` is the HTTP status of a refusal, `problem` the last part of its type (RFC 9457); None otherwise.
+    """
+
+    def __init__(self, message: str, status: int | None = None, problem: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem
+
+
+class ResponderControl:
+    """`address` is `unix:PATH` or `HOST:PORT`; `now` returns the UNIX time. Raises ResponderError."""
+
+    def __init__(
+        self,
+        address: str,
+        publishing_key: Ed25519PrivateKey,
+        *,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.address = address
+        self._key = publishing_key
+        self._timeout_seconds = timeout_seconds
+        self._now = now
+
+    def publish(
+        self, token: str, thumbprint: str, identifier: str, *, lifetime_seconds: int = _LIFETIME_SECONDS
+    ) -> Publication:
+        """Have the responder answer the token with `token "." thumbprint`; return what `withdraw` takes."""
+        now = int(self._now())
+        publication = Publication(token, thumbprint, identifier, secrets.token_urlsafe(16), now, now + lifetime_seconds)
+        reply = self._call("PUT", wire.TOKENS_PREFIX + token, message=sign_publication(publication, self._key))
+        if "instance_id" not in reply:
+            raise ResponderError(f"{self.address} took the token but is not a Wellkeeper responder; check the address")
+        return publication
+
+    def withdraw(self, publication: Publication) -> None:
+        """End this publication, and no other one of the same token."""
+        now = int(self._now())
+        withdrawal = Withdrawal(publication.token, publication.jti, now, now + _LIFETIME_SECONDS)
+        path = wire.TOKENS_PREFIX + publication.token
+        self._call("DELETE", path, message=sign_withdrawal(withdrawal, self._key))
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the document of `GET /v1/status`."""
+        return self._call("GET", wire.STATUS_PATH)
+
+    def _call(self, method: str, path: str, *, message: str | None = None) -> Mapping[str, Any]:
+        now = int(self._now())
+        headers = (
+            {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
+            if message
+            else {"Authorization": f"Bearer {sign_permit(Permit(now, now + _PERMIT_SECONDS), self._key)}"}
+        )
+        try:
+            with contextlib.closing(self._connection()) as connection:
+                connection.request(method, path, message, headers)
+                reply = connection.getresponse()
+                body = _object(reply.read(_MAX_REPLY_BYTES))
+        except TimeoutError as error:
+            raise ResponderError(
+                f"{self.address} did not answer within {self._timeout_seconds:g} s; check the responder's log"
+            ) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ResponderError(
+                f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}; check that"
+                " wellkeeper-responder runs with this --control address"
+            ) from error
+        if reply.status >= http.HTTPStatus.MULTIPLE_CHOICES:
+            problem = str(body.get("type", "")).removeprefix(wire.PROBLEM_PREFIX) or None
+            detail = body.get("detail", "no reason given; check the address")
+            raise ResponderError(f"{self.address} refused with HTTP {reply.status}: {detail}", reply.status, problem)
+        return body
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.address.startswith("unix:"):
+            return _UnixConnection(self.address.removeprefix("unix:"), self._timeout_seconds)
+        return http.client.HTTPConnection(self.address, timeout=self._timeout_seconds)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_seconds: float) -> None:
+        super().__init__("responder", timeout=timeout_seconds)
+        self._path = path
+        self._seconds = timeout_seconds
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._seconds)
+        self.sock.connect(self._path)
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object in the body, or an empty one: the status says how a reply is meant."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

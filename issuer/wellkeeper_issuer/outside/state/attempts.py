@@ -1,0 +1,68 @@
+"""Renewals under way: rows of attempts, the only ones with keys."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from wellkeeper_issuer.model import Attempt
+from wellkeeper_issuer.outside.state.database import Database, Row
+from wellkeeper_issuer.outside.state.rows import from_identifiers, put_row, to_identifiers
+
+_ATTEMPTS: Final = (
+    "SELECT lineage, directory_url, account_url, identifiers, certificate_key_pem, csr_der, order_url, chain_pem"
+    " FROM attempts"
+)
+
+
+class SqliteAttempts:
+    """Implements `ports_state.Attempts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def under_way(self) -> Mapping[str, bool]:
+        rows = await self._database.read(_has_chain, "SELECT lineage, chain_pem IS NOT NULL AS has_chain FROM attempts")
+        return dict(rows)
+
+    async def read_attempt(self, lineage: str) -> Attempt | None:
+        rows = self._database.find(_attempt, f"{_ATTEMPTS} WHERE lineage = ?", lineage)
+        return rows[0] if rows else None
+
+    async def record_attempt(self, attempt: Attempt) -> None:
+        row = put_row(
+            "attempts",
+            lineage=attempt.lineage,
+            directory_url=attempt.directory_url,
+            account_url=attempt.account_url,
+            identifiers=from_identifiers(attempt.identifiers),
+            certificate_key_pem=attempt.certificate_key_pem,
+            csr_der=attempt.csr_der,
+            order_url=attempt.order_url,
+            chain_pem=attempt.chain_pem,
+        )
+        await self._database.write(row)
+
+    async def forget_attempt(self, lineage: str) -> None:
+        await self._database.write(("DELETE FROM attempts WHERE lineage = ?", (lineage,)))
+
+    async def record_order(self, lineage: str, order_url: str) -> None:
+        await self._database.write(("UPDATE attempts SET order_url = ? WHERE lineage = ?", (order_url, lineage)))
+
+    async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
+        await self._database.write(("UPDATE attempts SET chain_pem = ? WHERE lineage = ?", (chain_pem, lineage)))
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        lineage=row["lineage"],
+        directory_url=row["directory_url"],
+        identifiers=to_identifiers(row["identifiers"]),
+        certificate_key_pem=row["certificate_key_pem"],
+        csr_der=row["csr_der"],
+        order_url=row["order_url"],
+        chain_pem=row["chain_pem"],
+        account_url=row["account_url"],
+    )
+
+
+def _has_chain(row: Row) -> tuple[str, bool]:
+    return row["lineage"], bool(row["has_chain"])

@@ -1,0 +1,90 @@
+"""Installed versions on their way to nginx, from installed to served: rows of deliveries, per lineage and node."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from wellkeeper_issuer.model import Flip
+from wellkeeper_issuer.outside.state.database import Database, Row, Statement
+from wellkeeper_issuer.outside.state.rows import put_row
+from wellkeeper_issuer.records import LOCAL_NODE, Origin
+
+_LINEAGES: Final = "SELECT lineage FROM deliveries"
+_FLIPS: Final = "SELECT lineage, version_before, version_after FROM deliveries"
+
+
+class SqliteDeliveries:
+    """Implements `ports_state.DeliveryRecords` for one node; rows of other nodes are neither read nor changed."""
+
+    def __init__(self, database: Database, node: str = LOCAL_NODE) -> None:
+        self._database = database
+        self._node = node
+
+    async def record_flip(self, flip: Flip) -> None:
+        await self._database.write(
+            (
+                """
+                INSERT OR REPLACE INTO deliveries
+                    (lineage, node, directory_url, account_url, version_before, version_after, state)
+                SELECT lineage, ?, directory_url, account_url, ?, ?, 'installed' FROM attempts WHERE lineage = ?
+                """,
+                (self._node, flip.before, flip.after, flip.lineage),
+            ),
+            put_row("owed_hooks", lineage=flip.lineage, version=flip.after),
+            ("DELETE FROM attempts WHERE lineage = ?", (flip.lineage,)),
+            ("DELETE FROM vetoes WHERE lineage = ?", (flip.lineage,)),
+        )
+
+    async def record_found(self, flip: Flip) -> None:
+        row = put_row(
+            "deliveries",
+            lineage=flip.lineage,
+            node=self._node,
+            directory_url="",
+            account_url="",
+            version_before=flip.before,
+            version_after=flip.after,
+            state="installed",
+        )
+        await self._database.write(row)
+
+    async def read_origin(self, lineage: str) -> Origin | None:
+        # Empty for what was found.
+        rows = self._database.find(
+            _origin,
+            "SELECT directory_url, account_url FROM deliveries WHERE lineage = ? AND node = ? AND directory_url <> ''",
+            lineage,
+            self._node,
+        )
+        return rows[0] if rows else None
+
+    async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
+        return frozenset(await self._database.read_among(_lineage, _LINEAGES, among, node=self._node))
+
+    async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
+        found = await self._database.read_among(_flip, _FLIPS, among, node=self._node, state="installed")
+        return {flip.lineage: flip for flip in found}
+
+    async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
+        found = await self._database.read_among(_lineage, _LINEAGES, among, node=self._node, state="reloaded")
+        return frozenset(found)
+
+    async def record_reloaded(self, lineages: Sequence[str]) -> None:
+        await self._database.write(*(self._in_state("reloaded", lineage) for lineage in lineages))
+
+    async def record_served(self, lineage: str) -> None:
+        await self._database.write(self._in_state("served", lineage))
+
+    def _in_state(self, state: str, lineage: str) -> Statement:
+        return "UPDATE deliveries SET state = ? WHERE lineage = ? AND node = ?", (state, lineage, self._node)
+
+
+def _flip(row: Row) -> Flip:
+    return Flip(row["lineage"], row["version_before"], row["version_after"])
+
+
+def _origin(row: Row) -> Origin:
+    return Origin(row["directory_url"], row["account_url"])
+
+
+def _lineage(row: Row) -> str:
+    return str(row["lineage"])

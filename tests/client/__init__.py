@@ -1,0 +1,1 @@
+"""The client against a real responder in this process."""

@@ -1,0 +1,263 @@
+"""The Protocols of `ports_state`: tables and fakes behave the same."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.fakes_state import FakeState
+from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, SCHEDULE
+from wellkeeper_issuer.model import Flip
+from wellkeeper_issuer.outside.state.state import open_state
+from wellkeeper_issuer.ports_state import StateRecords
+from wellkeeper_issuer.records import Blocked, Notice, Origin, Rehearsal, Scope, Spent, Use
+
+HOUR: Final = timedelta(hours=1)
+URL: Final = "https://ca.example/order/1"
+USE: Final = Use(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)
+REHEARSAL: Final = Rehearsal("web", NOW, is_well=False, detail="nginx -t says no")
+
+Read = Callable[[StateRecords, str], Awaitable[object]]
+Write = Callable[[StateRecords, str], Awaitable[None]]
+Names = Callable[[StateRecords, Collection[str] | None], Awaitable[Iterable[str]]]
+
+
+@pytest.fixture(params=["fake", "sqlite"])
+async def state(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StateRecords]:
+    if request.param == "fake":
+        yield FakeState()
+        return
+    async with open_state(tmp_path / "state.db", is_exclusive=True) as opened:
+        yield opened
+
+
+async def flip(state: StateRecords, lineage: str, before: str | None = None, after: str = "v1") -> None:
+    """Record an installed attempt."""
+    await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
+    await state.deliveries.record_flip(Flip(lineage, before, after))
+
+
+async def reload(state: StateRecords, lineage: str) -> None:
+    """Record an installed attempt that nginx has read."""
+    await flip(state, lineage)
+    await state.deliveries.record_reloaded([lineage])
+
+
+# What is recorded for one lineage: how it is written, read and forgotten.
+ROWS: Final[dict[str, tuple[Write, Read, Write]]] = {
+    "attempts": (
+        lambda state, name: state.attempts.record_attempt(replace(ATTEMPT, lineage=name)),
+        lambda state, name: state.attempts.read_attempt(name),
+        lambda state, name: state.attempts.forget_attempt(name),
+    ),
+    "vetoes": (
+        lambda state, name: state.vetoes.record_veto(name, NOW),
+        lambda state, name: state.vetoes.read_veto(name),
+        lambda state, name: state.vetoes.forget_veto(name),
+    ),
+    "failures": (
+        lambda state, name: state.schedules.record_failure(replace(FAILURE, lineage=name)),
+        lambda state, name: state.schedules.read_failure(name),
+        lambda state, name: state.schedules.forget_failure(name),
+    ),
+    "notices": (
+        lambda state, name: state.notes.record_notice(name, Notice.DANGER),
+        lambda state, name: state.notes.read_notices([name]),
+        lambda state, name: state.notes.forget_notices(name),
+    ),
+    "owed hooks": (
+        flip,
+        lambda state, name: state.notes.read_owed_hooks([name]),
+        lambda state, name: state.notes.forget_owed_hook(name),
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "read", "forget"), ROWS.values(), ids=ROWS)
+async def test_row_is_read_until_it_is_forgotten(state: StateRecords, write: Write, read: Read, forget: Write) -> None:
+    assert not await read(state, "web")
+    for name in ("web", "mail"):
+        await write(state, name)
+    for _ in range(2):
+        await forget(state, "web")
+    assert not await read(state, "web")
+    assert await read(state, "mail")
+
+
+# What is read of all lineages, or of some.
+SEVERAL: Final[dict[str, tuple[Write, Names]]] = {
+    "deliveries": (flip, lambda state, among: state.deliveries.installed(among)),
+    "undelivered": (flip, lambda state, among: state.deliveries.undelivered(among)),
+    "unserved": (reload, lambda state, among: state.deliveries.unserved(among)),
+    "schedules": (
+        lambda state, name: state.schedules.record_schedule(replace(SCHEDULE, lineage=name)),
+        lambda state, among: state.schedules.read_schedules(among),
+    ),
+    "notices": (
+        lambda state, name: state.notes.record_notice(name, Notice.FAILURE),
+        lambda state, among: state.notes.read_notices(among),
+    ),
+    "owed hooks": (flip, lambda state, among: state.notes.read_owed_hooks(among)),
+}
+
+
+@pytest.mark.parametrize(("write", "names"), SEVERAL.values(), ids=SEVERAL)
+async def test_only_the_lineages_asked_for_are_returned(state: StateRecords, write: Write, names: Names) -> None:
+    for name in ("web", "mail"):
+        await write(state, name)
+    many = ["web", *(f"unknown-{number}" for number in range(600))]
+    found = [set(await names(state, among)) for among in (None, ["web", "unknown"], many, [])]
+    assert found == [{"web", "mail"}, {"web"}, {"web"}, set()]
+
+
+async def test_attempt_grows_step_by_step(state: StateRecords) -> None:
+    await state.attempts.record_attempt(ATTEMPT)
+    assert await state.attempts.read_attempt("web") == ATTEMPT
+    await state.attempts.record_order("web", URL)
+    assert await state.attempts.under_way() == {"web": False}
+    await state.attempts.record_chain("web", b"chain")
+    assert await state.attempts.under_way() == {"web": True}
+    assert await state.attempts.read_attempt("web") == replace(ATTEMPT, order_url=URL, chain_pem=b"chain")
+
+
+async def test_later_attempt_replaces_the_earlier_one_whole(state: StateRecords) -> None:
+    await state.attempts.record_attempt(replace(ATTEMPT, order_url=URL))
+    later = replace(ATTEMPT, certificate_key_pem=b"")
+    await state.attempts.record_attempt(later)
+    assert await state.attempts.read_attempt("web") == later
+
+
+async def test_order_and_chain_without_an_attempt_change_nothing(state: StateRecords) -> None:
+    await state.attempts.record_order("web", URL)
+    await state.attempts.record_chain("web", b"chain")
+    assert await state.attempts.under_way() == {}
+
+
+async def test_later_veto_replaces_the_earlier_one(state: StateRecords) -> None:
+    for at in (NOW, NOW - HOUR):
+        await state.vetoes.record_veto("web", at)
+    assert await state.vetoes.read_veto("web") == NOW - HOUR
+
+
+async def test_flip_turns_the_attempt_into_a_delivery_and_owes_a_hook(state: StateRecords) -> None:
+    for name in ("web", "mail"):
+        await state.vetoes.record_veto(name, NOW)
+    await flip(state, "web")
+    assert await state.attempts.read_attempt("web") is None
+    assert [await state.vetoes.read_veto(name) for name in ("web", "mail")] == [None, NOW]
+    assert await state.deliveries.undelivered() == {"web": Flip("web", None, "v1")}
+    assert await state.deliveries.read_origin("web") == Origin(CA, ACCOUNT)
+    assert await state.notes.read_owed_hooks() == {"web": "v1"}
+
+
+async def test_delivery_goes_from_installed_to_reloaded_to_served(state: StateRecords) -> None:
+    deliveries = state.deliveries
+    await flip(state, "web")
+    for _ in range(2):
+        await deliveries.record_reloaded(["web"])
+    assert await deliveries.undelivered() == {}
+    assert await deliveries.unserved() == {"web"}
+    for _ in range(2):
+        await deliveries.record_served("web")
+    assert await deliveries.unserved() == frozenset()
+    assert await deliveries.installed() == {"web"}
+
+
+async def test_next_flip_starts_the_delivery_anew(state: StateRecords) -> None:
+    await flip(state, "web")
+    await state.deliveries.record_served("web")
+    await flip(state, "web", "v1", "v2")
+    assert await state.deliveries.undelivered() == {"web": Flip("web", "v1", "v2")}
+    assert await state.notes.read_owed_hooks() == {"web": "v2"}
+
+
+async def test_what_was_found_is_to_be_delivered_by_an_unknown_ca_without_a_hook(state: StateRecords) -> None:
+    await flip(state, "web")
+    await state.notes.forget_owed_hook("web")
+    await state.deliveries.record_found(Flip("web", "v2", "v2"))
+    assert await state.deliveries.undelivered() == {"web": Flip("web", "v2", "v2")}
+    assert await state.deliveries.read_origin("web") is None
+    assert await state.notes.read_owed_hooks() == {}
+
+
+async def test_lineage_without_a_delivery_gets_none_from_a_reload(state: StateRecords) -> None:
+    await state.deliveries.record_reloaded(["web"])
+    await state.deliveries.record_served("web")
+    assert await state.deliveries.installed() == frozenset()
+
+
+async def test_later_schedule_replaces_the_earlier_one(state: StateRecords) -> None:
+    later = replace(SCHEDULE, version="v2", window=None, ask_at=None, certificate_id=None, explanation_url=None)
+    for schedule in (SCHEDULE, later):
+        await state.schedules.record_schedule(schedule)
+        assert await state.schedules.read_schedule("web") == schedule
+    assert await state.schedules.read_schedules() == {"web": later}
+    assert await state.schedules.read_schedule("mail") is None
+
+
+async def test_later_failure_replaces_the_earlier_one(state: StateRecords) -> None:
+    later = replace(FAILURE, count=4, problem=None)
+    for failure in (FAILURE, later):
+        await state.schedules.record_failure(failure)
+    assert await state.schedules.read_failures() == {"web": later}
+
+
+async def test_uses_are_read_in_order_from_a_time_on_without_the_exempt(state: StateRecords) -> None:
+    await state.ledger.record_uses([replace(USE, at=NOW - age * HOUR) for age in (0, 3, 1, 2)])
+    await state.ledger.record_uses([replace(USE, is_exempt=True)])
+    found = await state.ledger.read_uses(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW - 2 * HOUR)
+    assert found == [NOW - 2 * HOUR, NOW - HOUR, NOW]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(USE, directory_url="https://other.example/"),
+        replace(USE, spent=Spent.CERTIFICATE),
+        replace(USE, scope=Scope.EXACT_SET),
+        replace(USE, value="another"),
+    ],
+    ids=["CA", "spent", "scope", "value"],
+)
+async def test_use_counts_for_its_own_only(state: StateRecords, other: Use) -> None:
+    await state.ledger.record_uses([USE, other, other])
+    assert len(await state.ledger.read_uses(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)) == 1
+
+
+async def test_values_are_sorted_and_summed_up_with_the_exempt_apart(state: StateRecords) -> None:
+    domain = replace(USE, scope=Scope.REGISTERED_DOMAIN, value="example.org", is_exempt=True)
+    await state.ledger.record_uses([domain, USE, USE, replace(USE, is_exempt=True), replace(USE, at=NOW - 2 * HOUR)])
+    await state.ledger.record_uses([replace(USE, directory_url="https://other.example/")])
+    assert await state.ledger.read_values(CA, NOW - HOUR) == [
+        (Spent.ORDER, Scope.ACCOUNT, ACCOUNT, 2, 1),
+        (Spent.ORDER, Scope.REGISTERED_DOMAIN, "example.org", 0, 1),
+    ]
+
+
+async def test_old_uses_are_forgotten(state: StateRecords) -> None:
+    await state.ledger.record_uses([USE, replace(USE, at=NOW - HOUR)])
+    await state.ledger.forget_uses(NOW)
+    assert await state.ledger.read_uses(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW - 2 * HOUR) == [NOW]
+
+
+async def test_block_is_replaced_for_the_same_ca_and_lineage(state: StateRecords) -> None:
+    everything, web = Blocked(CA, "", NOW, "busy"), Blocked(CA, "web", NOW, "too many")
+    later = replace(web, until=NOW + HOUR)
+    for blocked in (web, everything, later):
+        await state.ledger.record_block(blocked)
+    assert await state.ledger.read_blocks() == [everything, later]
+
+
+async def test_notices_are_kept_once_each(state: StateRecords) -> None:
+    for notice in (Notice.FAILURE, Notice.DANGER, Notice.FAILURE):
+        await state.notes.record_notice("web", notice)
+    assert await state.notes.read_notices() == {"web": {Notice.FAILURE, Notice.DANGER}}
+
+
+async def test_last_rehearsal_is_kept(state: StateRecords) -> None:
+    for rehearsal in (replace(REHEARSAL, is_well=True, detail=""), REHEARSAL):
+        await state.notes.record_rehearsal(rehearsal)
+    assert await state.notes.read_rehearsals() == {"web": REHEARSAL}
