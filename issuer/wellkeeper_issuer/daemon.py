@@ -16,6 +16,7 @@ from wellkeeper_issuer.errors import WellkeeperError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.wording import format_exact_time, format_time
 
 _log = logging.getLogger(__name__)
 
@@ -184,10 +185,10 @@ def _tell(report: Report) -> None:
     """One sentence a certificate that anything was done for."""
     match report.outcome:
         case Outcome.FAILED:
-            again = f"; it is tried again at {report.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if report.next_try_at else ""
+            again = f"; it is tried again at {format_exact_time(report.next_try_at)}" if report.next_try_at else ""
             _log.error("certificate %s: failed: %s%s", report.lineage, report.error, again)
         case Outcome.SERVED | Outcome.NOT_SERVED_YET:
-            until = f", valid until {report.certificate.not_after:%Y-%m-%d %H:%M} UTC" if report.certificate else ""
+            until = f", valid until {format_time(report.certificate.not_after)}" if report.certificate else ""
             _log.info("certificate %s: %s%s (%s)", report.lineage, report.outcome, until, report.reason)
         case Outcome.UNCHANGED | Outcome.WAITING:
             _log.debug("certificate %s: %s (%s)", report.lineage, report.outcome, report.reason)

@@ -4,10 +4,13 @@ RFC 8555 words mean what they mean there. Ours: a *lineage* is a name for a set 
 one another; a *node* is one nginx with its responder; *live* is what nginx is told to read.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+# A folder is called by it: no part of a path, nothing hidden, and the same on file systems that ignore case.
+LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 
 
@@ -46,7 +49,7 @@ class KeyAlgorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """One certificate to be kept fresh; `name` matches `[a-z0-9._-]+` without `..` and names its folders.
+    """One certificate to be kept fresh; `name` matches LINEAGE_NAME and names its folders.
 
     `directory_urls` are the CAs to ask, in order of preference. With `csr_path` the key stays elsewhere.
     """

@@ -29,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wellkeeper_issuer.errors import ChainError, DatesError
 from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType, Pair
+from wellkeeper_issuer.wording import format_time
 
 # Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
 PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
@@ -156,13 +157,13 @@ def _check_dates(certificate: x509.Certificate, position: int, now: datetime) ->
     what = _place(certificate, position)
     if certificate.not_valid_before_utc - now > _CLOCK_TOLERANCE:
         raise DatesError(
-            f"{what} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, here it is"
-            f" {now:%Y-%m-%d %H:%M} UTC; set this machine's clock by NTP"
+            f"{what} is not valid before {format_time(certificate.not_valid_before_utc)}, here it is"
+            f" {format_time(now)}; set this machine's clock by NTP"
         )
     if certificate.not_valid_after_utc <= now:
         raise DatesError(
-            f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, here it is"
-            f" {now:%Y-%m-%d %H:%M} UTC; look at this machine's clock first"
+            f"{what} expired on {format_time(certificate.not_valid_after_utc)}, here it is"
+            f" {format_time(now)}; look at this machine's clock first"
         )
 
 

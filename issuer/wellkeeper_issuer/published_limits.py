@@ -7,6 +7,7 @@ limits to stay below but ends that backoff keeps far away.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from wellkeeper_issuer import known_cas
 from wellkeeper_issuer.records import Limit, Scope, Spent
 
 _HOUR: Final = 3600.0
@@ -28,8 +29,8 @@ LETS_ENCRYPT_STAGING: Final = (
 )
 
 _BY_DIRECTORY: Final[Mapping[str, Sequence[Limit]]] = {
-    "https://acme-v02.api.letsencrypt.org/directory": LETS_ENCRYPT,
-    "https://acme-staging-v02.api.letsencrypt.org/directory": LETS_ENCRYPT_STAGING,
+    known_cas.LETS_ENCRYPT: LETS_ENCRYPT,
+    known_cas.LETS_ENCRYPT_STAGING: LETS_ENCRYPT_STAGING,
 }
 
 

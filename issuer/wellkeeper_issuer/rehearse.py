@@ -24,6 +24,7 @@ from wellkeeper_issuer.ports import Authorities, Clock, Hooks, Nginx, Probes, Pr
 from wellkeeper_issuer.ports_state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
 from wellkeeper_issuer.steps import Steps
+from wellkeeper_issuer.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -131,11 +132,7 @@ async def _publish(lineage: Lineage, world: World) -> str:
     thumbprint = world.authorities.open(lineage.directory_urls[0]).thumbprint
     wanted = [Answer(world.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
     async with _published(wanted, world) as count:
-        return f"{_count(len(wanted), 'token')}, read back from {_count(count, 'address', 'addresses')}"
-
-
-def _count(count: int, one: str, more: str | None = None) -> str:
-    return f"{count} {one if count == 1 else more or one + 's'}"
+        return f"{counted(len(wanted), 'token')}, read back from {counted(count, 'address', 'addresses')}"
 
 
 @asynccontextmanager

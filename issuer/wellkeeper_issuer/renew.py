@@ -4,7 +4,7 @@ First issuance and renewal are this one path; what a crash left in the journal i
 all certificates of a window together (`wellkeeper_issuer.upkeep.deliveries`).
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.deliver.install import install
 from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
 from wellkeeper_issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
-from wellkeeper_issuer.obtain.due import due
+from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
@@ -26,6 +26,7 @@ from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.steps import Steps
 from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
+from wellkeeper_issuer.wording import counted
 
 # When the first try after such an error is, unless somebody said so.
 _HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minutes=100), Retry.NEVER: timedelta(days=1)}
@@ -53,7 +54,7 @@ class Renewals:
             return Due(lineage, "asked for")
         if await self._recorded(lineage):
             # Maybe even switched to, but not told to nginx.
-            return Due(lineage, "an earlier pass obtained it and ended before it was in place")
+            return Due(lineage, ISSUED)
         installed = await self.certificates.installed(lineage.name)
         if self.is_staging and installed:
             await self._check_replaceable(lineage, installed)
@@ -161,7 +162,7 @@ class Renewals:
             with steps.step("publish") as step:
                 publishing = publish(wanted, self.responders, self.read_backs, lineage.name, limit)
                 await published.enter_async_context(publishing)
-                step.detail = f"{len(wanted)} token{_s(wanted)}, read back through nginx"
+                step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:
                 await validate(ordered, ca, self.responders, self.clock)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
@@ -177,8 +178,4 @@ def _describe(ordered: Ordered) -> str:
         return f"{ordered.order.url}, {ordered.order.status} already"
     valid = sum(authorization.status is Status.VALID for authorization in ordered.authorizations)
     known = f", {valid} of them valid already" if valid else ""
-    return f"{ordered.order.url}, {len(ordered.authorizations)} authorization{_s(ordered.authorizations)}{known}"
-
-
-def _s(several: Sized) -> str:
-    return "" if len(several) == 1 else "s"
+    return f"{ordered.order.url}, {counted(len(ordered.authorizations), 'authorization')}{known}"

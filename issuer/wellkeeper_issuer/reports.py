@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 
 from wellkeeper_issuer.model import Certificate
 from wellkeeper_issuer.records import Failure, Schedule
+from wellkeeper_issuer.wording import format_exact_time, times_in_a_row
 
 
 class Mode(Enum):
@@ -52,8 +53,7 @@ class Report:
 
 def waiting(failure: Failure) -> str:
     """Why nothing is tried now."""
-    times = "once" if failure.count == 1 else f"{failure.count} times in a row"
     return (
-        f"it failed {times} ({failure.stage}: {failure.message}); the next try is at "
-        f"{failure.next_try_at:%Y-%m-%d %H:%M:%S} UTC, 'wellkeeper renew {failure.lineage}' tries now"
+        f"it failed {times_in_a_row(failure.count)} ({failure.stage}: {failure.message}); the next try is at "
+        f"{format_exact_time(failure.next_try_at)}, 'wellkeeper renew {failure.lineage}' tries now"
     )

@@ -10,14 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer.known_cas import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from wellkeeper_issuer.model import Certificate, Identifier, KeyType, Pair
-
-LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
 
 # certbot turns the closed first version into the second by itself.
 _SUCCESSORS: Final = {
     "https://acme-v01.api.letsencrypt.org/directory": LETS_ENCRYPT,
-    "https://acme-staging.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+    "https://acme-staging.api.letsencrypt.org/directory": LETS_ENCRYPT_STAGING,
 }
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._-]+")
 _PROOFS: Final = {

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.fakes_deliver import NOW, FakeCa, dns
+from wellkeeper_issuer.known_cas import LETS_ENCRYPT
 from wellkeeper_issuer.model import Identifier, KeyType, Pair
-from wellkeeper_issuer.takeover import LETS_ENCRYPT, Found, FoundAccount, FoundLineage, Taken, take_over
+from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage, Taken, take_over
 
 A, B = dns("a.example"), dns("b.example")
 CA = FakeCa()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.responder_client import ResponderClient
 
 JOURNAL: Final = "state.db"
+# The command that owns the state while a daemon runs.
+DAEMON: Final = "run"
 
 
 def version() -> str:
@@ -62,6 +64,18 @@ def certificates(settings: Settings) -> "CertificateFolders":
             f"certificates_group = {group!r}: this host has no such group; make it, or name another"
         ) from None
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
+
+
+def has_state(settings: Settings) -> bool:
+    """Return whether anything was ever recorded; raises SettingsError when that cannot be found out."""
+    path = settings.state_dir / JOURNAL
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
+    return True
 
 
 def state(

@@ -1,7 +1,6 @@
 """certificate add: a drop-in for a new certificate, a placeholder for nginx, and the certificate itself."""
 
 import asyncio
-import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +24,11 @@ from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.tables import CertificateSettings
+from wellkeeper_issuer.settings.toml_text import to_toml
 
 # What complaints name before there is a file.
 _NOT_WRITTEN: Final = Path("the new certificate")
+_COMMENT: Final = "Written by 'wellkeeper certificate add'."
 # Where a mistake stands in a table, which whoever gave an argument has not seen.
 _AS_A_TABLE: Final = re.compile(r"certificates\[0\](\.identifiers\[\d+\]: |\.|: )")
 
@@ -117,7 +118,7 @@ def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Pat
     if certificate.csr:
         _check_csr(certificate, certificate.csr)
     drop_in = drop_in_path(drop_in_folder(path), certificate.name)
-    write_drop_in(drop_in, _toml({"name": certificate.name, **values}))
+    write_drop_in(drop_in, to_toml(_COMMENT, {CERTIFICATES: [{"name": certificate.name, **values}]}))
     try:
         read_settings(path)
     except SettingsError:
@@ -145,9 +146,3 @@ def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
     except OSError as error:
         raise SettingsError(f"cannot read {csr}: {error.strerror}; {remedies.of_reading(error)}") from error
     check_csr(data, str(csr), certificate.identifiers, ())
-
-
-def _toml(values: dict[str, Any]) -> str:
-    # Strings, booleans and lists of strings of JSON are TOML as well; not so surrogates, which it would write escaped.
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-    return "\n".join(["# Written by 'wellkeeper certificate add'.", "[[certificates]]", *lines, ""])

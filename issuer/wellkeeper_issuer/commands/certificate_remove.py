@@ -77,7 +77,7 @@ async def _remove(removal: _Removal) -> None:
         remove_drop_in(removal.drop_in)
         await remote.demand(settings, {"command": "reload"})
         await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
-    elif _has_state(settings.state_dir / build.JOURNAL):
+    elif build.has_state(settings):
         async with build.state(settings, command="certificate") as state:
             remove_drop_in(removal.drop_in)
             await state.forget_lineage(name)
@@ -89,16 +89,6 @@ async def _remove(removal: _Removal) -> None:
 
 def _tell(message: Message) -> None:
     click.echo(f"{message.get('certificate')}: {message.get('detail')}", err=True)
-
-
-def _has_state(path: Path) -> bool:
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
-    return True
 
 
 async def _check_unused(settings: Settings, name: str) -> None:

@@ -16,6 +16,7 @@ import click
 from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.errors import WellkeeperError
 from wellkeeper_issuer.outside import durable
+from wellkeeper_issuer.wording import counted
 
 _FOLDERS: Final = ("nginx/snippets", "systemd")
 _ENDINGS: Final = (".conf", ".conf.example", ".service", ".timer")
@@ -50,7 +51,7 @@ def files(directory: str, *, force: bool, as_json: bool) -> None:
         unchanged = [str(path) for path in wanted if path not in written]
         click.echo(json.dumps({"written": list(map(str, written)), "unchanged": unchanged}, indent=2))
     else:
-        click.echo(f"{directory}: {_count(len(written))} written, {len(wanted) - len(written)} unchanged")
+        click.echo(f"{directory}: {counted(len(written), 'file')} written, {len(wanted) - len(written)} unchanged")
 
 
 def shipped_files() -> Iterator[tuple[str, bytes]]:
@@ -73,31 +74,15 @@ def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list
     differing = [path for path in changed if path.exists() or path.is_symlink()]
     if differing and not force:
         raise WellkeeperError(
-            f"{_count(len(differing))} in {directory} differ from the shipped versions; nothing was written.\n"
+            f"{counted(len(differing), 'file')} in {directory} differ from the shipped versions; nothing was written.\n"
             + "".join(f"  {path.relative_to(directory)}\n" for path in differing)
             + "Compare them, then run it again with --force to replace them."
         )
     for path in changed:
-        _replace(path, wanted[path])
+        durable.make_folder(path.parent, 0o755, durable.Owner())
+        durable.replace_whole(path, wanted[path], 0o644)
     return changed
 
 
 def _holds(path: Path, content: bytes) -> bool:
     return path.exists() and path.read_bytes() == content
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the whole file durably, or leave what is there."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    durable.make_folder(path.parent, 0o755, durable.Owner())
-    unfinished.unlink(missing_ok=True)
-    try:
-        durable.write_file(unfinished, content, 0o644, durable.Owner())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    durable.sync(path.parent)
-
-
-def _count(number: int) -> str:
-    return f"{number} file{'' if number == 1 else 's'}"

@@ -27,8 +27,9 @@ from wellkeeper_issuer.outside.drop_ins import drop_in_path, write_drop_in
 from wellkeeper_issuer.outside.key_files import parse_account_key
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings, settings_path
-from wellkeeper_issuer.settings.files import drop_in_folder
+from wellkeeper_issuer.settings.files import CERTIFICATES, drop_in_folder
 from wellkeeper_issuer.settings.tables import CertificateSettings
+from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_issuer.takeover import Taken, Takeover, take_over
 
 _FOLDER: Final = Path("/etc/letsencrypt")
@@ -113,7 +114,8 @@ async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
         await place.state.notes.forget_owed_hook(one.name)
     if one.name in {known.name for known in place.settings.certificates}:
         return "its certificate is newer than ours, and taken over" if is_newer else "taken over already"
-    write_drop_in(drop_in_path(drop_in_folder(place.config), one.name), _toml(table))
+    text = to_toml("Taken over from certbot.", {CERTIFICATES: [table]})
+    write_drop_in(drop_in_path(drop_in_folder(place.config), one.name), text)
     return "taken over"
 
 
@@ -128,9 +130,3 @@ def _attempt(one: Taken) -> Attempt:
         chain_pem=one.pair.chain_pem,
         account_url=one.account_url,
     )
-
-
-def _toml(table: Mapping[str, Any]) -> str:
-    # JSON strings, lists of strings and booleans are valid TOML.
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-    return "\n".join(["# Taken over from certbot.", "[[certificates]]", *lines]) + "\n"

@@ -1,8 +1,8 @@
 """init: writes the settings and responder.env, makes the keys, prints what to do next. Idempotent."""
 
-import json
-import os
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,11 @@ from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.commands.trust import explain, public_values
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.outside import durable
 from wellkeeper_issuer.settings import read_settings, settings_path
-from wellkeeper_issuer.settings.values import CA_DIRECTORIES
+from wellkeeper_issuer.settings.files import CERTIFICATES
+from wellkeeper_issuer.settings.toml_text import to_toml
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 _REMEDY: Final = "edit the file, or let 'wellkeeper certificate add' add a certificate"
@@ -48,25 +50,31 @@ def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | N
     """
     path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
     folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
-    if path.exists():
+    with _translated(path):
+        is_there = path.exists()
+    if is_there:
         unused = [f"--{name.replace('_', '-')}" for name, value in (answers | folders).items() if value]
         click.echo(f"kept   {path}" + (f"; {', '.join(unused)} changed nothing: {_REMEDY}" if unused else ""))
     else:
-        text = _toml(_ask(answers), {key: value for key, value in folders.items() if value})
-        _write(path, text, 0o644)
-        try:
-            read_settings(path)
-        except SettingsError:
-            path.unlink()  # a file that no command would take is worse than none
-            raise
-        click.echo(f"wrote  {path}")
-        if not read_settings(path).terms_of_service_agreed:
-            click.echo(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
+        _write_settings(path, _values(_ask(answers), {key: value for key, value in folders.items() if value}))
     settings = read_settings(path)
     for made in build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated):
         click.echo(f"made   {made}")
     values = public_values(settings)
     click.echo(f"{_environment(path.with_name(RESPONDER_ENVIRONMENT), values)}\n\n{explain(settings, values)}")
+
+
+def _write_settings(path: Path, values: dict[str, Any]) -> None:
+    """Raise SettingsError with no file left: one that no command would take is worse than none."""
+    _write(path, to_toml("Settings of wellkeeper; docs/settings.md explains every key.", values))
+    try:
+        settings = read_settings(path)
+    except SettingsError:
+        path.unlink()
+        raise
+    click.echo(f"wrote  {path}")
+    if not settings.terms_of_service_agreed:
+        click.echo(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
 
 
 def _ask(given: dict[str, Any]) -> _Answers:
@@ -85,7 +93,7 @@ def _ask(given: dict[str, Any]) -> _Answers:
 def _environment(path: Path, values: dict[str, str]) -> str:
     """Writes responder.env; one that exists may have been added to, and is left to its editor."""
     if not path.exists():
-        _write(path, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
+        _write(path, "".join(f"{name}={value}\n" for name, value in values.items()))
         return f"wrote  {path}"
     found = path.read_text(encoding="utf-8", errors="replace").split()
     wanted = [value for several in values.values() for value in several.split()]
@@ -93,29 +101,28 @@ def _environment(path: Path, values: dict[str, str]) -> str:
     return f"kept   {path}" + (f", which lacks {' and '.join(missing)}: see below" if missing else "")
 
 
-def _toml(answers: _Answers, folders: dict[str, Path]) -> str:
-    # JSON strings and lists of strings are valid TOML (TOML 1.0, "String").
-    lines = [
-        "# Settings of wellkeeper; docs/settings.md explains every key.",
-        f"ca = {json.dumps(answers.ca)}",
-        f"contact = {json.dumps(answers.contact)}",
-        f"terms_of_service_agreed = {json.dumps(answers.is_agreed)}",
-        *(f"{key} = {json.dumps(str(value.absolute()))}" for key, value in folders.items()),
-    ]
-    for identifiers in answers.certificates:
-        lines += ["", "[[certificates]]", f"identifiers = {json.dumps(identifiers)}"]
-    return "\n".join(lines) + "\n"
+def _values(answers: _Answers, folders: dict[str, Path]) -> dict[str, Any]:
+    certificates = [{"identifiers": identifiers} for identifiers in answers.certificates]
+    return {
+        "ca": answers.ca,
+        "contact": answers.contact,
+        "terms_of_service_agreed": answers.is_agreed,
+        **{key: str(value.absolute()) for key, value in folders.items()},
+        **({CERTIFICATES: certificates} if certificates else {}),
+    }
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def _write(path: Path, text: str) -> None:
     """Replaces the file by one rename; raises SettingsError."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
+    with _translated(path):
         durable.make_folder(path.parent, 0o755, durable.Owner())
-        unfinished.unlink(missing_ok=True)
-        durable.write_file(unfinished, text.encode(), mode, durable.Owner())
-        os.replace(unfinished, path)  # noqa: PTH105 - says what it does
-        durable.sync(path.parent)
+        durable.replace_whole(path, text.encode(), 0o644)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or path}: {error.strerror}; run as root, or name another place with --config"

@@ -8,6 +8,7 @@ import click
 
 from wellkeeper_issuer.commands.shared import options, remote
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.wording import counted
 
 
 @click.command()
@@ -29,4 +30,4 @@ def describe(answer: dict[str, Any]) -> str:
     """What the daemon took."""
     changes = [f"{len(answer[key])} {key}: {', '.join(answer[key])}" for key in ("new", "gone") if answer[key]]
     count = answer["count"]
-    return "; ".join([f"read {answer['path']}: {count} certificate{'' if count == 1 else 's'}", *changes])
+    return "; ".join([f"read {answer['path']}: {counted(count, 'certificate')}", *changes])

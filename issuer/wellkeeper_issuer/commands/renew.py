@@ -14,7 +14,7 @@ import click
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.commands.shared.left_alone import left_alone
+from wellkeeper_issuer.commands.shared.left_alone import run_needed
 from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
 from wellkeeper_issuer.errors import SettingsError, WellkeeperError
 from wellkeeper_issuer.model import Lineage
@@ -118,14 +118,14 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
 async def _by_itself(work: _Work, told: Progress) -> list[Report]:
     """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
     async with build.state(work.settings) as state:
-        reports = await left_alone(work.settings, work.lineages, state) if work.mode is Mode.SCHEDULED else {}
-        others = [lineage for lineage in work.lineages if lineage.name not in reports]
-        if others:
+
+        async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.commands import build_passes
 
             async with build_passes.passes(work.settings, state, told, is_staging=work.is_staging) as passes:
-                reports |= {report.lineage: report for report in await passes.run(others, work.mode)}
-        return [reports[lineage.name] for lineage in work.lineages]
+                return await passes.run(lineages, mode)
+
+        return await run_needed(work.settings, state, work.lineages, work.mode, run)
 
 
 def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:

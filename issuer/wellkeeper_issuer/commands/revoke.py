@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +16,12 @@ from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
 from wellkeeper_issuer.commands.shared.progress import progress
 from wellkeeper_issuer.errors import JournalError, SettingsError, WellkeeperError
 from wellkeeper_issuer.model import Installed, Pair
-from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.disk import CertificateFolders
-from wellkeeper_issuer.records import Origin, Rule
+from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.upkeep.agenda import record_revoked
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.connection import Connection
@@ -145,11 +145,7 @@ async def have_replaced(settings: Settings, installed: Installed, origin: Origin
     by_hand = f"run 'wellkeeper renew {name} --force' to replace it now"
     try:
         async with build.state(settings, command="revoke") as state:
-            known = await state.schedules.read_schedule(name)
-            is_known = known is not None and known.version == installed.version
-            now = SystemClock().now()
-            schedule = known if known and is_known else plan(installed, origin, now, lambda: 0.5)
-            await state.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))
+            await record_revoked(state.schedules, installed, origin, SystemClock().now())
     except JournalError as error:
         return await _by_daemon(settings, name) or Following(f"{_STAYS}: {error}; {by_hand}", has_failed=True)
     return Following(f"{_STAYS}: the next renewal replaces it; {by_hand}")

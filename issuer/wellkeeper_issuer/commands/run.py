@@ -80,7 +80,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     build.check_keys(settings)
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
     with progress(log_format) as told:
-        async with build.state(settings, command="run") as state:
+        async with build.state(settings, command=build.DAEMON) as state:
             warn_of_ephemeral(settings.state_dir)
             broadcast = Broadcast(told)
             rehearse = _rehearsals(state, broadcast)

@@ -13,6 +13,7 @@ from wellkeeper_issuer.commands.shared.metrics import to_prometheus
 from wellkeeper_issuer.commands.shared.overview import Overview, Shown
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.upkeep.standing import State
+from wellkeeper_issuer.wording import format_exact_time, format_time, times_in_a_row
 
 # Of the limits of CAs, text shows what is nearly used up; --json has all.
 _SHOWN_BUDGETS: Final = 10
@@ -68,12 +69,11 @@ def _line(one: Shown, *, has_daemon: bool) -> str:
         text += f", renewed from {one.renew_at:%Y-%m-%d}"
     if standing.failure is not None:
         failure = standing.failure
-        times = "once" if failure.count == 1 else f"{failure.count} times in a row"
-        text += f"; failed {times} ({failure.stage})"
+        text += f"; failed {times_in_a_row(failure.count)} ({failure.stage})"
         if standing.is_waiting and standing.next_try_at is not None:
-            text += f", next try at {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+            text += f", next try at {format_exact_time(standing.next_try_at)}"
     elif standing.next_try_at is not None:
-        text += f"; it has to wait until {standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC"
+        text += f"; it has to wait until {format_exact_time(standing.next_try_at)}"
     is_rehearsal_told = one.rehearsal is not None and not one.rehearsal.is_well
     if one.rehearsal is not None and is_rehearsal_told:
         text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
@@ -89,5 +89,5 @@ def _nearly_used_up(budgets: Sequence[tuple[str, Budget]]) -> list[tuple[str, Bu
 def _budget(ca: str, budget: Budget) -> str:
     limit = budget.limit
     about = f" {budget.value}" if budget.value else ""
-    next_one = f", the next one comes back at {budget.free_at:%Y-%m-%d %H:%M} UTC" if budget.free_at else ""
+    next_one = f", the next one comes back at {format_time(budget.free_at)}" if budget.free_at else ""
     return f"{ca}: {budget.left} of {limit.count} left ({limit.spent} per {limit.scope}{about}){next_one}"

@@ -19,6 +19,7 @@ from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import State
+from wellkeeper_issuer.wording import counted, format_time, times_in_a_row
 
 _ONCE_READ: Final = " once it has read these settings ('wellkeeper reload')"
 
@@ -63,8 +64,8 @@ def _what(settings: Settings, shown: Shown, now: datetime) -> Iterator[str]:
     url = standing.schedule.directory_url if standing.schedule else ""
     by = f"{certificate.issued_by} (the CA {settings.find_ca(url).name})" if url else certificate.issued_by
     yield (
-        f"Version {standing.version} is live: issued by {by}, valid from {_at(certificate.not_before)}"
-        f" until {_at(certificate.not_after)}, {_distance(certificate.not_after, now)}."
+        f"Version {standing.version} is live: issued by {by}, valid from {format_time(certificate.not_before)}"
+        f" until {format_time(certificate.not_after)}, {_distance(certificate.not_after, now)}."
     )
     yield f"Its state is: {standing.state.words}."
 
@@ -72,7 +73,7 @@ def _what(settings: Settings, shown: Shown, now: datetime) -> Iterator[str]:
 def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     """The time of renewal and the rule that set it; `now` may be beyond both."""
     rule = explain(schedule, now)
-    yield f"It is renewed from {_at(schedule.renew_at)} on ({_distance(schedule.renew_at, now)}): {rule}."
+    yield f"It is renewed from {format_time(schedule.renew_at)} on ({_distance(schedule.renew_at, now)}): {rule}."
     if schedule.explanation_url and schedule.explanation_url not in rule:
         yield f"The CA explains its window at {schedule.explanation_url}."
     if schedule.rule is Rule.REVOKED:
@@ -82,7 +83,7 @@ def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     elif schedule.certificate_id is None:
         yield "Its CA cannot be asked when to renew it (RFC 9773): the certificate does not name its authority's key."
     elif schedule.unanswered:
-        times = "once" if schedule.unanswered == 1 else f"{schedule.unanswered} times in a row"
+        times = times_in_a_row(schedule.unanswered)
         yield f"Its CA was asked when to renew it (RFC 9773), but gave no usable answer {times}{_again(schedule, now)}."
     elif schedule.rule is Rule.LIFETIME:
         yield f"Its CA has not suggested a window (RFC 9773) so far{_again(schedule, now)}."
@@ -93,7 +94,7 @@ def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
 def _again(schedule: Schedule, now: datetime) -> str:
     if schedule.ask_at is None or now >= schedule.not_after:
         return ""
-    return f"; it is asked again at {_at(schedule.ask_at)}"
+    return f"; it is asked again at {format_time(schedule.ask_at)}"
 
 
 def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
@@ -107,18 +108,20 @@ def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
             if blocked is not None and is_in_force(blocked, seen.now):
                 is_said = failure is not None and failure.message in blocked.reason
                 reason = "that is why" if is_said else blocked.reason
-                yield f"The CA {settings.find_ca(url).name} is left alone until {_at(blocked.until)}: {reason}."
+                yield f"The CA {settings.find_ca(url).name} is left alone until {format_time(blocked.until)}: {reason}."
     if shown.veto_until is not None:
-        yield f"The read-back through nginx fails; the CA is asked all the same from {_at(shown.veto_until)} on."
+        until = format_time(shown.veto_until)
+        yield f"The read-back through nginx fails; the CA is asked all the same from {until} on."
     if shown.rehearsal is not None:
         result = "went well" if shown.rehearsal.is_well else "failed"
         detail = f": {shown.rehearsal.detail}" if shown.rehearsal.detail else ""
-        yield f"The last rehearsal, at {_at(shown.rehearsal.at)}, {result}{detail}."
+        yield f"The last rehearsal, at {format_time(shown.rehearsal.at)}, {result}{detail}."
 
 
 def _failed(failure: Failure) -> Iterator[str]:
-    times = "once" if failure.count == 1 else f"{failure.count} times in a row since {_at(failure.first_at)}"
-    yield f"It failed {times}, last at {_at(failure.last_at)} in the stage {failure.stage}: {failure.message}"
+    times, last_at = times_in_a_row(failure.count), format_time(failure.last_at)
+    since = f" since {format_time(failure.first_at)}" if failure.count > 1 else ""
+    yield f"It failed {times}{since}, last at {last_at} in the stage {failure.stage}: {failure.message}"
     if failure.retry is Retry.NEVER:
         yield "Trying again brings nothing before somebody has mended that; it is tried all the same, ever more rarely."
 
@@ -127,7 +130,7 @@ def _next(seen: Overview, shown: Shown) -> str:
     standing, name = shown.standing, shown.lineage.name
     if standing.is_waiting and standing.next_try_at is not None:
         return (
-            f"To do: {standing.to_do}. The next try is at {_at(standing.next_try_at)}{_by_whom(seen)};"
+            f"To do: {standing.to_do}. The next try is at {format_time(standing.next_try_at)}{_by_whom(seen)};"
             f" 'wellkeeper renew {name}' tries now."
         )
     if standing.state is State.NOT_SERVED and standing.to_do:
@@ -141,7 +144,7 @@ def _next(seen: Overview, shown: Shown) -> str:
         # Nobody is asked here: one that it has not worked on yet may be one that it has not read yet.
         is_new = seen.daemon_pid and standing.schedule is None and standing.failure is None
         return f"To do now: {standing.to_do}; {who} does it{_ONCE_READ if is_new else ''}."
-    return f"Nothing is to be done before {_at(standing.wake_at)}{_by_whom(seen)}."
+    return f"Nothing is to be done before {format_time(standing.wake_at)}{_by_whom(seen)}."
 
 
 def _by_whom(seen: Overview) -> str:
@@ -150,16 +153,12 @@ def _by_whom(seen: Overview) -> str:
     return ", by whatever runs 'wellkeeper renew' then (no daemon is running)"
 
 
-def _at(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
-
-
 def _distance(at: datetime, now: datetime) -> str:
     """`in 58 days`, `3 hours ago`."""
     seconds = abs((at - now).total_seconds())
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         count = int(seconds // size)
         if count >= 1:
-            text = f"{count} {unit}{'' if count == 1 else 's'}"
+            text = counted(count, unit)
             return f"in {text}" if at > now else f"{text} ago"
     return "now"

@@ -8,6 +8,7 @@ from typing import Final
 from wellkeeper_issuer.errors import VerifyError
 from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, Installed, Served
 from wellkeeper_issuer.ports import Nginx, Probes
+from wellkeeper_issuer.wording import counted
 
 _CONCURRENT_HANDSHAKES: Final = 8
 _SHOWN: Final = 3
@@ -38,11 +39,11 @@ async def verify(
     expected = installed.certificate.fingerprint_sha256
     wrong = [one for one in findings if one.leaf is None or one.leaf.fingerprint_sha256 != expected]
     if findings and not wrong:
-        return Served(is_served=True, fingerprint_sha256=expected, detail=_handshakes(len(findings)))
+        return Served(is_served=True, fingerprint_sha256=expected, detail=counted(len(findings), "handshake"))
     right = {one.identifier for one in findings if one not in wrong}
     if right and not any(one.identifier in right or _is_about_its_name(one) for one in wrong):
         names = ", ".join(sorted({str(one.identifier) for one in wrong}))
-        detail = f"{_handshakes(len(findings) - len(wrong))}; no server block here has {names}"
+        detail = f"{counted(len(findings) - len(wrong), 'handshake')}; no server block here has {names}"
         return Served(is_served=True, fingerprint_sha256=expected, detail=detail)
     if await nginx.mentions(f"{live_path}/fullchain.pem"):
         raise VerifyError(_complaint(installed, wrong, live_path))
@@ -50,10 +51,6 @@ async def verify(
     return Served(
         is_served=False, fingerprint_sha256=leaves[0] if leaves else None, detail=_lines_to_add(installed, live_path)
     )
-
-
-def _handshakes(count: int) -> str:
-    return f"{count} handshake{'' if count == 1 else 's'}"
 
 
 async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Probes) -> list[_Finding]:

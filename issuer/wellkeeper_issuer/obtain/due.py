@@ -11,6 +11,11 @@ from typing import Final
 
 from wellkeeper_issuer.model import Due, Installed, Lineage
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
+from wellkeeper_issuer.wording import format_time
+
+# Reasons that no schedule tells.
+PLACEHOLDER: Final = "only a self-signed placeholder is installed"
+ISSUED: Final = "the CA issued a certificate that is not in place yet"
 
 _SHORT_LIFETIME: Final = timedelta(days=10)
 # As wide as Boulder's own windows: 2 % of the lifetime around the same time (core/objects.go).
@@ -136,11 +141,11 @@ def news(before: Schedule, after: Schedule) -> str | None:
     if earlier is not None and window.start < earlier.start:
         why = f", for which it gives the reason at {url}" if url else ""
         return (
-            f"the CA suggests to renew earlier than before, from {_told(window.start)} on instead of"
-            f" {_told(earlier.start)}{why}"
+            f"the CA suggests to renew earlier than before, from {format_time(window.start)} on instead of"
+            f" {format_time(earlier.start)}{why}"
         )
     if url is not None and url != before.explanation_url:
-        return f"the CA suggests to renew from {_told(window.start)} on, for which it gives the reason at {url}"
+        return f"the CA suggests to renew from {format_time(window.start)} on, for which it gives the reason at {url}"
     return None
 
 
@@ -161,34 +166,35 @@ def _spread(seconds: float, choose: Callable[[], float]) -> float:
 
 
 def due(lineage: Lineage, installed: Installed | None, schedule: Schedule | None, *, now: datetime) -> Due | None:
-    """None when the installed certificate does until the next pass.
+    """Return None when the installed certificate does until the next pass.
 
     `schedule` is that of the installed certificate; without one (a placeholder has none) the lifetime rule decides.
     """
-    reason = _reason(lineage, installed, schedule, now)
+    if installed is not None and installed.certificate.is_self_signed:
+        return Due(lineage, PLACEHOLDER)
+    if installed is not None and (schedule is None or schedule.version != installed.version):
+        schedule = plan(installed, None, now, lambda: 0.5)
+    reason = due_reason(lineage, installed.version if installed else None, schedule, now)
     return Due(lineage, reason) if reason else None
 
 
-def _reason(lineage: Lineage, installed: Installed | None, schedule: Schedule | None, now: datetime) -> str | None:
-    if installed is None:
+def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None, now: datetime) -> str | None:
+    """Return why what is live is renewed, as far as `schedule`, the one of this version, tells; None when it is not.
+
+    The one place that decides this: for a pass, and for a look that reads no certificate.
+    """
+    if version is None:
         return "no certificate yet"
-    certificate = installed.certificate
-    if certificate.is_self_signed:
-        return "only a self-signed placeholder is installed"
-    if certificate.identifiers != frozenset(lineage.identifiers):
+    if schedule is None:
+        return None
+    if schedule.identifiers != frozenset(lineage.identifiers):
         return "the identifiers in the settings changed"
-    if schedule is None or schedule.version != installed.version:
-        schedule = plan(installed, None, now, _middle)
-    if is_of_another_ca(lineage, schedule):
+    if _is_of_another_ca(lineage, schedule):
         return "the installed certificate was issued by another CA than the settings name"
     return explain(schedule, now) if now >= schedule.renew_at else None
 
 
-def _middle() -> float:
-    return 0.5
-
-
-def is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
+def _is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
     """Whether it is known who issued what is live, and the settings no longer name that CA."""
     known = schedule.directory_url
     return bool(known and lineage.directory_urls) and known not in lineage.directory_urls
@@ -198,25 +204,21 @@ def explain(schedule: Schedule, now: datetime) -> str:
     """The rule that set the time of renewal, as a clause."""
     window, at = schedule.window, schedule.renew_at
     if schedule.rule is Rule.REVOKED:
-        return f"it was revoked at {_told(at)}"
+        return f"it was revoked at {format_time(at)}"
     if schedule.rule is Rule.LIFETIME or window is None:
         part = "half" if schedule.not_after - schedule.not_before < _SHORT_LIFETIME else "two thirds"
-        return f"{part} of the lifetime {'passed' if at <= now else 'will have passed'} at {_told(at)}"
+        return f"{part} of the lifetime {'passed' if at <= now else 'will have passed'} at {format_time(at)}"
     if window.start > at:
-        return f"the lifetime's last part begins at {_told(at)}, before the CA's suggested window does"
+        return f"the lifetime's last part begins at {format_time(at)}, before the CA's suggested window does"
     return f"{_window(window, now)}{_see(schedule)}"
 
 
 def _window(window: Window, now: datetime) -> str:
     if window.end <= now:
-        return f"the CA's suggested window ended at {_told(window.end)}"
+        return f"the CA's suggested window ended at {format_time(window.end)}"
     began = "began" if window.start <= now else "begins"
-    return f"the CA's suggested window {began} at {_told(window.start)} and ends at {_told(window.end)}"
+    return f"the CA's suggested window {began} at {format_time(window.start)} and ends at {format_time(window.end)}"
 
 
 def _see(schedule: Schedule) -> str:
     return f" (see {schedule.explanation_url})" if schedule.explanation_url else ""
-
-
-def _told(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -16,6 +16,7 @@ from wellkeeper_issuer.obtain.blocks import Blocks
 from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.ports_state import Ledger
 from wellkeeper_issuer.records import Blocked, Budget, Limit, Scope, Spent, Use
+from wellkeeper_issuer.wording import counted, format_time
 
 # A claim on a certificate ends with its order; one that nobody gave back ends after the longest life of an attempt.
 _CLAIM_SECONDS: Final = 3600.0
@@ -50,7 +51,7 @@ class _Refusal:
         limit = self.limit
         about = f" ({self.value:.{_SHOWN}})" if self.value else ""
         given = f"the CA gives {limit.count} {limit.spent}s per {limit.scope}{about} in {_span(limit.seconds)}"
-        free = f"the next one is free at {self.free_at:%Y-%m-%d %H:%M} UTC"
+        free = f"the next one is free at {format_time(self.free_at)}"
         if self.used >= limit.count:
             return f"{given}, and all are used; {free}"
         used = f"{self.used} {'is' if self.used == 1 else 'are'} used"
@@ -226,6 +227,5 @@ def _start(limit: Limit, now: datetime) -> datetime:
 def _span(seconds: float) -> str:
     for unit, size in _UNITS:
         if seconds >= size and seconds % size == 0:
-            count = seconds / size
-            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+            return counted(int(seconds // size), unit)
     return f"{seconds:g} s"

@@ -14,6 +14,7 @@ from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.model import Answer, Installed, Node, Ordered, ReadBack, Status
 from wellkeeper_issuer.ports import Clock, Probes, Progress, Responders
 from wellkeeper_issuer.ports_state import VetoRecords
+from wellkeeper_issuer.wording import format_time
 
 # For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
 _VETO: Final = timedelta(hours=24)
@@ -119,7 +120,7 @@ class Vetoes:
         if now < asks_at:
             raise PublishError(
                 f"the CA was not asked, because {reason}. If it is this look that is wrong, as behind a NAT, set"
-                f' read_back = "advisory"; from {asks_at:%Y-%m-%d %H:%M} UTC on the CA is asked all the same'
+                f' read_back = "advisory"; from {format_time(asks_at)} on the CA is asked all the same'
             )
         is_expiring = expiring_at is not None and now >= expiring_at
         return "less than a tenth of the lifetime is left" if is_expiring else "this has gone on for 24 h"

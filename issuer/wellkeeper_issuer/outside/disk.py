@@ -19,9 +19,9 @@ import aiofiles
 
 from wellkeeper_issuer import pki, public_keys
 from wellkeeper_issuer.errors import InstallError
-from wellkeeper_issuer.model import Installed, Pair
+from wellkeeper_issuer.model import LINEAGE_NAME, Installed, Pair
 from wellkeeper_issuer.outside import durable
-from wellkeeper_issuer.outside.layout import CHAIN_FILE, KEY_FILE, LINEAGE, VERSION, linked_version
+from wellkeeper_issuer.outside.layout import CHAIN_FILE, KEY_FILE, VERSION, linked_version
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def _is_usable(pair: Pair) -> bool:
 
 
 def _checked(lineage: str) -> str:
-    if LINEAGE.fullmatch(lineage) is None:
+    if LINEAGE_NAME.fullmatch(lineage) is None:
         raise InstallError(
             f"{lineage!r:.80} cannot name a folder; a lineage's name has a-z, 0-9, '.', '_' and '-' only, no '..'"
             " and no dot in front"

@@ -4,7 +4,6 @@ A reader finds the whole file or none.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,20 +21,14 @@ def drop_in_path(folder: Path, name: str) -> Path:
 
 def write_drop_in(path: Path, text: str) -> None:
     """Durably; raises SettingsError, also when the file is there already: it may hold something else."""
-    unfinished = path.with_name(f".{path.name}.tmp")
     with _translated(path):
         durable.make_folder(path.parent, 0o755, durable.Owner())
-        unfinished.unlink(missing_ok=True)
-        durable.write_file(unfinished, text.encode(), 0o644, durable.Owner())
         try:
-            os.link(unfinished, path)  # unlike a rename, it replaces nothing
+            durable.create_whole(path, text.encode(), 0o644)
         except FileExistsError:
             raise SettingsError(
                 f"{path} is there already and is not replaced; look at it, or give another --name"
             ) from None
-        finally:
-            unfinished.unlink(missing_ok=True)
-        durable.sync(path.parent)
 
 
 def remove_drop_in(path: Path) -> None:

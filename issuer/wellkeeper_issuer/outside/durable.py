@@ -63,6 +63,31 @@ def write_file(path: Path, content: bytes, mode: int, owner: Owner) -> None:
         os.fsync(descriptor)
 
 
+def create_whole(path: Path, content: bytes, mode: int) -> None:
+    """Create the whole file durably, or none; raises FileExistsError, and never replaces anything."""
+    with _unfinished(path, content, mode) as unfinished:
+        os.link(unfinished, path)  # unlike a rename, it replaces nothing
+
+
+def replace_whole(path: Path, content: bytes, mode: int) -> None:
+    """Write the whole file durably, or leave what is there; readers see the old file or the new one."""
+    with _unfinished(path, content, mode) as unfinished:
+        unfinished.replace(path)
+
+
+@contextlib.contextmanager
+def _unfinished(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """Yield a file beside `path` with this content; what a crash left under its name is in nobody's way."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    try:
+        write_file(unfinished, content, mode, Owner())
+        yield unfinished
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sync(path.parent)
+
+
 def _give(path: Path, mode: int, owner: Owner) -> None:
     """To this very folder, never to what a link leads to: `owner` may be able to put one there."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

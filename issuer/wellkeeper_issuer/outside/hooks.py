@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.foreign_text import printable
 from wellkeeper_issuer.outside.process import Finished, ProcessError, run
 from wellkeeper_issuer.records import Event, Occasion
 
@@ -99,8 +100,8 @@ def _log_lines(who: str, output: str) -> None:
 
 def _lines(output: str) -> list[str]:
     """Nothing in them can pass for a line of ours, or move a terminal's cursor."""
-    printable = ("".join(c if c.isprintable() else " " for c in line).rstrip() for line in output.splitlines())
-    return [line for line in printable if line]
+    lines = (printable(line).rstrip() for line in output.splitlines())
+    return [line for line in lines if line]
 
 
 def _last_words(output: str) -> str:

@@ -4,7 +4,6 @@ Blocking, and quick.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from wellkeeper_issuer.errors import Retry, SettingsError
 from wellkeeper_issuer.outside import durable
 
 OURS: Final = durable.Owner()
+_MODE: Final = 0o600
 _SHORTEST_RSA_BITS: Final = 2048
 
 AccountKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -78,26 +78,9 @@ def read_publishing_key(path: Path) -> ed25519.Ed25519PrivateKey:
     return key
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """The whole file or none, whatever happens in between; never over another one: raises FileExistsError."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.unlink(missing_ok=True)
-    durable.write_file(unfinished, content, 0o600, OURS)
-    try:
-        # Unlike a rename, a link does not replace what is there.
-        os.link(unfinished, path)
-    finally:
-        unfinished.unlink()
-    durable.sync(path.parent)
-
-
 def replace_whole(path: Path, content: bytes) -> None:
-    """The old file or the new one, whatever happens in between."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.unlink(missing_ok=True)
-    durable.write_file(unfinished, content, 0o600, OURS)
-    os.replace(unfinished, path)  # noqa: PTH105 - says what it does
-    durable.sync(path.parent)
+    """As `durable.replace_whole`, for the owner alone."""
+    durable.replace_whole(path, content, _MODE)
 
 
 @contextlib.contextmanager
@@ -113,7 +96,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _write_key(path: Path, key: AccountKey | ed25519.Ed25519PrivateKey) -> None:
-    write_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    durable.create_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _MODE)
 
 
 def _read_key(path: Path) -> PrivateKeyTypes:

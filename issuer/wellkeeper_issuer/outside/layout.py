@@ -5,7 +5,6 @@ from typing import Final
 
 CHAIN_FILE: Final = "fullchain.pem"
 KEY_FILE: Final = "privkey.pem"
-LINEAGE: Final = re.compile("(?!.*[.][.])[a-z0-9_-][a-z0-9._-]*")
 VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
 
 

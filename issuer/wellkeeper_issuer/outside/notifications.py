@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.foreign_text import printable
 from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.records import Notice
@@ -71,5 +72,5 @@ class Webhook:
 
 
 def _shown(content: bytes) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in content.decode(errors="replace")).split())
+    text = " ".join(printable(content.decode(errors="replace")).split())
     return f": {text[:_SHOWN]}" if text else ""

@@ -21,6 +21,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import VerifyError
 from wellkeeper_issuer.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from wellkeeper_issuer.outside import causes
+from wellkeeper_issuer.outside.bodies import read_body
 from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.outside.proxy_protocol import ProxyProtocolConnector, greeting
 
@@ -148,12 +149,7 @@ class _Question:
             wire.READ_BACK_HEADER: "1",
         }
         async with self._session.get(url, headers=headers, allow_redirects=False, server_hostname=name) as response:
-            body = b""
-            while len(body) <= causes.MAX_BODY_BYTES:
-                block = await response.content.read(causes.MAX_BODY_BYTES + 1 - len(body))
-                if not block:
-                    break
-                body += block
+            body = await read_body(response, causes.MAX_BODY_BYTES)
             return causes.Reply(name, response.status, response.headers, body)
 
     def _follow(self, hop: _Hop, location: str, first: _Address, seen: set[str]) -> _Hop | str:

@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned
+from wellkeeper_issuer.outside.bodies import read_body
+from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned, printable
 from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.outside.retry_after import retry_after_seconds
 from wellkeeper_issuer.ports import Clock
@@ -147,12 +148,7 @@ class AcmeRenewalInfos:
 
     async def _fetch(self, ca: _Ca, url: str) -> _Reply:
         async with self._session.get(url, ssl=ca.context, max_redirects=3) as response:
-            body = b""
-            while len(body) <= _MAX_BODY_BYTES:
-                block = await response.content.read(_MAX_BODY_BYTES + 1 - len(body))
-                if not block:
-                    break
-                body += block
+            body = await read_body(response, _MAX_BODY_BYTES)
             seconds = retry_after_seconds(response.headers, self._clock.now())
             return _Reply(response.status, seconds, body)
 
@@ -214,4 +210,4 @@ def _detail(reply: _Reply) -> str:
         return ""
     if not isinstance(detail, str):
         return ""
-    return ": " + "".join(letter if letter.isprintable() else " " for letter in detail[:300])
+    return f": {printable(detail[:300])}"

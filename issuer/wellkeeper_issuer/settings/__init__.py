@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationError
 
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
@@ -26,7 +27,7 @@ from wellkeeper_issuer.settings.tables import (
     PositiveNumber,
     RehearsalSettings,
 )
-from wellkeeper_issuer.settings.values import CA_DIRECTORIES, AbsolutePath, parse_ca_name, parse_cas, parse_contact
+from wellkeeper_issuer.settings.values import AbsolutePath, parse_ca_name, parse_cas, parse_contact
 
 DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
 PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"

@@ -141,7 +141,7 @@ def find_line(text: str, location: Location) -> int | None:
     table: Location = ()
     counts: dict[Location, int] = {}
     best, found = 0, None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines(text), 1):
         if header := _HEADER.match(line):
             table = _enter(_parts(header[2]), counts, is_array=header[1] == "[[")
             here = table
@@ -156,7 +156,7 @@ def find_line(text: str, location: Location) -> int | None:
 
 def find_table_lines(text: str, location: Location) -> tuple[int, int] | None:
     """First and last line of a table with a header of its own; None when it has none."""
-    first, lines = find_line(text, location), text.splitlines()
+    first, lines = find_line(text, location), _lines(text)
     if first is None or not _HEADER.match(lines[first - 1]):
         return None
     last = first
@@ -168,6 +168,11 @@ def find_table_lines(text: str, location: Location) -> tuple[int, int] | None:
         if line.strip() and not line.lstrip().startswith("#"):
             last = number
     return first, last
+
+
+def _lines(text: str) -> list[str]:
+    """Split as TOML and editors do: a string may hold other characters at which `splitlines` splits, such as U+2028."""
+    return text.split("\n")
 
 
 def _parts(dotted: str) -> Sequence[str]:

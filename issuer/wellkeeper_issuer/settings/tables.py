@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Identifier, KeyType, Lineage, Node
 from wellkeeper_issuer.records import Limit, Scope, Spent
 from wellkeeper_issuer.settings.values import (
-    CA_DIRECTORIES,
     AbsolutePath,
     Address,
     Argv,

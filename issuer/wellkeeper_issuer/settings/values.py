@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -15,20 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.model import Identifier, IdentifierType
+from wellkeeper_issuer.model import LINEAGE_NAME, Identifier, IdentifierType
 
-CA_DIRECTORIES: Final[Mapping[str, str]] = {
-    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
-    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
-    "google": "https://dv.acme-v02.api.pki.goog/directory",
-    "google-staging": "https://dv.acme-v02.test-api.pki.goog/directory",
-    "zerossl": "https://acme.zerossl.com/v2/DV90",
-    "sslcom-rsa": "https://acme.ssl.com/sslcom-dv-rsa",
-    "sslcom-ecc": "https://acme.ssl.com/sslcom-dv-ecc",
-    "actalis": "https://acme-api.actalis.com/acme/directory",
-}
-
-_NAME: Final = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
@@ -125,7 +112,7 @@ def parse_contact(value: object) -> str:
 
 def parse_name(value: object) -> str:
     text = parse_text(value)
-    if not _NAME.fullmatch(text):
+    if not LINEAGE_NAME.fullmatch(text):
         raise ValueError(f"{text!r} may have a-z, 0-9, '.', '_' and '-' only, no '..' and no dot in front")
     return text
 

@@ -11,6 +11,7 @@ from wellkeeper_issuer.ports import Certificates, Clock, Hooks, Notifications
 from wellkeeper_issuer.ports_state import Notes, Schedules
 from wellkeeper_issuer.records import Event, Failure, Notice, Occasion, Schedule
 from wellkeeper_issuer.upkeep.notices import owed, turning_points
+from wellkeeper_issuer.wording import format_time
 
 _log = logging.getLogger(__name__)
 
@@ -108,4 +109,4 @@ def _detail(notice: Notice, failure: Failure | None, schedule: Schedule | None) 
         return failure.message
     if notice is Notice.RECOVERY or schedule is None:
         return "it is well again"
-    return f"it was to be renewed at {schedule.renew_at:%Y-%m-%d %H:%M} UTC"
+    return f"it was to be renewed at {format_time(schedule.renew_at)}"

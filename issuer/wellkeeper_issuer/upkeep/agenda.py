@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from wellkeeper_issuer.model import Installed
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
 from wellkeeper_issuer.ports import Clock, Progress, RenewalInfos
 from wellkeeper_issuer.ports_state import DeliveryRecords, Schedules
-from wellkeeper_issuer.records import NoRenewalInfo, Rule, Schedule
+from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
+from wellkeeper_issuer.wording import format_time
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +40,8 @@ class Agenda:
 
     async def replace_soon(self, installed: Installed) -> None:
         """The installed certificate is of no use any more, whatever its dates and its CA say."""
-        known = await self.schedules.read_schedule(installed.lineage)
-        schedule = known if known and known.version == installed.version else await self._plan(installed)
-        at = min(schedule.renew_at, self.clock.now())
-        await self.schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=at, ask_at=None))
+        origin = await self.delivery_records.read_origin(installed.lineage)
+        await record_revoked(self.schedules, installed, origin, self.clock.now())
 
     async def _plan(self, installed: Installed) -> Schedule:
         origin = await self.delivery_records.read_origin(installed.lineage)
@@ -60,8 +60,16 @@ class Agenda:
             why = f", see {following.explanation_url}" if following.explanation_url else ""
             self.progress.note(
                 schedule.lineage,
-                f"to be renewed at {following.renew_at:%Y-%m-%d %H:%M} UTC, {where} the CA's window{why}",
+                f"to be renewed at {format_time(following.renew_at)}, {where} the CA's window{why}",
             )
         if told := news(schedule, following):
             _log.warning("certificate %s: %s", schedule.lineage, told)
         return following
+
+
+async def record_revoked(schedules: Schedules, installed: Installed, origin: Origin | None, now: datetime) -> None:
+    """Record that the certificate was revoked: it is due from now on, and its CA is not asked when. Idempotent."""
+    schedule = await schedules.read_schedule(installed.lineage)
+    if schedule is None or schedule.version != installed.version:
+        schedule = plan(installed, origin, now, lambda: 0.5)  # whose time of renewal is replaced
+    await schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))

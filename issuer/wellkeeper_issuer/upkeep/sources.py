@@ -27,6 +27,7 @@ from wellkeeper_issuer.ports_state import Schedules
 from wellkeeper_issuer.records import Rule, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.notices import turning_points
+from wellkeeper_issuer.wording import format_exact_time
 
 # What a CA says about the name and its server, not about itself: another one would look in the same place.
 _OF_THE_NAME: Final = frozenset({"connection", "dns", "incorrectResponse", "malformed", "tls", "unauthorized"})
@@ -69,7 +70,7 @@ class Sources:
             raise OrderError(self.unusable[directory_url], retry=Retry.SOON)
         blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
         if blocked is not None:
-            until = f"{blocked.until:%Y-%m-%d %H:%M:%S} UTC"
+            until = format_exact_time(blocked.until)
             raise DeferredError(f"not before {until}: {blocked.reason}", retry_at=blocked.until)
         of_the_ca = self.authorities.limits(directory_url)
         try:

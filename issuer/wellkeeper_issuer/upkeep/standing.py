@@ -13,7 +13,7 @@ from typing import Final
 from wellkeeper_issuer.model import Flip, Lineage
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
-from wellkeeper_issuer.obtain.due import check_seconds, explain, is_of_another_ca, is_to_be_asked
+from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
 from wellkeeper_issuer.ports_state import StateRecords
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
 
@@ -97,7 +97,7 @@ class Standing:
 
     def of_placeholder(self) -> "Standing":
         """The same, now that it is known to be of one; what is left over from an earlier pass comes first."""
-        to_do = "only a placeholder is installed" if self.to_do in {_AGAIN, _NOT_LOOKED_AT} else self.to_do
+        to_do = PLACEHOLDER if self.to_do in {_AGAIN, _NOT_LOOKED_AT} else self.to_do
         return replace(self, state=State.PLACEHOLDER, to_do=to_do)
 
     @property
@@ -139,9 +139,14 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
     if schedule is not None and schedule.version != version:
         schedule = None
     failure = rows.failures.get(name)
-    due, left_over = _due(lineage, version, schedule, now), _left_over(name, rows)
+    due, left_over = due_reason(lineage, version, schedule, now), _left_over(name, rows)
     is_over = failure is not None and backoff.is_over(failure, now)
-    to_do = due or left_over or (_AGAIN if is_over else _look(name, version, schedule, rows, now))
+    # As a pass does: what the CA issued already is put in place first.
+    to_do = (
+        (left_over if left_over == ISSUED else due)
+        or left_over
+        or (_AGAIN if is_over else _look(name, version, schedule, rows, now))
+    )
     is_for_a_ca = (due or schedule is None) and not left_over  # without a schedule, as a placeholder is, it may be due
     next_try_at = _next_try_at(lineage, failure, rows.blocks if is_for_a_ca else {}, now)
     return Standing(
@@ -156,23 +161,10 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
     )
 
 
-def _due(lineage: Lineage, version: str | None, schedule: Schedule | None, now: datetime) -> str:
-    """Why a CA is to be asked for a certificate, as far as rows tell."""
-    if version is None:
-        return "there is no certificate yet"
-    if schedule is None:
-        return ""
-    if schedule.identifiers != frozenset(lineage.identifiers):
-        return "the identifiers in the settings changed"
-    if is_of_another_ca(lineage, schedule):
-        return "it was issued by another CA than the settings name"
-    return explain(schedule, now) if now >= schedule.renew_at else ""
-
-
 def _left_over(name: str, rows: Rows) -> str:
     """What an earlier pass began, and no CA is needed for."""
     if rows.under_way.get(name):
-        return "the CA issued a newer one, which is not in place yet"
+        return ISSUED
     if name in rows.undelivered:
         return "nginx was not seen to take it"
     return "its deploy hook has not succeeded yet" if name in rows.owed_hooks else ""

@@ -80,6 +80,12 @@ def test_every_option_is_written_down(ready: Program) -> None:
     ]
 
 
+def test_value_that_is_not_utf_8_is_refused(ready: Program) -> None:
+    words = refused(ready.run("certificate", "add", "b.example", "--profile", "a\udcff", "--no-renew"))
+    assert "profile = 'a\\udcff': that is not UTF-8" in words
+    assert not drop_in(ready, "b.example").exists()
+
+
 def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) -> None:
     path = folder / "b.csr"
     arguments = ("certificate", "add", "b.example", "--csr", str(path), "--no-renew")

@@ -67,7 +67,7 @@ def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Pr
     finished = program.run("import", "certbot", str(etc), "--apply")
     assert finished.exit_code == 0, finished
     assert (program.config.with_suffix(".d") / "a.example.toml").read_text() == (
-        "# Taken over from certbot.\n[[certificates]]\n"
+        "# Taken over from certbot.\n\n[[certificates]]\n"
         'name = "a.example"\nidentifiers = ["a.example", "www.a.example"]\n'
     )
     assert f'ca = "{OTHER}"' in (program.config.with_suffix(".d") / "c.example.toml").read_text()

@@ -125,6 +125,43 @@ def test_bad_values_leave_no_file(program: Program, arguments: tuple[str, ...], 
     assert not list(program.config.parent.iterdir())
 
 
+@pytest.mark.parametrize("name", ["😀", "q\"'\\", "a\nb\t\x01\x7f", "\u2028", "x" * 255], ids=ascii)
+def test_folder_may_have_any_name(program: Program, name: str) -> None:
+    finished = program.run(
+        *("init", "--state-dir", str(program.state_dir / name)),
+        *("--certificates-dir", str(program.certificates_dir / name)),
+    )
+    assert (finished.exit_code, finished.err) == (0, "")
+    settings = read_settings(program.config)
+    assert (settings.state_dir, settings.certificates_dir) == (
+        program.state_dir / name,
+        program.certificates_dir / name,
+    )
+    assert (program.state_dir / name / "publishing_key.pem").exists()
+    assert program.config.read_text().startswith("# Settings of wellkeeper; docs/settings.md explains every key.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--state-dir", "/a\udcff"), ("--contact", "a\udcff@a.example"), ("--certificate", "a\udcff.example")],
+    ids=["state_dir", "contact", "identifiers"],
+)
+def test_value_that_is_not_utf_8_is_refused(
+    program: Program, arguments: tuple[str, str], request: pytest.FixtureRequest
+) -> None:
+    finished = program.run("init", *arguments)
+    assert finished.exit_code == 2
+    assert finished.err.startswith(f"wellkeeper: {request.node.callspec.id} = ")
+    assert finished.err.endswith("use a value in UTF-8\n")
+    assert not program.config.parent.exists()
+
+
+def test_config_with_a_name_that_is_too_long_is_told(program: Program) -> None:
+    finished = program.run("init", "--config", str(program.folder / ("x" * 300)))
+    assert finished.exit_code == 2
+    assert "File name too long; run as root, or name another place with --config" in finished.err
+
+
 def test_bad_flags_are_usage(program: Program) -> None:
     finished = program.run("init", "--certificates", "a.example")
     assert finished.exit_code == 2

@@ -14,7 +14,7 @@ from tests.issuer.commands.standings import NAME, NOW, install, record, schedule
 pytestmark = pytest.mark.slow  # each starts the program
 
 # The libraries of what talks to CAs, responders and nginx: a fifth of a second together.
-HEAVY: Final = ("acme", "aiohttp", "josepy", "requests", "rich")
+HEAVY: Final = ("acme", "aiohttp", "josepy", "requests", "rich", "tomlkit")
 SCRIPT: Final = f"""
 import json, sys
 from wellkeeper_issuer.__main__ import main

@@ -54,7 +54,7 @@ def test_nothing_there(program: Program) -> None:
                 "name": NAME,
                 "state": "missing",
                 "is_renewal_under_way": False,
-                "to_do": "there is no certificate yet",
+                "to_do": "no certificate yet",
                 "next_try_at": None,
                 "version": None,
                 "identifiers": [NAME],
@@ -80,7 +80,7 @@ def test_placeholder(program: Program) -> None:
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert line(program) == f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}"
     (told,) = program.run("status", "--json").json()["certificates"]
-    assert (told["state"], told["to_do"]) == ("placeholder", "only a placeholder is installed")
+    assert (told["state"], told["to_do"]) == ("placeholder", "only a self-signed placeholder is installed")
     assert (told["not_after"], told["renew_at"]) == ((NOW + timedelta(days=7)).isoformat(), None)
 
 

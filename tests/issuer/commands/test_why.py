@@ -67,7 +67,7 @@ def test_nothing_there(program: Program) -> None:
     assert told(program) == [
         f"{NAME} is to be a certificate for {NAME}.",
         "None is installed yet.",
-        f"To do now: there is no certificate yet; 'wellkeeper renew {NAME}' does it.",
+        f"To do now: no certificate yet; 'wellkeeper renew {NAME}' does it.",
     ]
 
 
@@ -184,7 +184,7 @@ def test_placeholder(program: Program) -> None:
     version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert told(program)[1:] == [
         f"Version {version} is live, a placeholder.",
-        f"To do now: only a placeholder is installed; 'wellkeeper renew {NAME}' does it.",
+        f"To do now: only a self-signed placeholder is installed; 'wellkeeper renew {NAME}' does it.",
     ]
 
 
@@ -211,4 +211,4 @@ def test_daemon_does_it(program: Program) -> None:
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
     who = f"the daemon (pid {os.getpid()}) does it once it has read these settings ('wellkeeper reload')"
-    assert f"To do now: there is no certificate yet; {who}." in asyncio.run(look())
+    assert f"To do now: no certificate yet; {who}." in asyncio.run(look())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned
+from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned, printable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,12 @@ from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned
 def test_text_can_be_encoded_and_is_bounded(told: object, kept: str) -> None:
     assert cleaned(told) == kept
     assert cleaned(told).encode()
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("größer 😀", "größer 😀"), ("a\nb\x1b[2Jc\u2028d\u202ee\x7f", "a b [2Jc d e "), ("\ud800", " ")],
+    ids=["text", "control characters", "half a character"],
+)
+def test_what_is_not_printable_becomes_a_space(told: str, shown: str) -> None:
+    assert printable(told) == shown

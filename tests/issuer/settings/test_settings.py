@@ -8,6 +8,7 @@ import pytest
 from tests.fakes_deliver import dns
 from tests.issuer.settings_texts import complaint, read
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Identifier, IdentifierType, KeyType, Lineage, Node
 from wellkeeper_issuer.records import Limit, Scope, Spent
 from wellkeeper_issuer.settings import (
@@ -18,7 +19,6 @@ from wellkeeper_issuer.settings import (
     settings_path,
 )
 from wellkeeper_issuer.settings.tables import HooksSettings
-from wellkeeper_issuer.settings.values import CA_DIRECTORIES
 
 
 def ip(text: str) -> Identifier:

@@ -91,6 +91,11 @@ def test_lines_of_a_table(location: Location, lines: tuple[int, int] | None) -> 
     assert find_table_lines(f"{TEXT}\n# the end\n", location) == lines
 
 
+def test_lines_are_counted_as_editors_do() -> None:
+    assert find_line('ca = "\u2028\x85"\ncontact = 1\n', ("contact",)) == 2
+    assert find_table_lines('ca = "\u2028\x85"\n[[certificates]]\nname = "a"\n', ("certificates", 0)) == (2, 3)
+
+
 def test_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, f"{one('a.example')}\n\n{one('b.example', 'key_type = 5')}\n[nginx]\nreload = 'no'\n")
     first, second = complaint(path).splitlines()

@@ -11,6 +11,7 @@ from tests.fakes_deliver import NOW, dns
 from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.model import Attempt, Certificate, Flip, Installed
+from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
 from wellkeeper_issuer.upkeep.agenda import Agenda
@@ -137,3 +138,22 @@ async def test_window_that_moved_is_a_warning_once(
     assert record.levelname == "WARNING"
     assert "certificate web: the CA suggests to renew earlier than before" in record.getMessage()
     assert "https://ca.example/incident" in record.getMessage()
+
+
+@pytest.mark.parametrize("days", [-1, 30], ids=["due already", "not due yet"])
+async def test_revoked_certificate_is_due_from_that_moment(agenda: Agenda, state: State, days: int) -> None:
+    await state.schedules.record_schedule(replace(plan(INSTALLED, None, NOW, lambda: 0.5), renew_at=NOW + days * DAY))
+    await agenda.replace_soon(INSTALLED)
+    found = await agenda.schedule(INSTALLED)
+    assert found is not None
+    assert (found.rule, found.renew_at, found.ask_at) == (Rule.REVOKED, NOW, None)
+
+
+async def test_revoked_certificate_without_a_schedule_gets_one_with_its_ca(
+    agenda: Agenda, state: State, infos: FakeInfos
+) -> None:
+    await agenda.replace_soon(INSTALLED)
+    found = await state.schedules.read_schedule("web")
+    assert found is not None
+    assert (found.rule, found.renew_at, found.directory_url) == (Rule.REVOKED, NOW, CA)
+    assert infos.asked == []

@@ -62,17 +62,17 @@ def test_what_has_no_schedule_has_no_dates() -> None:
 @pytest.mark.parametrize(
     ("known", "version", "state", "to_do"),
     [
-        (Rows(), None, State.MISSING, "there is no certificate yet"),
+        (Rows(), None, State.MISSING, "no certificate yet"),
         (Rows(), "v1", State.UNKNOWN, "it has not been looked at yet"),
         (rows(None), "v1", State.SERVED, "it has not been looked at yet"),
         (rows(), "v2", State.SERVED, "it has not been looked at yet"),
         (rows(installed=frozenset()), "v1", State.UNPROVEN, "it has not been looked at yet"),
-        (rows(), None, State.MISSING, "there is no certificate yet"),
+        (rows(), None, State.MISSING, "no certificate yet"),
         (rows(undelivered={"web": FLIP}), "v1", State.NOT_RELOADED, "nginx was not seen to take it"),
         (rows(undelivered={"web": Flip("web", "v1", "v2")}), "v1", State.REFUSED, "nginx was not seen to take it"),
         (rows(unserved=frozenset({"web"})), "v1", State.NOT_SERVED, "nginx was not seen to serve it"),
         (rows(owed_hooks={"web": "v1"}), "v1", State.SERVED, "its deploy hook has not succeeded yet"),
-        (rows(under_way={"web": True}), "v1", State.SERVED, "the CA issued a newer one, which is not in place yet"),
+        (rows(under_way={"web": True}), "v1", State.SERVED, "the CA issued a certificate that is not in place yet"),
         (rows(under_way={"web": False}), "v1", State.SERVED, ""),
         (
             rows(replace(SCHEDULE, identifiers=frozenset({dns("a.example")}))),
@@ -84,7 +84,7 @@ def test_what_has_no_schedule_has_no_dates() -> None:
             rows(replace(SCHEDULE, directory_url="https://third.example/directory")),
             "v1",
             State.SERVED,
-            "it was issued by another CA than the settings name",
+            "the installed certificate was issued by another CA than the settings name",
         ),
         (rows(replace(SCHEDULE, ask_at=NOW)), "v1", State.SERVED, "its CA is asked when to renew it"),
         (rows(replace(SCHEDULE, not_after=NOW)), "v1", State.EXPIRED, ""),
@@ -229,7 +229,7 @@ def test_all_at_once_in_order() -> None:
 def test_placeholder_is_what_there_is_to_do_unless_something_is_left_over() -> None:
     for known in (Rows(), Rows(failures=failure(NOW))):
         found = stand(known).of_placeholder()
-        assert (found.state, found.to_do) == (State.PLACEHOLDER, "only a placeholder is installed")
+        assert (found.state, found.to_do) == (State.PLACEHOLDER, "only a self-signed placeholder is installed")
     begun = stand(Rows(under_way={"web": True}))
     assert begun.of_placeholder() == replace(begun, state=State.PLACEHOLDER)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from wellkeeper_issuer import idn
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.outside.disk import CertificateFolders
-from wellkeeper_issuer.settings.values import CA_DIRECTORIES
 from wellkeeper_issuer.takeover import FoundAccount, Taken, Takeover
 
 Hooks = Sequence[tuple[str, str]]

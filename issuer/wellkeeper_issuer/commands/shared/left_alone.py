@@ -1,17 +1,36 @@
-"""Reports on certificates that a pass would leave as they are, without looking at any of them."""
+"""Report on certificates that a pass would leave as they are, without looking at any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.live import LiveFolder
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.reports import Outcome, Report, waiting
+from wellkeeper_issuer.reports import Mode, Outcome, Report, waiting
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import Standing, read_rows, standings
+from wellkeeper_issuer.wording import format_exact_time
 
 
-async def left_alone(settings: Settings, lineages: Sequence[Lineage], state: State) -> dict[str, Report]:
+async def run_needed(
+    settings: Settings,
+    state: State,
+    lineages: Sequence[Lineage],
+    mode: Mode,
+    run: Callable[[Sequence[Lineage], Mode], Awaitable[Sequence[Report]]],
+) -> list[Report]:
+    """Run what there is something to do for, and report on all in the order given; only `scheduled` leaves any alone.
+
+    `run` is not called when there is nothing to do. Raises JournalError, and what `run` raises.
+    """
+    reports = await _left_alone(settings, lineages, state) if mode is Mode.SCHEDULED else {}
+    others = [lineage for lineage in lineages if lineage.name not in reports]
+    if others:
+        reports |= {report.lineage: report for report in await run(others, mode)}
+    return [reports[lineage.name] for lineage in lineages]
+
+
+async def _left_alone(settings: Settings, lineages: Sequence[Lineage], state: State) -> dict[str, Report]:
     """By lineage; the others have to be looked at. Raises JournalError."""
     rows = await read_rows(state)
     versions = await LiveFolder(settings.certificates_dir).versions()
@@ -22,7 +41,7 @@ async def left_alone(settings: Settings, lineages: Sequence[Lineage], state: Sta
 def _report(standing: Standing) -> Report:
     if not standing.is_waiting:
         return Report(standing.lineage, Outcome.UNCHANGED, "not due", schedule=standing.schedule)
-    until = f"{standing.next_try_at:%Y-%m-%d %H:%M:%S} UTC" if standing.next_try_at else ""
+    until = format_exact_time(standing.next_try_at) if standing.next_try_at else ""
     return Report(
         lineage=standing.lineage,
         outcome=Outcome.WAITING,

@@ -4,11 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared.authorities import limits
-from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Certificate, Lineage
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.obtain.limits import Limits
@@ -21,8 +20,6 @@ from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import Rows, Standing, State, read_rows, standings
-
-_DAEMON: Final = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ async def look(
     now, live = SystemClock().now(), LiveFolder(settings.certificates_dir)
     path = settings.state_dir / build.JOURNAL
     names = [one.name for one in lineages] if is_about_one else []
-    told = await _read(settings, path, names) if _is_there(path) else _Told()
+    told = await _read(settings, path, names) if build.has_state(settings) else _Told()
     found = standings(lineages, await live.versions(), told.rows, now)
     leaves = await read_leaves(
         settings.certificates_dir,
@@ -98,17 +95,7 @@ async def look(
         for lineage, one in zip(lineages, found, strict=True)
     ]
     owner = find_owner(path.with_suffix(".lock"))
-    return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == _DAEMON else None, told.budgets)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
-    return True
+    return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == build.DAEMON else None, told.budgets)
 
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:

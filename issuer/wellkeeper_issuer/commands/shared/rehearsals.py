@@ -18,6 +18,7 @@ from wellkeeper_issuer.ports_state import Notes
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import World, rehearse
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.wording import counted
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.responder_client import ResponderClient
@@ -94,5 +95,5 @@ async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]")
             missing.append(str(error))
     if missing:
         raise PublishError("; ".join(missing))
-    where = f"{len(clients)} responder{'' if len(clients) == 1 else 's'}"
+    where = counted(len(clients), "responder")
     return f"account keys of {', '.join(pin.ca for pin in pins)} pinned at {where}"

@@ -25,6 +25,7 @@ from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -272,8 +273,7 @@ class Service:
         return {"names": names}
 
     def describe(self) -> str:
-        count = len(self.settings.certificates)
-        return f"keeps {count} certificate{'' if count == 1 else 's'}"
+        return f"keeps {counted(len(self.settings.certificates), 'certificate')}"
 
 
 def _is_like(one: Settings, other: Settings) -> bool:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from wellkeeper_issuer.commands import build, build_passes
-from wellkeeper_issuer.commands.shared.left_alone import left_alone
+from wellkeeper_issuer.commands.shared.left_alone import run_needed
 from wellkeeper_issuer.commands.shared.pins import tell_of_pins
 from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.model import Lineage
@@ -30,11 +30,7 @@ class KeepingWorker(Daemon):
         super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages())
 
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
-        is_looked_at = mode is not Mode.SCHEDULED
-        reports = {} if is_looked_at else await left_alone(self._settings, lineages, self._state)
-        others = [lineage for lineage in lineages if lineage.name not in reports]
-        reports |= {report.lineage: report for report in (await super().work(others, mode) if others else ())}
-        return [reports[lineage.name] for lineage in lineages]
+        return await run_needed(self._settings, self._state, lineages, mode, super().work)
 
     async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         state = self._state

@@ -20,6 +20,7 @@ from wellkeeper_issuer.outside.ca.bodies import BodyError
 from wellkeeper_issuer.outside.foreign_text import cleaned
 from wellkeeper_issuer.outside.retry_after import retry_after_seconds
 from wellkeeper_issuer.ports import Clock
+from wellkeeper_issuer.wording import format_time
 
 _COUNTED_IN_SECONDS: Final = 3600.0
 
@@ -161,7 +162,7 @@ def _asked_for(problem: Problem, now: datetime) -> str:
         return ""
     if seconds <= _COUNTED_IN_SECONDS:
         return f"; it asks to wait {math.ceil(seconds)} s, then run renew again"
-    return f"; it asks to wait until {now + timedelta(seconds=seconds):%Y-%m-%d %H:%M} UTC, then run renew again"
+    return f"; it asks to wait until {format_time(now + timedelta(seconds=seconds))}, then run renew again"
 
 
 def _advice(problem: Problem) -> str:

@@ -11,7 +11,7 @@ from tests.issuer.commands.conftest import Program
 from wellkeeper_issuer.__main__ import cli
 
 # What a command that has nothing to do must not wait for.
-HEAVY = ("acme", "aiohttp", "cryptography", "josepy", "requests", "rich")
+HEAVY = ("acme", "aiohttp", "cryptography", "josepy", "requests", "rich", "tomlkit")
 
 
 def test_every_command_is_where_it_is_said_to_be() -> None:

@@ -1,0 +1,18 @@
+"""The directories of well-known CAs, by the names that settings have for them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
+LETS_ENCRYPT_STAGING: Final = "https://acme-staging-v02.api.letsencrypt.org/directory"
+
+CA_DIRECTORIES: Final[Mapping[str, str]] = {
+    "letsencrypt": LETS_ENCRYPT,
+    "letsencrypt-staging": LETS_ENCRYPT_STAGING,
+    "google": "https://dv.acme-v02.api.pki.goog/directory",
+    "google-staging": "https://dv.acme-v02.test-api.pki.goog/directory",
+    "zerossl": "https://acme.zerossl.com/v2/DV90",
+    "sslcom-rsa": "https://acme.ssl.com/sslcom-dv-rsa",
+    "sslcom-ecc": "https://acme.ssl.com/sslcom-dv-ecc",
+    "actalis": "https://acme-api.actalis.com/acme/directory",
+}

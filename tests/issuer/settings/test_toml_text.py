@@ -1,0 +1,48 @@
+"""What is written as settings is read as the same values."""
+
+import tomllib
+
+import pytest
+
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.settings.toml_text import to_toml
+
+AWKWARD = {
+    "quotes": "a\"b'c\"\"\"d'''",
+    "backslashes": "\\ \\u0041 \\\\",
+    "control": "".join(map(chr, (*range(1, 32), 127, 0x85, 0x9F))),
+    "newlines": "a\nb\r\nc\rd\u2028e",
+    "beyond the BMP": "😀𝒳",
+    "right to left": "\u202eabc",
+    "looks like TOML": '"] # [x]\n[[certificates]]',
+    "long": "x" * 5000,
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("text", AWKWARD.values(), ids=AWKWARD)
+def test_every_text_is_read_back(text: str) -> None:
+    values = {"ca": text, "contact": [text, "b"], "certificates": [{"identifiers": [text]}]}
+    assert tomllib.loads(to_toml("Settings.", values)) == values
+
+
+def test_layout_is_that_of_a_file_written_by_hand() -> None:
+    values = {"ca": "a", "terms_of_service_agreed": False, "certificates": [{"identifiers": ["b", "c"]}, {"name": "d"}]}
+    assert to_toml("Settings.", values) == (
+        '# Settings.\nca = "a"\nterms_of_service_agreed = false\n\n'
+        '[[certificates]]\nidentifiers = ["b", "c"]\n\n[[certificates]]\nname = "d"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"state_dir": "/a\udcff"}, "state_dir"),
+        ({"contact": ["b", "a\udcff"]}, "contact"),
+        ({"certificates": [{"profile": "a\udcff"}]}, "profile"),
+    ],
+    ids=["text", "list", "table"],
+)
+def test_what_is_not_utf_8_is_refused_by_its_key(values: dict[str, object], key: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{key} = .*a\\udcff': .* is not UTF-8, .*; use a value in UTF-8$"):
+        to_toml("Settings.", values)
