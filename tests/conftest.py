@@ -1,6 +1,13 @@
 """For the whole suite: what is quick and tells most runs first."""
 
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let our programs hear Ctrl-C, even if whoever started the tests in the background had it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

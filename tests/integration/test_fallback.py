@@ -79,4 +79,6 @@ async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_as
 async def test_nothing_is_told_at_the_start_where_responders_know_both(folder: Path) -> None:
     async with two_cas(folder, NAME) as cas, IssuerDaemon(cas.host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
-        assert "warning" not in daemon.log
+        warnings = [line for line in daemon.log.splitlines() if '"level": "warning"' in line]
+        # Where /tmp is kept in memory, the daemon says so.
+        assert [line for line in warnings if "lies on tmpfs" not in line] == []

@@ -36,6 +36,7 @@ NAME: Final = "www.example.org"
 # The command as somebody else's user, once all modules are loaded; a normal user stays who it is.
 AS_NOBODY: Final = """
 import concurrent.futures.thread, importlib, os, pkgutil, pwd
+import cryptography.hazmat.backends.openssl.backend
 import wellkeeper_issuer
 for found in pkgutil.walk_packages(wellkeeper_issuer.__path__, "wellkeeper_issuer."):
     importlib.import_module(found.name)
