@@ -93,7 +93,7 @@ async def test_pass_killed_after_each_stage_is_gone_on_with(folder: Path) -> Non
     assert watch.faults == []
     assert watch.pair_count > len(CERTIFICATES) * len(
         STAGES
-    )  # on a busy machine it may miss one that was soon replaced
+    )  # it may miss one that was soon replaced
 
 
 @pytest.mark.timeout(3600)
