@@ -91,9 +91,7 @@ async def test_pass_killed_after_each_stage_is_gone_on_with(folder: Path) -> Non
                 assert lost == set() or stage in {"order", "publish"}, stage
             assert await has_nothing_to_do(host)
     assert watch.faults == []
-    assert watch.pair_count > len(CERTIFICATES) * len(
-        STAGES
-    )  # it may miss one that was soon replaced
+    assert watch.pair_count > len(CERTIFICATES) * len(STAGES)  # it may miss one that was soon replaced
 
 
 @pytest.mark.timeout(3600)
