@@ -22,12 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.model import Attempt, Flip, Lineage, Pair
+from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.obtain.due import plan
-from wellkeeper_issuer.outside.disk import CertificateFolders
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.model import Flip, Pair
 
 _LIFETIME: Final = timedelta(days=90)
 _ASKED_IN: Final = timedelta(hours=12)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from wellkeeper_issuer.model import ERROR_PREFIX
+from wellkeeper_node.model import ERROR_PREFIX
 
 TOKEN: Final = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 PROBLEM: Final = {"Content-Type": "application/problem+json"}

@@ -11,9 +11,11 @@ from cryptography.x509.oid import NameOID
 
 from tests.fakes import FakeClock
 from tests.keys import certificate_key
-from wellkeeper_issuer import pki, public_keys
-from wellkeeper_issuer.errors import InstallError, ReloadError, VerifyError
-from wellkeeper_issuer.model import (
+from wellkeeper_issuer import pki
+from wellkeeper_node import public_keys
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.errors import InstallError, ReloadError, VerifyError
+from wellkeeper_node.model import (
     Answer,
     Certificate,
     Identifier,
@@ -110,7 +112,7 @@ class FakeCertificates:
     async def write(self, lineage: str, pair: Pair) -> str:
         if lineage in self.full_disk_for:
             raise InstallError(f"cannot use /certificates/archive/{lineage}: No space left on device; free some")
-        version = pki.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
+        version = reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
         self.pairs[lineage, version] = pair
         return version
 
@@ -127,7 +129,7 @@ class FakeCertificates:
         pair = self.pairs.get((lineage, version or ""))
         if version is None or pair is None:
             return None
-        return Installed(lineage, version, pki.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
+        return Installed(lineage, version, reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
 
     async def read_pair(self, lineage: str) -> Pair | None:
         return self.pairs.get((lineage, self.live.get(lineage, "")))

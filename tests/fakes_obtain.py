@@ -15,21 +15,10 @@ from cryptography.x509.oid import NameOID
 
 from tests.fakes import FakeClock
 from tests.responder.messages import THUMBPRINT
-from wellkeeper_issuer.errors import WellkeeperError
-from wellkeeper_issuer.model import (
-    Answer,
-    Authorization,
-    Certificate,
-    Challenge,
-    Identifier,
-    KeyAlgorithm,
-    Node,
-    Order,
-    Problem,
-    ReadBack,
-    Status,
-)
-from wellkeeper_issuer.ports import Clock, Responders
+from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Answer, Certificate, Identifier, KeyAlgorithm, Node, Problem, ReadBack
+from wellkeeper_node.ports import Clock, Responders
 
 BASE: Final = "https://ca.example"
 _ROOT_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake Root")])

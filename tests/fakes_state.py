@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from wellkeeper_issuer.model import Attempt, Flip
+from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
+from wellkeeper_node.model import Flip
 
 
 class FakeSchedules:

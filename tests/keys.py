@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.model import KeyType
+from wellkeeper_node.model import KeyType
 
 _FOLDER: Final = Path(__file__).with_name("rsa_keys")
 

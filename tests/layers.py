@@ -11,21 +11,41 @@ from typing import Final
 PROJECT: Final = Path(__file__).resolve().parent.parent
 MAX_LINES: Final = 300
 # Top-level folders; each of the first contains that program's package.
-PROGRAMS: Final = ("client", "responder", "issuer")
+PROGRAMS: Final = ("client", "responder", "node", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
+_NODE: Final = (
+    "wellkeeper_node.model",
+    "wellkeeper_node.errors",
+    "wellkeeper_node.ports",
+    "wellkeeper_node.steps",
+    "wellkeeper_node.wording",
+)
+_NOUNS: Final = (
+    "wellkeeper_node.model",
+    "wellkeeper_node.errors",
+    "wellkeeper_node.wording",
+    "wellkeeper_issuer.model",
+)
 _CORE: Final = (
+    *_NODE,
     "wellkeeper_issuer.model",
     "wellkeeper_issuer.errors",
     "wellkeeper_issuer.records",
     "wellkeeper_issuer.ports",
     "wellkeeper_issuer.ports_state",
-    "wellkeeper_issuer.wording",
 )
-_STAGE: Final = (*_CORE, "wellkeeper_issuer.pki", "wellkeeper_issuer.csr", "wellkeeper_issuer.public_keys")
+# Pure functions on bytes.
+_BYTES: Final = (
+    "wellkeeper_node.certificates.reading",
+    "wellkeeper_node.public_keys",
+    "wellkeeper_issuer.pki",
+    "wellkeeper_issuer.csr",
+)
+_STAGE: Final = (*_CORE, *_BYTES)
 _OUTSIDE: Final = (
     *_STAGE,
-    "wellkeeper_issuer.remedies",
+    "wellkeeper_node",
     "wellkeeper_issuer.outside",
     "wellkeeper_client.wire",
     "aiofiles",
@@ -33,8 +53,7 @@ _OUTSIDE: Final = (
     "cryptography",
     "yarl",
 )
-_SETTINGS: Final = ("wellkeeper_issuer.settings.tables", "wellkeeper_issuer.settings.values")
-_PARTS: Final = (*_CORE, "wellkeeper_issuer.obtain", "wellkeeper_issuer.reports", "wellkeeper_issuer.steps")
+_PARTS: Final = (*_CORE, "wellkeeper_issuer.obtain", "wellkeeper_issuer.reports")
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
 # themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
@@ -50,60 +69,66 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "jwt",
         "prometheus_client",
     ),
+    "wellkeeper_node.model": (),
+    "wellkeeper_node.wording": (),
+    "wellkeeper_node.remedies": (),
+    "wellkeeper_node.errors": ("wellkeeper_node.model",),
+    "wellkeeper_node.ports": ("wellkeeper_node.model",),
+    "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
+    "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
+    "wellkeeper_node.deliver*": _NODE,
+    "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
+    "wellkeeper_node*": (
+        "wellkeeper_node",
+        "wellkeeper_client.wire",
+        "aiofiles",
+        "aiohttp",
+        "cryptography",
+        "yarl",
+    ),
     "wellkeeper_issuer.__main__": ("*",),
     "wellkeeper_issuer.commands*": ("*",),
-    "wellkeeper_issuer.model": (),
-    "wellkeeper_issuer.errors": ("wellkeeper_issuer.model",),
-    "wellkeeper_issuer.records": ("wellkeeper_issuer.model", "wellkeeper_issuer.errors"),
-    "wellkeeper_issuer.reports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records", "wellkeeper_issuer.wording"),
-    "wellkeeper_issuer.wording": (),
+    "wellkeeper_issuer.model": ("wellkeeper_node.model",),
+    "wellkeeper_issuer.errors": ("wellkeeper_node.errors",),
+    "wellkeeper_issuer.records": (*_NOUNS, "wellkeeper_issuer.errors"),
+    "wellkeeper_issuer.reports": (*_NOUNS, "wellkeeper_issuer.records"),
     "wellkeeper_issuer.known_cas": (),
     "wellkeeper_issuer.published_limits": ("wellkeeper_issuer.known_cas", "wellkeeper_issuer.records"),
     "wellkeeper_issuer.upkeep.notices": ("wellkeeper_issuer.records", "wellkeeper_issuer.obtain.due"),
-    "wellkeeper_issuer.ports": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
-    "wellkeeper_issuer.ports_state": ("wellkeeper_issuer.model", "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.ports": (*_NOUNS, "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.ports_state": (*_NOUNS, "wellkeeper_issuer.records"),
     "wellkeeper_issuer.pki": (
-        "wellkeeper_issuer.model",
+        *_NOUNS,
         "wellkeeper_issuer.errors",
-        "wellkeeper_issuer.wording",
+        "wellkeeper_node.certificates.reading",
         "cryptography",
     ),
     "wellkeeper_issuer.idn": ("idna",),
-    "wellkeeper_issuer.remedies": (),
-    "wellkeeper_issuer.public_keys": ("wellkeeper_issuer.model", "cryptography"),
     "wellkeeper_issuer.csr": (
-        "wellkeeper_issuer.model",
+        *_NOUNS,
+        *_BYTES,
         "wellkeeper_issuer.errors",
-        "wellkeeper_issuer.pki",
-        "wellkeeper_issuer.public_keys",
         "wellkeeper_issuer.settings.values",
         "cryptography",
     ),
     "wellkeeper_issuer.settings.toml_text": ("wellkeeper_issuer.errors", "tomlkit"),
     "wellkeeper_issuer.settings*": (
-        "wellkeeper_issuer.known_cas",
-        "wellkeeper_issuer.idn",
-        "wellkeeper_issuer.model",
+        *_NOUNS,
         "wellkeeper_issuer.errors",
         "wellkeeper_issuer.records",
-        "wellkeeper_issuer.remedies",
-        "wellkeeper_issuer.settings.complaints",
-        "wellkeeper_issuer.settings.files",
-        "wellkeeper_issuer.settings.tables",
-        "wellkeeper_issuer.settings.values",
+        "wellkeeper_issuer.known_cas",
+        "wellkeeper_issuer.idn",
+        "wellkeeper_issuer.settings",
+        "wellkeeper_node.remedies",
         "pydantic",
     ),
     "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
-    "wellkeeper_issuer.upkeep.deliveries": (*_PARTS, "wellkeeper_issuer.deliver"),
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),
     "wellkeeper_issuer.obtain*": _STAGE,
-    "wellkeeper_issuer.deliver*": _STAGE,
     "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
-    "wellkeeper_issuer.outside.responder*": (*_OUTSIDE, "wellkeeper_client.signing"),
     "wellkeeper_issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "wellkeeper_issuer.outside.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
-    "wellkeeper_issuer.steps": _CORE,
     "wellkeeper_issuer.upkeep": (),
     "wellkeeper_issuer.upkeep.course": _PARTS,
     "wellkeeper_issuer.upkeep.agenda": _PARTS,
@@ -111,31 +136,26 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.upkeep.aftermath": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.renew": (
         *_PARTS,
-        "wellkeeper_issuer.pki",
-        "wellkeeper_issuer.deliver",
+        *_BYTES,
+        "wellkeeper_node.deliver",
         "wellkeeper_issuer.upkeep.agenda",
         "wellkeeper_issuer.upkeep.sources",
     ),
     "wellkeeper_issuer.passes": (
         *_PARTS,
-        "wellkeeper_issuer.deliver",
+        "wellkeeper_node.deliver",
         "wellkeeper_issuer.renew",
         "wellkeeper_issuer.upkeep",
     ),
     "wellkeeper_issuer.rehearse": _PARTS,
-    "wellkeeper_issuer.takeover": (
-        "wellkeeper_issuer.known_cas",
-        "wellkeeper_issuer.model",
-        "wellkeeper_issuer.pki",
-        "wellkeeper_issuer.public_keys",
-    ),
+    "wellkeeper_issuer.takeover": (*_NOUNS, *_BYTES, "wellkeeper_issuer.known_cas"),
     "wellkeeper_issuer.upkeep.standing": (*_CORE, "wellkeeper_issuer.obtain"),
     "wellkeeper_issuer.daemon": _PARTS,
     "wellkeeper_issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),
     # What ten thousand certificates leave on disk is written by the issuer's own hands.
-    "bench.installed": ("bench", "wellkeeper_issuer", "cryptography"),
+    "bench.installed": ("bench", "wellkeeper_issuer", "wellkeeper_node", "cryptography"),
     "bench*": (
         "bench",
         "stand",
@@ -154,8 +174,10 @@ BANNED: Final[dict[str, frozenset[str]]] = {
     pattern: frozenset({"socket", "ssl", "subprocess", "sqlite3", "time", "random"})
     for pattern in (
         "wellkeeper_issuer.obtain*",
-        "wellkeeper_issuer.deliver*",
+        "wellkeeper_node.deliver*",
         "wellkeeper_issuer.model",
+        "wellkeeper_node.model",
+        "wellkeeper_node.ports",
         "wellkeeper_issuer.ports",
         "wellkeeper_issuer.renew",
         "wellkeeper_issuer.rehearse",

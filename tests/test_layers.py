@@ -38,9 +38,10 @@ def test_files_are_short_enough_to_read() -> None:
         ("wellkeeper_issuer.model", "import cryptography", "may not import cryptography"),
         (
             "wellkeeper_issuer.ports",
-            "from wellkeeper_issuer.outside import disk",
-            "may not import wellkeeper_issuer.outside.disk",
+            "from wellkeeper_node.certificates import folders",
+            "may not import wellkeeper_node.certificates.folders",
         ),
+        ("wellkeeper_node.ports", "from wellkeeper_issuer import model", "may not import wellkeeper_issuer.model"),
         ("wellkeeper_issuer.obtain.order", "import time", "may not import time"),
         ("wellkeeper_issuer.obtain.order", "from random import random", "may not import random"),
         (
@@ -55,28 +56,29 @@ def test_files_are_short_enough_to_read() -> None:
         ),
         (
             "wellkeeper_issuer.obtain.order",
-            "from wellkeeper_issuer.deliver import reload",
-            "may not import wellkeeper_issuer.deliver.reload",
+            "from wellkeeper_node.deliver import reload",
+            "may not import wellkeeper_node.deliver.reload",
         ),
-        ("wellkeeper_issuer.deliver.verify", "def verify():\n    import ssl", "may not import ssl"),
-        ("wellkeeper_issuer.outside.disk", "import acme", "may not import acme"),
-        ("wellkeeper_issuer.outside.disk", "from wellkeeper_issuer.outside.ca import network", "it loads acme"),
+        ("wellkeeper_node.deliver.verify", "def verify():\n    import ssl", "may not import ssl"),
+        ("wellkeeper_node.certificates.folders", "import acme", "may not import acme"),
+        ("wellkeeper_node.certificates.folders", "from wellkeeper_issuer.outside.ca import network", "may not import"),
         (
-            "wellkeeper_issuer.outside.disk",
+            "wellkeeper_node.certificates.folders",
             "from wellkeeper_client import signing",
             "may not import wellkeeper_client.signing",
         ),
         (
-            "wellkeeper_issuer.outside.nginx",
+            "wellkeeper_node.nginx.local",
             "from wellkeeper_issuer import renew",
             "may not import wellkeeper_issuer.renew",
         ),
         (
             "wellkeeper_issuer.daemon",
-            "from wellkeeper_issuer.outside import disk",
-            "may not import wellkeeper_issuer.outside.disk",
+            "from wellkeeper_node.certificates import folders",
+            "may not import wellkeeper_node.certificates.folders",
         ),
         ("stand.nginx", "import wellkeeper_issuer.settings", "may not import wellkeeper_issuer.settings"),
+        ("wellkeeper_issuer.outside.hooks", "from wellkeeper_issuer.outside.ca import network", "it loads acme"),
         ("wellkeeper_issuer.misc", "", "has no room"),
     ],
 )
@@ -97,7 +99,7 @@ def test_planted_violation_is_found(module: str, source: str, complaint: str) ->
             "wellkeeper_issuer.outside.ca.authority",
             "from acme import messages\nfrom wellkeeper_issuer.outside import ca_network",
         ),
-        ("wellkeeper_issuer.outside.responders", "from wellkeeper_client.signing import sign_publication"),
+        ("wellkeeper_node.responders.publications", "from wellkeeper_client.signing import sign_publication"),
         ("wellkeeper_issuer.commands.build", "from wellkeeper_issuer.outside.ca.authority import Ca"),
     ],
 )
@@ -113,10 +115,9 @@ def test_planted_import_inside_a_function_is_found() -> None:
     assert imports_inside_functions("wellkeeper_issuer.commands.renew", source) == []
 
 
-def test_installing_loads_no_acme() -> None:
-    """An installer is these modules; the acme library must not even be needed there."""
-    stages = [module_name(path) for path in sorted((PROJECT / "issuer/wellkeeper_issuer/deliver").glob("*.py"))]
-    outside = [f"wellkeeper_issuer.outside.{name}" for name in ("disk", "nginx", "probes", "process")]
-    script = f"import sys, {', '.join([*stages, *outside])}; print(sorted({{'acme', 'josepy'}} & set(sys.modules)))"
+def test_node_loads_neither_acme_nor_the_issuer() -> None:
+    modules = [module_name(path) for path in sorted((PROJECT / "node").rglob("*.py"))]
+    unwanted = {"acme", "josepy", "wellkeeper_issuer"}
+    script = f"import sys, {', '.join(modules)}; print(sorted({unwanted} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

@@ -13,7 +13,8 @@ import click
 try:
     from wellkeeper_issuer.commands.shared import options
     from wellkeeper_issuer.commands.shared.lazy import LazyGroup, Place
-    from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError, WellkeeperError
+    from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
+    from wellkeeper_node.errors import WellkeeperError
 except ModuleNotFoundError as error:
     if str(error.name).startswith("wellkeeper_"):
         raise

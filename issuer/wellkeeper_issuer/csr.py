@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from wellkeeper_issuer import public_keys
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.model import Identifier
-from wellkeeper_issuer.pki import read_identifiers
 from wellkeeper_issuer.settings.values import parse_identifier
+from wellkeeper_node import public_keys
+from wellkeeper_node.certificates.reading import read_identifiers
+from wellkeeper_node.model import Identifier
 
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]{0,60})-----")
 _LABELS: Final = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from wellkeeper_issuer.errors import WellkeeperError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.reports import Mode, Outcome, Report
-from wellkeeper_issuer.wording import format_exact_time, format_time
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import format_exact_time, format_time
 
 _log = logging.getLogger(__name__)
 

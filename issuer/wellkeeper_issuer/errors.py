@@ -1,4 +1,4 @@
-"""The error tree. A message names the stage, the certificate, the peer, the CA's words, and what to do next.
+"""The errors of CAs, state and settings; those of what happens beside nginx are in `wellkeeper_node.errors`.
 
 WellkeeperError
     SettingsError       the settings, or what they point at
@@ -7,55 +7,13 @@ WellkeeperError
     DaemonError         the daemon, or the way to it
     OrderError          newOrder, account, directory
         DeferredError       the CA was not asked: it, or its limits, have us wait
-    PublishError        a token did not reach every responder, or nginx does not serve it
     ChallengeError      the CA did not accept an authorization
     FinalizeError       the certificate was not issued
         ChainError          it was, but is not what was asked for
             DatesError          it is what was asked for, but not valid now by our clock
-    InstallError        the certificate could not be put in place
-    ReloadError         nginx did not take the new configuration
-    VerifyError         nginx does not serve what was installed
 """
 
-from datetime import datetime
-from enum import Enum
-from typing import ClassVar
-
-from wellkeeper_issuer.model import Identifier, Problem
-
-
-class Retry(Enum):
-    """When trying again makes sense: never without a change, at the next pass, or after hours."""
-
-    NEVER = "never"
-    SOON = "soon"
-    LATER = "later"
-
-
-class WellkeeperError(Exception):
-    """Base of all our errors; the text is a sentence for the administrator.
-
-    `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one; `retry_at`
-    is before when it must not be tried again, if anybody said so; `identifiers` are those that the CA found wanting.
-    """
-
-    stage: ClassVar[str] = "settings"
-    default_retry: ClassVar[Retry] = Retry.SOON
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        problem: Problem | None = None,
-        retry: Retry | None = None,
-        retry_at: datetime | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.problem = problem
-        self.retry = retry or self.default_retry
-        self.retry_at = retry_at
-        self.identifiers: tuple[Identifier, ...] = ()
-        self.certificate: str | None = None
+from wellkeeper_node.errors import Retry, WellkeeperError
 
 
 class SettingsError(WellkeeperError):
@@ -84,10 +42,6 @@ class DeferredError(OrderError):
     default_retry = Retry.LATER
 
 
-class PublishError(WellkeeperError):
-    stage = "publish"
-
-
 class ChallengeError(WellkeeperError):
     stage = "validate"
 
@@ -102,15 +56,3 @@ class ChainError(FinalizeError):
 
 class DatesError(ChainError):
     """The chain is not valid at this time by our clock, which may be the one that is wrong."""
-
-
-class InstallError(WellkeeperError):
-    stage = "install"
-
-
-class ReloadError(WellkeeperError):
-    stage = "reload"
-
-
-class VerifyError(WellkeeperError):
-    stage = "verify"

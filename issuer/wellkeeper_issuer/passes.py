@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from wellkeeper_issuer.deliver.verify import verify
-from wellkeeper_issuer.errors import DeferredError, HookError, InstallError, VerifyError, WellkeeperError
-from wellkeeper_issuer.model import Due, Flip, Installed, Lineage
-from wellkeeper_issuer.ports import Nginx, Probes
+from wellkeeper_issuer.errors import DeferredError, HookError
+from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
-from wellkeeper_issuer.steps import Steps
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.course import Course
-from wellkeeper_issuer.upkeep.deliveries import Deliveries
+from wellkeeper_node.deliver.batch import Deliveries
+from wellkeeper_node.deliver.verify import verify
+from wellkeeper_node.errors import InstallError, VerifyError, WellkeeperError
+from wellkeeper_node.model import Flip, Installed
+from wellkeeper_node.ports import Nginx, Probes
+from wellkeeper_node.steps import Steps
 
 _log = logging.getLogger(__name__)
 

@@ -1,14 +1,12 @@
-"""Keys, CSRs and chains: pure functions on bytes.
+"""Make keys and CSRs, and check what a CA sent: pure functions on bytes.
 
-PEM leaves this file with a newline at its end. A chain that a CA sent is not believed before `check_chain` has passed
+A chain that a CA sent is not believed before `check_chain` has passed
 it (RFC 8555 sections 9.1 and 11.4).
 """
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import Final
@@ -22,24 +20,24 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wellkeeper_issuer.errors import ChainError, DatesError
-from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType, Pair
-from wellkeeper_issuer.wording import format_time
-
-# Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
-PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyType, Pair
+from wellkeeper_node.wording import format_time
 
 # CAs backdate by about an hour; a clock that is further behind would also refuse what the CA just issued.
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)
-# As many as renewals may be under way at once, and a chain each.
-_READ_CERTIFICATES: Final = 128
+
+
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n]{0,60})")
+
+
 _CURVES: Final = {KeyType.ECDSA_P256: ec.SECP256R1(), KeyType.ECDSA_P384: ec.SECP384R1()}
+
+
 _RSA_BITS: Final = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
 
 
@@ -57,14 +55,14 @@ def make_csr(certificate_key_pem: bytes, identifiers: Sequence[Identifier]) -> b
     """A CSR in DER with the identifiers as subject alternative names and an empty subject (RFC 8555 section 7.4)."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     builder = builder.add_extension(_alternative_names(identifiers), critical=False)
-    return builder.sign(_load_key(certificate_key_pem), hashes.SHA256()).public_bytes(Encoding.DER)
+    return builder.sign(reading.load_certificate_key(certificate_key_pem), hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def make_self_signed(identifiers: Sequence[Identifier], days: int, now: datetime) -> Pair:
     """A placeholder with which nginx can start before the first certificate; `is_placeholder` recognises it."""
     certificate_key_pem = make_certificate_key(KeyType.ECDSA_P256)
-    key = _load_key(certificate_key_pem)
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, PLACEHOLDER_ORGANIZATION)])
+    key = reading.load_certificate_key(certificate_key_pem)
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, reading.PLACEHOLDER_ORGANIZATION)])
     certificate = (
         x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
@@ -78,35 +76,6 @@ def make_self_signed(identifiers: Sequence[Identifier], days: int, now: datetime
     return Pair(certificate_key_pem=certificate_key_pem, chain_pem=certificate.public_bytes(Encoding.PEM))
 
 
-def is_placeholder(certificate: Certificate) -> bool:
-    """Whether `make_self_signed` made it."""
-    return certificate.is_self_signed and certificate.issued_by == PLACEHOLDER_ORGANIZATION
-
-
-def read_certificate(data: bytes) -> Certificate:
-    """The leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
-    if b"-----BEGIN" in data:  # text may stand before it
-        return _describe(x509.load_pem_x509_certificate(data))
-    return _describe(x509.load_der_x509_certificate(data))
-
-
-def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> bool:
-    """Whether the key is the leaf's. Raises ValueError when either is no PEM."""
-    leaf = x509.load_pem_x509_certificate(chain_pem)
-    return _public_bytes(leaf) == _public_bytes(_load_key(certificate_key_pem))
-
-
-def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
-    """The leaf and what follows it (maybe nothing), each PEM. Raises ValueError when it is no PEM."""
-    leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
-    return leaf.public_bytes(Encoding.PEM), b"".join(one.public_bytes(Encoding.PEM) for one in rest)
-
-
-def normalise_pem(pem: bytes) -> bytes:
-    """The same PEM with plain line ends and exactly one newline at its end: files are often concatenated."""
-    return pem.replace(b"\r\n", b"\n").strip() + b"\n"
-
-
 def check_chain(chain_pem: bytes, csr_der: bytes, identifiers: Iterable[Identifier], now: datetime) -> Certificate:
     """The leaf of what the CA sent, proven to be what was asked for; raises ChainError saying what is not.
 
@@ -115,9 +84,9 @@ def check_chain(chain_pem: bytes, csr_der: bytes, identifiers: Iterable[Identifi
     Checks form, key, identifiers, signatures along the chain, dates and CA flags; not whether a client trusts the root.
     """
     chain = _parse_chain(chain_pem)
-    if _public_bytes(chain[0]) != _public_bytes(x509.load_der_x509_csr(csr_der)):
+    if reading.public_key_bytes(chain[0]) != reading.public_key_bytes(x509.load_der_x509_csr(csr_der)):
         raise ChainError("the CA's certificate is for another key than the one in our CSR; it is not installed")
-    certificate = _describe(chain[0])
+    certificate = reading.describe(chain[0])
     _check_identifiers(certificate, frozenset(identifiers))
     for position, one in enumerate(chain):
         _check_authority(one, position)
@@ -138,7 +107,7 @@ def _parse_chain(chain_pem: bytes) -> list[x509.Certificate]:
             )
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
-        _describe(chain[0])
+        reading.describe(chain[0])
     except ValueError as error:
         raise ChainError(f"the CA's chain cannot be parsed as PEM certificates: {error}") from error
     return chain
@@ -183,76 +152,17 @@ def _check_signature(child: x509.Certificate, parent: x509.Certificate) -> None:
     try:
         child.verify_directly_issued_by(parent)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        signed, signer = (reading.distinguished_name(one.subject) for one in (child, parent))
         raise ChainError(
-            f"the CA's chain does not hold: {_name(child.subject)!r} is not signed by the certificate that follows,"
-            f" {_name(parent.subject)!r}; it is not installed"
+            f"the CA's chain does not hold: {signed!r} is not signed by the certificate that follows, {signer!r};"
+            " it is not installed"
         ) from error
 
 
 def _place(certificate: x509.Certificate, position: int) -> str:
     if position == 0:
         return "the CA's certificate"
-    return f"certificate {position + 1} of the CA's chain ({_name(certificate.subject)})"
-
-
-# A pass looks at one leaf half a dozen times, in files, in the CA's reply, in what nginx serves: to describe it takes
-# twenty times as long as to parse it.
-@lru_cache(maxsize=_READ_CERTIFICATES)
-def _describe(certificate: x509.Certificate) -> Certificate:
-    return Certificate(
-        identifiers=frozenset(read_identifiers(certificate)),
-        serial=f"{certificate.serial_number:x}",
-        fingerprint_sha256=certificate.fingerprint(hashes.SHA256()).hex(),
-        issued_by=_name(certificate.issuer),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        is_self_signed=_is_self_signed(certificate),
-        key_algorithm=_key_algorithm(certificate),
-        certificate_id=_certificate_id(certificate),
-    )
-
-
-def _certificate_id(certificate: x509.Certificate) -> str | None:
-    """RFC 9773 section 4.1: the authority's key identifier and the DER bytes of the serial, sign byte included."""
-    try:
-        key_identifier = certificate.extensions.get_extension_for_class(
-            x509.AuthorityKeyIdentifier
-        ).value.key_identifier
-    except x509.ExtensionNotFound:
-        return None
-    if not key_identifier:
-        return None
-    serial = certificate.serial_number
-    parts = (key_identifier, serial.to_bytes(serial.bit_length() // 8 + 1))
-    return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
-
-
-def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
-    match certificate.public_key():
-        case ec.EllipticCurvePublicKey():
-            return KeyAlgorithm.ECDSA
-        case rsa.RSAPublicKey():
-            return KeyAlgorithm.RSA
-        case _:
-            return None
-
-
-def read_identifiers(owner: x509.Certificate | x509.CertificateSigningRequest) -> set[Identifier]:
-    """Its subject alternative names of the kinds that ACME knows."""
-    try:
-        names = owner.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return set()
-    dns = {Identifier(IdentifierType.DNS, name.lower()) for name in names.get_values_for_type(x509.DNSName)}
-    return dns | {Identifier(IdentifierType.IP, str(ip)) for ip in names.get_values_for_type(x509.IPAddress)}
-
-
-def _is_self_signed(certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
+    return f"certificate {position + 1} of the CA's chain ({reading.distinguished_name(certificate.subject)})"
 
 
 def _alternative_names(identifiers: Iterable[Identifier]) -> x509.SubjectAlternativeName:
@@ -260,23 +170,3 @@ def _alternative_names(identifiers: Iterable[Identifier]) -> x509.SubjectAlterna
         x509.DNSName(one.value) if one.type is IdentifierType.DNS else x509.IPAddress(ip_address(one.value))
         for one in identifiers
     )
-
-
-def _name(name: x509.Name) -> str:
-    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        for attribute in name.get_attributes_for_oid(oid):
-            return str(attribute.value)
-    return name.rfc4514_string() or "(empty name)"
-
-
-def _load_key(certificate_key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
-    key = load_pem_private_key(certificate_key_pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ValueError(f"a certificate key is ECDSA or RSA, not {type(key).__name__}")
-    return key
-
-
-def _public_bytes(
-    owner: x509.Certificate | x509.CertificateSigningRequest | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
-) -> bytes:
-    return owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

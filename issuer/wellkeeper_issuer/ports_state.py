@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from wellkeeper_issuer.model import Attempt, Flip
+from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
+from wellkeeper_node.model import Flip
 
 
 class Attempts(Protocol):

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from wellkeeper_issuer.errors import Retry
-from wellkeeper_issuer.model import Identifier
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Identifier
 
 # The node whose nginx runs beside the issuer.
 LOCAL_NODE: Final = "local"

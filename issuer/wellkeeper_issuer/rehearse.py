@@ -13,18 +13,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from wellkeeper_issuer.errors import PublishError, ReloadError, SettingsError, WellkeeperError
-from wellkeeper_issuer.model import Answer, Attempt, Lineage, Node
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import Terms, order
 from wellkeeper_issuer.obtain.publish import answers, describe
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.obtain.validate import validate
-from wellkeeper_issuer.ports import Authorities, Clock, Hooks, Nginx, Probes, Progress, Responders
+from wellkeeper_issuer.ports import Authorities, Hooks
 from wellkeeper_issuer.ports_state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
-from wellkeeper_issuer.steps import Steps
-from wellkeeper_issuer.wording import counted
+from wellkeeper_node.errors import PublishError, ReloadError, WellkeeperError
+from wellkeeper_node.model import Answer, Node
+from wellkeeper_node.ports import Clock, Nginx, Probes, Progress, Responders
+from wellkeeper_node.steps import Steps
+from wellkeeper_node.wording import counted
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The stages in order, for one certificate: due, order, publish, validate, finalize, install.
 
 First issuance and renewal are this one path; what a crash left in the journal is gone on with. Delivery follows for
-all certificates of a window together (`wellkeeper_issuer.upkeep.deliveries`).
+all certificates of a window together (`wellkeeper_node.deliver.batch`).
 """
 
 from collections.abc import Sequence
@@ -11,22 +11,26 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.deliver.install import install
-from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, OrderError, Retry, WellkeeperError
-from wellkeeper_issuer.model import Due, Flip, Installed, Lineage, Ordered, Pair, Status
+from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, OrderError
+from wellkeeper_issuer.model import Due, Lineage, Ordered, Status
 from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
-from wellkeeper_issuer.ports import CertificateAuthority, Certificates, Clock, Progress, Responders
+from wellkeeper_issuer.ports import CertificateAuthority
 from wellkeeper_issuer.ports_state import Attempts, DeliveryRecords
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_issuer.steps import Steps
 from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
-from wellkeeper_issuer.wording import counted
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.deliver.install import install
+from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.model import Flip, Installed, Pair
+from wellkeeper_node.ports import Certificates, Clock, Progress, Responders
+from wellkeeper_node.steps import Steps
+from wellkeeper_node.wording import counted
 
 # When the first try after such an error is, unless somebody said so.
 _HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minutes=100), Retry.NEVER: timedelta(days=1)}
@@ -83,7 +87,7 @@ class Renewals:
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
         # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
-        leaf, has_key = pki.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
+        leaf, has_key = reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
         await self.agenda.schedule(Installed(lineage.name, flip.after, leaf, has_key))
         return flip
 
@@ -100,7 +104,7 @@ class Renewals:
         try:
             pki.check_chain(attempt.chain_pem, attempt.csr_der, attempt.identifiers, self.clock.now())
         except DatesError:
-            if pki.read_certificate(attempt.chain_pem).not_after > self.clock.now():
+            if reading.read_certificate(attempt.chain_pem).not_after > self.clock.now():
                 raise
             await self.attempts.forget_attempt(lineage.name)  # it was good once, and has expired since
             return None

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
-from wellkeeper_issuer.model import Certificate
 from wellkeeper_issuer.records import Failure, Schedule
-from wellkeeper_issuer.wording import format_exact_time, times_in_a_row
+from wellkeeper_node.model import Certificate
+from wellkeeper_node.wording import format_exact_time, times_in_a_row
 
 
 class Mode(Enum):

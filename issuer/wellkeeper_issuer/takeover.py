@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from wellkeeper_issuer import pki, public_keys
 from wellkeeper_issuer.known_cas import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
-from wellkeeper_issuer.model import Certificate, Identifier, KeyType, Pair
+from wellkeeper_node import public_keys
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Certificate, Identifier, KeyType, Pair
 
 # certbot turns the closed first version into the second by itself.
 _SUCCESSORS: Final = {
@@ -115,7 +116,7 @@ def _decide(
 ) -> Taken | LeftOut:
     if lineage.pair is None:
         return LeftOut(lineage.name, lineage.trouble)
-    certificate = pki.read_certificate(lineage.pair.chain_pem)
+    certificate = reading.read_certificate(lineage.pair.chain_pem)
     name = _NOT_IN_NAMES.sub("-", lineage.name.lower()).strip(".").replace("..", ".")
     directory_url = _directory(lineage.parameters)
     reason = _reason(certificate, directory_url, now)

@@ -10,10 +10,10 @@ import pytest
 
 from tests.fakes_state import FakeState
 from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, SCHEDULE
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.ports_state import StateRecords
 from wellkeeper_issuer.records import Blocked, Notice, Origin, Rehearsal, Scope, Spent, Use
+from wellkeeper_node.model import Flip
 
 HOUR: Final = timedelta(hours=1)
 URL: Final = "https://ca.example/order/1"

@@ -9,8 +9,8 @@ from typing import Any, Final
 from stand.host import Host
 from tests.fakes_deliver import FakeCa
 from tests.integration.observed import journal
-from wellkeeper_issuer.model import Identifier, IdentifierType
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.model import Identifier, IdentifierType
 
 _ADDED: Final = re.compile(r'Added order "([\w-]+)"')
 _ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")

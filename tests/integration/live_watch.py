@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from wellkeeper_issuer import pki
+from wellkeeper_node.certificates import reading
 
 _PAUSE_SECONDS: Final = 0.001
 _FILES: Final = ("fullchain.pem", "privkey.pem")
@@ -66,7 +66,7 @@ class LiveWatch:
         if identity in self._known:
             return
         chain, key = (_content(folder, name) for name in _FILES)
-        if not pki.certificate_key_matches(chain, key):
+        if not reading.certificate_key_matches(chain, key):
             self.faults.append(f"{link}: the key is not that of the certificate")
         self._known.add(identity)
 

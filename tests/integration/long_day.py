@@ -22,7 +22,7 @@ from stand.host import Host, running_host
 from stand.processes import StandError
 from tests.integration.observed import error_of, installed, outcomes, served_unverified
 from wellkeeper_issuer.outside.ca.network import Network
-from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_node.clock import SystemClock
 
 BLOCKED: Final = "blocked-domain.example"
 # Renewal infos are asked for again after this time: the shortest that RFC 9773 section 4.3.2 wants to be respected.

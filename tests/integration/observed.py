@@ -17,9 +17,9 @@ from stand.pebble import Pebble
 from stand.responder import ResponderProcess
 from tests.responder.http import ask
 from wellkeeper_client import wire
-from wellkeeper_issuer.outside import nginx_master
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.nginx import Control, LocalNginx
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.nginx import processes
+from wellkeeper_node.nginx.local import Control, LocalNginx
 from wellkeeper_responder.settings import UnixAddress
 
 _ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")
@@ -77,7 +77,7 @@ def reloads(nginx: NginxServer) -> int:
 
 def workers(nginx: NginxServer) -> frozenset[int]:
     """The process ids of those that accept connections."""
-    found = nginx_master.workers(nginx_master.find_master(nginx.pid_path))
+    found = processes.workers(processes.find_master(nginx.pid_path))
     return frozenset(worker.pid for worker in found.accepting)
 
 

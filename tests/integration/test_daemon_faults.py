@@ -15,7 +15,7 @@ from stand.fault_proxy import Asked, Forward, Kind, Reply
 from stand.faults import problem
 from tests.integration.long_day import Day, long_day
 from tests.integration.observed import asked, installed, issued, orders, passes_test
-from wellkeeper_issuer import pki
+from wellkeeper_node.certificates import reading
 
 pytestmark = pytest.mark.integration
 
@@ -183,7 +183,7 @@ async def hook_that_fails(day: Day) -> None:
 
 async def nobody_helps(day: Day) -> None:
     """A certificate is revoked behind our back, and the CA is away for a while: a minute or two, nothing is skipped."""
-    revoked = pki.read_certificate((day.host.issuer.live("hook") / "cert.pem").read_bytes())
+    revoked = reading.read_certificate((day.host.issuer.live("hook") / "cert.pem").read_bytes())
     count = issued(day.host.ca)
     await day.revoke_elsewhere("hook")
     await day.proxy.leave()

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.model import Pair
-from wellkeeper_issuer.outside.disk import CertificateFolders
-from wellkeeper_issuer.outside.process import Finished, run
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.model import Pair
+from wellkeeper_node.process import Finished, run
 
 pytestmark = pytest.mark.integration
 
@@ -24,9 +24,9 @@ A = dns("a.example")
 WRITER = """
 import asyncio, resource, sys
 from pathlib import Path
-from wellkeeper_issuer.errors import InstallError
-from wellkeeper_issuer.model import Pair
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.errors import InstallError
+from wellkeeper_node.model import Pair
+from wellkeeper_node.certificates.folders import CertificateFolders
 
 root, pair, count, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 if limit:
@@ -128,16 +128,16 @@ async def test_reader_never_misses_the_pair_and_never_sees_a_mixture(tmp_path: P
             folder = os.open(root / "live/web", os.O_RDONLY | os.O_DIRECTORY)
             chain, key = (_read_in(folder, name) for name in ("fullchain.pem", "privkey.pem"))
             os.close(folder)
-            assert pki.certificate_key_matches(chain, key)
-            seen.add(pki.read_certificate(chain).fingerprint_sha256[:8])
+            assert reading.certificate_key_matches(chain, key)
+            seen.add(reading.read_certificate(chain).fingerprint_sha256[:8])
             count += 1
         return count
 
-    reading = asyncio.ensure_future(asyncio.to_thread(read))
+    reader = asyncio.ensure_future(asyncio.to_thread(read))
     for number in range(300):
         await folders.switch("web", versions[number % 2])
     stop.set()
-    assert await reading > 50
+    assert await reader > 50
     assert len(seen) == 2
 
 
@@ -186,9 +186,9 @@ def _let_strangers_in(folder: Path, root: Path) -> None:
 STRANGER = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
-from wellkeeper_issuer.errors import InstallError
-from wellkeeper_issuer.model import Pair
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.errors import InstallError
+from wellkeeper_node.model import Pair
+from wellkeeper_node.certificates.folders import CertificateFolders
 
 root, pair = Path(sys.argv[1]), Path(sys.argv[2])
 made = Pair((pair / "privkey.pem").read_bytes(), (pair / "fullchain.pem").read_bytes())

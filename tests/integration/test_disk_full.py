@@ -18,7 +18,7 @@ from tests.integration.full_disk import (
     run_until_full,
 )
 from tests.integration.observed import asked, error_of, installed, issued, journal, orders, served, tokens, version
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.certificates.folders import CertificateFolders
 
 pytestmark = pytest.mark.integration
 

@@ -17,8 +17,9 @@ from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, issued, outcomes, reload, served
-from wellkeeper_issuer import pki, public_keys
-from wellkeeper_issuer.model import KeyType
+from wellkeeper_node import public_keys
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import KeyType
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +43,7 @@ class Machine:
     def theirs(self) -> list[str]:
         """The fingerprints of certbot's certificates."""
         chains = [(self.certbot.live(name) / "fullchain.pem").read_bytes() for name in NAMES]
-        return [pki.read_certificate(chain).fingerprint_sha256 for chain in chains]
+        return [reading.read_certificate(chain).fingerprint_sha256 for chain in chains]
 
     def ours(self) -> list[str]:
         return [installed(self.issuer, name) for name in NAMES]

@@ -14,8 +14,8 @@ from tests.integration.observed import fetches, installed, outcomes, reconfigure
 from tests.responder.http import ask
 from tests.responder.messages import TOKEN
 from wellkeeper_client import wire
-from wellkeeper_issuer.model import Identifier, IdentifierType
-from wellkeeper_issuer.outside.probes import NodeProbes
+from wellkeeper_node.model import Identifier, IdentifierType
+from wellkeeper_node.probes.probes import NodeProbes
 from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = pytest.mark.integration

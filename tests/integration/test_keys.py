@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from stand.host import Host, running_host
 from stand.issuer import Finished
 from tests.integration.observed import asked, installed, orders, outcomes, served
-from wellkeeper_issuer import pki, public_keys
-from wellkeeper_issuer.model import Identifier, IdentifierType, KeyType
+from wellkeeper_issuer import pki
+from wellkeeper_node import public_keys
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Identifier, IdentifierType, KeyType
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +57,7 @@ async def test_key_of_a_csr_stays_elsewhere(folder: Path) -> None:
             found = sorted(path.name for path in host.issuer.live("web").iterdir())
             assert found == ["cert.pem", "chain.pem", "fullchain.pem", "privkey-is-elsewhere"]
             chain = (host.issuer.live("web") / "fullchain.pem").read_bytes()
-            assert pki.certificate_key_matches(chain, key.read_bytes())
+            assert reading.certificate_key_matches(chain, key.read_bytes())
             assert orders(host.ca) == count
         finished = await host.issuer.run("renew", "--json")
         assert outcomes(finished) == {"web": "unchanged"}

@@ -60,7 +60,7 @@ def environment(
 
 def test_wheel_puts_nothing_beside_its_own_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    ours = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_issuer"}
+    ours = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_node", "wellkeeper_issuer"}
     assert {name.split("/")[0] for name in names} == ours | {f"wellkeeper-{VERSION}.dist-info"}
     assert {f"{package}/py.typed" for package in ours} <= set(names)
 

@@ -13,10 +13,10 @@ from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import dns
 from tests.integration.nodes import responding
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import VerifyError
-from wellkeeper_issuer.model import Answer, Identifier, IdentifierType, Node, ReadBack
-from wellkeeper_issuer.outside.probes import NodeProbes
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.errors import VerifyError
+from wellkeeper_node.model import Answer, Identifier, IdentifierType, Node, ReadBack
+from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
@@ -223,7 +223,7 @@ async def test_something_that_is_no_http_is_explained(http_port: int) -> None:
 async def test_handshake_brings_the_leaf(folder: Path, settings: NginxSettings, name: str) -> None:
     async with node(folder, settings):
         leaf = await NodeProbes().handshake(settings.https[1], dns(name))
-    assert leaf == pki.read_certificate((folder / "tls/fullchain.pem").read_bytes())
+    assert leaf == reading.read_certificate((folder / "tls/fullchain.pem").read_bytes())
 
 
 async def test_handshake_for_an_address_sends_no_name(folder: Path, settings: NginxSettings) -> None:
@@ -232,8 +232,8 @@ async def test_handshake_for_an_address_sends_no_name(folder: Path, settings: Ng
     async with node(folder, replace(settings, sites=sites)):
         by_address = await NodeProbes().handshake(settings.https[0], Identifier(IdentifierType.IP, "192.0.2.7"))
         by_name = await NodeProbes().handshake(settings.https[0], dns("a.example"))
-    assert by_address == pki.read_certificate(other.certificate.read_bytes())
-    assert by_name == pki.read_certificate((folder / "tls/fullchain.pem").read_bytes())
+    assert by_address == reading.read_certificate(other.certificate.read_bytes())
+    assert by_name == reading.read_certificate((folder / "tls/fullchain.pem").read_bytes())
 
 
 async def test_refused_handshake_is_none(folder: Path, settings: NginxSettings) -> None:

@@ -21,9 +21,9 @@ from tests.integration.balancer import balancing
 from tests.integration.nodes import responding
 from tests.integration.observed import fetches, installed, outcomes, reconfigure, tokens
 from tests.responder.messages import THUMBPRINT, TOKEN
-from wellkeeper_issuer.errors import VerifyError
-from wellkeeper_issuer.model import Answer, Node
-from wellkeeper_issuer.outside.probes import NodeProbes
+from wellkeeper_node.errors import VerifyError
+from wellkeeper_node.model import Answer, Node
+from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = pytest.mark.integration
 

@@ -12,16 +12,16 @@ import pytest
 
 from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import FakeCa, dns
-from wellkeeper_issuer.deliver.install import install
-from wellkeeper_issuer.deliver.reload import reload
-from wellkeeper_issuer.deliver.verify import verify
-from wellkeeper_issuer.errors import ReloadError, VerifyError
-from wellkeeper_issuer.model import Flip, Reloaded, Served
-from wellkeeper_issuer.outside import nginx_master
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.disk import CertificateFolders
-from wellkeeper_issuer.outside.nginx import Control, LocalNginx
-from wellkeeper_issuer.outside.probes import NodeProbes
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.install import install
+from wellkeeper_node.deliver.reload import reload
+from wellkeeper_node.deliver.verify import verify
+from wellkeeper_node.errors import ReloadError, VerifyError
+from wellkeeper_node.model import Flip, Reloaded, Served
+from wellkeeper_node.nginx import processes
+from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
@@ -180,7 +180,7 @@ async def test_old_worker_that_waits_for_a_slow_client_does_not_hold_the_reload_
     await writer.drain()
     await asyncio.sleep(0.1)
     await host.reload(await host.install("a.example"))
-    workers = nginx_master.workers(nginx_master.find_master(host.server.pid_path))
+    workers = processes.workers(processes.find_master(host.server.pid_path))
     assert (len(workers.accepting), len(workers.leaving)) == (2, 1)
     assert (await host.verify("a.example")).is_served
     writer.close()

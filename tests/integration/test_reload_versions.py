@@ -13,15 +13,15 @@ from stand.load import Load, Target, unverified_tls
 from stand.nginx import NginxServer, NginxSettings, Site, nginx_version
 from tests.fakes_deliver import FakeCa, dns
 from tests.integration.observed import passes_test, reload
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.deliver.install import install
-from wellkeeper_issuer.deliver.verify import verify
-from wellkeeper_issuer.errors import VerifyError
-from wellkeeper_issuer.model import Certificate
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.disk import CertificateFolders
-from wellkeeper_issuer.outside.nginx import Control, LocalNginx
-from wellkeeper_issuer.outside.probes import NodeProbes
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.install import install
+from wellkeeper_node.deliver.verify import verify
+from wellkeeper_node.errors import VerifyError
+from wellkeeper_node.model import Certificate
+from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
@@ -54,7 +54,7 @@ class Node:
         for name, content in (("fullchain.pem", pair.chain_pem), ("privkey.pem", pair.certificate_key_pem)):
             (self.live / name).write_bytes(content)
             os.utime(self.live / name, (SOME_TIME, SOME_TIME))
-        (self.live / "cert.pem").write_bytes(pki.split_chain(pair.chain_pem)[0])
+        (self.live / "cert.pem").write_bytes(reading.split_chain(pair.chain_pem)[0])
 
     async def served(self) -> Certificate:
         leaf = await NodeProbes().handshake(self.nginx.settings.https[0], dns(NAME))

@@ -17,11 +17,12 @@ from josepy.jwk import JWKEC
 from stand.challtestsrv import Challtestsrv
 from stand.pebble import OLDEST, Pebble, PebbleSettings
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.model import Certificate, Installed, KeyType
 from wellkeeper_issuer.obtain.due import plan, replan
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Certificate, Installed, KeyType
 
 pytestmark = pytest.mark.integration
 
@@ -40,7 +41,7 @@ class Issued:
 
     @property
     def certificate(self) -> Certificate:
-        return pki.read_certificate(self.chain_pem.encode())
+        return reading.read_certificate(self.chain_pem.encode())
 
     async def revoke(self) -> None:
         leaf = x509.load_pem_x509_certificate(self.chain_pem.encode())

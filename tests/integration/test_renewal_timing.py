@@ -20,9 +20,9 @@ from stand.issuer import Issuer
 from stand.pebble import OLDEST
 from tests.fakes_deliver import FakeCa
 from tests.integration.observed import installed, issued, outcomes, served, version
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.model import Identifier, IdentifierType
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.model import Identifier, IdentifierType
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,7 @@ async def why(host: Host) -> str:
 
 
 def certificate_id(host: Host) -> str | None:
-    return pki.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).certificate_id
+    return reading.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).certificate_id
 
 
 def replaced(host: Host) -> list[str | None]:

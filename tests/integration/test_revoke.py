@@ -9,7 +9,7 @@ import pytest
 from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
 from tests.integration.observed import installed, outcomes, served
-from wellkeeper_issuer import pki
+from wellkeeper_node.certificates import reading
 
 pytestmark = pytest.mark.integration
 
@@ -18,7 +18,7 @@ NAME = "www.example.org"
 
 async def standing(host: Host) -> tuple[str, Any]:
     """What the CA says about the certificate that is live: status and reason."""
-    serial = pki.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).serial
+    serial = reading.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).serial
     found = await host.ca.status_of(serial)
     return found["Status"], found.get("Reason")
 

@@ -17,10 +17,10 @@ from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.key_files import AccountKey
-from wellkeeper_issuer.outside.responder_client import ResponderClient
 from wellkeeper_issuer.outside.rollover import roll_over
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.responders.client import ResponderClient
 
 pytestmark = pytest.mark.integration
 

@@ -6,12 +6,12 @@ import pytest
 
 from stand.pebble import Pebble
 from tests.keys import rsa_key
-from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
-from wellkeeper_issuer.outside.clock import SystemClock
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Identifier, IdentifierType
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.issuer.hosts import Host, make_host
-from tests.issuer.nodes import Nodes
+from tests.node.nodes import Nodes
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.state import State, open_state
 

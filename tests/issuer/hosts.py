@@ -7,10 +7,8 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
-from tests.issuer.nodes import Nodes
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import InstallError
-from wellkeeper_issuer.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Lineage, Node, ReadBack
+from tests.node.nodes import Nodes
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
 from wellkeeper_issuer.obtain.request import Requests
@@ -18,13 +16,16 @@ from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Machine, Passes
-from wellkeeper_issuer.ports import Certificates
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
-from wellkeeper_issuer.upkeep.deliveries import Deliveries
 from wellkeeper_issuer.upkeep.sources import Sources
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.deliver.batch import Deliveries
+from wellkeeper_node.errors import InstallError
+from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Node, ReadBack
+from wellkeeper_node.ports import Certificates
 
 NAMES = ("a", "b", "c")
 LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in NAMES]
@@ -74,7 +75,7 @@ class Handshakes:
         if name not in self._nginx.needed or not self._nginx.reloads:
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")
-        return pki.read_certificate(self._certificates.pairs[name, version].chain_pem)
+        return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         raise ValueError(f"nobody reads back while verifying: {node}, {answer}")

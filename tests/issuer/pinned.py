@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.fakes import FakeClock
 from tests.responder.messages import KEY
-from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_node.responders.client import ResponderClient
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.settings import Settings, UnixAddress
 

@@ -20,10 +20,12 @@ from josepy.jwk import JWKEC, JWKRSA
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.keys import certificate_key, rsa_key
-from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer import pki
 from wellkeeper_issuer.csr import check_csr
-from wellkeeper_issuer.errors import Retry, SettingsError
-from wellkeeper_issuer.model import Identifier, IdentifierType, KeyType
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_node import public_keys
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Identifier, IdentifierType, KeyType
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 

@@ -3,8 +3,8 @@
 import pytest
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.settings.values import parse_identifier
+from wellkeeper_node.model import Identifier, IdentifierType
 
 
 @pytest.mark.parametrize(

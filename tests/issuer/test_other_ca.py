@@ -6,9 +6,11 @@ import pytest
 
 from tests.fakes_obtain import FakeAuthority
 from tests.issuer.hosts import LINEAGES, Host
-from wellkeeper_issuer.errors import OrderError, Retry
-from wellkeeper_issuer.model import ERROR_PREFIX, Lineage, Problem
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Outcome
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 SECOND = "https://second.example/directory"
 

@@ -12,10 +12,11 @@ import pytest
 from tests.fakes import turns_until
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
-from tests.issuer.nodes import Nodes
-from wellkeeper_issuer.errors import ChallengeError, JournalError, VerifyError
+from tests.node.nodes import Nodes
+from wellkeeper_issuer.errors import ChallengeError, JournalError
 from wellkeeper_issuer.model import Challenge, Lineage
 from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_node.errors import VerifyError
 
 
 async def test_all_are_obtained_and_served_with_one_reload(host: Host) -> None:

@@ -13,11 +13,13 @@ import pytest
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import HookError, OrderError, PublishError
-from wellkeeper_issuer.model import KeyType, Lineage, Problem
+from wellkeeper_issuer.errors import HookError, OrderError
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.records import Blocked, Event, Limit, Notice, RenewalInfo, Scope, Spent, Window
 from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.model import KeyType, Problem
 
 REFUSED = Problem("urn:ietf:params:acme:error:connection", "timeout")
 ONE_ORDER = Limit(Spent.ORDER, Scope.ACCOUNT, 2, 3600.0)

@@ -7,9 +7,9 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
-from tests.issuer.nodes import Nodes
-from wellkeeper_issuer.errors import ReloadError
+from tests.node.nodes import Nodes
 from wellkeeper_issuer.reports import Outcome
+from wellkeeper_node.errors import ReloadError
 
 
 def spoil_next_version(host: Host, name: str) -> None:

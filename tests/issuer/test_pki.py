@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import FinalizeError
-from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
 A, B = dns("a.example"), dns("b.example")
 V4 = Identifier(IdentifierType.IP, "192.0.2.7")
@@ -54,18 +55,18 @@ def test_good_chain_is_described(ca: FakeCa, key: bytes) -> None:
     assert certificate.not_before == NOW - timedelta(hours=1)
     assert certificate.lifetime == timedelta(days=90)
     assert not certificate.is_self_signed
-    assert not pki.is_placeholder(certificate)
+    assert not reading.is_placeholder(certificate)
 
 
 def test_text_before_the_certificates_is_passed_over_everywhere(ca: FakeCa, key: bytes) -> None:
     chain = b"Bag Attributes\n" + ca.chain(key, A)
-    assert pki.read_certificate(chain) == check(chain, key, [A], NOW)
+    assert reading.read_certificate(chain) == check(chain, key, [A], NOW)
 
 
 def test_leaf_reads_the_same_from_pem_and_der(ca: FakeCa, key: bytes) -> None:
     chain = ca.chain(key, A)
     der = x509.load_pem_x509_certificate(chain).public_bytes(Encoding.DER)
-    assert pki.read_certificate(chain) == pki.read_certificate(der)
+    assert reading.read_certificate(chain) == reading.read_certificate(der)
 
 
 def test_chain_with_a_private_key_is_refused(ca: FakeCa, key: bytes) -> None:
@@ -134,41 +135,41 @@ def test_chain_above_which_a_leaf_stands_is_refused(ca: FakeCa, key: bytes) -> N
 
 def test_placeholder_is_recognised_and_matches_its_key() -> None:
     pair = pki.make_self_signed([A, V4], 7, NOW)
-    certificate = pki.read_certificate(pair.chain_pem)
-    assert pki.is_placeholder(certificate)
+    certificate = reading.read_certificate(pair.chain_pem)
+    assert reading.is_placeholder(certificate)
     assert certificate.identifiers == {A, V4}
     assert certificate.not_after == NOW + timedelta(days=7)
-    assert pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+    assert reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
 
 
 @pytest.mark.parametrize(
     ("key_type", "algorithm"), [(KeyType.ECDSA_P384, KeyAlgorithm.ECDSA), (KeyType.RSA_2048, KeyAlgorithm.RSA)]
 )
 def test_certificate_tells_the_algorithm_of_its_key(ca: FakeCa, key_type: KeyType, algorithm: KeyAlgorithm) -> None:
-    assert pki.read_certificate(ca.pair(A, key_type=key_type).chain_pem).key_algorithm is algorithm
+    assert reading.read_certificate(ca.pair(A, key_type=key_type).chain_pem).key_algorithm is algorithm
 
 
 def test_certificate_with_a_key_that_no_public_ca_signs_has_no_algorithm() -> None:
     key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name([])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=1))
-    assert pki.read_certificate(builder.sign(key, None).public_bytes(Encoding.DER)).key_algorithm is None
+    assert reading.read_certificate(builder.sign(key, None).public_bytes(Encoding.DER)).key_algorithm is None
 
 
 def test_key_of_another_certificate_does_not_match(ca: FakeCa, key: bytes) -> None:
-    assert not pki.certificate_key_matches(ca.pair(A).chain_pem, key)
+    assert not reading.certificate_key_matches(ca.pair(A).chain_pem, key)
 
 
 def test_pem_ends_with_one_newline() -> None:
-    assert pki.normalise_pem(b"\r\nA\r\nB\r\n\r\n") == b"A\nB\n"
+    assert reading.normalise_pem(b"\r\nA\r\nB\r\n\r\n") == b"A\nB\n"
 
 
 def test_certificate_id_of_the_example_in_rfc_9773() -> None:
     """Appendix A; the serial's first bit is set, so its DER form begins with a zero byte."""
-    assert pki.read_certificate(_RFC_9773_EXAMPLE).certificate_id == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+    assert reading.read_certificate(_RFC_9773_EXAMPLE).certificate_id == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
 
 
 def test_certificate_that_does_not_name_its_authority_has_no_certificate_id(ca: FakeCa, key: bytes) -> None:
-    assert pki.read_certificate(ca.chain(key, A)).certificate_id is None
+    assert reading.read_certificate(ca.chain(key, A)).certificate_id is None
 
 
 _RFC_9773_EXAMPLE = b"""-----BEGIN CERTIFICATE-----

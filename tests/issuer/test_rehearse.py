@@ -9,14 +9,15 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
-from tests.issuer.nodes import Nodes
-from wellkeeper_issuer import model
-from wellkeeper_issuer.errors import HookError, ReloadError, WellkeeperError
+from tests.node.nodes import Nodes
+from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports import CertificateAuthority
 from wellkeeper_issuer.records import Event, Limit, Occasion, Rehearsal
 from wellkeeper_issuer.rehearse import World, rehearse
+from wellkeeper_node import model
+from wellkeeper_node.errors import ReloadError, WellkeeperError
 
 LIVE, TEST = f"{BASE}/directory", "https://test-ca.example/directory"
 LINEAGES = [Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=(LIVE,))]

@@ -11,15 +11,17 @@ from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
 from tests.issuer.hosts import Around, make_renewals
-from tests.issuer.nodes import Nodes
+from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import ChallengeError, PublishError
-from wellkeeper_issuer.model import Flip, KeyType, Lineage, Pair, Status
+from wellkeeper_issuer.errors import ChallengeError
+from wellkeeper_issuer.model import Lineage, Status
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_issuer.steps import Steps
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.model import Flip, KeyType, Pair
+from wellkeeper_node.steps import Steps
 
 A, B = dns("a.example"), dns("b.example")
 LINEAGE = Lineage("web", (A, B), directory_urls=(f"{BASE}/directory",))

@@ -10,14 +10,16 @@ from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks
 from tests.issuer.hosts import Around, make_renewals
-from tests.issuer.nodes import Nodes
-from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError, Retry, WellkeeperError
-from wellkeeper_issuer.model import Lineage, Problem
+from tests.node.nodes import Nodes
+from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_issuer.steps import Steps
+from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.model import Problem
+from wellkeeper_node.steps import Steps
 
 FIRST, SECOND = "https://first.example/directory", "https://second.example/directory"
 LINEAGE = Lineage("web", (dns("a.example"),), directory_urls=(FIRST, SECOND))

@@ -9,14 +9,16 @@ from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress
 from tests.issuer.hosts import Host
-from tests.issuer.nodes import Nodes
+from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import DatesError, InstallError
-from wellkeeper_issuer.model import Attempt, Flip, KeyType, Lineage, Pair
+from wellkeeper_issuer.errors import DatesError
+from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_issuer.steps import Steps
+from wellkeeper_node.errors import InstallError
+from wellkeeper_node.model import Flip, KeyType, Pair
+from wellkeeper_node.steps import Steps
 
 A, B = dns("a.example"), dns("b.example")
 LINEAGE = Lineage("web", (A, B), directory_urls=(f"{BASE}/directory",))

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_issuer.known_cas import LETS_ENCRYPT
-from wellkeeper_issuer.model import Identifier, KeyType, Pair
 from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage, Taken, take_over
+from wellkeeper_node.model import Identifier, KeyType, Pair
 
 A, B = dns("a.example"), dns("b.example")
 CA = FakeCa()

@@ -9,13 +9,14 @@ from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
 from tests.issuer.hosts import Around, make_renewals
-from tests.issuer.nodes import Nodes
-from wellkeeper_issuer.errors import ChallengeError, PublishError
+from tests.node.nodes import Nodes
+from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.publish import Vetoes
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_issuer.steps import Steps
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.steps import Steps
 
 A = dns("a.example")
 LINEAGE = Lineage("web", (A,), directory_urls=(f"{BASE}/directory",))

@@ -18,7 +18,7 @@ from tests.simulated.year import DIRECTORY, OneAuthority, WorkingNginx, WorkingR
 from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.daemon import Daemon, Sleep
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.model import Identifier, Lineage, Order
+from wellkeeper_issuer.model import Lineage, Order
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.request import Requests
@@ -29,9 +29,10 @@ from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
-from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
+from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.model import Identifier
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -12,27 +12,25 @@ from typing import Final
 from tests.fakes_deliver import FakeCertificates
 from tests.fakes_obtain import FakeRoot, token
 from tests.virtual_time import VirtualClock
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import OrderError, Retry
-from wellkeeper_issuer.model import (
-    ERROR_PREFIX,
-    Answer,
-    Authorization,
-    Certificate,
-    Challenge,
-    Identifier,
-    KeyAlgorithm,
-    Node,
-    Order,
-    Problem,
-    ReadBack,
-    Status,
-    Tested,
-)
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.ports import CertificateAuthority
 from wellkeeper_issuer.published_limits import LETS_ENCRYPT
 from wellkeeper_issuer.records import Limit, NoRenewalInfo, RenewalInfo, Window
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import (
+    ERROR_PREFIX,
+    Answer,
+    Certificate,
+    Identifier,
+    KeyAlgorithm,
+    Node,
+    Problem,
+    ReadBack,
+    Tested,
+)
 
 DIRECTORY: Final = "https://acme-v02.api.letsencrypt.org/directory"
 _FAILING: Final = 0.03
@@ -164,7 +162,7 @@ class YearCa:
                 for domain in {domain_of(one.value) for one in identifiers}:
                     self.counted.count("domain", domain, self._clock.monotonic(), (50, 604_800.0))
         chain = self._root.chain(csr_der, days_of(identifiers[0]), has_ari=has_ari(identifiers[0].value))
-        certificate = pki.read_certificate(chain)
+        certificate = reading.read_certificate(chain)
         # As Boulder has it: 2 % of the lifetime around two thirds of it, or half.
         middle, part = renew_at(certificate.not_before, certificate.not_after), certificate.lifetime / 50
         self._live[certificate.certificate_id or ""] = Window(middle - part / 2, middle + part / 2)

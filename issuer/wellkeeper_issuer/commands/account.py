@@ -16,9 +16,9 @@ from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
+from wellkeeper_node.clock import SystemClock
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
@@ -137,8 +137,8 @@ def tell(found: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 async def _roll_over(desk: Desk) -> str:
-    from wellkeeper_issuer.outside.responder_client import ResponderClient
     from wellkeeper_issuer.outside.rollover import roll_over
+    from wellkeeper_node.responders.client import ResponderClient
 
     key, clock = desk.folder.publishing_key, SystemClock()
     nodes = [node.to_node() for node in desk.settings.nodes]

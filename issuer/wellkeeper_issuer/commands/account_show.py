@@ -11,12 +11,12 @@ from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.account import account, ca_option, choose
 from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
-from wellkeeper_issuer.errors import WellkeeperError
 from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
 
 
 @dataclass(frozen=True, slots=True)

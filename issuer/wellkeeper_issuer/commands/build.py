@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.commands.shared.authorities import directory_urls
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.model import Node
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.ports import Hooks, Notifications
 from wellkeeper_issuer.records import Event, Notice
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Node
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.accounts import AccountFolder
-    from wellkeeper_issuer.outside.disk import CertificateFolders
-    from wellkeeper_issuer.outside.nginx import LocalNginx
-    from wellkeeper_issuer.outside.responder_client import ResponderClient
+    from wellkeeper_node.certificates.folders import CertificateFolders
+    from wellkeeper_node.nginx.local import LocalNginx
+    from wellkeeper_node.responders.client import ResponderClient
 
 JOURNAL: Final = "state.db"
 # The command that owns the state while a daemon runs.
@@ -48,7 +48,7 @@ def accounts(settings: Settings) -> "AccountFolder":
 
 def certificates(settings: Settings) -> "CertificateFolders":
     """Raises SettingsError when the owner or the group does not exist."""
-    from wellkeeper_issuer.outside.disk import CertificateFolders
+    from wellkeeper_node.certificates.folders import CertificateFolders
 
     owner, group = settings.certificates_owner, settings.certificates_group
     try:
@@ -115,7 +115,7 @@ def make_notifications(settings: Settings) -> Notifications:
 
 
 def make_nginx(settings: Settings) -> "LocalNginx":
-    from wellkeeper_issuer.outside.nginx import Control, LocalNginx
+    from wellkeeper_node.nginx.local import Control, LocalNginx
 
     told = settings.nginx
     by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None
@@ -129,7 +129,7 @@ def nodes(settings: Settings) -> tuple[Node, ...]:
 
 def responder_clients(settings: Settings) -> "list[ResponderClient]":
     """One a node, not connected yet; raises SettingsError when the publishing key is missing."""
-    from wellkeeper_issuer.outside.responder_client import ResponderClient
+    from wellkeeper_node.responders.client import ResponderClient
 
     clock, key = SystemClock(), accounts(settings).publishing_key
     return [ResponderClient(one.name, one.responder, key, clock) for one in nodes(settings)]

@@ -12,22 +12,22 @@ from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.csr_files import CsrFolder
-from wellkeeper_issuer.outside.probes import NodeProbes
 from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
-from wellkeeper_issuer.outside.responder_client import ResponderClient
-from wellkeeper_issuer.outside.responders import AllResponders
 from wellkeeper_issuer.outside.state.proof import prove_places
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Machine, Passes
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
-from wellkeeper_issuer.upkeep.deliveries import Deliveries, Pace
 from wellkeeper_issuer.upkeep.sources import Sources
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.ports import Progress
+from wellkeeper_node.probes.probes import NodeProbes
+from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.publications import AllResponders
 
 
 @asynccontextmanager

@@ -9,12 +9,13 @@ import click
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.errors import InstallError, SettingsError
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.outside.drop_ins import remove_drop_in
-from wellkeeper_issuer.outside.removal import remove_files
 from wellkeeper_issuer.settings import Settings, check, settings_path
 from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
+from wellkeeper_node.certificates.removal import remove_files
+from wellkeeper_node.errors import InstallError
 
 
 @dataclass(frozen=True, slots=True)

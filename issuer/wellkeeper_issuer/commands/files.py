@@ -14,9 +14,9 @@ from typing import Final
 import click
 
 from wellkeeper_issuer.commands.shared import options
-from wellkeeper_issuer.errors import WellkeeperError
-from wellkeeper_issuer.outside import durable
-from wellkeeper_issuer.wording import counted
+from wellkeeper_node import durable
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.wording import counted
 
 _FOLDERS: Final = ("nginx/snippets", "systemd")
 _ENDINGS: Final = (".conf", ".conf.example", ".service", ".timer")

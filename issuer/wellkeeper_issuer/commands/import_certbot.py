@@ -17,12 +17,10 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.commands.shared.import_report import report, report_json
-from wellkeeper_issuer.deliver.install import install
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.accounts import AccountRecord
 from wellkeeper_issuer.outside.certbot import read_certbot
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.drop_ins import drop_in_path, write_drop_in
 from wellkeeper_issuer.outside.key_files import parse_account_key
 from wellkeeper_issuer.outside.state.state import State
@@ -31,6 +29,8 @@ from wellkeeper_issuer.settings.files import CERTIFICATES, drop_in_folder
 from wellkeeper_issuer.settings.tables import CertificateSettings
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_issuer.takeover import Taken, Takeover, take_over
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.install import install
 
 _FOLDER: Final = Path("/etc/letsencrypt")
 

@@ -14,10 +14,10 @@ from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.commands.trust import explain, public_values
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.outside import durable
 from wellkeeper_issuer.settings import read_settings, settings_path
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
+from wellkeeper_node import durable
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 _REMEDY: Final = "edit the file, or let 'wellkeeper certificate add' add a certificate"

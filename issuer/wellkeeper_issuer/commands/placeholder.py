@@ -12,9 +12,9 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.renew import choose
 from wellkeeper_issuer.commands.shared import options
-from wellkeeper_issuer.deliver.install import install
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.deliver.install import install
 
 _DAYS: Final = 7
 

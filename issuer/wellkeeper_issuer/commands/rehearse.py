@@ -17,9 +17,9 @@ from wellkeeper_issuer.commands.shared.broadcast import tell_again
 from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
 from wellkeeper_issuer.commands.shared.rehearsals import decode, encode, rehearse_all
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.ports import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import click
 
 from wellkeeper_issuer.commands.shared import options, remote
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.wording import counted
+from wellkeeper_node.wording import counted
 
 
 @click.command()

@@ -16,11 +16,12 @@ from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options, remote
 from wellkeeper_issuer.commands.shared.left_alone import run_needed
 from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
-from wellkeeper_issuer.errors import SettingsError, WellkeeperError
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Progress
 
 # In a complaint; of ten thousand names nobody reads all.
 _SHOWN_NAMES: Final = 10

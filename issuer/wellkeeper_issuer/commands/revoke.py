@@ -14,14 +14,15 @@ from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared import options, remote
 from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
 from wellkeeper_issuer.commands.shared.progress import progress
-from wellkeeper_issuer.errors import JournalError, SettingsError, WellkeeperError
-from wellkeeper_issuer.model import Installed, Pair
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.errors import JournalError, SettingsError
 from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.agenda import record_revoked
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Installed, Pair
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.connection import Connection

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,18 +18,18 @@ from wellkeeper_issuer.commands.shared.progress import LogFormat, is_journal, pr
 from wellkeeper_issuer.commands.shared.rehearsals import rehearse_all
 from wellkeeper_issuer.commands.shared.serving import Making, Service, Worker
 from wellkeeper_issuer.commands.shared.worker import worker
-from wellkeeper_issuer.errors import WellkeeperError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.outside.clock import SystemClock
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.outside.systemd import Systemd
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -50,13 +50,23 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     path = settings_path(config)
     if is_journal():
         _tell_levels()
-    settings, log = read_settings(path), logging.getLogger("wellkeeper_issuer")
-    level = log.level
-    log.setLevel(logging.INFO)
-    try:
+    settings = read_settings(path)
+    with _logging_info():
         asyncio.run(_run(path, settings, log_format))
+
+
+@contextmanager
+def _logging_info() -> Iterator[None]:
+    """Log from level info on in here; in other commands, warnings are enough."""
+    loggers = {name: logging.getLogger(name) for name in ("wellkeeper_issuer", "wellkeeper_node")}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    for logger in loggers.values():
+        logger.setLevel(logging.INFO)
+    try:
+        yield
     finally:
-        log.setLevel(level)
+        for name, logger in loggers.items():
+            logger.setLevel(levels[name])
 
 
 class JournalFormatter(logging.Formatter):

@@ -13,7 +13,7 @@ from wellkeeper_issuer.commands.shared.metrics import to_prometheus
 from wellkeeper_issuer.commands.shared.overview import Overview, Shown
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.upkeep.standing import State
-from wellkeeper_issuer.wording import format_exact_time, format_time, times_in_a_row
+from wellkeeper_node.wording import format_exact_time, format_time, times_in_a_row
 
 # Of the limits of CAs, text shows what is nearly used up; --json has all.
 _SHOWN_BUDGETS: Final = 10

@@ -13,13 +13,13 @@ from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.renew import choose
 from wellkeeper_issuer.commands.shared import options, overview
 from wellkeeper_issuer.commands.shared.overview import Overview, Shown
-from wellkeeper_issuer.errors import Retry
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import State
-from wellkeeper_issuer.wording import counted, format_time, times_in_a_row
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.wording import counted, format_time, times_in_a_row
 
 _ONCE_READ: Final = " once it has read these settings ('wellkeeper reload')"
 

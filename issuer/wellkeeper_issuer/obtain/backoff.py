@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from wellkeeper_issuer.errors import OrderError, Retry, WellkeeperError
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.obtain.blocks import is_away
 from wellkeeper_issuer.obtain.due import latest_at
 from wellkeeper_issuer.records import Failure
+from wellkeeper_node.errors import Retry, WellkeeperError
 
 _DAY: Final = timedelta(days=1)
 # Let's Encrypt's integration guide; a name that fails for good is asked for once a day, and Let's Encrypt pauses names

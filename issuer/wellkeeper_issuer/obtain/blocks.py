@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from wellkeeper_issuer.errors import OrderError, Retry, WellkeeperError
-from wellkeeper_issuer.ports import Clock
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.ports_state import Ledger
 from wellkeeper_issuer.records import Blocked
+from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.ports import Clock
 
 _DAY: Final = timedelta(days=1)
 # It stays at an hour: one request speaks for all certificates, and those about to expire must not wait for longer.

@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from wellkeeper_issuer.model import Due, Installed, Lineage
+from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_node.model import Installed
+from wellkeeper_node.wording import format_time
 
 # Reasons that no schedule tells.
 PLACEHOLDER: Final = "only a self-signed placeholder is installed"

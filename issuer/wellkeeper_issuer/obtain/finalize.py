@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Final
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import DatesError, FinalizeError, Retry
+from wellkeeper_issuer.errors import DatesError, FinalizeError
 from wellkeeper_issuer.model import Attempt, Order, Status
-from wellkeeper_issuer.ports import CertificateAuthority, Clock
+from wellkeeper_issuer.ports import CertificateAuthority
 from wellkeeper_issuer.ports_state import Attempts
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.ports import Clock
 
 _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 8.0

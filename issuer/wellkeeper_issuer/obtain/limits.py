@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from wellkeeper_issuer.errors import ChallengeError, DeferredError, WellkeeperError
-from wellkeeper_issuer.model import Identifier, Lineage
+from wellkeeper_issuer.errors import ChallengeError, DeferredError
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.blocks import Blocks
-from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.ports_state import Ledger
 from wellkeeper_issuer.records import Blocked, Budget, Limit, Scope, Spent, Use
-from wellkeeper_issuer.wording import counted, format_time
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Identifier
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import counted, format_time
 
 # A claim on a certificate ends with its order; one that nobody gave back ends after the longest life of an attempt.
 _CLAIM_SECONDS: Final = 3600.0

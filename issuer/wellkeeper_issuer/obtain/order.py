@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import OrderError, Retry, WellkeeperError
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Attempt, Lineage, Order, Ordered, Status
 from wellkeeper_issuer.ports import CertificateAuthority
 from wellkeeper_issuer.ports_state import Attempts
+from wellkeeper_node.errors import Retry, WellkeeperError
 
 # What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
 # account, unknown there, or no name that they understand (of some serials Pebble takes that for an error of its own).

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from wellkeeper_issuer.errors import PublishError
-from wellkeeper_issuer.model import Answer, Installed, Node, Ordered, ReadBack, Status
-from wellkeeper_issuer.ports import Clock, Probes, Progress, Responders
+from wellkeeper_issuer.model import Ordered, Status
 from wellkeeper_issuer.ports_state import VetoRecords
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.model import Answer, Installed, Node, ReadBack
+from wellkeeper_node.ports import Clock, Probes, Progress, Responders
+from wellkeeper_node.wording import format_time
 
 # For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
 _VETO: Final = timedelta(hours=24)

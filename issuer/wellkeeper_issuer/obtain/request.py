@@ -7,11 +7,15 @@ was compromised is never used again.
 from dataclasses import dataclass
 from typing import Final
 
-from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer import pki
 from wellkeeper_issuer.csr import check_csr
-from wellkeeper_issuer.errors import Retry, SettingsError
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.ports import Certificates, CsrFiles
+from wellkeeper_issuer.ports import CsrFiles
+from wellkeeper_node import public_keys
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.ports import Certificates
 
 _NO_KEY: Final = b""
 
@@ -55,4 +59,4 @@ class Requests:
 
 
 def _is_placeholder(chain_pem: bytes) -> bool:
-    return pki.is_placeholder(pki.read_certificate(chain_pem))
+    return reading.is_placeholder(reading.read_certificate(chain_pem))

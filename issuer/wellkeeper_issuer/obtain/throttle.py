@@ -2,7 +2,7 @@
 
 import asyncio
 
-from wellkeeper_issuer.ports import Clock
+from wellkeeper_node.ports import Clock
 
 
 class Throttle:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from wellkeeper_issuer.errors import ChallengeError
-from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Problem, Status
-from wellkeeper_issuer.ports import CertificateAuthority, Clock, Responders
+from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Status
+from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_node.model import Problem
+from wellkeeper_node.ports import Clock, Responders
 
 # A CA that looks from several places on several continents does so within about this time; its verdict follows the last
 # one. Asked any sooner it says "pending" and names a Retry-After of seconds.

@@ -16,10 +16,10 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.model import Pair
 from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Pair
 
 _HOOKS: Final = {"pre_hook": "pre", "renew_hook": "deploy", "post_hook": "post"}
 _SECTION: Final = re.compile(r"\s*(\[+)\s*([^\]]*?)\s*\]+")
@@ -98,13 +98,13 @@ def _read_pair(paths: tuple[Path, Path]) -> Pair | None:
     chain, key = paths
     try:
         pair = Pair(key.read_bytes(), chain.read_bytes())
-        return pair if pki.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem) else None
+        return pair if reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem) else None
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):  # a key with a password
         return None
 
 
 def _begins_at(pair: Pair) -> datetime:
-    return pki.read_certificate(pair.chain_pem).not_before
+    return reading.read_certificate(pair.chain_pem).not_before
 
 
 def _accounts(folder: Path) -> Iterable[FoundAccount]:

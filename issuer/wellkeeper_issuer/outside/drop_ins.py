@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside import durable
+from wellkeeper_node import durable
 
 # Of a DNS name with its ending a file name may have too much: 255 bytes is what file systems take.
 _LONGEST_STEM: Final = 240

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.foreign_text import printable
-from wellkeeper_issuer.outside.process import Finished, ProcessError, run
 from wellkeeper_issuer.records import Event, Occasion
+from wellkeeper_node.foreign_text import printable
+from wellkeeper_node.process import Finished, ProcessError, run
 
 _log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from wellkeeper_issuer import public_keys
-from wellkeeper_issuer.errors import Retry, SettingsError
-from wellkeeper_issuer.outside import durable
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_node import durable, public_keys
+from wellkeeper_node.errors import Retry
 
 OURS: Final = durable.Owner()
 _MODE: Final = 0o600

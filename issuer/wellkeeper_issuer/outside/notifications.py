@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.foreign_text import printable
-from wellkeeper_issuer.outside.network_errors import words
-from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.records import Notice
+from wellkeeper_node.foreign_text import printable
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.ports import Clock
 
 _TIMEOUT_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 2000

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wellkeeper_issuer.errors import PublishError
-from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.responders.client import ResponderClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from wellkeeper_issuer.outside.bodies import read_body
-from wellkeeper_issuer.outside.foreign_text import LONGEST, cleaned, printable
-from wellkeeper_issuer.outside.network_errors import words
 from wellkeeper_issuer.outside.retry_after import retry_after_seconds
-from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
+from wellkeeper_node.bodies import read_body
+from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.ports import Clock
 
 # As for all else that CAs are asked: connecting and reading apart. In all, so that no trickle holds a place for ever.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=90, sock_connect=5, sock_read=30)

@@ -7,11 +7,12 @@ killed at any point, the same call goes on (docs/design/0007-cas.md).
 from collections.abc import Sequence
 from typing import Protocol
 
-from wellkeeper_issuer.errors import OrderError, PublishError, Retry
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.key_files import AccountKey, account_thumbprint
 from wellkeeper_issuer.outside.pins import Pin, find_unpinned
-from wellkeeper_issuer.outside.responder_client import ResponderClient
+from wellkeeper_node.errors import PublishError, Retry
+from wellkeeper_node.responders.client import ResponderClient
 
 
 class Account(Protocol):

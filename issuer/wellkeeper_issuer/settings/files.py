@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from wellkeeper_issuer import remedies
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_node import remedies
 
 CERTIFICATES: Final = "certificates"
 Location = tuple[int | str, ...]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.model import Identifier, KeyType, Lineage, Node
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Limit, Scope, Spent
 from wellkeeper_issuer.settings.values import (
     AbsolutePath,
@@ -19,6 +19,7 @@ from wellkeeper_issuer.settings.values import (
     parse_responder,
     parse_webhook,
 )
+from wellkeeper_node.model import Identifier, KeyType, Node
 
 # Strict: true is no number, and neither are "5", inf and nan.
 Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]

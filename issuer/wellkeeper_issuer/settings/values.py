@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.model import LINEAGE_NAME, Identifier, IdentifierType
+from wellkeeper_node.model import LINEAGE_NAME, Identifier, IdentifierType
 
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")

@@ -4,14 +4,16 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from wellkeeper_issuer.errors import HookError, WellkeeperError
+from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain import backoff
-from wellkeeper_issuer.ports import Certificates, Clock, Hooks, Notifications
+from wellkeeper_issuer.ports import Hooks, Notifications
 from wellkeeper_issuer.ports_state import Notes, Schedules
 from wellkeeper_issuer.records import Event, Failure, Notice, Occasion, Schedule
 from wellkeeper_issuer.upkeep.notices import owed, turning_points
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Certificates, Clock
+from wellkeeper_node.wording import format_time
 
 _log = logging.getLogger(__name__)
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from wellkeeper_issuer.model import Installed
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
-from wellkeeper_issuer.ports import Clock, Progress, RenewalInfos
+from wellkeeper_issuer.ports import RenewalInfos
 from wellkeeper_issuer.ports_state import DeliveryRecords, Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_node.model import Installed
+from wellkeeper_node.ports import Clock, Progress
+from wellkeeper_node.wording import format_time
 
 _log = logging.getLogger(__name__)
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wellkeeper_issuer.errors import DeferredError
-from wellkeeper_issuer.model import Certificate, Flip, Lineage, Served
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Failure
 from wellkeeper_issuer.reports import Outcome, Report
-from wellkeeper_issuer.steps import Steps
+from wellkeeper_node.model import Certificate, Flip, Served
+from wellkeeper_node.steps import Steps
 
 
 @dataclass

@@ -7,27 +7,20 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from wellkeeper_issuer.errors import (
-    ChainError,
-    ChallengeError,
-    DatesError,
-    DeferredError,
-    FinalizeError,
-    OrderError,
-    Retry,
-    WellkeeperError,
-)
+from wellkeeper_issuer.errors import ChainError, ChallengeError, DatesError, DeferredError, FinalizeError, OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.backoff import is_emergency
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.ports import Authorities, CertificateAuthority, Clock
+from wellkeeper_issuer.ports import Authorities, CertificateAuthority
 from wellkeeper_issuer.ports_state import Schedules
 from wellkeeper_issuer.records import Rule, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.notices import turning_points
-from wellkeeper_issuer.wording import format_exact_time
+from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import format_exact_time
 
 # What a CA says about the name and its server, not about itself: another one would look in the same place.
 _OF_THE_NAME: Final = frozenset({"connection", "dns", "incorrectResponse", "malformed", "tls", "unauthorized"})

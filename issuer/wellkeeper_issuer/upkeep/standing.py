@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from wellkeeper_issuer.model import Flip, Lineage
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
 from wellkeeper_issuer.ports_state import StateRecords
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
+from wellkeeper_node.model import Flip
 
 _VERIFY: Final = "nginx was not seen to serve it"
 _AGAIN: Final = "it failed, and is looked at again"

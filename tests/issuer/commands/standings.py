@@ -7,11 +7,12 @@ from typing import Final
 
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
-from wellkeeper_issuer.errors import Retry
-from wellkeeper_issuer.model import Attempt, Flip, Pair
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Flip, Pair
 
 NAME: Final = "a.example"
 NOW: Final = datetime.now(UTC).replace(microsecond=0)

@@ -11,10 +11,10 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.outside.test_certbot import write_account, write_lineage
 from tests.keys import rsa_key
-from wellkeeper_issuer.model import Pair
 from wellkeeper_issuer.outside.accounts import AccountRecord
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Origin
+from wellkeeper_node.model import Pair
 
 OTHER = "https://ca.example/directory"
 ACCOUNT_KEY = rsa_key()

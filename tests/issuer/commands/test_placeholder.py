@@ -6,8 +6,8 @@ import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
-from wellkeeper_issuer import pki
-from wellkeeper_issuer.outside.disk import CertificateFolders
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.folders import CertificateFolders
 
 
 def test_made_for_each_that_is_missing(program: Program) -> None:
@@ -19,8 +19,8 @@ def test_made_for_each_that_is_missing(program: Program) -> None:
         f"a.example: placeholder for 7 days in {live}/a.example",
         f"2001-db8--7: placeholder for 7 days in {live}/2001-db8--7",
     ]
-    certificate = pki.read_certificate((live / "a.example/fullchain.pem").read_bytes())
-    assert pki.is_placeholder(certificate)
+    certificate = reading.read_certificate((live / "a.example/fullchain.pem").read_bytes())
+    assert reading.is_placeholder(certificate)
     assert certificate.identifiers == {dns("a.example")}
     assert (live / "a.example/privkey.pem").stat().st_mode & 0o7777 == 0o600
 

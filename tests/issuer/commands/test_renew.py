@@ -14,8 +14,9 @@ from tests.issuer.commands.standings import NAME, UNTIL, schedule
 from wellkeeper_issuer.commands.renew import to_json, to_text
 from wellkeeper_issuer.commands.shared import options
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.model import Certificate, Lineage
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Outcome, Report
+from wellkeeper_node.model import Certificate
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LINEAGE = Lineage("web", (dns("b.example"), dns("a.example")))

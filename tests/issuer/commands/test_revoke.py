@@ -11,17 +11,18 @@ from click.testing import CliRunner
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.commands.workers import Workshop
-from wellkeeper_issuer import public_keys
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.revoke import Following, have_replaced, revoke
-from wellkeeper_issuer.errors import OrderError, WellkeeperError
-from wellkeeper_issuer.model import Certificate, Installed
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Origin, Rule
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_node import public_keys
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Certificate, Installed
 
 NAME = "a.example"
 LEAF = Certificate(frozenset({dns(NAME)}), "abc", "f" * 64, "Fake CA", NOW, NOW + timedelta(days=90), False)

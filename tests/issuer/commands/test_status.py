@@ -22,9 +22,10 @@ from tests.issuer.commands.standings import (
     write,
 )
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import Retry
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.errors import Retry
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def test_json(program: Program, ca: FakeCa) -> None:
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, True, "all well"))
 
     write(program, fill)
-    certificate = pki.read_certificate(pair.chain_pem)
+    certificate = reading.read_certificate(pair.chain_pem)
     assert program.run("status", "--json").json()["certificates"] == [
         {
             "name": NAME,

@@ -23,9 +23,9 @@ from tests.issuer.commands.standings import (
     write,
 )
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import Retry
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
+from wellkeeper_node.errors import Retry
 
 NOBODY = "by whatever runs 'wellkeeper renew' then (no daemon is running)"
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.model import Identifier, IdentifierType, Lineage
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.records import Limit, Scope, Spent
+from wellkeeper_node.model import Identifier, IdentifierType
 
 CA = "https://ca.example/directory"
 OTHER_CA = "https://other.example/directory"

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wellkeeper_issuer.errors import ChallengeError, OrderError, PublishError, Retry, WellkeeperError
-from wellkeeper_issuer.model import ERROR_PREFIX, Problem
+from wellkeeper_issuer.errors import ChallengeError, OrderError
 from wellkeeper_issuer.obtain.backoff import after, is_emergency, is_over
 from wellkeeper_issuer.records import Failure
+from wellkeeper_node.errors import PublishError, Retry, WellkeeperError
+from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

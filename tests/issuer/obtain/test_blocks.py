@@ -6,10 +6,11 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_state import FakeLedger
-from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError, PublishError, Retry, WellkeeperError
-from wellkeeper_issuer.model import ERROR_PREFIX, Problem
+from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError
 from wellkeeper_issuer.obtain.blocks import Blocks
 from wellkeeper_issuer.records import Blocked
+from wellkeeper_node.errors import PublishError, Retry, WellkeeperError
+from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 CA = "https://ca.example/directory"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fakes_deliver import dns
-from wellkeeper_issuer.model import Certificate, Due, Identifier, Installed, Lineage
+from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.obtain.due import check_seconds, due, explain, latest_at, plan, renew_at, replan
 from wellkeeper_issuer.records import Origin, RenewalInfo, Rule, Schedule, Window
+from wellkeeper_node.model import Certificate, Identifier, Installed
 
 A, B = dns("a.example"), dns("b.example")
 CA, OTHER_CA = "https://ca.example/directory", "https://other.example/directory"

@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from tests.fakes_deliver import NOW, dns
-from wellkeeper_issuer.model import Certificate, Installed
 from wellkeeper_issuer.obtain.due import is_to_be_asked, latest_at, news, plan, renew_at, replan
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
+from wellkeeper_node.model import Certificate, Installed
 
 ORIGIN: Final = Origin("https://ca.example/directory", "https://ca.example/account/1")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

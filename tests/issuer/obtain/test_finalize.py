@@ -11,10 +11,11 @@ from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeRoot
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, FinalizeError
-from wellkeeper_issuer.model import ERROR_PREFIX, Attempt, KeyType, Lineage, Order, Problem, Status
+from wellkeeper_issuer.model import Attempt, Lineage, Order, Status
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
+from wellkeeper_node.model import ERROR_PREFIX, KeyType, Problem
 
 A, B = dns("a.example"), dns("b.example")
 URL = f"{BASE}/order/1"

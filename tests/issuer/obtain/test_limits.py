@@ -22,9 +22,10 @@ from tests.issuer.obtain.limited import (
     lineage,
     refused,
 )
-from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError, Retry
+from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.records import Limit, Scope, Spent
+from wellkeeper_node.errors import Retry
 
 
 async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeClock) -> None:

@@ -11,10 +11,12 @@ from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, token
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import OrderError, Retry
-from wellkeeper_issuer.model import ERROR_PREFIX, KeyType, Lineage, Problem, Status
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.model import Lineage, Status
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import ERROR_PREFIX, KeyType, Problem
 
 A, B, C = dns("a.example"), dns("b.example"), dns("c.example")
 LINEAGE = Lineage("web", (A, B), profile="shortlived")

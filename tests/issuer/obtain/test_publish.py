@@ -8,12 +8,13 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import FakeProgress, FakeReadBacks
-from tests.issuer.nodes import Nodes
+from tests.node.nodes import Nodes
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
-from wellkeeper_issuer.errors import PublishError
-from wellkeeper_issuer.model import Answer, Authorization, Challenge, Order, Ordered, Status
+from wellkeeper_issuer.model import Authorization, Challenge, Order, Ordered, Status
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes, answers, publish
 from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.model import Answer
 
 ANSWERS = (Answer(TOKEN, THUMBPRINT, dns("a.example")), Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example")))
 ORDER = Order("https://ca.example/order/1", Status.PENDING, (), "https://ca.example/order/1/finalize")

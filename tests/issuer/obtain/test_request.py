@@ -8,12 +8,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority
-from wellkeeper_issuer import pki, public_keys
+from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.model import KeyType, Lineage, Pair
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.order import Terms, order
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
+from wellkeeper_node import public_keys
+from wellkeeper_node.model import KeyType, Pair
 
 A, B = dns("a.example"), dns("b.example")
 LINEAGE = Lineage("web", (A,))

@@ -7,13 +7,14 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token
-from tests.issuer.nodes import Nodes
+from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, OrderError
-from wellkeeper_issuer.model import ERROR_PREFIX, Authorization, Challenge, Lineage, Ordered, Problem, Status
+from wellkeeper_issuer.model import Authorization, Challenge, Lineage, Ordered, Status
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import answers
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
+from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 FIRST, SECOND = f"{BASE}/authz/100", f"{BASE}/authz/101"
 BAD = [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED]

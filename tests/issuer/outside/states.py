@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.fakes_deliver import dns
-from wellkeeper_issuer.errors import Retry
-from wellkeeper_issuer.model import Attempt, Flip, Identifier, IdentifierType
+from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Notice, Rehearsal, Rule, Schedule, Scope, Spent, Use, Window
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Flip, Identifier, IdentifierType
 
 CA: Final = "https://ca.example/directory"
 ACCOUNT: Final = "https://ca.example/account/1"

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.outside.hooks import CommandHooks, variables
 from wellkeeper_issuer.records import Event, Occasion
+from wellkeeper_node.model import Identifier, IdentifierType
 
 NAMES = tuple(Identifier(IdentifierType.DNS, name) for name in ("www.example.org", "example.org"))
 DEPLOYED = Occasion(("www",), NAMES, "/certs/live/www")

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fakes_deliver import dns
-from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.settings.values import parse_address, parse_identifier
+from wellkeeper_node.model import Identifier, IdentifierType
 
 
 def ip(text: str) -> Identifier:

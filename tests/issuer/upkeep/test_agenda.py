@@ -10,11 +10,13 @@ from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, dns
 from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.model import Attempt, Certificate, Flip, Installed
+from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
 from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Certificate, Flip, Installed
 
 CA: Final = "https://ca.example/directory"
 DAY: Final = timedelta(days=1)
@@ -110,7 +112,7 @@ async def test_other_version_is_planned_anew(agenda: Agenda, infos: FakeInfos) -
 
 
 async def test_nothing_and_placeholders_have_no_schedule(agenda: Agenda, state: State, infos: FakeInfos) -> None:
-    placeholder = pki.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
+    placeholder = reading.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
     assert await agenda.schedule(None) is None
     assert await agenda.schedule(replace(INSTALLED, certificate=placeholder)) is None
     assert (infos.asked, await state.schedules.read_schedules()) == ([], {})

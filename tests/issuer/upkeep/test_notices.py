@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wellkeeper_issuer.errors import Retry
-from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.records import Failure, Notice, Rule, Schedule
 from wellkeeper_issuer.upkeep.notices import owed
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Identifier, IdentifierType
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

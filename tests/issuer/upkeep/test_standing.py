@@ -7,11 +7,12 @@ from typing import Any, Final
 import pytest
 
 from tests.fakes_deliver import NOW, dns
-from wellkeeper_issuer.errors import Retry
-from wellkeeper_issuer.model import Attempt, Flip, Lineage
+from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.outside.state.state import State as OpenedState
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule, Window
 from wellkeeper_issuer.upkeep.standing import Rows, Standing, State, read_rows, standing, standings
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Flip
 
 CA, SECOND_CA = "https://ca.example/directory", "https://second.example/directory"
 LINEAGE: Final = Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=(CA, SECOND_CA))

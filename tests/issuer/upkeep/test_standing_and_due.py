@@ -7,10 +7,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes_deliver import NOW, dns
-from wellkeeper_issuer.model import Certificate, Identifier, Installed, Lineage
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.due import due, plan, replan
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Schedule, Window
 from wellkeeper_issuer.upkeep.standing import Rows, State, standing
+from wellkeeper_node.model import Certificate, Identifier, Installed
 
 CAS: Final = ("https://ca.example/directory", "https://second.example/directory", "https://third.example/directory")
 NAMES: Final = (dns("a.example"), dns("b.example"))

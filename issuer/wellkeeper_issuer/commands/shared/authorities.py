@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.ports import Clock
 from wellkeeper_issuer.published_limits import known_limits
 from wellkeeper_issuer.records import Limit
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.ports import Clock
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.accounts import AccountFolder

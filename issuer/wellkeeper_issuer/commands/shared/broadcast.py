@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from wellkeeper_issuer.ports import Progress
+from wellkeeper_node.ports import Progress
 
 Tell = Callable[[Mapping[str, Any]], None]
 

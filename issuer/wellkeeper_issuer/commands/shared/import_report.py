@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.outside.disk import CertificateFolders
 from wellkeeper_issuer.takeover import FoundAccount, Taken, Takeover
+from wellkeeper_node.certificates.folders import CertificateFolders
 
 Hooks = Sequence[tuple[str, str]]
 

@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.live import LiveFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode, Outcome, Report, waiting
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import Standing, read_rows, standings
-from wellkeeper_issuer.wording import format_exact_time
+from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.wording import format_exact_time
 
 
 async def run_needed(

@@ -8,18 +8,19 @@ from typing import Any
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared.authorities import limits
-from wellkeeper_issuer.model import Certificate, Lineage
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.obtain.limits import Limits
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.leaves import read_leaves
-from wellkeeper_issuer.outside.live import LiveFolder
 from wellkeeper_issuer.outside.state.lock import find_owner
 from wellkeeper_issuer.outside.state.state import State as OpenedState
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import Rows, Standing, State, read_rows, standings
+from wellkeeper_node.certificates.leaves import read_leaves
+from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Certificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from wellkeeper_issuer.errors import PublishError, SettingsError
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.key_files import account_thumbprint
 from wellkeeper_issuer.outside.pins import Pin, Unpinned, find_unpinned
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
+from wellkeeper_node.errors import PublishError
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.outside.responder_client import ResponderClient
+    from wellkeeper_node.responders.client import ResponderClient
 
 _log = logging.getLogger(__name__)
 

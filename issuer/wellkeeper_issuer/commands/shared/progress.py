@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
 
-from wellkeeper_issuer.ports import Progress
+from wellkeeper_node.ports import Progress
 
 LogFormat = Literal["auto", "text", "json"]
 

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
-from wellkeeper_issuer.errors import PublishError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.ports_state import Notes
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import World, rehearse
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.wording import counted
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.ports import Progress
+from wellkeeper_node.wording import counted
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.outside.responder_client import ResponderClient
+    from wellkeeper_node.responders.client import ResponderClient
 
 # As long as Boulder's: 43 characters of base64url.
 _TOKEN_BYTES: Final = 32
@@ -56,8 +56,8 @@ def decode(found: Mapping[str, Any]) -> Rehearsal:
 async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]:
     """Connected; ended on leaving."""
     from wellkeeper_issuer.outside.csr_files import CsrFolder
-    from wellkeeper_issuer.outside.probes import NodeProbes
-    from wellkeeper_issuer.outside.responders import AllResponders
+    from wellkeeper_node.probes.probes import NodeProbes
+    from wellkeeper_node.responders.publications import AllResponders
 
     clock, accounts, folders = SystemClock(), build.accounts(settings), build.certificates(settings)
     clients = build.responder_clients(settings)

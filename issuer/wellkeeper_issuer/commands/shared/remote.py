@@ -10,9 +10,9 @@ from wellkeeper_issuer.commands.shared.report_wire import decode_report
 from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.outside.daemon.client import Conversation, conversation
 from wellkeeper_issuer.outside.daemon.socket import Message, socket_path
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.ports import Progress
 
 
 def unheard(_message: Message) -> None:

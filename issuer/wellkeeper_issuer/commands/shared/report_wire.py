@@ -13,19 +13,14 @@ from wellkeeper_issuer.errors import (
     DaemonError,
     FinalizeError,
     HookError,
-    InstallError,
     JournalError,
     OrderError,
-    PublishError,
-    ReloadError,
-    Retry,
     SettingsError,
-    VerifyError,
-    WellkeeperError,
 )
-from wellkeeper_issuer.model import Certificate
 from wellkeeper_issuer.records import Schedule
 from wellkeeper_issuer.reports import Outcome, Report
+from wellkeeper_node.errors import InstallError, PublishError, ReloadError, Retry, VerifyError, WellkeeperError
+from wellkeeper_node.model import Certificate
 
 _ERRORS: Final[Mapping[str, type[WellkeeperError]]] = {
     error.stage: error

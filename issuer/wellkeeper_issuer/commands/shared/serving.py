@@ -18,14 +18,15 @@ from wellkeeper_issuer.commands.renew import choose
 from wellkeeper_issuer.commands.shared.broadcast import Broadcast
 from wellkeeper_issuer.commands.shared.rehearsals import encode
 from wellkeeper_issuer.commands.shared.report_wire import encode_report
-from wellkeeper_issuer.errors import DaemonError, SettingsError, WellkeeperError
+from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import Handler, Tell
 from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings, read_settings
-from wellkeeper_issuer.wording import counted
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.wording import counted
 
 _log = logging.getLogger(__name__)
 

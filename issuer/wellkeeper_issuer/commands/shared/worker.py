@@ -10,14 +10,14 @@ from wellkeeper_issuer.commands.shared.left_alone import run_needed
 from wellkeeper_issuer.commands.shared.pins import tell_of_pins
 from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.outside.clock import SystemClock
-from wellkeeper_issuer.outside.live import LiveFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
-from wellkeeper_issuer.ports import Progress
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
+from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.ports import Progress
 
 
 class KeepingWorker(Daemon):

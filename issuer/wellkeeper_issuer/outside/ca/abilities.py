@@ -6,8 +6,9 @@ from typing import Final
 
 from acme import messages
 
-from wellkeeper_issuer.errors import OrderError, Retry
-from wellkeeper_issuer.outside.foreign_text import cleaned
+from wellkeeper_issuer.errors import OrderError
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.foreign_text import cleaned
 
 _MEMBERS: Final = ("newNonce", "newAccount", "newOrder")
 

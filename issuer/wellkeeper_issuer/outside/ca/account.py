@@ -7,7 +7,7 @@ from typing import Any
 from acme import messages
 from josepy.json_util import JSONObjectWithFields, field
 
-from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountRecord
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
@@ -15,8 +15,9 @@ from wellkeeper_issuer.outside.ca.messages import account_jwk, key_change
 from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 from wellkeeper_issuer.outside.ca.registration import location
-from wellkeeper_issuer.outside.foreign_text import cleaned
 from wellkeeper_issuer.outside.key_files import AccountKey
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.foreign_text import cleaned
 
 
 @dataclass(frozen=True, slots=True)

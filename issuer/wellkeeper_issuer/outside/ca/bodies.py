@@ -10,7 +10,7 @@ from typing import Final
 import requests
 from urllib3.exceptions import HTTPError
 
-from wellkeeper_issuer.ports import Clock
+from wellkeeper_node.ports import Clock
 
 # Of the whole request: what connecting and waiting for the first byte took is part of it.
 _LONGEST: Final = timedelta(seconds=90)

@@ -16,7 +16,7 @@ from acme import messages
 from josepy.jwa import ES256, JWASignature
 from josepy.jwk import JWK
 
-from wellkeeper_issuer.errors import OrderError, WellkeeperError
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.abilities import check_directory
 from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
@@ -26,7 +26,8 @@ from wellkeeper_issuer.outside.ca.problems import is_passing, translated
 from wellkeeper_issuer.outside.ca.registration import Registration
 from wellkeeper_issuer.outside.key_files import account_thumbprint
 from wellkeeper_issuer.outside.threads import DaemonThreads
-from wellkeeper_issuer.ports import Clock
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Clock
 
 _READ_TRIES: Final = 3
 # Nonces that are refused and lines that break are tried again inside; nothing well takes this long.

@@ -20,7 +20,7 @@ from josepy.jwk import JWK
 
 from wellkeeper_issuer.outside.ca.bodies import read_body
 from wellkeeper_issuer.outside.ca.problems import ProblemError, read_problem
-from wellkeeper_issuer.ports import Clock
+from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from wellkeeper_issuer import remedies
-from wellkeeper_issuer.errors import Retry, SettingsError
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_node import remedies
+from wellkeeper_node.errors import Retry
 
 _log = logging.getLogger(__name__)
 

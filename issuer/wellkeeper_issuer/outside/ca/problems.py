@@ -14,13 +14,13 @@ import josepy.errors
 import requests
 from acme import errors
 
-from wellkeeper_issuer.errors import Retry, WellkeeperError
-from wellkeeper_issuer.model import Problem
 from wellkeeper_issuer.outside.ca.bodies import BodyError
-from wellkeeper_issuer.outside.foreign_text import cleaned
 from wellkeeper_issuer.outside.retry_after import retry_after_seconds
-from wellkeeper_issuer.ports import Clock
-from wellkeeper_issuer.wording import format_time
+from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.foreign_text import cleaned
+from wellkeeper_node.model import Problem
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import format_time
 
 _COUNTED_IN_SECONDS: Final = 3600.0
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from wellkeeper_client.wire import TOKEN_SYNTAX, is_token
-from wellkeeper_issuer.model import Authorization, Challenge, Identifier, IdentifierType, Order, Status
+from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_issuer.outside.ca.problems import parse_problem
-from wellkeeper_issuer.outside.foreign_text import cleaned
+from wellkeeper_node.foreign_text import cleaned
+from wellkeeper_node.model import Identifier, IdentifierType
 
 
 def parse_order(url: str, body: object, retry_after_seconds: float | None) -> Order:

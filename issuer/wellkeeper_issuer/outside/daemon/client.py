@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from wellkeeper_issuer.errors import DaemonError, Retry, SettingsError
+from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.outside.daemon.socket import LONGEST_ANSWER, Message, encode, read_message
+from wellkeeper_node.errors import Retry
 
 
 class Conversation:

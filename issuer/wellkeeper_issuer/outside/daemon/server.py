@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from wellkeeper_issuer.errors import DaemonError, WellkeeperError
+from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.outside.daemon.socket import LONGEST_LINE, Message, encode, read_message
+from wellkeeper_node.errors import WellkeeperError
 
 _log = logging.getLogger(__name__)
 

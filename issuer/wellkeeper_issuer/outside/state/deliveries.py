@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.database import Database, Row, Statement
 from wellkeeper_issuer.outside.state.rows import put_row
 from wellkeeper_issuer.records import LOCAL_NODE, Origin
+from wellkeeper_node.model import Flip
 
 _LINEAGES: Final = "SELECT lineage FROM deliveries"
 _FLIPS: Final = "SELECT lineage, version_before, version_after FROM deliveries"

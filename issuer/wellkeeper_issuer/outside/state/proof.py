@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_issuer.errors import InstallError, JournalError
-from wellkeeper_issuer.outside.durable import to_its_end
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_node.durable import to_its_end
+from wellkeeper_node.errors import InstallError
 
 _log = logging.getLogger(__name__)
 

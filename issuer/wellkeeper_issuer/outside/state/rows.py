@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from wellkeeper_issuer.model import Identifier, IdentifierType
 from wellkeeper_issuer.outside.state.database import Statement
+from wellkeeper_node.model import Identifier, IdentifierType
 
 
 def put_row(table: str, **values: object) -> Statement:

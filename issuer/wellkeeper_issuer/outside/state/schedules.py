@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from wellkeeper_issuer.errors import Retry
 from wellkeeper_issuer.outside.state.database import Database, Row
 from wellkeeper_issuer.outside.state.rows import (
     from_identifiers,
@@ -14,6 +13,7 @@ from wellkeeper_issuer.outside.state.rows import (
     to_time_or_none,
 )
 from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
+from wellkeeper_node.errors import Retry
 
 _SCHEDULES: Final = (
     "SELECT lineage, version, identifiers, not_before, not_after, directory_url, account_url, certificate_id, rule,"

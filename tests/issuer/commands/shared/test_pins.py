@@ -12,8 +12,8 @@ from tests.responder.messages import KEY
 from wellkeeper_issuer.commands import build
 from wellkeeper_issuer.commands.shared.pins import check_pins
 from wellkeeper_issuer.outside.key_files import account_thumbprint
-from wellkeeper_issuer.outside.responder_client import ResponderClient
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_node.responders.client import ResponderClient
 
 FIRST, SECOND = "https://first.example/directory", "https://second.example/directory"
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from wellkeeper_issuer.commands.shared.progress import JsonProgress, LineProgress, progress
-from wellkeeper_issuer.ports import Progress
+from wellkeeper_node.ports import Progress
 
 
 def tell(told: Progress) -> None:
@@ -94,7 +94,7 @@ def test_log_beside_the_stages_is_json_as_well() -> None:
     logging.getLogger().addHandler(handler)
     try:
         with progress("json"):
-            logging.getLogger("wellkeeper_issuer.outside.disk").warning("%s holds nothing", "/live/web")
+            logging.getLogger("wellkeeper_node.certificates.folders").warning("%s holds nothing", "/live/web")
         logging.getLogger("wellkeeper_issuer").warning("afterwards")
     finally:
         logging.getLogger().removeHandler(handler)
@@ -104,7 +104,7 @@ def test_log_beside_the_stages_is_json_as_well() -> None:
     assert found == {
         "event": "log",
         "level": "warning",
-        "logger": "wellkeeper_issuer.outside.disk",
+        "logger": "wellkeeper_node.certificates.folders",
         "detail": "/live/web holds nothing",
     }
     assert afterwards == "afterwards"

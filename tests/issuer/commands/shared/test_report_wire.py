@@ -8,10 +8,11 @@ import pytest
 
 from tests.fakes_deliver import dns
 from wellkeeper_issuer.commands.shared.report_wire import decode_report, encode_report
-from wellkeeper_issuer.errors import OrderError, Retry, SettingsError, WellkeeperError
-from wellkeeper_issuer.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
+from wellkeeper_issuer.errors import OrderError, SettingsError
 from wellkeeper_issuer.records import Rule, Schedule, Window
 from wellkeeper_issuer.reports import Outcome, Report
+from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CERTIFICATE = Certificate(

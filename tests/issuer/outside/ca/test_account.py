@@ -13,10 +13,11 @@ from tests.fakes import FakeClock
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import AWAY, authority
-from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_node.errors import Retry
 
 A = dns("a.example")
 PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})

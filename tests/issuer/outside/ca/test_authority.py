@@ -8,9 +8,11 @@ from tests.fakes import FakeClock
 from tests.fakes_acme import CUT, TOKEN, AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError, Retry
-from wellkeeper_issuer.model import Challenge, KeyType, Order, Status
+from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError
+from wellkeeper_issuer.model import Challenge, Order, Status
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import KeyType
 
 A = dns("a.example")
 PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})

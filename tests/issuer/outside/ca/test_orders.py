@@ -9,9 +9,10 @@ from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
-from wellkeeper_issuer.errors import OrderError, Retry
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_node.errors import Retry
 
 A = dns("a.example")
 PROFILES = {"classic": "ninety days", "shortlived": "six days"}

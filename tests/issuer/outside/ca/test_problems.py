@@ -9,8 +9,7 @@ import requests
 from acme import errors, messages
 
 from tests.fakes import FakeClock
-from wellkeeper_issuer.errors import OrderError, Retry
-from wellkeeper_issuer.model import ERROR_PREFIX, Problem
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.problems import (
     ProblemError,
     decide,
@@ -19,6 +18,8 @@ from wellkeeper_issuer.outside.ca.problems import (
     read_problem,
     translated,
 )
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

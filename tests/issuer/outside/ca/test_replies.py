@@ -6,17 +6,9 @@ import pytest
 
 from tests.fakes_deliver import dns
 from tests.responder.messages import TOKEN
-from wellkeeper_issuer.model import (
-    ERROR_PREFIX,
-    Authorization,
-    Challenge,
-    Identifier,
-    IdentifierType,
-    Order,
-    Problem,
-    Status,
-)
+from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
+from wellkeeper_node.model import ERROR_PREFIX, Identifier, IdentifierType, Problem
 
 URL = "https://ca.example/it"
 # Valid, though decoded and encoded again it would end with another letter.

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from wellkeeper_issuer.errors import DaemonError, JournalError, Retry, SettingsError
+from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
 from wellkeeper_issuer.outside.daemon.client import conversation
 from wellkeeper_issuer.outside.daemon.server import Handler, Tell, daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import LONGEST_LINE, Message, socket_path
+from wellkeeper_node.errors import Retry
 
 
 def nothing_told(message: Message) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.outside.states import ATTEMPT, execute
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.database import Database
 from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
+from wellkeeper_node.model import Flip
 
 
 @pytest.fixture

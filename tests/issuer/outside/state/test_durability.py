@@ -12,9 +12,9 @@ import pytest
 
 from tests.issuer.outside.states import ATTEMPT, execute
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Origin
+from wellkeeper_node.model import Flip
 
 
 def opened(folder: Path, *, is_exclusive: bool = True) -> AbstractAsyncContextManager[State]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.issuer.outside.states import ATTEMPT
-from wellkeeper_issuer.model import Flip
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Notice
+from wellkeeper_node.model import Flip
 
 
 async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: Path) -> None:

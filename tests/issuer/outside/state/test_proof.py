@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.outside.states import names
-from wellkeeper_issuer.errors import InstallError, JournalError
+from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.proof import file_system, prove, prove_places, warn_of_ephemeral
+from wellkeeper_node.errors import InstallError
 
 
 def mountinfo(folder: Path, kind: str) -> Path:

@@ -1,1 +1,0 @@
-"""The stages on the node: install, reload, verify. Nothing here knows ACME."""

@@ -1,0 +1,1 @@
+"""`certificates_dir`: archive/ and live/."""

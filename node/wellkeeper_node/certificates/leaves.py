@@ -1,0 +1,26 @@
+"""The certificates that are live, for those who want to see them."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wellkeeper_node import durable
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.layout import CHAIN_FILE
+from wellkeeper_node.model import Certificate
+
+_log = logging.getLogger(__name__)
+
+
+async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> dict[str, Certificate]:
+    """Of these versions by lineage, without those that cannot be read; keys are not looked at."""
+    return await durable.to_its_end(lambda: dict(_leaves(certificates_dir, versions)))
+
+
+def _leaves(certificates_dir: Path, versions: Mapping[str, str]) -> Iterator[tuple[str, Certificate]]:
+    for lineage, version in versions.items():
+        path = certificates_dir / "archive" / lineage / version / CHAIN_FILE
+        try:
+            yield lineage, reading.read_certificate(path.read_bytes())
+        except (OSError, ValueError) as error:
+            _log.warning("%s is no certificate that can be read: %s", path, error)

@@ -1,0 +1,59 @@
+"""What is live, of all lineages at once: links alone, for those who are in a hurry.
+
+Reads only, and makes nothing. Loads nothing that reads certificates: `wellkeeper_node.certificates.leaves` does that.
+"""
+
+import errno
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from wellkeeper_node import durable
+from wellkeeper_node.certificates.layout import CHAIN_FILE, linked_version
+
+_NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
+
+
+class LiveFolder:
+    """`live/` of a `certificates_dir`, which need not be there."""
+
+    def __init__(self, certificates_dir: Path) -> None:
+        self._root = certificates_dir
+
+    async def versions(self, among: Collection[str] | None = None) -> dict[str, str]:
+        """By lineage (all, or these): links only, nothing is read. Raises InstallError when they may not be read.
+
+        What is no link of ours, or leads to no chain, is left out; `CertificateFolders.installed` says what is wrong.
+        """
+        with durable.translated(self._root):
+            return await durable.to_its_end(lambda: self._versions(among))
+
+    def _versions(self, among: Collection[str] | None) -> dict[str, str]:
+        found = {}
+        for name in self._names() if among is None else among:
+            # Strings, for ten thousand paths take their time.
+            link = f"{self._root}/live/{name}"
+            try:
+                version = linked_version(name, os.readlink(link))  # noqa: PTH115
+            except OSError as error:
+                if error.errno in _NO_LINK:
+                    continue
+                raise
+            if version is not None and _is_there(f"{link}/{CHAIN_FILE}"):
+                found[name] = version
+        return found
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self._root / "live")  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

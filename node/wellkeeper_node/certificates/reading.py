@@ -1,0 +1,130 @@
+"""Read certificates and their keys: pure functions on bytes. PEM leaves this file with a newline at its end."""
+
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import NameOID
+
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
+
+# Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
+PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
+
+
+# As many as renewals may be under way at once, and a chain each.
+_READ_CERTIFICATES: Final = 128
+
+
+def is_placeholder(certificate: Certificate) -> bool:
+    """Whether `make_self_signed` made it."""
+    return certificate.is_self_signed and certificate.issued_by == PLACEHOLDER_ORGANIZATION
+
+
+def read_certificate(data: bytes) -> Certificate:
+    """The leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
+    if b"-----BEGIN" in data:  # text may stand before it
+        return describe(x509.load_pem_x509_certificate(data))
+    return describe(x509.load_der_x509_certificate(data))
+
+
+def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> bool:
+    """Whether the key is the leaf's. Raises ValueError when either is no PEM."""
+    leaf = x509.load_pem_x509_certificate(chain_pem)
+    return public_key_bytes(leaf) == public_key_bytes(load_certificate_key(certificate_key_pem))
+
+
+def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
+    """The leaf and what follows it (maybe nothing), each PEM. Raises ValueError when it is no PEM."""
+    leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
+    return leaf.public_bytes(Encoding.PEM), b"".join(one.public_bytes(Encoding.PEM) for one in rest)
+
+
+def normalise_pem(pem: bytes) -> bytes:
+    """The same PEM with plain line ends and exactly one newline at its end: files are often concatenated."""
+    return pem.replace(b"\r\n", b"\n").strip() + b"\n"
+
+
+# A pass looks at one leaf half a dozen times, in files, in the CA's reply, in what nginx serves: to describe it takes
+# twenty times as long as to parse it.
+@lru_cache(maxsize=_READ_CERTIFICATES)
+def describe(certificate: x509.Certificate) -> Certificate:
+    return Certificate(
+        identifiers=frozenset(read_identifiers(certificate)),
+        serial=f"{certificate.serial_number:x}",
+        fingerprint_sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        issued_by=distinguished_name(certificate.issuer),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        is_self_signed=_is_self_signed(certificate),
+        key_algorithm=_key_algorithm(certificate),
+        certificate_id=_certificate_id(certificate),
+    )
+
+
+def _certificate_id(certificate: x509.Certificate) -> str | None:
+    """RFC 9773 section 4.1: the authority's key identifier and the DER bytes of the serial, sign byte included."""
+    try:
+        key_identifier = certificate.extensions.get_extension_for_class(
+            x509.AuthorityKeyIdentifier
+        ).value.key_identifier
+    except x509.ExtensionNotFound:
+        return None
+    if not key_identifier:
+        return None
+    serial = certificate.serial_number
+    parts = (key_identifier, serial.to_bytes(serial.bit_length() // 8 + 1))
+    return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
+    match certificate.public_key():
+        case ec.EllipticCurvePublicKey():
+            return KeyAlgorithm.ECDSA
+        case rsa.RSAPublicKey():
+            return KeyAlgorithm.RSA
+        case _:
+            return None
+
+
+def read_identifiers(owner: x509.Certificate | x509.CertificateSigningRequest) -> set[Identifier]:
+    """Its subject alternative names of the kinds that ACME knows."""
+    try:
+        names = owner.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    dns = {Identifier(IdentifierType.DNS, name.lower()) for name in names.get_values_for_type(x509.DNSName)}
+    return dns | {Identifier(IdentifierType.IP, str(ip)) for ip in names.get_values_for_type(x509.IPAddress)}
+
+
+def _is_self_signed(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def distinguished_name(name: x509.Name) -> str:
+    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        for attribute in name.get_attributes_for_oid(oid):
+            return str(attribute.value)
+    return name.rfc4514_string() or "(empty name)"
+
+
+def load_certificate_key(certificate_key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    key = load_pem_private_key(certificate_key_pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError(f"a certificate key is ECDSA or RSA, not {type(key).__name__}")
+    return key
+
+
+def public_key_bytes(
+    owner: x509.Certificate | x509.CertificateSigningRequest | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+) -> bytes:
+    return owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

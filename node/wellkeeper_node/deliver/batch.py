@@ -1,0 +1,169 @@
+"""Delivers what was installed: one reload of nginx for all that came within a window, then proof for each.
+
+A reload waits until nothing new comes for a while, or nobody is left who might bring something; it never follows the
+last one too closely, nor while too many old workers still finish requests.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from wellkeeper_node.deliver.reload import reload
+from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.model import Flip, Reloaded, RolledBack
+from wellkeeper_node.ports import Certificates, Clock, Nginx, Progress, ReloadRecords
+from wellkeeper_node.steps import Steps
+
+# A steady stream of renewals never pauses: after so many debounces those that wait are delivered all the same.
+_LONGEST_DEBOUNCES: Final = 15
+# Old workers of websockets may stay for days; a certificate must not wait for them for longer than this.
+_LONGEST_FINISHING_SECONDS: Final = 600.0
+_FINISHING_POLL_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often nginx is reloaded, in seconds, and how many old workers may still finish requests at that moment."""
+
+    debounce_seconds: float = math.inf
+    interval_seconds: float = 0.0
+    finishing_workers: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    flip: Flip
+    future: asyncio.Future[float]
+
+
+@dataclass
+class Deliveries:
+    """Shared by all passes of a process; `expecting` says that somebody may bring something soon."""
+
+    nginx: Nginx
+    certificates: Certificates
+    delivery_records: ReloadRecords
+    clock: Clock
+    progress: Progress
+    pace: Pace = Pace()
+    _expected: int = field(default=0, init=False)
+    _waiting: list[_Waiting] = field(default_factory=list, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _reloaded_at: float = field(default=-math.inf, init=False)
+
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Inside, a reload is worth waiting for (a little)."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+            self._changed.set()
+
+    async def deliver(self, flip: Flip) -> float:
+        """Returns the seconds of the reload that nginx took it with; raises ReloadError and InstallError.
+
+        Cancelled, it does not take the others with it; the last one that is, ends the reload.
+        """
+        waiting = _Waiting(flip, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._changed.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._serve())
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            await self._give_up(waiting, self._task)
+            raise
+
+    async def _give_up(self, waiting: _Waiting, task: asyncio.Task[None]) -> None:
+        waiting.future.cancel()
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        if not self._waiting:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            batch: list[_Waiting] = []
+            try:
+                await self._pause()
+                batch += self._waiting
+                await self._deliver(batch)
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for it, or they would wait for ever
+                batch = batch or list(self._waiting)
+                for one in batch:
+                    if not one.future.done():
+                        one.future.set_exception(error)
+            self._waiting = [one for one in self._waiting if one not in batch]
+
+    async def _pause(self) -> None:
+        """Until the batch is whole and nginx is ready for another reload."""
+        began = self.clock.monotonic()
+        limit = began + self.pace.debounce_seconds * _LONGEST_DEBOUNCES
+        while self._expected and self.clock.monotonic() < limit:
+            self._changed.clear()
+            if not await self._changes_within(self.pace.debounce_seconds):
+                break
+        await self.clock.sleep(max(self._reloaded_at + self.pace.interval_seconds - self.clock.monotonic(), 0.0))
+        limit = self.clock.monotonic() + _LONGEST_FINISHING_SECONDS
+        while await self.nginx.finishing() > self.pace.finishing_workers and self.clock.monotonic() < limit:
+            await self.clock.sleep(_FINISHING_POLL_SECONDS)
+
+    async def _changes_within(self, seconds: float) -> bool:
+        if math.isinf(seconds):
+            await self._changed.wait()
+            return True
+        waits = [asyncio.ensure_future(self._changed.wait()), asyncio.ensure_future(self.clock.sleep(seconds))]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return waits[0] in done
+        finally:
+            for one in waits:
+                one.cancel()
+
+    async def _deliver(self, batch: Sequence[_Waiting]) -> None:
+        """One reload for all; what nginx does not take is rolled back and fails alone."""
+        flips = [one.flip for one in batch]
+        with Steps(_together(flips), self.clock, self.progress).step("reload") as step:
+            reloaded = await reload(flips, self.nginx, self.certificates, self.clock)
+            step.detail = _told(reloaded)
+        if reloaded.seconds is not None:
+            self._reloaded_at = self.clock.monotonic()
+        refused = {one.flip.lineage: one for one in reloaded.rolled_back}
+        await self.delivery_records.record_reloaded([flip.lineage for flip in flips if flip.lineage not in refused])
+        for one in batch:
+            if one.future.done():
+                continue
+            if one.flip.lineage in refused:
+                one.future.set_exception(_refusal(refused[one.flip.lineage]))
+            else:
+                one.future.set_result(reloaded.seconds or 0.0)
+
+
+def _together(flips: Sequence[Flip]) -> str:
+    return flips[0].lineage if len(flips) == 1 else f"{len(flips)} certificates"
+
+
+def _told(reloaded: Reloaded) -> str:
+    count = reloaded.finishing_count
+    told = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
+    if reloaded.rolled_back:
+        told.append(f"{len(reloaded.rolled_back)} rolled back")
+    if count:
+        told.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
+    return ", ".join(told)
+
+
+def _refusal(one: RolledBack) -> ReloadError:
+    return ReloadError(
+        f"nginx does not take version {one.flip.after} of {one.flip.lineage}, which was rolled back to "
+        f"{one.flip.before or 'nothing'}: {one.words}. Look at what the server block asks of it, then run renew again; "
+        f"'wellkeeper renew {one.flip.lineage} --force' obtains another"
+    )

@@ -1,0 +1,113 @@
+"""Reloads nginx once for all certificates of a pass, and leaves out those that nginx does not take.
+
+When `nginx -t` fails, the flips are undone to learn whose fault it is. Theirs: the culprits are found by halving and
+stay undone, the rest is delivered. Not theirs: all flips stand, and the next pass only delivers.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.model import Flip, Reloaded, RolledBack, Tested
+from wellkeeper_node.ports import Certificates, Clock, Nginx
+
+
+async def reload(flips: Sequence[Flip], nginx: Nginx, certificates: Certificates, clock: Clock) -> Reloaded:
+    """One proven reload, or none when nothing is left to reload for.
+
+    Afterwards every flip stands, but for those rolled back. That holds after an error and a cancellation too: what was
+    not proven to be a culprit stands. Flips of an earlier pass may be handed in again. Raises ReloadError and
+    InstallError.
+    """
+    if not flips:
+        return Reloaded()
+    began = clock.monotonic()
+    search = _Search(flips, nginx, certificates)
+    try:
+        tested = await search.run()
+    except BaseException:  # a cancellation too: half of the flips may be undone
+        await asyncio.shield(asyncio.ensure_future(search.settle()))
+        raise
+    if len(search.rolled_back) == len(flips):
+        return Reloaded(tuple(search.rolled_back))
+    finishing_count = await nginx.reload(tested)
+    return Reloaded(tuple(search.rolled_back), clock.monotonic() - began, finishing_count)
+
+
+class _Search:
+    """The flips of one pass; `rolled_back` grows by the culprits."""
+
+    def __init__(self, flips: Sequence[Flip], nginx: Nginx, certificates: Certificates) -> None:
+        self._flips = tuple(flips)
+        self._nginx = nginx
+        self._certificates = certificates
+        self.rolled_back: list[RolledBack] = []
+
+    async def run(self) -> Tested:
+        """The test that passed, with all flips standing but for the culprits."""
+        await self.settle()
+        tested = await self._nginx.test()
+        if tested.passed:
+            return tested
+        return await self._without_culprits(await self._suspects(tested), tested)
+
+    async def settle(self) -> None:
+        """Every flip stands that is no culprit; idempotent."""
+        culprits = {one.flip for one in self.rolled_back}
+        await self._forward([flip for flip in self._flips if flip not in culprits])
+
+    async def _suspects(self, failed: Tested) -> list[Flip]:
+        """The flips without which the test passes, now undone. Raises ReloadError when it fails without them too.
+
+        To undo a first certificate leaves nothing in its place, which nginx may not take either; so the second try
+        undoes renewals only.
+        """
+        renewals = [flip for flip in self._flips if flip.before is not None]
+        for suspects in (list(self._flips), renewals):
+            await self.settle()
+            await self._back(suspects)
+            if suspects and (await self._nginx.test()).passed:
+                return suspects
+            if len(renewals) == len(self._flips):
+                break
+        raise ReloadError(
+            f"nginx does not take its configuration: {failed.words}. This is not caused by the new certificates: the"
+            " test fails with the previous ones too. Fix that ('nginx -t'), then run renew again: it only delivers"
+        )
+
+    async def _without_culprits(self, suspects: list[Flip], failed: Tested) -> Tested:
+        """Finds one culprit at a time, in log2(n) tests, until the rest passes together.
+
+        The first `good` suspects are known to pass.
+        """
+        good, tested = 0, failed
+        while not tested.passed:
+            good, culprit = await self._culprit(suspects, good, tested)
+            self.rolled_back.append(culprit)
+            suspects.remove(culprit.flip)
+            await self._forward(suspects)
+            tested = await self._nginx.test()
+        return tested
+
+    async def _culprit(self, suspects: list[Flip], good: int, failed: Tested) -> tuple[int, RolledBack]:
+        """The first suspect that fails on top of those before it; these are undone or stand as they will stay."""
+        bad, words = len(suspects), failed.words
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            await self._forward(suspects[:middle])
+            await self._back(suspects[middle:])
+            tested = await self._nginx.test()
+            if tested.passed:
+                good = middle
+            else:
+                bad, words = middle, tested.words
+        await self._back(suspects[bad - 1 :])
+        return good, RolledBack(suspects[bad - 1], words)
+
+    async def _forward(self, flips: Sequence[Flip]) -> None:
+        for flip in flips:
+            await self._certificates.switch(flip.lineage, flip.after)
+
+    async def _back(self, flips: Sequence[Flip]) -> None:
+        for flip in flips:
+            await self._certificates.switch(flip.lineage, flip.before)

@@ -1,0 +1,195 @@
+"""The nouns of what happens beside nginx: frozen dataclasses without I/O.
+
+A *lineage* is a name for a set of identifiers whose certificates follow one another; a *node* is one nginx with its
+responder; *live* is what nginx is told to read.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+# A folder is called by it: no part of a path, nothing hidden, and the same on file systems that ignore case.
+LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
+ERROR_PREFIX = "urn:ietf:params:acme:error:"
+
+
+class IdentifierType(StrEnum):
+    DNS = "dns"
+    IP = "ip"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identifier:
+    """What a certificate is for; `value` is a lower-case A-label name or a compressed IP address (RFC 8738)."""
+
+    type: IdentifierType
+    value: str
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class KeyType(StrEnum):
+    """Kinds of certificate keys that public CAs take."""
+
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+
+
+class KeyAlgorithm(StrEnum):
+    """Of the keys that public CAs take; a server may have a certificate of each for one name."""
+
+    ECDSA = "ECDSA"
+    RSA = "RSA"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One nginx with its responder. Addresses are (host, port) pairs, asked as they stand: never by DNS of the name."""
+
+    name: str
+    responder: str
+    http_addresses: tuple[tuple[str, int], ...]
+    https_addresses: tuple[tuple[str, int], ...]
+    speaks_proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document of the CA (RFC 8555 section 6.7), with what its HTTP reply added."""
+
+    type: str
+    detail: str
+    status: int | None = None
+    retry_after_seconds: float | None = None
+    identifier: str | None = None
+    subproblems: tuple["Problem", ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The type without the ACME prefix: `rateLimited`."""
+        return self.type.removeprefix(ERROR_PREFIX)
+
+    def __str__(self) -> str:
+        about = f" for {self.identifier}" if self.identifier else ""
+        status = f" (HTTP {self.status})" if self.status else ""
+        inner = "".join(f"; {subproblem}" for subproblem in self.subproblems)
+        return f"{self.name}{about}{status}: {self.detail}{inner}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What must be read at the challenge URL of an identifier (RFC 8555 section 8.3)."""
+
+    token: str
+    thumbprint: str
+    identifier: Identifier
+
+    @property
+    def key_authorization(self) -> str:
+        return f"{self.token}.{self.thumbprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """How one address of one node answered the question that the CA will ask; `cause` is None when all is well."""
+
+    node: str
+    url: str
+    address: str
+    status: int | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate chain (PEM, leaf first) and its key (PEM, PKCS #8; empty when the key stays elsewhere)."""
+
+    certificate_key_pem: bytes = field(repr=False)
+    chain_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What we know of a leaf certificate; `serial` in lower-case hex, fingerprint of its DER form in lower-case hex.
+
+    `certificate_id` is its RFC 9773 name, None when it does not name its authority's key.
+    """
+
+    identifiers: frozenset[Identifier]
+    serial: str
+    fingerprint_sha256: str
+    issued_by: str
+    not_before: datetime
+    not_after: datetime
+    is_self_signed: bool
+    key_algorithm: KeyAlgorithm | None = None
+    certificate_id: str | None = None
+
+    @property
+    def lifetime(self) -> timedelta:
+        return self.not_after - self.not_before
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One switch of `live/<lineage>`; versions name folders in `archive/<lineage>/`, `before` is None for the first."""
+
+    lineage: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What `live/<lineage>` holds; without `has_key` its key stays elsewhere (a CSR of the user's)."""
+
+    lineage: str
+    version: str
+    certificate: Certificate
+    has_key: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What `nginx -t` said; `words` are its error lines."""
+
+    passed: bool
+    words: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A flip that nginx does not take, undone; `words` are nginx's."""
+
+    flip: Flip
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """One proven reload and what had to be left out of it. `seconds` is None when nothing was left to reload for.
+
+    `finishing_count` is the number of old workers, of this reload and earlier ones, that still finish requests.
+    """
+
+    rolled_back: tuple[RolledBack, ...] = ()
+    seconds: float | None = None
+    finishing_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Whether nginx serves the installed leaf: `is_served`, or not used by its configuration yet.
+
+    `fingerprint_sha256` is what the handshakes found, None when nothing of that name was served at all.
+    """
+
+    is_served: bool
+    fingerprint_sha256: str | None
+    detail: str

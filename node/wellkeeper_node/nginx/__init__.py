@@ -1,0 +1,1 @@
+"""The nginx of this machine: its command, its processes, its reloads."""

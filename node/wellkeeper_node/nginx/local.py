@@ -1,0 +1,210 @@
+"""The nginx of this node: tested, reloaded, and proven to have reloaded.
+
+That `nginx -t` and `nginx -s reload` exit with 0 proves nothing (a port in use, a changed zone); new workers do.
+There is no event for that, so /proc is looked at every 20 ms. Design: docs/design/0003-install.md.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiofiles
+
+from wellkeeper_node import process
+from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.model import Tested
+from wellkeeper_node.nginx import processes
+from wellkeeper_node.nginx.processes import Process, Workers
+from wellkeeper_node.ports import Clock
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.02
+# 10 000 server blocks take 10 s to parse; a host name that does not resolve can take 30 s and more.
+_COMMAND_TIMEOUT_SECONDS: Final = 120.0
+# ngx_open_listening_sockets tries five times, half a second apart, before it gives up.
+_BIND_SECONDS: Final = 2.5
+_LEAST_REFUSAL_SECONDS: Final = 3.0
+# An idle worker ends at once when it is told to; one that is still there then works for somebody.
+_SETTLE_SECONDS: Final = 0.2
+# A worker that blocks (a slow disk) hears of its shutdown late.
+_LEAVE_SECONDS: Final = 10.0
+_CONFIGURATION_BYTES: Final = 64 * 1024 * 1024
+_LOG_BYTES: Final = 256 * 1024
+_MAX_WORDS: Final = 1500
+_MAX_LINES: Final = 10
+_SEVERE: Final = re.compile(r"\[(emerg|alert|crit|error)\]")
+_NOTED: Final = re.compile(r"\[(emerg|alert|crit|error|warn)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How nginx is run and reached, from the settings.
+
+    `command` is nginx with the arguments of the running master (`-p`, `-c`, `-g`), or `-t` tests something else.
+    Without `reload_command` the master gets SIGHUP. Without `error_log` it is the file that the master writes to.
+    """
+
+    command: tuple[str, ...]
+    pid_file: Path
+    reload_command: tuple[str, ...] | None = None
+    error_log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _LogPosition:
+    path: Path
+    inode: int
+    size: int
+
+
+class LocalNginx:
+    """`ports.Nginx` for an nginx whose processes are visible here."""
+
+    def __init__(self, control: Control, clock: Clock) -> None:
+        self._control = control
+        self._clock = clock
+
+    async def test(self) -> Tested:
+        began = self._clock.monotonic()
+        finished = await _run([*self._control.command, "-t"])
+        passed = finished.exit_code == 0
+        return Tested(passed, _words(finished.output, passed=passed), self._clock.monotonic() - began)
+
+    async def reload(self, tested: Tested) -> int:
+        """As `ports.Nginx.reload`. An old worker that crashes and comes back in the same moment looks like a reload;
+        the handshake of the verify stage tells."""
+        master = processes.find_master(self._control.pid_file)
+        before = processes.workers(master)
+        position = _position(self._control.error_log or processes.error_log(master))
+        await self._tell(master)
+        limit = max(_LEAST_REFUSAL_SECONDS, 2 * tested.seconds + _BIND_SECONDS)
+        now = await self._wait(master, before, limit)
+        if not now.accepting - before.accepting:
+            raise await self._refusal(now, master, position, limit)
+        lingering = sorted(worker.pid for worker in now.accepting & before.accepting)
+        if lingering:
+            raise ReloadError(
+                f"nginx started new workers, but old ones still accept connections with the old certificates:"
+                f" processes {', '.join(map(str, lingering))}; look at what they do, then restart nginx"
+            )
+        return await self._finishing(master)
+
+    async def finishing(self) -> int:
+        """As `ports.Nginx.finishing`."""
+        try:
+            return len(processes.workers(processes.find_master(self._control.pid_file)).leaving)
+        except ReloadError:
+            return 0  # the reload that follows says what is wrong
+
+    async def mentions(self, path: str) -> bool:
+        """As `ports.Nginx.mentions`; comments do not count."""
+        finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
+        if finished.exit_code != 0:
+            raise ReloadError(f"nginx cannot show its configuration: {_words(finished.output, passed=False)}")
+        lines = (line for line in finished.output.splitlines() if path in line)
+        return any(path in line.partition("#")[0] for line in lines)
+
+    async def _tell(self, master: Process) -> None:
+        command = self._control.reload_command
+        if command is None:
+            processes.hang_up(master)
+            return
+        finished = await _run(command)
+        if finished.exit_code != 0:
+            raise ReloadError(
+                f"'{' '.join(command)}' failed with exit code {finished.exit_code}, nginx was not reloaded:"
+                f" {_words(finished.output, passed=False)}"
+            )
+
+    async def _wait(self, master: Process, before: Workers, limit: float) -> Workers:
+        """The workers once reloaded, or as they are when the time is over."""
+        began = self._clock.monotonic()
+        while True:
+            if not processes.is_running(master):
+                raise ReloadError(
+                    f"the nginx master (process {master.pid}) ended or was replaced during the reload;"
+                    " look at its error log and at who restarts it, then run renew again: it only delivers"
+                )
+            now = processes.workers(master)
+            has_new = bool(now.accepting - before.accepting)
+            is_done = has_new and not now.accepting & before.accepting
+            if is_done or self._clock.monotonic() - began > limit + (_LEAVE_SECONDS if has_new else 0):
+                return now
+            await self._clock.sleep(_POLL_SECONDS)
+
+    async def _finishing(self, master: Process) -> int:
+        began = self._clock.monotonic()
+        while True:
+            count = len(processes.workers(master).leaving)
+            if not count or self._clock.monotonic() - began > _SETTLE_SECONDS:
+                return count
+            await self._clock.sleep(_POLL_SECONDS)
+
+    async def _refusal(self, now: Workers, master: Process, position: _LogPosition | None, limit: float) -> ReloadError:
+        tested = await self.test()
+        found = await _logged(position, rf"{master.pid}#{master.pid}" if now.accepting else r"\d+#\d+")
+        words = "; ".join(dict.fromkeys([*([] if tested.passed else [tested.words]), *found]))
+        if not words:
+            where = position.path if position else "nginx's error log (its place is unknown: set nginx.error_log)"
+            words = f"no reason found; look for [emerg] lines in {where}"
+        if now.accepting:
+            return ReloadError(
+                f"nginx did not take the new configuration within {limit:.1f} s: {words}. The old workers go on with"
+                " the old certificates. Fix it, then run renew again: it only delivers"
+            )
+        return ReloadError(
+            f"nginx has no worker left and serves nothing: {words}. Its new workers ended as they began, the old ones"
+            " because they were told to. Fix it, restart nginx ('systemctl restart nginx'), then run renew again:"
+            " it only delivers"
+        )
+
+
+async def _run(argv: Sequence[str], output_bytes: int = _LOG_BYTES) -> process.Finished:
+    try:
+        return await process.run(argv, _COMMAND_TIMEOUT_SECONDS, output_bytes)
+    except process.ProcessError as error:
+        raise ReloadError(f"nginx cannot be tested or reloaded: {error}; see nginx.command in the settings") from error
+
+
+def _words(output: str, *, passed: bool) -> str:
+    """The lines that matter, without repetition and not too many."""
+    lines = [line.strip().removeprefix("nginx: ") for line in output.splitlines() if line.strip()]
+    chosen = [line for line in lines if (_NOTED if passed else _SEVERE).search(line)]
+    if not chosen and not passed:
+        chosen = lines[-3:] or ["(it said nothing)"]
+    return _cut("; ".join(dict.fromkeys(chosen)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_WORDS else f"{text[:_MAX_WORDS]}… (cut)"
+
+
+def _position(path: Path | None) -> _LogPosition | None:
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return _LogPosition(path, 0, 0)
+    return _LogPosition(path, status.st_ino, status.st_size)
+
+
+async def _logged(position: _LogPosition | None, process: str) -> list[str]:
+    """What processes of this pattern wrote since; a log that was rotated or truncated is read from its beginning."""
+    if position is None:
+        return []
+    try:
+        async with aiofiles.open(position.path, "rb") as file:
+            now = _position(position.path)
+            is_same = now is not None and now.inode == position.inode and now.size >= position.size
+            await file.seek(position.size if is_same else 0)
+            text = (await file.read(_LOG_BYTES)).decode(errors="replace")
+    except OSError as error:
+        _log.warning("cannot read nginx's error log %s: %s", position.path, error)
+        return []
+    lines = (f"{level} {words}" for level, words in re.findall(rf"(\[(?:emerg|alert|crit)\]) {process}: (.*)", text))
+    return list(dict.fromkeys(lines))[:_MAX_LINES]

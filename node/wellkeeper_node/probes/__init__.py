@@ -1,0 +1,1 @@
+"""Questions to nginx from outside: handshakes and read-backs."""

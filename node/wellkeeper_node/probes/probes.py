@@ -1,0 +1,231 @@
+"""Asks a node's own nginx what the CA and what a browser will ask it.
+
+Addresses are those of the settings, never DNS: a load balancer would ask any node. Redirects are followed as Boulder
+does (va/http.go), but to the same node, for `return 301 https://…` is the commonest server block there is.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from wellkeeper_client import wire
+from wellkeeper_node.bodies import read_body
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.errors import VerifyError
+from wellkeeper_node.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.probes import causes
+from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector, greeting
+
+_USER_AGENT: Final = "wellkeeper (reads its own ACME challenge back)"
+_MAX_REDIRECTS: Final = 10
+# Not 303: Boulder does not follow it.
+_FOLLOWED: Final = frozenset({301, 302, 307, 308})
+_PORTS: Final = {"http": 80, "https": 443}
+
+_Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """A URL as the CA sees it, and the node's address that stands for it."""
+
+    url: str
+    address: _Address
+
+    @property
+    def parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+
+class NodeProbes:
+    """`ports.Probes`. A request or a handshake may take `timeout_seconds`.
+
+    `speaks_proxy_protocol`: this host's nginx wants that for handshakes; nodes say so themselves.
+    """
+
+    def __init__(self, timeout_seconds: float = 5.0, *, speaks_proxy_protocol: bool = False) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._speaks_proxy_protocol = speaks_proxy_protocol
+
+    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        """As `ports.Probes.read_back`; never raises for what nginx does."""
+        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
+        async with aiohttp.ClientSession(
+            connector=_connector(node), timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        ) as session:
+            questions: list[Awaitable[ReadBack]] = [
+                _Question(session, node, answer, self._timeout_seconds).ask(address) for address in node.http_addresses
+            ]
+            return tuple(await asyncio.gather(*questions))
+
+    async def handshake(
+        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+    ) -> Certificate | None:
+        """As `ports.Probes.handshake`."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                leaf = await self._leaf(address, identifier, _trusting_context(key_algorithm))
+            return None if leaf is None else reading.read_certificate(leaf)
+        except TimeoutError as error:
+            raise VerifyError(
+                f"no TLS handshake within {self._timeout_seconds:g} s at {_text(address)} for {identifier}:"
+                " a firewall drops it, or nginx's workers hang"
+            ) from error
+        except OSError as error:
+            raise VerifyError(
+                f"nothing speaks TLS at {_text(address)} ({words(error)}), asked for {identifier}; is nginx running,"
+                f" does it 'listen {address[1]} ssl', and is this the node's address in the settings (https_addresses)?"
+            ) from error
+        except ValueError as error:
+            raise VerifyError(f"{_text(address)} serves for {identifier} what is no certificate: {error}") from error
+
+    async def _leaf(self, address: _Address, identifier: Identifier, context: ssl.SSLContext) -> bytes | None:
+        name = identifier.value if identifier.type is IdentifierType.DNS else ""
+        _, writer = await asyncio.open_connection(*address)
+        try:
+            if self._speaks_proxy_protocol:
+                writer.write(greeting(writer.transport))
+            await writer.start_tls(context, server_hostname=name)
+            leaf: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        except ssl.SSLEOFError as error:
+            raise ConnectionResetError(0, "the connection was closed") from error
+        except ssl.SSLError as error:
+            if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
+                raise OSError(0, "it answers in plain text") from error
+            return None
+        finally:
+            writer.transport.abort()
+        return leaf
+
+
+class _Question:
+    """One token, asked of one node."""
+
+    def __init__(self, session: aiohttp.ClientSession, node: Node, answer: Answer, timeout_seconds: float) -> None:
+        self._session = session
+        self._node = node
+        self._answer = answer
+        self._timeout_seconds = timeout_seconds
+
+    async def ask(self, address: _Address) -> ReadBack:
+        """Follows redirects to the end; the result names the URL and address that were asked last."""
+        url = f"http://{_host(self._answer.identifier.value)}{wire.CHALLENGE_PREFIX}{self._answer.token}"
+        hop, seen = _Hop(url, address), {url}
+        while True:
+            try:
+                reply = await self._get(hop)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                cause = causes.cause_of_failure(error, self._timeout_seconds, hop.address[1])
+                return self._result(hop, None, cause)
+            location = reply.headers.get("Location")
+            if reply.status not in _FOLLOWED or location is None:
+                return self._result(hop, reply.status, causes.cause_of_reply(reply, self._answer))
+            following = self._follow(hop, location, address, seen)
+            if isinstance(following, str):
+                return self._result(hop, reply.status, following)
+            hop = following
+            seen.add(hop.url)
+
+    async def _get(self, hop: _Hop) -> causes.Reply:
+        parts = hop.parts
+        name = parts.hostname or ""
+        url = URL(f"{parts.scheme}://{_text(hop.address)}{parts.path or '/'}", encoded=True)
+        if parts.query:
+            url = URL(f"{url}?{parts.query}", encoded=True)
+        headers = {
+            "Host": _host(name),
+            "User-Agent": _USER_AGENT,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            wire.READ_BACK_HEADER: "1",
+        }
+        async with self._session.get(url, headers=headers, allow_redirects=False, server_hostname=name) as response:
+            body = await read_body(response, causes.MAX_BODY_BYTES)
+            return causes.Reply(name, response.status, response.headers, body)
+
+    def _follow(self, hop: _Hop, location: str, first: _Address, seen: set[str]) -> _Hop | str:
+        """The next hop, or the reason why there is none."""
+        try:
+            url = urljoin(hop.url, location)
+            port = _port(url)
+        except ValueError:
+            return f"a redirect to {location[:200]!r}, which is no URL"
+        refused = _refused(url, port, seen)
+        if refused is not None:
+            return f"a redirect to {location[:200]!r} {refused}"
+        address = first if port == _PORTS["http"] else _partner(first, self._node.https_addresses)
+        if address is None:
+            return f"a redirect to {location[:200]!r}, but the settings give no https_addresses for {self._node.name}"
+        return _Hop(url, address)
+
+    def _result(self, hop: _Hop, status: int | None, cause: str | None) -> ReadBack:
+        return ReadBack(self._node.name, hop.url, _text(hop.address), status, cause)
+
+
+_REDIRECT: Final = (
+    "put 'return 301' into 'location / { … }' instead of the server block itself and include the snippet challenge.conf"
+)
+
+
+def _port(url: str) -> int | None:
+    """None when the CA's rules forbid it. Raises ValueError."""
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme)
+    return port if parts.scheme in _PORTS and port in _PORTS.values() and parts.hostname else None
+
+
+def _refused(url: str, port: int | None, seen: set[str]) -> str | None:
+    """Why the CA would not go there."""
+    if port is None:
+        return "is not followed: the CA takes http and https on ports 80 and 443 only; answer on port 80 instead"
+    if url in seen:
+        return f"goes in a circle, the server block redirects to itself; {_REDIRECT}"
+    if len(seen) > _MAX_REDIRECTS:
+        return f"is one too many, the CA follows {_MAX_REDIRECTS}; {_REDIRECT}"
+    return None
+
+
+def _connector(node: Node) -> aiohttp.BaseConnector:
+    if node.speaks_proxy_protocol:
+        return ProxyProtocolConnector(_trusting_context())
+    return aiohttp.TCPConnector(force_close=True, ssl=_trusting_context())
+
+
+@cache
+def _trusting_context(key_algorithm: KeyAlgorithm | None = None) -> ssl.SSLContext:
+    """The question is which certificate is served, not whether it is trusted; the CA does not ask either.
+
+    In TLS 1.2 the ciphers say which keys a client takes; in 1.3 an extension does, which Python cannot set.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if key_algorithm is not None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(f"a{key_algorithm}")
+    return context
+
+
+def _partner(address: _Address, candidates: tuple[_Address, ...]) -> _Address | None:
+    """The address most like this one: same host, else same family, else any."""
+    is_v6 = ":" in address[0]
+    ranked = sorted(candidates, key=lambda one: (one[0] != address[0], (":" in one[0]) != is_v6))
+    return ranked[0] if ranked else None
+
+
+def _host(name: str) -> str:
+    """As in a URL and a Host header (RFC 3986 section 3.2.2)."""
+    return f"[{ip_address(name)}]" if ":" in name else name
+
+
+def _text(address: _Address) -> str:
+    return f"{_host(address[0])}:{address[1]}"

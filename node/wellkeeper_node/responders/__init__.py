@@ -1,0 +1,1 @@
+"""Connections to responders: active publications and the feed of fetches."""

@@ -1,0 +1,167 @@
+"""One responder's control listener over HTTP: `unix:PATH` or `HOST:PORT`.
+
+Raises PublishError naming node, address and remedy.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from wellkeeper_client import wire
+from wellkeeper_client.signing import Permit, sign_permit
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.ports import Clock
+
+_log = logging.getLogger(__name__)
+
+# A responder answers from memory, within milliseconds; the CA must not be kept waiting for one that hangs.
+_CALL_SECONDS: Final = 2.0
+_PERMIT_SECONDS: Final = 300
+_WHICH: Final = "is this the --control address of wellkeeper-responder?"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetches:
+    """One reply of the feed: `tokens` as fetched (by the CA or anybody, but not read back), in order."""
+
+    instance_id: str
+    next: int
+    is_incomplete: bool
+    tokens: tuple[str, ...]
+
+
+class ResponderClient:
+    """Connections are made with the first call and kept; the owner closes. `call_seconds` limits each call."""
+
+    def __init__(
+        self,
+        node: str,
+        address: str,
+        publishing_key: Ed25519PrivateKey,
+        clock: Clock,
+        *,
+        call_seconds: float = _CALL_SECONDS,
+    ) -> None:
+        self.node = node
+        self.address = address
+        self._key = publishing_key
+        self._clock = clock
+        self._call_seconds = call_seconds
+        self._session: aiohttp.ClientSession | None = None
+        self._was_warned = False
+        self._last_permit = 0, ""
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def put(self, token: str, message: str) -> str:
+        """Idempotent. The `instance_id` of the process that holds the token now, in its memory only."""
+        body = await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
+        if "instance_id" not in body:
+            raise PublishError(f"{self._name} is no responder: it took the token without a word of ours; {_WHICH}")
+        if "warning" in body and not self._was_warned:
+            self._was_warned = True
+            _log.warning("%s: %s", self._name, str(body["warning"])[:300])
+        return str(body["instance_id"])
+
+    async def delete(self, token: str, message: str) -> None:
+        """Idempotent."""
+        await self._call("DELETE", wire.TOKENS_PREFIX + token, message=message)
+
+    async def fetches(self, after: int, *, wait_seconds: int) -> Fetches:
+        """What came after the sequence number `after`; waits this long for something to tell."""
+        path = f"{wire.FETCHES_PATH}?after={after}&wait={wait_seconds}"
+        body = await self._call("GET", path, wait_seconds=wait_seconds)
+        try:
+            return Fetches(
+                instance_id=str(body["instance_id"]),
+                next=int(body["next"]),
+                is_incomplete=body["gap"] is not None,
+                tokens=tuple(str(one["token"]) for one in body["fetches"] if not one["is_read_back"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise PublishError(
+                f"{self._name} sent fetches that cannot be understood: {error!r}; is it up to date?"
+            ) from error
+
+    async def status(self) -> Mapping[str, Any]:
+        return await self._call("GET", wire.STATUS_PATH)
+
+    @property
+    def _name(self) -> str:
+        return f"the responder of node {self.node!r} ({self.address})"
+
+    async def _call(
+        self, method: str, path: str, *, message: str | None = None, wait_seconds: float = 0
+    ) -> Mapping[str, Any]:
+        headers = (
+            {"Content-Type": wire.MESSAGE_MEDIA_TYPE} if message else {"Authorization": f"Bearer {self._permit()}"}
+        )
+        limit_seconds = self._call_seconds + wait_seconds
+        try:
+            async with (
+                asyncio.timeout(limit_seconds),
+                self._open().request(
+                    method, self._base + path, data=message, headers=headers, allow_redirects=False
+                ) as reply,
+            ):
+                body = await _json(reply)
+        except TimeoutError as error:
+            raise PublishError(f"{self._name} did not answer within {limit_seconds:g} s; look at its log") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise PublishError(f"{self._name} cannot be reached: {words(error)}; {_remedy(error)}") from error
+        if reply.status >= 300:
+            detail = body.get("detail", _WHICH)
+            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {detail}{self._about_clocks(body)}")
+        return body
+
+    def _about_clocks(self, body: Mapping[str, Any]) -> str:
+        """Refusals that may be a matter of time come with the responder's."""
+        clock = body.get("clock")
+        ahead = clock - self._clock.now().timestamp() if isinstance(clock, int | float) else 0
+        if abs(ahead) <= wire.CLOCK_WARNING_SECONDS:
+            return ""
+        return f"; its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours: set both by NTP"
+
+    def _permit(self) -> str:
+        """The last one while half of its life is left, by a clock that may have been set."""
+        now = int(self._clock.now().timestamp())
+        signed_at, permit = self._last_permit
+        if not permit or not 0 <= now - signed_at < _PERMIT_SECONDS / 2:
+            permit = sign_permit(Permit(now, now + _PERMIT_SECONDS), self._key)
+            self._last_permit = now, permit
+        return permit
+
+    @property
+    def _base(self) -> str:
+        return "http://responder" if self.address.startswith("unix:") else f"http://{self.address}"
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            unix = self.address.startswith("unix:")
+            connector = aiohttp.UnixConnector(self.address.removeprefix("unix:")) if unix else aiohttp.TCPConnector()
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
+        return self._session
+
+
+async def _json(reply: aiohttp.ClientResponse) -> Mapping[str, Any]:
+    """An object, whatever came: the status says how it is meant."""
+    try:
+        body = await reply.json(content_type=None)
+    except ValueError:
+        body = None
+    return body if isinstance(body, Mapping) else {}
+
+
+def _remedy(error: Exception) -> str:
+    inner = getattr(error, "os_error", error)
+    if isinstance(inner, PermissionError):
+        return "run the issuer as a member of the socket's group"
+    return "is wellkeeper-responder running there, with this --control address?"

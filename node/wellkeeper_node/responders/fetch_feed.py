@@ -1,0 +1,67 @@
+"""Follows one responder's feed of fetches for as long as publications may stand."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.fetch_watch import Watches
+
+_log = logging.getLogger(__name__)
+
+_WAIT_SECONDS: Final = 30
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+
+class FetchFeed:
+    """`on_restart` is called when the responder is not the instance (any more) that was handed the publications."""
+
+    def __init__(
+        self,
+        client: ResponderClient,
+        watches: Watches,
+        clock: Clock,
+        on_restart: Callable[[ResponderClient], Awaitable[None]],
+        instance_id: str | None,
+    ) -> None:
+        self._client = client
+        self._watches = watches
+        self._clock = clock
+        self._on_restart = on_restart
+        self._instance_id = instance_id
+        self._after = 0
+        self._is_waiting = False
+
+    async def run(self) -> None:
+        """Until cancelled. A responder that is away is asked again; validation goes on by polling the CA meanwhile."""
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._step()
+            except PublishError as error:
+                self._is_waiting = False
+                # Once for each outage.
+                level = logging.WARNING if pause_seconds == _FIRST_PAUSE_SECONDS else logging.DEBUG
+                _log.log(level, "fetches are not reported for now: %s", error)
+                await self._clock.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                pause_seconds = _FIRST_PAUSE_SECONDS
+
+    async def _step(self) -> None:
+        reply = await self._client.fetches(self._after, wait_seconds=_WAIT_SECONDS if self._is_waiting else 0)
+        if self._instance_id not in {None, reply.instance_id}:
+            _log.warning("the responder of node %r restarted; it is handed the tokens again", self._client.node)
+            await self._on_restart(self._client)
+        self._instance_id = reply.instance_id
+        self._after = reply.next
+        # A new instance answers a long poll late: it has nothing to tell. So whenever the old one may have gone (an
+        # error, a poll that ended empty, as those of a responder that stops do), the next question does not wait.
+        self._is_waiting = bool(reply.tokens) or not self._is_waiting
+        for token in reply.tokens:
+            self._watches.notify(token)
+        if reply.is_incomplete:
+            self._watches.notify_all()

@@ -1,0 +1,1 @@
+"""What happens beside nginx, without an issuer."""

@@ -1,0 +1,1 @@
+"""`certificates_dir` on a real disk."""

@@ -1,0 +1,247 @@
+"""Certificates on disk: what a reader can see, modes, remains, names."""
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fakes_deliver import NOW, FakeCa, dns
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.errors import InstallError
+from wellkeeper_node.model import Pair
+
+A = dns("a.example")
+CA = FakeCa()
+
+
+def renewals(count: int) -> list[Pair]:
+    """One a day."""
+    return [FakeCa(NOW + timedelta(days=day)).pair(A) for day in range(count)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "certificates"
+
+
+@pytest.fixture
+def folders(root: Path) -> CertificateFolders:
+    return CertificateFolders(root)
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+async def test_version_holds_what_users_of_other_clients_expect(folders: CertificateFolders, root: Path) -> None:
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    folder = root / "archive/web" / version
+    assert sorted(path.name for path in folder.iterdir()) == ["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem"]
+    assert (folder / "fullchain.pem").read_bytes() == pair.chain_pem
+    assert (folder / "privkey.pem").read_bytes() == pair.certificate_key_pem
+    assert (folder / "cert.pem").read_bytes() + (folder / "chain.pem").read_bytes() == pair.chain_pem
+
+
+async def test_version_is_named_by_time_and_fingerprint(folders: CertificateFolders) -> None:
+    pair = CA.pair(A)
+    fingerprint = reading.read_certificate(pair.chain_pem).fingerprint_sha256
+    assert await folders.write("web", pair) == f"20260301T110000Z-{fingerprint[:8]}"
+
+
+async def test_live_is_one_relative_link(folders: CertificateFolders, root: Path) -> None:
+    version = await folders.write("web", CA.pair(A))
+    assert await folders.switch("web", version) is None
+    assert (root / "live/web").readlink() == Path("../archive/web", version)
+    assert folders.live_path("web") == f"{root}/live/web"
+    assert sorted(path.name for path in (root / "live").iterdir()) == ["web"]
+
+
+async def test_switch_returns_what_was_live_and_can_go_back_to_nothing(folders: CertificateFolders, root: Path) -> None:
+    one, two = [await folders.write("web", pair) for pair in renewals(2)]
+    assert [await folders.switch("web", version) for version in (one, two, two, one, None, None)] == [
+        None, one, two, two, one, None,
+    ]  # fmt: skip
+    assert not (root / "live/web").is_symlink()
+
+
+async def test_installed_describes_what_is_live(folders: CertificateFolders) -> None:
+    assert await folders.installed("web") is None
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    assert await folders.installed("web") is None
+    await folders.switch("web", version)
+    installed = await folders.installed("web")
+    assert installed is not None
+    assert (installed.version, installed.certificate) == (version, reading.read_certificate(pair.chain_pem))
+
+
+@pytest.mark.parametrize("damage", ["no key", "no folder", "garbage", "foreign key"])
+async def test_unusable_pair_counts_as_none(folders: CertificateFolders, root: Path, damage: str) -> None:
+    await folders.switch("web", await folders.write("web", CA.pair(A)))
+    folder = (root / "live/web").resolve()
+    match damage:
+        case "no key":
+            (folder / "privkey.pem").unlink()
+        case "no folder":
+            folder.rename(root / "elsewhere")
+        case "garbage":
+            (folder / "fullchain.pem").write_text("garbage")
+        case _:
+            (folder / "privkey.pem").write_bytes(CA.pair(A).certificate_key_pem)
+    assert await folders.installed("web") is None
+
+
+async def test_equal_pair_is_not_written_again(folders: CertificateFolders, root: Path) -> None:
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    inode = (root / "archive/web" / version / "privkey.pem").stat().st_ino
+    assert await folders.write("web", pair) == version
+    assert (root / "archive/web" / version / "privkey.pem").stat().st_ino == inode
+
+
+async def test_damaged_version_is_not_overwritten_but_written_beside(folders: CertificateFolders, root: Path) -> None:
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    (root / "archive/web" / version / "chain.pem").write_text("shortened")
+    assert await folders.write("web", pair) == f"{version}-1"
+    assert await folders.write("web", pair) == f"{version}-1"
+    assert await folders.switch("web", f"{version}-1") is None
+
+
+async def test_modes_without_a_group_are_for_the_owner_alone(folders: CertificateFolders, root: Path) -> None:
+    version = await folders.write("web", CA.pair(A))
+    await folders.switch("web", version)
+    folder = root / "archive/web" / version
+    assert [mode(path) for path in (root, root / "live", root / "archive")] == [0o755] * 3
+    assert [mode(path) for path in (folder.parent, folder)] == [0o700] * 2
+    assert (mode(folder / "privkey.pem"), mode(folder / "fullchain.pem")) == (0o600, 0o644)
+
+
+async def test_modes_with_a_group_let_the_group_read(root: Path) -> None:
+    group = os.getgroups()[-1] if os.getgroups() else os.getgid()
+    version = await CertificateFolders(root, group=group).write("web", CA.pair(A))
+    folder = root / "archive/web" / version
+    assert [mode(path) for path in (folder.parent, folder)] == [0o750] * 2
+    assert mode(folder / "privkey.pem") == 0o640
+    assert (folder / "privkey.pem").stat().st_gid == group
+
+
+async def test_modes_do_not_depend_on_the_umask(root: Path) -> None:
+    before = os.umask(0o777)
+    try:
+        version = await CertificateFolders(root, group=os.getgid()).write("web", CA.pair(A))
+    finally:
+        os.umask(before)
+    folder = root / "archive/web" / version
+    assert (mode(root), mode(folder), mode(folder / "fullchain.pem")) == (0o755, 0o750, 0o644)
+
+
+async def test_remains_of_a_crash_are_replaced(folders: CertificateFolders, root: Path) -> None:
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    archive = root / "archive/web"
+    (archive / version).rename(archive / f".tmp-{version}")
+    (archive / f".tmp-{version}" / "privkey.pem").write_text("half a ke")
+    (root / "live").mkdir(exist_ok=True)
+    (root / "live/.tmp-web").symlink_to("nowhere")
+    assert await folders.write("web", pair) == version
+    await folders.switch("web", version)
+    assert [path.name for path in archive.iterdir()] == [version]
+    assert [path.name for path in (root / "live").iterdir()] == ["web"]
+
+
+async def test_last_five_versions_stay_and_never_goes_the_live_one_or_the_one_before(
+    folders: CertificateFolders, root: Path
+) -> None:
+    versions = [await folders.write("web", pair) for pair in renewals(8)]
+
+    def kept() -> list[int]:
+        return sorted(versions.index(path.name) for path in (root / "archive/web").iterdir())
+
+    assert kept() == list(range(8))
+    await folders.switch("web", versions[0])
+    assert kept() == [0, 3, 4, 5, 6, 7]
+    await folders.switch("web", versions[7])
+    assert kept() == [0, 3, 4, 5, 6, 7]
+    await folders.switch("web", versions[6])
+    assert kept() == [3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a..b", ".hidden", "A", "a\n", "ä", "a\0"])
+async def test_names_that_could_leave_the_folder_are_refused(
+    folders: CertificateFolders, root: Path, name: str
+) -> None:
+    with pytest.raises(InstallError, match="cannot name a folder"):
+        await folders.write(name, CA.pair(A))
+    with pytest.raises(InstallError, match="cannot name a folder"):
+        await folders.switch(name, None)
+    assert not exists(root)
+
+
+@pytest.mark.parametrize("version", ["../../x", "", ".", "20260301T110000Z-deadbeef"])
+async def test_version_that_was_not_written_is_refused(folders: CertificateFolders, version: str) -> None:
+    await folders.write("web", CA.pair(A))
+    with pytest.raises(InstallError, match="no version"):
+        await folders.switch("web", version)
+
+
+async def test_pair_that_does_not_match_is_never_written(folders: CertificateFolders, root: Path) -> None:
+    with pytest.raises(InstallError, match="not the key of its certificate"):
+        await folders.write("web", Pair(CA.pair(A).certificate_key_pem, CA.pair(A).chain_pem))
+    with pytest.raises(InstallError, match="no PEM"):
+        await folders.write("web", Pair(b"key", CA.pair(A).chain_pem))
+    assert not exists(root)
+
+
+@pytest.mark.parametrize("thing", ["folder", "file", "foreign link"])
+async def test_what_others_put_at_the_place_of_the_link_is_not_touched(
+    folders: CertificateFolders, root: Path, thing: str
+) -> None:
+    version = await folders.write("web", CA.pair(A))
+    place = root / "live/web"
+    place.parent.mkdir()
+    match thing:
+        case "folder":
+            place.mkdir()
+        case "file":
+            place.touch()
+        case _:
+            place.symlink_to("/etc/ssl")
+    with pytest.raises(InstallError, match=r"live/web (is no link of ours|points to /etc/ssl)"):
+        await folders.switch("web", version)
+    with pytest.raises(InstallError):
+        await folders.installed("web")
+    assert place.is_symlink() is (thing == "foreign link")
+
+
+async def test_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "certificates").touch()
+    with pytest.raises(InstallError, match=rf"cannot use {tmp_path}/certificates.*stands in the way"):
+        await CertificateFolders(tmp_path / "certificates").write("web", CA.pair(A))
+
+
+async def test_cancelled_write_ends_whole(folders: CertificateFolders, root: Path) -> None:
+    task = asyncio.ensure_future(folders.write("web", CA.pair(A)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (version,) = (root / "archive/web").iterdir()
+    assert sum(1 for _ in version.iterdir()) == 4
+    assert await folders.switch("web", version.name) is None
+
+
+async def test_many_writers_at_once_do_not_meet(root: Path) -> None:
+    pairs = renewals(4)
+    writers = [CertificateFolders(root).write("web", pair) for pair in pairs * 2]
+    versions = await asyncio.gather(*writers)
+    assert versions[:4] == versions[4:]
+    assert sorted(path.name for path in (root / "archive/web").iterdir()) == sorted(set(versions))

@@ -1,0 +1,58 @@
+"""What is live, of all lineages at once."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.fakes_deliver import FakeCa, dns
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.certificates.leaves import read_leaves
+from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.errors import InstallError
+
+A = dns("a.example")
+CA = FakeCa()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "certificates"
+
+
+@pytest.fixture
+def folders(root: Path) -> CertificateFolders:
+    return CertificateFolders(root)
+
+
+async def test_all_live_versions_at_one_look(folders: CertificateFolders, root: Path) -> None:
+    assert await LiveFolder(root).versions() == {}
+    versions = {name: await folders.write(name, CA.pair(A)) for name in ("web", "mail", "gone", "off")}
+    for name in ("web", "mail", "gone"):
+        await folders.switch(name, versions[name])
+    (root / "archive/gone" / versions["gone"] / "fullchain.pem").unlink()
+    (root / "live/elsewhere").symlink_to("/etc")
+    (root / "live/other").symlink_to(f"../archive/web/{versions['web']}")
+    (root / "live/.tmp-web").symlink_to(f"../archive/web/{versions['web']}")
+    (root / "live/folder").mkdir()
+    (root / "live/README").write_text("by hand")
+    assert await LiveFolder(root).versions() == {"web": versions["web"], "mail": versions["mail"]}
+
+
+async def test_leaves_are_read_for_those_who_want_to_see_them(
+    folders: CertificateFolders, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair = CA.pair(A)
+    versions = {name: await folders.write(name, pair) for name in ("web", "spoilt", "gone")}
+    (root / "archive/spoilt" / versions["spoilt"] / "fullchain.pem").write_text("nothing of ours")
+    (root / "archive/gone" / versions["gone"] / "fullchain.pem").unlink()
+    assert await read_leaves(root, versions) == {"web": reading.read_certificate(pair.chain_pem)}
+    assert caplog.text.count("is no certificate that can be read") == 2
+
+
+def test_folder_that_is_none_is_told(root: Path) -> None:
+    root.mkdir()
+    (root / "live").write_text("")
+    with pytest.raises(InstallError, match="something that is no folder stands in the way"):
+        asyncio.run(LiveFolder(root).versions())

@@ -1,0 +1,1 @@
+"""Install, reload, verify, and the batch."""

@@ -1,0 +1,31 @@
+"""The stage install."""
+
+import pytest
+
+from tests.fakes_deliver import FakeCa, FakeCertificates, dns
+from wellkeeper_node.deliver.install import install
+from wellkeeper_node.errors import InstallError
+
+
+async def test_pair_is_written_and_live_points_to_it() -> None:
+    certificates, ca = FakeCertificates(), FakeCa()
+    first = await install("web", ca.pair(dns("a.example")), certificates)
+    second = await install("web", ca.pair(dns("a.example")), certificates)
+    assert first.before is None
+    assert (second.before, second.after) == (first.after, certificates.live["web"])
+
+
+async def test_installing_the_live_pair_again_changes_nothing() -> None:
+    certificates, pair = FakeCertificates(), FakeCa().pair(dns("a.example"))
+    first = await install("web", pair, certificates)
+    again = await install("web", pair, certificates)
+    assert again.before == again.after == first.after
+    assert len(certificates.switches) == 1
+
+
+async def test_what_cannot_be_written_leaves_the_old_one_live() -> None:
+    certificates = FakeCertificates({"web": "old"})
+    certificates.full_disk_for.add("web")
+    with pytest.raises(InstallError, match="No space left"):
+        await install("web", FakeCa().pair(dns("a.example")), certificates)
+    assert certificates.live == {"web": "old"}

@@ -1,0 +1,192 @@
+"""The stage verify."""
+
+import pytest
+
+from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.deliver.verify import verify
+from wellkeeper_node.errors import VerifyError
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, Installed, KeyType, Served
+
+A, B = dns("a.example"), dns("b.example")
+V4, V6 = ("192.0.2.7", 443), ("2001:db8::7", 443)
+
+
+class Node:
+    """A certificate for two names is installed; `use` makes nginx's configuration name it."""
+
+    def __init__(self) -> None:
+        self.ca = FakeCa()
+        self.leaf = reading.read_certificate(self.ca.pair(A, B).chain_pem)
+        self.certificates = FakeCertificates()
+        self.nginx = FakeNginx(self.certificates)
+        self.probes = FakeProbes()
+
+    def use(self) -> None:
+        self.nginx.needed.add("web")
+
+    def serve(self, leaf: Certificate | None) -> None:
+        self.probes.leaves |= {(address, name): leaf for address in (V4, V6) for name in (A, B)}
+
+    def other(self) -> Certificate:
+        return reading.read_certificate(self.ca.pair(A).chain_pem)
+
+    async def verify(self, addresses: tuple[tuple[str, int], ...] = (V4, V6)) -> Served:
+        installed = Installed("web", "v1", self.leaf)
+        return await verify(installed, addresses, self.nginx, self.certificates.live_path("web"), self.probes)
+
+
+async def test_the_installed_leaf_everywhere_is_served() -> None:
+    node = Node()
+    node.serve(node.leaf)
+    served = await node.verify()
+    assert served == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
+
+
+async def test_a_configuration_that_does_not_name_it_is_not_served_yet_and_prints_the_lines() -> None:
+    node = Node()
+    other = node.other()
+    node.serve(other)
+    served = await node.verify()
+    assert (served.is_served, served.fingerprint_sha256) == (False, other.fingerprint_sha256)
+    assert "a.example, b.example" in served.detail
+    assert "    ssl_certificate     /certificates/live/web/fullchain.pem;\n" in served.detail
+    assert "    ssl_certificate_key /certificates/live/web/privkey.pem;\n" in served.detail
+
+
+async def test_without_the_key_its_place_is_left_to_the_administrator() -> None:
+    node = Node()
+    installed = Installed("web", "v1", node.leaf, has_key=False)
+    served = await verify(installed, (V4,), node.nginx, node.certificates.live_path("web"), node.probes)
+    assert "    ssl_certificate_key THE KEY OF YOUR CSR;\n" in served.detail
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [
+        ("192.0.2.7", [V4]),
+        ("192.0.2.8", [V4]),
+        ("2001:db8::9", [V6]),
+    ],
+    ids=["the very address", "of its family", "IPv6"],
+)
+async def test_ip_address_is_asked_for_where_its_default_server_may_be(
+    identifier: str, expected: list[tuple[str, int]]
+) -> None:
+    """The default servers of IPv4 and IPv6 may have a certificate each."""
+    node = Node()
+    ip = Identifier(IdentifierType.IP, identifier)
+    leaf = reading.read_certificate(node.ca.pair(ip).chain_pem)
+    node.use()
+    node.probes.leaves = {(address, ip): leaf if address in expected else node.other() for address in (V4, V6)}
+    served = await verify(
+        Installed("web", "v1", leaf), (V4, V6), node.nginx, node.certificates.live_path("web"), node.probes
+    )
+    assert served == Served(
+        True, leaf.fingerprint_sha256, f"{len(expected)} handshake{'' if len(expected) == 1 else 's'}"
+    )
+
+
+async def test_ip_address_of_a_family_that_is_not_there_is_asked_for_everywhere() -> None:
+    node = Node()
+    ip = Identifier(IdentifierType.IP, "2001:db8::9")
+    leaf = reading.read_certificate(node.ca.pair(ip).chain_pem)
+    node.probes.leaves = {(V4, ip): leaf}
+    served = await verify(Installed("web", "v1", leaf), (V4,), node.nginx, "/live", node.probes)
+    assert served.is_served
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_nothing_served_and_not_named_is_not_served_yet(listens: bool) -> None:
+    node = Node()
+    if listens:
+        node.serve(None)
+    served = await node.verify()
+    assert (served.is_served, served.fingerprint_sha256) == (False, None)
+
+
+async def test_another_certificate_is_an_error_that_describes_it() -> None:
+    node = Node()
+    node.use()
+    node.serve(node.leaf)
+    other = node.probes.leaves[V6, B] = node.other()
+    with pytest.raises(VerifyError) as caught:
+        await node.verify()
+    text = str(caught.value)
+    assert f"[2001:db8::7]:443 serves for b.example serial {other.serial} (issued by Fake Intermediate" in text
+    assert f"serial {node.leaf.serial}" in text
+    assert "default_server" in text
+    assert "a.example serial" not in text
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_name_that_this_nginx_does_not_have_at_all_is_told_and_is_no_error(is_refused: bool) -> None:
+    node = Node()
+    node.use()
+    node.serve(node.leaf)
+    for address in (V4, V6):
+        node.probes.leaves[address, B] = None if is_refused else node.other()
+    served = await node.verify()
+    assert served == Served(True, node.leaf.fingerprint_sha256, "2 handshakes; no server block here has b.example")
+
+
+async def test_certificate_beside_one_with_another_key_type_is_asked_for_by_its_own() -> None:
+    node = Node()
+    node.use()
+    rsa = reading.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem)
+    node.serve(rsa)
+    node.probes.second_leaves = dict.fromkeys(node.probes.leaves, node.leaf)
+    assert await node.verify() == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
+
+
+async def test_older_certificate_beside_one_with_another_key_type_is_an_error() -> None:
+    node = Node()
+    node.use()
+    node.serve(reading.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem))
+    older = reading.read_certificate(node.ca.pair(A, B).chain_pem)
+    node.probes.second_leaves = dict.fromkeys(node.probes.leaves, older)
+    with pytest.raises(VerifyError, match=f"serves for a.example serial {older.serial}"):
+        await node.verify()
+
+
+async def test_certificate_with_another_key_type_alone_is_an_error_that_tells_what_may_hide_ours() -> None:
+    node = Node()
+    node.use()
+    rsa = reading.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem)
+    node.serve(rsa)
+    with pytest.raises(VerifyError, match=rf"serial {rsa.serial}.* but not TLSv1\.2 in ssl_protocols.* the ECDSA one"):
+        await node.verify()
+
+
+async def test_older_certificate_for_one_of_the_names_is_an_error() -> None:
+    node = Node()
+    node.use()
+    node.serve(node.leaf)
+    older = reading.read_certificate(node.ca.pair(A, B).chain_pem)
+    for address in (V4, V6):
+        node.probes.leaves[address, B] = older
+    with pytest.raises(VerifyError, match=f"serves for b.example serial {older.serial}"):
+        await node.verify()
+
+
+async def test_refused_handshake_is_an_error_once_the_configuration_names_the_certificate() -> None:
+    node = Node()
+    node.use()
+    node.serve(None)
+    with pytest.raises(VerifyError, match=r"192\.0\.2\.7:443 refuses the TLS handshake for a\.example.*1 more like"):
+        await node.verify()
+
+
+async def test_silence_is_an_error_once_the_configuration_names_the_certificate() -> None:
+    node = Node()
+    node.use()
+    with pytest.raises(VerifyError, match=r"nothing speaks TLS at 192\.0\.2\.7:443.*listen 443 ssl"):
+        await node.verify()
+
+
+async def test_node_without_https_addresses_is_never_called_served() -> None:
+    node = Node()
+    assert not (await node.verify(())).is_served
+    node.use()
+    with pytest.raises(VerifyError, match="no https_addresses"):
+        await node.verify(())

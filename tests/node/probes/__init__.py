@@ -1,0 +1,1 @@
+"""Handshakes and read-backs."""

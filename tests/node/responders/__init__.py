@@ -1,0 +1,1 @@
+"""Connections to responders that run in this process."""

@@ -1,0 +1,158 @@
+"""One responder over HTTP: a real one over TCP, and things that are no responder."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import FakeClock
+from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
+from wellkeeper_client.signing import sign_publication
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.responders.client import Fetches, ResponderClient
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.settings import Settings, TcpAddress, UnixAddress
+
+
+@asynccontextmanager
+async def over_tcp(folder: Path, clock: FakeClock, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """A responder's control address."""
+    settings = Settings(
+        (KEY.public_key(),), (THUMBPRINT,), (UnixAddress(folder / "public.sock"),), (TcpAddress(host, 0),)
+    )
+    async with Responder(settings, clock) as responder:
+        yield str(responder.control_addresses[0])
+
+
+@asynccontextmanager
+async def client(address: str, clock: FakeClock) -> AsyncIterator[ResponderClient]:
+    one = ResponderClient("n1", address, KEY, clock)
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+@asynccontextmanager
+async def answering(folder: Path, answer: str, clock: FakeClock) -> AsyncIterator[ResponderClient]:
+    """A client of something that answers every request with the same bytes, then closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer.encode())
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, folder / "other.sock")
+    async with client(f"unix:{folder}/other.sock", clock) as one:
+        yield one
+    server.close()
+    await server.wait_closed()
+
+
+def http(status: str, body: str, *headers: str) -> str:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(lines) + "\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_reads_over_tcp_bring_a_permit(folder: Path, clock: FakeClock, host: str) -> None:
+    async with over_tcp(folder, clock, host) as address, client(address, clock) as one:
+        status = await one.status()
+        assert status["account_thumbprints"] == [THUMBPRINT]
+        assert await one.fetches(0, wait_seconds=0) == Fetches(status["instance_id"], 0, False, ())
+
+
+async def test_permit_of_a_foreign_key_is_refused_in_the_responders_words(folder: Path, clock: FakeClock) -> None:
+    async with over_tcp(folder, clock) as address:
+        stranger = ResponderClient("n1", address, OTHER_KEY, clock)
+        with pytest.raises(PublishError, match=r"node 'n1' \(127\.0\.0\.1:\d+\) refused with HTTP 401: .*key"):
+            await stranger.status()
+        await stranger.close()
+
+
+async def test_nobody_at_the_address(clock: FakeClock) -> None:
+    async with client("127.0.0.1:1", clock) as one:
+        with pytest.raises(PublishError, match=r"'n1' \(127\.0\.0\.1:1\) cannot be reached: .*--control address\?"):
+            await one.put(TOKEN, "message")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(86_400, "86400 s ahead of ours"), (-7200, "7200 s behind ours")])
+async def test_clocks_apart_are_told(folder: Path, clock: FakeClock, seconds: int, words: str) -> None:
+    async with over_tcp(folder, clock) as address, client(address, FakeClock()) as one:
+        clock.step(seconds)
+        with pytest.raises(PublishError, match=rf"HTTP 401: .*; its clock is {words}: set both by NTP"):
+            await one.status()
+
+
+async def test_clocks_somewhat_apart_are_told_once(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = int(clock.now().timestamp())
+    async with over_tcp(folder, clock) as address, client(address, clock) as one:
+        for jti in ("a" * 16, "b" * 16):
+            message = sign_publication(replace(publication(TOKEN, issued_at=now - 120), jti=jti), KEY)
+            await one.put(TOKEN, message)
+    assert [record.levelname for record in caplog.records if "'n1'" in record.message] == ["WARNING"]
+    assert "120 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http("200 OK", "<html>welcome</html>", "Content-Type: text/html"),
+        http("201 Created", "[]", "Content-Type: application/json"),
+        http("204 No Content", ""),
+    ],
+    ids=["page", "list", "nothing"],
+)
+async def test_success_of_something_else_is_no_success(folder: Path, clock: FakeClock, answer: str) -> None:
+    async with answering(folder, answer, clock) as one:
+        with pytest.raises(PublishError, match=r"is no responder: .*is this the --control address"):
+            await one.put(TOKEN, "message")
+
+
+async def test_redirect_is_not_followed(folder: Path, clock: FakeClock) -> None:
+    async with (
+        over_tcp(folder, clock) as address,
+        answering(folder, http("307 Moved", "", f"Location: http://{address}/v1/status"), clock) as one,
+    ):
+        with pytest.raises(PublishError, match=r"refused with HTTP 307: is this the --control address"):
+            await one.status()
+
+
+@pytest.mark.parametrize("body", ["<html>", "[1]", "", "{}"])
+async def test_refusal_without_a_problem_document(folder: Path, clock: FakeClock, body: str) -> None:
+    async with answering(folder, http("404 Not Found", body), clock) as one:
+        with pytest.raises(PublishError, match=r"refused with HTTP 404: is this the --control address"):
+            await one.put(TOKEN, "message")
+
+
+@pytest.mark.parametrize("answer", ["", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+async def test_connection_that_breaks_off(folder: Path, clock: FakeClock, answer: str) -> None:
+    async with answering(folder, answer, clock) as one:
+        with pytest.raises(PublishError, match=r"'n1' \(unix:.*other\.sock\) cannot be reached"):
+            await one.put(TOKEN, "message")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"instance_id": "i", "next": "x", "gap": null, "fetches": []}',
+        '{"instance_id": "i", "next": 1, "gap": 1}',
+    ],
+)
+async def test_feed_that_cannot_be_understood(folder: Path, clock: FakeClock, body: str) -> None:
+    async with answering(folder, http("200 OK", body), clock) as one:
+        with pytest.raises(PublishError, match=r"sent fetches that cannot be understood.*is it up to date"):
+            await one.fetches(0, wait_seconds=0)
+
+
+async def test_put_names_the_instance_that_took_it(folder: Path, clock: FakeClock) -> None:
+    now = int(clock.now().timestamp())
+    async with over_tcp(folder, clock) as address, client(address, clock) as one:
+        taken_by = await one.put(TOKEN, sign_publication(publication(issued_at=now), KEY))
+        assert taken_by == (await one.status())["instance_id"]

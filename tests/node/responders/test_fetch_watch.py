@@ -1,0 +1,79 @@
+"""Who waits for the fetches of which token. Time-outs here are zero or never reached."""
+
+import asyncio
+
+from wellkeeper_node.responders.fetch_watch import Watches
+
+NEVER = 10.0
+
+
+async def test_one_fetch_and_quiet_settles() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        watches.notify("t")
+        assert await watch.settle(0, NEVER)
+
+
+async def test_no_fetch_ends_with_the_time_out() -> None:
+    with Watches().open("t") as watch:
+        assert not await watch.settle(NEVER, 0)
+
+
+async def test_fetches_of_another_token_do_not_count() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        watches.notify("other")
+        assert not await watch.settle(NEVER, 0)
+
+
+async def test_fetch_before_entering_does_not_count() -> None:
+    watches = Watches()
+    watches.notify("t")
+    with watches.open("t") as watch:
+        assert not await watch.settle(NEVER, 0)
+
+
+async def test_fetch_counts_once() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        watches.notify("t")
+        assert await watch.settle(0, NEVER)
+        assert not await watch.settle(0, 0)
+
+
+async def test_settles_after_the_last_fetch_only() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        settling = asyncio.create_task(watch.settle(0.01, NEVER))
+        for _ in range(20):
+            watches.notify("t")
+            await asyncio.sleep(0)
+            assert not settling.done()
+        assert await settling
+
+
+async def test_fetches_without_end_do_not_hold_up_the_question() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        settling = asyncio.create_task(watch.settle(NEVER, 0.01))
+        while not settling.done():
+            watches.notify("t")
+            await asyncio.sleep(0)
+        assert settling.result()
+
+
+async def test_lost_fetches_wake_everybody() -> None:
+    watches = Watches()
+    with watches.open("t") as one, watches.open("u") as other:
+        watches.notify_all()
+        assert await one.settle(0, NEVER)
+        assert await other.settle(0, NEVER)
+
+
+async def test_two_who_watch_one_token_both_hear() -> None:
+    watches = Watches()
+    with watches.open("t") as one, watches.open("t") as other:
+        watches.notify("t")
+        assert await one.settle(0, NEVER)
+        assert await other.settle(0, NEVER)
+    watches.notify("t")

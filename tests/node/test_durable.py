@@ -1,0 +1,59 @@
+"""Work on the disk: folders that are given away, and only those."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wellkeeper_node import durable
+
+Write = Callable[[Path, bytes, int], None]
+US = durable.Owner(os.geteuid(), os.getegid())
+
+
+def test_folder_has_its_mode_and_what_was_missing_above_it_is_for_all_to_pass(folder: Path) -> None:
+    durable.make_folder(folder / "srv/tls/certificates", 0o750, US)
+    modes = [(folder / path).stat().st_mode & 0o777 for path in ("srv", "srv/tls", "srv/tls/certificates")]
+    assert modes == [0o755, 0o755, 0o750]
+
+
+@pytest.mark.parametrize("owner", [durable.Owner(), US], ids=["nobody else", "us"])
+def test_folder_that_is_there_is_left_alone(folder: Path, owner: durable.Owner) -> None:
+    (folder / "there").mkdir(0o711)
+    durable.make_folder(folder / "there", 0o700, owner)
+    assert (folder / "there").stat().st_mode & 0o777 == 0o711
+
+
+@pytest.mark.parametrize("write", [durable.create_whole, durable.replace_whole])
+def test_whole_file_has_its_mode_and_a_crash_before_leaves_nothing(folder: Path, write: Write) -> None:
+    (folder / ".a.tmp").write_text("half")
+    write(folder / "a", b"whole", 0o640)
+    assert [(one.name, one.read_bytes()) for one in folder.iterdir()] == [("a", b"whole")]
+    assert (folder / "a").stat().st_mode & 0o7777 == 0o640
+
+
+def test_created_file_replaces_neither_a_file_nor_a_link(folder: Path) -> None:
+    (folder / "file").write_text("mine")
+    (folder / "link").symlink_to("nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(FileExistsError):
+            durable.create_whole(folder / name, b"theirs", 0o600)
+    assert (folder / "file").read_text() == "mine"
+    assert sorted(one.name for one in folder.iterdir()) == ["file", "link"]
+
+
+def test_replaced_file_is_a_new_one_and_what_it_was_linked_to_stays(folder: Path) -> None:
+    (folder / "elsewhere").write_text("mine")
+    (folder / "link").symlink_to("elsewhere")
+    durable.replace_whole(folder / "link", b"new", 0o600)
+    assert [(folder / one).read_text() for one in ("elsewhere", "link")] == ["mine", "new"]
+    assert not (folder / "link").is_symlink()
+
+
+@pytest.mark.parametrize("write", [durable.create_whole, durable.replace_whole])
+def test_file_that_cannot_be_put_in_place_leaves_nothing_beside_it(folder: Path, write: Write) -> None:
+    (folder / "a").mkdir()
+    with pytest.raises(OSError, match=r"File exists|Is a directory"):
+        write(folder / "a", b"text", 0o600)
+    assert [one.name for one in folder.iterdir()] == ["a"]

@@ -1,0 +1,31 @@
+"""Words of others: whatever JSON may hold can be written down afterwards."""
+
+import json
+
+import pytest
+
+from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (json.loads('"no \\ud800"'), "no ?"),
+        (json.loads('"\\ud83d\\ude00"'), "😀"),
+        ("x" * 5_000, "x" * LONGEST),
+        (None, "None"),
+        ("größer", "größer"),
+    ],
+)
+def test_text_can_be_encoded_and_is_bounded(told: object, kept: str) -> None:
+    assert cleaned(told) == kept
+    assert cleaned(told).encode()
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("größer 😀", "größer 😀"), ("a\nb\x1b[2Jc\u2028d\u202ee\x7f", "a b [2Jc d e "), ("\ud800", " ")],
+    ids=["text", "control characters", "half a character"],
+)
+def test_what_is_not_printable_becomes_a_space(told: str, shown: str) -> None:
+    assert printable(told) == shown

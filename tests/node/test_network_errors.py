@@ -1,0 +1,43 @@
+"""Why a connection failed: what aiohttp raises in earnest, on loopback, in words that people know."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from wellkeeper_node.network_errors import words
+
+
+async def why(connector: aiohttp.BaseConnector | None, url: str) -> str:
+    async with aiohttp.ClientSession(connector=connector) as session:
+        with pytest.raises((aiohttp.ClientError, OSError)) as caught:
+            await session.get(url)
+    return words(caught.value)
+
+
+async def test_socket_that_is_not_there(folder: Path) -> None:
+    connector = aiohttp.UnixConnector(str(folder / "none.sock"))
+    assert await why(connector, "http://responder/") == "No such file or directory"
+
+
+async def test_port_on_which_nobody_listens() -> None:
+    assert await why(None, "http://127.0.0.1:1/") == "Connection refused"
+
+
+async def test_port_that_speaks_no_tls() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        told = await why(None, f"https://127.0.0.1:{port}/")
+    assert "ssl:" not in told
+    assert told != "Operation not permitted"
+
+
+def test_error_without_words_is_named() -> None:
+    assert words(aiohttp.ClientPayloadError()) == "ClientPayloadError"
+    assert words(ConnectionResetError()) == "it closed the connection"

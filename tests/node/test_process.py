@@ -1,0 +1,115 @@
+"""Commands: their output, their end, and what is left of them."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wellkeeper_node.process import Finished, ProcessError, run
+
+HANGS = "import os, subprocess, sys, time; child = subprocess.Popen(['sleep', '60']);"
+HANGS += (
+    "open(sys.argv[1], 'w').write(f'{os.getpid()} {child.pid}'); os.rename(sys.argv[1], sys.argv[2]); time.sleep(60)"
+)
+
+
+async def test_output_of_both_kinds_and_exit_code_are_kept() -> None:
+    assert await run(["sh", "-c", "echo out; echo err >&2; exit 3"], 5) == Finished(3, "out\nerr\n")
+
+
+async def test_signal_is_a_negative_exit_code() -> None:
+    assert (await run(["sh", "-c", "kill -9 $$"], 5)).exit_code == -9
+
+
+async def test_command_is_not_read_by_a_shell_and_gets_no_input() -> None:
+    assert await run(["echo", "$HOME;", "`id`"], 5) == Finished(0, "$HOME; `id`\n")
+    assert await run(["cat"], 5) == Finished(0, "")
+
+
+async def test_output_is_bounded_and_the_command_ends_all_the_same() -> None:
+    finished = await run(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x"], 5, output_bytes=1000)
+    assert finished == Finished(0, "x" * 1000)
+
+
+async def test_environment_is_what_it_is_given_and_nothing_else() -> None:
+    assert await run(["/usr/bin/env"], 5, environment={"A": "1", "B": "two words"}) == Finished(0, "A=1\nB=two words\n")
+
+
+async def test_without_an_environment_it_has_ours() -> None:
+    assert "PATH=" in (await run(["/usr/bin/env"], 5)).output
+
+
+async def test_what_was_said_before_a_time_out_is_kept() -> None:
+    with pytest.raises(ProcessError) as caught:
+        await run(["sh", "-c", "echo so far; exec sleep 60"], 0.4)
+    assert caught.value.output == "so far\n"
+
+
+async def test_missing_command_is_named() -> None:
+    with pytest.raises(ProcessError, match=r"there is no command 'no-such-nginx'.*install it"):
+        await run(["no-such-nginx", "-t"], 5)
+
+
+async def test_path_that_is_missing_or_lacks_its_interpreter_is_told(folder: Path) -> None:
+    script = folder / "hook"
+    with pytest.raises(ProcessError, match=f"'{script}' does not exist"):
+        await run([str(script)], 5)
+    script.write_text("#!/no/such/shell\n")
+    script.chmod(0o755)
+    with pytest.raises(ProcessError, match=f"'{script}' cannot be run: what its first line .* names is missing"):
+        await run([str(script)], 5)
+
+
+async def test_command_that_may_not_be_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nginx").touch(mode=0o644)
+    with pytest.raises(ProcessError, match=r"nginx' may not be run by uid \d+; is it executable"):
+        await run([str(tmp_path / "nginx")], 5)
+
+
+async def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match=r"did not end within 0\.4 s and was killed"):
+        await run([sys.executable, "-S", "-c", HANGS, str(tmp_path / "new"), str(tmp_path / "pids")], 0.4)
+    await until_gone(tmp_path / "pids")
+
+
+async def test_what_a_command_left_behind_is_killed_with_the_time_out(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/pids"
+    with pytest.raises(ProcessError, match=r"^'sh' did not end within 0\.4 s and was killed"):
+        await run(["sh", "-c", script], 0.4)
+    await until_gone(tmp_path / "pids")
+
+
+async def test_cancelled_command_is_killed_with_its_children(tmp_path: Path) -> None:
+    argv = [sys.executable, "-S", "-c", HANGS, str(tmp_path / "new"), str(tmp_path / "pids")]
+    task = asyncio.ensure_future(run(argv, 60))
+    await until(lambda: exists(tmp_path / "pids"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until_gone(tmp_path / "pids")
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+async def until_gone(pids: Path) -> None:
+    """The child of a killed child is reaped by somebody else, a moment later."""
+    await until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
