@@ -54,6 +54,34 @@ _OUTSIDE: Final = (
     "yarl",
 )
 _PARTS: Final = (*_CORE, "wellkeeper_issuer.obtain", "wellkeeper_issuer.reports")
+# From disk alone; it asks nobody.
+_SHOWN: Final = (
+    *_PARTS,
+    "wellkeeper_issuer.status",
+    "wellkeeper_issuer.settings",
+    "wellkeeper_issuer.outside.state",
+    "wellkeeper_node.certificates",
+    "wellkeeper_node.clock",
+    "prometheus_client",
+)
+_SERVED: Final = (
+    *_PARTS,
+    "wellkeeper_issuer.service",
+    "wellkeeper_issuer.settings",
+    "wellkeeper_issuer.outside.daemon",
+    "pydantic",
+)
+_ASSEMBLED: Final = (
+    *_OUTSIDE,
+    *_SHOWN,
+    "wellkeeper_issuer.assembly",
+    "wellkeeper_issuer.upkeep",
+    "wellkeeper_issuer.passes",
+    "wellkeeper_issuer.renew",
+    "wellkeeper_issuer.rehearse",
+    "wellkeeper_issuer.daemon",
+    "wellkeeper_issuer.known_cas",
+)
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
 # themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
@@ -88,6 +116,9 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_issuer.__main__": ("*",),
     "wellkeeper_issuer.commands*": ("*",),
+    "wellkeeper_issuer.assembly*": _ASSEMBLED,
+    "wellkeeper_issuer.service*": _SERVED,
+    "wellkeeper_issuer.status*": _SHOWN,
     "wellkeeper_issuer.model": ("wellkeeper_node.model",),
     "wellkeeper_issuer.errors": ("wellkeeper_node.errors",),
     "wellkeeper_issuer.records": (*_NOUNS, "wellkeeper_issuer.errors"),
@@ -114,6 +145,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.settings.toml_text": ("wellkeeper_issuer.errors", "tomlkit"),
     "wellkeeper_issuer.settings*": (
         *_NOUNS,
+        "wellkeeper_issuer.published_limits",
         "wellkeeper_issuer.errors",
         "wellkeeper_issuer.records",
         "wellkeeper_issuer.known_cas",
@@ -129,11 +161,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "wellkeeper_issuer.outside.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
-    "wellkeeper_issuer.upkeep": (),
-    "wellkeeper_issuer.upkeep.course": _PARTS,
-    "wellkeeper_issuer.upkeep.agenda": _PARTS,
-    "wellkeeper_issuer.upkeep.sources": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
-    "wellkeeper_issuer.upkeep.aftermath": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
+    "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.renew": (
         *_PARTS,
         *_BYTES,
@@ -149,7 +177,6 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_issuer.rehearse": _PARTS,
     "wellkeeper_issuer.takeover": (*_NOUNS, *_BYTES, "wellkeeper_issuer.known_cas"),
-    "wellkeeper_issuer.upkeep.standing": (*_CORE, "wellkeeper_issuer.obtain"),
     "wellkeeper_issuer.daemon": _PARTS,
     "wellkeeper_issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
@@ -187,7 +214,7 @@ BANNED: Final[dict[str, frozenset[str]]] = {
 # Whoever imports these loads acme, which an installer must be able to do without.
 _LOADS_ACME: Final = ("wellkeeper_issuer.outside.ca.*",)
 # Here what is heavy is loaded when it is needed.
-_LAZY: Final = ("wellkeeper_issuer.commands*", "wellkeeper_issuer.__main__")
+_LAZY: Final = ("wellkeeper_issuer.commands*", "wellkeeper_issuer.assembly*", "wellkeeper_issuer.__main__")
 
 
 def source_files() -> Iterator[Path]:

@@ -100,7 +100,7 @@ def test_planted_violation_is_found(module: str, source: str, complaint: str) ->
             "from acme import messages\nfrom wellkeeper_issuer.outside import ca_network",
         ),
         ("wellkeeper_node.responders.publications", "from wellkeeper_client.signing import sign_publication"),
-        ("wellkeeper_issuer.commands.build", "from wellkeeper_issuer.outside.ca.authority import Ca"),
+        ("wellkeeper_issuer.assembly.build", "from wellkeeper_issuer.outside.ca.authority import Ca"),
     ],
 )
 def test_what_the_design_allows_is_not_complained_about(module: str, source: str) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 import click
 
 try:
-    from wellkeeper_issuer.commands.shared import options
-    from wellkeeper_issuer.commands.shared.lazy import LazyGroup, Place
+    from wellkeeper_issuer.commands.terminal import options
+    from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
     from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
     from wellkeeper_node.errors import WellkeeperError
 except ModuleNotFoundError as error:

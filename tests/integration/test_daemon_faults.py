@@ -162,11 +162,11 @@ async def bad_settings(day: Day) -> None:
     good = path.read_text()
     path.write_text(f"bogus = 1\n{good}")
     day.daemon.signal(signal.SIGHUP)
-    told = await day.daemon.until(level="error", logger="wellkeeper_issuer.commands.shared.serving")
+    told = await day.daemon.until(level="error", logger="wellkeeper_issuer.service.serving")
     assert told["detail"].startswith("new settings are not taken, those of before go on: ")
     path.write_text(good)
     day.daemon.signal(signal.SIGHUP)
-    await day.daemon.until(level="info", logger="wellkeeper_issuer.commands.shared.serving")
+    await day.daemon.until(level="info", logger="wellkeeper_issuer.service.serving")
 
 
 async def hook_that_fails(day: Day) -> None:

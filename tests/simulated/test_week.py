@@ -27,10 +27,10 @@ from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Machine, Passes
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.status.standing import read_rows, standings
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Sources
-from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
 from wellkeeper_node.model import Identifier
 

@@ -32,10 +32,10 @@ from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Machine, Passes
 from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.status.standing import read_rows, standings
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Sources
-from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

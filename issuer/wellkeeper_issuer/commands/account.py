@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options
-from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.settings import Settings

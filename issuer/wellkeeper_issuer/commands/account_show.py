@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.commands.account import account, ca_option, choose
-from wellkeeper_issuer.commands.shared import options
-from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings

@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from wellkeeper_issuer.commands.shared.lazy import LazyGroup, Place
+from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
 
 _SECTIONS: Final = {
     "Commands": {

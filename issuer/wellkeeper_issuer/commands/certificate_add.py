@@ -8,17 +8,18 @@ from typing import Any, Final
 import click
 from pydantic import ValidationError
 
-from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.placeholder import placeholder
 from wellkeeper_issuer.commands.reload import describe
 from wellkeeper_issuer.commands.renew import renew, to_text
-from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.commands.shared.progress import progress
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.progress import progress
 from wellkeeper_issuer.commands.trust import lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
 from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.tables import CertificateSettings

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.outside.drop_ins import remove_drop_in
+from wellkeeper_issuer.outside.state.state import has_state
+from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, settings_path
 from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
 from wellkeeper_node.certificates.removal import remove_files
@@ -78,7 +80,7 @@ async def _remove(removal: _Removal) -> None:
         remove_drop_in(removal.drop_in)
         await remote.demand(settings, {"command": "reload"})
         await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
-    elif build.has_state(settings):
+    elif has_state(settings.state_dir):
         async with build.state(settings, command="certificate") as state:
             remove_drop_in(removal.drop_in)
             await state.forget_lineage(name)

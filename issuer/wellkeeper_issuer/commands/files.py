@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_node import durable
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted

@@ -14,9 +14,9 @@ import click
 from pydantic import ValidationError
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options
-from wellkeeper_issuer.commands.shared.import_report import report, report_json
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.import_report import report, report_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.accounts import AccountRecord

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.trust import explain, public_values
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.commands.shared import options, overview
-from wellkeeper_issuer.commands.shared.overview import Shown
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status.overview import Shown
 
 
 @click.command("list")

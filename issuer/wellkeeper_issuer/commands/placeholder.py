@@ -9,10 +9,10 @@ from typing import Final
 import click
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.renew import choose
-from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.deliver.install import install
 

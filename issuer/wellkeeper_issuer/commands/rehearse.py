@@ -10,15 +10,17 @@ from typing import Any
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.renew import choose
-from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.commands.shared.broadcast import tell_again
-from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
-from wellkeeper_issuer.commands.shared.rehearsals import decode, encode, rehearse_all
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.rehearsals import rehearse_all
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.service.broadcast import tell_again
+from wellkeeper_issuer.service.report_wire import decode_rehearsal, encode_rehearsal
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_node.ports import Progress
 
 
@@ -67,7 +69,9 @@ def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat,
         steps = _Steps(told, [])
         results = asyncio.run(_interruptible(settings, names, steps))
     if as_json:
-        click.echo(json.dumps({"rehearsals": [encode(one) for one in results], "steps": steps.ended}, indent=2))
+        click.echo(
+            json.dumps({"rehearsals": [encode_rehearsal(one) for one in results], "steps": steps.ended}, indent=2)
+        )
     else:
         for one in results:
             click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")
@@ -85,7 +89,7 @@ async def _interruptible(settings: Settings, names: Sequence[str], steps: _Steps
     request = {"command": "rehearse", "names": list(names)}
     answer = await remote.ask(settings, request, lambda message: tell_again(message, steps))
     if answer is not None:
-        return [decode(one) for one in answer["rehearsals"]]
+        return [decode_rehearsal(one) for one in answer["rehearsals"]]
     results = await rehearse_all(settings, lineages, steps)
     await _record(settings, results, steps)
     return results

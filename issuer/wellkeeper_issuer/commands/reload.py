@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from wellkeeper_issuer.commands.shared import options, remote
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.service import remote
 from wellkeeper_node.wording import counted
 
 

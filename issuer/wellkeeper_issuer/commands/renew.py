@@ -4,27 +4,25 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.commands.shared.left_alone import run_needed
-from wellkeeper_issuer.commands.shared.progress import LogFormat, progress
-from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.state.state import JOURNAL
 from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.status.left_alone import run_needed
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Progress
-
-# In a complaint; of ten thousand names nobody reads all.
-_SHOWN_NAMES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +69,13 @@ def renew(
         click.get_current_context().exit(1)
 
 
-def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
-    """The lineages of these names, or all; raises SettingsError for an unknown one and when there is none."""
-    known = {lineage.name: lineage for lineage in settings.lineages()}
-    if not known:
-        raise SettingsError(
-            'the settings name no certificate; add [[certificates]] with identifiers = ["www.example.org"]'
-        )
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise SettingsError(f"no certificate is called {unknown[0]!r}; {_meant(unknown[0], known)}")
-    return [known[name] for name in dict.fromkeys(names or known)]
-
-
-def _meant(name: str, known: Mapping[str, Lineage]) -> str:
-    """What whoever wrote that may have had in mind: one of its other names, a typing error, or one of those."""
-    having = [one.name for one in known.values() if name in {identifier.value for identifier in one.identifiers}]
-    if having:
-        return f"that name is in the certificate {', '.join(having[:_SHOWN_NAMES])}, which is what to say"
-    if len(known) <= _SHOWN_NAMES:
-        return f"the settings have: {', '.join(known)}"
-    close = get_close_matches(name, known, n=3)
-    asked = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{asked}'wellkeeper list' shows the {len(known)} that are there"
-
-
 async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
     """A daemon does it when there is one. SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal
     knows where to go on."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    if not os.access(work.settings.state_dir / build.JOURNAL, os.R_OK):
+    if not os.access(work.settings.state_dir / JOURNAL, os.R_OK):
         build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
     with progress(log_format) as told:
         names = [one.name for one in work.lineages]
@@ -121,7 +94,7 @@ async def _by_itself(work: _Work, told: Progress) -> list[Report]:
     async with build.state(work.settings) as state:
 
         async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
-            from wellkeeper_issuer.commands import build_passes
+            from wellkeeper_issuer.assembly import build_passes
 
             async with build_passes.passes(work.settings, state, told, is_staging=work.is_staging) as passes:
                 return await passes.run(lineages, mode)

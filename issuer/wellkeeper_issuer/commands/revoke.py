@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.commands.shared.authorities import AllAuthorities
-from wellkeeper_issuer.commands.shared.progress import progress
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.progress import progress
 from wellkeeper_issuer.errors import JournalError, SettingsError
 from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.agenda import record_revoked
 from wellkeeper_node.certificates.folders import CertificateFolders

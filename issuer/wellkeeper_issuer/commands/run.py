@@ -11,21 +11,23 @@ from typing import Any, Final
 
 import click
 
-from wellkeeper_issuer.commands import build
-from wellkeeper_issuer.commands.shared import options, remote
-from wellkeeper_issuer.commands.shared.broadcast import Broadcast
-from wellkeeper_issuer.commands.shared.progress import LogFormat, is_journal, progress
-from wellkeeper_issuer.commands.shared.rehearsals import rehearse_all
-from wellkeeper_issuer.commands.shared.serving import Making, Service, Worker
-from wellkeeper_issuer.commands.shared.worker import worker
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.rehearsals import rehearse_all
+from wellkeeper_issuer.assembly.worker import worker
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.progress import LogFormat, is_journal, progress
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.outside.systemd import Systemd
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.service.broadcast import Broadcast
+from wellkeeper_issuer.service.serving import Making, Service, Worker
 from wellkeeper_issuer.settings import Settings, read_settings, settings_path
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
@@ -90,7 +92,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     build.check_keys(settings)
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
     with progress(log_format) as told:
-        async with build.state(settings, command=build.DAEMON) as state:
+        async with build.state(settings, command=DAEMON) as state:
             warn_of_ephemeral(settings.state_dir)
             broadcast = Broadcast(told)
             rehearse = _rehearsals(state, broadcast)

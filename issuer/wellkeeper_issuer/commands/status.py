@@ -8,11 +8,12 @@ from typing import Final
 
 import click
 
-from wellkeeper_issuer.commands.shared import options, overview
-from wellkeeper_issuer.commands.shared.metrics import to_prometheus
-from wellkeeper_issuer.commands.shared.overview import Overview, Shown
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.records import Budget
-from wellkeeper_issuer.upkeep.standing import State
+from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status.metrics import to_prometheus
+from wellkeeper_issuer.status.overview import Overview, Shown
+from wellkeeper_issuer.status.standing import State
 from wellkeeper_node.wording import format_exact_time, format_time, times_in_a_row
 
 # Of the limits of CAs, text shows what is nearly used up; --json has all.

@@ -10,14 +10,15 @@ from typing import Final
 import click
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.commands.renew import choose
-from wellkeeper_issuer.commands.shared import options, overview
-from wellkeeper_issuer.commands.shared.overview import Overview, Shown
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.upkeep.standing import State
+from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status.overview import Overview, Shown
+from wellkeeper_issuer.status.standing import State
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.wording import counted, format_time, times_in_a_row
 

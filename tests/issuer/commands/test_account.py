@@ -7,12 +7,13 @@ import pytest
 from stand.certificates import make_server_certificate
 from tests.fakes import FakeClock
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
-from wellkeeper_issuer.commands.shared.authorities import AllAuthorities, directory_urls
+from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.accounts import AccountRecord
 from wellkeeper_issuer.outside.ca.options import ExternalAccount
 from wellkeeper_issuer.published_limits import LETS_ENCRYPT
 from wellkeeper_issuer.settings import read_settings
+from wellkeeper_issuer.settings.cas import directory_urls
 
 LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"

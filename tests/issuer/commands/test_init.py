@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import Program
-from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import read_settings
 

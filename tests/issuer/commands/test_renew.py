@@ -12,7 +12,7 @@ from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.standings import NAME, UNTIL, schedule
 from wellkeeper_issuer.commands.renew import to_json, to_text
-from wellkeeper_issuer.commands.shared import options
+from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Outcome, Report

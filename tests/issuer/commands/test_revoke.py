@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.commands.workers import Workshop
-from wellkeeper_issuer.commands import build
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.revoke import Following, have_replaced, revoke
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.accounts import AccountFolder

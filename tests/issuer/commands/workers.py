@@ -9,13 +9,13 @@ from io import StringIO
 from pathlib import Path
 
 from tests.fakes import turns_until
-from wellkeeper_issuer.commands.shared.broadcast import Broadcast
-from wellkeeper_issuer.commands.shared.progress import JsonProgress
-from wellkeeper_issuer.commands.shared.serving import Making, Service
+from wellkeeper_issuer.commands.terminal.progress import JsonProgress
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.service.broadcast import Broadcast
+from wellkeeper_issuer.service.serving import Making, Service
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node.errors import WellkeeperError
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
 
-_DAEMON: Final = "run"
+# The command that owns the state while a daemon runs.
+DAEMON: Final = "run"
 _OWNER: Final = re.compile(r"(\d+) ([a-z-]+)\n")
 
 
@@ -65,5 +66,5 @@ def _refusal(path: Path, text: bytes) -> str:
     if found is None:
         return f"another wellkeeper is at work with {path.parent}; wait until it ends ('fuser {path}' names it)"
     pid, command = found.groups()
-    remedy = f"stop it first ('kill {pid}'), or leave the work to it" if command == _DAEMON else "wait until it ends"
+    remedy = f"stop it first ('kill {pid}'), or leave the work to it" if command == DAEMON else "wait until it ends"
     return f"wellkeeper {command}, pid {pid}, is at work with {path.parent}; {remedy}"

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.database import Database
 from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
@@ -13,6 +15,21 @@ from wellkeeper_issuer.outside.state.notes import SqliteNotes
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
 from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
 from wellkeeper_issuer.outside.state.vetoes import SqliteVetoes
+
+# The file in state_dir.
+JOURNAL: Final = "state.db"
+
+
+def has_state(state_dir: Path) -> bool:
+    """Return whether anything was ever recorded; raises SettingsError when that cannot be found out."""
+    path = state_dir / JOURNAL
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
+    return True
 
 
 @dataclass(frozen=True, slots=True)

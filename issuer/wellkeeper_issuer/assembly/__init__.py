@@ -1,0 +1,1 @@
+"""Makes the objects from the settings; the only place that does."""

@@ -1,0 +1,107 @@
+"""The CAs of the settings, each made when it is needed first: the acme library is loaded by then only."""
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.records import Limit
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.cas import directory_urls, limits
+from wellkeeper_node.ports import Clock
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.outside.accounts import AccountFolder
+    from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+    from wellkeeper_issuer.outside.ca.options import CaOptions
+
+# More only fight for Python's one lock (200 certificates on two cores: 26 a second with 4 threads, 22 with 8), and
+# Pebble was seen to hang for good under 32.
+_MOST_THREADS: Final = 4
+
+
+class AllAuthorities:
+    """Implements `ports.Authorities`. Use as a context manager: it ends their threads.
+
+    Raises SettingsError when a file of roots cannot be used.
+    """
+
+    def __init__(self, settings: Settings, accounts: "AccountFolder", clock: Clock, *, version: str) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._clock = clock
+        self._version = version
+        self._opened: dict[str, AcmeAuthority] = {}
+        _check_bundle("ca_bundle", settings.ca_bundle)
+        for ca in settings.cas:
+            _check_bundle(f"bundle of the CA {ca.name}", ca.bundle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self, directory_url: str) -> "AcmeAuthority":
+        """As `ports.Authorities.open`; raises SettingsError when the CA has no account key."""
+        from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+
+        found = self._opened.get(directory_url)
+        if found is None:
+            options = self.options(directory_url)
+            found = AcmeAuthority(
+                options,
+                self._accounts,
+                self._clock,
+                version=self._version,
+                thread_count=min(self._settings.renewals_at_once, _MOST_THREADS),
+            )
+            self._opened[directory_url] = found
+        return found
+
+    @property
+    def directory_urls(self) -> Sequence[str]:
+        return directory_urls(self._settings)
+
+    def limits(self, directory_url: str) -> Sequence[Limit]:
+        return limits(self._settings, directory_url)
+
+    def options(self, directory_url: str) -> "CaOptions":
+        """What the settings say about the CA."""
+        from wellkeeper_issuer.outside.ca.options import CaOptions, ExternalAccount
+
+        ca = self._settings.find_ca(directory_url)
+        external = None
+        if ca.eab_key_id and ca.eab_hmac_key_file:
+            external = ExternalAccount(ca.eab_key_id, ca.eab_hmac_key_file, ca.eab_algorithm)
+        bundle = ca.bundle or self._settings.ca_bundle
+        return CaOptions(
+            name=ca.name,
+            directory_url=directory_url,
+            bundle=str(bundle) if bundle else None,
+            profile=ca.profile,
+            preferred_chain=ca.preferred_chain,
+            external_account=external,
+        )
+
+    def close(self) -> None:
+        """Waits for nobody. Idempotent."""
+        for one in self._opened.values():
+            one.close()
+        self._opened.clear()
+
+
+def _check_bundle(key: str, path: Path | None) -> None:
+    """Raises SettingsError when it cannot be used: requests would say so late and obscurely."""
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise SettingsError(
+            f"{key} = {str(path)!r} is no PEM file of certificates that can be read: {error}"
+        ) from error

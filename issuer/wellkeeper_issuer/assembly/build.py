@@ -1,0 +1,119 @@
+"""Makes the objects from the settings; with `build_passes`, the only place that does.
+
+What a look at the state does not need is loaded inside functions.
+"""
+
+import grp
+import importlib.metadata
+import os
+import pwd
+import socket
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.state.state import JOURNAL, State, open_state
+from wellkeeper_issuer.ports import Hooks, Notifications
+from wellkeeper_issuer.records import Event, Notice
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.cas import directory_urls
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Node
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.outside.accounts import AccountFolder
+    from wellkeeper_node.certificates.folders import CertificateFolders
+    from wellkeeper_node.nginx.local import LocalNginx
+    from wellkeeper_node.responders.client import ResponderClient
+
+
+def version() -> str:
+    return importlib.metadata.version("wellkeeper")
+
+
+def accounts(settings: Settings) -> "AccountFolder":
+    from wellkeeper_issuer.outside.accounts import AccountFolder
+
+    return AccountFolder(
+        settings.state_dir,
+        directory_urls(settings),
+        contact=settings.contact,
+        terms_of_service_agreed=settings.terms_of_service_agreed,
+    )
+
+
+def certificates(settings: Settings) -> "CertificateFolders":
+    """Raises SettingsError when the owner or the group does not exist."""
+    from wellkeeper_node.certificates.folders import CertificateFolders
+
+    owner, group = settings.certificates_owner, settings.certificates_group
+    try:
+        uid = pwd.getpwnam(owner).pw_uid if owner else None
+    except KeyError:
+        raise SettingsError(
+            f"certificates_owner = {owner!r}: this host has no such user; make it, or name another"
+        ) from None
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else None
+    except KeyError:
+        raise SettingsError(
+            f"certificates_group = {group!r}: this host has no such group; make it, or name another"
+        ) from None
+    return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
+
+
+def state(
+    settings: Settings, *, is_exclusive: bool = True, command: str = "renew"
+) -> AbstractAsyncContextManager[State]:
+    """The state on disk. `command` is what others are told is at work; raises JournalError when another one is."""
+    return open_state(settings.state_dir / JOURNAL, is_exclusive=is_exclusive, command=command)
+
+
+class _Nobody:
+    """Implements `ports.Notifications` where nobody is to be told."""
+
+    async def tell(self, notice: Notice, lineage: str, detail: str) -> None: ...
+
+
+def check_keys(settings: Settings) -> None:
+    """Raises SettingsError when this host was not set up: before anything is opened."""
+    _ = accounts(settings).publishing_key
+
+
+def make_hooks(settings: Settings) -> Hooks:
+    from wellkeeper_issuer.outside.hooks import CommandHooks
+
+    told = settings.hooks
+    commands = {Event.PRE: told.pre, Event.DEPLOY: told.deploy, Event.POST: told.post, Event.FAILED: told.failed}
+    given = {event: argv for event, argv in commands.items() if argv}
+    return CommandHooks(given, told.timeout_seconds, os.environ)
+
+
+def make_notifications(settings: Settings) -> Notifications:
+    url = settings.notifications.webhook
+    if url is None:
+        return _Nobody()
+    from wellkeeper_issuer.outside.notifications import Webhook
+
+    return Webhook(url, SystemClock(), host=socket.gethostname(), version=version())
+
+
+def make_nginx(settings: Settings) -> "LocalNginx":
+    from wellkeeper_node.nginx.local import Control, LocalNginx
+
+    told = settings.nginx
+    by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None
+    control = Control(told.command, told.pid_file, told.reload_command or by_itself, told.error_log)
+    return LocalNginx(control, SystemClock())
+
+
+def nodes(settings: Settings) -> tuple[Node, ...]:
+    return tuple(node.to_node() for node in settings.nodes)
+
+
+def responder_clients(settings: Settings) -> "list[ResponderClient]":
+    """One a node, not connected yet; raises SettingsError when the publishing key is missing."""
+    from wellkeeper_node.responders.client import ResponderClient
+
+    clock, key = SystemClock(), accounts(settings).publishing_key
+    return [ResponderClient(one.name, one.responder, key, clock) for one in nodes(settings)]

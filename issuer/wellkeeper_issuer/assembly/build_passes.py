@@ -1,0 +1,102 @@
+"""Makes what a pass needs, from the settings: in a file of its own, since loading it takes longer than a look."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.pins import check_pins
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.outside.state.proof import prove_places
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.cas import directory_urls
+from wellkeeper_issuer.upkeep.aftermath import Aftermath
+from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.sources import Sources
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.ports import Progress
+from wellkeeper_node.probes.probes import NodeProbes
+from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.publications import AllResponders
+
+
+@asynccontextmanager
+async def renewals(
+    settings: Settings, state: State, progress: Progress, clients: Sequence[ResponderClient]
+) -> AsyncIterator[Renewals]:
+    """What obtains and installs, connected; it ends the connections of `clients`. Raises SettingsError."""
+    clock, choose = SystemClock(), random.SystemRandom().random
+    vetoes = Vetoes(state.vetoes, clock) if settings.read_back == "required" else None
+    probes, folders = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.certificates(settings)
+    accounts, version = build.accounts(settings), build.version()
+    async with AsyncExitStack() as stack:
+        authorities = stack.enter_context(AllAuthorities(settings, accounts, clock, version=version))
+        bundles = {url: authorities.options(url).bundle for url in directory_urls(settings)}
+        infos = AcmeRenewalInfos(bundles, user_agent=f"wellkeeper/{version}", clock=clock)
+        await stack.enter_async_context(infos)
+        responders = AllResponders(clients, accounts.publishing_key, clock)
+        limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
+        yield Renewals(
+            sources=Sources(authorities, limits, throttle, state.schedules, clock),
+            agenda=Agenda(state.deliveries, state.schedules, infos, clock, progress, choose),
+            attempts=state.attempts,
+            delivery_records=state.deliveries,
+            responders=await stack.enter_async_context(responders),
+            read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes),
+            requests=Requests(folders, CsrFolder()),
+            certificates=folders,
+            clock=clock,
+            progress=progress,
+        )
+
+
+@asynccontextmanager
+async def passes(
+    settings: Settings, state: State, progress: Progress, *, is_staging: bool = False
+) -> AsyncIterator[Passes]:
+    """Everything that a pass needs, connected; ended on leaving. Raises SettingsError."""
+
+    told, nginx, folders, clock = (
+        settings.nginx,
+        build.make_nginx(settings),
+        build.certificates(settings),
+        SystemClock(),
+    )
+    choose, clients = random.SystemRandom().random, build.responder_clients(settings)
+    pace = Pace(told.reload_debounce_seconds, told.reload_interval_seconds, told.finishing_workers)
+
+    unusable: dict[str, str] = {}
+
+    async def prepare() -> None:
+        await prove_places(settings.state_dir, settings.certificates_dir)
+        found = await check_pins(settings, build.accounts(settings), clients)
+        unusable.clear()
+        unusable.update(found)
+
+    async with renewals(settings, state, progress, clients) as ready:
+        hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
+        yield Passes(
+            renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
+            deliveries=Deliveries(nginx, folders, state.deliveries, clock, progress, pace),
+            aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
+            machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),
+            prepare=prepare,
+            at_once=settings.renewals_at_once,
+        )
+
+
+def _registered_domain(value: str) -> str:
+    from wellkeeper_issuer.outside.registered_domains import registered_domain
+
+    return registered_domain(value)

@@ -1,0 +1,85 @@
+"""What a rehearsal needs, made from the settings; for the command and for the daemon."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.ports_state import Notes
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.rehearse import World, rehearse
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import PublishError
+from wellkeeper_node.ports import Progress
+from wellkeeper_node.wording import counted
+
+if TYPE_CHECKING:
+    from wellkeeper_node.responders.client import ResponderClient
+
+# As long as Boulder's: 43 characters of base64url.
+_TOKEN_BYTES: Final = 32
+
+
+async def rehearse_all(
+    settings: Settings, lineages: Sequence[Lineage], progress: Progress, notes: Notes | None = None
+) -> list[Rehearsal]:
+    """One result a lineage, recorded when there is where. Raises SettingsError and JournalError."""
+    async with _world(settings, progress) as world:
+        results = await rehearse(lineages, world)
+    if notes is not None:
+        for result in results:
+            await notes.record_rehearsal(result)
+    return results
+
+
+@asynccontextmanager
+async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]:
+    """Connected; ended on leaving."""
+    from wellkeeper_issuer.outside.csr_files import CsrFolder
+    from wellkeeper_node.probes.probes import NodeProbes
+    from wellkeeper_node.responders.publications import AllResponders
+
+    clock, accounts, folders = SystemClock(), build.accounts(settings), build.certificates(settings)
+    clients = build.responder_clients(settings)
+    async with AsyncExitStack() as stack:
+        authorities = AllAuthorities(settings, accounts, clock, version=build.version())
+        yield World(
+            authorities=stack.enter_context(authorities),
+            responders=await stack.enter_async_context(AllResponders(clients, accounts.publishing_key, clock)),
+            nodes=build.nodes(settings),
+            probes=NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol),
+            nginx=build.make_nginx(settings),
+            hooks=build.make_hooks(settings),
+            clock=clock,
+            progress=progress,
+            check_trust=lambda: _check_trust(settings, clients),
+            make_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+            live_path=folders.live_path,
+            request=Requests(folders, CsrFolder()).request,
+            throttle=Throttle(settings.orders_per_second, clock),
+            test_directory_url=settings.find_ca(settings.rehearsal.ca).directory if settings.rehearsal.ca else None,
+        )
+
+
+async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]") -> str:
+    """Unlike a pass, which goes on without a CA that cannot stand in, it raises with everything that is missing."""
+    from wellkeeper_issuer.assembly.pins import wanted_pins
+    from wellkeeper_issuer.outside.pins import find_unpinned
+
+    pins = wanted_pins(settings, build.accounts(settings))
+    missing = []
+    for client in clients:
+        try:
+            missing += [str(one) for one in await find_unpinned(pins, client)]
+        except PublishError as error:
+            missing.append(str(error))
+    if missing:
+        raise PublishError("; ".join(missing))
+    where = counted(len(clients), "responder")
+    return f"account keys of {', '.join(pin.ca for pin in pins)} pinned at {where}"

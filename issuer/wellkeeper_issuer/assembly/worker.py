@@ -1,0 +1,55 @@
+"""Makes the daemon's worker of its settings: passes over what they name, each certificate when its time has come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from wellkeeper_issuer.assembly import build, build_passes
+from wellkeeper_issuer.assembly.pins import tell_of_pins
+from wellkeeper_issuer.daemon import Daemon
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.passes import Passes
+from wellkeeper_issuer.reports import Mode, Report
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.status.left_alone import run_needed
+from wellkeeper_issuer.status.standing import read_rows, standings
+from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.ports import Progress
+
+
+class KeepingWorker(Daemon):
+    """What was asked for and there is nothing to do for costs no look at it."""
+
+    def __init__(self, settings: Settings, state: State, passes: Passes) -> None:
+        self._settings = settings
+        self._state = state
+        self._live = LiveFolder(settings.certificates_dir)
+        super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages())
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        return await run_needed(self._settings, self._state, lineages, mode, super().work)
+
+    async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
+        state = self._state
+        names = [lineage.name for lineage in lineages]
+        rows = await read_rows(state, names)
+        found = standings(lineages, await self._live.versions(names), rows, SystemClock().now())
+        return {one.lineage: one.wake_at for one in found}
+
+
+@asynccontextmanager
+async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[KeepingWorker]:
+    """Raises SettingsError when nothing can be made of the settings; asks only responders, what they are pinned to."""
+    build.check_keys(settings)
+    async with build_passes.passes(settings, state, progress) as passes:
+        telling = asyncio.create_task(
+            tell_of_pins(settings, build.accounts(settings), build.responder_clients(settings))
+        )
+        try:
+            yield KeepingWorker(settings, state, passes)
+        finally:
+            telling.cancel()
+            await asyncio.wait([telling])

@@ -1,1 +1,0 @@
-"""What several commands share, and what the daemon does for them."""

@@ -1,0 +1,1 @@
+"""How every certificate stands, from disk alone."""

@@ -1,0 +1,74 @@
+"""Where certificates stand, as Prometheus reads it: text for the textfile collector of node_exporter.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+from wellkeeper_issuer.status.overview import Overview, Shown
+from wellkeeper_issuer.status.standing import State
+
+_Sample = tuple[Mapping[str, str], float]
+
+
+def to_prometheus(seen: Overview) -> str:
+    """All gauges; what is not known has no line."""
+    shown = seen.shown
+    budgets = [
+        ({"ca": ca, "spent": one.limit.spent, "scope": one.limit.scope, "value": one.value}, float(one.left))
+        for ca, one in seen.budgets
+    ]
+    parts = (
+        _gauge("certificate_not_after_seconds", "When the live certificate ends.", _times(shown, _not_after)),
+        _gauge("certificate_renew_at_seconds", "When it is to be renewed.", _times(shown, _renew_at)),
+        _gauge(
+            "certificate_served",
+            "1: nginx was proven to serve it.",
+            ((_of(one), float(one.standing.state is State.SERVED)) for one in shown),
+        ),
+        _gauge(
+            "certificate_failures",
+            "How often in a row its renewal failed.",
+            ((_of(one), float(one.standing.failure.count if one.standing.failure else 0)) for one in shown),
+        ),
+        _gauge(
+            "certificate_rehearsal_well",
+            "1: its last rehearsal was well.",
+            ((_of(one), float(one.rehearsal.is_well)) for one in shown if one.rehearsal),
+        ),
+        _gauge("ca_limit_left", "What a CA's limit leaves, where any of it was used.", budgets),
+        _gauge("daemon_running", "1: a daemon keeps these certificates.", [({}, float(seen.daemon_pid is not None))]),
+        _gauge("status_at_seconds", "When this was written.", [({}, seen.now.timestamp())]),
+    )
+    return "".join(line for part in parts for line in part)
+
+
+def _of(one: Shown) -> dict[str, str]:
+    return {"certificate": one.lineage.name}
+
+
+def _not_after(one: Shown) -> datetime | None:
+    return one.not_after
+
+
+def _renew_at(one: Shown) -> datetime | None:
+    return one.renew_at
+
+
+def _times(shown: Iterable[Shown], time: Callable[[Shown], datetime | None]) -> Iterator[_Sample]:
+    for one in shown:
+        at = time(one)
+        if at is not None:
+            yield _of(one), at.timestamp()
+
+
+def _gauge(name: str, text: str, samples: Iterable[_Sample]) -> Iterator[str]:
+    yield f"# HELP wellkeeper_{name} {text}\n# TYPE wellkeeper_{name} gauge\n"
+    for labels, value in samples:
+        inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"wellkeeper_{name}{{{inner}}} {value:.12g}\n" if inner else f"wellkeeper_{name} {value:.12g}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

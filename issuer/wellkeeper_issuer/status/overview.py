@@ -1,0 +1,209 @@
+"""What several commands show: where each certificate stands, from disk alone. Asks nobody and waits for nobody."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.due import renew_at
+from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.outside.state.lock import DAEMON, find_owner
+from wellkeeper_issuer.outside.state.state import JOURNAL, has_state, open_state
+from wellkeeper_issuer.outside.state.state import State as OpenedState
+from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.cas import limits
+from wellkeeper_issuer.status.standing import Rows, Standing, State, read_rows, standings
+from wellkeeper_node.certificates.leaves import read_leaves
+from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One certificate: `certificate` is None unless it was read, which only what has no schedule needs."""
+
+    lineage: Lineage
+    standing: Standing
+    certificate: Certificate | None = None
+    rehearsal: Rehearsal | None = None
+    veto_until: datetime | None = None
+
+    @property
+    def not_after(self) -> datetime | None:
+        return self.standing.not_after or (self.certificate.not_after if self.certificate else None)
+
+    @property
+    def renew_at(self) -> datetime | None:
+        """By the lifetime rule when nobody has chosen a time yet; None for a placeholder, which no date is for."""
+        if self.standing.renew_at or self.certificate is None or self.certificate.is_self_signed:
+            return self.standing.renew_at
+        return renew_at(self.certificate.not_before, self.certificate.not_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`daemon_pid` is None when no daemon runs; `budgets` are by the name of the CA.
+
+    Its repr is short: asyncio.run makes one of whatever it returns (in signal.getsignal), and throws it away.
+    """
+
+    shown: Sequence[Shown] = field(repr=False)
+    rows: Rows = field(repr=False)
+    now: datetime
+    daemon_pid: int | None
+    budgets: Sequence[tuple[str, Budget]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the state on disk says; nothing when there is none."""
+
+    rows: Rows = field(default_factory=Rows)
+    rehearsals: dict[str, Rehearsal] = field(default_factory=dict)
+    budgets: Sequence[tuple[str, Budget]] = ()
+    vetoes: dict[str, datetime] = field(default_factory=dict)
+
+
+async def look(
+    settings: Settings, lineages: Sequence[Lineage], *, reads_certificates: bool = False, is_about_one: bool = False
+) -> Overview:
+    """`reads_certificates` for all; else only those are read of which nothing is recorded.
+
+    Raises SettingsError, InstallError and JournalError.
+    """
+    now, live = SystemClock().now(), LiveFolder(settings.certificates_dir)
+    path = settings.state_dir / JOURNAL
+    names = [one.name for one in lineages] if is_about_one else []
+    told = await _read(settings, path, names) if has_state(settings.state_dir) else _Told()
+    found = standings(lineages, await live.versions(), told.rows, now)
+    leaves = await read_leaves(
+        settings.certificates_dir,
+        {one.lineage: one.version for one in found if one.version and (reads_certificates or one.schedule is None)},
+    )
+    shown = [
+        Shown(
+            lineage,
+            _refined(one, leaves.get(one.lineage), now),
+            leaves.get(one.lineage),
+            told.rehearsals.get(one.lineage),
+            told.vetoes.get(one.lineage),
+        )
+        for lineage, one in zip(lineages, found, strict=True)
+    ]
+    owner = find_owner(path.with_suffix(".lock"))
+    return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == DAEMON else None, told.budgets)
+
+
+async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:
+    async with open_state(path, is_exclusive=False) as state:
+        vetoes = {name: await state.vetoes.read_veto(name) for name in names}
+        return _Told(
+            await read_rows(state),
+            dict(await state.notes.read_rehearsals()),
+            await _read_budgets(settings, state),
+            {name: until for name, until in vetoes.items() if until is not None},
+        )
+
+
+async def _read_budgets(settings: Settings, state: OpenedState) -> list[tuple[str, Budget]]:
+    """What is left is read as it was booked: no name has to be taken apart."""
+    counted = Limits(state.ledger, SystemClock(), str)
+    return [
+        (ca.name, budget)
+        for ca in settings.all_cas()
+        for budget in await counted.budgets(ca.directory, limits(settings, ca.directory))
+    ]
+
+
+def _refined(standing: Standing, certificate: Certificate | None, now: datetime) -> Standing:
+    """What only the certificate itself tells, of one without a schedule."""
+    if standing.schedule is not None or certificate is None:
+        return standing
+    if certificate.is_self_signed:
+        return standing.of_placeholder()
+    if certificate.not_after <= now:
+        return replace(standing, state=State.EXPIRED)
+    return replace(standing, state=State.UNPROVEN) if standing.state is State.UNKNOWN else standing
+
+
+def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
+    """What is known of one certificate."""
+    standing, certificate = shown.standing, shown.certificate
+    return {
+        "name": shown.lineage.name,
+        "state": standing.state.value,
+        "is_renewal_under_way": shown.lineage.name in rows.under_way,
+        "to_do": standing.to_do or None,
+        "next_try_at": _text(standing.next_try_at),
+        "version": standing.version,
+        "identifiers": _identifiers(shown.lineage, certificate),
+        "serial": certificate.serial if certificate else None,
+        "fingerprint_sha256": certificate.fingerprint_sha256 if certificate else None,
+        "issued_by": certificate.issued_by if certificate else None,
+        "not_before": _text(certificate.not_before) if certificate else None,
+        "not_after": _text(shown.not_after),
+        "renew_at": _text(shown.renew_at),
+        "schedule": _schedule_to_json(standing.schedule) if standing.schedule else None,
+        "failure": _failure_to_json(standing.failure) if standing.failure else None,
+        "rehearsal": _rehearsal_to_json(shown.rehearsal) if shown.rehearsal else None,
+    }
+
+
+def _identifiers(lineage: Lineage, certificate: Certificate | None) -> list[str]:
+    """In the order of the settings; those that these do not name (any more) come last."""
+    named = list(map(str, lineage.identifiers))
+    if certificate is None:
+        return named
+    found = set(map(str, certificate.identifiers))
+    return [one for one in named if one in found] + sorted(found - set(named))
+
+
+def budget_to_json(ca: str, budget: Budget) -> dict[str, Any]:
+    limit = budget.limit
+    return {
+        "ca": ca,
+        "spent": limit.spent.value,
+        "scope": limit.scope.value,
+        "value": budget.value,
+        "used": budget.used,
+        "left": budget.left,
+        "count": limit.count,
+        "seconds": limit.seconds,
+        "free_at": _text(budget.free_at),
+    }
+
+
+def _schedule_to_json(schedule: Schedule) -> dict[str, Any]:
+    window = schedule.window
+    return {
+        "directory_url": schedule.directory_url or None,
+        "rule": schedule.rule.value,
+        "window": {"start": _text(window.start), "end": _text(window.end)} if window else None,
+        "explanation_url": schedule.explanation_url,
+        "ask_at": _text(schedule.ask_at),
+    }
+
+
+def _failure_to_json(failure: Failure) -> dict[str, Any]:
+    return {
+        "count": failure.count,
+        "stage": failure.stage,
+        "message": failure.message,
+        "problem": failure.problem,
+        "retry": failure.retry.value,
+        "first_at": _text(failure.first_at),
+        "last_at": _text(failure.last_at),
+        "next_try_at": _text(failure.next_try_at),
+    }
+
+
+def _rehearsal_to_json(rehearsal: Rehearsal) -> dict[str, Any]:
+    return {"at": _text(rehearsal.at), "is_well": rehearsal.is_well, "detail": rehearsal.detail}
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,110 @@
+"""How a pass is told without a terminal."""
+
+import io
+import json
+import logging
+import os
+import re
+
+import pytest
+
+from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgress, progress
+from wellkeeper_node.ports import Progress
+
+
+def tell(told: Progress) -> None:
+    told.started("web", "order")
+    told.finished("web", "order", 1.23456, "https://ca.example/order/1")
+    told.failed("web", "publish", 0.5, "node 'n1' is away")
+    told.note("web", "due: no certificate yet")
+
+
+def test_one_line_a_stage() -> None:
+    out = io.StringIO()
+    tell(LineProgress(out))
+    lines = out.getvalue().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ web: ", line) for line in lines)
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "web: order      1.23 s  https://ca.example/order/1",
+        "web: publish    0.50 s  failed: node 'n1' is away",
+        "web: due: no certificate yet",
+    ]
+
+
+def test_one_object_a_line() -> None:
+    out = io.StringIO()
+    tell(JsonProgress(out))
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one.pop("time")) for one in found)
+    assert found == [
+        {"certificate": "web", "stage": "order", "event": "started"},
+        {
+            "certificate": "web",
+            "stage": "order",
+            "event": "finished",
+            "seconds": 1.235,
+            "detail": "https://ca.example/order/1",
+        },
+        {"certificate": "web", "stage": "publish", "event": "failed", "seconds": 0.5, "detail": "node 'n1' is away"},
+        {"certificate": "web", "event": "note", "detail": "due: no certificate yet"},
+    ]
+
+
+def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, kind in (("auto", LineProgress), ("text", LineProgress), ("json", JsonProgress)):
+        with progress(name) as told:  # type: ignore[arg-type]
+            assert isinstance(told, kind)
+            told.note("web", "here")
+    out, err = capsys.readouterr()
+    assert (out, err.count("here")) == ("", 3)
+
+
+def test_log_beside_the_lines_is_dated_as_they_are() -> None:
+    handler = logging.StreamHandler(out := io.StringIO())
+    logging.getLogger().addHandler(handler)
+    try:
+        with progress("text"):
+            logging.getLogger("wellkeeper_issuer.daemon").warning("looks again")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING wellkeeper_issuer.daemon: looks again\n", out.getvalue()
+    )
+
+
+def test_journal_dates_the_lines_by_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    its_stream = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{its_stream.st_dev}:{its_stream.st_ino}")
+    with progress("text") as told:
+        told.note("web", "here")
+    assert capsys.readouterr().err == "web: here\n"
+
+
+def test_file_is_no_journal_though_the_variable_was_inherited(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+    with progress("text") as told:
+        told.note("web", "here")
+    assert capsys.readouterr().err.endswith("Z web: here\n")
+
+
+def test_log_beside_the_stages_is_json_as_well() -> None:
+    handler = logging.StreamHandler(out := io.StringIO())
+    logging.getLogger().addHandler(handler)
+    try:
+        with progress("json"):
+            logging.getLogger("wellkeeper_node.certificates.folders").warning("%s holds nothing", "/live/web")
+        logging.getLogger("wellkeeper_issuer").warning("afterwards")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    inside, afterwards = out.getvalue().splitlines()
+    found = json.loads(inside)
+    assert found.pop("time").endswith("Z")
+    assert found == {
+        "event": "log",
+        "level": "warning",
+        "logger": "wellkeeper_node.certificates.folders",
+        "detail": "/live/web holds nothing",
+    }
+    assert afterwards == "afterwards"

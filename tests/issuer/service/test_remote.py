@@ -1,0 +1,120 @@
+"""Commands that leave their work to a daemon, over its real socket; and reload and status words."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.workers import Workshop
+from wellkeeper_issuer.commands.reload import describe
+from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgress
+from wellkeeper_issuer.errors import DaemonError, SettingsError
+from wellkeeper_issuer.outside.daemon.server import daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.settings import Settings, read_settings
+
+
+@pytest.fixture
+def workshop(folder: Path) -> Workshop:
+    made = Workshop(folder)
+    made.write("a.example", "b.example")
+    (folder / "state").mkdir()
+    return made
+
+
+@pytest.fixture
+def settings(workshop: Workshop) -> Settings:
+    return read_settings(workshop.path)
+
+
+@pytest.fixture
+async def daemon(workshop: Workshop, settings: Settings) -> AsyncIterator[Workshop]:
+    """Runs, and answers."""
+    async with workshop.service() as service, daemon_socket(socket_path(settings.state_dir), service.handlers):
+        yield workshop
+
+
+async def test_without_a_daemon_commands_work_by_themselves(settings: Settings) -> None:
+    progress = LineProgress(StringIO())
+    assert await remote.renew(settings, [], Mode.SCHEDULED, progress) is None
+    assert await remote.ask(settings, {"command": "status"}) is None
+
+
+async def test_what_only_a_daemon_can_do_says_that_there_is_none(settings: Settings) -> None:
+    with pytest.raises(DaemonError, match=r"no daemon answers at .*/state/daemon\.sock; it reads the settings when it"):
+        await remote.demand(settings, {"command": "reload"})
+
+
+async def test_folder_in_which_no_daemon_could_run_is_no_error(settings: Settings) -> None:
+    far = settings.model_copy(update={"state_dir": Path("/" + "a" * 200)})
+    assert await remote.ask(far, {"command": "status"}) is None
+
+
+async def test_renewal_through_the_daemon_is_told_and_reported_as_without(daemon: Workshop, settings: Settings) -> None:
+    out = StringIO()
+    reports = await remote.renew(settings, ["b.example"], Mode.FORCED, LineProgress(out))
+    assert reports is not None
+    assert [(one.lineage, one.outcome) for one in reports] == [("b.example", Outcome.SERVED)]
+    assert daemon.workers[0].modes == [Mode.FORCED]
+    assert out.getvalue().partition(" ")[2] == "b.example: order      1.50 s  done\n"
+
+
+async def test_every_event_comes_through(daemon: Workshop, settings: Settings) -> None:
+    out = StringIO()
+    worker = daemon.workers[0]
+    worker.is_free.clear()
+    asked = asyncio.create_task(remote.renew(settings, ["a.example"], Mode.RETRY, JsonProgress(out)))
+    await worker.is_asked.wait()
+    daemon.broadcast.note("a.example", "due")
+    daemon.broadcast.failed("a.example", "publish", 0.5, "no")
+    worker.is_free.set()
+    await asked
+    told = [line.partition(", ")[2] for line in out.getvalue().splitlines()]
+    assert told == [
+        '"certificate": "a.example", "stage": "order", "event": "started"}',
+        '"certificate": "a.example", "event": "note", "detail": "due"}',
+        '"certificate": "a.example", "stage": "publish", "event": "failed", "seconds": 0.5, "detail": "no"}',
+        '"certificate": "a.example", "stage": "order", "event": "finished", "seconds": 1.5, "detail": "done"}',
+    ]
+
+
+async def test_complaint_of_the_daemon_is_raised(daemon: Workshop, settings: Settings) -> None:
+    daemon.write("a.example", more="bogus = 1")
+    with pytest.raises(SettingsError, match="unknown key 'bogus'"):
+        await remote.demand(settings, {"command": "reload"})
+
+
+async def test_staging_is_not_left_to_the_daemon(daemon: Workshop, settings: Settings) -> None:
+    with pytest.raises(DaemonError, match="stop it to try with --staging, or let 'wellkeeper rehearse' try"):
+        await remote.renew(settings, [], Mode.RETRY, LineProgress(StringIO()), is_staging=True)
+    assert daemon.workers[0].modes == []
+
+
+async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop, settings: Settings) -> None:
+    out, worker = StringIO(), daemon.workers[0]
+    worker.is_free.clear()
+    asked = asyncio.create_task(remote.renew(settings, [], Mode.SCHEDULED, LineProgress(out)))
+    await worker.is_asked.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert "daemon: goes on with it by itself; 'wellkeeper status' shows how it stands" in out.getvalue()
+    assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
+
+
+def test_reload_with_bad_settings_says_with_which_a_daemon_goes_on(program: Program) -> None:
+    program.configure("a.example", more="bogus = 1")
+    finished = program.run("reload")
+    assert finished.exit_code == 2
+    assert "unknown key 'bogus'" in finished.err
+    assert finished.err.endswith("a daemon that runs goes on with the settings of before\n")
+
+
+def test_reload_says_what_changed() -> None:
+    answer = {"path": "/etc/issuer.toml", "count": 3, "new": ["a.example", "b.example"], "gone": []}
+    assert describe(answer) == "read /etc/issuer.toml: 3 certificates; 2 new: a.example, b.example"

@@ -1,0 +1,253 @@
+"""What a daemon does for those who ask, and how it goes over to new settings."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import turns_until
+from tests.issuer.commands.workers import REHEARSED_AT, Workshop
+from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.reports import Mode, Outcome
+from wellkeeper_issuer.service.report_wire import decode_rehearsal, decode_report
+
+Events = list[Mapping[str, Any]]
+
+
+@pytest.fixture
+def workshop(folder: Path) -> Workshop:
+    made = Workshop(folder)
+    made.write("a.example", "b.example")
+    return made
+
+
+def unheard(_message: Mapping[str, Any]) -> None: ...
+
+
+async def test_worker_runs_until_the_service_ends(workshop: Workshop) -> None:
+    async with workshop.service():
+        (worker,) = workshop.workers
+        await turns_until(lambda: worker.is_running)
+        assert worker.lineages == ["a.example", "b.example"]
+    assert (worker.is_running, workshop.open_count) == (False, 0)
+
+
+async def test_renewal_is_told_and_reported(workshop: Workshop) -> None:
+    events: Events = []
+    async with workshop.service() as service:
+        answer = await service.renew({"names": ["b.example"], "mode": "forced"}, events.append)
+    assert workshop.workers[0].modes == [Mode.FORCED]
+    (report,) = map(decode_report, answer["reports"])
+    assert (report.lineage, report.outcome) == ("b.example", Outcome.SERVED)
+    assert events == [
+        {"certificate": "b.example", "stage": "order", "event": "started"},
+        {"certificate": "b.example", "stage": "order", "event": "finished", "seconds": 1.5, "detail": "done"},
+    ]
+
+
+async def test_without_names_all_are_renewed_that_are_due(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        answer = await service.renew({}, unheard)
+    assert [one["lineage"] for one in answer["reports"]] == ["a.example", "b.example"]
+    assert workshop.workers[0].modes == [Mode.SCHEDULED]
+
+
+async def test_clients_hear_of_their_certificates_and_of_what_concerns_several(workshop: Workshop) -> None:
+    events: Events = []
+    async with workshop.service() as service:
+        worker = workshop.workers[0]
+        worker.is_free.clear()
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, events.append))
+        await worker.is_asked.wait()
+        workshop.broadcast.note("b.example", "of somebody else")
+        workshop.broadcast.note("2 certificates", "of several")
+        workshop.broadcast.failed("a.example", "order", 0.5, "no")
+        worker.is_free.set()
+        await asked
+        workshop.broadcast.note("a.example", "too late")
+    assert [one.get("detail") for one in events] == [None, "of several", "no", "done"]
+
+
+async def test_rehearsal_is_told_and_its_results_come_back(workshop: Workshop) -> None:
+    events: Events = []
+    async with workshop.service() as service:
+        answer = await service.rehearse({"names": ["b.example"]}, events.append)
+    assert [decode_rehearsal(one) for one in answer["rehearsals"]] == [
+        Rehearsal("b.example", REHEARSED_AT, False, "by letsencrypt")
+    ]
+    assert [(event["certificate"], event["stage"], event["event"]) for event in events] == [
+        ("b.example", "publish", "finished")
+    ]
+
+
+@pytest.mark.parametrize(("more", "every"), [("", None), ("[rehearsal]\nevery_days = 7", timedelta(days=7))])
+async def test_what_is_rehearsed_by_itself_follows_the_settings(
+    workshop: Workshop, more: str, every: timedelta | None
+) -> None:
+    workshop.write("a.example", more=more)
+    lineages, found = workshop.make().kept()
+    assert (found, [one.name for one in lineages]) == (every, ["a.example"] if every else [])
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (
+            {"names": ["c.example"]},
+            r"the daemon does not know 'c\.example': it has read /.*/issuer\.toml without it; let it read the",
+        ),
+        ({"names": "a.example"}, "names must be a list of strings, not 'a.example'"),
+        ({"names": [5]}, r"names must be a list of strings, not \[5\]"),
+        ({"mode": "now"}, "mode must be one of scheduled, retry, forced, revoked, not 'now'"),
+    ],
+)
+async def test_request_that_makes_no_sense_is_refused(workshop: Workshop, request_: dict[str, Any], words: str) -> None:
+    async with workshop.service() as service:
+        with pytest.raises((SettingsError, DaemonError), match=words):
+            await service.renew(request_, unheard)
+    assert workshop.workers[0].modes == []
+
+
+async def test_failure_of_a_pass_is_the_answer_and_ends_nothing(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        worker = workshop.workers[0]
+        worker.failing = JournalError("disk full")
+        with pytest.raises(JournalError, match="disk full"):
+            await service.renew({}, unheard)
+        await turns_until(lambda: worker.is_running)
+
+
+async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        worker = workshop.workers[0]
+        worker.is_free.clear()
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, unheard))
+        await worker.is_asked.wait()
+        workshop.write("b.example", "c.example")
+        answer = await service.reload({}, unheard)
+        assert answer == {"path": str(workshop.path), "count": 2, "new": ["c.example"], "gone": ["a.example"]}
+        assert worker.lineages == ["b.example", "c.example"]
+        assert not asked.done()
+        worker.is_free.set()
+        await asked
+    assert len(workshop.workers) == 1
+    assert workshop.told == ["reloading", "keeps 2 certificates"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["renewals_at_once = 3", "[nginx]\nreload = 'command'", "ca = 'google'", "[hooks]\npre = ['x']"],
+)
+async def test_other_changes_make_a_new_worker(workshop: Workshop, more: str) -> None:
+    async with workshop.service() as service:
+        workshop.write("a.example", more=more)
+        await service.reload({}, unheard)
+        first, second = workshop.workers
+        await turns_until(lambda: second.is_running)
+        assert (first.is_running, workshop.open_count, second.lineages) == (False, 1, ["a.example"])
+        await service.renew({}, unheard)
+        assert (first.modes, second.modes) == ([], [Mode.SCHEDULED])
+    assert workshop.open_count == 0
+
+
+async def test_certificate_of_another_ca_makes_a_new_worker(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        workshop.write("a.example")
+        with workshop.path.open("a") as file:
+            file.write("\nca = 'google'\n")
+        await service.reload({}, unheard)
+    assert len(workshop.workers) == 2
+
+
+async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        first = workshop.workers[0]
+        first.is_free.clear()
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, unheard))
+        await first.is_asked.wait()
+        workshop.write("a.example", more="renewals_at_once = 3")
+        reloading = asyncio.create_task(service.reload({}, unheard))
+        await turns_until(lambda: len(workshop.workers) == 2)
+        later = asyncio.create_task(service.renew({"names": ["a.example"], "mode": "retry"}, unheard))
+        await asyncio.sleep(0)
+        assert first.is_running
+        assert not reloading.done()
+        first.is_free.set()
+        await asyncio.gather(asked, reloading, later)
+        assert (first.modes, workshop.workers[1].modes) == ([Mode.SCHEDULED, Mode.RETRY], [])
+
+
+async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
+    async with workshop.service() as service:
+        workshop.write("a.example", more="bogus = 1")
+        with pytest.raises(SettingsError, match=r"issuer\.toml:3: unknown key 'bogus'"):
+            await service.reload({}, unheard)
+        assert workshop.workers[0].is_running
+        assert [one["lineage"] for one in (await service.renew({}, unheard))["reports"]] == ["a.example", "b.example"]
+    assert "new settings are not taken, those of before go on: " in caplog.text
+    assert "unknown key 'bogus'" in caplog.text
+
+
+async def test_settings_of_which_nothing_can_be_made_keep_the_old_ones(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        workshop.write("c.example", more="renewals_at_once = 3")
+        workshop.refusal = SettingsError("no such group")
+        with pytest.raises(SettingsError, match="no such group"):
+            await service.reload({}, unheard)
+        assert [one.is_running for one in workshop.workers] == [True]
+        assert [one["lineage"] for one in (await service.renew({}, unheard))["reports"]] == ["a.example", "b.example"]
+        workshop.refusal = None
+        await service.reload({}, unheard)
+        assert [one["lineage"] for one in (await service.renew({}, unheard))["reports"]] == ["c.example"]
+
+
+async def test_another_state_dir_needs_a_restart(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        workshop.write("a.example", state_dir="elsewhere")
+        with pytest.raises(SettingsError, match=r"state_dir = '.*/elsewhere' is not that of this daemon \(.*/state\);"):
+            await service.reload({}, unheard)
+
+
+async def test_status_says_what_is_under_way(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        worker = workshop.workers[0]
+        worker.is_free.clear()
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, unheard))
+        await worker.is_asked.wait()
+        found = await service.status({}, unheard)
+        assert (found["count"], found["under_way"]) == (2, {"a.example": "order"})
+        worker.is_free.set()
+        await asked
+        assert (await service.status({}, unheard))["under_way"] == {}
+
+
+async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Workshop) -> None:
+    async with workshop.service() as service:
+        await service.forget({"names": ["c.example"]}, unheard)
+        with pytest.raises(DaemonError, match=r"the settings have a\.example; take it out of them and reload first"):
+            await service.forget({"names": ["a.example"]}, unheard)
+    assert workshop.forgotten == ["c.example"]
+
+
+async def test_what_is_worked_on_is_forgotten_when_that_has_ended(workshop: Workshop) -> None:
+    events: Events = []
+    async with workshop.service() as service:
+        async with workshop.workers[0].turn("c.example"):
+            workshop.broadcast.started("c.example", "finalize")
+            forgetting = asyncio.create_task(service.forget({"names": ["c.example"]}, events.append))
+            await turns_until(lambda: bool(events))
+            await asyncio.sleep(0)
+            assert (forgetting.done(), workshop.forgotten) == (False, [])
+        assert await forgetting == {"names": ["c.example"]}
+    assert workshop.forgotten == ["c.example"]
+    assert [one["detail"] for one in events] == ["is worked on; it is forgotten when that has ended"]
+
+
+async def test_first_settings_of_which_nothing_can_be_made_end_it(workshop: Workshop) -> None:
+    workshop.refusal = SettingsError("no keys")
+    with pytest.raises(SettingsError, match="no keys"):
+        await workshop.make().run()

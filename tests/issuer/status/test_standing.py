@@ -1,0 +1,241 @@
+"""standing: what rows and links say, and what they leave to a pass."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from tests.fakes_deliver import NOW, dns
+from wellkeeper_issuer.model import Attempt, Lineage
+from wellkeeper_issuer.outside.state.state import State as OpenedState
+from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule, Window
+from wellkeeper_issuer.status.standing import Rows, Standing, State, read_rows, standing, standings
+from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Flip
+
+CA, SECOND_CA = "https://ca.example/directory", "https://second.example/directory"
+LINEAGE: Final = Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=(CA, SECOND_CA))
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SCHEDULE: Final = Schedule(
+    lineage="web",
+    version="v1",
+    identifiers=frozenset(LINEAGE.identifiers),
+    not_before=NOW - DAY,
+    not_after=NOW + 89 * DAY,
+    directory_url=CA,
+    account_url="",
+    certificate_id="a.b",
+    rule=Rule.ARI,
+    renew_at=NOW + 59 * DAY,
+    ask_at=NOW + 6 * HOUR,
+    window=Window(NOW + 58 * DAY, NOW + 60 * DAY),
+)
+FLIP: Final = Flip("web", None, "v1")
+
+
+def rows(schedule: Schedule | None = SCHEDULE, **others: Any) -> Rows:  # noqa: ANN401 - whatever Rows has
+    schedules = {"web": schedule} if schedule else {}
+    return Rows(**{"schedules": schedules, "installed": frozenset({"web"}), **others})
+
+
+def failure(next_try_at: datetime, last_at: datetime = NOW - HOUR) -> dict[str, Failure]:
+    return {"web": Failure("web", 2, "order", "no", Retry.SOON, last_at, last_at, next_try_at)}
+
+
+def stand(known: Rows, version: str | None = "v1", now: datetime = NOW, lineage: Lineage = LINEAGE) -> Standing:
+    return standing(lineage, version, known, now)
+
+
+def test_served_and_not_due_is_quiet_until_its_ca_is_asked_again() -> None:
+    found = stand(rows())
+    assert found == Standing("web", State.SERVED, "v1", SCHEDULE, None, "", None, NOW + 6 * HOUR)
+    assert found.is_quiet
+    assert not found.is_waiting
+    assert (found.not_after, found.renew_at, found.rule) == (SCHEDULE.not_after, SCHEDULE.renew_at, Rule.ARI)
+
+
+def test_what_has_no_schedule_has_no_dates() -> None:
+    found = stand(rows(None))
+    assert (found.not_after, found.renew_at, found.rule) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("known", "version", "state", "to_do"),
+    [
+        (Rows(), None, State.MISSING, "no certificate yet"),
+        (Rows(), "v1", State.UNKNOWN, "it has not been looked at yet"),
+        (rows(None), "v1", State.SERVED, "it has not been looked at yet"),
+        (rows(), "v2", State.SERVED, "it has not been looked at yet"),
+        (rows(installed=frozenset()), "v1", State.UNPROVEN, "it has not been looked at yet"),
+        (rows(), None, State.MISSING, "no certificate yet"),
+        (rows(undelivered={"web": FLIP}), "v1", State.NOT_RELOADED, "nginx was not seen to take it"),
+        (rows(undelivered={"web": Flip("web", "v1", "v2")}), "v1", State.REFUSED, "nginx was not seen to take it"),
+        (rows(unserved=frozenset({"web"})), "v1", State.NOT_SERVED, "nginx was not seen to serve it"),
+        (rows(owed_hooks={"web": "v1"}), "v1", State.SERVED, "its deploy hook has not succeeded yet"),
+        (rows(under_way={"web": True}), "v1", State.SERVED, "the CA issued a certificate that is not in place yet"),
+        (rows(under_way={"web": False}), "v1", State.SERVED, ""),
+        (
+            rows(replace(SCHEDULE, identifiers=frozenset({dns("a.example")}))),
+            "v1",
+            State.SERVED,
+            "the identifiers in the settings changed",
+        ),
+        (
+            rows(replace(SCHEDULE, directory_url="https://third.example/directory")),
+            "v1",
+            State.SERVED,
+            "the installed certificate was issued by another CA than the settings name",
+        ),
+        (rows(replace(SCHEDULE, ask_at=NOW)), "v1", State.SERVED, "its CA is asked when to renew it"),
+        (rows(replace(SCHEDULE, not_after=NOW)), "v1", State.EXPIRED, ""),
+    ],
+)
+def test_state_and_what_is_to_do(known: Rows, version: str | None, state: State, to_do: str) -> None:
+    found = stand(known, version)
+    assert (found.state, found.to_do, found.is_quiet) == (state, to_do, not to_do)
+
+
+@pytest.mark.parametrize("state", State)
+def test_states_are_bare_words_for_programs_and_sentences_for_people(state: State) -> None:
+    assert state.value == state.name.lower()
+    assert " run " not in state.words
+    assert state.advice.removesuffix(": run renew") == state.words
+
+
+def test_due_says_by_which_rule() -> None:
+    found = stand(rows(), now=SCHEDULE.renew_at)
+    assert found.to_do == "the CA's suggested window began at 2026-04-28 12:00 UTC and ends at 2026-04-30 12:00 UTC"
+    assert found.wake_at == SCHEDULE.renew_at
+    assert not found.is_quiet
+
+
+def test_due_again_while_the_last_one_is_undelivered() -> None:
+    found = stand(rows(undelivered={"web": FLIP}), now=SCHEDULE.renew_at)
+    assert found.state is State.NOT_RELOADED
+    assert not found.is_quiet
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wake_at"),
+    [
+        (SCHEDULE, NOW + 6 * HOUR),
+        (replace(SCHEDULE, ask_at=None), NOW + 12 * HOUR),
+        (replace(SCHEDULE, ask_at=NOW + 20 * HOUR), NOW + 12 * HOUR),
+        (replace(SCHEDULE, renew_at=NOW + HOUR), NOW + HOUR),
+        (replace(SCHEDULE, not_before=NOW - HOUR, not_after=NOW + 9 * HOUR, ask_at=None), NOW + HOUR),
+    ],
+    ids=["asked", "no ARI", "twice a day", "due", "a tenth of a short lifetime"],
+)
+def test_next_moment_of_what_is_quiet(schedule: Schedule, wake_at: datetime) -> None:
+    assert stand(rows(schedule)).wake_at == wake_at
+
+
+def test_what_is_to_do_is_to_do_now() -> None:
+    assert stand(Rows(), None).wake_at == NOW
+    assert stand(rows(None)).wake_at == NOW
+    assert stand(rows(unserved=frozenset({"web"}))).wake_at == NOW
+
+
+def test_failure_is_waited_for() -> None:
+    found = stand(rows(failures=failure(NOW + HOUR), owed_hooks={"web": "v1"}))
+    assert found.is_quiet
+    assert found.is_waiting
+    assert (found.next_try_at, found.wake_at) == (NOW + HOUR, NOW + HOUR)
+    assert found.failure is not None
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [failure(NOW), failure(NOW + HOUR, last_at=NOW + HOUR / 2)],
+    ids=["over", "written by a clock that was ahead"],
+)
+def test_failure_that_is_over_keeps_nobody(failures: dict[str, Failure]) -> None:
+    found = stand(rows(failures=failures), None)
+    assert (found.is_quiet, found.next_try_at, found.wake_at) == (False, None, NOW)
+
+
+def test_failure_that_nobody_waits_for_any_more_is_settled_by_a_pass() -> None:
+    waiting = stand(rows(failures=failure(NOW + HOUR)))
+    assert (waiting.to_do, waiting.is_waiting, waiting.wake_at) == ("", False, NOW + HOUR)
+    over = stand(rows(failures=failure(NOW)))
+    assert (over.to_do, over.is_quiet) == ("it failed, and is looked at again", False)
+    assert (over.next_try_at, over.wake_at) == (None, NOW)
+
+
+def block(directory_url: str, until: datetime, lineage: str = "") -> dict[tuple[str, str], Blocked]:
+    return {(directory_url, lineage): Blocked(directory_url, lineage, until, "busy")}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "next_try_at"),
+    [
+        ({}, None),
+        (block(CA, NOW + HOUR), None),
+        (block(CA, NOW + HOUR) | block(SECOND_CA, NOW + 2 * HOUR), NOW + HOUR),
+        (
+            block(CA, NOW + HOUR) | block(CA, NOW + 3 * HOUR, "web") | block(SECOND_CA, NOW + 2 * HOUR, "web"),
+            NOW + 2 * HOUR,
+        ),
+        (block(CA, NOW + HOUR) | block(SECOND_CA, NOW - HOUR), None),
+        (block(CA, NOW + HOUR, "mail") | block(SECOND_CA, NOW + HOUR), None),
+        (block(CA, NOW + HOUR) | block(SECOND_CA, NOW + 400 * DAY), None),
+    ],
+    ids=["none", "another CA is free", "all", "both kinds", "over", "of another", "senseless"],
+)
+def test_due_waits_while_every_ca_of_its_list_wants_to_be_left_alone(
+    blocks: dict[tuple[str, str], Blocked], next_try_at: datetime | None
+) -> None:
+    known = rows(replace(SCHEDULE, renew_at=NOW), blocks=blocks)
+    assert stand(known).next_try_at == next_try_at
+    assert stand(replace(known, undelivered={"web": FLIP})).next_try_at is None
+    assert stand(rows(blocks=blocks)).next_try_at is None
+
+
+def test_blocks_of_a_lineage_without_a_list_are_nobodys() -> None:
+    lineage = replace(LINEAGE, directory_urls=())
+    assert stand(rows(blocks=block(CA, NOW + HOUR)), None, lineage=lineage).next_try_at is None
+
+
+async def test_rows_are_those_of_the_state(state: OpenedState) -> None:
+    await state.schedules.record_schedule(SCHEDULE)
+    await state.schedules.record_failure(failure(NOW + HOUR)["web"])
+    await state.ledger.record_block(Blocked(CA, "", NOW + HOUR, "busy"))
+    attempt = Attempt("web", CA, LINEAGE.identifiers, b"key", b"csr")
+    await state.attempts.record_attempt(attempt)
+    await state.deliveries.record_flip(FLIP)
+    await state.attempts.record_attempt(attempt)
+    await state.deliveries.record_found(Flip("mail", None, "v7"))
+    await state.deliveries.record_reloaded(["mail"])
+    assert await read_rows(state) == Rows(
+        schedules={"web": SCHEDULE},
+        failures=failure(NOW + HOUR),
+        blocks=block(CA, NOW + HOUR),
+        owed_hooks={"web": "v1"},
+        under_way={"web": False},
+        undelivered={"web": FLIP},
+        unserved=frozenset({"mail"}),
+        installed=frozenset({"web", "mail"}),
+    )
+
+
+def test_all_at_once_in_order() -> None:
+    others = [replace(LINEAGE, name="mail"), LINEAGE]
+    assert [(one.lineage, one.state) for one in standings(others, {"web": "v1"}, rows(), NOW)] == [
+        ("mail", State.MISSING),
+        ("web", State.SERVED),
+    ]
+
+
+def test_placeholder_is_what_there_is_to_do_unless_something_is_left_over() -> None:
+    for known in (Rows(), Rows(failures=failure(NOW))):
+        found = stand(known).of_placeholder()
+        assert (found.state, found.to_do) == (State.PLACEHOLDER, "only a self-signed placeholder is installed")
+    begun = stand(Rows(under_way={"web": True}))
+    assert begun.of_placeholder() == replace(begun, state=State.PLACEHOLDER)
+
+
+def test_placeholder_waits_for_its_ca_as_what_is_due_does() -> None:
+    found = stand(replace(rows(blocks=block(CA, NOW + HOUR, "web") | block(SECOND_CA, NOW + 2 * HOUR)), schedules={}))
+    assert found.is_waiting
+    assert (found.next_try_at, found.wake_at) == (NOW + HOUR, NOW + HOUR)
