@@ -1,7 +1,22 @@
-"""Works on certificates, all that are asked for at once, in which one that fails never stops another.
+"""Works on all certificates that a pass is asked for; one that fails never stops another.
 
-A pass obtains what is due, a few certificates at a time, delivers it with as few reloads as can be, and none when
-nothing changed. It is idempotent: what it left undone, the next pass goes on with.
+A pass obtains what is due, a few certificates at a time, and delivers it with as few reloads as possible: none when
+nothing changed. It is idempotent: the next pass continues what this one left undone.
+
+    due ──order──▶ attempt ──install──▶ installed ──reload──▶ reloaded ──verify──▶ served ──(time)──▶ due
+
+    attempt      The key, the CSR and the URL of the order are recorded. A later pass continues that order.
+    installed    Recorded as undelivered; live/ points to the version. A later pass delivers it without asking the CA.
+    reloaded     nginx has loaded it; recorded as unserved. Later passes verify it, also when nothing is due.
+    served       Every handshake that counts brought it. The deploy hook runs, if it is still owed.
+
+    rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
+                 and once the refused version is 56 hours old, orders another.
+    blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
+                 for one of its certificates.
+    deferred     Due, but its CAs are blocked: nothing is ordered, and that is no failure. Due again when a block ends.
+    failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
+    waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
 """
 
 import asyncio
@@ -15,15 +30,13 @@ from typing import Final
 
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
+from wellkeeper_issuer.ports import Delivery
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.course import Course
-from wellkeeper_node.deliver.batch import Deliveries
-from wellkeeper_node.deliver.verify import verify
-from wellkeeper_node.errors import InstallError, VerifyError, WellkeeperError
-from wellkeeper_node.model import Flip, Installed
-from wellkeeper_node.ports import Nginx, Probes
+from wellkeeper_node.errors import InstallError, WellkeeperError
+from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
 
 _log = logging.getLogger(__name__)
@@ -54,15 +67,6 @@ class _Opening:
         return self._task is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """This host's nginx, and where it is asked for what it serves."""
-
-    nginx: Nginx
-    probes: Probes
-    https_addresses: tuple[tuple[str, int], ...]
-
-
 async def _ready() -> None:
     """Nothing has to be there."""
 
@@ -75,9 +79,8 @@ class Passes:
     """
 
     renewals: Renewals
-    deliveries: Deliveries
+    delivery: Delivery
     aftermath: Aftermath
-    machine: Machine
     prepare: Callable[[], Awaitable[None]] = _ready
     at_once: int = 8
     _turns: asyncio.Semaphore = field(init=False)
@@ -148,7 +151,7 @@ class Passes:
             await self.aftermath.tell(course.lineage.name)
 
     async def _renew_and_deliver(self, course: Course, opening: _Opening, mode: Mode) -> None:
-        with self.deliveries.expecting():
+        with self.delivery.expecting():
             async with self._turns:
                 await self._guarded(course, self._obtain(course, opening, mode))
         # What an earlier pass installed is delivered also when it is due again and that failed.
@@ -223,33 +226,21 @@ class Passes:
         return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
 
     async def _deliver(self, course: Course, flip: Flip) -> None:
-        course.steps.seconds["reload"] = await self.deliveries.deliver(flip)
+        course.steps.seconds["reload"] = await self.delivery.deliver(flip)
         course.is_to_be_verified = True
 
     async def _verify(self, course: Course) -> None:
         name = course.lineage.name
         with course.steps.step("verify") as step:
-            installed = await self._installed(name)
-            course.certificate = installed.certificate
-            live_path = self.renewals.certificates.live_path(name)
-            machine = self.machine
-            course.served = await verify(installed, machine.https_addresses, machine.nginx, live_path, machine.probes)
-            step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
-        if course.served.is_served:
+            verified = await self.delivery.verify(name)
+            course.certificate, course.served = verified.certificate, verified.served
+            step.detail = verified.served.detail if verified.served.is_served else "not used by nginx yet"
+        if verified.served.is_served:
             await self.renewals.delivery_records.record_served(name)
 
     async def _deploy(self, course: Course) -> None:
         with course.steps.step("deploy"):
             await self.aftermath.deploy(course.lineage)
-
-    async def _installed(self, name: str) -> Installed:
-        installed = await self.renewals.certificates.installed(name)
-        if installed is None:
-            raise VerifyError(
-                f"{self.renewals.certificates.live_path(name)} holds no usable certificate any more; "
-                "run renew again to obtain one"
-            )
-        return installed
 
     async def _look(self, course: Course) -> None:
         installed = await self.renewals.certificates.installed(course.lineage.name)

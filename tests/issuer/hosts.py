@@ -15,7 +15,7 @@ from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
@@ -23,6 +23,7 @@ from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
+from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.ports import Certificates
@@ -154,11 +155,11 @@ def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
     nginx.needed = set(NAMES)
     handshakes = Handshakes(nginx, certificates)
     renewals = make_renewals(Around(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress)
+    batch = Deliveries(nginx, certificates, state.deliveries, clock, progress)
     passes = Passes(
         renewals,
-        Deliveries(nginx, certificates, state.deliveries, clock, progress),
+        LocalDelivery(nginx, handshakes, certificates, _ADDRESSES, batch),
         Aftermath(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
-        Machine(nginx, handshakes, _ADDRESSES),
     )
     return Host(
         passes=passes,

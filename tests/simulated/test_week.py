@@ -24,7 +24,7 @@ from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
-from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.upkeep.aftermath import Aftermath
@@ -32,6 +32,7 @@ from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.model import Identifier
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -102,8 +103,9 @@ class Week:
         aftermath = Aftermath(
             state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
         )
-        deliveries = Deliveries(nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
-        passes = Passes(renewals, deliveries, aftermath, Machine(nginx, nginx, (("127.0.0.1", 443),)), at_once=AT_ONCE)
+        batch = Deliveries(nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
+        delivery = LocalDelivery(nginx, nginx, certificates, (("127.0.0.1", 443),), batch)
+        passes = Passes(renewals, delivery, aftermath, at_once=AT_ONCE)
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
             names = [one.name for one in some]
