@@ -131,7 +131,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.outside.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
     "wellkeeper_issuer.upkeep": (),
-    "wellkeeper_issuer.upkeep.course": _PARTS,
+    "wellkeeper_issuer.upkeep.certificate_run": _PARTS,
     "wellkeeper_issuer.upkeep.agenda": _PARTS,
     "wellkeeper_issuer.upkeep.sources": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.upkeep.aftermath": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
