@@ -134,7 +134,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.upkeep.certificate_run": _PARTS,
     "wellkeeper_issuer.upkeep.agenda": _PARTS,
     "wellkeeper_issuer.upkeep.sources": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
-    "wellkeeper_issuer.upkeep.aftermath": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
+    "wellkeeper_issuer.upkeep.follow_up": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.renew": (
         *_PARTS,
         *_BYTES,

@@ -33,8 +33,8 @@ from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports import Delivery
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_node.errors import InstallError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
@@ -80,7 +80,7 @@ class Passes:
 
     renewals: Renewals
     delivery: Delivery
-    aftermath: Aftermath
+    follow_up: FollowUp
     prepare: Callable[[], Awaitable[None]] = _ready
     at_once: int = 8
     _turns: asyncio.Semaphore = field(init=False)
@@ -105,7 +105,7 @@ class Passes:
 
         async def open_pass() -> None:
             await self.prepare()
-            await self.aftermath.begin(lineages)
+            await self.follow_up.begin(lineages)
 
         opening = _Opening(open_pass)
         try:
@@ -122,7 +122,7 @@ class Passes:
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
         await self.renewals.sources.tidy()
         try:
-            await self.aftermath.end([run.lineage for run in runs])
+            await self.follow_up.end([run.lineage for run in runs])
         except HookError as error:
             for run in runs:
                 if run.flip is not None:
@@ -132,13 +132,13 @@ class Passes:
         """One certificate from due to served, and what follows of it."""
         async with self._locks[run.lineage.name]:
             if mode is Mode.SCHEDULED:
-                run.waits = await self.aftermath.waits(run.lineage.name)
+                run.waits = await self.follow_up.waits(run.lineage.name)
             if run.waits is None:
                 await self._renew_and_deliver(run, opening, mode)
                 # What cannot be written down is this certificate's error as well: the others go on.
                 await self._guarded(run, self._settle(run))
             else:
-                await self.aftermath.tell(run.lineage.name)
+                await self.follow_up.tell(run.lineage.name)
                 run.reason = waiting(run.waits)
             if run.certificate is None:
                 await self._guarded(run, self._look(run))
@@ -146,10 +146,10 @@ class Passes:
     async def _settle(self, run: CertificateRun) -> None:
         """What was not tried is no failure, and ends none."""
         if run.deferred is None or run.error is not None:
-            run.waits = await self.aftermath.settle(run.lineage, run.error)
+            run.waits = await self.follow_up.settle(run.lineage, run.error)
         else:
             run.reason = str(run.deferred)
-            await self.aftermath.tell(run.lineage.name)
+            await self.follow_up.tell(run.lineage.name)
 
     async def _renew_and_deliver(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         with self.delivery.expecting():
@@ -161,7 +161,7 @@ class Passes:
         async with self._proofs:
             if run.is_to_be_verified and run.error is None:
                 await self._guarded(run, self._verify(run))
-            if run.error is None and await self.aftermath.is_owed(run.lineage.name):
+            if run.error is None and await self.follow_up.is_owed(run.lineage.name):
                 await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
@@ -241,7 +241,7 @@ class Passes:
 
     async def _deploy(self, run: CertificateRun) -> None:
         with run.steps.step("deploy"):
-            await self.aftermath.deploy(run.lineage)
+            await self.follow_up.deploy(run.lineage)
 
     async def _look(self, run: CertificateRun) -> None:
         installed = await self.renewals.certificates.installed(run.lineage.name)

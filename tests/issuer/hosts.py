@@ -18,8 +18,8 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
@@ -159,7 +159,7 @@ def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
     passes = Passes(
         renewals,
         LocalDelivery(nginx, handshakes, certificates, _ADDRESSES, batch),
-        Aftermath(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
+        FollowUp(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
     )
     return Host(
         passes=passes,

@@ -27,8 +27,8 @@ from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
@@ -100,12 +100,12 @@ class Week:
             clock=clock,
             progress=progress,
         )
-        aftermath = Aftermath(
+        follow_up = FollowUp(
             state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
         )
         batch = Deliveries(nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
         delivery = LocalDelivery(nginx, nginx, certificates, (("127.0.0.1", 443),), batch)
-        passes = Passes(renewals, delivery, aftermath, at_once=AT_ONCE)
+        passes = Passes(renewals, delivery, follow_up, at_once=AT_ONCE)
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
             names = [one.name for one in some]

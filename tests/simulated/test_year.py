@@ -32,8 +32,8 @@ from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
@@ -86,9 +86,7 @@ class Year:
         passes = Passes(
             renewals,
             LocalDelivery(self.nginx, self.nginx, certificates, (("127.0.0.1", 443),), batch),
-            Aftermath(
-                state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
-            ),
+            FollowUp(state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random),
         )
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:

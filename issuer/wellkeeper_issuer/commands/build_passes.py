@@ -19,8 +19,8 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
 from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.deliver.batch import Deliveries, Pace
@@ -91,7 +91,7 @@ async def passes(
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
             delivery=LocalDelivery(nginx, probes, folders, told.https_addresses, batch),
-            aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
+            follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             prepare=prepare,
             at_once=settings.renewals_at_once,
         )
