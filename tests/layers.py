@@ -132,14 +132,14 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.outside*": _OUTSIDE,
     "wellkeeper_issuer.upkeep": (),
     "wellkeeper_issuer.upkeep.certificate_run": _PARTS,
-    "wellkeeper_issuer.upkeep.agenda": _PARTS,
+    "wellkeeper_issuer.upkeep.planner": _PARTS,
     "wellkeeper_issuer.upkeep.sources": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.upkeep.follow_up": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.renew": (
         *_PARTS,
         *_BYTES,
         "wellkeeper_node.deliver",
-        "wellkeeper_issuer.upkeep.agenda",
+        "wellkeeper_issuer.upkeep.planner",
         "wellkeeper_issuer.upkeep.sources",
     ),
     "wellkeeper_issuer.passes": (

@@ -18,8 +18,8 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
-from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
@@ -135,7 +135,7 @@ def make_renewals(
     limits = Limits(state.ledger, clock, lambda name: name)
     return Renewals(
         sources=Sources(around.authorities, limits, Throttle(1e9, clock), state.schedules, clock),
-        agenda=Agenda(state.deliveries, state.schedules, around.infos, clock, progress, _middle),
+        planner=RenewalPlanner(state.deliveries, state.schedules, around.infos, clock, progress, _middle),
         attempts=state.attempts,
         delivery_records=state.deliveries,
         responders=QuickResponders(around.nodes.responders, clock),

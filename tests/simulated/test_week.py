@@ -27,8 +27,8 @@ from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
-from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
@@ -90,7 +90,7 @@ class Week:
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
             sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            agenda=Agenda(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            planner=RenewalPlanner(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=WorkingResponders(),

@@ -32,8 +32,8 @@ from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
-from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_issuer.upkeep.standing import read_rows, standings
 from wellkeeper_node.deliver.batch import Deliveries, Pace
@@ -72,7 +72,7 @@ class Year:
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
             sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            agenda=Agenda(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            planner=RenewalPlanner(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=WorkingResponders(),

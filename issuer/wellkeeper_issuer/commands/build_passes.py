@@ -19,8 +19,8 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.upkeep.agenda import Agenda
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.deliver.batch import Deliveries, Pace
@@ -49,7 +49,7 @@ async def renewals(
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
             sources=Sources(authorities, limits, throttle, state.schedules, clock),
-            agenda=Agenda(state.deliveries, state.schedules, infos, clock, progress, choose),
+            planner=RenewalPlanner(state.deliveries, state.schedules, infos, clock, progress, choose),
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=await stack.enter_async_context(responders),
