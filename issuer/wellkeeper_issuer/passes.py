@@ -1,7 +1,22 @@
-"""Works on certificates, all that are asked for at once, in which one that fails never stops another.
+"""Works on all certificates that a pass is asked for; one that fails never stops another.
 
-A pass obtains what is due, a few certificates at a time, delivers it with as few reloads as can be, and none when
-nothing changed. It is idempotent: what it left undone, the next pass goes on with.
+A pass obtains what is due, a few certificates at a time, and delivers it with as few reloads as possible: none when
+nothing changed. It is idempotent: the next pass continues what this one left undone.
+
+    due ──order──▶ attempt ──install──▶ installed ──reload──▶ reloaded ──verify──▶ served ──(time)──▶ due
+
+    attempt      The key, the CSR and the URL of the order are recorded. A later pass continues that order.
+    installed    Recorded as undelivered; live/ points to the version. A later pass delivers it without asking the CA.
+    reloaded     nginx has loaded it; recorded as unserved. Later passes verify it, also when nothing is due.
+    served       Every handshake that counts brought it. The deploy hook runs, if it is still owed.
+
+    rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
+                 and once the refused version is 56 hours old, orders another.
+    blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
+                 for one of its certificates.
+    deferred     Due, but its CAs are blocked: nothing is ordered, and that is no failure. Due again when a block ends.
+    failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
+    waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
 """
 
 import asyncio
@@ -15,15 +30,13 @@ from typing import Final
 
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
+from wellkeeper_issuer.ports import Delivery
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
-from wellkeeper_issuer.upkeep.course import Course
-from wellkeeper_node.deliver.batch import Deliveries
-from wellkeeper_node.deliver.verify import verify
-from wellkeeper_node.errors import InstallError, VerifyError, WellkeeperError
-from wellkeeper_node.model import Flip, Installed
-from wellkeeper_node.ports import Nginx, Probes
+from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_node.errors import InstallError, WellkeeperError
+from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
 
 _log = logging.getLogger(__name__)
@@ -54,15 +67,6 @@ class _Opening:
         return self._task is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """This host's nginx, and where it is asked for what it serves."""
-
-    nginx: Nginx
-    probes: Probes
-    https_addresses: tuple[tuple[str, int], ...]
-
-
 async def _ready() -> None:
     """Nothing has to be there."""
 
@@ -75,9 +79,8 @@ class Passes:
     """
 
     renewals: Renewals
-    deliveries: Deliveries
-    aftermath: Aftermath
-    machine: Machine
+    delivery: Delivery
+    follow_up: FollowUp
     prepare: Callable[[], Awaitable[None]] = _ready
     at_once: int = 8
     _turns: asyncio.Semaphore = field(init=False)
@@ -95,117 +98,118 @@ class Passes:
         """One report a certificate, in order; raises only what concerns all of them (the journal)."""
         renewals = self.renewals
         known = await renewals.delivery_records.installed([lineage.name for lineage in lineages])
-        courses = [
-            Course(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known) for one in lineages
+        runs = [
+            CertificateRun(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known)
+            for one in lineages
         ]
 
         async def open_pass() -> None:
             await self.prepare()
-            await self.aftermath.begin(lineages)
+            await self.follow_up.begin(lineages)
 
         opening = _Opening(open_pass)
         try:
             # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
             async with asyncio.TaskGroup() as group:
-                for course in courses:
-                    group.create_task(self._work(course, opening, mode))
+                for run in runs:
+                    group.create_task(self._work(run, opening, mode))
         except ExceptionGroup as every:
             raise every.exceptions[0] from every
         if opening.was_needed:
-            await self._close(courses)
-        return [course.report() for course in courses]
+            await self._close(runs)
+        return [run.report() for run in runs]
 
-    async def _close(self, courses: Sequence[Course]) -> None:
+    async def _close(self, runs: Sequence[CertificateRun]) -> None:
         await self.renewals.sources.tidy()
         try:
-            await self.aftermath.end([course.lineage for course in courses])
+            await self.follow_up.end([run.lineage for run in runs])
         except HookError as error:
-            for course in courses:
-                if course.flip is not None:
-                    course.error = course.error or error
+            for run in runs:
+                if run.flip is not None:
+                    run.error = run.error or error
 
-    async def _work(self, course: Course, opening: _Opening, mode: Mode) -> None:
+    async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """One certificate from due to served, and what follows of it."""
-        async with self._locks[course.lineage.name]:
+        async with self._locks[run.lineage.name]:
             if mode is Mode.SCHEDULED:
-                course.waits = await self.aftermath.waits(course.lineage.name)
-            if course.waits is None:
-                await self._renew_and_deliver(course, opening, mode)
+                run.waits = await self.follow_up.waits(run.lineage.name)
+            if run.waits is None:
+                await self._renew_and_deliver(run, opening, mode)
                 # What cannot be written down is this certificate's error as well: the others go on.
-                await self._guarded(course, self._settle(course))
+                await self._guarded(run, self._settle(run))
             else:
-                await self.aftermath.tell(course.lineage.name)
-                course.reason = waiting(course.waits)
-            if course.certificate is None:
-                await self._guarded(course, self._look(course))
+                await self.follow_up.tell(run.lineage.name)
+                run.reason = waiting(run.waits)
+            if run.certificate is None:
+                await self._guarded(run, self._look(run))
 
-    async def _settle(self, course: Course) -> None:
+    async def _settle(self, run: CertificateRun) -> None:
         """What was not tried is no failure, and ends none."""
-        if course.deferred is None or course.error is not None:
-            course.waits = await self.aftermath.settle(course.lineage, course.error)
+        if run.deferred is None or run.error is not None:
+            run.waits = await self.follow_up.settle(run.lineage, run.error)
         else:
-            course.reason = str(course.deferred)
-            await self.aftermath.tell(course.lineage.name)
+            run.reason = str(run.deferred)
+            await self.follow_up.tell(run.lineage.name)
 
-    async def _renew_and_deliver(self, course: Course, opening: _Opening, mode: Mode) -> None:
-        with self.deliveries.expecting():
+    async def _renew_and_deliver(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
+        with self.delivery.expecting():
             async with self._turns:
-                await self._guarded(course, self._obtain(course, opening, mode))
+                await self._guarded(run, self._obtain(run, opening, mode))
         # What an earlier pass installed is delivered also when it is due again and that failed.
-        if course.flip is not None:
-            await self._guarded(course, self._deliver(course, course.flip))
+        if run.flip is not None:
+            await self._guarded(run, self._deliver(run, run.flip))
         async with self._proofs:
-            if course.is_to_be_verified and course.error is None:
-                await self._guarded(course, self._verify(course))
-            if course.error is None and await self.aftermath.is_owed(course.lineage.name):
-                await self._guarded(course, self._deploy(course))
+            if run.is_to_be_verified and run.error is None:
+                await self._guarded(run, self._verify(run))
+            if run.error is None and await self.follow_up.is_owed(run.lineage.name):
+                await self._guarded(run, self._deploy(run))
 
-    async def _guarded(self, course: Course, work: Awaitable[None]) -> None:
+    async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
         """Where the failure of one certificate ends; the first one is told."""
         try:
             await work
         except DeferredError as error:
-            course.deferred = error
+            run.deferred = error
         except WellkeeperError as error:
-            course.error = course.error or error
+            run.error = run.error or error
         except Exception as error:  # noqa: BLE001 - the one broad except: a defect here must not stop the others
-            _log.exception("certificate %s: unexpected error; please report it", course.lineage.name)
-            course.error = course.error or error
+            _log.exception("certificate %s: unexpected error; please report it", run.lineage.name)
+            run.error = run.error or error
 
-    async def _obtain(self, course: Course, opening: _Opening, mode: Mode) -> None:
-        records, name = self.renewals.delivery_records, course.lineage.name
-        course.is_to_be_verified = name in await records.unserved([name])
-        if not course.is_known:
-            await self._take_up(course)
+    async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
+        records, name = self.renewals.delivery_records, run.lineage.name
+        run.is_to_be_verified = name in await records.unserved([name])
+        if not run.is_known:
+            await self._take_up(run)
         undelivered = (await records.undelivered([name])).get(name)
         lost: InstallError | None = None
         is_worth_another = False
         if undelivered is not None:
             try:
                 is_worth_another = await self._is_worth_another(undelivered)
-                course.flip, course.reason = undelivered, _TO_BE_DELIVERED[course.is_known]
+                run.flip, run.reason = undelivered, _TO_BE_DELIVERED[run.is_known]
             except InstallError as error:
                 # A version that is gone is this certificate's error now, not everybody's at the reload.
                 lost = error
-        due = await self.renewals.due(course.lineage, mode)
+        due = await self.renewals.due(run.lineage, mode)
         if due is None and is_worth_another:
-            due = Due(course.lineage, "nginx has refused the last version for days; it may take another")
+            due = Due(run.lineage, "nginx has refused the last version for days; it may take another")
         if due is None:
             if lost is not None:
                 raise lost
             return
         await opening()
-        course.reason = due.reason
+        run.reason = due.reason
         self.renewals.progress.note(name, f"due: {due.reason}")
-        course.flip = await self.renewals.renew(course.lineage, course.steps, mode)
+        run.flip = await self.renewals.renew(run.lineage, run.steps, mode)
 
-    async def _take_up(self, course: Course) -> None:
+    async def _take_up(self, run: CertificateRun) -> None:
         """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
-        name = course.lineage.name
+        name = run.lineage.name
         # Another pass may have worked on it in the meantime.
-        course.is_known = name in await self.renewals.delivery_records.installed([name])
+        run.is_known = name in await self.renewals.delivery_records.installed([name])
         installed = await self.renewals.certificates.installed(name)
-        if course.is_known or installed is None or installed.certificate.is_self_signed:
+        if run.is_known or installed is None or installed.certificate.is_self_signed:
             return
         await self.renewals.delivery_records.record_found(Flip(name, installed.version, installed.version))
 
@@ -222,35 +226,23 @@ class Passes:
             return False
         return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
 
-    async def _deliver(self, course: Course, flip: Flip) -> None:
-        course.steps.seconds["reload"] = await self.deliveries.deliver(flip)
-        course.is_to_be_verified = True
+    async def _deliver(self, run: CertificateRun, flip: Flip) -> None:
+        run.steps.seconds["reload"] = await self.delivery.deliver(flip)
+        run.is_to_be_verified = True
 
-    async def _verify(self, course: Course) -> None:
-        name = course.lineage.name
-        with course.steps.step("verify") as step:
-            installed = await self._installed(name)
-            course.certificate = installed.certificate
-            live_path = self.renewals.certificates.live_path(name)
-            machine = self.machine
-            course.served = await verify(installed, machine.https_addresses, machine.nginx, live_path, machine.probes)
-            step.detail = course.served.detail if course.served.is_served else "not used by nginx yet"
-        if course.served.is_served:
+    async def _verify(self, run: CertificateRun) -> None:
+        name = run.lineage.name
+        with run.steps.step("verify") as step:
+            verified = await self.delivery.verify(name)
+            run.certificate, run.served = verified.certificate, verified.served
+            step.detail = verified.served.detail if verified.served.is_served else "not used by nginx yet"
+        if verified.served.is_served:
             await self.renewals.delivery_records.record_served(name)
 
-    async def _deploy(self, course: Course) -> None:
-        with course.steps.step("deploy"):
-            await self.aftermath.deploy(course.lineage)
+    async def _deploy(self, run: CertificateRun) -> None:
+        with run.steps.step("deploy"):
+            await self.follow_up.deploy(run.lineage)
 
-    async def _installed(self, name: str) -> Installed:
-        installed = await self.renewals.certificates.installed(name)
-        if installed is None:
-            raise VerifyError(
-                f"{self.renewals.certificates.live_path(name)} holds no usable certificate any more; "
-                "run renew again to obtain one"
-            )
-        return installed
-
-    async def _look(self, course: Course) -> None:
-        installed = await self.renewals.certificates.installed(course.lineage.name)
-        course.certificate = installed.certificate if installed else None
+    async def _look(self, run: CertificateRun) -> None:
+        installed = await self.renewals.certificates.installed(run.lineage.name)
+        run.certificate = installed.certificate if installed else None

@@ -22,7 +22,7 @@ from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports import CertificateAuthority
 from wellkeeper_issuer.ports_state import Attempts, DeliveryRecords
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.install import install
@@ -41,7 +41,7 @@ class Renewals:
     """What a renewal needs of the world; with `is_staging` the CA is a test CA for this once."""
 
     sources: Sources
-    agenda: Agenda
+    planner: RenewalPlanner
     attempts: Attempts
     delivery_records: DeliveryRecords
     responders: Responders
@@ -63,8 +63,8 @@ class Renewals:
         if self.is_staging and installed:
             await self._check_replaceable(lineage, installed)
         if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
-            await self.agenda.replace_soon(installed)
-        return due(lineage, installed, await self.agenda.schedule(installed), now=self.clock.now())
+            await self.planner.replace_soon(installed)
+        return due(lineage, installed, await self.planner.schedule(installed), now=self.clock.now())
 
     async def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
         """A test CA's certificate is trusted by nobody: it never takes the place of one that may be."""
@@ -88,7 +88,7 @@ class Renewals:
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
         # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
         leaf, has_key = reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
-        await self.agenda.schedule(Installed(lineage.name, flip.after, leaf, has_key))
+        await self.planner.schedule(Installed(lineage.name, flip.after, leaf, has_key))
         return flip
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:

@@ -193,3 +193,11 @@ class Served:
     is_served: bool
     fingerprint_sha256: str | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The certificate that is installed, and whether nginx serves it."""
+
+    certificate: Certificate
+    served: Served

@@ -15,14 +15,15 @@ from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
-from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
+from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.ports import Certificates
@@ -134,7 +135,7 @@ def make_renewals(
     limits = Limits(state.ledger, clock, lambda name: name)
     return Renewals(
         sources=Sources(around.authorities, limits, Throttle(1e9, clock), state.schedules, clock),
-        agenda=Agenda(state.deliveries, state.schedules, around.infos, clock, progress, _middle),
+        planner=RenewalPlanner(state.deliveries, state.schedules, around.infos, clock, progress, _middle),
         attempts=state.attempts,
         delivery_records=state.deliveries,
         responders=QuickResponders(around.nodes.responders, clock),
@@ -154,11 +155,11 @@ def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
     nginx.needed = set(NAMES)
     handshakes = Handshakes(nginx, certificates)
     renewals = make_renewals(Around(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress)
+    batch = Deliveries(nginx, certificates, state.deliveries, clock, progress)
     passes = Passes(
         renewals,
-        Deliveries(nginx, certificates, state.deliveries, clock, progress),
-        Aftermath(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
-        Machine(nginx, handshakes, _ADDRESSES),
+        LocalDelivery(nginx, handshakes, certificates, _ADDRESSES, batch),
+        FollowUp(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
     )
     return Host(
         passes=passes,

@@ -24,14 +24,15 @@ from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
-from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.status.standing import read_rows, standings
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
-from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.model import Identifier
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -89,7 +90,7 @@ class Week:
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
             sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            agenda=Agenda(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            planner=RenewalPlanner(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
@@ -99,11 +100,12 @@ class Week:
             clock=clock,
             progress=progress,
         )
-        aftermath = Aftermath(
+        follow_up = FollowUp(
             state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
         )
-        deliveries = Deliveries(nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
-        passes = Passes(renewals, deliveries, aftermath, Machine(nginx, nginx, (("127.0.0.1", 443),)), at_once=AT_ONCE)
+        batch = Deliveries(nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
+        delivery = LocalDelivery(nginx, nginx, certificates, (("127.0.0.1", 443),), batch)
+        passes = Passes(renewals, delivery, follow_up, at_once=AT_ONCE)
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
             names = [one.name for one in some]

@@ -30,13 +30,14 @@ from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.csr_files import CsrFolder
-from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.status.standing import read_rows, standings
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
-from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.deliver.local import LocalDelivery
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -71,7 +72,7 @@ class Year:
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
             sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            agenda=Agenda(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            planner=RenewalPlanner(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
@@ -81,13 +82,11 @@ class Year:
             clock=clock,
             progress=progress,
         )
+        batch = Deliveries(self.nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0))
         passes = Passes(
             renewals,
-            Deliveries(self.nginx, certificates, state.deliveries, clock, progress, Pace(2.0, 10.0)),
-            Aftermath(
-                state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random
-            ),
-            Machine(self.nginx, self.nginx, (("127.0.0.1", 443),)),
+            LocalDelivery(self.nginx, self.nginx, certificates, (("127.0.0.1", 443),), batch),
+            FollowUp(state.schedules, state.notes, FakeHooks(), self.notifications, certificates, clock, random.random),
         )
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:

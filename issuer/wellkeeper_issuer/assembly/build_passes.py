@@ -16,15 +16,16 @@ from wellkeeper_issuer.outside.csr_files import CsrFolder
 from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.outside.state.proof import prove_places
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.passes import Machine, Passes
+from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
-from wellkeeper_issuer.upkeep.aftermath import Aftermath
-from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.deliver.batch import Deliveries, Pace
+from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.ports import Progress
 from wellkeeper_node.probes.probes import NodeProbes
 from wellkeeper_node.responders.client import ResponderClient
@@ -49,7 +50,7 @@ async def renewals(
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
             sources=Sources(authorities, limits, throttle, state.schedules, clock),
-            agenda=Agenda(state.deliveries, state.schedules, infos, clock, progress, choose),
+            planner=RenewalPlanner(state.deliveries, state.schedules, infos, clock, progress, choose),
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=await stack.enter_async_context(responders),
@@ -75,6 +76,8 @@ async def passes(
     )
     choose, clients = random.SystemRandom().random, build.responder_clients(settings)
     pace = Pace(told.reload_debounce_seconds, told.reload_interval_seconds, told.finishing_workers)
+    batch = Deliveries(nginx, folders, state.deliveries, clock, progress, pace)
+    probes = NodeProbes(speaks_proxy_protocol=told.proxy_protocol)
 
     unusable: dict[str, str] = {}
 
@@ -88,9 +91,8 @@ async def passes(
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
-            deliveries=Deliveries(nginx, folders, state.deliveries, clock, progress, pace),
-            aftermath=Aftermath(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
-            machine=Machine(nginx, NodeProbes(speaks_proxy_protocol=told.proxy_protocol), told.https_addresses),
+            delivery=LocalDelivery(nginx, probes, folders, told.https_addresses, batch),
+            follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             prepare=prepare,
             at_once=settings.renewals_at_once,
         )

@@ -19,7 +19,7 @@ from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.upkeep.agenda import record_revoked
+from wellkeeper_issuer.upkeep.planner import record_revoked
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError

@@ -1,4 +1,4 @@
-"""The agenda: a schedule a version, planned once, and planned anew as the CA answers."""
+"""The planner: one schedule per version, planned once, and again as the CA answers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
-from wellkeeper_issuer.upkeep.agenda import Agenda
+from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Certificate, Flip, Installed
 
@@ -46,42 +46,44 @@ def infos() -> FakeInfos:
 
 
 @pytest.fixture
-async def agenda(state: State, clock: FakeClock, infos: FakeInfos) -> Agenda:
+async def planner(state: State, clock: FakeClock, infos: FakeInfos) -> RenewalPlanner:
     """The CA `CA` issued version v1."""
     attempt = Attempt("web", CA, tuple(NAMES), b"key", b"csr", account_url="https://ca.example/account/1")
     await state.attempts.record_attempt(attempt)
     await state.deliveries.record_flip(Flip("web", None, "v1"))
-    return Agenda(state.deliveries, state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
+    return RenewalPlanner(state.deliveries, state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
 
 
-async def test_new_version_is_asked_for_at_once_and_kept(agenda: Agenda, state: State, infos: FakeInfos) -> None:
-    found = await agenda.schedule(INSTALLED)
+async def test_new_version_is_asked_for_at_once_and_kept(
+    planner: RenewalPlanner, state: State, infos: FakeInfos
+) -> None:
+    found = await planner.schedule(INSTALLED)
     assert found is not None
     assert (found.rule, found.renew_at, found.ask_at) == (Rule.ARI, NOW + 51 * DAY, NOW + HOUR)
     assert infos.asked == [(CA, "a.b")]
     assert await state.schedules.read_schedule("web") == found
-    assert await agenda.schedule(INSTALLED) == found
+    assert await planner.schedule(INSTALLED) == found
     assert len(infos.asked) == 1
 
 
 @pytest.mark.parametrize("unknown", [{"directory_url": ""}, {"certificate_id": None}], ids=["CA", "certificate"])
 async def test_nobody_is_asked_when_ca_or_certificate_id_is_unknown(
-    agenda: Agenda, state: State, infos: FakeInfos, unknown: dict[str, str | None]
+    planner: RenewalPlanner, state: State, infos: FakeInfos, unknown: dict[str, str | None]
 ) -> None:
-    found = await agenda.schedule(INSTALLED)
+    found = await planner.schedule(INSTALLED)
     assert found is not None
     infos.asked.clear()
     due = replace(found, ask_at=NOW, **unknown)  # type: ignore[arg-type]
     await state.schedules.record_schedule(due)
-    assert await agenda.schedule(INSTALLED) == due
+    assert await planner.schedule(INSTALLED) == due
     assert infos.asked == []
 
 
-async def test_asked_again_when_it_is_time(agenda: Agenda, clock: FakeClock, infos: FakeInfos) -> None:
-    await agenda.schedule(INSTALLED)
+async def test_asked_again_when_it_is_time(planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos) -> None:
+    await planner.schedule(INSTALLED)
     clock.advance(3601)
     infos.answer = NoRenewalInfo("HTTP 500", True)
-    found = await agenda.schedule(INSTALLED)
+    found = await planner.schedule(INSTALLED)
     assert found is not None
     assert (found.window, found.unanswered, len(infos.asked)) == (WINDOW, 1, 2)
 
@@ -94,46 +96,50 @@ async def test_asked_again_when_it_is_time(agenda: Agenda, clock: FakeClock, inf
     ],
 )
 async def test_time_that_was_chosen_is_told_as_ours(
-    agenda: Agenda, infos: FakeInfos, window: Window, words: str
+    planner: RenewalPlanner, infos: FakeInfos, window: Window, words: str
 ) -> None:
     infos.answer = RenewalInfo(window, None, 3600)
-    await agenda.schedule(INSTALLED)
-    assert isinstance(agenda.progress, FakeProgress)
-    [line] = agenda.progress.lines
+    await planner.schedule(INSTALLED)
+    assert isinstance(planner.progress, FakeProgress)
+    [line] = planner.progress.lines
     assert line.startswith("web to be renewed at ")
     assert line.endswith(words)
 
 
-async def test_other_version_is_planned_anew(agenda: Agenda, infos: FakeInfos) -> None:
-    await agenda.schedule(INSTALLED)
-    found = await agenda.schedule(replace(INSTALLED, version="v2"))
+async def test_other_version_is_planned_anew(planner: RenewalPlanner, infos: FakeInfos) -> None:
+    await planner.schedule(INSTALLED)
+    found = await planner.schedule(replace(INSTALLED, version="v2"))
     assert found is not None
     assert (found.version, len(infos.asked)) == ("v2", 2)
 
 
-async def test_nothing_and_placeholders_have_no_schedule(agenda: Agenda, state: State, infos: FakeInfos) -> None:
+async def test_nothing_and_placeholders_have_no_schedule(
+    planner: RenewalPlanner, state: State, infos: FakeInfos
+) -> None:
     placeholder = reading.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
-    assert await agenda.schedule(None) is None
-    assert await agenda.schedule(replace(INSTALLED, certificate=placeholder)) is None
+    assert await planner.schedule(None) is None
+    assert await planner.schedule(replace(INSTALLED, certificate=placeholder)) is None
     assert (infos.asked, await state.schedules.read_schedules()) == ([], {})
 
 
-async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(agenda: Agenda, state: State, infos: FakeInfos) -> None:
+async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(
+    planner: RenewalPlanner, state: State, infos: FakeInfos
+) -> None:
     await state.deliveries.record_found(Flip("web", "v1", "v1"))
-    found = await agenda.schedule(INSTALLED)
+    found = await planner.schedule(INSTALLED)
     assert found is not None
     assert (found.rule, found.renew_at, infos.asked) == (Rule.LIFETIME, NOW + 59 * DAY, [])
 
 
 async def test_window_that_moved_is_a_warning_once(
-    agenda: Agenda, clock: FakeClock, infos: FakeInfos, caplog: pytest.LogCaptureFixture
+    planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await agenda.schedule(INSTALLED)
+    await planner.schedule(INSTALLED)
     assert caplog.text == ""
     infos.answer = RenewalInfo(Window(NOW - 2 * DAY, NOW - DAY), "https://ca.example/incident", 3600)
     for _ in range(3):
         clock.advance(3601)
-        found = await agenda.schedule(INSTALLED)
+        found = await planner.schedule(INSTALLED)
         assert found is not None
         assert found.renew_at < clock.now()
     (record,) = caplog.records
@@ -143,18 +149,18 @@ async def test_window_that_moved_is_a_warning_once(
 
 
 @pytest.mark.parametrize("days", [-1, 30], ids=["due already", "not due yet"])
-async def test_revoked_certificate_is_due_from_that_moment(agenda: Agenda, state: State, days: int) -> None:
+async def test_revoked_certificate_is_due_from_that_moment(planner: RenewalPlanner, state: State, days: int) -> None:
     await state.schedules.record_schedule(replace(plan(INSTALLED, None, NOW, lambda: 0.5), renew_at=NOW + days * DAY))
-    await agenda.replace_soon(INSTALLED)
-    found = await agenda.schedule(INSTALLED)
+    await planner.replace_soon(INSTALLED)
+    found = await planner.schedule(INSTALLED)
     assert found is not None
     assert (found.rule, found.renew_at, found.ask_at) == (Rule.REVOKED, NOW, None)
 
 
 async def test_revoked_certificate_without_a_schedule_gets_one_with_its_ca(
-    agenda: Agenda, state: State, infos: FakeInfos
+    planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
-    await agenda.replace_soon(INSTALLED)
+    await planner.replace_soon(INSTALLED)
     found = await state.schedules.read_schedule("web")
     assert found is not None
     assert (found.rule, found.renew_at, found.directory_url) == (Rule.REVOKED, NOW, CA)

@@ -1,4 +1,4 @@
-"""What follows of how it went: when a failure is tried again, hooks that are owed, what the administrator is told."""
+"""Follows up on a pass: when a failure is tried again, which hooks still have to run, what is reported to people."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Aftermath:
+class FollowUp:
     """Kept on disk, so that no restart makes anything forgotten or done twice."""
 
     schedules: Schedules

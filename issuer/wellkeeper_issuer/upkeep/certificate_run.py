@@ -1,4 +1,4 @@
-"""What becomes of one certificate in a pass, and what is reported of it."""
+"""The run of one certificate through a pass, and the report of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,8 @@ from wellkeeper_node.steps import Steps
 
 
 @dataclass
-class Course:
-    """What became of one certificate so far in this pass."""
+class CertificateRun:
+    """The state of one certificate in this pass, filled in step by step."""
 
     lineage: Lineage
     steps: Steps

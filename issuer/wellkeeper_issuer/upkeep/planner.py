@@ -1,4 +1,4 @@
-"""Keeps the schedule of each certificate: planned once a version, planned anew as its CA answers (RFC 9773)."""
+"""Plans the renewal of each certificate: once per version, and again whenever its CA answers (RFC 9773)."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Agenda:
+class RenewalPlanner:
     """`choose` gives a random number between 0 and 1: a time that it chose is kept on disk, and not chosen again."""
 
     delivery_records: DeliveryRecords
