@@ -1,5 +1,6 @@
 """Fakes of what stands around a renewal: the CAs, their renewalInfo, hooks, and how the administrator is told."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -42,19 +43,27 @@ class FakeInfos:
 
 
 class FakeHooks:
-    """`ports.Hooks`: `events` have one; those in `failing` fail. `ran` are the events and what they were about."""
+    """`ports.Hooks`: `events` have one. `ran` are the events and what they were about.
+
+    Those in `failing` fail and say `words`; those in `hanging` run until they are cancelled.
+    """
 
     def __init__(self) -> None:
         self.events: set[Event] = set()
         self.failing: set[Event] = set()
+        self.hanging: set[Event] = set()
+        self.words = "it says no"
         self.ran: list[tuple[Event, Occasion]] = []
 
     async def run(self, event: Event, about: Occasion) -> None:
         if event not in self.events:
             return
         self.ran.append((event, about))
+        if event in self.hanging:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)  # a cancellation arrives here at the latest
         if event in self.failing:
-            raise HookError(f"hook {event} failed")
+            raise HookError(f"hook {event} for {' '.join(about.lineages)} failed: {self.words}")
 
     def is_there(self, event: Event) -> bool:
         return event in self.events

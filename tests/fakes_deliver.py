@@ -1,5 +1,6 @@
 """Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import InstallError, ReloadError, VerifyError
 from wellkeeper_node.model import (
+    LINEAGE_NAME,
     Answer,
     Certificate,
     Identifier,
@@ -97,26 +99,36 @@ class FakeCa:
 
 
 class FakeCertificates:
-    """`ports.Certificates` in memory; `live` and `switches` are there to be looked at."""
+    """`ports.Certificates` in memory; `live` and `switches` are there to be looked at.
+
+    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read.
+    """
 
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
         self.live: dict[str, str] = dict(live or {})
+        self.without_pair = set(self.live.items())
         self.pairs: dict[tuple[str, str], Pair] = {}
         self.switches: list[tuple[str, str | None]] = []
         self.full_disk_for: set[str] = set()
         self.disowned: dict[str, set[str]] = {}
 
     def live_path(self, lineage: str) -> str:
-        return f"/certificates/live/{lineage}"
+        return f"/certificates/live/{_checked(lineage)}"
 
     async def write(self, lineage: str, pair: Pair) -> str:
         if lineage in self.full_disk_for:
             raise InstallError(f"cannot use /certificates/archive/{lineage}: No space left on device; free some")
-        version = reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
-        self.pairs[lineage, version] = pair
+        normalised = _normalised(lineage, pair)
+        first = version = reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
+        numbers = itertools.count(1)
+        while self.pairs.setdefault((_checked(lineage), version), normalised) != normalised:
+            version = f"{first}-{next(numbers)}"
         return version
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
+        known = self.without_pair | self.pairs.keys()
+        if version not in {None, self.live.get(_checked(lineage))} and (lineage, version) not in known:
+            raise InstallError(f"/certificates/archive/{lineage} has no version {version!r}; run renew again")
         before = self.live.pop(lineage, None)
         if version is not None:
             self.live[lineage] = version
@@ -125,14 +137,14 @@ class FakeCertificates:
         return before
 
     async def installed(self, lineage: str) -> Installed | None:
-        version = self.live.get(lineage)
+        version = self.live.get(_checked(lineage))
         pair = self.pairs.get((lineage, version or ""))
         if version is None or pair is None:
             return None
         return Installed(lineage, version, reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
 
     async def read_pair(self, lineage: str) -> Pair | None:
-        return self.pairs.get((lineage, self.live.get(lineage, "")))
+        return self.pairs.get((lineage, self.live.get(_checked(lineage), "")))
 
     async def disown_key(self, lineage: str) -> None:
         pair = await self.read_pair(lineage)
@@ -140,7 +152,7 @@ class FakeCertificates:
             self.disowned.setdefault(lineage, set()).add(public_keys.leaf_key_fingerprint(pair.chain_pem))
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
-        return frozenset(self.disowned.get(lineage, ()))
+        return frozenset(self.disowned.get(_checked(lineage), ()))
 
 
 class FakeNginx:
@@ -220,6 +232,26 @@ class FakeProbes:
         if leaf is None or key_algorithm is None or leaf.key_algorithm is key_algorithm:
             return leaf
         return self.second_leaves.get((address, identifier))
+
+
+def _checked(lineage: str) -> str:
+    if LINEAGE_NAME.fullmatch(lineage) is None:
+        raise InstallError(f"{lineage!r} cannot name a folder")
+    return lineage
+
+
+def _normalised(lineage: str, pair: Pair) -> Pair:
+    """Return the pair as it is read back; a pair that does not match is refused."""
+    key_pem = pair.certificate_key_pem
+    try:
+        is_pair = not key_pem or reading.certificate_key_matches(pair.chain_pem, key_pem)
+        chain_pem = reading.normalise_pem(pair.chain_pem)
+        reading.read_certificate(chain_pem)
+    except ValueError as error:
+        raise InstallError(f"the certificate or the key of {lineage} is no PEM: {error}") from error
+    if not is_pair:
+        raise InstallError(f"the key of {lineage} is not the key of its certificate")
+    return Pair(reading.normalise_pem(key_pem) if key_pem else b"", chain_pem)
 
 
 def _name(text: str) -> x509.Name:

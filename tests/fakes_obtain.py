@@ -1,5 +1,6 @@
 """Fakes of the outer world of a renewal: a CA, read-backs, progress, and watches that need no responder."""
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -247,19 +248,25 @@ class FakeWatch:
 
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
         self.settles.append((quiet_seconds, timeout_seconds))
+        await asyncio.sleep(0)  # a cancellation arrives here
         if self._fetches and self._fetches[0] <= timeout_seconds:
             self._clock.advance(self._fetches.pop(0) + quiet_seconds)
             return True
         self._clock.advance(timeout_seconds)
+        self._fetches[:1] = [seconds - timeout_seconds for seconds in self._fetches[:1]]
         return False
 
 
 class FakeWatches:
-    """The half of `ports.Responders` that validation needs; `watched` are the watches by token."""
+    """The half of `ports.Responders` that validation needs; `watched` are the watches by token.
+
+    Nobody fetches the tokens in `ignored`.
+    """
 
     def __init__(self, clock: FakeClock, fetches: Sequence[float] = (0.5,)) -> None:
         self._clock = clock
         self._fetches = fetches
+        self.ignored: set[str] = set()
         self.watched: dict[str, FakeWatch] = {}
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
@@ -267,8 +274,8 @@ class FakeWatches:
 
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
-        self.watched[token] = FakeWatch(self._clock, self._fetches)
-        yield self.watched[token]
+        watch = self.watched[token] = FakeWatch(self._clock, () if token in self.ignored else self._fetches)
+        yield watch
 
 
 class QuickResponders:
@@ -276,10 +283,10 @@ class QuickResponders:
 
     def __init__(self, real: Responders, clock: FakeClock) -> None:
         self._real = real
-        self._watches = FakeWatches(clock)
+        self.watches = FakeWatches(clock)
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         return self._real.publish(answers)
 
     def watch(self, token: str) -> AbstractAsyncContextManager[FakeWatch]:
-        return self._watches.watch(token)
+        return self.watches.watch(token)

@@ -2,19 +2,19 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.fakes import FakeClock
+from tests.fakes_around import FakeHooks
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
 from tests.node.nodes import Nodes
-from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports import CertificateAuthority
-from wellkeeper_issuer.records import Event, Limit, Occasion, Rehearsal
+from wellkeeper_issuer.records import Event, Limit, Rehearsal
 from wellkeeper_issuer.rehearse import World, rehearse
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError, WellkeeperError
@@ -38,23 +38,6 @@ class FakeAuthorities:
 
     def limits(self, directory_url: str) -> Sequence[Limit]:
         raise ValueError(f"a rehearsal is not counted: {directory_url}")
-
-
-@dataclass
-class FakeHooks:
-    """`ports.Hooks`: those of `events`; `told` is what they heard."""
-
-    events: set[Event] = field(default_factory=set)
-    failing: set[Event] = field(default_factory=set)
-    told: list[tuple[Event, Occasion]] = field(default_factory=list)
-
-    async def run(self, event: Event, about: Occasion) -> None:
-        self.told.append((event, about))
-        if event in self.failing:
-            raise HookError(f"the {event} hook ended with 3")
-
-    def is_there(self, event: Event) -> bool:
-        return event in self.events
 
 
 class Trust:
@@ -177,7 +160,7 @@ async def test_every_step_is_tried_whatever_failed_before(around: Around) -> Non
     around.world = replace(around.world, test_directory_url=TEST)
     [result] = await around.rehearse()
     parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx does not take its configuration as it is: [emerg]"]
-    parts += [f"hook {event}: the {event} hook ended with 3" for event in Event]
+    parts += [f"hook {event} for web failed: it says no" for event in Event]
     parts += ["publish: node 'n1'", "order: node 'n1'"]
     assert [part for part in parts if part not in result.detail] == []
 
@@ -185,12 +168,12 @@ async def test_every_step_is_tried_whatever_failed_before(around: Around) -> Non
 async def test_hooks_are_told_that_it_is_a_rehearsal(around: Around) -> None:
     around.hooks.events = {Event.PRE, Event.DEPLOY, Event.FAILED, Event.POST}
     await around.rehearse([*LINEAGES, Lineage("mail", (dns("m.example"),), directory_urls=(LIVE,))])
-    assert all(about.is_rehearsal for _, about in around.hooks.told)
-    heard = [(event, about.lineages) for event, about in around.hooks.told]
+    assert all(about.is_rehearsal for _, about in around.hooks.ran)
+    heard = [(event, about.lineages) for event, about in around.hooks.ran]
     assert heard[0] == (Event.PRE, ("web", "mail"))
     assert heard[-1] == (Event.POST, ("web", "mail"))
     assert sorted(heard[1:-1]) == [(e, (n,)) for e in (Event.DEPLOY, Event.FAILED) for n in ("mail", "web")]
-    deployed = next(about for event, about in around.hooks.told if (event, about.lineages) == (Event.DEPLOY, ("web",)))
+    deployed = next(about for event, about in around.hooks.ran if (event, about.lineages) == (Event.DEPLOY, ("web",)))
     assert (deployed.live_path, deployed.identifiers) == ("/certificates/live/web", LINEAGES[0].identifiers)
 
 

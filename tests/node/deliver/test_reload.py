@@ -18,6 +18,7 @@ class Node:
     def __init__(self, *names: str, first: tuple[str, ...] = ()) -> None:
         self.flips = [Flip(name, None if name in first else "old", "new") for name in names]
         self.certificates = FakeCertificates(dict.fromkeys(names, "new"))
+        self.certificates.without_pair |= {(name, "old") for name in names}
         self.clock = FakeClock()
         self.nginx = FakeNginx(self.certificates, self.clock)
         self.nginx.needed = set(names)
@@ -25,8 +26,10 @@ class Node:
     def break_(self, *names: str) -> None:
         """These new versions do not load. Versions are renamed to tell them apart."""
         self.flips = [Flip(f.lineage, f.before, f"bad-{f.lineage}") if f.lineage in names else f for f in self.flips]
-        self.certificates.live |= {name: f"bad-{name}" for name in names}
-        self.nginx.bad_versions |= {f"bad-{name}" for name in names}
+        bad = {name: f"bad-{name}" for name in names}
+        self.certificates.live |= bad
+        self.certificates.without_pair |= bad.items()
+        self.nginx.bad_versions |= set(bad.values())
 
     async def reload(self) -> Reloaded:
         return await reload(self.flips, self.nginx, self.certificates, self.clock)

@@ -1,0 +1,120 @@
+"""Each program starts with its own dependencies only: everything else cannot be imported."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.layers import PROJECT, module_name
+
+_RESPONDER: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]["responder"]
+
+# Only the modules that `argv` names can be found, and the standard library's.
+_SCRIPT: Final = """
+import importlib, json, runpy, sys
+paths, allowed, modules, starts = map(json.loads, sys.argv[1:])
+class Narrow:
+    def __init__(self, finder):
+        self._finder = finder
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        is_there = top in sys.stdlib_module_names or top in allowed
+        return self._finder.find_spec(name, path, target) if is_there else None
+for name in [one for one in sys.modules if one.partition(".")[0] not in sys.stdlib_module_names | {"__main__"}]:
+    del sys.modules[name]
+sys.path[:0] = paths
+sys.meta_path[:] = map(Narrow, sys.meta_path)
+for name in modules:
+    importlib.import_module(name)
+for name in starts:
+    del sys.modules[f"{name}.__main__"]
+    sys.argv[:] = [name, "--help"]
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """`folders` are those of the packages it consists of; `starts` those that can be run with `python -m`."""
+
+    folders: Sequence[str]
+    requirements: Sequence[str]
+    starts: Sequence[str] = ()
+
+
+PROGRAMS: Final = {
+    "client": Program(["client"], ["cryptography"]),
+    "responder": Program(["responder", "client"], _RESPONDER, ["wellkeeper_responder"]),
+    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "yarl"]),
+}
+
+
+@cache
+def installed_modules() -> dict[str, list[str]]:
+    """Return the distributions that bring each top-level module."""
+    return {
+        module: [one.lower().replace("_", "-") for one in distributions]
+        for module, distributions in importlib.metadata.packages_distributions().items()
+    }
+
+
+def with_their_own(requirements: Sequence[str]) -> set[str]:
+    """Return the names of the distributions that are installed with these, as pip does."""
+    found: set[str] = set()
+    waiting = [Requirement(one) for one in requirements]
+    while waiting:
+        requirement = waiting.pop()
+        name = requirement.name.lower().replace("_", "-")
+        is_needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if is_needed and name not in found:
+            found.add(name)
+            waiting += [Requirement(one) for one in importlib.metadata.requires(name) or ()]
+    return found
+
+
+def started(program: Program, without: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Import every module of the program, and show the help of what can be run, where nothing else is installed."""
+    distributions = with_their_own(program.requirements)
+    modules = [module_name(path) for folder in program.folders for path in sorted((PROJECT / folder).rglob("*.py"))]
+    assert modules
+    others = {module for module, owners in installed_modules().items() if distributions & set(owners)}
+    allowed = ({module.partition(".")[0] for module in modules} | others) - set(without)
+    arguments = [[str(PROJECT / folder) for folder in program.folders], sorted(allowed), modules, program.starts]
+    # Its environment could ask for more than the program needs, such as to measure its coverage.
+    return subprocess.run(
+        [sys.executable, "-I", "-c", _SCRIPT, *(json.dumps(one) for one in arguments)],
+        capture_output=True, text=True, check=False, env={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_program_starts_with_its_own_dependencies_only(program: Program) -> None:
+    result = started(program)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("Usage: " in result.stdout) is bool(program.starts)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("client", "cryptography"), ("responder", "click"), ("node", "aiofiles"), ("node", "wellkeeper_client")],
+)
+def test_missing_dependency_is_noticed(name: str, missing: str) -> None:
+    result = started(PROGRAMS[name], without={missing})
+    assert result.returncode != 0
+    assert f"No module named '{missing}" in result.stderr
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_dependencies_of_the_issuer_are_not_allowed(name: str) -> None:
+    unwanted = {"acme", "josepy", "requests", "pydantic", "rich"} | ({"click"} if name != "responder" else set())
+    assert with_their_own(PROGRAMS[name].requirements) & unwanted == set()
