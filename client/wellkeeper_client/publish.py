@@ -13,6 +13,7 @@ import http.client
 import json
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -33,6 +34,7 @@ _TIMEOUT_SECONDS: Final = 2.0
 _LIFETIME_SECONDS: Final = 600
 _PERMIT_SECONDS: Final = 60
 _MAX_REPLY_BYTES: Final = 1 << 20
+_MAX_DETAIL: Final = 300
 
 
 class ResponderError(Exception):
@@ -48,7 +50,10 @@ class ResponderError(Exception):
 
 
 class ResponderControl:
-    """`address` is `unix:PATH` or `HOST:PORT`; `now` returns the UNIX time. Raises ResponderError."""
+    """`address` is `unix:PATH` or `HOST:PORT`; `now` returns the UNIX time. Raises ResponderError.
+
+    Connecting, and the exchange that follows, may take `timeout_seconds` each.
+    """
 
     def __init__(
         self,
@@ -69,9 +74,7 @@ class ResponderControl:
         """Have the responder answer the token with `token "." thumbprint`; return what `withdraw` takes."""
         now = int(self._now())
         publication = Publication(token, thumbprint, identifier, secrets.token_urlsafe(16), now, now + lifetime_seconds)
-        reply = self._call("PUT", wire.TOKENS_PREFIX + token, message=sign_publication(publication, self._key))
-        if "instance_id" not in reply:
-            raise ResponderError(f"{self.address} took the token but is not a Wellkeeper responder; check the address")
+        self._call("PUT", wire.TOKENS_PREFIX + token, message=sign_publication(publication, self._key))
         return publication
 
     def withdraw(self, publication: Publication) -> None:
@@ -86,31 +89,57 @@ class ResponderControl:
         return self._call("GET", wire.STATUS_PATH)
 
     def _call(self, method: str, path: str, *, message: str | None = None) -> Mapping[str, Any]:
-        now = int(self._now())
-        headers = (
-            {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
-            if message
-            else {"Authorization": f"Bearer {sign_permit(Permit(now, now + _PERMIT_SECONDS), self._key)}"}
-        )
+        status, body = self._exchange(method, path, message)
+        found = _object(body)
+        if status >= http.HTTPStatus.MULTIPLE_CHOICES:
+            kind = found.get("type")
+            is_ours = isinstance(kind, str) and kind.startswith(wire.PROBLEM_PREFIX)
+            problem = str(kind).removeprefix(wire.PROBLEM_PREFIX) if is_ours else None
+            detail = _printable(str(found.get("detail", "no reason given; check the address")))
+            raise ResponderError(f"{self.address} refused with HTTP {status}: {detail}", status, problem)
+        if status != http.HTTPStatus.NO_CONTENT and "instance_id" not in found:
+            raise ResponderError(
+                f"{self.address} is not a Wellkeeper responder, or its reply was cut short; check the address"
+            )
+        return found
+
+    def _exchange(self, method: str, path: str, message: str | None) -> tuple[int, bytes]:
+        """Return status and body; ends with the time-out, however slowly the other side sends."""
+        is_late = threading.Event()
         try:
             with contextlib.closing(self._connection()) as connection:
-                connection.request(method, path, message, headers)
-                reply = connection.getresponse()
-                body = _object(reply.read(_MAX_REPLY_BYTES))
-        except TimeoutError as error:
-            raise ResponderError(
-                f"{self.address} did not answer within {self._timeout_seconds:g} s; check the responder's log"
-            ) from error
+                connection.connect()
+                timer = threading.Timer(self._timeout_seconds, _abort, (connection.sock, is_late))
+                timer.start()
+                try:
+                    connection.request(method, path, message, self._headers(message))
+                    reply = connection.getresponse()
+                    status, body = reply.status, reply.read(_MAX_REPLY_BYTES)
+                finally:
+                    timer.cancel()
+                if is_late.is_set():  # what was read until then looks like a whole reply
+                    raise TimeoutError
+                return status, body
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ResponderError(
-                f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}; check that"
-                " wellkeeper-responder runs with this --control address"
-            ) from error
-        if reply.status >= http.HTTPStatus.MULTIPLE_CHOICES:
-            problem = str(body.get("type", "")).removeprefix(wire.PROBLEM_PREFIX) or None
-            detail = body.get("detail", "no reason given; check the address")
-            raise ResponderError(f"{self.address} refused with HTTP {reply.status}: {detail}", reply.status, problem)
-        return body
+            raise self._failure(error, is_late=is_late.is_set()) from error
+
+    def _headers(self, message: str | None) -> dict[str, str]:
+        if message:
+            return {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
+        now = int(self._now())
+        return {"Authorization": f"Bearer {sign_permit(Permit(now, now + _PERMIT_SECONDS), self._key)}"}
+
+    def _failure(self, error: Exception, *, is_late: bool) -> ResponderError:
+        if is_late or isinstance(error, TimeoutError):
+            return ResponderError(
+                f"{self.address} did not answer within {self._timeout_seconds:g} s; check the responder's log"
+            )
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError | http.client.InvalidURL):
+            return ResponderError(f"something other than a responder answers at {self.address}; check the address")
+        return ResponderError(
+            f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}; check that"
+            " wellkeeper-responder runs with this --control address"
+        )
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.address.startswith("unix:"):
@@ -137,3 +166,14 @@ def _object(body: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _abort(sock: socket.socket, is_late: threading.Event) -> None:
+    is_late.set()
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _printable(text: str) -> str:
+    """Return the beginning of what the other side said, without control characters."""
+    return "".join(one if one.isprintable() else " " for one in text[:_MAX_DETAIL])

@@ -77,15 +77,23 @@ def replace_whole(path: Path, content: bytes, mode: int) -> None:
 
 @contextlib.contextmanager
 def _unfinished(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """Yield a file beside `path` with this content; what a crash left under its name is in nobody's way."""
+    """Yield a file beside `path` with this content, for one writer per folder at a time.
+
+    What a crash left under its name is replaced. The folder is durable when the context is left.
+    """
     unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        write_file(unfinished, content, mode, Owner())
-        yield unfinished
-    finally:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # or two writers would take each other's unfinished file
         unfinished.unlink(missing_ok=True)
-    sync(path.parent)
+        try:
+            write_file(unfinished, content, mode, Owner())
+            yield unfinished
+        finally:
+            unfinished.unlink(missing_ok=True)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _give(path: Path, mode: int, owner: Owner) -> None:

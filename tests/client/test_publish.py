@@ -1,6 +1,7 @@
 """publish: tokens at a real responder, and what each failure says."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,8 @@ from tests.responder.conftest import Running
 from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, THUMBPRINT, TOKEN
 from wellkeeper_client.publish import ResponderControl, ResponderError
 from wellkeeper_client.signing import Publication
+
+PUBLICATION = Publication(TOKEN, THUMBPRINT, "example.com", "p-0000000000000001", NOW, NOW + 600)
 
 
 def control(address: object, now: Callable[[], float] = lambda: NOW, timeout_seconds: float = 5.0) -> ResponderControl:
@@ -101,14 +104,20 @@ async def test_silence_ends_with_the_time_out() -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "took the token but is not a Wellkeeper responder"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "took the token but is not a Wellkeeper responder"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, "took the token but is not a Wellkeeper responder"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "is not a Wellkeeper responder, or its reply was cut short",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+            "is not a Wellkeeper responder, or its reply was cut short",
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, "is not a Wellkeeper responder, or its reply was cut short"),
         (
             b"HTTP/1.1 502 Bad\r\nContent-Length: 1\r\n\r\nx",
             "refused with HTTP 502: no reason given; check the",
         ),
-        (b"SSH-2.0-x\r\n", "cannot reach 127.0.0.1:"),
+        (b"SSH-2.0-x\r\n", "something other than a responder answers at 127.0.0.1:"),
         (b"", "cannot reach 127.0.0.1:"),
     ],
     ids=["empty object", "list", "nested", "proxy", "another protocol", "nothing"],
@@ -116,6 +125,47 @@ async def test_silence_ends_with_the_time_out() -> None:
 async def test_whoever_answers_otherwise_is_not_believed(reply: bytes, words: str) -> None:
     async with raw_server(reply) as address:
         assert words in str(await failure(lambda: publish(control(address))))
+
+
+@pytest.mark.parametrize(
+    "call", [ResponderControl.status, lambda one: one.withdraw(PUBLICATION)], ids=["status", "withdraw"]
+)
+async def test_page_of_a_web_server_is_not_a_success(call: Callable[[ResponderControl], object]) -> None:
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>") as address:
+        error = await failure(lambda: call(control(address)))
+    assert str(error) == f"{address} is not a Wellkeeper responder, or its reply was cut short; check the address"
+
+
+async def test_words_of_the_other_side_are_short_and_printable() -> None:
+    body = json.dumps({"type": 5, "detail": "no\x1b[2J\nWARNING " + "x" * 5000}).encode()
+    reply = b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    async with raw_server(reply) as address:
+        error = await failure(lambda: publish(control(address)))
+    assert error.problem is None
+    assert str(error).startswith(f"{address} refused with HTTP 400: no [2J WARNING xxx")
+    assert len(str(error)) < 400
+
+
+async def test_reply_that_trickles_ends_with_the_time_out() -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(ConnectionError):
+            while not is_over.is_set():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            writer.close()
+            await writer.wait_closed()
+        is_closed.set()
+
+    is_over, is_closed = asyncio.Event(), asyncio.Event()
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error = await failure(lambda: publish(control(address, timeout_seconds=0.3)))
+        is_over.set()
+        await is_closed.wait()
+    assert str(error) == f"{address} did not answer within 0.3 s; check the responder's log"
 
 
 def test_client_needs_the_standard_library_and_cryptography_only() -> None:

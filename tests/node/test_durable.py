@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,29 @@ def test_file_that_cannot_be_put_in_place_leaves_nothing_beside_it(folder: Path,
     with pytest.raises(OSError, match=r"File exists|Is a directory"):
         write(folder / "a", b"text", 0o600)
     assert [one.name for one in folder.iterdir()] == ["a"]
+
+
+def test_writers_at_once_leave_the_whole_file_of_one_of_them(folder: Path) -> None:
+    contents = [bytes([letter]) * 5000 for letter in b"abcd"]
+
+    def write(content: bytes) -> None:
+        for _ in range(25):
+            durable.replace_whole(folder / "a", content, 0o600)
+            assert (folder / "a").read_bytes() in contents
+
+    with ThreadPoolExecutor(len(contents)) as threads:
+        list(threads.map(write, contents))
+    assert [one.name for one in folder.iterdir()] == ["a"]
+
+
+def test_only_one_of_several_writers_creates_the_file(folder: Path) -> None:
+    def create(content: bytes) -> bytes | None:
+        try:
+            durable.create_whole(folder / "a", content, 0o600)
+        except FileExistsError:
+            return None
+        return content
+
+    with ThreadPoolExecutor(8) as threads:
+        made = [one for one in threads.map(create, [bytes([letter]) * 5000 for letter in b"abcdefgh"]) if one]
+    assert [(folder / "a").read_bytes()] == made

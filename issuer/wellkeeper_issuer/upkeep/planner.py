@@ -73,4 +73,6 @@ async def record_revoked(schedules: Schedules, installed: Installed, origin: Ori
     schedule = await schedules.read_schedule(installed.lineage)
     if schedule is None or schedule.version != installed.version:
         schedule = plan(installed, origin, now, lambda: 0.5)  # whose time of renewal is replaced
+    if schedule.rule is Rule.REVOKED:
+        return
     await schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))

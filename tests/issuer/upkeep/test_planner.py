@@ -157,6 +157,16 @@ async def test_revoked_certificate_is_due_from_that_moment(planner: RenewalPlann
     assert (found.rule, found.renew_at, found.ask_at) == (Rule.REVOKED, NOW, None)
 
 
+async def test_second_revocation_does_not_move_the_time(
+    planner: RenewalPlanner, state: State, clock: FakeClock
+) -> None:
+    await planner.replace_soon(INSTALLED)
+    first = await state.schedules.read_schedule("web")
+    clock.advance(3600)
+    await planner.replace_soon(INSTALLED)
+    assert await state.schedules.read_schedule("web") == first
+
+
 async def test_revoked_certificate_without_a_schedule_gets_one_with_its_ca(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:

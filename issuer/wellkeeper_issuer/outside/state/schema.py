@@ -10,7 +10,8 @@ from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
 
-VERSION: Final = 1
+# 1 to 3 were written by development versions, with other tables, and are refused.
+VERSION: Final = 4
 _TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
@@ -117,7 +118,8 @@ def has_tables(connection: sqlite3.Connection, path: Path) -> bool:
     if found not in (0, VERSION):
         raise JournalError(
             f"{path} has schema version {found}, this program reads version {VERSION} only; "
-            "run the version of wellkeeper that wrote it"
+            "run the version of wellkeeper that wrote it, or move the file away: installed certificates stay, while"
+            " failures, schedules and counted requests are forgotten"
         )
     return bool(found)
 
