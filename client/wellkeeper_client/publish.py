@@ -113,8 +113,8 @@ class ResponderControl:
                 timer.start()
                 try:
                     connection.request(method, path, message, self._headers(message))
-                    reply = connection.getresponse()
-                    status, body = reply.status, reply.read(_MAX_REPLY_BYTES)
+                    with connection.getresponse() as reply:  # which holds the socket open until it is closed, too
+                        status, body = reply.status, reply.read(_MAX_REPLY_BYTES)
                 finally:
                     timer.cancel()
                 if is_late.is_set():  # what was read until then looks like a whole reply

@@ -171,8 +171,10 @@ async def test_reply_that_trickles_ends_with_the_time_out() -> None:
 def test_client_needs_the_standard_library_and_cryptography_only() -> None:
     folder = Path(__file__).resolve().parents[2] / "client"
     script = (
-        "import sys, wellkeeper_client.publish\n"
-        "found = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
+        "import sys; before = set(sys.modules)\n"
+        "import wellkeeper_client.publish\n"
+        "loaded = set(sys.modules) - before\n"
+        "found = {name.partition('.')[0] for name in loaded} - set(sys.stdlib_module_names)\n"
         "print(*(name for name in found if not name.startswith('_')))"
     )
     command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{script}"]

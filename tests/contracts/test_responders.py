@@ -125,6 +125,15 @@ async def test_answer_that_is_published_twice_is_held_until_both_have_left(
     assert await nodes.holding(TOKEN) == []
 
 
+async def test_restarted_responder_is_handed_the_answers_again(responders: Responders, nodes: Nodes) -> None:
+    async with responders.publish([ANSWER, OTHER_ANSWER]):
+        await nodes["n1"].stop()
+        await nodes["n1"].start()
+        for token in (TOKEN, OTHER_TOKEN):
+            await nodes["n1"].held(token)
+    assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [[], []]
+
+
 async def test_responder_that_is_gone_does_not_make_leaving_fail(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER]):
         await nodes["n2"].stop()
