@@ -40,7 +40,7 @@ async def run(
     `environment` is all that it gets, ours when there is none. After the time-out, or when cancelled, the command and
     its group are killed. Raises ProcessError.
     """
-    process = await _start(argv, environment)
+    process = await _start_whole(argv, environment)
     kept = bytearray()
     has_ended = False
     try:
@@ -66,6 +66,18 @@ def _missing(command: str) -> str:
     if Path(command).exists():
         return f"{command!r} cannot be run: what its first line (#!) names is missing"
     return f"{command!r} does not exist"
+
+
+async def _start_whole(argv: Sequence[str], environment: Mapping[str, str] | None) -> Process:
+    """As `_start`; cancelled in the middle, it kills the whole group, of which asyncio would kill the first process."""
+    starting = asyncio.ensure_future(_start(argv, environment))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        if not starting.cancelled() and starting.exception() is None:
+            await _kill(starting.result())
+        raise
 
 
 async def _start(argv: Sequence[str], environment: Mapping[str, str] | None) -> Process:

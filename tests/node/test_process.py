@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,21 @@ async def test_cancelled_command_is_killed_with_its_children(tmp_path: Path) -> 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await until_gone(tmp_path / "pids")
+
+
+async def test_command_that_is_cancelled_while_it_starts_is_killed_with_its_children(tmp_path: Path) -> None:
+    argv = [sys.executable, "-S", "-c", HANGS, str(tmp_path / "new"), str(tmp_path / "pids")]
+    task = asyncio.ensure_future(run(argv, 60))
+    for _ in range(2):  # the command is started then, and the loop does not know it yet
+        await asyncio.sleep(0)
+    deadline = time.monotonic() + 60
+    while not exists(tmp_path / "pids") and time.monotonic() < deadline:
+        time.sleep(0.01)  # noqa: ASYNC251 - so that it stays so
+    task.cancel()
+    async with asyncio.timeout(30):  # the child would sleep for a minute
+        with pytest.raises(asyncio.CancelledError):
+            await task
     await until_gone(tmp_path / "pids")
 
 
