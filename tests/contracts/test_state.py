@@ -30,7 +30,7 @@ async def state(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "fake":
         yield FakeState()
         return
-    async with open_state(tmp_path / "state.db", is_exclusive=True) as opened:
+    async with open_state(tmp_path / "state.db", may_write=True) as opened:
         yield opened
 
 
