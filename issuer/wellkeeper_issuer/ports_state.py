@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from wellkeeper_issuer.model import Attempt
+from wellkeeper_issuer.model import Attempt, UnderWay
 from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
 from wellkeeper_node.model import Flip
 
@@ -62,8 +62,12 @@ class Attempts(Protocol):
         """Add to the attempt; nothing happens without one."""
         ...
 
-    async def under_way(self) -> Mapping[str, bool]:
-        """Return the lineages of all attempts, and whether the CA's chain is recorded already."""
+
+class AllAttempts(Attempts, Protocol):
+    """Renewals under way, of all lineages."""
+
+    async def under_way(self) -> Mapping[str, UnderWay]:
+        """Return all attempts by lineage, without their secrets."""
         ...
 
 
@@ -210,7 +214,7 @@ class StateRecords(Protocol):
     """All records, for whoever needs most of them."""
 
     @property
-    def attempts(self) -> Attempts: ...
+    def attempts(self) -> AllAttempts: ...
 
     @property
     def vetoes(self) -> VetoRecords: ...
