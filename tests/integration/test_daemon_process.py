@@ -134,7 +134,7 @@ async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Pat
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         second = await host.issuer.run("run")
         assert second.exit_code == 1
-        assert f"A Wellkeeper daemon (pid {daemon.pid}) already manages {host.issuer.state_dir}." in second.err
+        assert f"A Wellkeeper daemon (pid {daemon.pid}) already manages {host.issuer.state_dir}. Stop" in second.err
         staged = await host.issuer.run("renew", "--staging")
         assert staged.exit_code == 1
         assert "a daemon keeps these certificates" in staged.err

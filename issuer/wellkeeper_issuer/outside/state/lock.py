@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -88,10 +88,9 @@ def _take(path: Path, command: str) -> int:
 
 
 def _leave(lock: int) -> None:
-    try:
+    with suppress(OSError):  # the text is for people, and may be stale
         os.ftruncate(lock, 0)
-    finally:
-        os.close(lock)
+    os.close(lock)
 
 
 def _why_lost(path: Path, lock: int) -> str:
@@ -123,12 +122,12 @@ def _refusal(path: Path, text: bytes) -> str:
     found = _OWNER.fullmatch(text.decode(errors="replace"))
     if found is None:
         return (
-            f"Another Wellkeeper process is changing {path.parent}. Wait until it ends ('fuser {path}' shows its pid)."
+            f"Another Wellkeeper process is changing {path.parent}. Wait until it ends ('fuser {path}' shows its pid)"
         )
     pid, command = found.groups()
     if command == DAEMON:
         return (
             f"A Wellkeeper daemon (pid {pid}) already manages {path.parent}."
-            " Stop it with 'systemctl stop wellkeeper' first."
+            " Stop it with 'systemctl stop wellkeeper' first"
         )
-    return f"'wellkeeper {command}' (pid {pid}) is changing {path.parent}. Wait until it ends."
+    return f"'wellkeeper {command}' (pid {pid}) is changing {path.parent}. Wait until it ends"
