@@ -13,9 +13,9 @@ from wellkeeper_issuer.settings.cas import directory_urls, limits
 from wellkeeper_node.ports import Clock
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.outside.accounts import AccountFolder
     from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
     from wellkeeper_issuer.outside.ca.options import CaOptions
+    from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
 # More only fight for Python's one lock (200 certificates on two cores: 26 a second with 4 threads, 22 with 8), and
 # Pebble was seen to hang for good under 32.

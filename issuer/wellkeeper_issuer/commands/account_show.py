@@ -11,8 +11,8 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.commands.account import account, ca_option, choose
 from wellkeeper_issuer.commands.terminal import options
-from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
 from wellkeeper_node.clock import SystemClock

@@ -14,7 +14,7 @@ _ATTEMPTS: Final = (
 
 
 class SqliteAttempts:
-    """Implements `ports_state.Attempts`."""
+    """Implements `ports.state.Attempts`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
