@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.authorities import open_authorities
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
@@ -128,7 +128,7 @@ async def at_desk(settings: Settings, ca: CaSettings, work: Callable[[Desk], Awa
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
     folder = build.accounts(settings)
-    with AllAuthorities(settings, folder, SystemClock(), version=build.version()) as authorities:
+    with open_authorities(settings) as authorities:
         return await work(Desk(settings, ca, folder, AccountAtCa(authorities.open(ca.directory).connection)))
 
 

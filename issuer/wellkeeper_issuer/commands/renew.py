@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
@@ -20,7 +21,6 @@ from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
-from wellkeeper_issuer.status.left_alone import run_needed
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Progress
 
