@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tests.fakes_obtain import FakeAuthority
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.records import Event, Limit, NoRenewalInfo, Notice, Occasion, RenewalInfo
 
 

@@ -9,7 +9,7 @@ from wellkeeper_issuer.errors import JournalError
 
 
 class FakeHeld:
-    """Implements `ports_state.Held`; `why` says that it was lost, which `extend` finds out."""
+    """Implements `ports.state.Held`; `why` says that it was lost, which `extend` finds out."""
 
     def __init__(self) -> None:
         self.why = ""
@@ -24,7 +24,7 @@ class FakeHeld:
 
 
 class FakeOwnership:
-    """Implements `ports_state.Ownership`; `held` is the present one."""
+    """Implements `ports.state.Ownership`; `held` is the present one."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

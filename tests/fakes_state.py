@@ -1,4 +1,4 @@
-"""The state on disk, in memory: plain classes that keep the contracts of `wellkeeper_issuer.ports_state`."""
+"""The state on disk, in memory: plain classes that keep the contracts of `wellkeeper_issuer.ports.state`."""
 
 import asyncio
 from collections import defaultdict
@@ -12,7 +12,7 @@ from wellkeeper_node.model import Flip
 
 
 class FakeSchedules:
-    """Implements `ports_state.Schedules`."""
+    """Implements `ports.state.Schedules`."""
 
     def __init__(self) -> None:
         self.schedules: dict[str, Schedule] = {}
@@ -42,7 +42,7 @@ class FakeSchedules:
 
 
 class FakeLedger:
-    """Implements `ports_state.Ledger`; `uses` are in the order in which they were booked."""
+    """Implements `ports.state.Ledger`; `uses` are in the order in which they were booked."""
 
     def __init__(self) -> None:
         self._uses: dict[tuple[str, Spent, Scope, str], list[Use]] = defaultdict(list)
@@ -82,7 +82,7 @@ class FakeLedger:
 
 
 class FakeNotes:
-    """Implements `ports_state.Notes`; hooks are owed by `FakeDeliveries.record_flip`, or by the test."""
+    """Implements `ports.state.Notes`; hooks are owed by `FakeDeliveries.record_flip`, or by the test."""
 
     def __init__(self) -> None:
         self.owed_hooks: dict[str, str] = {}
@@ -112,7 +112,7 @@ class FakeNotes:
 
 
 class FakeAttempts:
-    """Implements `ports_state.AllAttempts`."""
+    """Implements `ports.state.AllAttempts`."""
 
     def __init__(self) -> None:
         self.attempts: dict[str, Attempt] = {}
@@ -139,7 +139,7 @@ class FakeAttempts:
 
 
 class FakeVetoes:
-    """Implements `ports_state.VetoRecords`."""
+    """Implements `ports.state.VetoRecords`."""
 
     def __init__(self) -> None:
         self.vetoes: dict[str, datetime] = {}
@@ -155,7 +155,7 @@ class FakeVetoes:
 
 
 class FakeDeliveries:
-    """Implements `ports_state.DeliveryRecords`; a flip ends an attempt and a veto, and owes a hook."""
+    """Implements `ports.state.DeliveryRecords`; a flip ends an attempt and a veto, and owes a hook."""
 
     def __init__(self, attempts: FakeAttempts, vetoes: FakeVetoes, notes: FakeNotes) -> None:
         self._attempts = attempts
@@ -198,7 +198,7 @@ class FakeDeliveries:
 
 @dataclass(frozen=True, slots=True)
 class FakeState:
-    """Implements `ports_state.StateRecords`."""
+    """Implements `ports.state.StateRecords`."""
 
     attempts: FakeAttempts = field(default_factory=FakeAttempts)
     vetoes: FakeVetoes = field(default_factory=FakeVetoes)

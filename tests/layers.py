@@ -20,6 +20,7 @@ _NODE: Final = (
     "wellkeeper_node.ports",
     "wellkeeper_node.steps",
     "wellkeeper_node.wording",
+    "wellkeeper_node.advice",
 )
 _NOUNS: Final = (
     "wellkeeper_node.model",
@@ -33,7 +34,7 @@ _CORE: Final = (
     "wellkeeper_issuer.errors",
     "wellkeeper_issuer.records",
     "wellkeeper_issuer.ports",
-    "wellkeeper_issuer.ports_state",
+    "wellkeeper_issuer.advice",
 )
 # Pure functions on bytes.
 _BYTES: Final = (
@@ -99,7 +100,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_node.model": (),
     "wellkeeper_node.wording": (),
-    "wellkeeper_node.remedies": (),
+    "wellkeeper_node.advice.read_back": ("wellkeeper_node.model", "wellkeeper_client.wire", "aiohttp"),
+    "wellkeeper_node.advice*": ("wellkeeper_node.model",),
     "wellkeeper_node.errors": ("wellkeeper_node.model",),
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
@@ -125,10 +127,10 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.records": (*_NOUNS, "wellkeeper_issuer.errors"),
     "wellkeeper_issuer.reports": (*_NOUNS, "wellkeeper_issuer.records"),
     "wellkeeper_issuer.known_cas": (),
+    "wellkeeper_issuer.advice*": _NOUNS,
     "wellkeeper_issuer.published_limits": ("wellkeeper_issuer.known_cas", "wellkeeper_issuer.records"),
     "wellkeeper_issuer.upkeep.notices": ("wellkeeper_issuer.records", "wellkeeper_issuer.obtain.due"),
-    "wellkeeper_issuer.ports": (*_NOUNS, "wellkeeper_issuer.records"),
-    "wellkeeper_issuer.ports_state": (*_NOUNS, "wellkeeper_issuer.records"),
+    "wellkeeper_issuer.ports*": (*_NOUNS, "wellkeeper_issuer.records"),
     "wellkeeper_issuer.pki": (
         *_NOUNS,
         "wellkeeper_issuer.errors",
@@ -152,15 +154,15 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.known_cas",
         "wellkeeper_issuer.idn",
         "wellkeeper_issuer.settings",
-        "wellkeeper_node.remedies",
+        "wellkeeper_node.advice.files",
         "pydantic",
     ),
     "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),
     "wellkeeper_issuer.obtain*": _STAGE,
+    "wellkeeper_issuer.outside.ca.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
-    "wellkeeper_issuer.outside.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
-    "wellkeeper_issuer.outside.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
+    "wellkeeper_issuer.outside.host.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
     "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
     "wellkeeper_issuer.renew": (
@@ -205,7 +207,7 @@ BANNED: Final[dict[str, frozenset[str]]] = {
         "wellkeeper_issuer.model",
         "wellkeeper_node.model",
         "wellkeeper_node.ports",
-        "wellkeeper_issuer.ports",
+        "wellkeeper_issuer.ports*",
         "wellkeeper_issuer.renew",
         "wellkeeper_issuer.rehearse",
     )

@@ -78,7 +78,7 @@ def test_files_are_short_enough_to_read() -> None:
             "may not import wellkeeper_node.certificates.folders",
         ),
         ("stand.nginx", "import wellkeeper_issuer.settings", "may not import wellkeeper_issuer.settings"),
-        ("wellkeeper_issuer.outside.hooks", "from wellkeeper_issuer.outside.ca import network", "it loads acme"),
+        ("wellkeeper_issuer.outside.host.hooks", "from wellkeeper_issuer.outside.ca import network", "it loads acme"),
         ("wellkeeper_issuer.misc", "", "has no room"),
     ],
 )

@@ -11,9 +11,9 @@ from typing import Final
 import click
 
 try:
-    from wellkeeper_issuer.commands.terminal import options
+    from wellkeeper_issuer.commands.terminal import errors, options
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
-    from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
+    from wellkeeper_issuer.errors import SettingsError
     from wellkeeper_node.errors import WellkeeperError
 except ModuleNotFoundError as error:
     if str(error.name).startswith("wellkeeper_"):
@@ -104,14 +104,9 @@ def _exit_status(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except SettingsError as error:
-        click.echo(f"wellkeeper: {error}", err=True)
-        return 2
     except WellkeeperError as error:
-        # No stage of a renewal runs here; where the state or the daemon is at fault, that is said.
-        place = f"{error.stage}: " if isinstance(error, JournalError | DaemonError) else ""
-        click.echo(f"wellkeeper: {place}{error}", err=True)
-        return 1
+        click.echo(errors.to_text("wellkeeper", error), err=True)
+        return 2 if isinstance(error, SettingsError) else 1
     except click.Abort:
         click.echo(_INTERRUPTED, err=True)
         return 130

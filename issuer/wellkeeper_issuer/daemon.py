@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.ports_state import Held
+from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Clock

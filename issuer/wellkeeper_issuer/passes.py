@@ -30,7 +30,7 @@ from typing import Final
 
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
-from wellkeeper_issuer.ports import Delivery
+from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun

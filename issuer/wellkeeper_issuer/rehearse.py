@@ -20,8 +20,9 @@ from wellkeeper_issuer.obtain.order import Terms, order
 from wellkeeper_issuer.obtain.publish import answers, describe
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.obtain.validate import validate
-from wellkeeper_issuer.ports import Authorities, Hooks
-from wellkeeper_issuer.ports_state import Notes
+from wellkeeper_issuer.ports.ca import Authorities
+from wellkeeper_issuer.ports.people import Hooks
+from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
 from wellkeeper_node.errors import PublishError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Answer, Node
@@ -162,7 +163,7 @@ async def _order(lineage: Lineage, world: World, directory_url: str) -> str:
 
 
 class ForgetfulAttempts:
-    """`ports_state.Attempts` that nothing is resumed from: the order of a rehearsal ends with it."""
+    """`ports.state.Attempts` that nothing is resumed from: the order of a rehearsal ends with it."""
 
     async def read_attempt(self, lineage: str) -> Attempt | None:
         """Never there."""

@@ -19,8 +19,8 @@ from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
-from wellkeeper_issuer.ports import CertificateAuthority
-from wellkeeper_issuer.ports_state import Attempts, DeliveryRecords
+from wellkeeper_issuer.ports.ca import CertificateAuthority
+from wellkeeper_issuer.ports.state import Attempts, DeliveryRecords
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wellkeeper_node import remedies
+from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import InstallError
 
 _T = TypeVar("_T")

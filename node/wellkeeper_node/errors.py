@@ -23,9 +23,11 @@ class Retry(Enum):
 
 
 class WellkeeperError(Exception):
-    """Base of all our errors; the text is a sentence for the administrator.
+    """Base of all our errors, in three lines for the administrator.
 
-    `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one; `retry_at`
+    `what` failed, with the certificate, node or file; `why`, in the other side's words; `remedy`: a sentence with the
+    one command or the one line that helps. `why` and `remedy` may be empty; each is one line. The error as a string is
+    all three in one line, for logs. `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one; `retry_at`
     is before when it must not be tried again, if anybody said so; `identifiers` are those that the CA found wanting.
     """
 
@@ -34,18 +36,32 @@ class WellkeeperError(Exception):
 
     def __init__(
         self,
-        message: str,
+        what: str,
+        why: str = "",
+        remedy: str = "",
         *,
         problem: Problem | None = None,
         retry: Retry | None = None,
         retry_at: datetime | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(what, why, remedy)
+        self.what = what
+        self.why = why
+        self.remedy = remedy
         self.problem = problem
         self.retry = retry or self.default_retry
         self.retry_at = retry_at
         self.identifiers: tuple[Identifier, ...] = ()
         self.certificate: str | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return one to three lines: what, why and remedy, without those that are empty."""
+        return tuple(line for line in (self.what, self.why, self.remedy) if line)
+
+    def __str__(self) -> str:
+        failure = f"{self.what}: {self.why}" if self.why else self.what
+        return f"{failure.rstrip('.')}. {self.remedy}" if self.remedy else failure
 
 
 class PublishError(WellkeeperError):

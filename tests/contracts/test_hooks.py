@@ -12,8 +12,8 @@ import pytest
 from tests.fakes import turns_until
 from tests.fakes_around import FakeHooks
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.hooks import CommandHooks
-from wellkeeper_issuer.ports import Hooks
+from wellkeeper_issuer.outside.host.hooks import CommandHooks
+from wellkeeper_issuer.ports.people import Hooks
 from wellkeeper_issuer.records import Event, Occasion
 from wellkeeper_node.model import Identifier, IdentifierType
 

@@ -1,4 +1,4 @@
-"""The Protocols `ports_state.Ownership` and `Held`: whoever implements them, one process at a time owns the state."""
+"""The Protocols `ports.state.Ownership` and `Held`: whoever implements them, one process at a time owns the state."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 from tests.fakes_ownership import FakeOwnership
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.lock import LOCK, LocalOwnership
-from wellkeeper_issuer.ports_state import Held, Ownership
+from wellkeeper_issuer.ports.state import Held, Ownership
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The Protocols of `ports_state`: tables and fakes behave the same."""
+"""The Protocols of `ports.state`: tables and fakes behave the same."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
@@ -11,7 +11,7 @@ import pytest
 from tests.fakes_state import FakeState
 from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, SCHEDULE
 from wellkeeper_issuer.outside.state.state import open_state
-from wellkeeper_issuer.ports_state import StateRecords
+from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, Notice, Origin, Rehearsal, Scope, Spent, Use
 from wellkeeper_node.model import Flip
 

@@ -34,7 +34,9 @@ async def test_customers_get_certificates_and_others_are_told_what_to_set(folder
         refused = await host.issuer.run("renew", "--json")
         assert refused.exit_code == 1
         (found,) = refused.json()["certificates"]
-        assert found["error"].startswith("the CA localhost takes customers of its own only; get the key identifier")
+        assert found["error"]["what"].startswith(
+            "the CA localhost takes customers of its own only; get the key identifier"
+        )
         assert (found["retry"], asked(host.ca, "/sign-me-up")) == ("never", 0)
         for key_id, hmac_key in (("kid-2", HMAC_KEY), (KEY_ID, HMAC_KEY[::-1])):
             configure(host, folder, key_id, hmac_key)

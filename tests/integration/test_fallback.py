@@ -71,7 +71,7 @@ async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_as
             failed = await cas.host.issuer.run("renew", "--force", "web", "--json")
             assert failed.exit_code == 1
             # The first one may come back sooner than somebody mends the other.
-            assert "Connection refused" in failed.json()["certificates"][0]["error"]
+            assert "Connection refused" in str(failed.json()["certificates"][0]["error"])
             assert "does not know our account key at the CA second" in daemon.log
         assert asked(cas.second, "/order-plz") == 0
 

@@ -156,8 +156,8 @@ async def test_damaged_record_of_the_account_is_told_and_removed_it_is_asked_for
             finished = await host.issuer.run("renew", "--force", "--json")
             (one,) = finished.json()["certificates"]
             assert (finished.exit_code, one["outcome"]) == (1, "failed")
-            assert f"{path} is damaged" in one["error"]
-            assert "remove it: the CA will tell the account's URL again" in one["error"]
+            assert f"{path} is damaged" in str(one["error"])
+            assert "remove it: the CA will tell the account's URL again" in str(one["error"])
         assert orders(host.ca) == 1
         path.unlink()
         await host.issuer.run_well("renew", "--force")
@@ -232,8 +232,8 @@ async def test_certificate_for_a_directory_that_is_read_only_is_kept_and_install
         for place in places:
             hand_over(place, os.geteuid())
         (one,) = finished.json()["certificates"]
-        assert f"cannot use {archive}/" in one["error"]
-        assert "Permission denied; give the issuer's user access to it" in one["error"]
+        assert f"cannot use {archive}/" in str(one["error"])
+        assert "Permission denied; give the issuer's user access to it" in str(one["error"])
         assert version(host.issuer, "web") == before
         await host.issuer.run_well("renew", "--retry")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)

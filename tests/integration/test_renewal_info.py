@@ -18,7 +18,7 @@ from stand.challtestsrv import Challtestsrv
 from stand.pebble import OLDEST, Pebble, PebbleSettings
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.obtain.due import plan, replan
-from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.clock import SystemClock

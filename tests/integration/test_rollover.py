@@ -12,13 +12,13 @@ from stand.pebble import NEWEST, OLDEST, Pebble
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, served
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside import key_files
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
-from wellkeeper_issuer.outside.key_files import AccountKey
-from wellkeeper_issuer.outside.rollover import roll_over
+from wellkeeper_issuer.outside.keys import key_files
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import AccountKey
+from wellkeeper_issuer.outside.keys.rollover import roll_over
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.responders.client import ResponderClient
 

@@ -6,10 +6,10 @@ import pytest
 
 from stand.pebble import Pebble
 from tests.keys import rsa_key
-from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.model import Identifier, IdentifierType
 

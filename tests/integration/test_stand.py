@@ -1,13 +1,13 @@
 """The stand leaves nothing running, and says why something did not start."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from stand.processes import Process, StandError
+from tests.processes import is_running
 
 pytestmark = pytest.mark.integration
 
@@ -22,14 +22,6 @@ async def never() -> bool:
 
 def shell(folder: Path, script: str) -> Process:
     return Process("a shell", ["sh", "-c", script], folder / "log")
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_process_that_ends_too_early_is_told_with_its_last_words(folder: Path) -> None:
@@ -60,7 +52,7 @@ async def test_children_of_a_process_end_with_it(folder: Path) -> None:
     child = int(process.log.read_text())
     assert is_running(child)
     await process.stop()
-    while is_running(child):  # noqa: ASYNC110 - init reaps it
+    while is_running(child):  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.01)
 
 

@@ -13,7 +13,7 @@ from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals

@@ -13,7 +13,7 @@ from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks,
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.records import Event, Limit, Rehearsal
 from wellkeeper_issuer.rehearse import World, rehearse
 from wellkeeper_node import model

@@ -20,7 +20,7 @@ LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in ("a", "b")]
 
 
 class FakeNotes:
-    """`ports_state.Notes`, of rehearsals only; `failures` are raised first."""
+    """`ports.state.Notes`, of rehearsals only; `failures` are raised first."""
 
     def __init__(self) -> None:
         self.rehearsals: dict[str, Rehearsal] = {}

@@ -1,7 +1,6 @@
 """Commands: their output, their end, and what is left of them."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import is_running
 from wellkeeper_node.process import Finished, ProcessError, run
 
 HANGS = "import os, subprocess, sys, time; child = subprocess.Popen(['sleep', '60']);"
@@ -120,11 +120,3 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - another process's doing
             await asyncio.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (ProcessLookupError, FileNotFoundError):
-        return False

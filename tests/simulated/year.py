@@ -15,7 +15,7 @@ from tests.virtual_time import VirtualClock
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_issuer.obtain.due import renew_at
-from wellkeeper_issuer.ports import CertificateAuthority
+from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.published_limits import LETS_ENCRYPT
 from wellkeeper_issuer.records import Limit, NoRenewalInfo, RenewalInfo, Window
 from wellkeeper_node.certificates import reading

@@ -6,16 +6,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.records import Limit
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls, limits
+from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.ports import Clock
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.outside.accounts import AccountFolder
     from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+    from wellkeeper_issuer.outside.ca.connection import Connection
     from wellkeeper_issuer.outside.ca.options import CaOptions
+    from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
 # More only fight for Python's one lock (200 certificates on two cores: 26 a second with 4 threads, 22 with 8), and
 # Pebble was seen to hang for good under 32.
@@ -63,6 +66,14 @@ class AllAuthorities:
             self._opened[directory_url] = found
         return found
 
+    def connect(self, directory_url: str) -> "Connection":
+        """Return a connection that needs no account; the caller closes it."""
+        from wellkeeper_issuer.outside.ca.connection import Connection
+
+        return Connection(
+            self.options(directory_url), self._accounts, self._clock, version=self._version, thread_count=1
+        )
+
     @property
     def directory_urls(self) -> Sequence[str]:
         return directory_urls(self._settings)
@@ -93,6 +104,11 @@ class AllAuthorities:
         for one in self._opened.values():
             one.close()
         self._opened.clear()
+
+
+def open_authorities(settings: Settings) -> AllAuthorities:
+    """Return the CAs of the settings, with the accounts in `state_dir` and the system's clock."""
+    return AllAuthorities(settings, build.accounts(settings), SystemClock(), version=build.version())
 
 
 def _check_bundle(key: str, path: Path | None) -> None:

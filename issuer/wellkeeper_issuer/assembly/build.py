@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import JOURNAL, State, open_state
-from wellkeeper_issuer.ports import Hooks, Notifications
-from wellkeeper_issuer.ports_state import Held, Ownership
+from wellkeeper_issuer.ports.people import Hooks, Notifications
+from wellkeeper_issuer.ports.state import Held, Ownership
 from wellkeeper_issuer.records import Event, Notice
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
@@ -24,7 +24,7 @@ from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.model import Node
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.outside.accounts import AccountFolder
+    from wellkeeper_issuer.outside.keys.accounts import AccountFolder
     from wellkeeper_node.certificates.folders import CertificateFolders
     from wellkeeper_node.nginx.local import LocalNginx
     from wellkeeper_node.responders.client import ResponderClient
@@ -35,7 +35,7 @@ def version() -> str:
 
 
 def accounts(settings: Settings) -> "AccountFolder":
-    from wellkeeper_issuer.outside.accounts import AccountFolder
+    from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
     return AccountFolder(
         settings.state_dir,
@@ -96,7 +96,7 @@ def check_keys(settings: Settings) -> None:
 
 
 def make_hooks(settings: Settings) -> Hooks:
-    from wellkeeper_issuer.outside.hooks import CommandHooks
+    from wellkeeper_issuer.outside.host.hooks import CommandHooks
 
     told = settings.hooks
     commands = {Event.PRE: told.pre, Event.DEPLOY: told.deploy, Event.POST: told.post, Event.FAILED: told.failed}
@@ -108,7 +108,7 @@ def make_notifications(settings: Settings) -> Notifications:
     url = settings.notifications.webhook
     if url is None:
         return _Nobody()
-    from wellkeeper_issuer.outside.notifications import Webhook
+    from wellkeeper_issuer.outside.host.notifications import Webhook
 
     return Webhook(url, SystemClock(), host=socket.gethostname(), version=version())
 

@@ -12,8 +12,8 @@ from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.outside.csr_files import CsrFolder
-from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.proof import prove_places
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
@@ -99,6 +99,6 @@ async def passes(
 
 
 def _registered_domain(value: str) -> str:
-    from wellkeeper_issuer.outside.registered_domains import registered_domain
+    from wellkeeper_issuer.outside.ca.registered_domains import registered_domain
 
     return registered_domain(value)

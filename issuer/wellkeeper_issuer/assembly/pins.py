@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.key_files import account_thumbprint
-from wellkeeper_issuer.outside.pins import Pin, Unpinned, find_unpinned
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.pins import Pin, Unpinned, find_unpinned
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
 from wellkeeper_node.errors import PublishError

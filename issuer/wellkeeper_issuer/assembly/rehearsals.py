@@ -10,7 +10,7 @@ from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.ports_state import Notes
+from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import World, rehearse
 from wellkeeper_issuer.settings import Settings
@@ -41,7 +41,7 @@ async def rehearse_all(
 @asynccontextmanager
 async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]:
     """Connected; ended on leaving."""
-    from wellkeeper_issuer.outside.csr_files import CsrFolder
+    from wellkeeper_issuer.outside.host.csr_files import CsrFolder
     from wellkeeper_node.probes.probes import NodeProbes
     from wellkeeper_node.responders.publications import AllResponders
 
@@ -70,7 +70,7 @@ async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]
 async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]") -> str:
     """Unlike a pass, which goes on without a CA that cannot stand in, it raises with everything that is missing."""
     from wellkeeper_issuer.assembly.pins import wanted_pins
-    from wellkeeper_issuer.outside.pins import find_unpinned
+    from wellkeeper_issuer.outside.keys.pins import find_unpinned
 
     pins = wanted_pins(settings, build.accounts(settings))
     missing = []

@@ -7,14 +7,14 @@ from datetime import datetime
 
 from wellkeeper_issuer.assembly import build, build_passes
 from wellkeeper_issuer.assembly.pins import tell_of_pins
+from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
-from wellkeeper_issuer.ports_state import Held
+from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.status.left_alone import run_needed
 from wellkeeper_issuer.status.standing import read_rows, standings
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.clock import SystemClock

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.authorities import open_authorities
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
 from wellkeeper_node.clock import SystemClock
@@ -128,7 +128,7 @@ async def at_desk(settings: Settings, ca: CaSettings, work: Callable[[Desk], Awa
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
     folder = build.accounts(settings)
-    with AllAuthorities(settings, folder, SystemClock(), version=build.version()) as authorities:
+    with open_authorities(settings) as authorities:
         return await work(Desk(settings, ca, folder, AccountAtCa(authorities.open(ca.directory).connection)))
 
 
@@ -137,7 +137,7 @@ def tell(found: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 async def _roll_over(desk: Desk) -> str:
-    from wellkeeper_issuer.outside.rollover import roll_over
+    from wellkeeper_issuer.outside.keys.rollover import roll_over
     from wellkeeper_node.responders.client import ResponderClient
 
     key, clock = desk.folder.publishing_key, SystemClock()

@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.authorities import AllAuthorities, open_authorities
 from wellkeeper_issuer.commands.account import account, ca_option, choose
 from wellkeeper_issuer.commands.terminal import options
-from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CaSettings
-from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
 
 
@@ -59,7 +58,7 @@ def show(name: str | None, config: Path | None, as_json: bool) -> None:
 
 async def _ask(settings: Settings, cas: tuple[CaSettings, ...]) -> list[Shown]:
     folder = build.accounts(settings)
-    with AllAuthorities(settings, folder, SystemClock(), version=build.version()) as authorities:
+    with open_authorities(settings) as authorities:
         return list(await asyncio.gather(*(_shown(settings, one, folder, authorities) for one in cas)))
 
 

@@ -17,14 +17,14 @@ from wellkeeper_issuer.commands.terminal.progress import progress
 from wellkeeper_issuer.commands.trust import lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
+from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in, write_drop_in
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.tables import CertificateSettings
 from wellkeeper_issuer.settings.toml_text import to_toml
-from wellkeeper_node import remedies
+from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import KeyType
 

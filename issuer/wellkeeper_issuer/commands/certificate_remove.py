@@ -11,7 +11,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.daemon.socket import Message
-from wellkeeper_issuer.outside.drop_ins import remove_drop_in
+from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, settings_path

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.assembly.run_needed import run_needed
+from wellkeeper_issuer.commands.terminal import errors, options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import JOURNAL
@@ -20,8 +21,6 @@ from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
-from wellkeeper_issuer.status.left_alone import run_needed
-from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Progress
 
 
@@ -118,9 +117,8 @@ def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:
         "served_fingerprint_sha256": report.served_fingerprint_sha256,
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "detail": report.detail,
-        "error": str(report.error) if report.error else None,
+        "error": errors.to_json(report.error) if report.error else None,
         "next_try_at": report.next_try_at.isoformat() if report.next_try_at else None,
-        "retry": report.error.retry.value if isinstance(report.error, WellkeeperError) else None,
     }
 
 
@@ -130,7 +128,7 @@ def to_text(report: Report) -> str:
     match report.outcome:
         case Outcome.FAILED:
             stage = getattr(report.error, "stage", "internal")
-            return f"{report.lineage}: failed ({stage}): {report.error}"
+            return errors.to_text(f"{report.lineage}: failed ({stage})", report.error or RuntimeError(report.reason))
         case Outcome.UNCHANGED:
             return f"{report.lineage}: nothing to do{until}"
         case Outcome.WAITING:

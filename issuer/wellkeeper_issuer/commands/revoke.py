@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.authorities import open_authorities
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import progress
 from wellkeeper_issuer.errors import JournalError, SettingsError
@@ -120,15 +120,10 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
 
 
 async def _ask(wish: _Wish) -> bool:
-    from wellkeeper_issuer.outside.ca.connection import Connection
-
-    folder = build.accounts(wish.settings)
-    with AllAuthorities(wish.settings, folder, SystemClock(), version=build.version()) as authorities:
+    with open_authorities(wish.settings) as authorities:
         if not wish.with_certificate_key:
             return await _send(authorities.open(wish.origin.directory_url).connection, wish)
-        options_of_ca = authorities.options(wish.origin.directory_url)
-        connection = Connection(options_of_ca, folder, SystemClock(), version=build.version(), thread_count=1)
-        with closing(connection):
+        with closing(authorities.connect(wish.origin.directory_url)) as connection:
             return await _send(connection, wish)
 
 

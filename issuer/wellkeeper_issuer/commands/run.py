@@ -19,11 +19,11 @@ from wellkeeper_issuer.commands.terminal.progress import LogFormat, is_journal, 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.host.systemd import Systemd
 from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.outside.systemd import Systemd
-from wellkeeper_issuer.ports_state import Held
+from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote

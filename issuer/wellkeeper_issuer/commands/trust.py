@@ -8,7 +8,7 @@ import click
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CertificateSettings
 

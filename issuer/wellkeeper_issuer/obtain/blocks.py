@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.ports_state import Ledger
+from wellkeeper_issuer.ports.state import Ledger
 from wellkeeper_issuer.records import Blocked
 from wellkeeper_node.errors import Retry, WellkeeperError
 from wellkeeper_node.ports import Clock

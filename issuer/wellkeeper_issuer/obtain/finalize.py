@@ -9,8 +9,8 @@ from typing import Final
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, FinalizeError
 from wellkeeper_issuer.model import Attempt, Order, Status
-from wellkeeper_issuer.ports import CertificateAuthority
-from wellkeeper_issuer.ports_state import Attempts
+from wellkeeper_issuer.ports.ca import CertificateAuthority
+from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.ports import Clock
 

@@ -13,7 +13,7 @@ from typing import Final
 from wellkeeper_issuer.errors import ChallengeError, DeferredError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.blocks import Blocks
-from wellkeeper_issuer.ports_state import Ledger
+from wellkeeper_issuer.ports.state import Ledger
 from wellkeeper_issuer.records import Blocked, Budget, Limit, Scope, Spent, Use
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import Identifier

@@ -12,8 +12,8 @@ from typing import Any, Final
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Attempt, Lineage, Order, Ordered, Status
-from wellkeeper_issuer.ports import CertificateAuthority
-from wellkeeper_issuer.ports_state import Attempts
+from wellkeeper_issuer.ports.ca import CertificateAuthority
+from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.errors import Retry, WellkeeperError
 
 # What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another

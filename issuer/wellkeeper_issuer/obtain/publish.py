@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wellkeeper_issuer.model import Ordered, Status
-from wellkeeper_issuer.ports_state import VetoRecords
+from wellkeeper_issuer.ports.state import VetoRecords
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer, Installed, Node, ReadBack
 from wellkeeper_node.ports import Clock, Probes, Progress, Responders

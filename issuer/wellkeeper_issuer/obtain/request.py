@@ -11,7 +11,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.ports import CsrFiles
+from wellkeeper_issuer.ports.people import CsrFiles
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import Retry

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Status
-from wellkeeper_issuer.ports import CertificateAuthority
-from wellkeeper_node.model import Problem
+from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_node.ports import Clock, Responders
 
 # A CA that looks from several places on several continents does so within about this time; its verdict follows the last
@@ -95,30 +95,10 @@ def _refused(authorization: Authorization) -> ChallengeError:
     problem = authorization.challenge.problem if authorization.challenge else None
     name = authorization.identifier
     text = (
-        f"{name}: the CA says {problem}. {_advice(problem)}"
+        f"{name}: the CA says {problem}. {problems.of_validation(problem)}"
         if problem
         else f"{name}: the CA's authorization is {authorization.status} without a reason; run renew again for a new one"
     )
     error = ChallengeError(text, problem=problem)
     error.identifiers = (name,)
     return error
-
-
-def _advice(problem: Problem) -> str:
-    match problem.name:
-        case "connection":
-            return (
-                "Look between the CA and the nodes, since no node's own nginx was asked from outside: A and AAAA "
-                "records, firewall, port 80"
-            )
-        case "dns":
-            return "Check that the name has an A or AAAA record and that its name servers answer"
-        case "caa":
-            return "The CAA record of the name does not allow this CA"
-        case "unauthorized" | "incorrectResponse":
-            return (
-                "Something other than this project's responder answered the CA: check that A and AAAA records "
-                "lead to the configured nodes only"
-            )
-        case _:
-            return "Fix what the CA names, then run renew again"

@@ -47,7 +47,7 @@ def encode_report(report: Report) -> dict[str, Any]:
 
 
 def decode_report(found: Mapping[str, Any]) -> Report:
-    """An error comes back as one of its stage, with its text and when to try again."""
+    """An error comes back as one of its stage, with its lines and when to try again."""
     wire = _adapter().validate_python({key: value for key, value in found.items() if key != "error"})
     error = _decode_error(found["error"]) if found["error"] else None
     return Report(**{one.name: getattr(wire, one.name) for one in fields(wire)}, error=error)
@@ -80,13 +80,13 @@ def _adapter() -> TypeAdapter[_Wire]:
 
 def _encode_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, WellkeeperError):
-        return {"text": str(error), "stage": error.stage, "retry": error.retry.value}
-    return {"text": str(error), "stage": None, "retry": None}
+        return {"lines": list(error.args), "stage": error.stage, "retry": error.retry.value}
+    return {"lines": [str(error)], "stage": None, "retry": None}
 
 
 def _decode_error(found: Mapping[str, Any]) -> Exception:
     kind = _ERRORS.get(found["stage"] or "")
-    return kind(found["text"], retry=Retry(found["retry"])) if kind else RuntimeError(found["text"])
+    return kind(*found["lines"], retry=Retry(found["retry"])) if kind else RuntimeError(*found["lines"])
 
 
 def encode_rehearsal(rehearsal: Rehearsal) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_node import remedies
+from wellkeeper_node.advice import files as remedies
 
 CERTIFICATES: Final = "certificates"
 Location = tuple[int | str, ...]

@@ -14,7 +14,7 @@ from wellkeeper_issuer.model import Lineage, UnderWay
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
-from wellkeeper_issuer.ports_state import StateRecords
+from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
 from wellkeeper_node.model import Flip
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain import backoff
-from wellkeeper_issuer.ports import Hooks, Notifications
-from wellkeeper_issuer.ports_state import Notes, Schedules
+from wellkeeper_issuer.ports.people import Hooks, Notifications
+from wellkeeper_issuer.ports.state import Notes, Schedules
 from wellkeeper_issuer.records import Event, Failure, Notice, Occasion, Schedule
 from wellkeeper_issuer.upkeep.notices import owed, turning_points
 from wellkeeper_node.errors import WellkeeperError

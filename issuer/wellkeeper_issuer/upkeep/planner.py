@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
-from wellkeeper_issuer.ports import RenewalInfos
-from wellkeeper_issuer.ports_state import DeliveryRecords, Schedules
+from wellkeeper_issuer.ports.ca import RenewalInfos
+from wellkeeper_issuer.ports.state import DeliveryRecords, Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
 from wellkeeper_node.model import Installed
 from wellkeeper_node.ports import Clock, Progress

@@ -13,8 +13,8 @@ from wellkeeper_issuer.obtain.backoff import is_emergency
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.obtain.throttle import Throttle
-from wellkeeper_issuer.ports import Authorities, CertificateAuthority
-from wellkeeper_issuer.ports_state import Schedules
+from wellkeeper_issuer.ports.ca import Authorities, CertificateAuthority
+from wellkeeper_issuer.ports.state import Schedules
 from wellkeeper_issuer.records import Rule, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.notices import turning_points

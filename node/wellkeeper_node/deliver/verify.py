@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wellkeeper_node.advice import handshakes
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, Installed, Served
 from wellkeeper_node.ports import Nginx, Probes
@@ -99,30 +100,15 @@ def _complaint(installed: Installed, wrong: Sequence[_Finding], live_path: str) 
     if len(wrong) > _SHOWN:
         shown.append(f"and {len(wrong) - _SHOWN} more like these")
     leaf = installed.certificate
-    causes = _CAUSES if any(one.leaf for one in wrong) else _SILENT_CAUSES
-    if any(one.leaf and one.leaf.key_algorithm is not leaf.key_algorithm for one in wrong):
-        causes += _OTHER_KEY.format(leaf.key_algorithm)
+    key_differs = any(one.leaf and one.leaf.key_algorithm is not leaf.key_algorithm for one in wrong)
+    causes = handshakes.causes_of_wrong_leaf(
+        leaf.key_algorithm if key_differs else None, any(one.leaf for one in wrong)
+    )
     return (
         f"nginx does not serve the installed certificate of {installed.lineage} (serial {leaf.serial}, valid until"
         f" {leaf.not_after:%Y-%m-%d}): {'; '.join(shown)}. The configuration names {live_path}/fullchain.pem, so"
         f" {causes}. \"nginx -T | grep -nE 'listen|server_name|ssl_certificate'\" shows which"
     )
-
-
-_CAUSES: Final = (
-    "likely one of: a server block further up has the same server_name and another certificate; the name is in no"
-    " server_name, or its block does not listen on this very address, and the default_server of the address answers;"
-    " ssl_certificate in the name's own block is a copy of the file, which nobody renews; something in front of nginx"
-    " (a load balancer) answers at this address"
-)
-_OTHER_KEY: Final = (
-    "; or the block has certificates of two key types but not TLSv1.2 in ssl_protocols, without which no client can ask"
-    " for the {} one"
-)
-_SILENT_CAUSES: Final = (
-    "likely one of: no 'listen 443 ssl' (or 'listen [::]:443 ssl') at this address; https_addresses in the settings is"
-    " not where this nginx listens; 'listen … proxy_protocol' without proxy_protocol = true in the settings"
-)
 
 
 def _describe(finding: _Finding) -> str:

@@ -17,12 +17,12 @@ import aiohttp
 from yarl import URL
 
 from wellkeeper_client import wire
+from wellkeeper_node.advice import read_back
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.network_errors import words
-from wellkeeper_node.probes import causes
 from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector, greeting
 
 _USER_AGENT: Final = "wellkeeper (reads its own ACME challenge back)"
@@ -124,18 +124,18 @@ class _Question:
             try:
                 reply = await self._get(hop)
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                cause = causes.cause_of_failure(error, self._timeout_seconds, hop.address[1])
+                cause = read_back.cause_of_failure(error, self._timeout_seconds, hop.address[1])
                 return self._result(hop, None, cause)
             location = reply.headers.get("Location")
             if reply.status not in _FOLLOWED or location is None:
-                return self._result(hop, reply.status, causes.cause_of_reply(reply, self._answer))
+                return self._result(hop, reply.status, read_back.cause_of_reply(reply, self._answer))
             following = self._follow(hop, location, address, seen)
             if isinstance(following, str):
                 return self._result(hop, reply.status, following)
             hop = following
             seen.add(hop.url)
 
-    async def _get(self, hop: _Hop) -> causes.Reply:
+    async def _get(self, hop: _Hop) -> read_back.Reply:
         parts = hop.parts
         name = parts.hostname or ""
         url = URL(f"{parts.scheme}://{_text(hop.address)}{parts.path or '/'}", encoded=True)
@@ -149,8 +149,8 @@ class _Question:
             wire.READ_BACK_HEADER: "1",
         }
         async with self._session.get(url, headers=headers, allow_redirects=False, server_hostname=name) as response:
-            body = await read_body(response, causes.MAX_BODY_BYTES)
-            return causes.Reply(name, response.status, response.headers, body)
+            body = await read_body(response, read_back.MAX_BODY_BYTES)
+            return read_back.Reply(name, response.status, response.headers, body)
 
     def _follow(self, hop: _Hop, location: str, first: _Address, seen: set[str]) -> _Hop | str:
         """The next hop, or the reason why there is none."""

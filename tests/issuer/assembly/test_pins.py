@@ -11,7 +11,7 @@ from tests.issuer.pinned import pinned_to
 from tests.responder.messages import KEY
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.pins import check_pins
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node.responders.client import ResponderClient
 

@@ -9,8 +9,8 @@ from tests.fakes import FakeClock
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.accounts import AccountRecord
 from wellkeeper_issuer.outside.ca.options import ExternalAccount
+from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.published_limits import LETS_ENCRYPT
 from wellkeeper_issuer.settings import read_settings
 from wellkeeper_issuer.settings.cas import directory_urls

@@ -9,9 +9,9 @@ import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
-from tests.issuer.outside.test_certbot import write_account, write_lineage
+from tests.issuer.outside.host.test_certbot import write_account, write_lineage
 from tests.keys import rsa_key
-from wellkeeper_issuer.outside.accounts import AccountRecord
+from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Origin
 from wellkeeper_node.model import Pair

@@ -99,7 +99,7 @@ def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program
     assert finished.exit_code == 1
     (found,) = finished.json()["certificates"]
     assert (found["name"], found["outcome"], found["reason"]) == ("a.example", "failed", "no certificate yet")
-    assert found["error"].startswith("reading the directory")
+    assert found["error"]["what"].startswith("reading the directory")
     events = [json.loads(line) for line in finished.err.splitlines()]
     assert [(one["certificate"], one.get("stage"), one["event"]) for one in events] == [
         ("a.example", None, "note"),
@@ -122,7 +122,7 @@ def test_another_pass_at_work_ends_with_1(program: Program) -> None:
         finished = program.run("renew")
         assert program.run("status").exit_code == 0
     assert (finished.exit_code, finished.out) == (1, "")
-    assert finished.err.startswith("wellkeeper: journal: Another Wellkeeper process is changing ")
+    assert finished.err.startswith("wellkeeper: Another Wellkeeper process is changing ")
 
 
 def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None) -> Report:
@@ -140,7 +140,7 @@ def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None
             "web: installed, not served yet, valid until 2026-05-30; add these lines",
         ),
         (report(Outcome.FAILED, error=OrderError("the CA is away")), "web: failed (order): the CA is away"),
-        (report(Outcome.FAILED, error=KeyError("x")), "web: failed (internal): 'x'"),
+        (report(Outcome.FAILED, error=KeyError("x")), "web: failed (internal): unexpected error: KeyError('x')"),
     ],
 )
 def test_report_as_a_line(found: Report, text: str) -> None:
@@ -163,10 +163,9 @@ def test_report_as_json() -> None:
         "detail": "",
         "error": None,
         "next_try_at": None,
-        "retry": None,
     }
     failed = to_json(report(Outcome.FAILED, error=OrderError("the CA is away")), LINEAGE)
-    assert (failed["error"], failed["retry"]) == ("the CA is away", "soon")
+    assert (failed["error"]["what"], failed["error"]["retry"]) == ("the CA is away", "soon")
     assert (failed["serial"], failed["not_after"]) == (None, None)
 
 

@@ -14,9 +14,9 @@ from tests.issuer.commands.workers import Workshop
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.revoke import Following, have_replaced, revoke
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Origin, Rule

@@ -274,7 +274,7 @@ def test_damaged_journal_is_told(program: Program) -> None:
     (program.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
     finished = program.run("status")
     assert finished.exit_code == 1
-    assert finished.err.startswith(f"wellkeeper: journal: {program.state_dir}/state.db: ")
+    assert finished.err.startswith(f"wellkeeper: {program.state_dir}/state.db: ")
     assert "the file is damaged: restore it from a backup, or move it" in finished.err
 
 

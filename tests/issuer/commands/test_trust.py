@@ -2,7 +2,7 @@
 
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from wellkeeper_client.signing import encode_public_key
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
 
 def test_public_values_and_lines(program: Program) -> None:

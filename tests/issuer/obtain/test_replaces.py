@@ -10,7 +10,7 @@ from tests.fakes_obtain import BASE, FakeAuthority
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage, Order
 from wellkeeper_issuer.obtain.order import Terms, order
-from wellkeeper_issuer.ports_state import Attempts
+from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.model import ERROR_PREFIX, Identifier, Problem
 
 LINEAGE = Lineage("web", (dns("a.example"),))

@@ -8,9 +8,9 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.ports_state import DeliveryRecords
+from wellkeeper_issuer.ports.state import DeliveryRecords
 from wellkeeper_node import model
 from wellkeeper_node.deliver.batch import Deliveries, Pace
 from wellkeeper_node.errors import ReloadError

@@ -8,7 +8,7 @@ from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
 from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.ports import Delivery
+from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.install import install

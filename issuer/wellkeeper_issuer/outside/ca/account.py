@@ -8,14 +8,14 @@ from acme import messages
 from josepy.json_util import JSONObjectWithFields, field
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountRecord
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.messages import account_jwk, key_change
 from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 from wellkeeper_issuer.outside.ca.registration import location
-from wellkeeper_issuer.outside.key_files import AccountKey
+from wellkeeper_issuer.outside.keys.accounts import AccountRecord
+from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.foreign_text import cleaned
 

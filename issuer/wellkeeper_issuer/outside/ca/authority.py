@@ -12,7 +12,6 @@ from cryptography import x509
 
 from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError
 from wellkeeper_issuer.model import Authorization, Challenge, Order
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.abilities import Abilities, choose_profile, read_abilities
 from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
 from wellkeeper_issuer.outside.ca.connection import Connection
@@ -22,7 +21,8 @@ from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import ProblemError
 from wellkeeper_issuer.outside.ca.registration import location
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
-from wellkeeper_issuer.outside.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import Identifier
 from wellkeeper_node.ports import Clock

@@ -17,14 +17,14 @@ from josepy.jwa import ES256, JWASignature
 from josepy.jwk import JWK
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.abilities import check_directory
 from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
 from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import is_passing, translated
 from wellkeeper_issuer.outside.ca.registration import Registration
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.outside.threads import DaemonThreads
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Clock

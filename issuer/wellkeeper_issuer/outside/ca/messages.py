@@ -12,7 +12,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 from josepy.util import ComparableECKey, ComparableRSAKey
 
 from wellkeeper_issuer.outside.ca.options import ExternalAccount
-from wellkeeper_issuer.outside.key_files import AccountKey
+from wellkeeper_issuer.outside.keys.key_files import AccountKey
 
 _BINDING_ALGORITHMS: Final = {"HS256": HS256, "HS384": HS384, "HS512": HS512}
 

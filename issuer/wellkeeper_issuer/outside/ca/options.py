@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_node import remedies
+from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import Retry
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,6 @@ The one translation of the families of errors that the acme library lets through
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,8 +13,9 @@ import josepy.errors
 import requests
 from acme import errors
 
+from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.outside.ca.bodies import BodyError
-from wellkeeper_issuer.outside.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
 from wellkeeper_node.errors import Retry, WellkeeperError
 from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Problem
@@ -46,10 +46,6 @@ _DECISIONS: Final[Mapping[str, Retry]] = {
     # draft-aaron-acme-profiles
     "invalidProfile": Retry.NEVER,
 }
-# Let's Encrypt pauses a name that failed 1 152 times in a row; only its owner can go on, at a link in the detail.
-_UNPAUSE_LINK: Final = re.compile(r"https://\S*unpause\S*")
-# Boulder: 'Account is not valid, has status "deactivated"'; Pebble says it the other way round.
-_DEACTIVATED: Final = re.compile(r"account.*\b(?:deactivated|revoked)\b|\bdeactivated\b.*account", re.IGNORECASE)
 
 
 class ProblemError(Exception):
@@ -62,9 +58,9 @@ class ProblemError(Exception):
 
 def decide(problem: Problem) -> Retry:
     """When trying the same again makes sense; of several subproblems, the worst counts."""
-    if problem.name == "rateLimited" and unpause_link(problem):
+    if problem.name == "rateLimited" and problems.unpause_link(problem):
         return Retry.NEVER
-    if problem.name == "unauthorized" and is_about_deactivation(problem):
+    if problem.name == "unauthorized" and problems.is_about_deactivation(problem):
         return Retry.NEVER
     own = _DECISIONS.get(problem.name, Retry.SOON)
     inner = [decide(one) for one in problem.subproblems]
@@ -72,15 +68,6 @@ def decide(problem: Problem) -> Retry:
 
 
 _SEVERITY: Final = (Retry.SOON, Retry.LATER, Retry.NEVER)
-
-
-def unpause_link(problem: Problem) -> str | None:
-    found = _UNPAUSE_LINK.search(problem.detail)
-    return found.group() if found else None
-
-
-def is_about_deactivation(problem: Problem) -> bool:
-    return _DEACTIVATED.search(problem.detail) is not None
 
 
 def is_passing(problem: Problem) -> bool:
@@ -130,7 +117,7 @@ def translated(kind: type[WellkeeperError], doing: str, clock: Clock) -> Iterato
         yield
     except ProblemError as error:
         problem, now = error.problem, clock.now()
-        text = f"{doing}: the CA says {problem}{_asked_for(problem, now)}{_advice(problem)}"
+        text = f"{doing}: the CA says {problem}{_asked_for(problem, now)}{problems.of_request(problem)}"
         raise kind(text, problem=problem, retry=decide(problem), retry_at=_retry_at(problem, now)) from error
     except BodyError as error:
         raise kind(f"{doing}: {error}; it is asked again with the next try") from error
@@ -163,18 +150,6 @@ def _asked_for(problem: Problem, now: datetime) -> str:
     if seconds <= _COUNTED_IN_SECONDS:
         return f"; it asks to wait {math.ceil(seconds)} s, then run renew again"
     return f"; it asks to wait until {format_time(now + timedelta(seconds=seconds))}, then run renew again"
-
-
-def _advice(problem: Problem) -> str:
-    """What a person has to do, where only a person can."""
-    link = unpause_link(problem)
-    if problem.name == "rateLimited" and link:
-        return f"; it has paused the name: mend what made its validations fail, then go to {link}"
-    if problem.name == "unauthorized" and is_about_deactivation(problem):
-        return "; this account is gone for good: 'wellkeeper account show' says which, and what to do"
-    if problem.name == "userActionRequired":
-        return "; read the terms that it names, then run 'wellkeeper account update'"
-    return ""
 
 
 def _not_understood(doing: str, error: Exception) -> str:

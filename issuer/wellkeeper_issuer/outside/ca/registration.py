@@ -6,12 +6,12 @@ import requests
 from acme import messages
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.messages import account_jwk, binding
 from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import translated
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.ports import Clock
 

@@ -18,7 +18,7 @@ _UNDER_WAY: Final = (
 
 
 class SqliteAttempts:
-    """Implements `ports_state.AllAttempts`."""
+    """Implements `ports.state.AllAttempts`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

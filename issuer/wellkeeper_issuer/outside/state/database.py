@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.connections import open_to_read, open_to_write
-from wellkeeper_issuer.outside.state.remedies import cause_and_remedy
 from wellkeeper_issuer.outside.threads import DaemonThreads
 
 T = TypeVar("T")

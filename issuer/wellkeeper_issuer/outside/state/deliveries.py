@@ -13,7 +13,7 @@ _FLIPS: Final = "SELECT lineage, version_before, version_after FROM deliveries"
 
 
 class SqliteDeliveries:
-    """Implements `ports_state.DeliveryRecords` for one node; rows of other nodes are neither read nor changed."""
+    """Implements `ports.state.DeliveryRecords` for one node; rows of other nodes are neither read nor changed."""
 
     def __init__(self, database: Database, node: str = LOCAL_NODE) -> None:
         self._database = database

@@ -12,7 +12,7 @@ _BLOCKS: Final = "SELECT directory_url, lineage, until, reason FROM blocks ORDER
 
 
 class SqliteLedger:
-    """Implements `ports_state.Ledger`."""
+    """Implements `ports.state.Ledger`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.outside.state.remedies import cause_and_remedy
 
 # The file in state_dir.
 LOCK: Final = "state.lock"
@@ -25,7 +25,7 @@ _OWNER: Final = re.compile(r"(\d+) ([a-z-]+)\n")
 
 
 class LocalOwnership:
-    """Implements `ports_state.Ownership` for the processes of one host, with the file `state.lock` in `state_dir`."""
+    """Implements `ports.state.Ownership` for the processes of one host, with the file `state.lock` in `state_dir`."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / LOCK
@@ -43,7 +43,7 @@ class LocalOwnership:
 
 
 class LocalHeld:
-    """Implements `ports_state.Held`. The lock has no end of its own; the file can be deleted or replaced, though."""
+    """Implements `ports.state.Held`. The lock has no end of its own; the file can be deleted or replaced, though."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self._path = path
@@ -56,8 +56,9 @@ class LocalHeld:
         if self._why:
             self.lost.set()
             raise JournalError(
-                f"this process (pid {os.getpid()}) no longer owns {self._path.parent}: {self._why}. Make sure that"
-                " nothing deletes or replaces state_dir or its files, then start it again"
+                f"this process (pid {os.getpid()}) no longer owns {self._path.parent}",
+                self._why,
+                "Make sure that nothing deletes or replaces state_dir or its files, then start it again.",
             )
 
 
@@ -78,7 +79,7 @@ def _take(path: Path, command: str) -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()} {command}\n".encode(), 0)
     except BlockingIOError as error:
-        refused = JournalError(_refusal(path, os.pread(lock, 100, 0)))
+        refused = _refusal(path, os.pread(lock, 100, 0))
         os.close(lock)
         raise refused from error
     except OSError:
@@ -118,16 +119,13 @@ def _has_lock(pid: str) -> bool:
     return any(words[1:2] == ["FLOCK"] and pid in words[4:5] for words in map(str.split, lines))
 
 
-def _refusal(path: Path, text: bytes) -> str:
+def _refusal(path: Path, text: bytes) -> JournalError:
     found = _OWNER.fullmatch(text.decode(errors="replace"))
     if found is None:
-        return (
-            f"Another Wellkeeper process is changing {path.parent}. Wait until it ends ('fuser {path}' shows its pid)"
-        )
-    pid, command = found.groups()
-    if command == DAEMON:
-        return (
-            f"A Wellkeeper daemon (pid {pid}) already manages {path.parent}."
-            " Stop it with 'systemctl stop wellkeeper' first"
-        )
-    return f"'wellkeeper {command}' (pid {pid}) is changing {path.parent}. Wait until it ends"
+        what, remedy = "Another Wellkeeper process is changing", f"Wait until it ends ('fuser {path}' shows its pid)."
+    elif found[2] == DAEMON:
+        what = f"A Wellkeeper daemon (pid {found[1]}) already manages"
+        remedy = "Stop it with 'systemctl stop wellkeeper' first."
+    else:
+        what, remedy = f"'wellkeeper {found[2]}' (pid {found[1]}) is changing", "Wait until it ends."
+    return JournalError(f"{what} {path.parent}", remedy=remedy)

@@ -9,7 +9,7 @@ from wellkeeper_issuer.records import Notice, Rehearsal
 
 
 class SqliteNotes:
-    """Implements `ports_state.Notes`. `SqliteDeliveries.record_flip` records that a hook is owed."""
+    """Implements `ports.state.Notes`. `SqliteDeliveries.record_flip` records that a hook is owed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -3,13 +3,13 @@
 A certificate that cannot be stored is lost, and counts against the CA's limits all the same.
 """
 
-import errno
 import logging
 import os
 from pathlib import Path
 from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
+from wellkeeper_node.advice import files
 from wellkeeper_node.durable import to_its_end
 from wellkeeper_node.errors import InstallError
 
@@ -18,14 +18,6 @@ _log = logging.getLogger(__name__)
 # Room for what one pass writes: a hundred chains with their keys, or the write-ahead log of as many renewals.
 SIZE: Final = 1 << 20
 _BLOCK: Final = 4096
-_REMEDIES: Final = {
-    errno.ENOSPC: "free some space there",
-    errno.EDQUOT: "raise the quota, or free some space there",
-    errno.EFBIG: "raise the limit on file sizes of the issuer's process (ulimit -f, LimitFSIZE)",
-    errno.EROFS: "mount it read-write",
-    errno.EACCES: "give it to the issuer's user, or run the issuer as its owner",
-    errno.EPERM: "give it to the issuer's user, or run the issuer as its owner",
-}
 _UNASKED: Final = "the CA was not asked for anything"
 # What lies there is gone with the container, or after a restart.
 _EPHEMERAL: Final = {"overlay": "with the container", "tmpfs": "when the host restarts", "ramfs": "when it restarts"}
@@ -51,7 +43,7 @@ def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
         is_kept = _keeps(place, os.urandom(_BLOCK) * (SIZE // _BLOCK))
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "look at the kernel's messages about this disk")
+        remedy = files.of_storing(error)
         raise refusal(
             f"cannot store a mebibyte in {folder}: {error.strerror or error}; {remedy}; {_UNASKED}"
         ) from error

@@ -23,7 +23,7 @@ _FAILURES: Final = "SELECT lineage, count, stage, message, retry, first_at, last
 
 
 class SqliteSchedules:
-    """Implements `ports_state.Schedules`."""
+    """Implements `ports.state.Schedules`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -34,7 +34,7 @@ def has_state(state_dir: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Implements `ports_state.StateRecords`; closed when `open_state` ends."""
+    """Implements `ports.state.StateRecords`; closed when `open_state` ends."""
 
     attempts: SqliteAttempts
     vetoes: SqliteVetoes

@@ -7,7 +7,7 @@ from wellkeeper_issuer.outside.state.rows import from_time, put_row, to_time
 
 
 class SqliteVetoes:
-    """Implements `ports_state.VetoRecords`."""
+    """Implements `ports.state.VetoRecords`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -56,6 +56,7 @@ def test_help_loads_no_command() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stderr
     loaded = [
         "wellkeeper_issuer.commands.terminal",
+        "wellkeeper_issuer.commands.terminal.errors",
         "wellkeeper_issuer.commands.terminal.lazy",
         "wellkeeper_issuer.commands.terminal.options",
     ]

@@ -14,9 +14,9 @@ from tests.fakes_acme import CUT, AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import AWAY, authority
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_node.errors import Retry
 
 A = dns("a.example")

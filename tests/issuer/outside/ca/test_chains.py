@@ -14,9 +14,9 @@ from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer, Canned, problem
 from tests.issuer.outside.conftest import authority
 from wellkeeper_issuer.model import Order, Status
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

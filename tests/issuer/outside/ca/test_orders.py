@@ -10,8 +10,8 @@ from tests.fakes_acme import AcmeServer, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_node.errors import Retry
 
 A = dns("a.example")

@@ -68,9 +68,9 @@ async def test_owner_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
     [
         (
             "run",
-            "A Wellkeeper daemon (pid {pid}) already manages {folder}. Stop it with 'systemctl stop wellkeeper' first",
+            "A Wellkeeper daemon (pid {pid}) already manages {folder}. Stop it with 'systemctl stop wellkeeper' first.",
         ),
-        ("renew", "'wellkeeper renew' (pid {pid}) is changing {folder}. Wait until it ends"),
+        ("renew", "'wellkeeper renew' (pid {pid}) is changing {folder}. Wait until it ends."),
     ],
 )
 async def test_refusal_says_who_owns_the_state_and_what_to_do(tmp_path: Path, command: str, said: str) -> None:
@@ -92,7 +92,7 @@ async def test_folder_that_is_replaced_is_lost(tmp_path: Path) -> None:
         assert held.lost.is_set()
     assert str(lost.value) == (
         f"this process (pid {os.getpid()}) no longer owns {folder}: state.lock was replaced by another file. Make sure"
-        " that nothing deletes or replaces state_dir or its files, then start it again"
+        " that nothing deletes or replaces state_dir or its files, then start it again."
     )
 
 

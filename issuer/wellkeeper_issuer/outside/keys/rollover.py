@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.key_files import AccountKey, account_thumbprint
-from wellkeeper_issuer.outside.pins import Pin, find_unpinned
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import AccountKey, account_thumbprint
+from wellkeeper_issuer.outside.keys.pins import Pin, find_unpinned
 from wellkeeper_node.errors import PublishError, Retry
 from wellkeeper_node.responders.client import ResponderClient
 

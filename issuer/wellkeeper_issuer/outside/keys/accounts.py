@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside import key_files
-from wellkeeper_issuer.outside.key_files import AccountKey
+from wellkeeper_issuer.outside.keys import key_files
+from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node import durable
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.fakes_deliver import NOW
-from wellkeeper_issuer.outside.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
 
 
 def http_date(at: datetime) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.drop_ins import drop_in_path, remove_drop_in, write_drop_in
+from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in, write_drop_in
 
 
 def test_written_for_everybody_to_read_and_nothing_else_is_left(folder: Path) -> None:

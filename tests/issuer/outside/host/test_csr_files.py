@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.csr_files import CsrFolder
+from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 
 
 async def test_file_is_read_as_it_is_now(tmp_path: Path) -> None:

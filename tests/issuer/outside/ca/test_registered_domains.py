@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from wellkeeper_issuer.outside.registered_domains import registered_domain
+from wellkeeper_issuer.outside.ca.registered_domains import registered_domain
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,8 @@ def test_registered_domain(value: str, expected: str) -> None:
 
 def test_list_is_read_when_it_is_needed() -> None:
     script = (
-        "from wellkeeper_issuer.outside import registered_domains as one; print(one._suffixes.cache_info().currsize);"
+        "from wellkeeper_issuer.outside.ca import registered_domains as one;"
+        "print(one._suffixes.cache_info().currsize);"
         "one.registered_domain('example.org'); print(one._suffixes.cache_info().currsize)"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wellkeeper_issuer.outside.systemd import Systemd
+from wellkeeper_issuer.outside.host.systemd import Systemd
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
 UNKNOWN_ALGORITHM = b"-----BEGIN PRIVATE KEY-----\nMBACAQAwBQYDKgMEBAQAAAAA\n-----END PRIVATE KEY-----\n"
 CA = "https://ca.example/directory"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.keys import rsa_key
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.certbot import parse_renewal, read_certbot
+from wellkeeper_issuer.outside.host.certbot import parse_renewal, read_certbot
 from wellkeeper_node.model import Pair
 
 A = dns("a.example")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_node.errors import Retry
 
 FIRST, SECOND, THIRD = (f"https://{name}.example/directory" for name in ("first", "second", "third"))

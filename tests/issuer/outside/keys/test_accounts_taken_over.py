@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.keys import rsa_key
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside import key_files
-from wellkeeper_issuer.outside.accounts import AccountFolder, AccountRecord
 from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
-from wellkeeper_issuer.outside.key_files import account_thumbprint
+from wellkeeper_issuer.outside.keys import key_files
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
+from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
 CA = "https://ca.example/directory"
 THEIRS = AccountRecord(CA, "https://ca.example/account/7")

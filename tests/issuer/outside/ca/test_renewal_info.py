@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import FakeClock, turns_until
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
-from wellkeeper_issuer.outside.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
 
 ID: Final = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"

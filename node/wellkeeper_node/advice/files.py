@@ -13,6 +13,14 @@ _READING: Final = {
     errno.ELOOP: "its links lead in a circle: put the file there, or a link to it",
     errno.ENAMETOOLONG: "correct the path",
 }
+_STORING: Final = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "raise the quota, or free some space there",
+    errno.EFBIG: "raise the limit on file sizes of the issuer's process (ulimit -f, LimitFSIZE)",
+    errno.EROFS: "mount it read-write",
+    errno.EACCES: "give it to the issuer's user, or run the issuer as its owner",
+    errno.EPERM: "give it to the issuer's user, or run the issuer as its owner",
+}
 _WRITING: Final = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,
@@ -34,3 +42,8 @@ def of_reading(error: OSError) -> str:
 def of_writing(error: OSError) -> str:
     """For what the issuer keeps in `certificates_dir`."""
     return _WRITING.get(error.errno or 0, "look at the file system there, then run renew again")
+
+
+def of_storing(error: OSError) -> str:
+    """For a folder that must keep what is written to it."""
+    return _STORING.get(error.errno or 0, "look at the kernel's messages about this disk")

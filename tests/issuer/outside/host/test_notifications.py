@@ -8,7 +8,7 @@ from pytest_aiohttp import AiohttpServer
 
 from tests.fakes import FakeClock
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.notifications import Webhook
+from wellkeeper_issuer.outside.host.notifications import Webhook
 from wellkeeper_issuer.records import Notice
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests.fakes import FakeClock
 from tests.issuer.pinned import pinned_to
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.accounts import AccountFolder
-from wellkeeper_issuer.outside.key_files import AccountKey, account_thumbprint
-from wellkeeper_issuer.outside.rollover import roll_over
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.key_files import AccountKey, account_thumbprint
+from wellkeeper_issuer.outside.keys.rollover import roll_over
 from wellkeeper_node.errors import PublishError
 
 CA = "https://ca.example/directory"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.hooks import CommandHooks, variables
+from wellkeeper_issuer.outside.host.hooks import CommandHooks, variables
 from wellkeeper_issuer.records import Event, Occasion
 from wellkeeper_node.model import Identifier, IdentifierType
 

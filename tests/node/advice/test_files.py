@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from wellkeeper_node import remedies
+from wellkeeper_node.advice import files as remedies
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from tests.fakes_deliver import dns
+from wellkeeper_node.advice.read_back import MAX_BODY_BYTES, Reply, cause_of_failure, cause_of_reply
 from wellkeeper_node.model import Answer
-from wellkeeper_node.probes.causes import MAX_BODY_BYTES, Reply, cause_of_failure, cause_of_reply
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
 GOOD = ANSWER.key_authorization.encode()

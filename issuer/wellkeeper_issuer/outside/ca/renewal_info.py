@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from wellkeeper_issuer.outside.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.foreign_text import LONGEST, cleaned, printable

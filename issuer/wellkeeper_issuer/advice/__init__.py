@@ -1,0 +1,1 @@
+"""Findings and remedies in words: pure functions and tables."""

@@ -1,0 +1,1 @@
+"""What the issuer reads, runs and reports on its own host."""

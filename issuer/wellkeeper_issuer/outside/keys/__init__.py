@@ -1,0 +1,1 @@
+"""Account keys: their files, their accounts, and the responders that are pinned to them."""

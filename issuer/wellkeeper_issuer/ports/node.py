@@ -1,0 +1,38 @@
+"""The Protocol of nodes, which the node package implements for this host."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from wellkeeper_node.model import Flip, Verified
+
+
+class Delivery(Protocol):
+    """Makes nginx serve what is installed. Any number of calls may run at once."""
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """Return a context in which a call of `deliver` may follow: for a limited time, others wait for it.
+
+        May be entered several times at once. Raises nothing.
+        """
+        ...
+
+    async def deliver(self, flip: Flip) -> float:
+        """Return the seconds that nginx took to load the version; that it did is on disk by then.
+
+        One reload serves all calls that wait for one. Idempotent: a version that nginx has loaded costs a reload.
+        Raises ReloadError when nginx refuses this version, which is then rolled back to `flip.before`, or when it
+        cannot reload at all, and every version stays in place; InstallError when the files cannot be switched;
+        JournalError when the reload cannot be recorded. Cancellable: the other calls still get their reload, and the
+        next `deliver` of the same flip goes on from there.
+        """
+        ...
+
+    async def verify(self, lineage: str) -> Verified:
+        """Ask nginx, by handshake, for the certificate that is installed for the lineage.
+
+        Changes nothing, so it is idempotent and cancellable. Not served yet when nginx's configuration does not name
+        the certificate. Raises VerifyError when nothing usable is installed, or when the configuration names the
+        certificate and nginx serves another one; InstallError when the installed files cannot be read; ReloadError
+        when the configuration cannot be read.
+        """
+        ...

@@ -1,0 +1,32 @@
+"""Errors have three lines: what failed, why, and what to do."""
+
+import pytest
+
+from wellkeeper_node.errors import InstallError, WellkeeperError
+
+
+@pytest.mark.parametrize(
+    ("error", "lines", "text"),
+    [
+        (InstallError("cannot write x"), ("cannot write x",), "cannot write x"),
+        (
+            InstallError("cannot write x", "disk full", "Free some space."),
+            ("cannot write x", "disk full", "Free some space."),
+            "cannot write x: disk full. Free some space.",
+        ),
+        (
+            InstallError("cannot write x", remedy="Free some space."),
+            ("cannot write x", "Free some space."),
+            "cannot write x. Free some space.",
+        ),
+        (
+            InstallError("cannot write x", "The disk is full.", "Free some space."),
+            ("cannot write x", "The disk is full.", "Free some space."),
+            "cannot write x: The disk is full. Free some space.",
+        ),
+    ],
+    ids=["what", "all three", "without a cause", "cause with a full stop"],
+)
+def test_error_is_three_lines_or_one_for_logs(error: WellkeeperError, lines: tuple[str, ...], text: str) -> None:
+    assert error.lines == lines
+    assert str(error) == text
