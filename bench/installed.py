@@ -72,7 +72,7 @@ async def _write(settings: Settings) -> None:
     now = datetime.now(UTC)
     ca, folders = _Ca(now), CertificateFolders(settings.certificates_dir)
     lineages = settings.lineages()
-    async with open_state(settings.state_dir / "state.db", is_exclusive=True) as state:
+    async with open_state(settings.state_dir / "state.db", may_write=True) as state:
         for first in range(0, len(lineages), _TOGETHER):
             several = lineages[first : first + _TOGETHER]
             versions = [await _install(lineage, ca, folders, state) for lineage in several]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from wellkeeper_issuer.model import Attempt
+from wellkeeper_issuer.model import Attempt, UnderWay
 from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
 from wellkeeper_node.model import Flip
 
@@ -112,13 +112,13 @@ class FakeNotes:
 
 
 class FakeAttempts:
-    """Implements `ports.state.Attempts`."""
+    """Implements `ports.state.AllAttempts`."""
 
     def __init__(self) -> None:
         self.attempts: dict[str, Attempt] = {}
 
-    async def under_way(self) -> Mapping[str, bool]:
-        return {name: attempt.chain_pem is not None for name, attempt in self.attempts.items()}
+    async def under_way(self) -> Mapping[str, UnderWay]:
+        return {name: attempt.under_way for name, attempt in self.attempts.items()}
 
     async def read_attempt(self, lineage: str) -> Attempt | None:
         return self.attempts.get(lineage)

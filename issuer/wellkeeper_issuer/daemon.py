@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Clock
@@ -52,18 +53,20 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 class Daemon:
     """`run` works until it is cancelled; `work` does what somebody asked for, and `replace` changes the list."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it works with
         self,
         passes: Worker,
         wake_times: WakeTimes,
         clock: Clock,
         lineages: Sequence[Lineage],
         *,
+        held: Held,
         sleep: Sleep = Sleep(),
     ) -> None:
         self._passes = passes
         self._wake_times = wake_times
         self._clock = clock
+        self._held = held
         self._sleep_seconds = sleep
         self._lineages: dict[str, Lineage] = {}
         self._wake_at: dict[str, datetime] = {}
@@ -82,9 +85,10 @@ class Daemon:
         self._changed.set()
 
     async def run(self) -> None:
-        """Raises nothing but the cancellation, after all that is under way has withdrawn."""
+        """Raises JournalError when the state is no longer ours; what is under way has withdrawn by then."""
         try:
             while True:
+                await self._held.extend()
                 await self._start_due()
                 await self._sleep()
         finally:
@@ -93,8 +97,9 @@ class Daemon:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
-        """As `Passes.run`, beside what is under way."""
+        """As `Passes.run`, beside what is under way. Raises JournalError, too, when the state is no longer ours."""
         try:
+            await self._held.extend()
             return await self._passes.run(lineages, mode)
         finally:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)

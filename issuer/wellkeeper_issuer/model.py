@@ -80,6 +80,28 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A renewal under way without its secrets: enough to tell whether the settings still want it."""
+
+    directory_url: str
+    identifiers: tuple[Identifier, ...]
+    has_certificate_key: bool
+    has_chain: bool
+
+    def fits(self, lineage: Lineage) -> bool:
+        """Whether its certificate would still be what the settings want: these identifiers, a key here or elsewhere."""
+        is_key_here = lineage.csr_path is None
+        return set(self.identifiers) == set(lineage.identifiers) and self.has_certificate_key == is_key_here
+
+    def is_issued_for(self, lineage: Lineage) -> bool:
+        """Whether the CA issued what the settings still want, from a CA that they still name: it is to be installed.
+
+        The one place that decides this: for a pass, and for a look that reads no chain.
+        """
+        return self.has_chain and self.directory_url in lineage.directory_urls and self.fits(lineage)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A renewal under way, as the journal holds it: enough to go on after a crash at any point.
 
@@ -95,10 +117,11 @@ class Attempt:
     chain_pem: bytes | None = field(default=None, repr=False)
     account_url: str = ""
 
-    def fits(self, lineage: Lineage) -> bool:
-        """Whether its certificate would still be what the settings want: these identifiers, a key here or elsewhere."""
-        has_key = bool(self.certificate_key_pem)
-        return set(self.identifiers) == set(lineage.identifiers) and has_key == (lineage.csr_path is None)
+    @property
+    def under_way(self) -> UnderWay:
+        """Itself, without its secrets."""
+        has_key, has_chain = bool(self.certificate_key_pem), self.chain_pem is not None
+        return UnderWay(self.directory_url, self.identifiers, has_key, has_chain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ issues is checked and thrown away. Every step is tried, whatever became of the o
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -179,9 +179,6 @@ class ForgetfulAttempts:
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
         """Nothing to record."""
-
-    async def under_way(self) -> Mapping[str, bool]:
-        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,7 @@ class Renewals:
     async def _recorded(self, lineage: Lineage) -> Pair | None:
         """The pair of a pass that ended between the CA's certificate and the record of its installation."""
         attempt = await self.attempts.read_attempt(lineage.name)
-        if attempt is None or attempt.chain_pem is None or attempt.directory_url not in lineage.directory_urls:
-            return None
-        if not attempt.fits(lineage):
+        if attempt is None or attempt.chain_pem is None or not attempt.under_way.is_issued_for(lineage):
             return None
         try:
             pki.check_chain(attempt.chain_pem, attempt.csr_der, attempt.identifiers, self.clock.now())

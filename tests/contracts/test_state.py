@@ -30,7 +30,7 @@ async def state(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "fake":
         yield FakeState()
         return
-    async with open_state(tmp_path / "state.db", is_exclusive=True) as opened:
+    async with open_state(tmp_path / "state.db", may_write=True) as opened:
         yield opened
 
 
@@ -117,9 +117,9 @@ async def test_attempt_grows_step_by_step(state: StateRecords) -> None:
     await state.attempts.record_attempt(ATTEMPT)
     assert await state.attempts.read_attempt("web") == ATTEMPT
     await state.attempts.record_order("web", URL)
-    assert await state.attempts.under_way() == {"web": False}
+    assert await state.attempts.under_way() == {"web": ATTEMPT.under_way}
     await state.attempts.record_chain("web", b"chain")
-    assert await state.attempts.under_way() == {"web": True}
+    assert await state.attempts.under_way() == {"web": replace(ATTEMPT.under_way, has_chain=True)}
     assert await state.attempts.read_attempt("web") == replace(ATTEMPT, order_url=URL, chain_pem=b"chain")
 
 
@@ -128,6 +128,14 @@ async def test_later_attempt_replaces_the_earlier_one_whole(state: StateRecords)
     later = replace(ATTEMPT, certificate_key_pem=b"")
     await state.attempts.record_attempt(later)
     assert await state.attempts.read_attempt("web") == later
+
+
+@pytest.mark.parametrize("certificate_key_pem", [b"", b"key"], ids=["elsewhere", "here"])
+async def test_under_way_says_where_the_key_is(state: StateRecords, certificate_key_pem: bytes) -> None:
+    await state.attempts.record_attempt(replace(ATTEMPT, certificate_key_pem=certificate_key_pem))
+    (found,) = (await state.attempts.under_way()).values()
+    assert found.has_certificate_key == bool(certificate_key_pem)
+    assert (found.directory_url, found.identifiers, found.has_chain) == (CA, ATTEMPT.identifiers, False)
 
 
 async def test_order_and_chain_without_an_attempt_change_nothing(state: StateRecords) -> None:

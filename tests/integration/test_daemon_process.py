@@ -134,7 +134,7 @@ async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Pat
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         second = await host.issuer.run("run")
         assert second.exit_code == 1
-        assert f"wellkeeper run, pid {daemon.pid}, is at work with {host.issuer.state_dir}" in second.err
+        assert f"A Wellkeeper daemon (pid {daemon.pid}) already manages {host.issuer.state_dir}" in second.err
         staged = await host.issuer.run("renew", "--staging")
         assert staged.exit_code == 1
         assert "a daemon keeps these certificates" in staged.err
@@ -204,6 +204,20 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
             await host.issuer.run_well("reload")
             assert outcomes(await host.issuer.run_well("renew", "web", "--json")) == {"web": "served"}
             assert os.getpgid(daemon.pid) == daemon.pid
+
+
+async def test_daemon_that_lost_its_state_ends_and_says_why(folder: Path) -> None:
+    async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
+        await daemon.until(certificate="web", stage="verify", event="finished")
+        (host.issuer.state_dir / "state.lock").unlink()
+        refused = await host.issuer.run("renew", "web")
+        assert refused.exit_code == 1
+        ended = await daemon.ended()
+        assert ended.exit_code == 1
+        assert f"(pid {daemon.pid}) no longer owns {host.issuer.state_dir}" in ended.err
+        assert "state.lock was deleted" in ended.err
+        assert ended.err.count("no longer owns") == 1
+        assert outcomes(await host.issuer.run_well("renew", "--json")) == {"web": "unchanged"}
 
 
 @pytest.mark.parametrize(("text", "words"), [("bogus = 1\n", "unknown key 'bogus'"), (None, "does not exist; run")])

@@ -33,7 +33,7 @@ async def test_full_state_directory_is_told_before_the_ca_is_asked(folder: Path,
         questions, before = asked(host.ca), version(host.issuer, "web")
         finished = await run_on_full_disk(host.issuer, host.issuer.state_dir, way, "renew")
         assert (finished.exit_code, finished.out) == (1, ""), finished
-        assert f"journal: {host.issuer.state_dir}/state.db: " in finished.err
+        assert f"wellkeeper: {host.issuer.state_dir}/state.lock: " in finished.err
         assert "No space left on device; free some space there" in finished.err
         assert finished.err.count("\n") == 1
         assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)

@@ -153,8 +153,9 @@ async def test_second_issuer_at_the_same_state_is_turned_away(folder: Path) -> N
         await gate.knocked()
         refused = await host.issuer.run("renew")
         assert refused.exit_code == 1
-        assert "wellkeeper renew, pid " in refused.err
-        assert f"is at work with {host.issuer.state_dir}; wait until it ends" in refused.err
+        assert "'wellkeeper renew' (pid " in refused.err
+        assert f"is changing {host.issuer.state_dir}" in refused.err
+        assert "Wait until it ends." in refused.err
         (told,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
         assert (told["state"], told["is_renewal_under_way"]) == ("placeholder", True)
         gate.open()

@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 async def state(folder: Path) -> AsyncIterator[State]:
-    async with open_state(folder / "state.db", is_exclusive=True) as opened:
+    async with open_state(folder / "state.db", may_write=True) as opened:
         yield opened
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes_deliver import dns
+from tests.fakes_ownership import FakeHeld
 from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.errors import JournalError, OrderError
@@ -33,6 +34,7 @@ class Work:
         self.failing: Callable[[], Exception | None] = lambda: None
         self.unreadable = 0
         self.report: Report | None = None
+        self.held = FakeHeld()
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
         self.done += [(round(self.clock.monotonic()), one.name, mode) for one in lineages]
@@ -63,7 +65,7 @@ class Work:
 def simulate(scene: Callable[[Work, Callable[..., Daemon]], Coroutine[Any, Any, None]]) -> None:
     async def begin() -> None:
         work = Work(VirtualClock(START))
-        await scene(work, lambda *lineages: Daemon(work, work.wake_times, work.clock, lineages))
+        await scene(work, lambda *lineages: Daemon(work, work.wake_times, work.clock, lineages, held=work.held))
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(begin())
@@ -185,5 +187,34 @@ def test_many_that_are_due_one_after_another_are_worked_on_together() -> None:
         await live(make(*many), 200)
         assert len({at for at, _, _ in work.done}) <= 4
         assert len(work.done) == 1000
+
+    simulate(scene)
+
+
+def test_state_that_is_lost_ends_it_and_starts_no_pass() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        running = asyncio.create_task(make(A).run())
+        await asyncio.sleep(HOUR)
+        assert work.held.extended > HOUR / 70
+        work.held.why = "state.lock was deleted"
+        with pytest.raises(JournalError, match=r"no longer owns the state: state\.lock was deleted"):
+            await running
+        assert work.times("a") == [0]
+
+    simulate(scene)
+
+
+def test_work_that_is_asked_for_is_refused_once_the_state_is_lost_and_the_daemon_ends() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        daemon = make(A)
+        running = asyncio.create_task(daemon.run())
+        await asyncio.sleep(HOUR)
+        work.held.why = "state.lock was deleted"
+        with pytest.raises(JournalError, match="no longer owns the state"):
+            await daemon.work([A], Mode.FORCED)
+        with pytest.raises(JournalError, match="no longer owns the state"):
+            async with asyncio.timeout(6):
+                await running
+        assert work.times("a") == [0]
 
     simulate(scene)

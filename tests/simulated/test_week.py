@@ -13,6 +13,7 @@ import pytest
 from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
+from tests.fakes_ownership import FakeHeld
 from tests.fakes_state import FakeState
 from tests.simulated.year import DIRECTORY, OneAuthority, WorkingNginx, WorkingResponders, YearCa, domain_of
 from tests.virtual_time import VirtualClock, VirtualLoop
@@ -112,7 +113,7 @@ class Week:
             rows = await read_rows(state, names)
             return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
 
-        self.daemon = Daemon(passes, wake_times, clock, self.lineages, sleep=Sleep(5.0, 3600.0))
+        self.daemon = Daemon(passes, wake_times, clock, self.lineages, held=FakeHeld(), sleep=Sleep(5.0, 3600.0))
 
     async def run(self) -> None:
         """Until half a day after the CA is back; what is told before the week is forgotten."""

@@ -11,6 +11,7 @@ import pytest
 from tests.fakes_around import FakeHooks, FakeNotifications
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeProgress
+from tests.fakes_ownership import FakeHeld
 from tests.fakes_state import FakeState
 from tests.simulated.year import (
     DIRECTORY,
@@ -93,7 +94,7 @@ class Year:
             rows = await read_rows(state, [one.name for one in some])
             return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
 
-        self.daemon = Daemon(passes, wake_times, clock, self.lineages, sleep=Sleep(1800.0, 3600.0))
+        self.daemon = Daemon(passes, wake_times, clock, self.lineages, held=FakeHeld(), sleep=Sleep(1800.0, 3600.0))
 
     async def run(self) -> Expiry:
         expiry = Expiry(self.certificates, self.ca, self.clock)

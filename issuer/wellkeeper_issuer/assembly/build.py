@@ -8,12 +8,15 @@ import importlib.metadata
 import os
 import pwd
 import socket
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import JOURNAL, State, open_state
 from wellkeeper_issuer.ports.people import Hooks, Notifications
+from wellkeeper_issuer.ports.state import Held, Ownership
 from wellkeeper_issuer.records import Event, Notice
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
@@ -62,11 +65,23 @@ def certificates(settings: Settings) -> "CertificateFolders":
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
 
-def state(
-    settings: Settings, *, is_exclusive: bool = True, command: str = "renew"
-) -> AbstractAsyncContextManager[State]:
-    """The state on disk. `command` is what others are told is at work; raises JournalError when another one is."""
-    return open_state(settings.state_dir / JOURNAL, is_exclusive=is_exclusive, command=command)
+def ownership(settings: Settings) -> Ownership:
+    return LocalOwnership(settings.state_dir)
+
+
+@asynccontextmanager
+async def owned_state(settings: Settings, command: str) -> AsyncIterator[tuple[State, Held]]:
+    """Own the state as `command`, and open it to write. Raises JournalError, which names another owner."""
+    async with (
+        ownership(settings).hold(command) as held,
+        open_state(settings.state_dir / JOURNAL, may_write=True) as opened,
+    ):
+        yield opened, held
+
+
+def state_to_read(settings: Settings) -> AbstractAsyncContextManager[State]:
+    """Open the state without owning it; waits for nobody. Raises JournalError."""
+    return open_state(settings.state_dir / JOURNAL, may_write=False)
 
 
 class _Nobody:

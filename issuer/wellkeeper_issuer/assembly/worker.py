@@ -12,6 +12,7 @@ from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
+from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status.standing import read_rows, standings
@@ -23,11 +24,11 @@ from wellkeeper_node.ports import Progress
 class KeepingWorker(Daemon):
     """What was asked for and there is nothing to do for costs no look at it."""
 
-    def __init__(self, settings: Settings, state: State, passes: Passes) -> None:
+    def __init__(self, settings: Settings, state: State, held: Held, passes: Passes) -> None:
         self._settings = settings
         self._state = state
         self._live = LiveFolder(settings.certificates_dir)
-        super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages())
+        super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages(), held=held)
 
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
         return await run_needed(self._settings, self._state, lineages, mode, super().work)
@@ -41,7 +42,7 @@ class KeepingWorker(Daemon):
 
 
 @asynccontextmanager
-async def worker(settings: Settings, state: State, progress: Progress) -> AsyncIterator[KeepingWorker]:
+async def worker(settings: Settings, state: State, held: Held, progress: Progress) -> AsyncIterator[KeepingWorker]:
     """Raises SettingsError when nothing can be made of the settings; asks only responders, what they are pinned to."""
     build.check_keys(settings)
     async with build_passes.passes(settings, state, progress) as passes:
@@ -49,7 +50,7 @@ async def worker(settings: Settings, state: State, progress: Progress) -> AsyncI
             tell_of_pins(settings, build.accounts(settings), build.responder_clients(settings))
         )
         try:
-            yield KeepingWorker(settings, state, passes)
+            yield KeepingWorker(settings, state, held, passes)
         finally:
             telling.cancel()
             await asyncio.wait([telling])

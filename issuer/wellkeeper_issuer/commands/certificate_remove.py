@@ -81,7 +81,7 @@ async def _remove(removal: _Removal) -> None:
         await remote.demand(settings, {"command": "reload"})
         await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
     elif has_state(settings.state_dir):
-        async with build.state(settings, command="certificate") as state:
+        async with build.owned_state(settings, "certificate") as (state, _):
             remove_drop_in(removal.drop_in)
             await state.forget_lineage(name)
     else:

@@ -94,7 +94,7 @@ async def _apply(
         record = AccountRecord(account.directory_url, account.account_url)
         is_ours = folder.take_over(record, parse_account_key(account.account_key_pem))
         done[account.directory_url] = "taken over" if is_ours else "left out: we have another account there"
-    async with build.state(settings, command="import") as state:
+    async with build.owned_state(settings, "import") as (state, _):
         for one in plan.taken:
             done[one.name] = await _take(_Place(path, settings, state), one, tables[one.name])
     return done

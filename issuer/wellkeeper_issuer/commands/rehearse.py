@@ -98,7 +98,7 @@ async def _interruptible(settings: Settings, names: Sequence[str], steps: _Steps
 async def _record(settings: Settings, results: Sequence[Rehearsal], steps: _Steps) -> None:
     """Owns the state for a moment only: a timer's renewal must not be turned away over a rehearsal."""
     try:
-        async with build.state(settings, command="rehearse") as state:
+        async with build.owned_state(settings, "rehearse") as (state, _):
             for result in results:
                 await state.notes.record_rehearsal(result)
     except JournalError as error:

@@ -90,7 +90,7 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
 
 async def _by_itself(work: _Work, told: Progress) -> list[Report]:
     """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
-    async with build.state(work.settings) as state:
+    async with build.owned_state(work.settings, "renew") as (state, _):
 
         async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.assembly import build_passes

@@ -110,7 +110,7 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
             return Origin(settings.find_ca(ca).directory, "")
         except ValueError as error:
             raise SettingsError(f"--ca: {error}") from error
-    async with build.state(settings, is_exclusive=False) as state:
+    async with build.state_to_read(settings) as state:
         origin = await state.deliveries.read_origin(name)
     if origin is not None and origin.directory_url:
         return origin
@@ -141,7 +141,7 @@ async def have_replaced(settings: Settings, installed: Installed, origin: Origin
         return Following(f"{_STAYS}: the settings do not name it, so nothing replaces it; take it out of nginx")
     by_hand = f"run 'wellkeeper renew {name} --force' to replace it now"
     try:
-        async with build.state(settings, command="revoke") as state:
+        async with build.owned_state(settings, "revoke") as (state, _):
             await record_revoked(state.schedules, installed, origin, SystemClock().now())
     except JournalError as error:
         return await _by_daemon(settings, name) or Following(f"{_STAYS}: {error}; {by_hand}", has_failed=True)

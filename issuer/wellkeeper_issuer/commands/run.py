@@ -23,6 +23,7 @@ from wellkeeper_issuer.outside.host.systemd import Systemd
 from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
 from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote
@@ -46,8 +47,8 @@ def run(config: Path | None, log_format: LogFormat) -> None:
 
     SIGHUP (or `reload`) reads the settings again, SIGTERM ends it with everything withdrawn.
 
-    A certificate that fails never ends it. Exit status: 0 it was told to end, 1 the state is not to be had, 2 usage or
-    settings.
+    A certificate that fails never ends it. Exit status: 0 it was told to end, 1 the state cannot be used or belongs to
+    another process, 2 usage or settings.
     """
     path = settings_path(config)
     if is_journal():
@@ -92,12 +93,12 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     build.check_keys(settings)
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
     with progress(log_format) as told:
-        async with build.state(settings, command=DAEMON) as state:
+        async with build.owned_state(settings, DAEMON) as (state, held):
             warn_of_ephemeral(settings.state_dir)
             broadcast = Broadcast(told)
             rehearse = _rehearsals(state, broadcast)
             making = Making(
-                _workers(state, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
+                _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
             )
             service = Service(path, settings, making, broadcast)
             rehearsing = Rehearsing(
@@ -116,8 +117,8 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
             _log.info("ended; nothing stays published, the next run goes on where this one ended")
 
 
-def _workers(state: State, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
-    return lambda settings: worker(settings, state, progress)
+def _workers(state: State, held: Held, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
+    return lambda settings: worker(settings, state, held, progress)
 
 
 def _rehearsals(

@@ -65,7 +65,7 @@ async def _resumable(lineage: Lineage, ca: CertificateAuthority, attempts: Attem
     attempt = await attempts.read_attempt(lineage.name)
     if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
         return None
-    return attempt if attempt.fits(lineage) else None
+    return attempt if attempt.under_way.fits(lineage) else None
 
 
 async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered | None:

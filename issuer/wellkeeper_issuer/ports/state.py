@@ -3,13 +3,42 @@
 A call returns when its row is durable (but for `read_…`). All raise JournalError.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from wellkeeper_issuer.model import Attempt
+from wellkeeper_issuer.model import Attempt, UnderWay
 from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
 from wellkeeper_node.model import Flip
+
+
+class Held(Protocol):
+    """The state, owned until the context of `Ownership.hold` ends or the ownership is lost."""
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set by the `extend` that found out, and never cleared."""
+        ...
+
+    async def extend(self, until: datetime | None = None) -> None:
+        """Verify that we still own the state, and keep it: until then at least, or as long as is usual. Idempotent.
+
+        Raises JournalError when it is lost, then and from then on: with why, and what to do.
+        """
+        ...
+
+
+class Ownership(Protocol):
+    """Who may write the state: one process at a time."""
+
+    def hold(self, command: str) -> AbstractAsyncContextManager[Held]:
+        """Own the state in a context. Never waits: raises JournalError naming the owner when there is one.
+
+        `command` is what others are told. However the context ends, or the process dies, the state is free again.
+        """
+        ...
 
 
 class Attempts(Protocol):
@@ -33,8 +62,12 @@ class Attempts(Protocol):
         """Add to the attempt; nothing happens without one."""
         ...
 
-    async def under_way(self) -> Mapping[str, bool]:
-        """Return the lineages of all attempts, and whether the CA's chain is recorded already."""
+
+class AllAttempts(Attempts, Protocol):
+    """Renewals under way, of all lineages."""
+
+    async def under_way(self) -> Mapping[str, UnderWay]:
+        """Return all attempts by lineage, without their secrets."""
         ...
 
 
@@ -181,7 +214,7 @@ class StateRecords(Protocol):
     """All records, for whoever needs most of them."""
 
     @property
-    def attempts(self) -> Attempts: ...
+    def attempts(self) -> AllAttempts: ...
 
     @property
     def vetoes(self) -> VetoRecords: ...

@@ -135,7 +135,7 @@ class Service:
         try:
             await asyncio.wait([getting, task], return_when=asyncio.FIRST_COMPLETED)
             if task.done():
-                task.result()  # a worker ends by a defect only
+                task.result()  # the state is no longer ours, or a defect
                 raise DaemonError("the worker ended by itself; please report it")
             return getting.result()
         finally:

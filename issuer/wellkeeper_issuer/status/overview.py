@@ -9,7 +9,7 @@ from typing import Any
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.obtain.limits import Limits
-from wellkeeper_issuer.outside.state.lock import DAEMON, find_owner
+from wellkeeper_issuer.outside.state.lock import DAEMON, LOCK, find_owner
 from wellkeeper_issuer.outside.state.state import JOURNAL, has_state, open_state
 from wellkeeper_issuer.outside.state.state import State as OpenedState
 from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
@@ -94,12 +94,12 @@ async def look(
         )
         for lineage, one in zip(lineages, found, strict=True)
     ]
-    owner = find_owner(path.with_suffix(".lock"))
+    owner = find_owner(settings.state_dir / LOCK)
     return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == DAEMON else None, told.budgets)
 
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:
-    async with open_state(path, is_exclusive=False) as state:
+    async with open_state(path, may_write=False) as state:
         vetoes = {name: await state.vetoes.read_veto(name) for name in names}
         return _Told(
             await read_rows(state),

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.model import Lineage, UnderWay
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
@@ -63,7 +63,7 @@ class Rows:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     blocks: Mapping[tuple[str, str], Blocked] = field(default_factory=dict)
     owed_hooks: Mapping[str, str] = field(default_factory=dict)
-    under_way: Mapping[str, bool] = field(default_factory=dict)
+    under_way: Mapping[str, UnderWay] = field(default_factory=dict)
     undelivered: Mapping[str, Flip] = field(default_factory=dict)
     unserved: frozenset[str] = frozenset()
     installed: frozenset[str] = frozenset()
@@ -140,7 +140,7 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
     if schedule is not None and schedule.version != version:
         schedule = None
     failure = rows.failures.get(name)
-    due, left_over = due_reason(lineage, version, schedule, now), _left_over(name, rows)
+    due, left_over = due_reason(lineage, version, schedule, now), _left_over(lineage, rows)
     is_over = failure is not None and backoff.is_over(failure, now)
     # As a pass does: what the CA issued already is put in place first.
     to_do = (
@@ -162,9 +162,10 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
     )
 
 
-def _left_over(name: str, rows: Rows) -> str:
+def _left_over(lineage: Lineage, rows: Rows) -> str:
     """What an earlier pass began, and no CA is needed for."""
-    if rows.under_way.get(name):
+    name, under_way = lineage.name, rows.under_way.get(lineage.name)
+    if under_way is not None and under_way.is_issued_for(lineage):
         return ISSUED
     if name in rows.undelivered:
         return "nginx was not seen to take it"

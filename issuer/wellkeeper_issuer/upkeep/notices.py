@@ -20,7 +20,9 @@ def owed(failure: Failure | None, schedule: Schedule | None, told: frozenset[Not
         return None if Notice.DANGER in told else Notice.DANGER
     if failure is not None:
         return None if told else Notice.FAILURE
-    return Notice.RECOVERY if told else None
+    # One that is due still, as a revoked one is, has not recovered, even if nothing failed (its CA was not asked).
+    is_due = schedule is not None and now >= schedule.renew_at
+    return Notice.RECOVERY if told and not is_due else None
 
 
 def turning_points(schedule: Schedule) -> tuple[datetime, ...]:

@@ -67,7 +67,7 @@ def install(program: Program, pair: Pair) -> str:
 
 def write(program: Program, fill: Callable[[State], Awaitable[None]]) -> None:
     async def work() -> None:
-        async with open_state(program.state_dir / "state.db", is_exclusive=True) as state:
+        async with open_state(program.state_dir / "state.db", may_write=True) as state:
             await fill(state)
 
     program.make_keys()

@@ -77,7 +77,7 @@ def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Pr
             assert live == (etc / "live" / theirs / f"{file}.pem").read_bytes()
 
     async def origins() -> list[Origin | None]:
-        async with open_state(program.state_dir / "state.db", is_exclusive=False) as state:
+        async with open_state(program.state_dir / "state.db", may_write=False) as state:
             assert await state.notes.read_owed_hooks() == {}
             return [await state.deliveries.read_origin(name) for name in ("a.example", "c.example")]
 

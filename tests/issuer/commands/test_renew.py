@@ -122,7 +122,7 @@ def test_another_pass_at_work_ends_with_1(program: Program) -> None:
         finished = program.run("renew")
         assert program.run("status").exit_code == 0
     assert (finished.exit_code, finished.out) == (1, "")
-    assert finished.err.startswith("wellkeeper: another wellkeeper is at work with ")
+    assert finished.err.startswith("wellkeeper: Another Wellkeeper process is changing ")
 
 
 def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None) -> Report:

@@ -17,6 +17,7 @@ from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Origin, Rule
 from wellkeeper_issuer.settings import Settings, read_settings
@@ -48,7 +49,7 @@ def settings(workshop: Workshop) -> Settings:
 async def daemon(workshop: Workshop, settings: Settings) -> AsyncIterator[Workshop]:
     """Owns the state, and answers."""
     async with (
-        open_state(settings.state_dir / "state.db", is_exclusive=True, command="run"),
+        LocalOwnership(settings.state_dir).hold("run"),
         workshop.service() as service,
         daemon_socket(socket_path(settings.state_dir), service.handlers),
     ):
@@ -59,7 +60,7 @@ async def test_without_a_daemon_the_next_renewal_replaces_it(settings: Settings)
     following = await have_replaced(settings, INSTALLED, ORIGIN)
     assert following.words.startswith(f"{STAYS}the next renewal replaces it; run ")
     assert (following.is_replaced, following.has_failed) == (False, False)
-    async with open_state(settings.state_dir / "state.db", is_exclusive=False) as state:
+    async with open_state(settings.state_dir / "state.db", may_write=False) as state:
         schedule = await state.schedules.read_schedule(NAME)
     assert schedule is not None
     assert schedule.rule is Rule.REVOKED
@@ -89,7 +90,7 @@ async def test_who_else_is_at_work_is_told(settings: Settings) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         following = await have_replaced(settings, INSTALLED, ORIGIN)
     assert following.has_failed
-    assert f"{STAYS}another wellkeeper is at work with " in following.words
+    assert f"{STAYS}Another Wellkeeper process is changing " in following.words
 
 
 async def test_compromised_key_is_not_used_again_though_the_ca_is_away(workshop: Workshop, settings: Settings) -> None:

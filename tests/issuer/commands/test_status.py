@@ -22,7 +22,8 @@ from tests.issuer.commands.standings import (
     write,
 )
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.outside.state.lock import LocalOwnership
+from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import Retry
@@ -257,7 +258,7 @@ def test_daemon_is_told_with_its_pid_and_not_waited_for(program: Program) -> Non
     program.make_keys()
 
     async def look() -> tuple[str, object]:
-        async with open_state(program.state_dir / "state.db", is_exclusive=True, command="run"):
+        async with LocalOwnership(program.state_dir).hold("run"):
             text = await asyncio.to_thread(program.run, "status")
             return text.out, (await asyncio.to_thread(program.run, "status", "--json")).json()["daemon"]
 

@@ -23,7 +23,8 @@ from tests.issuer.commands.standings import (
     write,
 )
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_issuer.outside.state.lock import LocalOwnership
+from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
 from wellkeeper_node.errors import Retry
 
@@ -207,7 +208,7 @@ def test_daemon_does_it(program: Program) -> None:
     program.make_keys()
 
     async def look() -> str:
-        async with open_state(program.state_dir / "state.db", is_exclusive=True, command="run"):
+        async with LocalOwnership(program.state_dir).hold("run"):
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
     who = f"the daemon (pid {os.getpid()}) does it once it has read these settings ('wellkeeper reload')"

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.fakes_deliver import NOW, dns
-from wellkeeper_issuer.model import Attempt, Lineage
+from wellkeeper_issuer.model import Attempt, Lineage, UnderWay
 from wellkeeper_issuer.outside.state.state import State as OpenedState
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule, Window
 from wellkeeper_issuer.status.standing import Rows, Standing, State, read_rows, standing, standings
@@ -32,6 +32,8 @@ SCHEDULE: Final = Schedule(
     window=Window(NOW + 58 * DAY, NOW + 60 * DAY),
 )
 FLIP: Final = Flip("web", None, "v1")
+ORDERED: Final = UnderWay(CA, LINEAGE.identifiers, has_certificate_key=True, has_chain=False)
+CHAIN: Final = replace(ORDERED, has_chain=True)
 
 
 def rows(schedule: Schedule | None = SCHEDULE, **others: Any) -> Rows:  # noqa: ANN401 - whatever Rows has
@@ -73,8 +75,12 @@ def test_what_has_no_schedule_has_no_dates() -> None:
         (rows(undelivered={"web": Flip("web", "v1", "v2")}), "v1", State.REFUSED, "nginx was not seen to take it"),
         (rows(unserved=frozenset({"web"})), "v1", State.NOT_SERVED, "nginx was not seen to serve it"),
         (rows(owed_hooks={"web": "v1"}), "v1", State.SERVED, "its deploy hook has not succeeded yet"),
-        (rows(under_way={"web": True}), "v1", State.SERVED, "the CA issued a certificate that is not in place yet"),
-        (rows(under_way={"web": False}), "v1", State.SERVED, ""),
+        (rows(under_way={"web": CHAIN}), "v1", State.SERVED, "the CA issued a certificate that is not in place yet"),
+        (rows(under_way={"web": ORDERED}), "v1", State.SERVED, ""),
+        (rows(under_way={"web": replace(CHAIN, directory_url="https://third.example/")}), "v1", State.SERVED, ""),
+        (rows(under_way={"web": replace(CHAIN, identifiers=(dns("a.example"),))}), "v1", State.SERVED, ""),
+        (rows(under_way={"web": replace(CHAIN, has_certificate_key=False)}), "v1", State.SERVED, ""),
+        (rows(under_way={"web": replace(CHAIN, identifiers=())}), None, State.MISSING, "no certificate yet"),
         (
             rows(replace(SCHEDULE, identifiers=frozenset({dns("a.example")}))),
             "v1",
@@ -212,7 +218,7 @@ async def test_rows_are_those_of_the_state(state: OpenedState) -> None:
         failures=failure(NOW + HOUR),
         blocks=block(CA, NOW + HOUR),
         owed_hooks={"web": "v1"},
-        under_way={"web": False},
+        under_way={"web": attempt.under_way},
         undelivered={"web": FLIP},
         unserved=frozenset({"mail"}),
         installed=frozenset({"web", "mail"}),
@@ -231,7 +237,7 @@ def test_placeholder_is_what_there_is_to_do_unless_something_is_left_over() -> N
     for known in (Rows(), Rows(failures=failure(NOW))):
         found = stand(known).of_placeholder()
         assert (found.state, found.to_do) == (State.PLACEHOLDER, "only a self-signed placeholder is installed")
-    begun = stand(Rows(under_way={"web": True}))
+    begun = stand(Rows(under_way={"web": CHAIN}))
     assert begun.of_placeholder() == replace(begun, state=State.PLACEHOLDER)
 
 

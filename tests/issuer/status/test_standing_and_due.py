@@ -7,8 +7,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes_deliver import NOW, dns
-from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.obtain.due import due, plan, replan
+from wellkeeper_issuer.model import Attempt, Lineage
+from wellkeeper_issuer.obtain.due import ISSUED, due, plan, replan
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Schedule, Window
 from wellkeeper_issuer.status.standing import Rows, State, standing
 from wellkeeper_node.model import Certificate, Identifier, Installed
@@ -24,6 +24,16 @@ LINEAGES: Final = st.builds(
     st.just("web"),
     st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True).map(tuple),
     directory_urls=st.lists(st.sampled_from(CAS), max_size=2, unique=True).map(tuple),
+    csr_path=st.sampled_from([None, "web.csr"]),
+)
+ATTEMPTS: Final = st.builds(
+    Attempt,
+    st.just("web"),
+    st.sampled_from(CAS),
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True).map(tuple),
+    st.sampled_from([b"", b"key"]),
+    st.just(b"csr"),
+    chain_pem=st.sampled_from([None, b"chain"]),
 )
 
 
@@ -74,10 +84,18 @@ def test_both_agree(data: st.DataObject, lineage: Lineage) -> None:
     installed = data.draw(INSTALLED) if data.draw(st.integers(0, 9)) else None
     schedule = data.draw(schedules(installed))
     now = data.draw(_moments(installed, schedule))
-    rows = Rows(schedules={"web": schedule} if schedule else {}, installed=frozenset({"web"} if installed else ()))
+    attempt = data.draw(st.none() | ATTEMPTS)
+    rows = Rows(
+        schedules={"web": schedule} if schedule else {},
+        installed=frozenset({"web"} if installed else ()),
+        under_way={"web": attempt.under_way} if attempt else {},
+    )
     seen = standing(lineage, installed.version if installed else None, rows, now)
     found = due(lineage, installed, schedule, now=now)
     event(f"{'due' if found else 'not due'}, {seen.state}")
+    assert (seen.to_do == ISSUED) == _is_wanted(attempt, lineage)
+    if seen.to_do == ISSUED:
+        return
     if seen.schedule is not None or installed is None:
         assert (found.reason if found else None) == (seen.to_do if _is_for_a_ca(seen.to_do) else None)
     elif installed.certificate.is_self_signed:
@@ -86,6 +104,15 @@ def test_both_agree(data: st.DataObject, lineage: Lineage) -> None:
     if seen.is_quiet:
         assert found is None, "what is called quiet, a pass leaves as it is"
     assert (seen.state is State.MISSING) == (installed is None)
+
+
+def _is_wanted(attempt: Attempt | None, lineage: Lineage) -> bool:
+    """Whether the CA issued what the settings want, so that a pass installs it first."""
+    if attempt is None or attempt.chain_pem is None:
+        return False
+    is_key_right = bool(attempt.certificate_key_pem) == (lineage.csr_path is None)
+    are_names_right = frozenset(attempt.identifiers) == frozenset(lineage.identifiers)
+    return is_key_right and are_names_right and attempt.directory_url in lineage.directory_urls
 
 
 def _is_for_a_ca(to_do: str) -> bool:

@@ -1,5 +1,6 @@
 """What the administrator is told: once each, not per retry, and again until it was handed over."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,6 +33,7 @@ def schedule(renew_in_days: float, expires_in_days: float) -> Schedule:
 WELL = schedule(10, 40)
 DUE = schedule(-5, 25)
 ENDANGERED = schedule(-21, 9)
+REVOKED = replace(schedule(-1, 9), rule=Rule.REVOKED)
 TOLD_ALL = frozenset({Notice.FAILURE, Notice.DANGER})
 
 
@@ -51,6 +53,9 @@ TOLD_ALL = frozenset({Notice.FAILURE, Notice.DANGER})
         pytest.param(None, WELL, {Notice.FAILURE}, Notice.RECOVERY, id="well after failure"),
         pytest.param(None, WELL, TOLD_ALL, Notice.RECOVERY, id="well after danger"),
         pytest.param(None, None, {Notice.FAILURE}, Notice.RECOVERY, id="well without a schedule"),
+        pytest.param(None, REVOKED, {Notice.DANGER}, None, id="revoked while in danger"),
+        pytest.param(None, DUE, {Notice.FAILURE}, None, id="due still"),
+        pytest.param(None, REVOKED, set(), None, id="revoked and not failing"),
     ],
 )
 def test_owed_notice(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from wellkeeper_issuer.model import Attempt
+from wellkeeper_issuer.model import Attempt, UnderWay
 from wellkeeper_issuer.outside.state.database import Database, Row
 from wellkeeper_issuer.outside.state.rows import from_identifiers, put_row, to_identifiers
 
@@ -11,17 +11,20 @@ _ATTEMPTS: Final = (
     "SELECT lineage, directory_url, account_url, identifiers, certificate_key_pem, csr_der, order_url, chain_pem"
     " FROM attempts"
 )
+_UNDER_WAY: Final = (
+    "SELECT lineage, directory_url, identifiers, length(certificate_key_pem) > 0 AS has_certificate_key,"
+    " chain_pem IS NOT NULL AS has_chain FROM attempts"
+)
 
 
 class SqliteAttempts:
-    """Implements `ports.state.Attempts`."""
+    """Implements `ports.state.AllAttempts`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def under_way(self) -> Mapping[str, bool]:
-        rows = await self._database.read(_has_chain, "SELECT lineage, chain_pem IS NOT NULL AS has_chain FROM attempts")
-        return dict(rows)
+    async def under_way(self) -> Mapping[str, UnderWay]:
+        return dict(await self._database.read(_under_way, _UNDER_WAY))
 
     async def read_attempt(self, lineage: str) -> Attempt | None:
         rows = self._database.find(_attempt, f"{_ATTEMPTS} WHERE lineage = ?", lineage)
@@ -64,5 +67,10 @@ def _attempt(row: Row) -> Attempt:
     )
 
 
-def _has_chain(row: Row) -> tuple[str, bool]:
-    return row["lineage"], bool(row["has_chain"])
+def _under_way(row: Row) -> tuple[str, UnderWay]:
+    return row["lineage"], UnderWay(
+        row["directory_url"],
+        to_identifiers(row["identifiers"]),
+        has_certificate_key=bool(row["has_certificate_key"]),
+        has_chain=bool(row["has_chain"]),
+    )

@@ -1,4 +1,4 @@
-"""Opens `state.db`: to own it (checked whole, with its tables), or to read what is there.
+"""Opens `state.db`: to write it (checked whole, with its tables), or to read what is there.
 
 A reader writes nothing. What is not there yet, it reads from empty tables in memory.
 """
@@ -13,8 +13,8 @@ from wellkeeper_issuer.outside.state.schema import create_tables, has_tables
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000")
 
 
-def open_to_own(path: Path) -> sqlite3.Connection:
-    """Return a connection that may write; the caller holds the lock.
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """Return a connection that may write; the caller owns the state.
 
     Raises sqlite3.Error, OSError, ValueError (damaged) and JournalError, and leaves nothing open then.
     """
@@ -34,7 +34,7 @@ def open_to_own(path: Path) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Return a connection that cannot write; raises what `open_to_own` raises. Without a file, there are no rows."""
+    """Return a connection that cannot write; raises what `open_to_write` raises. Without a file, there are no rows."""
     try:
         path.stat()
     except FileNotFoundError:

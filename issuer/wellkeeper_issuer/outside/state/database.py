@@ -14,8 +14,7 @@ from typing import Final, Self, TypeVar
 
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.outside.state.connections import open_to_own, open_to_read
-from wellkeeper_issuer.outside.state.lock import leave_lock, take_lock
+from wellkeeper_issuer.outside.state.connections import open_to_read, open_to_write
 from wellkeeper_issuer.outside.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -35,14 +34,12 @@ class _Write:
 class Database:
     """Use as an async context manager; all raises JournalError.
 
-    `command` is what owns the state ("run", "renew", …): one at a time, others are refused. None reads only, and waits
-    for nobody.
+    Who writes must own the state (`lock.LocalOwnership`) before it is opened. Who only reads waits for nobody.
     """
 
-    def __init__(self, path: Path, command: str | None) -> None:
+    def __init__(self, path: Path, *, may_write: bool) -> None:
         self._path = path
-        self._command = command
-        self._lock = -1
+        self._may_write = may_write
         self._thread = DaemonThreads(1, "state")
         self._connection: sqlite3.Connection | None = None
         self._keyed: sqlite3.Connection | None = None
@@ -116,11 +113,10 @@ class Database:
             _commit(connection, [write])  # each bears its own errors: the others come back one by one
 
     def _open(self, _: object) -> None:
-        if self._command is None:
+        if not self._may_write:
             self._connection = self._keyed = open_to_read(self._path)
             return
-        self._lock = take_lock(self._path.with_suffix(".lock"), self._command)
-        self._connection = open_to_own(self._path)
+        self._connection = open_to_write(self._path)
         self._keyed = open_to_read(self._path)
 
     def _close(self, _: object) -> None:
@@ -128,8 +124,6 @@ class Database:
         for connection in (self._keyed, self._connection):  # the last one takes the WAL away, if it may write
             if connection is not None:
                 connection.close()
-        if self._lock >= 0:
-            leave_lock(self._lock)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def task() -> T:

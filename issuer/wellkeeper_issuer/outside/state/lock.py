@@ -1,44 +1,65 @@
 """`state.lock`: one process at a time owns the state, and says in the file who it is.
 
-The kernel's lock (flock) decides; the text is for people and may outlive a crash.
+The kernel's lock (flock) decides; the text is for people and may outlive a crash. Calls take microseconds and run on
+the event loop, so that no cancellation can split them.
 """
 
+import asyncio
 import fcntl
 import os
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
 
+# The file in state_dir.
+LOCK: Final = "state.lock"
 # The command that owns the state while a daemon runs.
 DAEMON: Final = "run"
 _OWNER: Final = re.compile(r"(\d+) ([a-z-]+)\n")
 
 
-def take_lock(path: Path, command: str) -> int:
-    """The descriptor that holds it; raises JournalError naming who has it, and OSError."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()} {command}\n".encode(), 0)
-    except BlockingIOError as error:
-        refused = JournalError(_refusal(path, os.pread(lock, 100, 0)))
-        os.close(lock)
-        raise refused from error
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
+class LocalOwnership:
+    """Implements `ports.state.Ownership` for the processes of one host, with the file `state.lock` in `state_dir`."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / LOCK
+
+    @asynccontextmanager
+    async def hold(self, command: str) -> AsyncIterator["LocalHeld"]:
+        try:
+            lock = _take(self._path, command)
+        except OSError as error:
+            raise JournalError(f"{self._path}: {cause_and_remedy(error)}") from error
+        try:
+            yield LocalHeld(self._path, lock)
+        finally:
+            _leave(lock)
 
 
-def leave_lock(lock: int) -> None:
-    """Raises OSError."""
-    try:
-        os.ftruncate(lock, 0)
-    finally:
-        os.close(lock)
+class LocalHeld:
+    """Implements `ports.state.Held`. The lock has no end of its own; the file can be deleted or replaced, though."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self._path = path
+        self._lock = lock
+        self._why = ""
+        self.lost = asyncio.Event()
+
+    async def extend(self, until: datetime | None = None) -> None:  # noqa: ARG002 - ownership does not end by itself
+        self._why = self._why or _why_lost(self._path, self._lock)
+        if self._why:
+            self.lost.set()
+            raise JournalError(
+                f"this process (pid {os.getpid()}) no longer owns {self._path.parent}",
+                self._why,
+                "Make sure that nothing deletes or replaces state_dir or its files, then start it again.",
+            )
 
 
 def find_owner(path: Path) -> tuple[int, str] | None:
@@ -48,6 +69,43 @@ def find_owner(path: Path) -> tuple[int, str] | None:
     except OSError:
         return None
     return (int(found[1]), found[2]) if found and _has_lock(found[1]) else None
+
+
+def _take(path: Path, command: str) -> int:
+    """Return the descriptor that holds the lock. Raises JournalError naming who has it, and OSError."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()} {command}\n".encode(), 0)
+    except BlockingIOError as error:
+        refused = _refusal(path, os.pread(lock, 100, 0))
+        os.close(lock)
+        raise refused from error
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _leave(lock: int) -> None:
+    with suppress(OSError):  # the text is for people, and may be stale
+        os.ftruncate(lock, 0)
+    os.close(lock)
+
+
+def _why_lost(path: Path, lock: int) -> str:
+    """Return "" while the path names the file that is locked, and the lock is ours."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # changes nothing while it is ours
+        is_replaced = not os.path.samestat(path.stat(), os.fstat(lock))
+    except BlockingIOError:
+        return f"another process has locked {path.name}"
+    except FileNotFoundError:
+        return f"{path.name} was deleted"
+    except OSError as error:
+        return f"{path.name} cannot be checked: {error.strerror}"
+    return f"{path.name} was replaced by another file" if is_replaced else ""
 
 
 def _has_lock(pid: str) -> bool:
@@ -61,10 +119,13 @@ def _has_lock(pid: str) -> bool:
     return any(words[1:2] == ["FLOCK"] and pid in words[4:5] for words in map(str.split, lines))
 
 
-def _refusal(path: Path, text: bytes) -> str:
+def _refusal(path: Path, text: bytes) -> JournalError:
     found = _OWNER.fullmatch(text.decode(errors="replace"))
     if found is None:
-        return f"another wellkeeper is at work with {path.parent}; wait until it ends ('fuser {path}' names it)"
-    pid, command = found.groups()
-    remedy = f"stop it first ('kill {pid}'), or leave the work to it" if command == DAEMON else "wait until it ends"
-    return f"wellkeeper {command}, pid {pid}, is at work with {path.parent}; {remedy}"
+        what, remedy = "Another Wellkeeper process is changing", f"Wait until it ends ('fuser {path}' shows its pid)."
+    elif found[2] == DAEMON:
+        what = f"A Wellkeeper daemon (pid {found[1]}) already manages"
+        remedy = "Stop it with 'systemctl stop wellkeeper' first."
+    else:
+        what, remedy = f"'wellkeeper {found[2]}' (pid {found[1]}) is changing", "Wait until it ends."
+    return JournalError(f"{what} {path.parent}", remedy=remedy)

@@ -50,12 +50,12 @@ class State:
 
 
 @asynccontextmanager
-async def open_state(path: Path, *, is_exclusive: bool, command: str = "renew") -> AsyncIterator[State]:
-    """Open the file `state.db`; the lock file names `command` as the owner ("run" for the daemon).
+async def open_state(path: Path, *, may_write: bool) -> AsyncIterator[State]:
+    """Open the file `state.db`. To write, own the state first (`lock.LocalOwnership`); readers wait for nobody.
 
-    Raises JournalError, which names who has it when another process owns the state; readers wait for nobody.
+    Raises JournalError.
     """
-    async with Database(path, command if is_exclusive else None) as database:
+    async with Database(path, may_write=may_write) as database:
         yield State(
             attempts=SqliteAttempts(database),
             vetoes=SqliteVetoes(database),

@@ -29,7 +29,7 @@ def lineages(folder: Path) -> list[str]:
 
 @pytest.fixture
 async def database(folder: Path) -> AsyncIterator[Database]:
-    async with Database(folder / "state.db", "renew") as opened:
+    async with Database(folder / "state.db", may_write=True) as opened:
         yield opened
 
 

@@ -14,7 +14,7 @@ from wellkeeper_node.model import Flip
 
 @pytest.fixture
 async def database(folder: Path) -> AsyncIterator[Database]:
-    async with Database(folder / "state.db", "renew") as opened:
+    async with Database(folder / "state.db", may_write=True) as opened:
         yield opened
 
 

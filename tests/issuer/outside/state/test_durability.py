@@ -1,7 +1,6 @@
 """The state on disk: what survives, who may look, what happens to a file that is not ours."""
 
 import asyncio
-import fcntl
 import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -17,8 +16,8 @@ from wellkeeper_issuer.records import Origin
 from wellkeeper_node.model import Flip
 
 
-def opened(folder: Path, *, is_exclusive: bool = True) -> AbstractAsyncContextManager[State]:
-    return open_state(folder / "state.db", is_exclusive=is_exclusive)
+def opened(folder: Path, *, may_write: bool = True) -> AbstractAsyncContextManager[State]:
+    return open_state(folder / "state.db", may_write=may_write)
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -73,7 +72,7 @@ async def test_files_are_for_their_owner_only_whatever_the_umask(folder: Path) -
             found = modes(folder)
     finally:
         os.umask(umask)
-    assert found == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600, "state.lock": 0o600}
+    assert found == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
 
 
 async def test_installed_key_is_nowhere_in_the_journal(folder: Path) -> None:
@@ -90,24 +89,10 @@ async def test_each_write_is_on_the_disk_before_it_returns(folder: Path) -> None
         assert b"certificate key" in (folder / "state.db-wal").read_bytes()
 
 
-async def test_second_pass_is_refused_naming_the_lock(folder: Path, state: State) -> None:
-    with pytest.raises(
-        JournalError, match=rf"wellkeeper renew, pid {os.getpid()}, is at work with {folder}; wait until it ends"
-    ):
-        await opened(folder).__aenter__()
-    await state.attempts.record_attempt(ATTEMPT)
-
-
 async def test_readers_do_not_wait_for_a_pass(folder: Path, state: State) -> None:
     await state.attempts.record_attempt(ATTEMPT)
-    async with opened(folder, is_exclusive=False) as reader:
+    async with opened(folder, may_write=False) as reader:
         assert await reader.attempts.read_attempt("web") == ATTEMPT
-
-
-async def test_lock_ends_with_the_journal(folder: Path) -> None:
-    for _ in range(2):
-        async with opened(folder):
-            pass
 
 
 async def test_file_that_is_no_database_is_told_to_be_moved(folder: Path) -> None:
@@ -140,8 +125,6 @@ async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
     execute(folder / "state.db", "PRAGMA user_version = 7")
     with pytest.raises(JournalError, match="schema version 7"):
         await opened(folder).__aenter__()
-    with (folder / "state.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not (folder / "state.db-wal").exists()
 
 
@@ -157,7 +140,7 @@ async def test_write_is_finished_before_a_cancellation_goes_on(folder: Path, sta
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    async with opened(folder, is_exclusive=False) as reader:
+    async with opened(folder, may_write=False) as reader:
         assert await reader.attempts.read_attempt("web") == ATTEMPT
 
 
@@ -180,4 +163,7 @@ async def test_what_is_under_way_is_told_without_its_keys(folder: Path) -> None:
     async with opened(folder) as state:
         await state.attempts.record_attempt(ATTEMPT)
         await state.attempts.record_attempt(replace(ATTEMPT, lineage="mail", chain_pem=b"chain"))
-        assert await state.attempts.under_way() == {"web": False, "mail": True}
+        assert await state.attempts.under_way() == {
+            "web": ATTEMPT.under_way,
+            "mail": replace(ATTEMPT.under_way, has_chain=True),
+        }

@@ -9,11 +9,11 @@ from wellkeeper_node.model import Flip
 
 
 async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: Path) -> None:
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         for version in ("v1", "v2"):
             await state.attempts.record_attempt(ATTEMPT)
             await state.deliveries.record_flip(Flip("web", None, version))
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         assert await state.notes.read_owed_hooks() == {"web": "v2"}
         for _ in range(2):
             await state.notes.forget_owed_hook("web")
@@ -21,11 +21,11 @@ async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: 
 
 
 async def test_notices_are_kept_once_each_until_they_are_forgotten(folder: Path) -> None:
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         for notice in (Notice.FAILURE, Notice.DANGER, Notice.FAILURE):
             await state.notes.record_notice("web", notice)
         await state.notes.record_notice("mail", Notice.RECOVERY)
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         assert await state.notes.read_notices() == {
             "web": {Notice.FAILURE, Notice.DANGER},
             "mail": {Notice.RECOVERY},

@@ -26,10 +26,10 @@ BARE = replace(
 
 
 async def test_schedules_survive_whole(folder: Path) -> None:
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         for schedule in (SCHEDULE, BARE):
             await state.schedules.record_schedule(schedule)
-    async with open_state(folder / "state.db", is_exclusive=False) as state:
+    async with open_state(folder / "state.db", may_write=False) as state:
         assert await state.schedules.read_schedules() == {"web": SCHEDULE, "mail": BARE}
         assert await state.schedules.read_schedule("mail") == BARE
         assert await state.schedules.read_schedule("shop") is None
@@ -38,10 +38,10 @@ async def test_schedules_survive_whole(folder: Path) -> None:
 async def test_failures_survive_until_they_are_forgotten(folder: Path) -> None:
     again = replace(FAILURE, count=4, next_try_at=NOW + timedelta(days=1), problem=None)
     other = replace(FAILURE, lineage="mail")
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         for failure in (FAILURE, again, other):
             await state.schedules.record_failure(failure)
-    async with open_state(folder / "state.db", is_exclusive=True) as state:
+    async with open_state(folder / "state.db", may_write=True) as state:
         assert await state.schedules.read_failures() == {"web": again, "mail": other}
         for _ in range(2):
             await state.schedules.forget_failure("mail")

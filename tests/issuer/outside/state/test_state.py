@@ -12,15 +12,15 @@ from wellkeeper_issuer.outside.state.state import State, open_state
 
 
 @pytest.mark.parametrize("version", [-1, 1, 3, 5], ids=["unknown", "first", "older", "newer"])
-@pytest.mark.parametrize("is_exclusive", [True, False], ids=["owner", "reader"])
+@pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_and_not_touched(
-    folder: Path, version: int, *, is_exclusive: bool
+    folder: Path, version: int, *, may_write: bool
 ) -> None:
     path = folder / "state.db"
     execute(path, f"PRAGMA user_version = {version}")
     before = path.read_bytes()
     with pytest.raises(JournalError) as refused:
-        await open_state(path, is_exclusive=is_exclusive).__aenter__()
+        await open_state(path, may_write=may_write).__aenter__()
     said = f"{path} has schema version {version}, this program reads version 4 only; run the version of wellkeeper"
     assert str(refused.value).startswith(said)
     assert path.read_bytes() == before
@@ -29,17 +29,17 @@ async def test_file_of_another_version_is_refused_and_not_touched(
 async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(folder: Path) -> None:
     path = folder / "state.db"
     path.touch()
-    async with open_state(path, is_exclusive=False) as state:
+    async with open_state(path, may_write=False) as state:
         assert await state.schedules.read_schedules() == {}
     assert path.read_bytes() == b""
-    async with open_state(path, is_exclusive=True) as state:
+    async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
     assert execute(path, "PRAGMA user_version") == [(4,)]
 
 
 async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folder: Path) -> None:
     for path in (folder / "state.db", folder / "missing" / "state.db"):
-        async with open_state(path, is_exclusive=False) as state:
+        async with open_state(path, may_write=False) as state:
             assert await state.schedules.read_schedules() == {}
             assert await state.deliveries.installed() == frozenset()
     assert names(folder) == set()
@@ -51,40 +51,19 @@ async def test_reader_does_not_wait_for_a_long_write_of_another(folder: Path, st
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM attempts")
-        async with open_state(path, is_exclusive=False) as reader:
+        async with open_state(path, may_write=False) as reader:
             assert await reader.attempts.read_attempt("web") == ATTEMPT
         other.execute("COMMIT")
-    async with open_state(path, is_exclusive=False) as reader:
+    async with open_state(path, may_write=False) as reader:
         assert await reader.attempts.read_attempt("web") is None
 
 
 async def test_reader_cannot_write(folder: Path, state: State) -> None:
     await state.attempts.record_attempt(ATTEMPT)
-    async with open_state(folder / "state.db", is_exclusive=False) as reader:
+    async with open_state(folder / "state.db", may_write=False) as reader:
         with pytest.raises(JournalError, match="attempt to write a readonly database"):
             await reader.attempts.forget_attempt("web")
     assert await state.attempts.read_attempt("web") == ATTEMPT
-
-
-async def test_owner_that_died_is_no_obstacle(folder: Path) -> None:
-    lock = folder / "state.lock"
-    lock.write_text("1 run\n" + "left by a longer text\n" * 3)
-    async with open_state(folder / "state.db", is_exclusive=True, command="run"):
-        found = lock.read_text()
-    assert found.endswith(" run\n")
-    assert found.count("\n") == 1
-    assert lock.read_text() == ""
-
-
-async def test_daemon_at_work_is_named_with_its_pid(folder: Path) -> None:
-    path, lock = folder / "state.db", folder / "state.lock"
-    async with open_state(path, is_exclusive=True, command="run"):
-        pid = lock.read_text().split()[0]
-        with pytest.raises(JournalError) as refused:
-            await open_state(path, is_exclusive=True).__aenter__()
-        assert lock.read_text() == f"{pid} run\n"
-    said = f"wellkeeper run, pid {pid}, is at work with {folder}; stop it first ('kill {pid}'), or leave the work to it"
-    assert str(refused.value) == said
 
 
 async def test_lineage_is_forgotten_wholly_and_others_are_not_touched(folder: Path, state: State) -> None:

@@ -1,30 +1,128 @@
-"""Who owns the state, told without waiting and without taking the lock."""
+"""`state.lock`: who owns the state, and how an owner finds out that it no longer does."""
 
+import asyncio
+import fcntl
 import os
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from wellkeeper_issuer.outside.state.lock import find_owner, leave_lock, take_lock
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.outside.state.lock import LOCK, LocalOwnership, find_owner
+
+_HOLDER: Final = """
+import asyncio, sys
+from pathlib import Path
+from wellkeeper_issuer.outside.state.lock import LocalOwnership
+
+async def hold():
+    async with LocalOwnership(Path(sys.argv[1])).hold("run"):
+        print("holds", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(hold())
+"""
 
 
-def test_owner_is_told_while_it_has_the_lock(tmp_path: Path) -> None:
-    path = tmp_path / "state.lock"
+async def test_owner_is_told_while_it_has_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / LOCK
     assert find_owner(path) is None
-    lock = take_lock(path, "run")
-    assert find_owner(path) == (os.getpid(), "run")
-    leave_lock(lock)
+    async with LocalOwnership(tmp_path).hold("run"):
+        assert find_owner(path) == (os.getpid(), "run")
     assert find_owner(path) is None
 
 
 def test_pid_that_was_given_to_another_process_is_no_owner(tmp_path: Path) -> None:
-    path = tmp_path / "state.lock"
+    path = tmp_path / LOCK
     path.write_text(f"{os.getpid()} run\n")  # as ours would be: without the lock
     assert find_owner(path) is None
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "99999999 run\n", "\udcff"], ids=["empty", "other", "dead", "bytes"])
 def test_what_a_crash_left_behind_is_no_owner(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "state.lock"
+    path = tmp_path / LOCK
     path.write_bytes(text.encode(errors="surrogateescape"))
     assert find_owner(path) is None
+
+
+async def test_owner_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", _HOLDER, str(tmp_path), stdout=PIPE)
+    try:
+        assert holder.stdout is not None
+        assert await holder.stdout.readline() == b"holds\n"
+        with pytest.raises(JournalError, match=rf"\(pid {holder.pid}\) already manages"):
+            await LocalOwnership(tmp_path).hold("renew").__aenter__()
+    finally:
+        holder.kill()
+        await holder.wait()
+    async with LocalOwnership(tmp_path).hold("run") as held:
+        await held.extend()
+        assert (tmp_path / LOCK).read_text() == f"{os.getpid()} run\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "run",
+            "A Wellkeeper daemon (pid {pid}) already manages {folder}. Stop it with 'systemctl stop wellkeeper' first.",
+        ),
+        ("renew", "'wellkeeper renew' (pid {pid}) is changing {folder}. Wait until it ends."),
+    ],
+)
+async def test_refusal_says_who_owns_the_state_and_what_to_do(tmp_path: Path, command: str, said: str) -> None:
+    async with LocalOwnership(tmp_path).hold(command):
+        with pytest.raises(JournalError) as refused:
+            await LocalOwnership(tmp_path).hold("renew").__aenter__()
+    assert str(refused.value) == said.format(pid=os.getpid(), folder=tmp_path)
+
+
+async def test_folder_that_is_replaced_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    async with LocalOwnership(folder).hold("run") as held:
+        folder.rename(tmp_path / "moved")
+        folder.mkdir()
+        async with LocalOwnership(folder).hold("run"):
+            with pytest.raises(JournalError) as lost:
+                await held.extend()
+        assert held.lost.is_set()
+    assert str(lost.value) == (
+        f"this process (pid {os.getpid()}) no longer owns {folder}: state.lock was replaced by another file. Make sure"
+        " that nothing deletes or replaces state_dir or its files, then start it again."
+    )
+
+
+async def test_lock_that_the_file_system_gave_to_another_process_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / LOCK
+    async with LocalOwnership(tmp_path).hold("run") as held:
+        _unlock(path)
+        with path.open() as other:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with pytest.raises(JournalError, match=r"no longer owns .*: another process has locked state\.lock"):
+                await held.extend()
+
+
+async def test_file_that_cannot_be_checked_counts_as_lost(tmp_path: Path) -> None:
+    path = tmp_path / LOCK
+    async with LocalOwnership(tmp_path).hold("run") as held:
+        path.unlink()
+        path.symlink_to(path)
+        with pytest.raises(JournalError, match=r"state\.lock cannot be checked: Too many levels of symbolic links"):
+            await held.extend()
+
+
+async def test_folder_that_cannot_be_written_is_named() -> None:
+    # Not even root makes files there.
+    with pytest.raises(JournalError, match=r"/proc/state\.lock: .*check space and permissions of state_dir"):
+        await LocalOwnership(Path("/proc")).hold("run").__aenter__()
+
+
+def _unlock(path: Path) -> None:
+    """As a file server does that was restarted."""
+    for link in Path("/proc/self/fd").iterdir():
+        if link.exists() and link.samefile(path):
+            fcntl.flock(int(link.name), fcntl.LOCK_UN)
