@@ -23,18 +23,18 @@ class Retry(Enum):
 
 
 class WellkeeperError(Exception):
-    """Base of all our errors, in three lines for the administrator.
+    """Base of all our errors, in three lines for the administrator; the error as a string is one line, for logs.
 
-    `what` failed, with the certificate, node or file; `why`, in the other side's words; `remedy`: a sentence with the
-    one command or the one line that helps. `why` and `remedy` may be empty; each is one line. The error as a string is
-    all three in one line, for logs. `certificate` is the lineage's name once known; `problem` the CA's problem document, if the CA sent one; `retry_at`
-    is before when it must not be tried again, if anybody said so; `identifiers` are those that the CA found wanting.
+    `what` failed, with the certificate, node or file; `why`, in the other side's words; `remedy`: a sentence with one
+    command or one line to change. `why` and `remedy` may be empty. `certificate` is the lineage's name once known;
+    `problem` the CA's problem document, if the CA sent one; `retry_at` the earliest time of the next try, if the CA
+    named one; `identifiers` those that the CA refused.
     """
 
     stage: ClassVar[str] = "settings"
     default_retry: ClassVar[Retry] = Retry.SOON
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the lines are its text, the rest are keywords
         self,
         what: str,
         why: str = "",
