@@ -237,7 +237,7 @@ async def test_reload_without_a_daemon(folder: Path) -> None:
     issuer.config_path.write_text(f"state_dir = '{folder}/issuer'\n")
     finished = await issuer.run("reload")
     assert finished.exit_code == 1
-    assert f"wellkeeper: daemon: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
+    assert f"wellkeeper: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
 
 
 async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:

@@ -118,7 +118,7 @@ async def test_damaged_journal_is_told_and_moved_away_it_costs_nothing(folder: P
             spoil(path)
             damaged = path.read_bytes()
             told = one_error(await host.issuer.run("renew"))
-            assert f"journal: {path}: " in told
+            assert f"wellkeeper: {path}: " in told
             assert "the file is damaged: restore it from a backup, or move it and its -wal and -shm away" in told
             assert path.read_bytes() == damaged
         lose(host.issuer)
@@ -213,7 +213,7 @@ async def test_state_directory_that_is_read_only_is_told_and_nobody_is_asked(fol
         place.chmod(0o700)
         for one in places:
             hand_over(one, os.geteuid())
-        assert f"journal: {place}/state." in told
+        assert f"wellkeeper: {place}/state." in told
         assert "Permission denied; let the issuer's user write to state_dir and its files" in told
         assert (shown.exit_code, shown.err, left) == (0, "", []), shown
         assert asked(host.ca) == questions
