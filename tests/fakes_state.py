@@ -7,7 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from wellkeeper_issuer.model import Attempt, UnderWay
-from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
+from wellkeeper_issuer.records import (
+    Blocked,
+    Failure,
+    LineageRecord,
+    Notice,
+    Origin,
+    Rehearsal,
+    Schedule,
+    Scope,
+    Spent,
+    Use,
+)
 from wellkeeper_node.model import Flip
 
 
@@ -209,3 +220,17 @@ class FakeState:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deliveries", FakeDeliveries(self.attempts, self.vetoes, self.notes))
+
+    async def read_lineage(self, lineage: str) -> LineageRecord:
+        notices = await self.notes.read_notices([lineage])
+        return LineageRecord(
+            attempt=await self.attempts.read_attempt(lineage),
+            origin=await self.deliveries.read_origin(lineage),
+            undelivered=(await self.deliveries.undelivered([lineage])).get(lineage),
+            is_installed=lineage in await self.deliveries.installed([lineage]),
+            is_unserved=lineage in await self.deliveries.unserved([lineage]),
+            owed_hook=(await self.notes.read_owed_hooks([lineage])).get(lineage),
+            schedule=await self.schedules.read_schedule(lineage),
+            failure=await self.schedules.read_failure(lineage),
+            notices=notices.get(lineage, frozenset()),
+        )

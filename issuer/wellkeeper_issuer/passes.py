@@ -24,14 +24,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
-from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
@@ -96,12 +96,8 @@ class Passes:
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
         """One report a certificate, in order; raises only what concerns all of them (the journal)."""
-        renewals = self.renewals
-        known = await renewals.delivery_records.installed([lineage.name for lineage in lineages])
-        runs = [
-            CertificateRun(one, Steps(one.name, renewals.clock, renewals.progress), one.name in known)
-            for one in lineages
-        ]
+        clock, progress = self.renewals.clock, self.renewals.progress
+        runs = [CertificateRun(one, Steps(one.name, clock, progress)) for one in lineages]
 
         async def open_pass() -> None:
             await self.prepare()
@@ -131,14 +127,16 @@ class Passes:
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """One certificate from due to served, and what follows of it."""
         async with self._locks[run.lineage.name]:
+            # Until the lock is released, only this run changes what is recorded about the certificate.
+            run.record = await self.renewals.records.read_lineage(run.lineage.name)
             if mode is Mode.SCHEDULED:
-                run.waits = await self.follow_up.waits(run.lineage.name)
+                run.waits = self.follow_up.waits(run.record.failure)
             if run.waits is None:
                 await self._renew_and_deliver(run, opening, mode)
                 # What cannot be written down is this certificate's error as well: the others go on.
                 await self._guarded(run, self._settle(run))
             else:
-                await self.follow_up.tell(run.lineage.name)
+                await self.follow_up.report(run.lineage.name, run.record)
                 run.reason = waiting(run.waits)
             if run.certificate is None:
                 await self._guarded(run, self._look(run))
@@ -146,10 +144,10 @@ class Passes:
     async def _settle(self, run: CertificateRun) -> None:
         """What was not tried is no failure, and ends none."""
         if run.deferred is None or run.error is not None:
-            run.waits = await self.follow_up.settle(run.lineage, run.error)
+            run.waits = await self.follow_up.settle(run.lineage, run.record, run.error)
         else:
             run.reason = str(run.deferred)
-            await self.follow_up.tell(run.lineage.name)
+            await self.follow_up.report(run.lineage.name, run.record)
 
     async def _renew_and_deliver(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         with self.delivery.expecting():
@@ -161,7 +159,7 @@ class Passes:
         async with self._proofs:
             if run.is_to_be_verified and run.error is None:
                 await self._guarded(run, self._verify(run))
-            if run.error is None and await self.follow_up.is_owed(run.lineage.name):
+            if run.error is None and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
                 await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
@@ -177,54 +175,59 @@ class Passes:
             run.error = run.error or error
 
     async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
-        records, name = self.renewals.delivery_records, run.lineage.name
-        run.is_to_be_verified = name in await records.unserved([name])
-        if not run.is_known:
+        run.is_to_be_verified = run.record.is_unserved
+        run.installed = await self.renewals.certificates.installed(run.lineage.name)
+        if not run.record.is_installed:
             await self._take_up(run)
-        undelivered = (await records.undelivered([name])).get(name)
         lost: InstallError | None = None
         is_worth_another = False
-        if undelivered is not None:
+        if run.record.undelivered is not None:
             try:
-                is_worth_another = await self._is_worth_another(undelivered)
-                run.flip, run.reason = undelivered, _TO_BE_DELIVERED[run.is_known]
+                is_worth_another = await self._is_worth_another(run, run.record.undelivered)
+                run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
             except InstallError as error:
                 # A version that is gone is this certificate's error now, not everybody's at the reload.
                 lost = error
-        due = await self.renewals.due(run.lineage, mode)
-        if due is None and is_worth_another:
-            due = Due(run.lineage, "nginx has refused the last version for days; it may take another")
-        if due is None:
+        found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
+        run.record = found.record
+        if found.due is None and is_worth_another:
+            reason = "nginx has refused the last version for days; it may take another"
+            found = replace(found, due=Due(run.lineage, reason))
+        if found.due is None:
             if lost is not None:
                 raise lost
             return
         await opening()
-        run.reason = due.reason
-        self.renewals.progress.note(name, f"due: {due.reason}")
-        run.flip = await self.renewals.renew(run.lineage, run.steps, mode)
+        await self._renew(run, found, found.due.reason, mode)
+
+    async def _renew(self, run: CertificateRun, found: Found, reason: str, mode: Mode) -> None:
+        run.reason = reason
+        self.renewals.progress.note(run.lineage.name, f"due: {reason}")
+        run.flip, schedule = await self.renewals.renew(run.lineage, found, run.steps, mode)
+        run.record = replace(run.record, attempt=None, schedule=schedule, owed_hook=run.flip.after)
 
     async def _take_up(self, run: CertificateRun) -> None:
-        """What is installed though the journal does not know it, since it was lost: nginx may not have read it yet."""
-        name = run.lineage.name
-        # Another pass may have worked on it in the meantime.
-        run.is_known = name in await self.renewals.delivery_records.installed([name])
-        installed = await self.renewals.certificates.installed(name)
-        if run.is_known or installed is None or installed.certificate.is_self_signed:
+        """Record what is installed though the state, which was lost, does not know it: nginx may not have read it."""
+        installed = run.installed
+        if installed is None or installed.certificate.is_self_signed:
             return
-        await self.renewals.delivery_records.record_found(Flip(name, installed.version, installed.version))
+        flip = Flip(run.lineage.name, installed.version, installed.version)
+        await self.renewals.delivery_records.record_found(flip)
+        run.record = replace(run.record, undelivered=flip)
 
-    async def _is_worth_another(self, flip: Flip) -> bool:
-        """Whether nginx rolled this version back, so long ago that a new one is worth an order.
+    async def _is_worth_another(self, run: CertificateRun, flip: Flip) -> bool:
+        """Return whether nginx rolled this version back so long ago that a new one is worth an order.
 
-        A certificate that is refused once may be refused always; but the old one must not expire over it.
+        Switches to the version once more. A certificate that was refused once may always be refused; but the old one
+        must not expire over it.
         """
-        live = await self.renewals.certificates.installed(flip.lineage)
+        live, certificates = run.installed, self.renewals.certificates
         was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
-        await self.renewals.certificates.switch(flip.lineage, flip.after)
-        refused = await self.renewals.certificates.installed(flip.lineage)
-        if not was_refused or refused is None:
+        await certificates.switch(flip.lineage, flip.after)
+        run.installed = await certificates.installed(flip.lineage)
+        if not was_refused or run.installed is None:
             return False
-        return self.renewals.clock.now() - refused.certificate.not_before > _REFUSED_LONG
+        return self.renewals.clock.now() - run.installed.certificate.not_before > _REFUSED_LONG
 
     async def _deliver(self, run: CertificateRun, flip: Flip) -> None:
         run.steps.seconds["reload"] = await self.delivery.deliver(flip)
@@ -244,5 +247,7 @@ class Passes:
             await self.follow_up.deploy(run.lineage)
 
     async def _look(self, run: CertificateRun) -> None:
-        installed = await self.renewals.certificates.installed(run.lineage.name)
-        run.certificate = installed.certificate if installed else None
+        if run.flip is not None or run.installed is None:
+            # A reload may have rolled it back, or nothing was looked at yet.
+            run.installed = await self.renewals.certificates.installed(run.lineage.name)
+        run.certificate = run.installed.certificate if run.installed else None

@@ -8,8 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from wellkeeper_issuer.model import Attempt
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.model import Identifier
+from wellkeeper_node.model import Flip, Identifier
 
 # The node whose nginx runs beside the issuer.
 LOCAL_NODE: Final = "local"
@@ -187,6 +188,26 @@ class Notice(StrEnum):
     FAILURE = "failure"
     DANGER = "danger"
     RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class LineageRecord:
+    """Everything that the state knows about one certificate, read once at the start of its run.
+
+    `undelivered` is what is in place (or was rolled back) and nginx may not have read; with `is_unserved`, nginx has
+    read it and was not proven to serve it. `owed_hook` is the version whose deploy hook has not succeeded yet;
+    `notices` are those sent since the last recovery.
+    """
+
+    attempt: Attempt | None = None
+    origin: Origin | None = None
+    undelivered: Flip | None = None
+    is_installed: bool = False
+    is_unserved: bool = False
+    owed_hook: str | None = None
+    schedule: Schedule | None = None
+    failure: Failure | None = None
+    notices: frozenset[Notice] = frozenset()
 
 
 class Event(StrEnum):

@@ -155,7 +155,7 @@ async def _order(lineage: Lineage, world: World, directory_url: str) -> str:
     """Up to a certificate of the test CA, which nobody keeps."""
     ca, attempts = world.authorities.open(directory_url), ForgetfulAttempts()
     await world.throttle.turn()
-    attempt, ordered = await order(lineage, ca, attempts, Terms(request=world.request))
+    attempt, ordered = await order(lineage, ca, attempts, None, Terms(request=world.request))
     async with _published(answers(ordered, ca.thumbprint), world):
         await validate(ordered, ca, world.responders, world.clock)
     chain_pem = await finalize(attempt, ordered.order, ca, attempts, world.clock)

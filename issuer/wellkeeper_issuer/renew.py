@@ -7,12 +7,12 @@ all certificates of a window together (`wellkeeper_node.deliver.batch`).
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, OrderError
-from wellkeeper_issuer.model import Due, Lineage, Ordered, Status
+from wellkeeper_issuer.model import Attempt, Due, Lineage, Ordered, Status
 from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
@@ -20,7 +20,8 @@ from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, pu
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports.ca import CertificateAuthority
-from wellkeeper_issuer.ports.state import Attempts, DeliveryRecords
+from wellkeeper_issuer.ports.state import Attempts, DeliveryRecords, LineageRecords
+from wellkeeper_issuer.records import LineageRecord, Origin, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
@@ -33,7 +34,25 @@ from wellkeeper_node.steps import Steps
 from wellkeeper_node.wording import counted
 
 # When the first try after such an error is, unless somebody said so.
-_HOPES: Final = {Retry.SOON: timedelta(minutes=1), Retry.LATER: timedelta(minutes=100), Retry.NEVER: timedelta(days=1)}
+_FIRST_RETRY: Final = {
+    Retry.SOON: timedelta(minutes=1),
+    Retry.LATER: timedelta(minutes=100),
+    Retry.NEVER: timedelta(days=1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read about a certificate before its renewal: the steps do not read it again.
+
+    `issued` is the attempt of a pass that ended between the CA's certificate and the record of its installation, with
+    its chain. `due` is None when the certificate need not be renewed.
+    """
+
+    record: LineageRecord
+    installed: Installed | None
+    issued: Attempt | None = None
+    due: Due | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +61,7 @@ class Renewals:
 
     sources: Sources
     planner: RenewalPlanner
+    records: LineageRecords
     attempts: Attempts
     delivery_records: DeliveryRecords
     responders: Responders
@@ -52,23 +72,27 @@ class Renewals:
     progress: Progress
     is_staging: bool = False
 
-    async def due(self, lineage: Lineage, mode: Mode) -> Due | None:
-        """Why the certificate has to be renewed now; None when it need not be. Asks the CA's renewalInfo in passing."""
+    async def look(self, lineage: Lineage, record: LineageRecord, installed: Installed | None, mode: Mode) -> Found:
+        """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
+        attempt = await self._without_unusable_chain(lineage, record.attempt)
+        issued = attempt if attempt and attempt.under_way.is_issued_for(lineage) else None
+        found = Found(replace(record, attempt=attempt), installed, issued)
         if mode is Mode.FORCED:
-            return Due(lineage, "asked for")
-        if await self._recorded(lineage):
-            # Maybe even switched to, but not told to nginx.
-            return Due(lineage, ISSUED)
-        installed = await self.certificates.installed(lineage.name)
+            return replace(found, due=Due(lineage, "asked for"))
+        if issued:
+            # live/ may even point to it already, but nginx has not loaded it.
+            return replace(found, due=Due(lineage, ISSUED))
         if self.is_staging and installed:
-            await self._check_replaceable(lineage, installed)
+            self._check_replaceable(lineage, installed, record.origin)
+        schedule, origin = record.schedule, record.origin
         if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
-            await self.planner.replace_soon(installed)
-        return due(lineage, installed, await self.planner.schedule(installed), now=self.clock.now())
+            schedule = await self.planner.replace_soon(installed, schedule, origin)
+        schedule = await self.planner.schedule(installed, schedule, origin)
+        found = replace(found, record=replace(found.record, schedule=schedule or record.schedule))
+        return replace(found, due=due(lineage, installed, schedule, now=self.clock.now()))
 
-    async def _check_replaceable(self, lineage: Lineage, installed: Installed) -> None:
-        """A test CA's certificate is trusted by nobody: it never takes the place of one that may be."""
-        origin = await self.delivery_records.read_origin(lineage.name)
+    def _check_replaceable(self, lineage: Lineage, installed: Installed, origin: Origin | None) -> None:
+        """Raise OrderError if a test CA's certificate, which no client trusts, would replace another CA's."""
         is_its_own = origin is not None and origin.directory_url in lineage.directory_urls
         if not is_its_own and not installed.certificate.is_self_signed:
             live_path, ca = self.certificates.live_path(lineage.name), installed.certificate.issued_by
@@ -78,27 +102,34 @@ class Renewals:
                 retry=Retry.NEVER,
             )
 
-    async def renew(self, lineage: Lineage, steps: Steps, mode: Mode) -> Flip:
-        """Obtains and installs; raises the error of the stage that failed, with everything withdrawn."""
-        pair = await self._recorded(lineage) or await self._obtain(lineage, steps, mode)
-        with steps.step("install") as step:
+    async def renew(self, lineage: Lineage, found: Found, steps: Steps, mode: Mode) -> tuple[Flip, Schedule | None]:
+        """Obtain and install; return the flip to deliver and the schedule of the new version.
+
+        Raises the error of the stage that failed, with everything withdrawn.
+        """
+        issued = found.issued or await self._obtain(lineage, found, steps, mode)
+        pair = Pair(issued.certificate_key_pem, issued.chain_pem or b"")
+        earlier = found.record.undelivered
+        if earlier is not None:
+            # The reload of a cancelled pass may have ended since that was read.
             earlier = (await self.delivery_records.undelivered([lineage.name])).get(lineage.name)
+        with steps.step("install") as step:
             flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
         # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
         leaf, has_key = reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
-        await self.planner.schedule(Installed(lineage.name, flip.after, leaf, has_key))
-        return flip
+        origin = Origin(issued.directory_url, issued.account_url)
+        schedule = await self.planner.schedule(Installed(lineage.name, flip.after, leaf, has_key), None, origin)
+        return flip, schedule
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
         await self.delivery_records.record_flip(_since(earlier, flip))
 
-    async def _recorded(self, lineage: Lineage) -> Pair | None:
-        """The pair of a pass that ended between the CA's certificate and the record of its installation."""
-        attempt = await self.attempts.read_attempt(lineage.name)
+    async def _without_unusable_chain(self, lineage: Lineage, attempt: Attempt | None) -> Attempt | None:
+        """Return the attempt; forget it and return None if its chain has expired or is not what was ordered."""
         if attempt is None or attempt.chain_pem is None or not attempt.under_way.is_issued_for(lineage):
-            return None
+            return attempt
         try:
             pki.check_chain(attempt.chain_pem, attempt.csr_der, attempt.identifiers, self.clock.now())
         except DatesError:
@@ -109,15 +140,15 @@ class Renewals:
         except FinalizeError:
             await self.attempts.forget_attempt(lineage.name)
             return None
-        return Pair(attempt.certificate_key_pem, attempt.chain_pem)
+        return attempt
 
-    async def _obtain(self, lineage: Lineage, steps: Steps, mode: Mode) -> Pair:
-        """From the first CA of the list that issues it."""
-        directory_urls, errors = await self._in_order(lineage), list[WellkeeperError]()
+    async def _obtain(self, lineage: Lineage, found: Found, steps: Steps, mode: Mode) -> Attempt:
+        """Return the attempt at the first CA of the list that issues the certificate, with its chain."""
+        directory_urls, errors = _in_order(lineage, found.record.attempt), list[WellkeeperError]()
         for directory_url in directory_urls:
             try:
-                async with self.sources.source(lineage, directory_url, mode) as source:
-                    return await self._obtain_from(source, lineage, steps)
+                async with self.sources.source(lineage, directory_url, found.record.schedule, mode) as source:
+                    return await self._obtain_from(source, lineage, found, steps)
             except WellkeeperError as error:
                 errors.append(error)
                 if not is_of_the_ca(error):
@@ -129,45 +160,44 @@ class Renewals:
     def _together(self, errors: Sequence[WellkeeperError]) -> WellkeeperError:
         """One that will never issue must not keep us from another that may within minutes; what failed is told."""
         now = self.clock.now()
-        soonest = min(errors, key=lambda error: error.retry_at or now + _HOPES[error.retry])
+        soonest = min(errors, key=lambda error: error.retry_at or now + _FIRST_RETRY[error.retry])
         failed = [error for error in errors if not isinstance(error, DeferredError)]
         if isinstance(soonest, DeferredError) and failed:
             return OrderError(f"{failed[0]}; {soonest}", retry_at=soonest.retry_at, problem=failed[0].problem)
         return soonest
 
-    async def _in_order(self, lineage: Lineage) -> Sequence[str]:
-        """As the settings prefer them, but what is under way first."""
-        attempt = await self.attempts.read_attempt(lineage.name)
-        begun = attempt.directory_url if attempt and attempt.order_url else None
-        return sorted(lineage.directory_urls, key=lambda url: url != begun)
-
-    async def _obtain_from(self, source: Source, lineage: Lineage, steps: Steps) -> Pair:
+    async def _obtain_from(self, source: Source, lineage: Lineage, found: Found, steps: Steps) -> Attempt:
         ca, terms = source.ca, replace(source.terms, request=self.requests.request)
         with steps.step("order") as step:
-            attempt, ordered = await order(lineage, ca, self.attempts, terms)
+            attempt, ordered = await order(lineage, ca, self.attempts, found.record.attempt, terms)
             step.detail = _describe(ordered)
-        await self._prove(ca, lineage, ordered, steps)
+        await self._prove(ca, ordered, found.installed, steps)
         with steps.step("finalize") as step:
             chain_pem = await finalize(attempt, ordered.order, ca, self.attempts, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
-        return Pair(attempt.certificate_key_pem, chain_pem)
+        return replace(attempt, chain_pem=chain_pem)
 
-    async def _prove(self, ca: CertificateAuthority, lineage: Lineage, ordered: Ordered, steps: Steps) -> None:
+    async def _prove(
+        self, ca: CertificateAuthority, ordered: Ordered, installed: Installed | None, steps: Steps
+    ) -> None:
         if ordered.order.status is not Status.PENDING:
             return
         wanted = answers(ordered, ca.thumbprint)
-
-        async def limit() -> datetime | None:
-            return expiring_at(await self.certificates.installed(lineage.name))
-
         async with AsyncExitStack() as published:
             with steps.step("publish") as step:
-                publishing = publish(wanted, self.responders, self.read_backs, lineage.name, limit)
+                until = expiring_at(installed)
+                publishing = publish(wanted, self.responders, self.read_backs, steps.lineage, until)
                 await published.enter_async_context(publishing)
                 step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:
                 await validate(ordered, ca, self.responders, self.clock)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
+
+
+def _in_order(lineage: Lineage, attempt: Attempt | None) -> Sequence[str]:
+    """Return the directories of the CAs as the settings prefer them, but first the one with an open order."""
+    begun = attempt.directory_url if attempt and attempt.order_url else None
+    return sorted(lineage.directory_urls, key=lambda url: url != begun)
 
 
 def _since(earlier: Flip | None, flip: Flip) -> Flip:

@@ -12,7 +12,7 @@ from tests.fakes_state import FakeState
 from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, SCHEDULE
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.ports.state import StateRecords
-from wellkeeper_issuer.records import Blocked, Notice, Origin, Rehearsal, Scope, Spent, Use
+from wellkeeper_issuer.records import Blocked, LineageRecord, Notice, Origin, Rehearsal, Scope, Spent, Use
 from wellkeeper_node.model import Flip
 
 HOUR: Final = timedelta(hours=1)
@@ -269,3 +269,21 @@ async def test_last_rehearsal_is_kept(state: StateRecords) -> None:
     for rehearsal in (replace(REHEARSAL, is_well=True, detail=""), REHEARSAL):
         await state.notes.record_rehearsal(rehearsal)
     assert await state.notes.read_rehearsals() == {"web": REHEARSAL}
+
+
+async def test_nothing_is_recorded_about_an_unknown_lineage(state: StateRecords) -> None:
+    await flip(state, "other")
+    assert await state.read_lineage("web") == LineageRecord()
+
+
+async def test_record_of_a_lineage_has_what_each_table_has(state: StateRecords) -> None:
+    await state.deliveries.record_found(Flip("found", "v0", "v0"))
+    await reload(state, "web")
+    await state.attempts.record_attempt(ATTEMPT)
+    await state.notes.record_notice("web", Notice.DANGER)
+    origin = Origin(ATTEMPT.directory_url, ATTEMPT.account_url)
+    assert await state.read_lineage("web") == LineageRecord(
+        ATTEMPT, origin, is_installed=True, is_unserved=True, owed_hook="v1", notices=frozenset({Notice.DANGER})
+    )
+    undelivered = Flip("found", "v0", "v0")
+    assert await state.read_lineage("found") == LineageRecord(undelivered=undelivered, is_installed=True)

@@ -158,7 +158,12 @@ def outcomes(finished: Finished) -> dict[str, str]:
 def error_of(finished: Finished, name: str) -> str:
     """What `renew --json` says about a certificate that failed."""
     (one,) = (one for one in finished.json()["certificates"] if one["name"] == name)
-    return str(one["error"])
+    return error_text(one["error"])
+
+
+def error_text(error: dict[str, str]) -> str:
+    """Return what failed, why and what to do as one line, of `renew --json`."""
+    return ". ".join(part for part in (f"{error['what']}: {error['why']}", error["remedy"]) if part)
 
 
 def events(finished: Finished) -> list[tuple[str, str, str]]:

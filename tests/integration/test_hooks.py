@@ -13,7 +13,7 @@ from pytest_aiohttp import AiohttpServer
 from stand.host import Host, running_host
 from stand.issuer import Finished, IssuerSettings
 from stand.ports import free_port
-from tests.integration.observed import asked, installed, outcomes, served
+from tests.integration.observed import asked, error_text, installed, outcomes, served
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +67,7 @@ def configure(host: Host, more: Sequence[str]) -> IssuerSettings:
 
 
 def error(finished: Finished) -> str:
-    return str(finished.json()["certificates"][0]["error"])
+    return error_text(finished.json()["certificates"][0]["error"])
 
 
 async def test_hooks_run_in_their_order_and_not_at_all_when_nothing_is_due(folder: Path, notes: Notes) -> None:

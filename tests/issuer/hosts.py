@@ -1,6 +1,6 @@
 """A whole host for passes: real stages, state and responders between a CA, an nginx and a disk that are fakes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tests.fakes import FakeClock
@@ -16,7 +16,7 @@ from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
-from wellkeeper_issuer.renew import Renewals
+from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
@@ -25,8 +25,9 @@ from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.errors import InstallError
-from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Node, ReadBack
+from wellkeeper_node.model import Answer, Certificate, Flip, Identifier, Installed, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.ports import Certificates
+from wellkeeper_node.steps import Steps
 
 NAMES = ("a", "b", "c")
 LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in NAMES]
@@ -41,7 +42,6 @@ class Folders(FakeCertificates):
         super().__init__()
         self.lost: set[tuple[str, str | None]] = set()
         self.unreadable: set[str] = set()
-        self.unreadable_once_read: set[str] = set()
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
         if (lineage, version) in self.lost:
@@ -51,8 +51,6 @@ class Folders(FakeCertificates):
     async def installed(self, lineage: str) -> Installed | None:
         if lineage in self.unreadable:
             raise InstallError(f"cannot use /certificates/live/{lineage}: Permission denied")
-        if lineage in self.unreadable_once_read:
-            self.unreadable.add(lineage)
         return await super().installed(lineage)
 
 
@@ -134,8 +132,9 @@ def make_renewals(
     state, clock = around.state, around.clock
     limits = Limits(state.ledger, clock, lambda name: name)
     return Renewals(
-        sources=Sources(around.authorities, limits, Throttle(1e9, clock), state.schedules, clock),
-        planner=RenewalPlanner(state.deliveries, state.schedules, around.infos, clock, progress, _middle),
+        sources=Sources(around.authorities, limits, Throttle(1e9, clock), clock),
+        planner=RenewalPlanner(state.schedules, around.infos, clock, progress, _middle),
+        records=state,
         attempts=state.attempts,
         delivery_records=state.deliveries,
         responders=QuickResponders(around.nodes.responders, clock),
@@ -147,13 +146,29 @@ def make_renewals(
     )
 
 
-def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
-    """Its nginx names all certificates."""
-    progress, certificates, ca = FakeProgress(), Folders(), FakeAuthority(clock)
+async def look(renewals: Renewals, lineage: Lineage, mode: Mode) -> Found:
+    """Read what is recorded and installed, and decide, as a pass does."""
+    record = await renewals.records.read_lineage(lineage.name)
+    return await renewals.look(lineage, record, await renewals.certificates.installed(lineage.name), mode)
+
+
+async def renew(renewals: Renewals, lineage: Lineage, steps: Steps, mode: Mode) -> Flip:
+    """Renew whatever is due or not, and return the flip to deliver."""
+    found = await look(renewals, lineage, mode)
+    flip, _ = await renewals.renew(lineage, found, steps, mode)
+    return flip
+
+
+def make_host(
+    state: State, nodes: Nodes, clock: FakeClock, wrap: Callable[[Certificates], Certificates] = lambda one: one
+) -> Host:
+    """Its nginx names all certificates; all else sees them through `wrap`."""
+    progress, folders, ca = FakeProgress(), Folders(), FakeAuthority(clock)
+    certificates = wrap(folders)
     authorities, infos, hooks, notifications = FakeAuthorities(ca), FakeInfos(), FakeHooks(), FakeNotifications()
-    nginx = FakeNginx(certificates, clock)
+    nginx = FakeNginx(folders, clock)
     nginx.needed = set(NAMES)
-    handshakes = Handshakes(nginx, certificates)
+    handshakes = Handshakes(nginx, folders)
     renewals = make_renewals(Around(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress)
     batch = Deliveries(nginx, certificates, state.deliveries, clock, progress)
     passes = Passes(
@@ -168,7 +183,7 @@ def make_host(state: State, nodes: Nodes, clock: FakeClock) -> Host:
         infos=infos,
         hooks=hooks,
         notifications=notifications,
-        certificates=certificates,
+        certificates=folders,
         nginx=nginx,
         handshakes=handshakes,
         state=state,

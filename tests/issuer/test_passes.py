@@ -113,10 +113,9 @@ async def test_one_that_nginx_names_and_does_not_serve_fails_alone_until_it_does
     assert len(host.nginx.reloads) == 2
 
 
-@pytest.mark.parametrize("is_late", [False, True], ids=["from the start", "at the end"])
-async def test_unreadable_folder_fails_alone(host: Host, is_late: bool) -> None:
+async def test_unreadable_folder_fails_alone(host: Host) -> None:
     await host.run()
-    (host.certificates.unreadable_once_read if is_late else host.certificates.unreadable).add("b")
+    host.certificates.unreadable.add("b")
     reports = await host.run()
     assert outcomes(reports) == {"a": Outcome.UNCHANGED, "b": Outcome.FAILED, "c": Outcome.UNCHANGED}
     assert "Permission denied" in str(reports["b"].error)

@@ -10,7 +10,7 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
-from tests.issuer.hosts import Around, make_renewals
+from tests.issuer.hosts import Around, look, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import ChallengeError
@@ -64,8 +64,8 @@ def steps(clock: FakeClock, progress: FakeProgress) -> Steps:
 
 
 async def reason(renewals: Renewals, lineage: Lineage = LINEAGE, mode: Mode = Mode.RETRY) -> str | None:
-    due = await renewals.due(lineage, mode)
-    return due.reason if due else None
+    found = await look(renewals, lineage, mode)
+    return found.due.reason if found.due else None
 
 
 async def test_all_stages_in_order_and_the_delivery_on_record(
@@ -77,7 +77,7 @@ async def test_all_stages_in_order_and_the_delivery_on_record(
     certificates: FakeCertificates,
     nodes: Nodes,
 ) -> None:
-    flip = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    flip = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert list(steps.seconds) == ["order", "publish", "validate", "finalize", "install"]
     assert flip == Flip("web", None, certificates.live["web"])
     assert await state.deliveries.undelivered() == {"web": flip}
@@ -105,16 +105,16 @@ async def test_tokens_stand_while_the_ca_looks(
         seen.append(await nodes.holding(token(100)))
 
     ca.at_answer = look
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert seen == [["n1", "n2"]] * 2
 
 
 async def test_renewal_takes_the_same_path(
     renewals: Renewals, steps: Steps, state: State, certificates: FakeCertificates
 ) -> None:
-    first = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    first = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     await state.deliveries.record_reloaded(["web"])
-    second = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    second = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert second.before == first.after != second.after
     assert certificates.live["web"] == second.after
 
@@ -124,7 +124,7 @@ async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
 ) -> None:
     probes.causes["n2"] = "no location"
     with pytest.raises(PublishError) as caught:
-        await renewals.renew(LINEAGE, steps, Mode.RETRY)
+        await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert caught.value.certificate == "web"
     assert not any(call.startswith("answer") for call in ca.calls)
     assert await nodes.holding(token(100)) == []
@@ -134,16 +134,16 @@ async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
 async def test_what_was_refused_is_withdrawn(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
     ca.refused["a.example"] = None
     with pytest.raises(ChallengeError):
-        await renewals.renew(LINEAGE, steps, Mode.RETRY)
+        await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert await nodes.holding(token(100)) + await nodes.holding(token(101)) == []
 
 
 async def test_next_pass_after_a_refusal_makes_a_new_order(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
     ca.refused["a.example"] = None
     with pytest.raises(ChallengeError):
-        await renewals.renew(LINEAGE, steps, Mode.RETRY)
+        await renew(renewals, LINEAGE, steps, Mode.RETRY)
     ca.refused.clear()
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls.count("newOrder") == 2
 
 
@@ -155,7 +155,7 @@ async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca
         await asyncio.Event().wait()
 
     ca.at_answer = look
-    renewing = asyncio.create_task(renewals.renew(LINEAGE, steps, Mode.RETRY))
+    renewing = asyncio.create_task(renew(renewals, LINEAGE, steps, Mode.RETRY))
     await looking.wait()
     assert await nodes.holding(token(100)) == ["n1", "n2"]
     renewing.cancel()
@@ -163,7 +163,7 @@ async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca
         await renewing
     assert await nodes.holding(token(100)) == []
     ca.at_answer = None
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls.count("newOrder") == 1
 
 
@@ -171,9 +171,9 @@ async def test_order_that_is_ready_is_not_proven_again(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, progress: FakeProgress
 ) -> None:
     ca.reuse_valid = True
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     progress.lines.clear()
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert not any("publish" in line or "validate" in line for line in progress.lines)
     assert f"web order finished 0 {BASE}/order/2, ready already" in progress.lines
 
@@ -181,16 +181,16 @@ async def test_order_that_is_ready_is_not_proven_again(
 async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
     renewals: Renewals, steps: Steps, state: State
 ) -> None:
-    first = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    first = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     await state.deliveries.record_reloaded(["web"])
-    second = await renewals.renew(LINEAGE, steps, Mode.RETRY)
-    third = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    second = await renew(renewals, LINEAGE, steps, Mode.RETRY)
+    third = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert (second.before, third.before) == (first.after, first.after)
     assert await state.deliveries.undelivered() == {"web": third}
 
 
 async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: Steps, clock: FakeClock) -> None:
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert await reason(renewals) is None
     assert await reason(renewals, mode=Mode.FORCED) == "asked for"
     clock.advance(timedelta(days=60).total_seconds())
@@ -198,7 +198,7 @@ async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: 
 
 
 async def test_certificate_of_another_ca_is_due(renewals: Renewals, steps: Steps) -> None:
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     other = replace(LINEAGE, directory_urls=("https://other.example/directory",))
     words = "the installed certificate was issued by another CA than the settings name"
     assert await reason(renewals, other) == words
@@ -217,7 +217,7 @@ async def test_certificate_of_unknown_origin_is_left_alone(
 
 async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
     ca.reuse_valid = True
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     url = f"{BASE}/order/2"
 
     async def lag() -> None:
@@ -225,5 +225,5 @@ async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, s
         ca.set_order(url, Status.PENDING)
 
     ca.at_new_order = lag
-    assert (await renewals.renew(LINEAGE, steps, Mode.RETRY)).lineage == "web"
+    assert (await renew(renewals, LINEAGE, steps, Mode.RETRY)).lineage == "web"
     assert ca.calls.count(f"read {url}") == 2

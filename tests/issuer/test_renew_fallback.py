@@ -9,7 +9,7 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks
-from tests.issuer.hosts import Around, make_renewals
+from tests.issuer.hosts import Around, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError
 from wellkeeper_issuer.model import Lineage
@@ -38,8 +38,8 @@ def renewals(cas: tuple[FakeAuthority, FakeAuthority], state: State, nodes: Node
     return make_renewals(around, FakeCertificates(), FakeReadBacks(), FakeProgress())
 
 
-async def renew(renewals: Renewals, mode: Mode = Mode.SCHEDULED) -> None:
-    await renewals.renew(LINEAGE, Steps("web", renewals.clock, renewals.progress), mode)
+async def renew_web(renewals: Renewals, mode: Mode = Mode.SCHEDULED) -> None:
+    await renew(renewals, LINEAGE, Steps("web", renewals.clock, renewals.progress), mode)
 
 
 @pytest.mark.parametrize("error", [AWAY, REFUSED], ids=["away", "refused"])
@@ -48,12 +48,12 @@ async def test_second_one_issues_and_the_first_one_the_next_time(
 ) -> None:
     first, second = cas
     first.new_order_error = error
-    await renew(renewals)
+    await renew_web(renewals)
     assert (first.calls, second.calls[0]) == (["newOrder"], "newOrder")
     second.calls.clear()
     first.new_order_error = None
     clock.advance(60)
-    await renew(renewals)
+    await renew_web(renewals)
     assert (first.replaced, second.calls) == ([None, None], [])
 
 
@@ -71,7 +71,7 @@ async def test_the_most_hopeful_error_tells_when_it_is_tried_again(
     for ca, error in zip(cas, errors, strict=True):
         ca.new_order_error = error
     with pytest.raises(OrderError) as caught:
-        await renew(renewals)
+        await renew_web(renewals)
     assert caught.value is errors[raised]
 
 
@@ -82,7 +82,7 @@ async def test_one_that_is_left_alone_for_a_while_is_waited_for_rather_than_one_
     await state.ledger.record_block(Blocked(FIRST, "", until, "it is away"))
     cas[1].new_order_error = REFUSED
     with pytest.raises(OrderError, match=r"^customers only; not before .* UTC: it is away$") as caught:
-        await renew(renewals)
+        await renew_web(renewals)
     # No mere deferral: what the second one refused must be remembered, or it would be asked all the time.
     assert not isinstance(caught.value, DeferredError)
     assert (caught.value.retry_at, cas[0].calls) == (until, [])
@@ -93,7 +93,7 @@ async def test_what_is_wrong_with_the_name_is_not_tried_elsewhere(
 ) -> None:
     cas[0].refused["a.example"] = Problem("connection", "timeout")
     with pytest.raises(ChallengeError):
-        await renew(renewals)
+        await renew_web(renewals)
     assert cas[1].calls == []
 
 
@@ -103,5 +103,5 @@ async def test_one_whose_tokens_responders_would_refuse_is_not_asked(
     unusable = replace(renewals, sources=replace(renewals.sources, unusable={SECOND: "it is not pinned"}))
     cas[0].new_order_error = REFUSED
     with pytest.raises(OrderError, match="it is not pinned") as caught:
-        await renew(unusable)
+        await renew_web(unusable)
     assert (caught.value.retry, cas[1].calls) == (Retry.SOON, [])

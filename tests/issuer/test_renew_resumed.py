@@ -8,7 +8,7 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress
-from tests.issuer.hosts import Host
+from tests.issuer.hosts import Host, look, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError
@@ -56,8 +56,8 @@ async def obtained(ca: FakeAuthority, state: State, lineage: Lineage = LINEAGE) 
 
 
 async def reason(renewals: Renewals) -> str | None:
-    due = await renewals.due(LINEAGE, Mode.SCHEDULED)
-    return due.reason if due else None
+    found = await look(renewals, LINEAGE, Mode.SCHEDULED)
+    return found.due.reason if found.due else None
 
 
 async def test_recorded_chain_is_installed_without_asking_the_ca(
@@ -65,7 +65,7 @@ async def test_recorded_chain_is_installed_without_asking_the_ca(
 ) -> None:
     attempt = await obtained(ca, state)
     assert await reason(renewals) == "the CA issued a certificate that is not in place yet"
-    flip = await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    flip = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls == []
     assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
 
@@ -77,7 +77,7 @@ async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
     version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
     await certificates.switch("web", version)
     assert await reason(renewals) == "the CA issued a certificate that is not in place yet"
-    assert await renewals.renew(LINEAGE, steps, Mode.RETRY) == Flip("web", version, version)
+    assert await renew(renewals, LINEAGE, steps, Mode.RETRY) == Flip("web", version, version)
     assert ca.calls == []
     assert await state.deliveries.undelivered() == {"web": Flip("web", version, version)}
     assert await reason(renewals) is None
@@ -88,9 +88,9 @@ async def test_full_disk_costs_no_second_certificate(
 ) -> None:
     certificates.full_disk_for.add("web")
     with pytest.raises(InstallError, match="No space left"):
-        await renewals.renew(LINEAGE, steps, Mode.RETRY)
+        await renew(renewals, LINEAGE, steps, Mode.RETRY)
     certificates.full_disk_for.clear()
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls.count("newOrder") == 1
 
 
@@ -100,9 +100,9 @@ async def test_recorded_chain_waits_for_a_clock_that_is_slow(
     await obtained(ca, state)
     clock.step(-3 * 24 * 3600)
     with pytest.raises(DatesError, match="set this machine's clock by NTP"):
-        await renewals.renew(LINEAGE, steps, Mode.RETRY)
+        await renew(renewals, LINEAGE, steps, Mode.RETRY)
     clock.step(3 * 24 * 3600)
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert "newOrder" not in ca.calls
 
 
@@ -114,7 +114,7 @@ async def test_recorded_chain_that_expired_is_forgotten(
         one.advance(timedelta(days=100).total_seconds())
     assert await reason(renewals) == "no certificate yet"
     assert await state.attempts.read_attempt("web") is None
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls[0] == "newOrder"
 
 
@@ -127,7 +127,7 @@ async def test_recorded_chain_for_something_else_is_not_installed(
     attempt = await obtained(ca, state)
     await state.attempts.record_attempt(replace(attempt, **changes))  # type: ignore[arg-type]
     assert await reason(renewals) == "no certificate yet"
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert "newOrder" in ca.calls
 
 
@@ -136,7 +136,7 @@ async def test_recorded_chain_for_other_identifiers_is_not_installed(
 ) -> None:
     await obtained(ca, state, replace(LINEAGE, identifiers=(A,)))
     assert await reason(renewals) == "no certificate yet"
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     installed = await certificates.installed("web")
     assert installed is not None
     assert installed.certificate.identifiers == {A, B}
@@ -150,5 +150,5 @@ async def test_recorded_chain_for_another_key_is_forgotten(
     await state.attempts.record_attempt(replace(attempt, chain_pem=foreign))
     assert await reason(renewals) == "no certificate yet"
     assert await state.attempts.read_attempt("web") is None
-    await renewals.renew(LINEAGE, steps, Mode.RETRY)
+    await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert "newOrder" in ca.calls

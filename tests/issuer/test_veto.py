@@ -8,7 +8,7 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
-from tests.issuer.hosts import Around, make_renewals
+from tests.issuer.hosts import Around, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Lineage
@@ -41,7 +41,7 @@ class Passes:
 
     async def run(self) -> None:
         self.progress.lines.clear()
-        await self._renewals.renew(LINEAGE, Steps("web", self._clock, self.progress), Mode.RETRY)
+        await renew(self._renewals, LINEAGE, Steps("web", self._clock, self.progress), Mode.RETRY)
 
     async def is_vetoed(self) -> bool:
         """One pass; nothing stays published in either case."""

@@ -90,8 +90,9 @@ class Week:
         clock, certificates = self.clock, self.certificates
         limits = Limits(state.ledger, clock, domain_of)
         renewals = Renewals(
-            sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), state.schedules, clock),
-            planner=RenewalPlanner(state.deliveries, state.schedules, self.ca, clock, progress, random.random),
+            sources=Sources(OneAuthority(self.ca), limits, Throttle(10.0, clock), clock),
+            planner=RenewalPlanner(state.schedules, self.ca, clock, progress, random.random),
+            records=state,
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=WorkingResponders(),

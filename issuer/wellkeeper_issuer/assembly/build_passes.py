@@ -49,8 +49,9 @@ async def renewals(
         responders = AllResponders(clients, accounts.publishing_key, clock)
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
-            sources=Sources(authorities, limits, throttle, state.schedules, clock),
-            planner=RenewalPlanner(state.deliveries, state.schedules, infos, clock, progress, choose),
+            sources=Sources(authorities, limits, throttle, clock),
+            planner=RenewalPlanner(state.schedules, infos, clock, progress, choose),
+            records=state,
             attempts=state.attempts,
             delivery_records=state.deliveries,
             responders=await stack.enter_async_context(responders),

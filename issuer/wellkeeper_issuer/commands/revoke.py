@@ -142,7 +142,8 @@ async def have_replaced(settings: Settings, installed: Installed, origin: Origin
     by_hand = f"run 'wellkeeper renew {name} --force' to replace it now"
     try:
         async with build.owned_state(settings, "revoke") as (state, _):
-            await record_revoked(state.schedules, installed, origin, SystemClock().now())
+            known = await state.schedules.read_schedule(name)
+            await record_revoked(state.schedules, known, installed, origin, SystemClock().now())
     except JournalError as error:
         return await _by_daemon(settings, name) or Following(f"{_STAYS}: {error}; {by_hand}", has_failed=True)
     return Following(f"{_STAYS}: the next renewal replaces it; {by_hand}")

@@ -45,13 +45,18 @@ class Terms:
 
 
 async def order(
-    lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms | None = None
+    lineage: Lineage,
+    ca: CertificateAuthority,
+    attempts: Attempts,
+    earlier: Attempt | None,
+    terms: Terms | None = None,
 ) -> tuple[Attempt, Ordered]:
-    """The journalled attempt and its order, pending or further; only a pending one comes with its authorizations.
+    """Return the recorded attempt and its order, pending or further; only a pending one comes with authorizations.
 
-    Raises OrderError, and ChallengeError when an authorization cannot be read.
+    `earlier` is the attempt that was recorded before, at this CA or another; its order is resumed if possible. Raises
+    OrderError, and ChallengeError when an authorization cannot be read.
     """
-    attempt = await _resumable(lineage, ca, attempts)
+    attempt = _resumable(lineage, ca, earlier)
     ordered = await _resume(attempt, ca)
     if attempt is None or ordered is None:
         terms = terms or Terms()
@@ -61,8 +66,7 @@ async def order(
     return attempt, ordered
 
 
-async def _resumable(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts) -> Attempt | None:
-    attempt = await attempts.read_attempt(lineage.name)
+def _resumable(lineage: Lineage, ca: CertificateAuthority, attempt: Attempt | None) -> Attempt | None:
     if attempt is None or attempt.directory_url != ca.directory_url or attempt.order_url is None:
         return None
     return attempt if attempt.under_way.fits(lineage) else None

@@ -5,7 +5,7 @@ fails a validation from several perspectives as surely as all of them, so nothin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,8 +22,6 @@ _VETO: Final = timedelta(hours=24)
 # Enough to be quick with hundreds of names, few enough not to look like an attack to the node's own limits.
 _READ_BACKS_AT_ONCE: Final = 16
 
-Expiry = Callable[[], Awaitable[datetime | None]]
-
 
 @asynccontextmanager
 async def publish(
@@ -31,11 +29,11 @@ async def publish(
     responders: Responders,
     read_back: "ReadBacks",
     lineage: str,
-    expiring_at: Expiry | None = None,
+    expiring_at: datetime | None = None,
 ) -> AsyncIterator[None]:
     """Raises PublishError before the CA is told, naming node, URL, status and likely cause.
 
-    `expiring_at`, awaited when a read-back failed: from then on the CA is asked all the same.
+    From `expiring_at` on, the CA is asked even if a read-back failed.
     """
     async with responders.publish(answers):
         await read_back.check(answers, lineage, expiring_at)
@@ -67,7 +65,7 @@ class ReadBacks:
         self._vetoes = vetoes
         self._turns = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
 
-    async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: Expiry | None) -> None:
+    async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: datetime | None) -> None:
         """Raises PublishError while a failure is a veto."""
         results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
         failures = [result for several in results for result in several if result.cause is not None]
@@ -75,7 +73,7 @@ class ReadBacks:
             text = "; ".join(map(describe, failures))
             why = "read_back = advisory"
             if self._vetoes:
-                why = await self._vetoes.hold(lineage, text, await expiring_at() if expiring_at else None)
+                why = await self._vetoes.hold(lineage, text, expiring_at)
             self._progress.note(lineage, f"WARNING: read-back failed, the CA is asked all the same ({why}): {text}")
         elif self._vetoes:
             await self._vetoes.end(lineage)

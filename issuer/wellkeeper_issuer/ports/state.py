@@ -10,7 +10,18 @@ from datetime import datetime
 from typing import Protocol
 
 from wellkeeper_issuer.model import Attempt, UnderWay
-from wellkeeper_issuer.records import Blocked, Failure, Notice, Origin, Rehearsal, Schedule, Scope, Spent, Use
+from wellkeeper_issuer.records import (
+    Blocked,
+    Failure,
+    LineageRecord,
+    Notice,
+    Origin,
+    Rehearsal,
+    Schedule,
+    Scope,
+    Spent,
+    Use,
+)
 from wellkeeper_node.model import Flip
 
 
@@ -210,7 +221,15 @@ class Notes(Protocol):
     async def record_rehearsal(self, rehearsal: Rehearsal) -> None: ...
 
 
-class StateRecords(Protocol):
+class LineageRecords(Protocol):
+    """All records about one certificate at once."""
+
+    async def read_lineage(self, lineage: str) -> LineageRecord:
+        """Return what is recorded about the lineage; an empty record when nothing is."""
+        ...
+
+
+class StateRecords(LineageRecords, Protocol):
     """All records, for whoever needs most of them."""
 
     @property

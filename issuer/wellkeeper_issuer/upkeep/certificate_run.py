@@ -1,23 +1,24 @@
 """The run of one certificate through a pass, and the report of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.records import Failure
+from wellkeeper_issuer.records import Failure, LineageRecord
 from wellkeeper_issuer.reports import Outcome, Report
-from wellkeeper_node.model import Certificate, Flip, Served
+from wellkeeper_node.model import Certificate, Flip, Installed, Served
 from wellkeeper_node.steps import Steps
 
 
 @dataclass
 class CertificateRun:
-    """The state of one certificate in this pass, filled in step by step."""
+    """The state of one certificate in this pass, filled in step by step; `record` is kept as the steps change it."""
 
     lineage: Lineage
     steps: Steps
-    is_known: bool
+    record: LineageRecord = field(default_factory=LineageRecord)
+    installed: Installed | None = None
     reason: str = "not due"
     error: Exception | None = None
     waits: Failure | None = None

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.ports.people import Hooks, Notifications
 from wellkeeper_issuer.ports.state import Notes, Schedules
-from wellkeeper_issuer.records import Event, Failure, Notice, Occasion, Schedule
+from wellkeeper_issuer.records import Event, Failure, LineageRecord, Notice, Occasion, Schedule
 from wellkeeper_issuer.upkeep.notices import owed, turning_points
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Certificates, Clock
@@ -30,9 +30,8 @@ class FollowUp:
     clock: Clock
     choose: Callable[[], float]
 
-    async def waits(self, lineage: str) -> Failure | None:
-        """The failure after which it must not be tried yet."""
-        failure = await self.schedules.read_failure(lineage)
+    def waits(self, failure: Failure | None) -> Failure | None:
+        """Return the failure if the certificate must not be tried again yet."""
         return None if failure is None or backoff.is_over(failure, self.clock.now()) else failure
 
     async def begin(self, lineages: Sequence[Lineage]) -> None:
@@ -44,9 +43,7 @@ class FollowUp:
         await self.hooks.run(Event.POST, Occasion(tuple(one.name for one in lineages)))
 
     async def is_owed(self, lineage: str) -> bool:
-        """Whether a deploy hook has to run yet; where there is none, none is owed any more."""
-        if lineage not in await self.notes.read_owed_hooks([lineage]):
-            return False
+        """Return whether the recorded deploy hook has to run; if none is configured, forget the record."""
         if not self.hooks.is_there(Event.DEPLOY):
             await self.notes.forget_owed_hook(lineage)
         return self.hooks.is_there(Event.DEPLOY)
@@ -56,20 +53,18 @@ class FollowUp:
         await self.hooks.run(Event.DEPLOY, self._occasion(lineage))
         await self.notes.forget_owed_hook(lineage.name)
 
-    async def settle(self, lineage: Lineage, error: Exception | None) -> Failure | None:
-        """Records how it went, tells the administrator what is new, and returns what is wrong, if anything."""
-        failure = await self._record(lineage, error)
+    async def settle(self, lineage: Lineage, record: LineageRecord, error: Exception | None) -> Failure | None:
+        """Record the result, report what is new to the administrator, and return the failure, if there is one."""
+        failure = await self._record(lineage, record, error)
         if failure is not None and error is not None and self.hooks.is_there(Event.FAILED):
             await self._try(self.hooks.run(Event.FAILED, self._occasion(lineage, failure.message)))
-        await self.tell(lineage.name)
+        await self.report(lineage.name, replace(record, failure=failure))
         return failure
 
-    async def tell(self, lineage: str) -> None:
-        """What the administrator was not told yet. What cannot be handed over is owed still."""
-        failure = await self.schedules.read_failure(lineage)
-        told = (await self.notes.read_notices([lineage])).get(lineage, frozenset())
-        schedule = await self.schedules.read_schedule(lineage)
-        notice = owed(failure, schedule, told, self.clock.now())
+    async def report(self, lineage: str, record: LineageRecord) -> None:
+        """Send the notice that the administrator has not received yet. If it cannot be sent, it stays owed."""
+        failure, schedule = record.failure, record.schedule
+        notice = owed(failure, schedule, record.notices, self.clock.now())
         if notice is None:
             return
         if not await self._try(self.notifications.tell(notice, lineage, _detail(notice, failure, schedule))):
@@ -79,14 +74,13 @@ class FollowUp:
         else:
             await self.notes.record_notice(lineage, notice)
 
-    async def _record(self, lineage: Lineage, error: Exception | None) -> Failure | None:
-        known = await self.schedules.read_failure(lineage.name)
+    async def _record(self, lineage: Lineage, record: LineageRecord, error: Exception | None) -> Failure | None:
+        known, schedule = record.failure, record.schedule
         if error is None:
             if known is not None:
                 await self.schedules.forget_failure(lineage.name)
             return None
         ours = error if isinstance(error, WellkeeperError) else WellkeeperError(f"unexpected: {error!r}")
-        schedule = await self.schedules.read_schedule(lineage.name)
         moments = turning_points(schedule) if schedule else ()
         failure = backoff.after(known, ours, lineage.name, schedule, self.clock.now(), self.choose, moments)
         await self.schedules.record_failure(failure)

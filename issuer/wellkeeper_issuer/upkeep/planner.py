@@ -7,7 +7,7 @@ from datetime import datetime
 
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
 from wellkeeper_issuer.ports.ca import RenewalInfos
-from wellkeeper_issuer.ports.state import DeliveryRecords, Schedules
+from wellkeeper_issuer.ports.state import Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
 from wellkeeper_node.model import Installed
 from wellkeeper_node.ports import Clock, Progress
@@ -20,33 +20,33 @@ _log = logging.getLogger(__name__)
 class RenewalPlanner:
     """`choose` gives a random number between 0 and 1: a time that it chose is kept on disk, and not chosen again."""
 
-    delivery_records: DeliveryRecords
     schedules: Schedules
     infos: RenewalInfos
     clock: Clock
     progress: Progress
     choose: Callable[[], float]
 
-    async def schedule(self, installed: Installed | None) -> Schedule | None:
-        """When what is installed is renewed, having asked the CA if it is time to; None for what no CA issued."""
+    async def schedule(
+        self, installed: Installed | None, known: Schedule | None, origin: Origin | None
+    ) -> Schedule | None:
+        """Return the time of renewal, and record it if it is new; ask the CA for it when that is due.
+
+        `known` is the recorded schedule, of this version or another; `origin` is who issued what is installed. Return
+        None when no CA issued it.
+        """
         if installed is None or installed.certificate.is_self_signed:
             return None
-        known = await self.schedules.read_schedule(installed.lineage)
-        schedule = known if known and known.version == installed.version else await self._plan(installed)
+        is_current = known is not None and known.version == installed.version
+        schedule = known if known and is_current else plan(installed, origin, self.clock.now(), self.choose)
         if is_to_be_asked(schedule, self.clock.now()):
             schedule = await self._ask(schedule)
         if schedule != known:
             await self.schedules.record_schedule(schedule)
         return schedule
 
-    async def replace_soon(self, installed: Installed) -> None:
-        """The installed certificate is of no use any more, whatever its dates and its CA say."""
-        origin = await self.delivery_records.read_origin(installed.lineage)
-        await record_revoked(self.schedules, installed, origin, self.clock.now())
-
-    async def _plan(self, installed: Installed) -> Schedule:
-        origin = await self.delivery_records.read_origin(installed.lineage)
-        return plan(installed, origin, self.clock.now(), self.choose)
+    async def replace_soon(self, installed: Installed, known: Schedule | None, origin: Origin | None) -> Schedule:
+        """Record that the installed certificate is due now, as it was revoked, and return its schedule. Idempotent."""
+        return await record_revoked(self.schedules, known, installed, origin, self.clock.now())
 
     async def _ask(self, schedule: Schedule) -> Schedule:
         if not schedule.directory_url or schedule.certificate_id is None:
@@ -68,11 +68,17 @@ class RenewalPlanner:
         return following
 
 
-async def record_revoked(schedules: Schedules, installed: Installed, origin: Origin | None, now: datetime) -> None:
-    """Record that the certificate was revoked: it is due from now on, and its CA is not asked when. Idempotent."""
-    schedule = await schedules.read_schedule(installed.lineage)
+async def record_revoked(
+    schedules: Schedules, known: Schedule | None, installed: Installed, origin: Origin | None, now: datetime
+) -> Schedule:
+    """Record that the certificate was revoked: it is due from now on, and its CA is not asked when. Idempotent.
+
+    `known` is the schedule that was recorded before. Return the one that is recorded now.
+    """
+    schedule = known
     if schedule is None or schedule.version != installed.version:
         schedule = plan(installed, origin, now, lambda: 0.5)  # whose time of renewal is replaced
-    if schedule.rule is Rule.REVOKED:
-        return
-    await schedules.record_schedule(replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None))
+    if schedule.rule is not Rule.REVOKED:
+        schedule = replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None)
+        await schedules.record_schedule(schedule)
+    return schedule

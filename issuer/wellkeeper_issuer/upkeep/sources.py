@@ -14,7 +14,6 @@ from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.ca import Authorities, CertificateAuthority
-from wellkeeper_issuer.ports.state import Schedules
 from wellkeeper_issuer.records import Rule, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.notices import turning_points
@@ -51,12 +50,13 @@ class Sources:
     authorities: Authorities
     limits: Limits
     throttle: Throttle
-    schedules: Schedules
     clock: Clock
     unusable: Mapping[str, str] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def source(self, lineage: Lineage, directory_url: str, mode: Mode) -> AsyncIterator[Source]:
+    async def source(
+        self, lineage: Lineage, directory_url: str, schedule: Schedule | None, mode: Mode
+    ) -> AsyncIterator[Source]:
         """The CA to ask, unless it asked us to wait: DeferredError. What it refuses inside is remembered."""
         if directory_url in self.unusable:
             # Whoever put a key or a pin back need not wait.
@@ -67,7 +67,7 @@ class Sources:
             raise DeferredError(f"not before {until}: {blocked.reason}", retry_at=blocked.until)
         of_the_ca = self.authorities.limits(directory_url)
         try:
-            yield await self._open(lineage, directory_url, mode)
+            yield await self._open(lineage, directory_url, schedule, mode)
         except DeferredError:
             raise  # nobody was asked
         except ChainError:
@@ -83,9 +83,8 @@ class Sources:
         urls = self.authorities.directory_urls
         await self.limits.tidy([limit for url in urls for limit in self.authorities.limits(url)])
 
-    async def _open(self, lineage: Lineage, directory_url: str, mode: Mode) -> Source:
+    async def _open(self, lineage: Lineage, directory_url: str, schedule: Schedule | None, mode: Mode) -> Source:
         ca = self.authorities.open(directory_url)
-        schedule = await self.schedules.read_schedule(lineage.name)
         is_urgent = schedule is not None and is_emergency(schedule, self.clock.now())
         reserve = partial(
             self._reserve,

@@ -9,11 +9,11 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeRoot
+from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, FinalizeError
 from wellkeeper_issuer.model import Attempt, Lineage, Order, Status
 from wellkeeper_issuer.obtain.finalize import finalize
-from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_node.model import ERROR_PREFIX, KeyType, Problem
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, token
+from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage, Status
-from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import ERROR_PREFIX, KeyType, Problem

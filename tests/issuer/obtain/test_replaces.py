@@ -7,9 +7,10 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority
+from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage, Order
-from wellkeeper_issuer.obtain.order import Terms, order
+from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.model import ERROR_PREFIX, Identifier, Problem
 

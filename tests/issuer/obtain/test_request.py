@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority
+from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.obtain.order import Terms, order
+from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_node import public_keys

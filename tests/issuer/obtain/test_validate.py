@@ -7,10 +7,10 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token
+from tests.issuer.obtain.ordering import order
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, OrderError
 from wellkeeper_issuer.model import Authorization, Challenge, Lineage, Ordered, Status
-from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import answers
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts

@@ -13,7 +13,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Rule, Window
+from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Certificate, Flip, Installed
@@ -26,6 +26,7 @@ INSTALLED: Final = Installed(
 )
 WINDOW: Final = Window(NOW + 50 * DAY, NOW + 52 * DAY)
 HOUR: Final = DAY / 24
+ORIGIN: Final = Origin(CA, "https://ca.example/account/1")
 
 
 class FakeInfos:
@@ -51,18 +52,29 @@ async def planner(state: State, clock: FakeClock, infos: FakeInfos) -> RenewalPl
     attempt = Attempt("web", CA, tuple(NAMES), b"key", b"csr", account_url="https://ca.example/account/1")
     await state.attempts.record_attempt(attempt)
     await state.deliveries.record_flip(Flip("web", None, "v1"))
-    return RenewalPlanner(state.deliveries, state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
+    return RenewalPlanner(state.schedules, infos, clock, FakeProgress(), lambda: 0.5)
+
+
+async def schedule(
+    planner: RenewalPlanner, installed: Installed | None, origin: Origin | None = ORIGIN
+) -> Schedule | None:
+    known = await planner.schedules.read_schedule("web")
+    return await planner.schedule(installed, known, origin)
+
+
+async def replace_soon(planner: RenewalPlanner, installed: Installed) -> None:
+    await planner.replace_soon(installed, await planner.schedules.read_schedule("web"), ORIGIN)
 
 
 async def test_new_version_is_asked_for_at_once_and_kept(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
-    found = await planner.schedule(INSTALLED)
+    found = await schedule(planner, INSTALLED)
     assert found is not None
     assert (found.rule, found.renew_at, found.ask_at) == (Rule.ARI, NOW + 51 * DAY, NOW + HOUR)
     assert infos.asked == [(CA, "a.b")]
     assert await state.schedules.read_schedule("web") == found
-    assert await planner.schedule(INSTALLED) == found
+    assert await schedule(planner, INSTALLED) == found
     assert len(infos.asked) == 1
 
 
@@ -70,20 +82,20 @@ async def test_new_version_is_asked_for_at_once_and_kept(
 async def test_nobody_is_asked_when_ca_or_certificate_id_is_unknown(
     planner: RenewalPlanner, state: State, infos: FakeInfos, unknown: dict[str, str | None]
 ) -> None:
-    found = await planner.schedule(INSTALLED)
+    found = await schedule(planner, INSTALLED)
     assert found is not None
     infos.asked.clear()
     due = replace(found, ask_at=NOW, **unknown)  # type: ignore[arg-type]
     await state.schedules.record_schedule(due)
-    assert await planner.schedule(INSTALLED) == due
+    assert await schedule(planner, INSTALLED) == due
     assert infos.asked == []
 
 
 async def test_asked_again_when_it_is_time(planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos) -> None:
-    await planner.schedule(INSTALLED)
+    await schedule(planner, INSTALLED)
     clock.advance(3601)
     infos.answer = NoRenewalInfo("HTTP 500", True)
-    found = await planner.schedule(INSTALLED)
+    found = await schedule(planner, INSTALLED)
     assert found is not None
     assert (found.window, found.unanswered, len(infos.asked)) == (WINDOW, 1, 2)
 
@@ -99,7 +111,7 @@ async def test_time_that_was_chosen_is_told_as_ours(
     planner: RenewalPlanner, infos: FakeInfos, window: Window, words: str
 ) -> None:
     infos.answer = RenewalInfo(window, None, 3600)
-    await planner.schedule(INSTALLED)
+    await schedule(planner, INSTALLED)
     assert isinstance(planner.progress, FakeProgress)
     [line] = planner.progress.lines
     assert line.startswith("web to be renewed at ")
@@ -107,8 +119,8 @@ async def test_time_that_was_chosen_is_told_as_ours(
 
 
 async def test_other_version_is_planned_anew(planner: RenewalPlanner, infos: FakeInfos) -> None:
-    await planner.schedule(INSTALLED)
-    found = await planner.schedule(replace(INSTALLED, version="v2"))
+    await schedule(planner, INSTALLED)
+    found = await schedule(planner, replace(INSTALLED, version="v2"))
     assert found is not None
     assert (found.version, len(infos.asked)) == ("v2", 2)
 
@@ -117,8 +129,8 @@ async def test_nothing_and_placeholders_have_no_schedule(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
     placeholder = reading.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
-    assert await planner.schedule(None) is None
-    assert await planner.schedule(replace(INSTALLED, certificate=placeholder)) is None
+    assert await schedule(planner, None) is None
+    assert await schedule(planner, replace(INSTALLED, certificate=placeholder)) is None
     assert (infos.asked, await state.schedules.read_schedules()) == ([], {})
 
 
@@ -126,7 +138,7 @@ async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
     await state.deliveries.record_found(Flip("web", "v1", "v1"))
-    found = await planner.schedule(INSTALLED)
+    found = await schedule(planner, INSTALLED, None)
     assert found is not None
     assert (found.rule, found.renew_at, infos.asked) == (Rule.LIFETIME, NOW + 59 * DAY, [])
 
@@ -134,12 +146,12 @@ async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(
 async def test_window_that_moved_is_a_warning_once(
     planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await planner.schedule(INSTALLED)
+    await schedule(planner, INSTALLED)
     assert caplog.text == ""
     infos.answer = RenewalInfo(Window(NOW - 2 * DAY, NOW - DAY), "https://ca.example/incident", 3600)
     for _ in range(3):
         clock.advance(3601)
-        found = await planner.schedule(INSTALLED)
+        found = await schedule(planner, INSTALLED)
         assert found is not None
         assert found.renew_at < clock.now()
     (record,) = caplog.records
@@ -151,8 +163,8 @@ async def test_window_that_moved_is_a_warning_once(
 @pytest.mark.parametrize("days", [-1, 30], ids=["due already", "not due yet"])
 async def test_revoked_certificate_is_due_from_that_moment(planner: RenewalPlanner, state: State, days: int) -> None:
     await state.schedules.record_schedule(replace(plan(INSTALLED, None, NOW, lambda: 0.5), renew_at=NOW + days * DAY))
-    await planner.replace_soon(INSTALLED)
-    found = await planner.schedule(INSTALLED)
+    await replace_soon(planner, INSTALLED)
+    found = await schedule(planner, INSTALLED)
     assert found is not None
     assert (found.rule, found.renew_at, found.ask_at) == (Rule.REVOKED, NOW, None)
 
@@ -160,17 +172,17 @@ async def test_revoked_certificate_is_due_from_that_moment(planner: RenewalPlann
 async def test_second_revocation_does_not_move_the_time(
     planner: RenewalPlanner, state: State, clock: FakeClock
 ) -> None:
-    await planner.replace_soon(INSTALLED)
+    await replace_soon(planner, INSTALLED)
     first = await state.schedules.read_schedule("web")
     clock.advance(3600)
-    await planner.replace_soon(INSTALLED)
+    await replace_soon(planner, INSTALLED)
     assert await state.schedules.read_schedule("web") == first
 
 
 async def test_revoked_certificate_without_a_schedule_gets_one_with_its_ca(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
-    await planner.replace_soon(INSTALLED)
+    await replace_soon(planner, INSTALLED)
     found = await state.schedules.read_schedule("web")
     assert found is not None
     assert (found.rule, found.renew_at, found.directory_url) == (Rule.REVOKED, NOW, CA)

@@ -1,6 +1,7 @@
 """Installed versions on their way to nginx, from installed to served: rows of deliveries, per lineage and node."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from wellkeeper_issuer.outside.state.database import Database, Row, Statement
@@ -10,6 +11,16 @@ from wellkeeper_node.model import Flip
 
 _LINEAGES: Final = "SELECT lineage FROM deliveries"
 _FLIPS: Final = "SELECT lineage, version_before, version_after FROM deliveries"
+_DELIVERIES: Final = "SELECT lineage, version_before, version_after, directory_url, account_url, state FROM deliveries"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An installed version: who issued it, and how far it has come: `installed`, `reloaded` or `served`."""
+
+    flip: Flip
+    origin: Origin | None
+    state: str
 
 
 class SqliteDeliveries:
@@ -47,15 +58,14 @@ class SqliteDeliveries:
         )
         await self._database.write(row)
 
-    async def read_origin(self, lineage: str) -> Origin | None:
-        # Empty for what was found.
-        rows = self._database.find(
-            _origin,
-            "SELECT directory_url, account_url FROM deliveries WHERE lineage = ? AND node = ? AND directory_url <> ''",
-            lineage,
-            self._node,
-        )
+    def read_delivery(self, lineage: str) -> Delivery | None:
+        """Return the row of the lineage. Raises JournalError."""
+        rows = self._database.find(_delivery, f"{_DELIVERIES} WHERE lineage = ? AND node = ?", lineage, self._node)
         return rows[0] if rows else None
+
+    async def read_origin(self, lineage: str) -> Origin | None:
+        delivery = self.read_delivery(lineage)
+        return delivery.origin if delivery else None
 
     async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
         return frozenset(await self._database.read_among(_lineage, _LINEAGES, among, node=self._node))
@@ -82,8 +92,10 @@ def _flip(row: Row) -> Flip:
     return Flip(row["lineage"], row["version_before"], row["version_after"])
 
 
-def _origin(row: Row) -> Origin:
-    return Origin(row["directory_url"], row["account_url"])
+def _delivery(row: Row) -> Delivery:
+    # The directory's URL is empty when the installed version was found and its CA is unknown.
+    origin = Origin(row["directory_url"], row["account_url"]) if row["directory_url"] else None
+    return Delivery(_flip(row), origin, row["state"])
 
 
 def _lineage(row: Row) -> str:

@@ -15,6 +15,7 @@ from wellkeeper_issuer.outside.state.notes import SqliteNotes
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
 from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
 from wellkeeper_issuer.outside.state.vetoes import SqliteVetoes
+from wellkeeper_issuer.records import LineageRecord
 
 # The file in state_dir.
 JOURNAL: Final = "state.db"
@@ -43,6 +44,22 @@ class State:
     ledger: SqliteLedger
     notes: SqliteNotes
     _database: Database = field(repr=False)
+
+    async def read_lineage(self, lineage: str) -> LineageRecord:
+        delivery = self.deliveries.read_delivery(lineage)
+        owed = await self.notes.read_owed_hooks([lineage])
+        notices = await self.notes.read_notices([lineage])
+        return LineageRecord(
+            attempt=await self.attempts.read_attempt(lineage),
+            origin=delivery.origin if delivery else None,
+            undelivered=delivery.flip if delivery and delivery.state == "installed" else None,
+            is_installed=delivery is not None,
+            is_unserved=delivery is not None and delivery.state == "reloaded",
+            owed_hook=owed.get(lineage),
+            schedule=await self.schedules.read_schedule(lineage),
+            failure=await self.schedules.read_failure(lineage),
+            notices=notices.get(lineage, frozenset()),
+        )
 
     async def forget_lineage(self, lineage: str) -> None:
         """Delete all its rows in one transaction, except what CAs count. Idempotent; raises JournalError."""
