@@ -81,17 +81,17 @@ async def publish(responder: BenchResponder, signer: Signer, tokens: Sequence[st
     """Publishes all of them, a few at once; returns the seconds it took, signing included."""
     tell(f"publishing {len(tokens)} tokens over the control socket")
     began = time.monotonic()
-    turns = iter(tokens)
+    cycle = iter(tokens)
     async with asyncio.TaskGroup() as group:
         for _ in range(_CLIENTS):
-            group.create_task(_publish_each(responder.control_socket, signer, turns))
+            group.create_task(_publish_each(responder.control_socket, signer, cycle))
     return time.monotonic() - began
 
 
-async def _publish_each(control_socket: Path, signer: Signer, turns: Iterator[str]) -> None:
+async def _publish_each(control_socket: Path, signer: Signer, cycle: Iterator[str]) -> None:
     reader, writer = await asyncio.open_unix_connection(control_socket)
     try:
-        for token in turns:
+        for token in cycle:
             message = signer.sign(token).encode()
             head = f"PUT {wire.TOKENS_PREFIX}{token} HTTP/1.1\r\nHost: responder\r\nContent-Length: {len(message)}\r\n"
             writer.write(f"{head}Content-Type: {wire.MESSAGE_MEDIA_TYPE}\r\n\r\n".encode() + message)

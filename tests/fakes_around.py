@@ -73,12 +73,12 @@ class FakeNotifications:
     """`ports.Notifications`: `told` are notices and lineages; nothing can be handed over while `is_away`."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Notice, str]] = []
+        self.reported: list[tuple[Notice, str]] = []
         self.details: list[str] = []
         self.is_away = False
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
         if self.is_away:
             raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
-        self.told.append((notice, lineage))
+        self.reported.append((notice, lineage))
         self.details.append(detail)

@@ -27,7 +27,7 @@ class Worker(Protocol):
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
 
-    def turn(self, name: str) -> AbstractAsyncContextManager[None]: ...
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]: ...
 
 
 # When anything is to be done next, by lineage; asked anew for those that were worked on.
@@ -105,9 +105,9 @@ class Daemon:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
             self._changed.set()
 
-    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]:
         """As `Passes.turn`."""
-        return self._passes.turn(name)
+        return self._passes.slot(name)
 
     async def _start_due(self) -> None:
         """A pass for those with something to do; where time has merely come to look, a look is enough."""

@@ -83,14 +83,14 @@ class Passes:
     follow_up: FollowUp
     prepare: Callable[[], Awaitable[None]] = _ready
     at_once: int = 8
-    _turns: asyncio.Semaphore = field(init=False)
+    _slots: asyncio.Semaphore = field(init=False)
     _proofs: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_PROOFS_AT_ONCE))
     _locks: defaultdict[str, asyncio.Lock] = field(init=False, default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
-        self._turns = asyncio.Semaphore(self.at_once)
+        self._slots = asyncio.Semaphore(self.at_once)
 
-    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]:
         """For what must not happen while a pass works on that certificate: entered when none does, and keeps it so."""
         return self._locks[name]
 
@@ -151,7 +151,7 @@ class Passes:
 
     async def _renew_and_deliver(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         with self.delivery.expecting():
-            async with self._turns:
+            async with self._slots:
                 await self._guarded(run, self._obtain(run, opening, mode))
         # What an earlier pass installed is delivered also when it is due again and that failed.
         if run.flip is not None:

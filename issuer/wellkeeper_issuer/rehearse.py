@@ -41,7 +41,7 @@ _NO_ERROR: Final = "none: this is a rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class RehearsalDeps:
     """What a rehearsal needs of the world; nothing here can write what is live.
 
     `check_trust` says what was compared, and raises with every CA whose thumbprint a responder has not pinned.
@@ -64,40 +64,40 @@ class World:
     test_directory_url: str | None = None
 
 
-async def rehearse(lineages: Sequence[Lineage], world: World) -> list[Rehearsal]:
+async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Rehearsal]:
     """One result a lineage, in order; what concerns all is tried once and counts for each. None of ours is raised."""
     everyone = tuple(one.name for one in lineages)
-    steps = Steps(everyone[0] if len(everyone) == 1 else f"{len(everyone)} certificates", world.clock, world.progress)
+    steps = Steps(everyone[0] if len(everyone) == 1 else f"{len(everyone)} certificates", deps.clock, deps.progress)
     about = Occasion(everyone, is_rehearsal=True)
     shared = [
-        await _try(steps, "trust", world.check_trust()),
-        await _try(steps, "nginx", _test_nginx(world.nginx)),
-        await _try_hook(steps, Event.PRE, about, world.hooks),
+        await _try(steps, "trust", deps.check_trust()),
+        await _try(steps, "nginx", _test_nginx(deps.nginx)),
+        await _try_hook(steps, Event.PRE, about, deps.hooks),
     ]
-    turns = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one_at_its_turn(lineage: Lineage) -> list[str]:
-        async with turns:
-            return await _rehearse_one(lineage, world)
+        async with slots:
+            return await _rehearse_one(lineage, deps)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one_at_its_turn(lineage)) for lineage in lineages]
-    shared.append(await _try_hook(steps, Event.POST, about, world.hooks))
+    shared.append(await _try_hook(steps, Event.POST, about, deps.hooks))
     return [
-        _result(lineage, [cause for cause in (*shared, *task.result()) if cause], world)
+        _result(lineage, [cause for cause in (*shared, *task.result()) if cause], deps)
         for lineage, task in zip(lineages, tasks, strict=True)
     ]
 
 
-async def _rehearse_one(lineage: Lineage, world: World) -> list[str]:
+async def _rehearse_one(lineage: Lineage, deps: RehearsalDeps) -> list[str]:
     """What went wrong, a sentence each."""
-    steps = Steps(lineage.name, world.clock, world.progress)
-    about = Occasion((lineage.name,), lineage.identifiers, world.live_path(lineage.name), is_rehearsal=True)
-    causes = [await _try(steps, "publish", _publish(lineage, world))]
-    if world.test_directory_url is not None:
-        causes.append(await _try(steps, "order", _order(lineage, world, world.test_directory_url)))
-    causes.append(await _try_hook(steps, Event.DEPLOY, about, world.hooks))
-    causes.append(await _try_hook(steps, Event.FAILED, replace(about, error=_NO_ERROR), world.hooks))
+    steps = Steps(lineage.name, deps.clock, deps.progress)
+    about = Occasion((lineage.name,), lineage.identifiers, deps.live_path(lineage.name), is_rehearsal=True)
+    causes = [await _try(steps, "publish", _publish(lineage, deps))]
+    if deps.test_directory_url is not None:
+        causes.append(await _try(steps, "order", _order(lineage, deps, deps.test_directory_url)))
+    causes.append(await _try_hook(steps, Event.DEPLOY, about, deps.hooks))
+    causes.append(await _try_hook(steps, Event.FAILED, replace(about, error=_NO_ERROR), deps.hooks))
     return [cause for cause in causes if cause]
 
 
@@ -129,21 +129,21 @@ async def _test_nginx(nginx: Nginx) -> str:
     return "nginx -t passes"
 
 
-async def _publish(lineage: Lineage, world: World) -> str:
+async def _publish(lineage: Lineage, deps: RehearsalDeps) -> str:
     """As the CA would be answered, with tokens that no CA made."""
     if not lineage.directory_urls:
         raise SettingsError(f"the settings give {lineage.name} no CA")
-    thumbprint = world.authorities.open(lineage.directory_urls[0]).thumbprint
-    wanted = [Answer(world.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
-    async with _published(wanted, world) as count:
+    thumbprint = deps.authorities.open(lineage.directory_urls[0]).thumbprint
+    wanted = [Answer(deps.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
+    async with _published(wanted, deps) as count:
         return f"{counted(len(wanted), 'token')}, read back from {counted(count, 'address', 'addresses')}"
 
 
 @asynccontextmanager
-async def _published(wanted: Sequence[Answer], world: World) -> AsyncIterator[int]:
+async def _published(wanted: Sequence[Answer], deps: RehearsalDeps) -> AsyncIterator[int]:
     """Yields how many addresses were asked; raises PublishError with every failure."""
-    async with world.responders.publish(wanted):
-        asked = await asyncio.gather(*(world.probes.read_back(node, one) for node in world.nodes for one in wanted))
+    async with deps.responders.publish(wanted):
+        asked = await asyncio.gather(*(deps.probes.read_back(node, one) for node in deps.nodes for one in wanted))
         results = [result for several in asked for result in several]
         failures = [describe(result) for result in results if result.cause is not None]
         if failures:
@@ -151,14 +151,14 @@ async def _published(wanted: Sequence[Answer], world: World) -> AsyncIterator[in
         yield len({(result.node, result.address) for result in results})
 
 
-async def _order(lineage: Lineage, world: World, directory_url: str) -> str:
+async def _order(lineage: Lineage, deps: RehearsalDeps, directory_url: str) -> str:
     """Up to a certificate of the test CA, which nobody keeps."""
-    ca, attempts = world.authorities.open(directory_url), ForgetfulAttempts()
-    await world.throttle.turn()
-    attempt, ordered = await order(lineage, ca, attempts, None, Terms(request=world.request))
-    async with _published(answers(ordered, ca.thumbprint), world):
-        await validate(ordered, ca, world.responders, world.clock)
-    chain_pem = await finalize(attempt, ordered.order, ca, attempts, world.clock)
+    ca, attempts = deps.authorities.open(directory_url), ForgetfulAttempts()
+    await deps.throttle.slot()
+    attempt, ordered = await order(lineage, ca, attempts, None, Terms(request=deps.request))
+    async with _published(answers(ordered, ca.thumbprint), deps):
+        await validate(ordered, ca, deps.responders, deps.clock)
+    chain_pem = await finalize(attempt, ordered.order, ca, attempts, deps.clock)
     return f"{ca.name} issued a chain of {chain_pem.count(b'-----BEGIN')} certificates, which was thrown away"
 
 
@@ -221,5 +221,5 @@ def _age_key(last: Rehearsal | None) -> float:
     return 0.0 if last is None else last.at.timestamp()
 
 
-def _result(lineage: Lineage, causes: Sequence[str], world: World) -> Rehearsal:
-    return Rehearsal(lineage.name, world.clock.now(), not causes, "; ".join(causes) or "every step was well")
+def _result(lineage: Lineage, causes: Sequence[str], deps: RehearsalDeps) -> Rehearsal:
+    return Rehearsal(lineage.name, deps.clock.now(), not causes, "; ".join(causes) or "every step was well")

@@ -39,15 +39,15 @@ class _Second:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._ends_at = 0.0
-        self._told = 0
+        self._reported = 0
         self._left_out = 0
 
     def has_room(self, now: float) -> bool:
         if now >= self._ends_at:
             self.sum_up()
-            self._ends_at, self._told = now + 1, 0
-        if self._told < LINES_PER_SECOND:
-            self._told += 1
+            self._ends_at, self._reported = now + 1, 0
+        if self._reported < LINES_PER_SECOND:
+            self._reported += 1
             return True
         self._left_out += 1
         return False

@@ -58,14 +58,14 @@ class Listener:
         """
         self.stop_accepting()
         # What was accepted and read already reaches its handler first.
-        await _turns()
+        await _loop_cycles()
         self._server.close()
         self._connections.pre_shutdown()
         await self._connections.shutdown(timeout_seconds)
-        await _turns()
+        await _loop_cycles()
 
 
-async def _turns() -> None:
+async def _loop_cycles() -> None:
     """Lets the loop bring to an end what it has begun: a new connection takes three turns, a closing one takes one."""
     for _ in range(4):
         await asyncio.sleep(0)

@@ -46,7 +46,7 @@ class Tokens:
         self._thumbprints = thumbprints
         self._max_tokens = max_tokens
         self._max_lifetime_seconds = max_lifetime_seconds
-        self._standing: dict[str, _Standing] = {}
+        self._held: dict[str, _Standing] = {}
         # jti → the token it was published for, None when only its withdrawal was seen.
         self._known: dict[str, str | None] = {}
         # Each jti is pushed once to each heap, so the heaps are no larger than `_known`; what ended before its
@@ -57,7 +57,7 @@ class Tokens:
     def __len__(self) -> int:
         """How many publications stand."""
         self._forget()
-        return len(self._standing)
+        return len(self._held)
 
     @property
     def known_count(self) -> int:
@@ -74,12 +74,12 @@ class Tokens:
         self._check_allowed(publication)
         if publication.jti in self._known:
             return self._published_again(publication)
-        if publication.token not in self._standing and len(self._standing) >= self._max_tokens:
+        if publication.token not in self._held and len(self._held) >= self._max_tokens:
             raise WireError(507, "full", f"{self._max_tokens} tokens stand already (--max-tokens)")
         lifetime = publication.lifetime_seconds
         self._learn(publication.jti, publication.token, lifetime)
         deadline = self._clock.monotonic() + lifetime
-        self._standing[publication.token] = _Standing(publication, deadline)
+        self._held[publication.token] = _Standing(publication, deadline)
         heapq.heappush(self._deadlines, (deadline, publication.jti))
         return Published(is_new=True, expires_in_seconds=lifetime)
 
@@ -97,10 +97,10 @@ class Tokens:
 
     def answer(self, token: str) -> str | None:
         """The key authorization to serve. The pin is checked here once more: this is where it counts."""
-        standing = self._standing.get(token)
-        if standing is None or standing.deadline <= self._clock.monotonic():
+        held = self._held.get(token)
+        if held is None or held.deadline <= self._clock.monotonic():
             return None
-        publication = standing.publication
+        publication = held.publication
         return publication.key_authorization if publication.thumbprint in self._thumbprints else None
 
     def _check_allowed(self, publication: Publication) -> None:
@@ -120,10 +120,10 @@ class Tokens:
             )
 
     def _published_again(self, publication: Publication) -> Published:
-        standing = self._standing.get(publication.token)
-        if standing is not None and standing.publication == publication:
-            return Published(is_new=False, expires_in_seconds=standing.deadline - self._clock.monotonic())
-        if standing is not None and standing.publication.jti == publication.jti:
+        held = self._held.get(publication.token)
+        if held is not None and held.publication == publication:
+            return Published(is_new=False, expires_in_seconds=held.deadline - self._clock.monotonic())
+        if held is not None and held.publication.jti == publication.jti:
             raise WireError(409, "jti-reused", "another publication with this 'jti' stands; use a new one each time")
         raise WireError(
             409,
@@ -142,10 +142,10 @@ class Tokens:
 
     def _end(self, jti: str) -> bool:
         token = self._known[jti]
-        standing = self._standing.get(token) if token is not None else None
-        if token is None or standing is None or standing.publication.jti != jti:
+        held = self._held.get(token) if token is not None else None
+        if token is None or held is None or held.publication.jti != jti:
             return False
-        del self._standing[token]
+        del self._held[token]
         return True
 
     def _forget(self) -> None:

@@ -69,14 +69,14 @@ async def running_fleet(folder: Path, count: int) -> AsyncIterator[Fleet]:
         dns = await stack.enter_async_context(Challtestsrv(folder))
         await dns.set_default_address(addresses[0])
         ca = await stack.enter_async_context(Pebble(folder, PebbleSettings(dns.address, http_port)))
-        told = IssuerSettings(
+        reported = IssuerSettings(
             ca.directory_url, ca.ca_bundle, {LINEAGE: [NAME]}, nodes, servers[0].argv(), servers[0].pid_path
         )
-        issuer.configure(told)
+        issuer.configure(reported)
         trust = await issuer.make_keys()
         await issuer.run_well("placeholder")
         edges = []
         for name, address, server in zip(names, addresses, servers, strict=True):
             responder = await stack.enter_async_context(ResponderProcess(folder / name, *trust, name=name))
             edges.append(Edge(name, address, await stack.enter_async_context(server), responder))
-        yield Fleet(dns, ca, issuer, tuple(edges), trust, told)
+        yield Fleet(dns, ca, issuer, tuple(edges), trust, reported)

@@ -31,9 +31,9 @@ class Round:
     def issued(self) -> list[str]:
         return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
 
-    def note(self, told: Sequence[Mapping[str, Any]]) -> None:
+    def note(self, reported: Sequence[Mapping[str, Any]]) -> None:
         """What the issuer told, and what it left."""
-        finished = (one for one in told if (one.get("stage"), one["event"]) == ("order", "finished"))
+        finished = (one for one in reported if (one.get("stage"), one["event"]) == ("order", "finished"))
         self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in finished}
         recorded = (row["order_url"] for row in journal(self.host.issuer)["attempts"])
         self.known_orders |= {_order_id(url) for url in recorded if url}

@@ -58,13 +58,13 @@ class Day:
 
     async def failed(self, name: str) -> str:
         """What the daemon says when it has tried by itself: that it failed, and when it tries again."""
-        told = await self.told("error", f"certificate {name}: failed: ")
-        assert "; it is tried again at " in told, told
-        return told
+        reported = await self.reported("error", f"certificate {name}: failed: ")
+        assert "; it is tried again at " in reported, reported
+        return reported
 
     async def obtained(self, name: str) -> None:
         """The daemon has obtained it by itself."""
-        await self.told("info", f"certificate {name}: served")
+        await self.reported("info", f"certificate {name}: served")
         await self.is_served(name)
 
     async def retried(self, name: str, outcome: str = "served") -> None:
@@ -89,7 +89,7 @@ class Day:
     async def is_served(self, name: str) -> None:
         assert await served_unverified(self.host, identifier(name)) == installed(self.host.issuer, name)
 
-    async def told(self, level: str, beginning: str) -> str:
+    async def reported(self, level: str, beginning: str) -> str:
         """Once each; what else is told meanwhile can be asked for later."""
         deadline = time.monotonic() + _LONGEST_SECONDS
         while time.monotonic() < deadline:

@@ -163,7 +163,8 @@ def error_of(finished: Finished, name: str) -> str:
 
 def error_text(error: dict[str, str]) -> str:
     """Return what failed, why and what to do as one line, of `renew --json`."""
-    return ". ".join(part for part in (f"{error['what']}: {error['why']}", error["remedy"]) if part)
+    failure = ": ".join(part for part in (error["what"], error["why"]) if part)
+    return f"{failure.rstrip('.')}. {error['remedy']}" if error["remedy"] else failure
 
 
 def events(finished: Finished) -> list[tuple[str, str, str]]:

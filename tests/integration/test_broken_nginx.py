@@ -35,9 +35,9 @@ async def test_certificate_that_breaks_nginx_is_rolled_back_and_the_others_are_d
         finished = await host.issuer.run("renew", "--json")
         assert finished.exit_code == 1
         assert outcomes(finished) == {"first": "served", "bad": "failed", "last": "served"}, finished
-        told = error_of(finished, "bad")
-        assert "key values mismatch" in told
-        assert before[0] in told
+        reported = error_of(finished, "bad")
+        assert "key values mismatch" in reported
+        assert before[0] in reported
         assert (version(host.issuer, "bad"), await served_unverified(host, "bad.example.org")) == before
         for name in ("first", "last"):
             assert await served(host, f"{name}.example.org") == installed(host.issuer, name)
@@ -80,10 +80,10 @@ async def test_nginx_whose_new_workers_all_end_is_told_to_serve_nothing(folder: 
         assert await passes_test(host.nginx)
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
-        told = error_of(finished, "web")
-        assert told.startswith("nginx has no worker left and serves nothing: ")
-        assert "(24: Too many open files)" in told
-        assert told.endswith("restart nginx ('systemctl restart nginx'), then run renew again: it only delivers")
+        reported = error_of(finished, "web")
+        assert reported.startswith("nginx has no worker left and serves nothing: ")
+        assert "(24: Too many open files)" in reported
+        assert reported.endswith("restart nginx ('systemctl restart nginx'), then run renew again: it only delivers")
         assert workers(host.nginx) == frozenset()
         config.write_text(intact)
         await assert_next_pass_only_delivers(host, NAME)

@@ -58,9 +58,9 @@ async def test_authorization_that_is_lost_is_told_for_each_name(ca: Misbehaving,
 
 async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
     ca.proxy.stage(Kind.AUTHORIZATION, status("invalid"), times=50, after=2)
-    told = await ca.fails("validate", "")
-    assert f"{NAME}: the CA's authorization" in told
-    assert f"{OTHER_NAME}: the CA's authorization" in told
+    reported = await ca.fails("validate", "")
+    assert f"{NAME}: the CA's authorization" in reported
+    assert f"{OTHER_NAME}: the CA's authorization" in reported
     ca.proxy.heal()
     await ca.serves()
 

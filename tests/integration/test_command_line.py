@@ -68,25 +68,25 @@ async def test_wrong_usage_is_told_with_what_is_right(
 async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, command: str, is_before: bool) -> None:
     missing = str(folder / "none.toml")
     option = ("--config", missing)
-    told = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
-    assert f"{missing} does not exist; run 'wellkeeper init'" in told
+    reported = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
+    assert f"{missing} does not exist; run 'wellkeeper init'" in reported
 
 
 async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
     issuer, settings = alone
     issuer.configure(replace(settings, certificates={"web": [NAME], "mail": ["mail.example.org"]}))
     for command in ("renew", "placeholder"):
-        told = await refused(issuer, command, "wbe")
-        assert "'wbe'" in told
-        assert "web" in told
-        assert "mail" in told
+        reported = await refused(issuer, command, "wbe")
+        assert "'wbe'" in reported
+        assert "web" in reported
+        assert "mail" in reported
 
 
 @pytest.mark.parametrize("command", ["renew", "trust"])
 async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, IssuerSettings], command: str) -> None:
-    told = await refused(alone[0], command)
-    assert f"{alone[0].state_dir}/" in told
-    assert "does not exist; run 'wellkeeper init' to make the keys" in told
+    reported = await refused(alone[0], command)
+    assert f"{alone[0].state_dir}/" in reported
+    assert "does not exist; run 'wellkeeper init' to make the keys" in reported
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ async def test_bad_settings_are_told_with_file_key_and_value(
     issuer, settings = alone
     await issuer.make_keys()
     issuer.configure(replace(settings, more=(line,)))
-    told = await refused(issuer, "renew")
-    assert words in told
+    reported = await refused(issuer, "renew")
+    assert words in reported
 
 
 async def test_status_tells_what_is_missing_before_the_first_pass(alone: tuple[Issuer, IssuerSettings]) -> None:
@@ -116,10 +116,10 @@ async def test_status_tells_what_is_missing_before_the_first_pass(alone: tuple[I
 async def test_ca_that_cannot_be_reached_is_named_with_reason_and_remedy(alone: tuple[Issuer, IssuerSettings]) -> None:
     issuer, settings = alone
     await issuer.make_keys()
-    told = failed(await issuer.run("renew", "--json"))
-    assert f"reading the directory {settings.directory_url}: no answer from the CA: " in told
-    assert "Connection refused" in told
-    assert "check network, proxy and DNS of this host" in told
+    reported = failed(await issuer.run("renew", "--json"))
+    assert f"reading the directory {settings.directory_url}: no answer from the CA: " in reported
+    assert "Connection refused" in reported
+    assert "check network, proxy and DNS of this host" in reported
 
 
 async def test_ca_whose_own_certificate_is_not_trusted_is_told_with_the_remedy(folder: Path) -> None:
@@ -127,25 +127,25 @@ async def test_ca_whose_own_certificate_is_not_trusted_is_told_with_the_remedy(f
         config = host.issuer.config_path
         lines = config.read_text().splitlines(keepends=True)
         config.write_text("".join(line for line in lines if not line.startswith("ca_bundle")))
-        told = failed(await host.issuer.run("renew", "--json"))
-        assert f"reading the directory {host.ca.directory_url}: the CA's own certificate is not trusted" in told
-        assert "for a test CA set ca_bundle" in told
+        reported = failed(await host.issuer.run("renew", "--json"))
+        assert f"reading the directory {host.ca.directory_url}: the CA's own certificate is not trusted" in reported
+        assert "for a test CA set ca_bundle" in reported
 
 
 async def test_responder_that_does_not_run_is_named_with_the_remedy(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.responder.process.stop()
-        told = failed(await host.issuer.run("renew", "--json"))
-        assert f"the responder of node 'local' (unix:{host.responder.control_socket}) cannot be reached" in told
-        assert "is wellkeeper-responder running there, with this --control address?" in told
+        reported = failed(await host.issuer.run("renew", "--json"))
+        assert f"the responder of node 'local' (unix:{host.responder.control_socket}) cannot be reached" in reported
+        assert "is wellkeeper-responder running there, with this --control address?" in reported
         assert asked(host.ca, "/chalZ") == 0
 
 
 async def test_nginx_that_does_not_run_is_told_before_the_ca_is_bothered(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.nginx.process.stop()
-        told = failed(await host.issuer.run("renew", "--json"))
-        assert "node 'local'" in told
-        assert "connection refused: nothing listens there. Is nginx running" in told
+        reported = failed(await host.issuer.run("renew", "--json"))
+        assert "node 'local'" in reported
+        assert "connection refused: nothing listens there. Is nginx running" in reported
         assert asked(host.ca, "/chalZ") == 0
         assert await tokens(host.responder) == 0

@@ -150,9 +150,9 @@ async def no_room_on_disk(day: Day) -> None:
     before = asked(day.host.ca, "/order-plz")
     with day.no_room():
         await day.add("full")
-        told = await day.told("error", "certificate full: failed: ")
-        assert f"cannot store a mebibyte in {day.host.issuer.state_dir}: " in told
-        assert "the CA was not asked for anything" in told
+        reported = await day.reported("error", "certificate full: failed: ")
+        assert f"cannot store a mebibyte in {day.host.issuer.state_dir}: " in reported
+        assert "the CA was not asked for anything" in reported
         assert asked(day.host.ca, "/order-plz") == before
     await day.retried("full")  # half a minute is skipped
 
@@ -162,8 +162,8 @@ async def bad_settings(day: Day) -> None:
     good = path.read_text()
     path.write_text(f"bogus = 1\n{good}")
     day.daemon.signal(signal.SIGHUP)
-    told = await day.daemon.until(level="error", logger="wellkeeper_issuer.service.serving")
-    assert told["detail"].startswith("new settings are not taken, those of before go on: ")
+    reported = await day.daemon.until(level="error", logger="wellkeeper_issuer.service.serving")
+    assert reported["detail"].startswith("new settings are not taken, those of before go on: ")
     path.write_text(good)
     day.daemon.signal(signal.SIGHUP)
     await day.daemon.until(level="info", logger="wellkeeper_issuer.service.serving")

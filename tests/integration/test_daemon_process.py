@@ -115,9 +115,9 @@ async def test_hang_up_takes_other_settings_and_bad_ones_change_nothing(folder: 
         assert (refused.exit_code, refused.out) == (2, "")
         assert f"{host.issuer.config_path}:1: unknown key 'bogus'" in refused.err
         daemon.signal(signal.SIGHUP)
-        told = await daemon.until(level="error")
-        assert told["detail"].startswith("new settings are not taken, those of before go on: ")
-        assert ":1: unknown key 'bogus'" in told["detail"]
+        reported = await daemon.until(level="error")
+        assert reported["detail"].startswith("new settings are not taken, those of before go on: ")
+        assert ":1: unknown key 'bogus'" in reported["detail"]
 
         host.issuer.config_path.write_text(good.replace(str(host.issuer.state_dir), f"{folder}/elsewhere"))
         daemon.signal(signal.SIGHUP)
@@ -165,9 +165,9 @@ async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -
                 await daemon.until(detail="asked to renew web (retry)")
                 assert await tokens(host.responder) == 1
                 assert (await daemon.end(signal.SIGTERM)).exit_code == 0
-                told = await client.finish()
-            assert told.exit_code == 1
-            assert "the daemon ends; what it left undone, the next run goes on with" in told.err
+                reported = await client.finish()
+            assert reported.exit_code == 1
+            assert "the daemon ends; what it left undone, the next run goes on with" in reported.err
         assert await tokens(host.responder) == 0
         async with IssuerDaemon(host.issuer) as daemon:
             await daemon.until(certificate="web", stage="validate", event="started")
@@ -195,9 +195,9 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
         settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
         host.issuer.configure(settings)
         async with IssuerDaemon(host.issuer) as daemon:
-            told = await daemon.until(level="error", logger="wellkeeper_issuer.daemon")
-            assert told["detail"].startswith("certificate web: failed: ")
-            assert "it is tried again at" in told["detail"]
+            reported = await daemon.until(level="error", logger="wellkeeper_issuer.daemon")
+            assert reported["detail"].startswith("certificate web: failed: ")
+            assert "it is tried again at" in reported["detail"]
             failed = await host.issuer.run("renew", "web")
             assert failed.exit_code == 1
             host.issuer.configure(host.issuer_settings)
@@ -241,14 +241,14 @@ async def test_reload_without_a_daemon(folder: Path) -> None:
 
 
 async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as told:
-        told.bind(f"{folder}/notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as reported:
+        reported.bind(f"{folder}/notify")
         environment = {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "10000000"}
         async with quick_host(folder) as host, IssuerDaemon(host.issuer, environment) as daemon:
             await daemon.until(certificate="web", stage="verify", event="finished")
             await host.issuer.run_well("reload")
             await daemon.end(signal.SIGTERM)
-        words = [line.partition("=")[0] for line in received(told)]
+        words = [line.partition("=")[0] for line in received(reported)]
     assert "WATCHDOG" in words
     states = [word for word in words if word not in {"WATCHDOG", "STATUS", "MONOTONIC_USEC"}]
     assert states == ["READY", "RELOADING", "READY", "STOPPING"]

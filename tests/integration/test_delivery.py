@@ -118,9 +118,9 @@ async def test_certificate_for_an_address_is_what_the_default_server_has_to_serv
     async with running_host(folder, {"web": [NAME], "address": [ADDRESS]}) as host:
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "served", "address": "failed"}), finished
-        told = error_of(finished, "address")
-        assert f"serves for {ADDRESS} serial " in told
-        assert "the default_server of the address answers" in told
+        reported = error_of(finished, "address")
+        assert f"serves for {ADDRESS} serial " in reported
+        assert "the default_server of the address answers" in reported
         settings = host.nginx.settings
         host.nginx.write(replace(settings, sites=settings.sites[::-1]))
         host.nginx.reload()

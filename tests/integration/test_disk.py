@@ -167,10 +167,10 @@ async def test_user_without_access_is_told_what_to_do(tmp_path: Path) -> None:
     finished = await run([sys.executable, "-c", STRANGER, str(root), str(pair)], 60)
     assert finished.exit_code == 0
     # Whoever measures the coverage of processes complains as well, as this stranger may not write.
-    told = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
-    assert len(told) == 2
-    assert told[0].startswith(f"cannot use {root}/live/web: Permission denied; ")
-    assert all("Permission denied; give the issuer's user access to it" in line for line in told)
+    reported = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
+    assert len(reported) == 2
+    assert reported[0].startswith(f"cannot use {root}/live/web: Permission denied; ")
+    assert all("Permission denied; give the issuer's user access to it" in line for line in reported)
 
 
 def _let_strangers_in(folder: Path, root: Path) -> None:

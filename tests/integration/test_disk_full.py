@@ -47,9 +47,9 @@ async def test_read_only_disk_is_told_before_the_ca_is_asked(folder: Path, place
     async with running_host(folder, {"web": [NAME]}) as host:
         questions, before = asked(host.ca), version(host.issuer, "web")
         finished = await run_on_read_only_disk(host.issuer, folder / place, way, "renew")
-        told = finished.out + finished.err
-        assert (finished.exit_code, told.count("\n")) == (1, 1), finished
-        assert "Read-only file system; mount it read-write" in told
+        reported = finished.out + finished.err
+        assert (finished.exit_code, reported.count("\n")) == (1, 1), finished
+        assert "Read-only file system; mount it read-write" in reported
         assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)
         await host.issuer.run_well("renew", "--retry")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
@@ -74,9 +74,9 @@ async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_late
         place, before = host.issuer.certificates_dir, version(host.issuer, "web")
         finished = await run_on_full_disk(host.issuer, place, Way.KERNEL, "renew", "--json")
         assert finished.exit_code == 1
-        told = error_of(finished, "web")
-        assert f"cannot use {place}/archive/web/" in told
-        assert "No space left on device; free some space there, then run renew again" in told
+        reported = error_of(finished, "web")
+        assert f"cannot use {place}/archive/web/" in reported
+        assert "No space left on device; free some space there, then run renew again" in reported
         assert version(host.issuer, "web") == before
         assert [path.name for path in (place / "archive/web").iterdir()] == [before]
         await host.issuer.run_well("renew", "--retry")

@@ -37,7 +37,7 @@ async def test_customers_get_certificates_and_others_are_told_what_to_set(folder
         assert found["error"]["what"].startswith(
             "the CA localhost takes customers of its own only; get the key identifier"
         )
-        assert (found["retry"], asked(host.ca, "/sign-me-up")) == ("never", 0)
+        assert (found["error"]["retry"], asked(host.ca, "/sign-me-up")) == ("never", 0)
         for key_id, hmac_key in (("kid-2", HMAC_KEY), (KEY_ID, HMAC_KEY[::-1])):
             configure(host, folder, key_id, hmac_key)
             refused = await host.issuer.run("renew", "web")

@@ -169,9 +169,9 @@ async def test_administrator_is_told_of_failure_and_recovery_once_each(folder: P
         host.issuer.configure(unreachable(settings))
         for _ in range(3):
             assert (await host.issuer.run("renew", "--retry")).exit_code == 1
-        (told,) = receiver.received
-        assert (told["event"], told["certificate"]) == ("failure", "web")
-        assert NAME in told["detail"]
+        (reported,) = receiver.received
+        assert (reported["event"], reported["certificate"]) == ("failure", "web")
+        assert NAME in reported["detail"]
         host.issuer.configure(settings)
         for _ in range(2):
             await host.issuer.run_well("renew", "--retry")

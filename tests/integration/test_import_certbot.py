@@ -54,12 +54,12 @@ class Machine:
     async def import_(self, *more: str) -> str:
         return (await self.issuer.run_well("import", "certbot", str(self.certbot.etc), *more)).out
 
-    def change_nginx(self, told: str) -> None:
+    def change_nginx(self, reported: str) -> None:
         """As the report told: other folders, and the snippet in place of the webroot. It is not reloaded."""
         text = self.host.nginx.config_path.read_text()
         for name in NAMES:
             before, after = f"{self.certbot.etc}/live/{name}/", f"{self.issuer.live(name)}/"
-            assert f"{before}\n  -> {after}" in told
+            assert f"{before}\n  -> {after}" in reported
             text = text.replace(before, after)
         webroot = f"location /.well-known/acme-challenge/ {{ root {self.certbot.webroot}; }}"
         assert webroot in text
@@ -156,8 +156,8 @@ async def test_next_renewal_is_ours_with_the_same_account_and_the_same_kinds_of_
 async def test_dry_run_and_second_run_change_nothing_unless_certbot_went_on(folder: Path) -> None:
     async with machine(folder) as host:
         state = tree(host.certbot.etc) | tree(host.issuer.state_dir)
-        told = await host.import_()
-        assert "  shop.example.org: example.org, shop.example.org; " in told
+        reported = await host.import_()
+        assert "  shop.example.org: example.org, shop.example.org; " in reported
         assert tree(host.certbot.etc) | tree(host.issuer.state_dir) == state
         assert not host.issuer.certificates_dir.exists()
         await host.import_("--apply")
@@ -165,6 +165,6 @@ async def test_dry_run_and_second_run_change_nothing_unless_certbot_went_on(fold
         assert (await host.import_("--apply")).count("; taken over already") == len(NAMES)
         assert tree(host.issuer.certificates_dir) | tree(host.issuer.config_path.parent) == before
         await host.certbot.obtain(WWW, more=("--force-renewal",))
-        told = await host.import_("--apply")
-        assert "; its certificate is newer than ours, and taken over" in told
+        reported = await host.import_("--apply")
+        assert "; its certificate is newer than ours, and taken over" in reported
         assert host.ours() == host.theirs()

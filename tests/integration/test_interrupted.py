@@ -156,8 +156,8 @@ async def test_second_issuer_at_the_same_state_is_turned_away(folder: Path) -> N
         assert "'wellkeeper renew' (pid " in refused.err
         assert f"is changing {host.issuer.state_dir}" in refused.err
         assert "Wait until it ends." in refused.err
-        (told,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
-        assert (told["state"], told["is_renewal_under_way"]) == ("placeholder", True)
+        (reported,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
+        assert (reported["state"], reported["is_renewal_under_way"]) == ("placeholder", True)
         gate.open()
         assert (await run.finish()).exit_code == 0
         assert orders(host.ca) == 1

@@ -117,9 +117,9 @@ async def test_damaged_journal_is_told_and_moved_away_it_costs_nothing(folder: P
             path.write_bytes(whole)
             spoil(path)
             damaged = path.read_bytes()
-            told = one_error(await host.issuer.run("renew"))
-            assert f"wellkeeper: {path}: " in told
-            assert "the file is damaged: restore it from a backup, or move it and its -wal and -shm away" in told
+            reported = one_error(await host.issuer.run("renew"))
+            assert f"wellkeeper: {path}: " in reported
+            assert "the file is damaged: restore it from a backup, or move it and its -wal and -shm away" in reported
             assert path.read_bytes() == damaged
         lose(host.issuer)
         await host.issuer.run_well("renew")
@@ -137,10 +137,10 @@ async def test_damaged_key_is_told_before_anybody_is_asked(folder: Path) -> None
             for damaged in (whole[:60], b""):
                 path.write_bytes(damaged)
                 finished = await host.issuer.run("renew", "--retry")
-                told = finished.out + finished.err
+                reported = finished.out + finished.err
                 assert finished.exit_code == exit_code, finished
-                assert f"{path} holds no unencrypted PEM key" in told
-                assert "restore it from a backup" in told
+                assert f"{path} holds no unencrypted PEM key" in reported
+                assert "restore it from a backup" in reported
                 assert path.read_bytes() == damaged
             path.write_bytes(whole)
         assert asked(host.ca) == questions
@@ -192,10 +192,10 @@ async def test_state_directory_of_somebody_else_is_told_and_nobody_is_asked(fold
         questions = asked(host.ca)
         if os.geteuid() != 0:
             host.issuer.state_dir.chmod(0)
-        told = one_error(await run_as_nobody(host.issuer, "renew"), exit_code=2)
+        reported = one_error(await run_as_nobody(host.issuer, "renew"), exit_code=2)
         host.issuer.state_dir.chmod(0o700)
-        assert f"cannot use {host.issuer.state_dir}/" in told
-        assert "Permission denied; run as the user who owns the state directory" in told
+        assert f"cannot use {host.issuer.state_dir}/" in reported
+        assert "Permission denied; run as the user who owns the state directory" in reported
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")
 
@@ -207,14 +207,14 @@ async def test_state_directory_that_is_read_only_is_told_and_nobody_is_asked(fol
         for one in places:
             hand_over(one, pwd.getpwnam("nobody").pw_uid)
         place.chmod(0o500)
-        told = one_error(await run_as_nobody(host.issuer, "renew"))
+        reported = one_error(await run_as_nobody(host.issuer, "renew"))
         shown = await run_as_nobody(host.issuer, "status")
         left = sorted(path.name for path in place.glob("state.*"))
         place.chmod(0o700)
         for one in places:
             hand_over(one, os.geteuid())
-        assert f"wellkeeper: {place}/state." in told
-        assert "Permission denied; let the issuer's user write to state_dir and its files" in told
+        assert f"wellkeeper: {place}/state." in reported
+        assert "Permission denied; let the issuer's user write to state_dir and its files" in reported
         assert (shown.exit_code, shown.err, left) == (0, "", []), shown
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")

@@ -25,8 +25,8 @@ async def looked_at_from(folder: Path, *places: Place) -> AsyncIterator[Misbehav
     async with misbehaving(folder, environment=ENVIRONMENT) as ca:
         host = ca.host
         internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
-        told = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-        looking = ManyPlaces(internet, places, told["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
+        reported = (await host.issuer.run_well("trust", "--json")).json()["responder"]
+        looking = ManyPlaces(internet, places, reported["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
         looking.stage(ca.proxy)
         yield ca
 
@@ -58,10 +58,10 @@ async def test_first_place_answered_and_later_ones_not_is_a_refusal(folder: Path
     """Read back through the very same nginx it was well: the CA has the last word."""
     async with looked_at_from(folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])) as ca:
         await deny(ca, *OTHERS[2:])
-        told = await ca.fails(
+        reported = await ca.fails(
             "validate", rf"{re.escape(NAME)}: the CA says unauthorized \(HTTP 403\): During secondary"
         )
-        assert "Something other than this project's responder answered the CA" in told
+        assert "Something other than this project's responder answered the CA" in reported
         assert await seen(ca) == {place.address: 200 for place in (FIRST, *OTHERS[:2])}
         await deny(ca)
         await ca.serves()

@@ -55,20 +55,20 @@ async def test_cas_fetch_is_answered_by_whichever_node_it_lands_on(fleet: Fleet,
 
 async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
     await fleet.edges[1].nginx.process.stop()
-    told = await refused(fleet)
-    assert "the CA was not asked, because node 'edge-2' at 127.0.0.3:" in told
-    assert f"http://{NAME}/.well-known/acme-challenge/" in told
-    assert "connection refused" in told
-    assert "'edge-1'" not in told
+    reported = await refused(fleet)
+    assert "the CA was not asked, because node 'edge-2' at 127.0.0.3:" in reported
+    assert f"http://{NAME}/.well-known/acme-challenge/" in reported
+    assert "connection refused" in reported
+    assert "'edge-1'" not in reported
     assert [await tokens(edge.responder) for edge in fleet.edges] == [0, 0, 0]
 
 
 async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
     await fleet.edges[2].responder.process.stop()
-    told = await refused(fleet)
-    assert "not every responder took the token: the responder of node 'edge-3' (unix:" in told
-    assert "is wellkeeper-responder running there" in told
-    assert "'edge-1'" not in told
+    reported = await refused(fleet)
+    assert "not every responder took the token: the responder of node 'edge-3' (unix:" in reported
+    assert "is wellkeeper-responder running there" in reported
+    assert "'edge-1'" not in reported
     assert [await tokens(edge.responder) for edge in fleet.edges[:2]] == [0, 0]
 
 
@@ -77,12 +77,12 @@ async def test_node_that_asks_another_responder_is_named_with_url_status_and_cau
     async with ResponderProcess(folder / "stray", *fleet.trust, name="stray") as stray:
         nginx = fleet.edges[1].nginx
         await reconfigure(nginx, replace(nginx.settings, responder_socket=stray.public_socket))
-        told = await refused(fleet)
-    assert "node 'edge-2' at 127.0.0.3:" in told
-    assert f"http://{NAME}/.well-known/acme-challenge/" in told
-    assert "gave HTTP 404: the responder behind this nginx lacks the token" in told
-    assert "another responder than the issuer" in told
-    assert "'edge-3'" not in told
+        reported = await refused(fleet)
+    assert "node 'edge-2' at 127.0.0.3:" in reported
+    assert f"http://{NAME}/.well-known/acme-challenge/" in reported
+    assert "gave HTTP 404: the responder behind this nginx lacks the token" in reported
+    assert "another responder than the issuer" in reported
+    assert "'edge-3'" not in reported
 
 
 async def test_pass_after_the_node_came_back_goes_on_with_the_same_order(fleet: Fleet, folder: Path) -> None:

@@ -60,9 +60,9 @@ async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certif
         placeholder = await served_unverified(host, BLOCKED)
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"good": "served", "bad": "failed"}), finished
-        told = error_of(finished, "bad")
-        assert "rejectedIdentifier" in told
-        assert BLOCKED in told
+        reported = error_of(finished, "bad")
+        assert "rejectedIdentifier" in reported
+        assert BLOCKED in reported
         assert await served(host, GOOD) == installed(host.issuer, "good")
         assert await served_unverified(host, BLOCKED) == placeholder
         assert await tokens(host.responder) == 0
@@ -75,9 +75,9 @@ async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_do
         await host.dns.set_addresses("elsewhere.example.org", "127.0.0.66")
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"good": "served", "bad": "failed"}), finished
-        told = error_of(finished, "bad")
-        assert "elsewhere.example.org: the CA says connection" in told
-        assert "A and AAAA records" in told
+        reported = error_of(finished, "bad")
+        assert "elsewhere.example.org: the CA says connection" in reported
+        assert "A and AAAA records" in reported
         assert await tokens(host.responder) == 0
         await host.dns.set_addresses("elsewhere.example.org", host.http[0])
         repaired = await host.issuer.run("renew", "--retry", "--json")

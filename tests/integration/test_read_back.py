@@ -23,10 +23,10 @@ async def refused(host: Host) -> str:
     assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
     assert asked(host.ca, "/chalZ") == 0
     assert await tokens(host.responder) == 0
-    told = error_of(finished, "web")
+    reported = error_of(finished, "web")
     address = "{}:{}".format(*host.http)
-    assert f"the CA was not asked, because node 'local' at {address}: http://{NAME}{wire.CHALLENGE_PREFIX}" in told
-    return told
+    assert f"the CA was not asked, because node 'local' at {address}: http://{NAME}{wire.CHALLENGE_PREFIX}" in reported
+    return reported
 
 
 async def test_server_block_without_the_snippet_is_told(folder: Path) -> None:
@@ -35,17 +35,17 @@ async def test_server_block_without_the_snippet_is_told(folder: Path) -> None:
         text = config.read_text().replace(f"include {SNIPPETS}/challenge.conf;", "")
         config.write_text(text.replace('return 200 "hello\\n";', "root /nonexistent;"))
         await reload(host.nginx)
-        told = await refused(host)
-        assert "gave HTTP 404: not found, and it was not the challenge location that said so" in told
-        assert f"the location is not included in the server block for {NAME}" in told
+        reported = await refused(host)
+        assert "gave HTTP 404: not found, and it was not the challenge location that said so" in reported
+        assert f"the location is not included in the server block for {NAME}" in reported
 
 
 async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         host.responder.public_socket.chmod(0)
-        told = await refused(host)
-        assert "gave HTTP 404: nginx cannot reach the responder's socket" in told
-        assert "nginx's workers may not open it (mode, SELinux, PrivateTmp)" in told
+        reported = await refused(host)
+        assert "gave HTTP 404: nginx cannot reach the responder's socket" in reported
+        assert "nginx's workers may not open it (mode, SELinux, PrivateTmp)" in reported
         assert "Permission denied" in host.nginx.errors()
         host.responder.public_socket.chmod(0o666)
         assert (await host.issuer.run("renew", "--retry")).exit_code == 0

@@ -113,8 +113,8 @@ async def serves(host: Host) -> None:
     """One pass that ends served, with a fetch by the CA."""
     finished = await host.issuer.run("renew", "--json")
     assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
-    (told,) = finished.json()["certificates"]
-    assert told["served_fingerprint_sha256"] == installed(host.issuer, "web")
+    (reported,) = finished.json()["certificates"]
+    assert reported["served_fingerprint_sha256"] == installed(host.issuer, "web")
     assert {one["status"] for one in await fetches(host.responder)} == {200}
     assert await tokens(host.responder) == 0
 

@@ -122,11 +122,11 @@ async def test_reload_that_nginx_refuses_is_told_in_its_words_and_made_up_for(fo
             assert await passes_test(host.nginx) is fault.passes_test
             finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
-        told = error_of(finished, "web")
-        assert fault.words.format(folder=folder, around=around) in told
-        assert told.endswith("then run renew again: it only delivers")
-        assert ("nginx did not take the new configuration" in told) is fault.passes_test
-        assert ("not caused by the new certificates" in told) is not fault.passes_test
+        reported = error_of(finished, "web")
+        assert fault.words.format(folder=folder, around=around) in reported
+        assert reported.endswith("then run renew again: it only delivers")
+        assert ("nginx did not take the new configuration" in reported) is fault.passes_test
+        assert ("not caused by the new certificates" in reported) is not fault.passes_test
         assert (workers(host.nginx), await served_unverified(host, NAME)) == (old, was_served)
         assert version(host.issuer, "web") != placeholder
         state = (await host.issuer.run_well("status")).out

@@ -57,14 +57,14 @@ async def test_short_certificate_is_due_when_its_ca_suggests_and_not_before(fold
     async with running_host(folder, {"web": [NAME]}) as host:
         host.issuer.configure(replace(host.issuer_settings, profile="short"))
         await host.issuer.run_well("renew")
-        (told,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
-        window = {name: datetime.fromisoformat(text) for name, text in told["schedule"]["window"].items()}
-        assert window["start"] <= datetime.fromisoformat(told["renew_at"]) <= window["end"]
+        (reported,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
+        window = {name: datetime.fromisoformat(text) for name, text in reported["schedule"]["window"].items()}
+        assert window["start"] <= datetime.fromisoformat(reported["renew_at"]) <= window["end"]
         assert timedelta(days=2) < window["start"] - datetime.now(UTC) < timedelta(days=5)
         why = (await host.issuer.run_well("why", "web")).out
         assert f"the CA's suggested window begins at {window['start']:%Y-%m-%d %H:%M} UTC" in why
         assert "Nothing is to be done before " in why
-        assert (told["state"], told["fingerprint_sha256"]) == ("served", installed(host.issuer, "web"))
+        assert (reported["state"], reported["fingerprint_sha256"]) == ("served", installed(host.issuer, "web"))
         before = asked(host.ca)
         assert await reason(host) == "not due"
         assert asked(host.ca) == before

@@ -108,9 +108,9 @@ async def test_other_windows_change_nothing_now(folder: Path, response: dict[str
         await host.issuer.run_well("renew")
         await suggest(host, response)
         assert outcomes(await host.issuer.run_well("renew", "--json")) == {"web": "unchanged"}
-        told = await why(host)
-        assert words in told
-        assert "Nothing is to be done before " in told
+        reported = await why(host)
+        assert words in reported
+        assert "Nothing is to be done before " in reported
         hours_later(host.issuer)
         async with IssuerDaemon(host.issuer) as daemon:
             assert f"by the daemon (pid {daemon.pid})" in await why(host)
@@ -142,9 +142,9 @@ async def test_certificate_that_was_replaced_behind_our_back_is_renewed_all_the_
 async def test_ca_without_renewal_info_follows_the_lifetime(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}, programs=OLDEST) as host:
         await host.issuer.run_well("renew")
-        told = await why(host)
-        assert "two thirds of the lifetime will have passed at " in told
-        assert "Its CA has not suggested a window (RFC 9773) so far" in told
+        reported = await why(host)
+        assert "two thirds of the lifetime will have passed at " in reported
+        assert "Its CA has not suggested a window (RFC 9773) so far" in reported
         folders = CertificateFolders(host.issuer.certificates_dir)
         old = FakeCa(datetime.now(UTC) - timedelta(days=61)).pair(Identifier(IdentifierType.DNS, NAME))
         await folders.switch("web", await folders.write("web", old))

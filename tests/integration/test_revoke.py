@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 NAME = "www.example.org"
 
 
-async def standing(host: Host) -> tuple[str, Any]:
+async def status(host: Host) -> tuple[str, Any]:
     """What the CA says about the certificate that is live: status and reason."""
     serial = reading.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).serial
     found = await host.ca.status_of(serial)
@@ -26,9 +26,9 @@ async def standing(host: Host) -> tuple[str, Any]:
 async def revoked_and_replaced(host: Host, reason: int, *arguments: str) -> None:
     """One life of a certificate: valid, revoked and still served, replaced."""
     fingerprint = installed(host.issuer, "web")
-    assert await standing(host) == ("Valid", None)
+    assert await status(host) == ("Valid", None)
     done = await host.issuer.run_well("revoke", "web", *arguments)
-    assert await standing(host) == ("Revoked", reason)
+    assert await status(host) == ("Revoked", reason)
     assert "is revoked; nginx serves it until it is replaced: the next renewal replaces it" in done.out
     assert await served(host, NAME) == fingerprint
     again = await host.issuer.run_well("revoke", "web", *arguments, "--json")
@@ -66,7 +66,7 @@ async def test_without_account_and_state_the_key_of_the_certificate_does(folder:
         for path in list(host.issuer.state_dir.glob("state.*")):
             path.unlink()
         done = await host.issuer.run_well("revoke", "web", "--with-certificate-key", "--reason", "cessationOfOperation")
-        assert await standing(host) == ("Revoked", 5)
+        assert await status(host) == ("Revoked", 5)
         assert "nobody wrote down who issued web: localhost is asked; --ca names another one" in done.err
 
 

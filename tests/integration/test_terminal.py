@@ -77,12 +77,12 @@ async def test_init_asks_for_what_the_flags_leave_open_and_its_settings_are_good
     assert 'ca = "letsencrypt-staging"' in settings
     assert 'identifiers = ["www.example.org", "example.org"]' in settings
     assert "terms_of_service_agreed = true" in settings
-    told = await issuer.run_well("trust")
-    for line in told.out.splitlines():
+    reported = await issuer.run_well("trust")
+    for line in reported.out.splitlines():
         assert line in session.screen
     made = await issuer.run_well("placeholder")
     assert made.out.startswith("www.example.org: placeholder")
     again = await issuer.run_well("init")
     assert again.out.startswith("kept ")
     assert "made " not in again.out
-    assert (await issuer.run_well("trust")).out == told.out
+    assert (await issuer.run_well("trust")).out == reported.out

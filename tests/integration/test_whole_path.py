@@ -38,10 +38,10 @@ async def test_three_names_are_served_with_the_certificate_that_was_installed(fo
         fingerprint = installed(host.issuer, "web")
         assert fingerprint != placeholder
         assert [await served(host, name) for name in NAMES] == [fingerprint] * 3
-        (told,) = finished.json()["certificates"]
-        assert (told["fingerprint_sha256"], told["served_fingerprint_sha256"]) == (fingerprint, fingerprint)
-        assert told["identifiers"] == list(NAMES)
-        assert list(told["seconds"]) == ["order", "publish", "validate", "finalize", "install", "reload", "verify"]
+        (reported,) = finished.json()["certificates"]
+        assert (reported["fingerprint_sha256"], reported["served_fingerprint_sha256"]) == (fingerprint, fingerprint)
+        assert reported["identifiers"] == list(NAMES)
+        assert list(reported["seconds"]) == ["order", "publish", "validate", "finalize", "install", "reload", "verify"]
         assert reloads(host.nginx) == 1
 
 

@@ -49,7 +49,7 @@ class Work:
             self.next_at[one.name] = self.clock.now() + self.every
         return [self.report or Report(one.name, Outcome.SERVED, "due") for one in lineages]
 
-    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]:
         raise ValueError(f"nobody takes the turn of {name}")
 
     async def wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:

@@ -74,7 +74,7 @@ async def test_what_limits_defer_waits_without_having_failed(host: Host) -> None
     assert "the last one is kept back" in waiting.reason
     assert waiting.next_try_at is not None
     assert timedelta(minutes=59) < waiting.next_try_at - host.clock.now() <= timedelta(hours=1)
-    assert (await host.state.schedules.read_failures(), host.notifications.told) == ({}, [])
+    assert (await host.state.schedules.read_failures(), host.notifications.reported) == ({}, [])
     # Nobody reckons again before the time has come.
     assert "not before" in (await host.run(mode=Mode.SCHEDULED))[waiting.lineage].reason
     assert outcomes(await host.run([lineage(waiting.lineage)], is_forced=True)) == {
@@ -172,16 +172,16 @@ async def test_failure_danger_and_recovery_are_told_once_each(host: Host) -> Non
     host.ca.refused["b.example"] = REFUSED
     for _ in range(3):
         await host.run(LINEAGES[1:2])
-    assert host.notifications.told == [(Notice.FAILURE, "b")]
+    assert host.notifications.reported == [(Notice.FAILURE, "b")]
     left = schedule.not_after - host.clock.now()
     host.wait(left.total_seconds() * 0.7)
     for mode in (Mode.SCHEDULED, Mode.RETRY, Mode.RETRY):
         await host.run(LINEAGES[1:2], mode=mode)
-    assert host.notifications.told[1:] == [(Notice.DANGER, "b")]
+    assert host.notifications.reported[1:] == [(Notice.DANGER, "b")]
     host.ca.refused.clear()
     for _ in range(2):
         await host.run(LINEAGES[1:2])
-    assert host.notifications.told[2:] == [(Notice.RECOVERY, "b")]
+    assert host.notifications.reported[2:] == [(Notice.RECOVERY, "b")]
 
 
 async def test_certificate_that_only_waits_is_in_danger_as_well(host: Host) -> None:
@@ -194,7 +194,7 @@ async def test_certificate_that_only_waits_is_in_danger_as_well(host: Host) -> N
     sources = replace(host.passes.renewals.sources, limits=Limits(host.state.ledger, host.clock, str))
     again = replace(host, passes=replace(host.passes, renewals=replace(host.passes.renewals, sources=sources)))
     assert outcomes(await again.run(LINEAGES[1:2], mode=Mode.SCHEDULED)) == {"b": Outcome.WAITING}
-    assert host.notifications.told == [(Notice.DANGER, "b")]
+    assert host.notifications.reported == [(Notice.DANGER, "b")]
     assert host.notifications.details == [f"it was to be renewed at {schedule.renew_at:%Y-%m-%d %H:%M} UTC"]
 
 
@@ -211,10 +211,10 @@ async def test_what_a_ca_counts_is_forgotten_when_it_no_longer_matters(host: Hos
 async def test_what_could_not_be_told_is_told_later(host: Host) -> None:
     host.notifications.is_away = True
     await fail(host)
-    assert host.notifications.told == []
+    assert host.notifications.reported == []
     host.notifications.is_away = False
     await host.run(mode=Mode.SCHEDULED)
-    assert host.notifications.told == [(Notice.FAILURE, "b")]
+    assert host.notifications.reported == [(Notice.FAILURE, "b")]
 
 
 async def test_what_keeps_all_from_being_obtained_is_found_once(host: Host) -> None:

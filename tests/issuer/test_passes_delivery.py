@@ -48,8 +48,8 @@ async def test_old_workers_that_still_finish_requests_are_told_and_not_waited_fo
 ) -> None:
     host.nginx.finishing_count = count
     assert outcomes(await host.run()) == ALL_SERVED
-    (told,) = (line for line in host.progress.lines if "reload finished" in line)
-    assert told.endswith(words)
+    (reported,) = (line for line in host.progress.lines if "reload finished" in line)
+    assert reported.endswith(words)
 
 
 async def test_next_pass_only_delivers_what_nginx_did_not_take(host: Host) -> None:

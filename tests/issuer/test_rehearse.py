@@ -15,7 +15,7 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.records import Event, Limit, Rehearsal
-from wellkeeper_issuer.rehearse import World, rehearse
+from wellkeeper_issuer.rehearse import RehearsalDeps, rehearse
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError, WellkeeperError
 
@@ -60,7 +60,7 @@ async def new_request(_lineage: Lineage, _thumbprint: str) -> None:
 class Around:
     """The world, and what may be changed or looked at."""
 
-    world: World
+    deps: RehearsalDeps
     authorities: FakeAuthorities
     probes: FakeReadBacks
     nginx: FakeNginx
@@ -69,7 +69,7 @@ class Around:
     progress: FakeProgress
 
     async def rehearse(self, lineages: Sequence[Lineage] = LINEAGES) -> list[Rehearsal]:
-        return await rehearse(lineages, self.world)
+        return await rehearse(lineages, self.deps)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
     authorities, probes, trust, progress = FakeAuthorities(clock), FakeReadBacks(), Trust(), FakeProgress()
     certificates, hooks, numbers = FakeCertificates(), FakeHooks(), itertools.count(1)
     nginx = FakeNginx(certificates, clock)
-    world = World(
+    deps = RehearsalDeps(
         authorities=authorities,
         responders=QuickResponders(nodes.responders, clock),
         nodes=tuple(nodes.nodes),
@@ -92,13 +92,13 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
         request=new_request,
         throttle=Throttle(1e9, clock),
     )
-    return Around(world, authorities, probes, nginx, hooks, trust, progress)
+    return Around(deps, authorities, probes, nginx, hooks, trust, progress)
 
 
 async def test_every_name_is_published_and_read_back_from_every_node_and_withdrawn(
     around: Around, nodes: Nodes
 ) -> None:
-    assert await around.rehearse() == [Rehearsal("web", around.world.clock.now(), True, "every step was well")]
+    assert await around.rehearse() == [Rehearsal("web", around.deps.clock.now(), True, "every step was well")]
     assert sorted(around.probes.asked) == [(n, token(t)) for n in ("n1", "n2") for t in (1, 2)]
     assert await nodes.holding(token(1)) == []
     assert around.progress.lines == [
@@ -117,7 +117,7 @@ async def test_no_ca_is_asked_unless_one_for_tests_is_named(around: Around) -> N
 
 
 async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Around, nodes: Nodes) -> None:
-    around.world = replace(around.world, test_directory_url=TEST)
+    around.deps = replace(around.deps, test_directory_url=TEST)
     [result] = await around.rehearse()
     assert result.is_well, result.detail
     test = around.authorities.test
@@ -129,7 +129,7 @@ async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Aroun
 
 
 async def test_refusal_of_the_test_ca_is_told(around: Around) -> None:
-    around.world = replace(around.world, test_directory_url=TEST)
+    around.deps = replace(around.deps, test_directory_url=TEST)
     around.authorities.test.refused["b.example"] = None
     [result] = await around.rehearse()
     assert not result.is_well
@@ -157,7 +157,7 @@ async def test_every_step_is_tried_whatever_failed_before(around: Around) -> Non
     around.nginx.broken = "[emerg] unknown directive"
     around.hooks.events = around.hooks.failing = set(Event)
     around.probes.causes["n1"] = "a redirect"
-    around.world = replace(around.world, test_directory_url=TEST)
+    around.deps = replace(around.deps, test_directory_url=TEST)
     [result] = await around.rehearse()
     parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx does not take its configuration as it is: [emerg]"]
     parts += [f"hook {event} for web failed: it says no" for event in Event]
@@ -189,6 +189,6 @@ async def test_nginx_that_cannot_be_run_is_a_failure_of_all(around: Around) -> N
         async def test(self) -> model.Tested:
             raise ReloadError("nginx cannot be tested or reloaded: no such file")
 
-    around.world = replace(around.world, nginx=NoNginx(FakeCertificates()))
+    around.deps = replace(around.deps, nginx=NoNginx(FakeCertificates()))
     results = await around.rehearse([*LINEAGES, replace(LINEAGES[0], name="other")])
     assert {one.detail for one in results} == {"nginx: nginx cannot be tested or reloaded: no such file"}

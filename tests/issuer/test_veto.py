@@ -45,7 +45,7 @@ class Passes:
 
     async def is_vetoed(self) -> bool:
         """One pass; nothing stays published in either case."""
-        told = len(self.answered)
+        reported = len(self.answered)
         try:
             await self.run()
         except PublishError as error:
@@ -53,7 +53,7 @@ class Passes:
         else:
             return False
         assert "the CA was not asked, because node 'n2'" in text
-        assert len(self.answered) == told
+        assert len(self.answered) == reported
         assert await self._nodes.holding(token(100)) == []
         return True
 

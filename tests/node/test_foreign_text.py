@@ -8,7 +8,7 @@ from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("reported", "kept"),
     [
         (json.loads('"no \\ud800"'), "no ?"),
         (json.loads('"\\ud83d\\ude00"'), "😀"),
@@ -17,15 +17,15 @@ from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
         ("größer", "größer"),
     ],
 )
-def test_text_can_be_encoded_and_is_bounded(told: object, kept: str) -> None:
-    assert cleaned(told) == kept
-    assert cleaned(told).encode()
+def test_text_can_be_encoded_and_is_bounded(reported: object, kept: str) -> None:
+    assert cleaned(reported) == kept
+    assert cleaned(reported).encode()
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("reported", "shown"),
     [("größer 😀", "größer 😀"), ("a\nb\x1b[2Jc\u2028d\u202ee\x7f", "a b [2Jc d e "), ("\ud800", " ")],
     ids=["text", "control characters", "half a character"],
 )
-def test_what_is_not_printable_becomes_a_space(told: str, shown: str) -> None:
-    assert printable(told) == shown
+def test_what_is_not_printable_becomes_a_space(reported: str, shown: str) -> None:
+    assert printable(reported) == shown

@@ -33,9 +33,9 @@ async def test_port_that_speaks_no_tls() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        told = await why(None, f"https://127.0.0.1:{port}/")
-    assert "ssl:" not in told
-    assert told != "Operation not permitted"
+        reported = await why(None, f"https://127.0.0.1:{port}/")
+    assert "ssl:" not in reported
+    assert reported != "Operation not permitted"
 
 
 def test_error_without_words_is_named() -> None:

@@ -16,7 +16,7 @@ def _fetch(status: int) -> Fetch:
     return Fetch(1, 0.0, Request(TOKEN, None, None, None, is_read_back=False), status)
 
 
-def _told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
+def _reported(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
     """Event, and status or count."""
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     return [
@@ -35,10 +35,10 @@ def test_more_than_the_rate_is_counted_and_told_with_the_next_line(caplog: pytes
     log = FetchLog(clock)
     for _ in range(LINES_PER_SECOND + 7):
         log.tell(_fetch(200))
-    assert _told(caplog) == [("fetch", 200)] * LINES_PER_SECOND
+    assert _reported(caplog) == [("fetch", 200)] * LINES_PER_SECOND
     clock.advance(1)
     log.tell(_fetch(200))
-    assert _told(caplog)[LINES_PER_SECOND:] == [("fetches left out of the log", 7), ("fetch", 200)]
+    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches left out of the log", 7), ("fetch", 200)]
 
 
 def test_flood_of_misses_silences_no_hit(caplog: pytest.LogCaptureFixture) -> None:
@@ -46,7 +46,7 @@ def test_flood_of_misses_silences_no_hit(caplog: pytest.LogCaptureFixture) -> No
     for _ in range(LINES_PER_SECOND + 7):
         log.tell(_fetch(404))
     log.tell(_fetch(200))
-    assert _told(caplog)[-1] == ("fetch", 200)
+    assert _reported(caplog)[-1] == ("fetch", 200)
 
 
 def test_nothing_is_said_about_fetches_that_were_all_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,7 +56,7 @@ def test_nothing_is_said_about_fetches_that_were_all_told(caplog: pytest.LogCapt
     clock.advance(1)
     log.tell(_fetch(200))
     log.close()
-    assert _told(caplog) == [("fetch", 200)] * 2
+    assert _reported(caplog) == [("fetch", 200)] * 2
 
 
 async def test_responder_that_stops_tells_what_it_left_out(running: Running, caplog: pytest.LogCaptureFixture) -> None:
@@ -64,4 +64,4 @@ async def test_responder_that_stops_tells_what_it_left_out(running: Running, cap
     for _ in range(LINES_PER_SECOND + 2):
         await running.get(TOKEN)
     await running.responder.stop()
-    assert _told(caplog)[-2:] == [("fetches left out of the log", 2), ("stop", None)]
+    assert _reported(caplog)[-2:] == [("fetches left out of the log", 2), ("stop", None)]

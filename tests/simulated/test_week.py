@@ -28,7 +28,7 @@ from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.renew import Renewals
-from wellkeeper_issuer.status.standing import read_rows, standings
+from wellkeeper_issuer.status.certificate_status import read_rows, statuses
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
@@ -112,13 +112,13 @@ class Week:
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
             names = [one.name for one in some]
             rows = await read_rows(state, names)
-            return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
+            return {one.lineage: one.wake_at for one in statuses(some, certificates.live, rows, clock.now())}
 
         self.daemon = Daemon(passes, wake_times, clock, self.lineages, held=FakeHeld(), sleep=Sleep(5.0, 3600.0))
 
     async def run(self) -> None:
         """Until half a day after the CA is back; what is told before the week is forgotten."""
-        asyncio.get_running_loop().call_later((AWAY - START).total_seconds(), self.notifications.told.clear)
+        asyncio.get_running_loop().call_later((AWAY - START).total_seconds(), self.notifications.reported.clear)
         with suppress(TimeoutError):
             async with asyncio.timeout((BACK - START + 12 * HOUR).total_seconds()):
                 await self.daemon.run()
@@ -143,6 +143,6 @@ def test_ca_that_is_away_for_a_week_is_asked_seldom_and_everything_is_renewed_on
     assert BACK < times[0] < BACK + HOUR
     assert times[-1] < times[0] + timedelta(minutes=5)
     assert min(ca.ends[version] for version in week.certificates.live.values()) > BACK + timedelta(days=20)
-    told = Counter(week.notifications.told)
-    assert set(told.values()) == {1}
-    assert {name for notice, name in told if notice is Notice.RECOVERY} == {name for _, name in told}
+    reported = Counter(week.notifications.reported)
+    assert set(reported.values()) == {1}
+    assert {name for notice, name in reported if notice is Notice.RECOVERY} == {name for _, name in reported}

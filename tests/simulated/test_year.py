@@ -33,7 +33,7 @@ from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
-from wellkeeper_issuer.status.standing import read_rows, standings
+from wellkeeper_issuer.status.certificate_status import read_rows, statuses
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
@@ -93,7 +93,7 @@ class Year:
 
         async def wake_times(some: Sequence[Lineage]) -> Mapping[str, datetime]:
             rows = await read_rows(state, [one.name for one in some])
-            return {one.lineage: one.wake_at for one in standings(some, certificates.live, rows, clock.now())}
+            return {one.lineage: one.wake_at for one in statuses(some, certificates.live, rows, clock.now())}
 
         self.daemon = Daemon(passes, wake_times, clock, self.lineages, held=FakeHeld(), sleep=Sleep(1800.0, 3600.0))
 

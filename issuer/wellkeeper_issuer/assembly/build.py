@@ -98,10 +98,15 @@ def check_keys(settings: Settings) -> None:
 def make_hooks(settings: Settings) -> Hooks:
     from wellkeeper_issuer.outside.host.hooks import CommandHooks
 
-    told = settings.hooks
-    commands = {Event.PRE: told.pre, Event.DEPLOY: told.deploy, Event.POST: told.post, Event.FAILED: told.failed}
+    hook_settings = settings.hooks
+    commands = {
+        Event.PRE: hook_settings.pre,
+        Event.DEPLOY: hook_settings.deploy,
+        Event.POST: hook_settings.post,
+        Event.FAILED: hook_settings.failed,
+    }
     given = {event: argv for event, argv in commands.items() if argv}
-    return CommandHooks(given, told.timeout_seconds, os.environ)
+    return CommandHooks(given, hook_settings.timeout_seconds, os.environ)
 
 
 def make_notifications(settings: Settings) -> Notifications:
@@ -116,9 +121,14 @@ def make_notifications(settings: Settings) -> Notifications:
 def make_nginx(settings: Settings) -> "LocalNginx":
     from wellkeeper_node.nginx.local import Control, LocalNginx
 
-    told = settings.nginx
-    by_itself = (*told.command, "-s", "reload") if told.reload == "command" else None
-    control = Control(told.command, told.pid_file, told.reload_command or by_itself, told.error_log)
+    hook_settings = settings.nginx
+    by_itself = (*hook_settings.command, "-s", "reload") if hook_settings.reload == "command" else None
+    control = Control(
+        hook_settings.command,
+        hook_settings.pid_file,
+        hook_settings.reload_command or by_itself,
+        hook_settings.error_log,
+    )
     return LocalNginx(control, SystemClock())
 
 

@@ -69,16 +69,18 @@ async def passes(
 ) -> AsyncIterator[Passes]:
     """Everything that a pass needs, connected; ended on leaving. Raises SettingsError."""
 
-    told, nginx, folders, clock = (
+    nginx_settings, nginx, folders, clock = (
         settings.nginx,
         build.make_nginx(settings),
         build.certificates(settings),
         SystemClock(),
     )
     choose, clients = random.SystemRandom().random, build.responder_clients(settings)
-    pace = Pace(told.reload_debounce_seconds, told.reload_interval_seconds, told.finishing_workers)
+    pace = Pace(
+        nginx_settings.reload_debounce_seconds, nginx_settings.reload_interval_seconds, nginx_settings.finishing_workers
+    )
     batch = Deliveries(nginx, folders, state.deliveries, clock, progress, pace)
-    probes = NodeProbes(speaks_proxy_protocol=told.proxy_protocol)
+    probes = NodeProbes(speaks_proxy_protocol=nginx_settings.proxy_protocol)
 
     unusable: dict[str, str] = {}
 
@@ -92,7 +94,7 @@ async def passes(
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
-            delivery=LocalDelivery(nginx, probes, folders, told.https_addresses, batch),
+            delivery=LocalDelivery(nginx, probes, folders, nginx_settings.https_addresses, batch),
             follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             prepare=prepare,
             at_once=settings.renewals_at_once,

@@ -12,7 +12,7 @@ from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Rehearsal
-from wellkeeper_issuer.rehearse import World, rehearse
+from wellkeeper_issuer.rehearse import RehearsalDeps, rehearse
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import PublishError
@@ -30,8 +30,8 @@ async def rehearse_all(
     settings: Settings, lineages: Sequence[Lineage], progress: Progress, notes: Notes | None = None
 ) -> list[Rehearsal]:
     """One result a lineage, recorded when there is where. Raises SettingsError and JournalError."""
-    async with _world(settings, progress) as world:
-        results = await rehearse(lineages, world)
+    async with _world(settings, progress) as deps:
+        results = await rehearse(lineages, deps)
     if notes is not None:
         for result in results:
             await notes.record_rehearsal(result)
@@ -39,7 +39,7 @@ async def rehearse_all(
 
 
 @asynccontextmanager
-async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]:
+async def _world(settings: Settings, progress: Progress) -> AsyncIterator[RehearsalDeps]:
     """Connected; ended on leaving."""
     from wellkeeper_issuer.outside.host.csr_files import CsrFolder
     from wellkeeper_node.probes.probes import NodeProbes
@@ -49,7 +49,7 @@ async def _world(settings: Settings, progress: Progress) -> AsyncIterator[World]
     clients = build.responder_clients(settings)
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
-        yield World(
+        yield RehearsalDeps(
             authorities=stack.enter_context(authorities),
             responders=await stack.enter_async_context(AllResponders(clients, accounts.publishing_key, clock)),
             nodes=build.nodes(settings),

@@ -6,7 +6,7 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode, Outcome, Report, waiting
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.status.standing import Standing, read_rows, standings
+from wellkeeper_issuer.status.certificate_status import CertificateStatus, read_rows, statuses
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.wording import format_exact_time
@@ -34,18 +34,18 @@ async def _left_alone(settings: Settings, lineages: Sequence[Lineage], state: St
     """By lineage; the others have to be looked at. Raises JournalError."""
     rows = await read_rows(state)
     versions = await LiveFolder(settings.certificates_dir).versions()
-    found = standings(lineages, versions, rows, SystemClock().now())
+    found = statuses(lineages, versions, rows, SystemClock().now())
     return {one.lineage: _report(one) for one in found if one.is_quiet}
 
 
-def _report(standing: Standing) -> Report:
-    if not standing.is_waiting:
-        return Report(standing.lineage, Outcome.UNCHANGED, "not due", schedule=standing.schedule)
-    until = format_exact_time(standing.next_try_at) if standing.next_try_at else ""
+def _report(status: CertificateStatus) -> Report:
+    if not status.is_waiting:
+        return Report(status.lineage, Outcome.UNCHANGED, "not due", schedule=status.schedule)
+    until = format_exact_time(status.next_try_at) if status.next_try_at else ""
     return Report(
-        lineage=standing.lineage,
+        lineage=status.lineage,
         outcome=Outcome.WAITING,
-        reason=waiting(standing.failure) if standing.failure else f"{standing.to_do}; not before {until}",
-        next_try_at=standing.next_try_at,
-        schedule=standing.schedule,
+        reason=waiting(status.failure) if status.failure else f"{status.to_do}; not before {until}",
+        next_try_at=status.next_try_at,
+        schedule=status.schedule,
     )

@@ -15,7 +15,7 @@ from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.status.standing import read_rows, standings
+from wellkeeper_issuer.status.certificate_status import read_rows, statuses
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.ports import Progress
@@ -37,7 +37,7 @@ class KeepingWorker(Daemon):
         state = self._state
         names = [lineage.name for lineage in lineages]
         rows = await read_rows(state, names)
-        found = standings(lineages, await self._live.versions(names), rows, SystemClock().now())
+        found = statuses(lineages, await self._live.versions(names), rows, SystemClock().now())
         return {one.lineage: one.wake_at for one in found}
 
 

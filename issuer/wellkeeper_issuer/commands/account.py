@@ -31,7 +31,7 @@ _CHOICE: Final = "the settings name several CAs; say which with --ca: "
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AccountSession:
     """One CA, and what it takes to speak with it."""
 
     settings: Settings
@@ -53,7 +53,7 @@ def register(name: str | None, config: Path | None, as_json: bool) -> None:
     """Make the account before the first order needs it; tells its URL when it is there already."""
     settings = options.read(config)
     ca = choose(settings, name)
-    url = asyncio.run(at_desk(settings, ca, lambda desk: desk.account.register()))
+    url = asyncio.run(with_session(settings, ca, lambda session: session.account.register()))
     tell({"ca": ca.name, "account_url": url}, f"{ca.name}: our account is {url}", as_json=as_json)
 
 
@@ -65,7 +65,7 @@ def update(name: str | None, config: Path | None, as_json: bool) -> None:
     """Tell the CA the contacts of the settings, and that its present terms are agreed to if the settings say so."""
     settings = options.read(config)
     ca = choose(settings, name)
-    state = asyncio.run(at_desk(settings, ca, lambda desk: desk.account.update(settings.contact)))
+    state = asyncio.run(with_session(settings, ca, lambda session: session.account.update(settings.contact)))
     contact = ", ".join(state.contact) or "none (some CAs keep none)"
     found = {"ca": ca.name, "account_url": state.url, "status": state.status, "contact": list(state.contact)}
     tell(found, f"{ca.name}: {state.url} is {state.status}; contact: {contact}", as_json=as_json)
@@ -79,7 +79,7 @@ def rollover(name: str | None, config: Path | None, as_json: bool) -> None:
     """Replace the account key, once every responder knows the next one. Run it again whenever it was interrupted."""
     settings = options.read(config)
     ca = choose(settings, name)
-    thumbprint = asyncio.run(at_desk(settings, ca, _roll_over))
+    thumbprint = asyncio.run(with_session(settings, ca, _roll_over))
     text = (
         f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders need the old one no longer;"
         " 'wellkeeper trust' prints the line for their next restart."
@@ -97,15 +97,15 @@ def deactivate(name: str | None, yes: bool, config: Path | None, as_json: bool) 
     settings = options.read(config)
     ca = choose(settings, name)
 
-    async def end(desk: Desk) -> str:
-        url = desk.account.record().account_url
+    async def end(session: AccountSession) -> str:
+        url = session.account.record().account_url
         if not yes and not sys.stdin.isatty():
             raise click.UsageError(f"this ends {url} at {ca.name} for good; say --yes if that is what you want")
         if not yes:
             click.confirm(f"Deactivate {url} at {ca.name}, for good?", abort=True, err=True)
-        return (await desk.account.deactivate()).status
+        return (await session.account.deactivate()).status
 
-    status = asyncio.run(at_desk(settings, ca, end))
+    status = asyncio.run(with_session(settings, ca, end))
     text = f"{ca.name}: the account is {status}; certificates that it was given stay valid until they expire"
     tell({"ca": ca.name, "status": status}, text, as_json=as_json)
 
@@ -123,27 +123,27 @@ def choose(settings: Settings, name: str | None) -> CaSettings:
     return cas[0]
 
 
-async def at_desk(settings: Settings, ca: CaSettings, work: Callable[[Desk], Awaitable[T]]) -> T:
+async def with_session(settings: Settings, ca: CaSettings, work: Callable[[AccountSession], Awaitable[T]]) -> T:
     """Opens the CA for one piece of work."""
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
     folder = build.accounts(settings)
     with open_authorities(settings) as authorities:
-        return await work(Desk(settings, ca, folder, AccountAtCa(authorities.open(ca.directory).connection)))
+        return await work(AccountSession(settings, ca, folder, AccountAtCa(authorities.open(ca.directory).connection)))
 
 
 def tell(found: dict[str, Any], text: str, *, as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else text)
 
 
-async def _roll_over(desk: Desk) -> str:
+async def _roll_over(session: AccountSession) -> str:
     from wellkeeper_issuer.outside.keys.rollover import roll_over
     from wellkeeper_node.responders.client import ResponderClient
 
-    key, clock = desk.folder.publishing_key, SystemClock()
-    nodes = [node.to_node() for node in desk.settings.nodes]
+    key, clock = session.folder.publishing_key, SystemClock()
+    nodes = [node.to_node() for node in session.settings.nodes]
     clients = [ResponderClient(node.name, node.responder, key, clock) for node in nodes]
     async with AsyncExitStack() as stack:
         for client in clients:
             stack.push_async_callback(client.close)
-        return await roll_over(desk.account, desk.folder, clients)
+        return await roll_over(session.account, session.folder, clients)

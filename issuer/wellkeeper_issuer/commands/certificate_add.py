@@ -91,8 +91,8 @@ def _follow(context: click.Context, settings: Settings, name: str) -> None:
     """Tells how the daemon gets on with it. Not tried again if that failed meanwhile: the CA counts failures."""
 
     async def follow() -> list[Report] | None:
-        with progress("auto") as told:
-            return await remote.renew(settings, [name], Mode.SCHEDULED, told)
+        with progress("auto") as reporting:
+            return await remote.renew(settings, [name], Mode.SCHEDULED, reporting)
 
     for report in asyncio.run(follow()) or []:
         click.echo(to_text(report))

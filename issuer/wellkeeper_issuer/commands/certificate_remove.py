@@ -53,7 +53,7 @@ def remove(name: str, config: Path | None, *, yes: bool, delete_files: bool) -> 
         click.echo("nothing was removed")
         return
     asyncio.run(_remove(removal))
-    click.echo(_told(removal))
+    click.echo(_summary(removal))
 
 
 def _is_agreed(removal: _Removal) -> bool:
@@ -104,7 +104,7 @@ async def _check_unused(settings: Settings, name: str) -> None:
         )
 
 
-def _told(removal: _Removal) -> str:
+def _summary(removal: _Removal) -> str:
     root = removal.settings.certificates_dir
     if removal.are_files_deleted:
         return f"removed {removal.drop_in}, {root}/live/{removal.name} and {root}/archive/{removal.name}"

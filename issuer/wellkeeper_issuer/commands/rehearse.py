@@ -28,22 +28,22 @@ from wellkeeper_node.ports import Progress
 class _Steps:
     """Implements `ports.Progress`: told as every pass is, and kept for --json."""
 
-    told: Progress
+    reporting: Progress
     ended: list[dict[str, Any]]
 
     def started(self, lineage: str, stage: str) -> None:
-        self.told.started(lineage, stage)
+        self.reporting.started(lineage, stage)
 
     def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
         self._keep(lineage, stage, seconds, detail, is_well=True)
-        self.told.finished(lineage, stage, seconds, detail)
+        self.reporting.finished(lineage, stage, seconds, detail)
 
     def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
         self._keep(lineage, stage, seconds, detail, is_well=False)
-        self.told.failed(lineage, stage, seconds, detail)
+        self.reporting.failed(lineage, stage, seconds, detail)
 
     def note(self, lineage: str, text: str) -> None:
-        self.told.note(lineage, text)
+        self.reporting.note(lineage, text)
 
     def _keep(self, lineage: str, step: str, seconds: float, detail: str, *, is_well: bool) -> None:
         one = {"of": lineage, "step": step, "is_well": is_well, "seconds": round(seconds, 3), "detail": detail}
@@ -65,8 +65,8 @@ def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat,
     Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
     """
     settings = options.read(config)
-    with progress(log_format) as told:
-        steps = _Steps(told, [])
+    with progress(log_format) as reporting:
+        steps = _Steps(reporting, [])
         results = asyncio.run(_interruptible(settings, names, steps))
     if as_json:
         click.echo(

@@ -76,26 +76,26 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if not os.access(work.settings.state_dir / JOURNAL, os.R_OK):
         build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
-    with progress(log_format) as told:
+    with progress(log_format) as reporting:
         names = [one.name for one in work.lineages]
-        by_daemon = await remote.renew(work.settings, names, work.mode, told, is_staging=work.is_staging)
+        by_daemon = await remote.renew(work.settings, names, work.mode, reporting, is_staging=work.is_staging)
         if by_daemon is not None:
             return by_daemon
         try:
-            return await _by_itself(work, told)
+            return await _by_itself(work, reporting)
         except asyncio.CancelledError:
-            told.note("renew", "nothing stays published; the next run goes on where this one ended")
+            reporting.note("renew", "nothing stays published; the next run goes on where this one ended")
             raise
 
 
-async def _by_itself(work: _Work, told: Progress) -> list[Report]:
+async def _by_itself(work: _Work, reporting: Progress) -> list[Report]:
     """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
     async with build.owned_state(work.settings, "renew") as (state, _):
 
         async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.assembly import build_passes
 
-            async with build_passes.passes(work.settings, state, told, is_staging=work.is_staging) as passes:
+            async with build_passes.passes(work.settings, state, reporting, is_staging=work.is_staging) as passes:
                 return await passes.run(lineages, mode)
 
         return await run_needed(work.settings, state, work.lineages, work.mode, run)

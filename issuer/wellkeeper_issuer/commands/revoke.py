@@ -35,7 +35,7 @@ _REASONS: Final = ("unspecified", "keyCompromise", "superseded", "cessationOfOpe
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Request:
     """What is revoked, at which CA, and how."""
 
     settings: Settings
@@ -64,7 +64,7 @@ class Following:
 @click.option("--ca", help="The CA that issued it, where nobody wrote that down: a name or a directory URL.")
 @options.config_option
 @options.json_option
-def revoke(name: str, config: Path | None, as_json: bool, **wishes: Any) -> None:  # noqa: ANN401
+def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401
     """Revoke the certificate NAME that is installed, and have it replaced.
 
     After keyCompromise its key is not used again, even where the settings say reuse_key.
@@ -72,21 +72,21 @@ def revoke(name: str, config: Path | None, as_json: bool, **wishes: Any) -> None
     Exit status: 0 it is revoked, 1 it could not be, or it is and could not be replaced, 2 usage or settings.
     """
     settings = options.read(config)
-    following = asyncio.run(_revoke(settings, name, wishes, as_json=as_json))
+    following = asyncio.run(_revoke(settings, name, options_given, as_json=as_json))
     if following.has_failed:
         click.get_current_context().exit(1)
 
 
-async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_json: bool) -> Following:
+async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], *, as_json: bool) -> Following:
     folders = build.certificates(settings)
-    wish = await _wish(settings, folders, name, wishes)
-    if wish.reason == "keyCompromise":
+    request = await _request(settings, folders, name, options_given)
+    if request.reason == "keyCompromise":
         await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again
-    is_new = await _ask(wish)
-    following = await have_replaced(settings, wish.installed, wish.origin)
-    serial = wish.installed.certificate.serial
+    is_new = await _ask(request)
+    following = await have_replaced(settings, request.installed, request.origin)
+    serial = request.installed.certificate.serial
     if as_json:
-        found = {"name": name, "serial": serial, "reason": wish.reason, "was_revoked_already": not is_new}
+        found = {"name": name, "serial": serial, "reason": request.reason, "was_revoked_already": not is_new}
         click.echo(json.dumps(found | {"is_replaced": following.is_replaced, "next": following.words}, indent=2))
         return following
     what = "is revoked" if is_new else "was revoked already"
@@ -94,14 +94,16 @@ async def _revoke(settings: Settings, name: str, wishes: dict[str, Any], *, as_j
     return following
 
 
-async def _wish(settings: Settings, folders: CertificateFolders, name: str, wishes: dict[str, Any]) -> _Wish:
+async def _request(
+    settings: Settings, folders: CertificateFolders, name: str, options_given: dict[str, Any]
+) -> _Request:
     installed, pair = await folders.installed(name), await folders.read_pair(name)
     if installed is None or pair is None or installed.certificate.is_self_signed:
         raise SettingsError(f"no certificate of a CA is installed as {name!r} in {settings.certificates_dir}/live")
-    if wishes["with_certificate_key"] and not pair.certificate_key_pem:
+    if options_given["with_certificate_key"] and not pair.certificate_key_pem:
         raise SettingsError(f"the key of {name} is kept elsewhere (csr): revoke it with the account")
-    origin = await _origin(settings, name, wishes["ca"])
-    return _Wish(settings, installed, pair, origin, wishes["reason"], wishes["with_certificate_key"])
+    origin = await _origin(settings, name, options_given["ca"])
+    return _Request(settings, installed, pair, origin, options_given["reason"], options_given["with_certificate_key"])
 
 
 async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
@@ -119,19 +121,19 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
     return Origin(preferred.directory, "")
 
 
-async def _ask(wish: _Wish) -> bool:
-    with open_authorities(wish.settings) as authorities:
-        if not wish.with_certificate_key:
-            return await _send(authorities.open(wish.origin.directory_url).connection, wish)
-        with closing(authorities.connect(wish.origin.directory_url)) as connection:
-            return await _send(connection, wish)
+async def _ask(request: _Request) -> bool:
+    with open_authorities(request.settings) as authorities:
+        if not request.with_certificate_key:
+            return await _send(authorities.open(request.origin.directory_url).connection, request)
+        with closing(authorities.connect(request.origin.directory_url)) as connection:
+            return await _send(connection, request)
 
 
-async def _send(connection: "Connection", wish: _Wish) -> bool:
+async def _send(connection: "Connection", request: _Request) -> bool:
     from wellkeeper_issuer.outside.ca.revocation import Reason, revoke
 
-    key_pem = wish.pair.certificate_key_pem if wish.with_certificate_key else None
-    return await revoke(connection, wish.pair.chain_pem, Reason[wish.reason], key_pem)
+    key_pem = request.pair.certificate_key_pem if request.with_certificate_key else None
+    return await revoke(connection, request.pair.chain_pem, Reason[request.reason], key_pem)
 
 
 async def have_replaced(settings: Settings, installed: Installed, origin: Origin) -> Following:
@@ -152,8 +154,8 @@ async def have_replaced(settings: Settings, installed: Installed, origin: Origin
 async def _by_daemon(settings: Settings, name: str) -> Following | None:
     """It owns the state, and replaces at once what it would find due; None when there is no daemon."""
     try:
-        with progress("auto") as told:
-            reports = await remote.renew(settings, [name], Mode.REVOKED, told)
+        with progress("auto") as reporting:
+            reports = await remote.renew(settings, [name], Mode.REVOKED, reporting)
     except WellkeeperError as error:
         return Following(f"{_STAYS}: the daemon could not replace it: {error}", has_failed=True)
     if not reports:

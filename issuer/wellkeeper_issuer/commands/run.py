@@ -28,7 +28,7 @@ from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import Broadcast
-from wellkeeper_issuer.service.serving import Making, Service, Worker
+from wellkeeper_issuer.service.serving import Factories, Service, Worker
 from wellkeeper_issuer.settings import Settings, read_settings, settings_path
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
@@ -92,12 +92,12 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
     loop.add_signal_handler(signal.SIGHUP, _too_early)
     build.check_keys(settings)
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
-    with progress(log_format) as told:
+    with progress(log_format) as reporting:
         async with build.owned_state(settings, DAEMON) as (state, held):
             warn_of_ephemeral(settings.state_dir)
-            broadcast = Broadcast(told)
+            broadcast = Broadcast(reporting)
             rehearse = _rehearsals(state, broadcast)
-            making = Making(
+            making = Factories(
                 _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
             )
             service = Service(path, settings, making, broadcast)

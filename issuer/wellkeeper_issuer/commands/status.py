@@ -11,9 +11,9 @@ import click
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.metrics import to_prometheus
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_issuer.status.standing import State
 from wellkeeper_node.wording import format_exact_time, format_time, times_in_a_row
 
 # Of the limits of CAs, text shows what is nearly used up; --json has all.
@@ -39,7 +39,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool)
         click.echo(to_prometheus(seen), nl=False)
     else:
         _show(seen)
-    if is_check and any(one.standing.state is not State.SERVED for one in seen.shown):
+    if is_check and any(one.status.state is not State.SERVED for one in seen.shown):
         click.get_current_context().exit(1)
 
 
@@ -61,25 +61,25 @@ def _show(seen: Overview) -> None:
 
 
 def _line(one: Shown, *, has_daemon: bool) -> str:
-    standing = one.standing
-    is_for_others = has_daemon or standing.is_waiting
-    text = f"{standing.lineage}: {standing.state.words if is_for_others else standing.state.advice}"
+    status = one.status
+    is_for_others = has_daemon or status.is_waiting
+    text = f"{status.lineage}: {status.state.words if is_for_others else status.state.advice}"
     if one.not_after:
         text += f", valid until {one.not_after:%Y-%m-%d}"
     if one.renew_at:
         text += f", renewed from {one.renew_at:%Y-%m-%d}"
-    if standing.failure is not None:
-        failure = standing.failure
+    if status.failure is not None:
+        failure = status.failure
         text += f"; failed {times_in_a_row(failure.count)} ({failure.stage})"
-        if standing.is_waiting and standing.next_try_at is not None:
-            text += f", next try at {format_exact_time(standing.next_try_at)}"
-    elif standing.next_try_at is not None:
-        text += f"; it has to wait until {format_exact_time(standing.next_try_at)}"
+        if status.is_waiting and status.next_try_at is not None:
+            text += f", next try at {format_exact_time(status.next_try_at)}"
+    elif status.next_try_at is not None:
+        text += f"; it has to wait until {format_exact_time(status.next_try_at)}"
     is_rehearsal_told = one.rehearsal is not None and not one.rehearsal.is_well
     if one.rehearsal is not None and is_rehearsal_told:
         text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
-    if standing.failure is not None or standing.is_waiting or is_rehearsal_told:
-        text += f"; 'wellkeeper why {standing.lineage}' says more"
+    if status.failure is not None or status.is_waiting or is_rehearsal_told:
+        text += f"; 'wellkeeper why {status.lineage}' says more"
     return text
 
 

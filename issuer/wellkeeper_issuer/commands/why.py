@@ -17,8 +17,8 @@ from wellkeeper_issuer.records import Failure, Rule, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_issuer.status.standing import State
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.wording import counted, format_time, times_in_a_row
 
@@ -37,7 +37,7 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     shown = seen.shown[0]
     sentences = list(_sentences(settings, seen, shown))
     if as_json:
-        wake_at = shown.standing.wake_at.isoformat()
+        wake_at = shown.status.wake_at.isoformat()
         click.echo(json.dumps({**overview.to_json(shown, seen.rows), "wake_at": wake_at, "why": sentences}, indent=2))
     else:
         click.echo("\n".join(sentences))
@@ -45,8 +45,8 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
 
 def _sentences(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
     yield from _what(settings, shown, seen.now)
-    if shown.standing.schedule is not None:
-        yield from _when(shown.standing.schedule, seen.now)
+    if shown.status.schedule is not None:
+        yield from _when(shown.status.schedule, seen.now)
     yield from _last(settings, seen, shown)
     yield _next(seen, shown)
 
@@ -55,20 +55,20 @@ def _what(settings: Settings, shown: Shown, now: datetime) -> Iterator[str]:
     """What is there, and whether nginx has it."""
     names = ", ".join(idn.describe(one.value) for one in shown.lineage.identifiers)
     yield f"{shown.lineage.name} is to be a certificate for {names}."
-    standing, certificate = shown.standing, shown.certificate
-    if standing.version is None:
+    status, certificate = shown.status, shown.certificate
+    if status.version is None:
         yield "None is installed yet."
         return
-    if standing.state is State.PLACEHOLDER or certificate is None:
-        yield f"Version {standing.version} is live, {'a placeholder' if certificate else 'which cannot be read'}."
+    if status.state is State.PLACEHOLDER or certificate is None:
+        yield f"Version {status.version} is live, {'a placeholder' if certificate else 'which cannot be read'}."
         return
-    url = standing.schedule.directory_url if standing.schedule else ""
+    url = status.schedule.directory_url if status.schedule else ""
     by = f"{certificate.issued_by} (the CA {settings.find_ca(url).name})" if url else certificate.issued_by
     yield (
-        f"Version {standing.version} is live: issued by {by}, valid from {format_time(certificate.not_before)}"
+        f"Version {status.version} is live: issued by {by}, valid from {format_time(certificate.not_before)}"
         f" until {format_time(certificate.not_after)}, {_distance(certificate.not_after, now)}."
     )
-    yield f"Its state is: {standing.state.words}."
+    yield f"Its state is: {status.state.words}."
 
 
 def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _again(schedule: Schedule, now: datetime) -> str:
 
 def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
     """What went wrong, and what stands in the way."""
-    name, failure = shown.lineage.name, shown.standing.failure
+    name, failure = shown.lineage.name, shown.status.failure
     if failure is not None:
         yield from _failed(failure)
     for url in shown.lineage.directory_urls:
@@ -128,24 +128,24 @@ def _failed(failure: Failure) -> Iterator[str]:
 
 
 def _next(seen: Overview, shown: Shown) -> str:
-    standing, name = shown.standing, shown.lineage.name
-    if standing.is_waiting and standing.next_try_at is not None:
+    status, name = shown.status, shown.lineage.name
+    if status.is_waiting and status.next_try_at is not None:
         return (
-            f"To do: {standing.to_do}. The next try is at {format_time(standing.next_try_at)}{_by_whom(seen)};"
+            f"To do: {status.to_do}. The next try is at {format_time(status.next_try_at)}{_by_whom(seen)};"
             f" 'wellkeeper renew {name}' tries now."
         )
-    if standing.state is State.NOT_SERVED and standing.to_do:
+    if status.state is State.NOT_SERVED and status.to_do:
         who = f"within minutes by the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else "by the next renew"
         return (
             "To do: let a server block of nginx name it ('wellkeeper trust' prints the lines), and reload nginx."
             f" Whether it is served is looked at again {who}."
         )
-    if standing.to_do:
+    if status.to_do:
         who = f"the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else f"'wellkeeper renew {name}'"
         # Nobody is asked here: one that it has not worked on yet may be one that it has not read yet.
-        is_new = seen.daemon_pid and standing.schedule is None and standing.failure is None
-        return f"To do now: {standing.to_do}; {who} does it{_ONCE_READ if is_new else ''}."
-    return f"Nothing is to be done before {format_time(standing.wake_at)}{_by_whom(seen)}."
+        is_new = seen.daemon_pid and status.schedule is None and status.failure is None
+        return f"To do now: {status.to_do}; {who} does it{_ONCE_READ if is_new else ''}."
+    return f"Nothing is to be done before {format_time(status.wake_at)}{_by_whom(seen)}."
 
 
 def _by_whom(seen: Overview) -> str:

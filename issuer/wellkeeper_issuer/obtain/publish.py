@@ -63,7 +63,7 @@ class ReadBacks:
         self._probes = probes
         self._progress = progress
         self._vetoes = vetoes
-        self._turns = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
+        self._slots = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
 
     async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: datetime | None) -> None:
         """Raises PublishError while a failure is a veto."""
@@ -79,7 +79,7 @@ class ReadBacks:
             await self._vetoes.end(lineage)
 
     async def _ask(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
-        async with self._turns:
+        async with self._slots:
             return await self._probes.read_back(node, answer)
 
 

@@ -14,7 +14,7 @@ class Throttle:
         self._lock = asyncio.Lock()
         self._free_at = clock.monotonic()
 
-    async def turn(self) -> None:
+    async def slot(self) -> None:
         """Returns when the next one may leave."""
         async with self._lock:
             wait_seconds = self._free_at - self._clock.monotonic()

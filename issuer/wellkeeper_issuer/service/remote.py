@@ -30,15 +30,19 @@ async def _daemon(settings: Settings) -> AsyncIterator[Conversation | None]:
         yield daemon
 
 
-async def ask(settings: Settings, request: Message, told: Callable[[Message], None] = unheard) -> dict[str, Any] | None:
+async def ask(
+    settings: Settings, request: Message, on_progress: Callable[[Message], None] = unheard
+) -> dict[str, Any] | None:
     """The daemon's answer; None when there is no daemon. Raises what the daemon complains of."""
     async with _daemon(settings) as daemon:
-        return None if daemon is None else await daemon.ask(request, told)
+        return None if daemon is None else await daemon.ask(request, on_progress)
 
 
-async def demand(settings: Settings, request: Message, told: Callable[[Message], None] = unheard) -> dict[str, Any]:
+async def demand(
+    settings: Settings, request: Message, on_progress: Callable[[Message], None] = unheard
+) -> dict[str, Any]:
     """As `ask`, for what nobody but a daemon can do."""
-    answer = await ask(settings, request, told)
+    answer = await ask(settings, request, on_progress)
     if answer is None:
         raise DaemonError(
             f"no daemon answers at {settings.state_dir / 'daemon.sock'}; it reads the settings when it starts: "

@@ -41,11 +41,11 @@ class Worker(Protocol):
 
     def replace(self, lineages: Sequence[Lineage]) -> None: ...
 
-    def turn(self, name: str) -> AbstractAsyncContextManager[None]: ...
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class Factories:
     """How a worker is made of settings, how lineages are rehearsed and forgotten, and whom the states go to.
 
     States are those of the service manager.
@@ -95,7 +95,7 @@ class Service:
 
     path: Path
     settings: Settings
-    making: Making
+    making: Factories
     broadcast: Broadcast
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -268,7 +268,7 @@ class Service:
                 raise DaemonError(f"the settings have {name}; take it out of them and reload first")
             if name in self.broadcast.under_way:
                 tell({"certificate": name, "event": "note", "detail": _ENDS_FIRST})
-            async with self._known_worker().turn(name):
+            async with self._known_worker().slot(name):
                 await self.making.forget(name)
         return {"names": names}
 

@@ -6,8 +6,8 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
+from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_issuer.status.standing import State
 
 _Sample = tuple[Mapping[str, str], float]
 
@@ -25,12 +25,12 @@ def to_prometheus(seen: Overview) -> str:
         _gauge(
             "certificate_served",
             "1: nginx was proven to serve it.",
-            ((_of(one), float(one.standing.state is State.SERVED)) for one in shown),
+            ((_of(one), float(one.status.state is State.SERVED)) for one in shown),
         ),
         _gauge(
             "certificate_failures",
             "How often in a row its renewal failed.",
-            ((_of(one), float(one.standing.failure.count if one.standing.failure else 0)) for one in shown),
+            ((_of(one), float(one.status.failure.count if one.status.failure else 0)) for one in shown),
         ),
         _gauge(
             "certificate_rehearsal_well",

@@ -15,7 +15,7 @@ from wellkeeper_issuer.outside.state.state import State as OpenedState
 from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import limits
-from wellkeeper_issuer.status.standing import Rows, Standing, State, read_rows, standings
+from wellkeeper_issuer.status.certificate_status import CertificateStatus, Rows, State, read_rows, statuses
 from wellkeeper_node.certificates.leaves import read_leaves
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.clock import SystemClock
@@ -27,20 +27,20 @@ class Shown:
     """One certificate: `certificate` is None unless it was read, which only what has no schedule needs."""
 
     lineage: Lineage
-    standing: Standing
+    status: CertificateStatus
     certificate: Certificate | None = None
     rehearsal: Rehearsal | None = None
     veto_until: datetime | None = None
 
     @property
     def not_after(self) -> datetime | None:
-        return self.standing.not_after or (self.certificate.not_after if self.certificate else None)
+        return self.status.not_after or (self.certificate.not_after if self.certificate else None)
 
     @property
     def renew_at(self) -> datetime | None:
         """By the lifetime rule when nobody has chosen a time yet; None for a placeholder, which no date is for."""
-        if self.standing.renew_at or self.certificate is None or self.certificate.is_self_signed:
-            return self.standing.renew_at
+        if self.status.renew_at or self.certificate is None or self.certificate.is_self_signed:
+            return self.status.renew_at
         return renew_at(self.certificate.not_before, self.certificate.not_after)
 
 
@@ -59,7 +59,7 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Recorded:
     """What the state on disk says; nothing when there is none."""
 
     rows: Rows = field(default_factory=Rows)
@@ -78,8 +78,8 @@ async def look(
     now, live = SystemClock().now(), LiveFolder(settings.certificates_dir)
     path = settings.state_dir / JOURNAL
     names = [one.name for one in lineages] if is_about_one else []
-    told = await _read(settings, path, names) if has_state(settings.state_dir) else _Told()
-    found = standings(lineages, await live.versions(), told.rows, now)
+    recorded = await _read(settings, path, names) if has_state(settings.state_dir) else _Recorded()
+    found = statuses(lineages, await live.versions(), recorded.rows, now)
     leaves = await read_leaves(
         settings.certificates_dir,
         {one.lineage: one.version for one in found if one.version and (reads_certificates or one.schedule is None)},
@@ -89,19 +89,19 @@ async def look(
             lineage,
             _refined(one, leaves.get(one.lineage), now),
             leaves.get(one.lineage),
-            told.rehearsals.get(one.lineage),
-            told.vetoes.get(one.lineage),
+            recorded.rehearsals.get(one.lineage),
+            recorded.vetoes.get(one.lineage),
         )
         for lineage, one in zip(lineages, found, strict=True)
     ]
     owner = find_owner(settings.state_dir / LOCK)
-    return Overview(shown, told.rows, now, owner[0] if owner and owner[1] == DAEMON else None, told.budgets)
+    return Overview(shown, recorded.rows, now, owner[0] if owner and owner[1] == DAEMON else None, recorded.budgets)
 
 
-async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Told:
+async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Recorded:
     async with open_state(path, may_write=False) as state:
         vetoes = {name: await state.vetoes.read_veto(name) for name in names}
-        return _Told(
+        return _Recorded(
             await read_rows(state),
             dict(await state.notes.read_rehearsals()),
             await _read_budgets(settings, state),
@@ -119,27 +119,27 @@ async def _read_budgets(settings: Settings, state: OpenedState) -> list[tuple[st
     ]
 
 
-def _refined(standing: Standing, certificate: Certificate | None, now: datetime) -> Standing:
+def _refined(status: CertificateStatus, certificate: Certificate | None, now: datetime) -> CertificateStatus:
     """What only the certificate itself tells, of one without a schedule."""
-    if standing.schedule is not None or certificate is None:
-        return standing
+    if status.schedule is not None or certificate is None:
+        return status
     if certificate.is_self_signed:
-        return standing.of_placeholder()
+        return status.of_placeholder()
     if certificate.not_after <= now:
-        return replace(standing, state=State.EXPIRED)
-    return replace(standing, state=State.UNPROVEN) if standing.state is State.UNKNOWN else standing
+        return replace(status, state=State.EXPIRED)
+    return replace(status, state=State.UNPROVEN) if status.state is State.UNKNOWN else status
 
 
 def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
     """What is known of one certificate."""
-    standing, certificate = shown.standing, shown.certificate
+    status, certificate = shown.status, shown.certificate
     return {
         "name": shown.lineage.name,
-        "state": standing.state.value,
+        "state": status.state.value,
         "is_renewal_under_way": shown.lineage.name in rows.under_way,
-        "to_do": standing.to_do or None,
-        "next_try_at": _text(standing.next_try_at),
-        "version": standing.version,
+        "to_do": status.to_do or None,
+        "next_try_at": _text(status.next_try_at),
+        "version": status.version,
         "identifiers": _identifiers(shown.lineage, certificate),
         "serial": certificate.serial if certificate else None,
         "fingerprint_sha256": certificate.fingerprint_sha256 if certificate else None,
@@ -147,8 +147,8 @@ def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
         "not_before": _text(certificate.not_before) if certificate else None,
         "not_after": _text(shown.not_after),
         "renew_at": _text(shown.renew_at),
-        "schedule": _schedule_to_json(standing.schedule) if standing.schedule else None,
-        "failure": _failure_to_json(standing.failure) if standing.failure else None,
+        "schedule": _schedule_to_json(status.schedule) if status.schedule else None,
+        "failure": _failure_to_json(status.failure) if status.failure else None,
         "rehearsal": _rehearsal_to_json(shown.rehearsal) if shown.rehearsal else None,
     }
 

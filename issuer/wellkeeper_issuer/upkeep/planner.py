@@ -63,8 +63,8 @@ class RenewalPlanner:
                 schedule.lineage,
                 f"to be renewed at {format_time(following.renew_at)}, {where} the CA's window{why}",
             )
-        if told := news(schedule, following):
-            _log.warning("certificate %s: %s", schedule.lineage, told)
+        if message := news(schedule, following):
+            _log.warning("certificate %s: %s", schedule.lineage, message)
         return following
 
 

@@ -117,7 +117,7 @@ class Sources:
             is_exempt=replaces and earlier is not None and _is_inside_window(earlier, self.clock.now()),
             **terms,
         )
-        await self.throttle.turn()
+        await self.throttle.slot()
 
 
 def _is_inside_window(schedule: Schedule, now: datetime) -> bool:

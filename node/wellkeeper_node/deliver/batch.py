@@ -133,7 +133,7 @@ class Deliveries:
         flips = [one.flip for one in batch]
         with Steps(_together(flips), self.clock, self.progress).step("reload") as step:
             reloaded = await reload(flips, self.nginx, self.certificates, self.clock)
-            step.detail = _told(reloaded)
+            step.detail = _summary(reloaded)
         if reloaded.seconds is not None:
             self._reloaded_at = self.clock.monotonic()
         refused = {one.flip.lineage: one for one in reloaded.rolled_back}
@@ -151,14 +151,14 @@ def _together(flips: Sequence[Flip]) -> str:
     return flips[0].lineage if len(flips) == 1 else f"{len(flips)} certificates"
 
 
-def _told(reloaded: Reloaded) -> str:
+def _summary(reloaded: Reloaded) -> str:
     count = reloaded.finishing_count
-    told = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
+    reported = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
     if reloaded.rolled_back:
-        told.append(f"{len(reloaded.rolled_back)} rolled back")
+        reported.append(f"{len(reloaded.rolled_back)} rolled back")
     if count:
-        told.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
-    return ", ".join(told)
+        reported.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
+    return ", ".join(reported)
 
 
 def _refusal(one: RolledBack) -> ReloadError:

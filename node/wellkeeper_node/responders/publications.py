@@ -47,7 +47,7 @@ class AllResponders:
         self._key = publishing_key
         self._clock = clock
         self._watches = Watches()
-        self._standing: dict[Answer, _Held] = {}
+        self._published: dict[Answer, _Held] = {}
         # Which process of each responder was handed the first publication.
         self._instances: dict[ResponderClient, str] = {}
         self._feeds: list[asyncio.Task[None]] = []
@@ -83,10 +83,10 @@ class AllResponders:
 
     def _hold(self, answer: Answer) -> "_Held":
         """Certificates that share a name may share an authorization, and so its token: the last one withdraws it."""
-        held = self._standing.get(answer)
+        held = self._published.get(answer)
         if held is None:
             publication = self._publication(answer)
-            held = self._standing[answer] = _Held(answer, publication, sign_publication(publication, self._key))
+            held = self._published[answer] = _Held(answer, publication, sign_publication(publication, self._key))
         held.holders += 1
         return held
 
@@ -94,7 +94,7 @@ class AllResponders:
         """Whether nobody needs it any more."""
         held.holders -= 1
         if held.holders == 0:
-            del self._standing[held.answer]
+            del self._published[held.answer]
         return held.holders == 0
 
     async def _hand_out(self, held: Sequence["_Held"]) -> None:
@@ -158,7 +158,7 @@ class AllResponders:
 
     async def _hand_out_again(self, client: ResponderClient) -> None:
         """A responder lost its memory while the CA may still ask."""
-        for held in list(self._standing.values()):
+        for held in list(self._published.values()):
             held.handed.add(client)
             await client.put(held.answer.token, held.message)
             held.taken.add(client)

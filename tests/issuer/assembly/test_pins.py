@@ -58,10 +58,10 @@ async def test_fallback_that_is_not_pinned_is_a_loud_warning(
     async with pinned_to([first], folder, clock) as client:
         found = await check_pins(settings, build.accounts(settings), [client])
     assert list(found) == [SECOND]
-    (told,) = caplog.messages
+    (reported,) = caplog.messages
     assert caplog.records[0].levelno == logging.WARNING
     for word in ("'n1'", "second.example", second, "'wellkeeper trust'"):
-        assert word in told
+        assert word in reported
 
 
 async def test_fallback_without_a_key_is_a_loud_warning_and_the_preferred_one_an_error(
@@ -75,8 +75,8 @@ async def test_fallback_without_a_key_is_a_loud_warning_and_the_preferred_one_an
         assert "no account key for the CA https://second.example/directory" in caplog.text
         accounts.key_path(FIRST).unlink()
         assert set(await check_pins(settings, accounts, [client])) == {FIRST, SECOND}
-    told = [record for record in caplog.records if f"no account key for the CA {FIRST}" in record.getMessage()]
-    assert [record.levelno for record in told] == [logging.ERROR]
+    reported = [record for record in caplog.records if f"no account key for the CA {FIRST}" in record.getMessage()]
+    assert [record.levelno for record in reported] == [logging.ERROR]
 
 
 async def test_responder_that_is_away_is_left_to_whoever_publishes(

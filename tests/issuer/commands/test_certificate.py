@@ -151,9 +151,9 @@ def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> 
 
 
 def test_without_renewal_it_is_told_when_a_daemon_learns_of_it(ready: Program) -> None:
-    told = "a daemon learns of it at the next 'wellkeeper reload'"
-    assert told in ready.run("certificate", "add", "b.example", "--no-renew").out
-    assert told not in ready.run("certificate", "add", "c.example").out
+    reported = "a daemon learns of it at the next 'wellkeeper reload'"
+    assert reported in ready.run("certificate", "add", "b.example", "--no-renew").out
+    assert reported not in ready.run("certificate", "add", "c.example").out
 
 
 def test_files_are_deleted_on_request_only(ready: Program) -> None:
@@ -184,10 +184,10 @@ def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) ->
 def test_what_was_written_by_hand_is_not_rewritten(ready: Program) -> None:
     text = ready.config.read_text()
     number = text.splitlines().index("[[certificates]]") + 1
-    told = refused(ready.run("certificate", "remove", "a.example", "--yes"))
+    reported = refused(ready.run("certificate", "remove", "a.example", "--yes"))
     assert (
         f"a.example was written by hand, and is not rewritten by a program: remove lines {number} to {number + 1} of"
-        in told
+        in reported
     )
     assert ready.config.read_text() == text
     drop_in(ready, "x").parent.mkdir()

@@ -32,9 +32,9 @@ def test_snippets_and_units_are_written(program: Program, folder: Path) -> None:
 def test_second_time_only_what_is_missing_is_written(program: Program, folder: Path) -> None:
     program.run("files", str(folder))
     (folder / "systemd/wellkeeper.service").unlink()
-    told = program.run("files", str(folder), "--json").json()
-    assert told["written"] == [f"{folder}/systemd/wellkeeper.service"]
-    assert len(told["unchanged"]) == len(SOURCES) - 1
+    reported = program.run("files", str(folder), "--json").json()
+    assert reported["written"] == [f"{folder}/systemd/wellkeeper.service"]
+    assert len(reported["unchanged"]) == len(SOURCES) - 1
     assert written(folder) == SOURCES
 
 

@@ -92,8 +92,8 @@ def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Pr
 def test_account_of_ours_stays(program: Program, etc: Path) -> None:
     program.configure()
     program.make_keys().record(AccountRecord(NOBODY_THERE, "https://ca.example/account/1"))
-    told = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in told["accounts"]] == ["left out: we have another account there"]
+    reported = program.run("import", "certbot", str(etc), "--apply", "--json").json()
+    assert [one["done"] for one in reported["accounts"]] == ["left out: we have another account there"]
 
 
 def test_json_has_the_same(program: Program, etc: Path) -> None:

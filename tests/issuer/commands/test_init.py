@@ -184,7 +184,7 @@ def test_place_that_cannot_be_written_is_named(program: Program) -> None:
 
 
 def test_terms_that_nobody_agreed_to_are_told(program: Program) -> None:
-    told = "note   terms_of_service_agreed = false: "
-    assert told in program.run("init", "--certificate", "a.example").out
+    reported = "note   terms_of_service_agreed = false: "
+    assert reported in program.run("init", "--certificate", "a.example").out
     program.config.unlink()
-    assert told not in program.run("init", "--certificate", "a.example", "--agree-to-terms-of-service").out
+    assert reported not in program.run("init", "--certificate", "a.example", "--agree-to-terms-of-service").out

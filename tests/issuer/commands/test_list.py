@@ -2,7 +2,7 @@
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
-from tests.issuer.commands.standings import LIMITED, NAME, NOW, UNTIL, install
+from tests.issuer.commands.statuses import LIMITED, NAME, NOW, UNTIL, install
 
 MORE = """
 [[certificates]]

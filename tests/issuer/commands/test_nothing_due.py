@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
-from tests.issuer.commands.standings import NAME, NOW, install, record, schedule, write
+from tests.issuer.commands.statuses import NAME, NOW, install, record, schedule, write
 
 pytestmark = pytest.mark.slow  # each starts the program
 

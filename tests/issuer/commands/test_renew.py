@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
-from tests.issuer.commands.standings import NAME, UNTIL, schedule
+from tests.issuer.commands.statuses import NAME, UNTIL, schedule
 from wellkeeper_issuer.commands.renew import to_json, to_text
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.errors import OrderError

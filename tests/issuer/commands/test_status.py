@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
-from tests.issuer.commands.standings import (
+from tests.issuer.commands.statuses import (
     FAILURE,
     HOUR,
     LIMITED,
@@ -81,9 +81,9 @@ def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert line(program) == f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}"
-    (told,) = program.run("status", "--json").json()["certificates"]
-    assert (told["state"], told["to_do"]) == ("placeholder", "only a self-signed placeholder is installed")
-    assert (told["not_after"], told["renew_at"]) == ((NOW + timedelta(days=7)).isoformat(), None)
+    (reported,) = program.run("status", "--json").json()["certificates"]
+    assert (reported["state"], reported["to_do"]) == ("placeholder", "only a self-signed placeholder is installed")
+    assert (reported["not_after"], reported["renew_at"]) == ((NOW + timedelta(days=7)).isoformat(), None)
 
 
 def test_what_has_to_wait_for_its_ca_is_told(program: Program) -> None:
@@ -173,8 +173,8 @@ def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> 
     )
     free_at = f"{NOW + HOUR:%Y-%m-%d %H:%M} UTC"
     assert second == f"test: 1 of 3 left (order per account), the next one comes back at {free_at}"
-    told = program.run("status", "--json").json()
-    assert told["limits"][0] == {
+    reported = program.run("status", "--json").json()
+    assert reported["limits"][0] == {
         "ca": "test",
         "spent": "order",
         "scope": "account",
@@ -185,22 +185,22 @@ def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> 
         "seconds": 3600.0,
         "free_at": (NOW + HOUR).isoformat(),
     }
-    assert [(one["scope"], one["left"]) for one in told["limits"]] == [("account", 1), ("identifier", 9)]
+    assert [(one["scope"], one["left"]) for one in reported["limits"]] == [("account", 1), ("identifier", 9)]
 
 
 def test_identifiers_are_in_the_order_of_the_settings(program: Program, ca: FakeCa) -> None:
     program.configure(more=f"[[certificates]]\nidentifiers = ['{NAME}', '2.example', '1.example']")
     wanted = [NAME, "2.example", "1.example"]
 
-    def told(command: str) -> list[str]:
+    def reported(command: str) -> list[str]:
         found: list[str] = program.run(command, "--json").json()["certificates"][0]["identifiers"]
         return found
 
-    assert told("status") == told("list") == wanted
+    assert reported("status") == reported("list") == wanted
     install(program, ca.pair(*map(dns, wanted)))
-    assert told("status") == wanted
+    assert reported("status") == wanted
     install(program, ca.pair(*map(dns, ("2.example", "9.example", NAME, "8.example"))))
-    assert told("status") == [NAME, "2.example", "8.example", "9.example"]
+    assert reported("status") == [NAME, "2.example", "8.example", "9.example"]
 
 
 def test_json(program: Program, ca: FakeCa) -> None:
@@ -262,9 +262,9 @@ def test_daemon_is_told_with_its_pid_and_not_waited_for(program: Program) -> Non
             text = await asyncio.to_thread(program.run, "status")
             return text.out, (await asyncio.to_thread(program.run, "status", "--json")).json()["daemon"]
 
-    text, told = asyncio.run(look())
+    text, reported = asyncio.run(look())
     assert text.endswith(f"daemon: running, pid {os.getpid()}\n")
-    assert told == {"pid": os.getpid()}
+    assert reported == {"pid": os.getpid()}
     assert program.run("status", "--json").json()["daemon"] is None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
-from tests.issuer.commands.standings import (
+from tests.issuer.commands.statuses import (
     FAILURE,
     HOUR,
     LIMITED,
@@ -40,7 +40,7 @@ WINDOW = f"the CA's suggested window begins at {at(RENEWED - HOUR)} and ends at 
 ASKED = "Its CA was asked when to renew it (RFC 9773)"
 
 
-def told(program: Program) -> list[str]:
+def reported(program: Program) -> list[str]:
     finished = program.run("why", NAME)
     assert finished.exit_code == 0
     return finished.out.splitlines()
@@ -65,7 +65,7 @@ def test_unknown_name(program: Program) -> None:
 
 def test_nothing_there(program: Program) -> None:
     program.configure(NAME)
-    assert told(program) == [
+    assert reported(program) == [
         f"{NAME} is to be a certificate for {NAME}.",
         "None is installed yet.",
         f"To do now: no certificate yet; 'wellkeeper renew {NAME}' does it.",
@@ -74,7 +74,7 @@ def test_nothing_there(program: Program) -> None:
 
 def test_all_well(program: Program) -> None:
     version = served(program)
-    assert told(program) == [
+    assert reported(program) == [
         f"{NAME} is to be a certificate for {NAME}.",
         f"Version {version} is live: {ISSUED}.",
         "Its state is: served.",
@@ -116,14 +116,14 @@ def test_all_well(program: Program) -> None:
 )
 def test_what_the_ca_said(program: Program, changed: Schedule, sentence: str) -> None:
     served(program, changed)
-    assert sentence in told(program)
+    assert sentence in reported(program)
 
 
 def test_revoked_certificate_is_not_asked_about(program: Program) -> None:
     served(
         program, replace(schedule(""), rule=Rule.REVOKED, renew_at=NOW, ask_at=None, window=None, explanation_url=None)
     )
-    sentences = told(program)
+    sentences = reported(program)
     assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}; 'wellkeeper renew {NAME}' does it."
     assert "RFC 9773" not in " ".join(sentences)
 
@@ -141,7 +141,7 @@ def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
 
     write(program, fill)
-    assert told(program)[5:] == [
+    assert reported(program)[5:] == [
         f"It failed 2 times in a row since {at(NOW - 2 * HOUR)}, last at {at(NOW - HOUR)} in the stage order: no",
         f"The CA test is left alone until {at(NOW + 3 * HOUR)}: busy.",
         f"The read-back through nginx fails; the CA is asked all the same from {at(NOW + 2 * HOUR)} on.",
@@ -149,7 +149,7 @@ def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
         f"To do: {due}. The next try is at {at(NOW + 3 * HOUR)}, {NOBODY}; 'wellkeeper renew {NAME}' tries now.",
     ]
     found = program.run("why", NAME, "--json").json()
-    assert (found["name"], found["version"], found["why"]) == (NAME, version, told(program))
+    assert (found["name"], found["version"], found["why"]) == (NAME, version, reported(program))
     assert found["wake_at"] == (NOW + 3 * HOUR).isoformat()
 
 
@@ -157,7 +157,7 @@ def test_what_no_retry_mends(program: Program) -> None:
     served(program)
     failure = Failure(NAME, 1, "order", "refused", Retry.NEVER, NOW, NOW, NOW + 24 * HOUR)
     write(program, lambda state: state.schedules.record_failure(failure))
-    sentences = told(program)
+    sentences = reported(program)
     assert f"It failed once, last at {at(NOW)} in the stage order: refused" in sentences
     assert "Trying again brings nothing before somebody has mended that" in " ".join(sentences)
 
@@ -166,7 +166,7 @@ def test_what_no_server_block_names_is_for_people_to_do(program: Program) -> Non
     version = served(program)
     record(program, version, is_reloaded=True)
     write(program, lambda state: state.notes.forget_owed_hook(NAME))
-    assert told(program)[-1].startswith("To do: let a server block of nginx name it ('wellkeeper trust' prints")
+    assert reported(program)[-1].startswith("To do: let a server block of nginx name it ('wellkeeper trust' prints")
 
 
 def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
@@ -177,13 +177,13 @@ def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
         await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is not usable: refused"))
 
     write(program, fill)
-    assert f"The CA 127.0.0.1 is left alone until {at(NOW + HOUR)}: that is why." in told(program)
+    assert f"The CA 127.0.0.1 is left alone until {at(NOW + HOUR)}: that is why." in reported(program)
 
 
 def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
-    assert told(program)[1:] == [
+    assert reported(program)[1:] == [
         f"Version {version} is live, a placeholder.",
         f"To do now: only a self-signed placeholder is installed; 'wellkeeper renew {NAME}' does it.",
     ]
@@ -192,13 +192,13 @@ def test_placeholder(program: Program) -> None:
 def test_certificate_that_cannot_be_read(program: Program) -> None:
     version = served(program)
     (program.certificates_dir / "live" / NAME / "fullchain.pem").write_text("nothing of ours")
-    assert f"Version {version} is live, which cannot be read." in told(program)
+    assert f"Version {version} is live, which cannot be read." in reported(program)
 
 
 def test_expired(program: Program) -> None:
     program.configure(NAME)
     install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
-    sentences = told(program)
+    sentences = reported(program)
     assert "1 day ago." in sentences[1]
     assert sentences[2] == "Its state is: expired."
 

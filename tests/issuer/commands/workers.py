@@ -15,7 +15,7 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service.broadcast import Broadcast
-from wellkeeper_issuer.service.serving import Making, Service
+from wellkeeper_issuer.service.serving import Factories, Service
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node.errors import WellkeeperError
 
@@ -33,7 +33,7 @@ class FakeWorker:
         self.is_free.set()
         self.is_asked = asyncio.Event()
         self.failing: WellkeeperError | None = None
-        self.turns = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self.slots = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._broadcast = broadcast
 
     async def run(self) -> None:
@@ -55,8 +55,8 @@ class FakeWorker:
             raise self.failing
         return [Report(one.name, Outcome.SERVED, "asked for") for one in lineages]
 
-    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
-        return self.turns[name]
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self.slots[name]
 
     def replace(self, lineages: Sequence[Lineage]) -> None:
         self.lineages = [one.name for one in lineages]
@@ -74,7 +74,7 @@ class Workshop:
         self.open_count = 0
         self.refusal: SettingsError | None = None
         self.forgotten: list[str] = []
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def write(self, *names: str, more: str = "", state_dir: str = "state") -> None:
         lines = [
@@ -98,8 +98,8 @@ class Workshop:
             self.open_count -= 1
 
     def make(self) -> Service:
-        making = Making(
-            self.worker, self._rehearse, self._forget, lambda: self.told.append("reloading"), self.told.append
+        making = Factories(
+            self.worker, self._rehearse, self._forget, lambda: self.reported.append("reloading"), self.reported.append
         )
         return Service(self.path, read_settings(self.path), making, self.broadcast)
 

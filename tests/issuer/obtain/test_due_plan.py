@@ -96,9 +96,9 @@ def test_window_in_the_past_means_now() -> None:
 
 
 def test_explanation_goes_when_the_ca_gives_none_any_more() -> None:
-    told = replan(planned(), RenewalInfo(WINDOW, "https://ca.example/why"), NOW, middle)
-    assert replan(told, NoRenewalInfo("HTTP 500", True), NOW, middle).explanation_url == "https://ca.example/why"
-    assert replan(told, RenewalInfo(WINDOW), NOW, middle).explanation_url is None
+    reported = replan(planned(), RenewalInfo(WINDOW, "https://ca.example/why"), NOW, middle)
+    assert replan(reported, NoRenewalInfo("HTTP 500", True), NOW, middle).explanation_url == "https://ca.example/why"
+    assert replan(reported, RenewalInfo(WINDOW), NOW, middle).explanation_url is None
 
 
 @pytest.mark.parametrize("lifetime", [90 * DAY, 6 * DAY])

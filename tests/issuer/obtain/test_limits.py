@@ -222,9 +222,9 @@ async def test_waiting_for_the_ca_is_told_until_it_answers(limits: Limits, clock
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(90.0, "90 s"), (60.0, "1 minute"), (3 * HOUR, "3 hours"), (DAY, "1 day"), (0.5, "0.5 s")]
+    ("seconds", "reported"), [(90.0, "90 s"), (60.0, "1 minute"), (3 * HOUR, "3 hours"), (DAY, "1 day"), (0.5, "0.5 s")]
 )
-async def test_window_is_told_in_words(limits: Limits, seconds: float, told: str) -> None:
+async def test_window_is_told_in_words(limits: Limits, seconds: float, reported: str) -> None:
     rule = Limit(Spent.ORDER, Scope.ACCOUNT, 1, seconds)
     await limits.reserve(CA, [rule], WWW)
-    assert f"per account in {told}, and" in str(await refused(limits, [rule], WWW))
+    assert f"per account in {reported}, and" in str(await refused(limits, [rule], WWW))

@@ -36,16 +36,16 @@ class Reserved:
     """`Terms.reserve`: what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[bool] = []
+        self.reported: list[bool] = []
 
     async def reserve(self, *, replaces: bool) -> None:
-        self.told.append(replaces)
+        self.reported.append(replaces)
 
 
 async def test_predecessor_is_named(clock: FakeClock, attempts: Attempts) -> None:
     ca, reserved = FakeAuthority(clock), Reserved()
     await order(LINEAGE, ca, attempts, Terms(PREDECESSOR, reserved.reserve))
-    assert (ca.replaced, reserved.told) == ([PREDECESSOR], [True])
+    assert (ca.replaced, reserved.reported) == ([PREDECESSOR], [True])
 
 
 @pytest.mark.parametrize("name", ["alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"])
@@ -54,7 +54,7 @@ async def test_ca_that_does_not_take_the_predecessor_is_asked_once_without(
 ) -> None:
     ca, reserved = Refusing(clock, name), Reserved()
     attempt, ordered = await order(LINEAGE, ca, attempts, Terms(PREDECESSOR, reserved.reserve))
-    assert (ca.replaced, reserved.told) == ([PREDECESSOR, None], [True, False])
+    assert (ca.replaced, reserved.reported) == ([PREDECESSOR, None], [True, False])
     assert ordered.order.url == f"{BASE}/order/1"
     assert (await attempts.read_attempt("web") or attempt).order_url == ordered.order.url
 

@@ -74,8 +74,8 @@ async def test_every_event_comes_through(daemon: Workshop, settings: Settings) -
     daemon.broadcast.failed("a.example", "publish", 0.5, "no")
     worker.is_free.set()
     await asked
-    told = [line.partition(", ")[2] for line in out.getvalue().splitlines()]
-    assert told == [
+    reported = [line.partition(", ")[2] for line in out.getvalue().splitlines()]
+    assert reported == [
         '"certificate": "a.example", "stage": "order", "event": "started"}',
         '"certificate": "a.example", "event": "note", "detail": "due"}',
         '"certificate": "a.example", "stage": "publish", "event": "failed", "seconds": 0.5, "detail": "no"}',

@@ -135,7 +135,7 @@ async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Works
         worker.is_free.set()
         await asked
     assert len(workshop.workers) == 1
-    assert workshop.told == ["reloading", "keeps 2 certificates"]
+    assert workshop.reported == ["reloading", "keeps 2 certificates"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Worksho
 async def test_what_is_worked_on_is_forgotten_when_that_has_ended(workshop: Workshop) -> None:
     events: Events = []
     async with workshop.service() as service:
-        async with workshop.workers[0].turn("c.example"):
+        async with workshop.workers[0].slot("c.example"):
             workshop.broadcast.started("c.example", "finalize")
             forgetting = asyncio.create_task(service.forget({"names": ["c.example"]}, events.append))
             await turns_until(lambda: bool(events))

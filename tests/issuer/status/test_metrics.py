@@ -6,12 +6,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
-from tests.issuer.commands.standings import FAILURE, NAME, NOW, UNTIL, install, record, write
+from tests.issuer.commands.statuses import FAILURE, NAME, NOW, UNTIL, install, record, write
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Budget, Limit, Rehearsal, Scope, Spent
+from wellkeeper_issuer.status.certificate_status import Rows
 from wellkeeper_issuer.status.metrics import to_prometheus
 from wellkeeper_issuer.status.overview import Overview
-from wellkeeper_issuer.status.standing import Rows
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 

@@ -38,7 +38,7 @@ TOLD_ALL = frozenset({Notice.FAILURE, Notice.DANGER})
 
 
 @pytest.mark.parametrize(
-    ("failure", "dates", "told", "expected"),
+    ("failure", "dates", "reported", "expected"),
     [
         pytest.param(None, WELL, set(), None, id="all is well"),
         pytest.param(None, DUE, set(), None, id="due and not failing"),
@@ -59,9 +59,9 @@ TOLD_ALL = frozenset({Notice.FAILURE, Notice.DANGER})
     ],
 )
 def test_owed_notice(
-    failure: Failure | None, dates: Schedule | None, told: set[Notice], expected: Notice | None
+    failure: Failure | None, dates: Schedule | None, reported: set[Notice], expected: Notice | None
 ) -> None:
-    assert owed(failure, dates, frozenset(told), NOW) is expected
+    assert owed(failure, dates, frozenset(reported), NOW) is expected
 
 
 @pytest.mark.parametrize(("renew_in", "expires_in", "is_danger"), [(-19.9, 10, False), (-20, 10, True), (5, 3, False)])
@@ -74,8 +74,8 @@ def test_certificate_that_expired_before_its_renewal_was_planned_is_in_danger() 
 
 
 def test_undelivered_notice_is_owed_until_it_is_told_and_then_recovery_ends_it() -> None:
-    told: frozenset[Notice] = frozenset()
-    assert [owed(FAILURE, DUE, told, NOW + n * DAY) for n in range(3)] == [Notice.FAILURE] * 3
-    told = frozenset({Notice.FAILURE})
-    assert owed(FAILURE, DUE, told, NOW + 3 * DAY) is None
-    assert owed(None, WELL, told, NOW + 4 * DAY) is Notice.RECOVERY
+    reported: frozenset[Notice] = frozenset()
+    assert [owed(FAILURE, DUE, reported, NOW + n * DAY) for n in range(3)] == [Notice.FAILURE] * 3
+    reported = frozenset({Notice.FAILURE})
+    assert owed(FAILURE, DUE, reported, NOW + 3 * DAY) is None
+    assert owed(None, WELL, reported, NOW + 4 * DAY) is Notice.RECOVERY

@@ -198,17 +198,17 @@ async def test_read_backs_and_other_tokens_are_not_counted(nodes: Nodes) -> None
 
 
 async def test_outage_is_told_once(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
-    def told() -> int:
+    def reported() -> int:
         return caplog.text.count("fetches are not reported for now: the responder of node 'n1'")
 
     async with nodes.responders.publish([ANSWER]):
         for outages in (1, 2):
             await nodes["n1"].stop()
-            while told() != outages:
+            while reported() != outages:
                 await nodes["n2"].held(TOKEN)
             for _ in range(20):
                 await nodes["n2"].held(TOKEN)
-            assert told() == outages
+            assert reported() == outages
             await nodes["n1"].start()
             await nodes["n1"].held(TOKEN)
 

@@ -47,7 +47,7 @@ class _Ca:
     silence: NoRenewalInfo | None = None
     silent_until: float = 0.0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_ASKS_AT_ONCE))
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_ASKS_AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class AcmeRenewalInfos:
             ca = self._ca(directory_url)
         except OSError as error:
             return NoRenewalInfo(f"{self._bundles.get(directory_url)} cannot be used: {error}")
-        async with ca.turns:
+        async with ca.slots:
             problem = await self._find(ca)
             if problem is not None or ca.url is None:
                 return problem

@@ -18,7 +18,7 @@ class Conversation:
         self._reader = reader
         self._writer = writer
 
-    async def ask(self, request: Message, told: Callable[[Message], None]) -> Any:  # noqa: ANN401 - what the command answers
+    async def ask(self, request: Message, on_progress: Callable[[Message], None]) -> Any:  # noqa: ANN401 - what the command answers
         """Returns the result, after all events of it were told.
 
         Raises SettingsError or DaemonError with what the daemon complains of, or when it ends before it has answered.
@@ -29,7 +29,7 @@ class Conversation:
                 return message["result"]
             if "error" in message:
                 raise _complaint(message)
-            told(message)
+            on_progress(message)
         raise DaemonError("the daemon ended before it had answered; its log says why")
 
 

@@ -177,8 +177,8 @@ async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
 
 
 def _uid(writer: asyncio.StreamWriter) -> int:
-    told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    return int(_PEER.unpack(told)[1])
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return int(_PEER.unpack(credentials)[1])
 
 
 def _error(error: WellkeeperError) -> Message:

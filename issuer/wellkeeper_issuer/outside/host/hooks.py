@@ -66,7 +66,7 @@ class CommandHooks:
 def variables(event: Event, about: Occasion) -> dict[str, str]:
     """What a hook is told, certbot's names included; lists are separated by blanks."""
     identifiers = _listed(str(one) for one in about.identifiers)
-    told = {
+    variables = {
         "WELLKEEPER_EVENT": event.value,
         "WELLKEEPER_CERTIFICATE": _listed(about.lineages),
         "WELLKEEPER_IDENTIFIERS": identifiers,
@@ -75,12 +75,12 @@ def variables(event: Event, about: Occasion) -> dict[str, str]:
         "WELLKEEPER_ERROR": about.error.replace("\0", " ").encode()[:_LONGEST_ERROR].decode(errors="ignore"),
     }
     if about.is_rehearsal:
-        told["WELLKEEPER_REHEARSAL"] = "1"
+        variables["WELLKEEPER_REHEARSAL"] = "1"
     if event is Event.DEPLOY:
-        told |= {"RENEWED_LINEAGE": about.live_path, "RENEWED_DOMAINS": identifiers}
+        variables |= {"RENEWED_LINEAGE": about.live_path, "RENEWED_DOMAINS": identifiers}
     if event is Event.FAILED:
-        told["FAILED_DOMAINS"] = identifiers
-    return told
+        variables["FAILED_DOMAINS"] = identifiers
+    return variables
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -12,11 +12,11 @@ from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgr
 from wellkeeper_node.ports import Progress
 
 
-def tell(told: Progress) -> None:
-    told.started("web", "order")
-    told.finished("web", "order", 1.23456, "https://ca.example/order/1")
-    told.failed("web", "publish", 0.5, "node 'n1' is away")
-    told.note("web", "due: no certificate yet")
+def tell(reported: Progress) -> None:
+    reported.started("web", "order")
+    reported.finished("web", "order", 1.23456, "https://ca.example/order/1")
+    reported.failed("web", "publish", 0.5, "node 'n1' is away")
+    reported.note("web", "due: no certificate yet")
 
 
 def test_one_line_a_stage() -> None:
@@ -52,9 +52,9 @@ def test_one_object_a_line() -> None:
 
 def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     for name, kind in (("auto", LineProgress), ("text", LineProgress), ("json", JsonProgress)):
-        with progress(name) as told:  # type: ignore[arg-type]
-            assert isinstance(told, kind)
-            told.note("web", "here")
+        with progress(name) as reported:  # type: ignore[arg-type]
+            assert isinstance(reported, kind)
+            reported.note("web", "here")
     out, err = capsys.readouterr()
     assert (out, err.count("here")) == ("", 3)
 
@@ -75,8 +75,8 @@ def test_log_beside_the_lines_is_dated_as_they_are() -> None:
 def test_journal_dates_the_lines_by_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     its_stream = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", f"{its_stream.st_dev}:{its_stream.st_ino}")
-    with progress("text") as told:
-        told.note("web", "here")
+    with progress("text") as reported:
+        reported.note("web", "here")
     assert capsys.readouterr().err == "web: here\n"
 
 
@@ -84,8 +84,8 @@ def test_file_is_no_journal_though_the_variable_was_inherited(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "1:1")
-    with progress("text") as told:
-        told.note("web", "here")
+    with progress("text") as reported:
+        reported.note("web", "here")
     assert capsys.readouterr().err.endswith("Z web: here\n")
 
 

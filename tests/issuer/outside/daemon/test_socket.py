@@ -48,10 +48,10 @@ def path(folder: Path) -> Path:
     return socket_path(folder)
 
 
-async def ask(path: Path, told: Callable[[Message], None] = nothing_told, **request: object) -> object:
+async def ask(path: Path, reported: Callable[[Message], None] = nothing_told, **request: object) -> object:
     async with conversation(path) as daemon:
         assert daemon is not None
-        return await daemon.ask(request, told)
+        return await daemon.ask(request, reported)
 
 
 def raising(error: Exception) -> Mapping[str, Handler]:

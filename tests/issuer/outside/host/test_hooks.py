@@ -24,7 +24,7 @@ def hooks(event: Event, *argv: str, timeout_seconds: float = 10.0) -> CommandHoo
     return CommandHooks({event: argv}, timeout_seconds, {"PATH": os.environ["PATH"]})
 
 
-async def told(caplog: pytest.LogCaptureFixture, event: Event, about: Occasion) -> dict[str, str]:
+async def reported(caplog: pytest.LogCaptureFixture, event: Event, about: Occasion) -> dict[str, str]:
     caplog.set_level(logging.INFO)
     environment = {"PATH": "/bin", "HOME": "/root", "LANG": "C", "DATABASE_PASSWORD": "secret"}
     await CommandHooks({event: DUMP}, 10, environment).run(event, about)
@@ -33,7 +33,7 @@ async def told(caplog: pytest.LogCaptureFixture, event: Event, about: Occasion) 
 
 
 async def test_deploy_hook_is_told_what_certbot_tells_as_well(caplog: pytest.LogCaptureFixture) -> None:
-    assert await told(caplog, Event.DEPLOY, DEPLOYED) == {
+    assert await reported(caplog, Event.DEPLOY, DEPLOYED) == {
         "PATH": "/bin",
         "HOME": "/root",
         "LANG": "C",
@@ -48,7 +48,7 @@ async def test_deploy_hook_is_told_what_certbot_tells_as_well(caplog: pytest.Log
 
 
 async def test_failed_hook_is_told_the_error(caplog: pytest.LogCaptureFixture) -> None:
-    found = await told(caplog, Event.FAILED, FAILED)
+    found = await reported(caplog, Event.FAILED, FAILED)
     assert found["WELLKEEPER_ERROR"] == "the CA says no"
     assert found["FAILED_DOMAINS"] == "www.example.org example.org"
     assert "RENEWED_DOMAINS" not in found
@@ -56,7 +56,7 @@ async def test_failed_hook_is_told_the_error(caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.parametrize("event", [Event.PRE, Event.POST])
 async def test_hooks_around_a_pass_are_told_all_certificates(caplog: pytest.LogCaptureFixture, event: Event) -> None:
-    found = await told(caplog, event, Occasion(("www", "mail")))
+    found = await reported(caplog, event, Occasion(("www", "mail")))
     assert (found["WELLKEEPER_EVENT"], found["WELLKEEPER_CERTIFICATE"]) == (event.value, "www mail")
     assert not {"RENEWED_LINEAGE", "RENEWED_DOMAINS", "FAILED_DOMAINS"} & found.keys()
 
@@ -80,7 +80,7 @@ async def test_ten_thousand_names_fit(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_error_of_any_form_can_be_told(caplog: pytest.LogCaptureFixture) -> None:
-    found = await told(caplog, Event.FAILED, Occasion(("www",), error="zero \0 byte, " + "ü" * 9000))
+    found = await reported(caplog, Event.FAILED, Occasion(("www",), error="zero \0 byte, " + "ü" * 9000))
     assert found["WELLKEEPER_ERROR"].startswith("zero   byte, üü")
     assert len(found["WELLKEEPER_ERROR"].encode()) <= 8192
 

@@ -96,13 +96,13 @@ async def test_every_success_is_one(receiver: Receiver, status: int) -> None:
 @pytest.mark.parametrize("status", [400, 404, 500])
 async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiver, status: int) -> None:
     receiver.status, receiver.body = status, "no such\n\x1b[2Jchannel " + "x" * 5000
-    told = await failure_of(receiver.url)
+    reported = await failure_of(receiver.url)
     start = (
         f"the webhook at 127.0.0.1 was not told of the failure of www: it answered with {status}: no such [2Jchannel x"
     )
-    assert told.startswith(start)
-    assert told.endswith("x; it is tried again with the next pass")
-    assert len(told) < 400
+    assert reported.startswith(start)
+    assert reported.endswith("x; it is tried again with the next pass")
+    assert len(reported) < 400
 
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:

@@ -24,10 +24,10 @@ def test_every_state_is_told(listener: socket.socket) -> None:
     systemd.reloading()
     systemd.alive()
     systemd.stopping()
-    told = [listener.recv(200).decode() for _ in range(4)]
-    assert told[0] == "READY=1\nSTATUS=keeps 3 certificates"
-    assert told[1].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert told[2:] == ["WATCHDOG=1", "STOPPING=1"]
+    reported = [listener.recv(200).decode() for _ in range(4)]
+    assert reported[0] == "READY=1\nSTATUS=keeps 3 certificates"
+    assert reported[1].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert reported[2:] == ["WATCHDOG=1", "STOPPING=1"]
 
 
 def test_abstract_address() -> None:

@@ -70,7 +70,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CertificateStatus:
     """`version` is what is live, `schedule` that of this very version, if there is one.
 
     `to_do` says what a pass would do, "" when nothing; `next_try_at` is until when it must not. `wake_at` is when there
@@ -96,7 +96,7 @@ class Standing:
         """There is something to do, but not yet."""
         return bool(self.to_do) and self.next_try_at is not None
 
-    def of_placeholder(self) -> "Standing":
+    def of_placeholder(self) -> "CertificateStatus":
         """The same, now that it is known to be of one; what is left over from an earlier pass comes first."""
         to_do = PLACEHOLDER if self.to_do in {_AGAIN, _NOT_LOOKED_AT} else self.to_do
         return replace(self, state=State.PLACEHOLDER, to_do=to_do)
@@ -128,12 +128,14 @@ async def read_rows(state: StateRecords, among: Collection[str] | None = None) -
     )
 
 
-def standings(lineages: Iterable[Lineage], versions: Mapping[str, str], rows: Rows, now: datetime) -> list[Standing]:
+def statuses(
+    lineages: Iterable[Lineage], versions: Mapping[str, str], rows: Rows, now: datetime
+) -> list[CertificateStatus]:
     """`versions` are those that are live, by lineage."""
-    return [standing(one, versions.get(one.name), rows, now) for one in lineages]
+    return [status(one, versions.get(one.name), rows, now) for one in lineages]
 
 
-def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> Standing:
+def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> CertificateStatus:
     """Of one lineage."""
     name = lineage.name
     schedule = rows.schedules.get(name)
@@ -150,7 +152,7 @@ def standing(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -
     )
     is_for_a_ca = (due or schedule is None) and not left_over  # without a schedule, as a placeholder is, it may be due
     next_try_at = _next_try_at(lineage, failure, rows.blocks if is_for_a_ca else {}, now)
-    return Standing(
+    return CertificateStatus(
         name,
         _state(name, version, schedule, rows, now),
         version,

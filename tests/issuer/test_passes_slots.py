@@ -14,7 +14,7 @@ async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> N
         await gate.wait()
 
     async def forget() -> None:
-        async with host.passes.turn("a"):
+        async with host.passes.slot("a"):
             await host.state.forget_lineage("a")
 
     host.ca.at_finalize = wait
@@ -35,7 +35,7 @@ async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> N
 
 
 async def test_others_do_not_wait_for_it(host: Host) -> None:
-    async with host.passes.turn("a"):
+    async with host.passes.slot("a"):
         running = asyncio.create_task(host.run(LINEAGES[:2]))
         await turns_until(lambda: "b" in host.certificates.live)
         assert "a" not in host.certificates.live

@@ -10,7 +10,7 @@ from tests.fakes_deliver import NOW, dns
 from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.obtain.due import ISSUED, due, plan, replan
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Schedule, Window
-from wellkeeper_issuer.status.standing import Rows, State, standing
+from wellkeeper_issuer.status.certificate_status import Rows, State, status
 from wellkeeper_node.model import Certificate, Identifier, Installed
 
 CAS: Final = ("https://ca.example/directory", "https://second.example/directory", "https://third.example/directory")
@@ -90,7 +90,7 @@ def test_both_agree(data: st.DataObject, lineage: Lineage) -> None:
         installed=frozenset({"web"} if installed else ()),
         under_way={"web": attempt.under_way} if attempt else {},
     )
-    seen = standing(lineage, installed.version if installed else None, rows, now)
+    seen = status(lineage, installed.version if installed else None, rows, now)
     found = due(lineage, installed, schedule, now=now)
     event(f"{'due' if found else 'not due'}, {seen.state}")
     assert (seen.to_do == ISSUED) == _is_wanted(attempt, lineage)

@@ -10,7 +10,7 @@ from tests.fakes_deliver import NOW, dns
 from wellkeeper_issuer.model import Attempt, Lineage, UnderWay
 from wellkeeper_issuer.outside.state.state import State as OpenedState
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule, Window
-from wellkeeper_issuer.status.standing import Rows, Standing, State, read_rows, standing, standings
+from wellkeeper_issuer.status.certificate_status import CertificateStatus, Rows, State, read_rows, status, statuses
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Flip
 
@@ -45,13 +45,15 @@ def failure(next_try_at: datetime, last_at: datetime = NOW - HOUR) -> dict[str, 
     return {"web": Failure("web", 2, "order", "no", Retry.SOON, last_at, last_at, next_try_at)}
 
 
-def stand(known: Rows, version: str | None = "v1", now: datetime = NOW, lineage: Lineage = LINEAGE) -> Standing:
-    return standing(lineage, version, known, now)
+def stand(
+    known: Rows, version: str | None = "v1", now: datetime = NOW, lineage: Lineage = LINEAGE
+) -> CertificateStatus:
+    return status(lineage, version, known, now)
 
 
 def test_served_and_not_due_is_quiet_until_its_ca_is_asked_again() -> None:
     found = stand(rows())
-    assert found == Standing("web", State.SERVED, "v1", SCHEDULE, None, "", None, NOW + 6 * HOUR)
+    assert found == CertificateStatus("web", State.SERVED, "v1", SCHEDULE, None, "", None, NOW + 6 * HOUR)
     assert found.is_quiet
     assert not found.is_waiting
     assert (found.not_after, found.renew_at, found.rule) == (SCHEDULE.not_after, SCHEDULE.renew_at, Rule.ARI)
@@ -227,7 +229,7 @@ async def test_rows_are_those_of_the_state(state: OpenedState) -> None:
 
 def test_all_at_once_in_order() -> None:
     others = [replace(LINEAGE, name="mail"), LINEAGE]
-    assert [(one.lineage, one.state) for one in standings(others, {"web": "v1"}, rows(), NOW)] == [
+    assert [(one.lineage, one.state) for one in statuses(others, {"web": "v1"}, rows(), NOW)] == [
         ("mail", State.MISSING),
         ("web", State.SERVED),
     ]
