@@ -1,1 +1,1 @@
-"""Findings and remedies in words: pure functions and tables."""
+"""Findings and remedies for CAs and the state, in words: pure functions and tables."""

@@ -1,1 +1,1 @@
-"""Findings and remedies in words: pure functions and tables."""
+"""Likely causes and remedies beside nginx, in words: pure functions and tables."""
