@@ -69,7 +69,7 @@ async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, comm
     missing = str(folder / "none.toml")
     option = ("--config", missing)
     told = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
-    assert f"{missing} does not exist; run 'wellkeeper init'" in told
+    assert f"{missing} does not exist\n  Run 'wellkeeper init'" in told
 
 
 async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
@@ -94,7 +94,7 @@ async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, Issue
     [
         ("read_backs = true", "unknown key 'read_backs'"),
         ('read_back = "maybe"', "read_back = 'maybe'"),
-        ('contact = ["nobody"]', "'nobody' is no mail address"),
+        ('contact = ["nobody"]', "'nobody' is not an email address"),
         ('certificates_group = "no-such-group"', "certificates_group = 'no-such-group': this host has no such group"),
     ],
 )
