@@ -46,7 +46,7 @@ def test_every_point_of_the_best_practices_names_what_shows_it() -> None:
     counts = {"S": 10, "T": 9, "F": 12, "V": 10, "P": 12, "M": 8}
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in (PROJECT / "docs/best-practices.md").read_text().splitlines()
+        for line in (PROJECT / "docs/design/0014-best-practices.md").read_text().splitlines()
         if re.match(r"\| [A-Z]\d+ \|", line)
     ]
     assert [row[0] for row in rows] == [f"{letter}{n}" for letter, count in counts.items() for n in range(1, count + 1)]

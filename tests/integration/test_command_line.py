@@ -30,11 +30,13 @@ def alone(folder: Path) -> tuple[Issuer, IssuerSettings]:
 
 
 async def refused(issuer: Issuer, *arguments: str) -> str:
-    """One line on standard error with exit code 2, and nothing on standard output."""
+    """Return standard error: at most three lines, the later ones indented; the exit code is 2."""
     finished = await issuer.run(*arguments)
     assert (finished.exit_code, finished.out) == (2, ""), finished
-    assert finished.err.startswith("wellkeeper: ")
-    assert finished.err.count("\n") == 1
+    first, *others = finished.err.splitlines()
+    assert first.startswith("wellkeeper: ")
+    assert len(others) <= 2
+    assert all(line.startswith("  ") for line in others)
     return finished.err
 
 
@@ -69,7 +71,7 @@ async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, comm
     missing = str(folder / "none.toml")
     option = ("--config", missing)
     reported = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
-    assert f"{missing} does not exist; run 'wellkeeper init'" in reported
+    assert f"{missing} does not exist\n  Run 'wellkeeper init'" in reported
 
 
 async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
@@ -79,7 +81,7 @@ async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issu
         reported = await refused(issuer, command, "wbe")
         assert "'wbe'" in reported
         assert "web" in reported
-        assert "mail" in reported
+        assert "Did you mean web?" in reported
 
 
 @pytest.mark.parametrize("command", ["renew", "trust"])
@@ -94,7 +96,7 @@ async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, Issue
     [
         ("read_backs = true", "unknown key 'read_backs'"),
         ('read_back = "maybe"', "read_back = 'maybe'"),
-        ('contact = ["nobody"]', "'nobody' is no mail address"),
+        ('contact = ["nobody"]', "'nobody' is not an email address"),
         ('certificates_group = "no-such-group"', "certificates_group = 'no-such-group': this host has no such group"),
     ],
 )

@@ -6,6 +6,7 @@ An unknown key or a bad value stops everything, naming file, line, key, value an
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -16,6 +17,7 @@ from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
+from wellkeeper_issuer.settings.salvage import without_mistakes
 from wellkeeper_issuer.settings.tables import (
     CaSettings,
     CertificateSettings,
@@ -32,7 +34,7 @@ from wellkeeper_issuer.settings.values import AbsolutePath, parse_ca_name, parse
 DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
 PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
 
-_APART: Final = "must not lie in one another: the one is for nginx to read, the other for nobody"
+_APART: Final = "must not contain each other: nginx reads the first, and only the issuer the second"
 
 
 class Settings(Frozen):
@@ -62,7 +64,7 @@ class Settings(Frozen):
         found: list[tuple[Location, str]] = []
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
-            found.append((("certificates_dir",), f"this folder ({certificates}) and state_dir ({state}) {_APART}"))
+            found.append((("certificates_dir",), f"this directory ({certificates}) and state_dir ({state}) {_APART}"))
         for location, name in self._named_cas():
             try:
                 self.find_ca(name)
@@ -93,16 +95,29 @@ class Settings(Frozen):
                     yield (what, index), (what, first[name]), name
 
     def find_ca(self, name: str) -> CaSettings:
-        """By the name of one of `[[cas]]`, a known name, or the URL of a directory; raises ValueError."""
+        """Return the CA with this name, in `[[cas]]` or known, this directory URL, or this host; raises ValueError."""
         for one in self.cas:
             if name in {one.name, one.directory}:
                 return one
-        directory = CA_DIRECTORIES.get(name, name)
+        directory = CA_DIRECTORIES.get(name) or self._directory_at_host(name) or name
         if not directory.startswith("https://"):
-            names = ", ".join(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))
-            raise ValueError(f"{name!r} is neither one of {names} nor the https:// URL of an ACME directory")
+            raise ValueError(self._unknown_ca(name))
         known = next((short for short, url in CA_DIRECTORIES.items() if url == directory), "")
         return CaSettings(name=known or parse_ca_name(directory), directory=directory)
+
+    def _directory_at_host(self, host: str) -> str | None:
+        """Return the directory URL in the settings at this host, as messages name such a CA; raises ValueError."""
+        urls = {name for _, name in self._named_cas() if name.startswith("https://") and parse_ca_name(name) == host}
+        if len(urls) > 1:
+            raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(sorted(urls))}; write the URL of one")
+        return next(iter(urls), None)
+
+    def _unknown_ca(self, name: str) -> str:
+        known = list(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))
+        close = get_close_matches(name, known, n=1)
+        if close:
+            return f"unknown CA {name!r}. Did you mean {close[0]!r}?"
+        return f"unknown CA {name!r}; write the https:// URL of its ACME directory, or one of {', '.join(known)}"
 
     def all_cas(self) -> tuple[CaSettings, ...]:
         """Every CA that may be asked, in order of preference; the one for rehearsals is the last."""
@@ -135,19 +150,34 @@ def check(sources: Sources) -> Settings:
     try:
         settings = Settings.model_validate(sources.merged())
     except ValidationError as error:
-        raise SettingsError("\n".join(_complaints(sources, error))) from error
+        found = [*_complaints(sources, error), *_contradictions_of_the_rest(sources, error)]
+        raise SettingsError("\n".join(found)) from error
+    found = _contradictions(sources, settings)
+    if found:
+        raise SettingsError("\n".join(found))
+    return settings
+
+
+def _contradictions_of_the_rest(sources: Sources, error: ValidationError) -> list[str]:
+    """Return the contradictions among the values that parse."""
+    rest = without_mistakes(sources.merged(), [one["loc"] for one in error.errors()])
+    try:
+        return _contradictions(sources, Settings.model_validate(rest)) if rest is not None else []
+    except ValidationError:
+        return []
+
+
+def _contradictions(sources: Sources, settings: Settings) -> list[str]:
     found = [
-        f"{sources.name_place(here)}: two {here[0]} have the name {name!r} "
-        f"(the other one: {sources.name_place(there)}); give each its own"
+        f"{sources.name_place(here)}: two {here[0]} are named {name!r} "
+        f"(the other at {sources.name_place(there)}); rename one"
         for here, there, name in settings.twins()
     ]
     found += [
         f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"
         for location, text in settings.contradictions()
     ]
-    if found:
-        raise SettingsError("\n".join(found))
-    return settings
+    return found
 
 
 def _complaints(sources: Sources, error: ValidationError) -> Iterator[str]:

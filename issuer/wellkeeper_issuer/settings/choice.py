@@ -1,4 +1,4 @@
-"""Choose certificates of the settings by name, and guess what a mistyped name may have been."""
+"""Find certificates of the settings by name or identifier, and suggest names for mistyped ones."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -8,30 +8,43 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import Settings
 
-# In a complaint; of ten thousand names nobody reads all.
+# In a message; there may be ten thousand names.
 _SHOWN_NAMES: Final = 10
 
 
 def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
-    """The lineages of these names, or all; raises SettingsError for an unknown one and when there is none."""
+    """Return the lineages with these names, or all; an identifier counts for the one certificate that covers it.
+
+    Raises SettingsError for an unknown or ambiguous name, and when there are no certificates.
+    """
     known = {lineage.name: lineage for lineage in settings.lineages()}
     if not known:
         raise SettingsError(
-            'the settings name no certificate; add [[certificates]] with identifiers = ["www.example.org"]'
+            "no certificates are configured", remedy="Run 'wellkeeper certificate add www.example.org' to add one."
         )
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise SettingsError(f"no certificate is called {unknown[0]!r}; {_meant(unknown[0], known)}")
-    return [known[name] for name in dict.fromkeys(names or known)]
+    return [known[name] for name in dict.fromkeys(_find(name, known) for name in names or known)]
 
 
-def _meant(name: str, known: Mapping[str, Lineage]) -> str:
-    """What whoever wrote that may have had in mind: one of its other names, a typing error, or one of those."""
-    having = [one.name for one in known.values() if name in {identifier.value for identifier in one.identifiers}]
-    if having:
-        return f"that name is in the certificate {', '.join(having[:_SHOWN_NAMES])}, which is what to say"
-    if len(known) <= _SHOWN_NAMES:
-        return f"the settings have: {', '.join(known)}"
+def _find(name: str, known: Mapping[str, Lineage]) -> str:
+    """Return the name of the certificate; raises SettingsError."""
+    if name in known:
+        return name
+    covering = [one.name for one in known.values() if name in {identifier.value for identifier in one.identifiers}]
+    match covering:
+        case [only]:
+            return only
+        case []:
+            raise SettingsError(f"no certificate is named {name!r}", remedy=_suggestion(name, known))
+    shown = ", ".join(covering[:_SHOWN_NAMES])
+    raise SettingsError(
+        f"{name!r} is covered by {len(covering)} certificates: {shown}", remedy=f"Name one of them: {covering[0]}."
+    )
+
+
+def _suggestion(name: str, known: Mapping[str, Lineage]) -> str:
     close = get_close_matches(name, known, n=3)
-    asked = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{asked}'wellkeeper list' shows the {len(known)} that are there"
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    if len(known) <= _SHOWN_NAMES:
+        return f"Configured are: {', '.join(known)}."
+    return f"Run 'wellkeeper list' to see all {len(known)} names."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.settings.syntax import syntax_error
 from wellkeeper_node.advice import files as remedies
 
 CERTIFICATES: Final = "certificates"
@@ -80,7 +81,7 @@ def read_sources(path: Path) -> Sources:
         main = read_toml(path)
     except FileNotFoundError:
         raise SettingsError(
-            f"{path} does not exist; run 'wellkeeper init', or name a file with --config or WELLKEEPER_CONFIG"
+            f"{path} does not exist", remedy="Run 'wellkeeper init', or name a file with --config or WELLKEEPER_CONFIG."
         ) from None
     drop_ins = tuple(_read_drop_ins(drop_in_folder(path)))
     wrong = [f"{file.path}: {text}" for file in drop_ins for text in _misplaced(file, path)]
@@ -98,8 +99,10 @@ def read_toml(path: Path) -> TomlFile:
         raise
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}; {remedies.of_reading(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8", str(error), "Save the file in UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise syntax_error(path, text, error) from error
 
 
 def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
@@ -117,14 +120,14 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
             except FileNotFoundError:
                 if path.is_symlink():
                     raise SettingsError(
-                        f"{path} is a link that leads nowhere; remove it, or put back what it led to"
+                        f"{path} is a broken symbolic link", remedy="Remove it, or restore its target."
                     ) from None
                 # else it was removed since the folder was read
 
 
 def _misplaced(file: TomlFile, main: Path) -> list[str]:
     texts = [
-        f"{key!r} does not belong here: a drop-in holds [[certificates]] only, everything else stands in {main}"
+        f"{key!r} does not belong here: drop-ins may contain only [[certificates]]; move it to {main}"
         for key in file.values
         if key != CERTIFICATES
     ]

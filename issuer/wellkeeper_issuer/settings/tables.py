@@ -9,6 +9,7 @@ from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Limit, Scope, Spent
 from wellkeeper_issuer.settings.values import (
+    UNNAMED,
     AbsolutePath,
     Address,
     Argv,
@@ -29,7 +30,7 @@ PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 def _refuse_must_staple(value: object) -> object:
     if value is True:
         raise ValueError(
-            "no CA can be asked for must-staple any more: Let's Encrypt ended OCSP in 2025, and nginx could not staple"
+            "must-staple is not supported: Let's Encrypt ended OCSP in 2025, so nginx has nothing to staple"
         )
     return value
 
@@ -107,7 +108,7 @@ class CaSettings(Frozen):
     @model_validator(mode="after")
     def _check_binding(self) -> "CaSettings":
         if (self.eab_key_id is None) != (self.eab_hmac_key_file is None):
-            raise ValueError("eab_key_id and eab_hmac_key_file belong together: the CA gives both to you")
+            raise ValueError("set both eab_key_id and eab_hmac_key_file, or neither: the CA gives you both")
         return self
 
 
@@ -156,14 +157,14 @@ class CertificateSettings(Frozen):
         try:
             first = parse_identifier(values["identifiers"][0]).value
         except (KeyError, IndexError, TypeError, ValueError):
-            first = "unnamed"  # whatever is wrong with the identifiers is told, and nothing else
+            first = UNNAMED  # only the mistake in the identifiers is reported
         return {"name": first.replace(":", "-"), **values}
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":
         for key in ("key_type", "reuse_key") if self.csr else ():
             if key in self.model_fields_set:
-                raise ValueError(f"{key} and csr exclude each other: the key is that of the CSR, each time")
+                raise ValueError(f"{key} cannot be combined with csr: the CSR determines the key; remove {key}")
         return self
 
     def to_lineage(self) -> Lineage:

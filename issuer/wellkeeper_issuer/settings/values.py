@@ -1,6 +1,6 @@
-"""How single values of the settings are read: names, addresses, paths, CAs.
+"""Parse single values of the settings: names, addresses, paths, CAs.
 
-Every parser takes what TOML had and raises ValueError with a sentence that says what is allowed.
+Every parser takes the value from the TOML file and raises ValueError that says what is allowed.
 """
 
 import contextlib
@@ -16,27 +16,32 @@ from pydantic import BeforeValidator, Field
 from wellkeeper_issuer import idn
 from wellkeeper_node.model import LINEAGE_NAME, Identifier, IdentifierType
 
+# The name of a certificate whose identifiers cannot be read: messages do not show it.
+UNNAMED: Final = "unnamed"
+
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
 def parse_text(value: object) -> str:
-    """What every parser below begins with: pydantic hands over whatever TOML had."""
+    """Return the value if it is a string; raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.80} must be a string")
     return value
 
 
 def parse_identifier(value: object) -> Identifier:
-    """A DNS name (unicode or A-labels, any case) or an IP address; raises ValueError."""
+    """Parse a DNS name (Unicode or A-labels, any case) or an IP address; raises ValueError."""
     text = parse_text(value)
-    # Ten thousand names would spend a third of the time of reading the settings on not being addresses.
+    # For ten thousand names, trying to parse addresses takes a third of the time of reading the settings.
     if ":" in text or not text[-1:].isalpha():
         with contextlib.suppress(ipaddress.AddressValueError):
             return _ip_identifier(text)
     name = text.strip().rstrip(".").lower()
     if name.startswith("*."):
-        raise ValueError(f"{text!r} is a wildcard, which http-01 cannot prove (RFC 8555 section 8.3); list the names")
+        raise ValueError(
+            f"{text!r} is a wildcard, which http-01 cannot validate (RFC 8555 section 8.3); list the names"
+        )
     name = idn.to_ascii(name)
     labels = name.split(".")
     # A last label of digits only is a mistyped address (RFC 3696 section 2).
@@ -50,21 +55,21 @@ def _ip_identifier(text: str) -> Identifier:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     parse = ipaddress.IPv6Address if ":" in bare else ipaddress.IPv4Address
     if "%" in bare:
-        raise ValueError(f"{text!r} has a scope, which no certificate can name; leave out what follows '%'")
+        raise ValueError(f"{text!r} has a zone, which certificates cannot contain; remove '%' and what follows")
     return Identifier(IdentifierType.IP, parse(bare).compressed)
 
 
 def parse_address(value: object) -> tuple[str, int]:
-    """`HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
+    """Parse `HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
     text = parse_text(value)
     found = _ADDRESS.fullmatch(text)
     if found is None or not 0 < int(found["port"]) < 65536:
-        raise ValueError(f"{text!r} is no address; write HOST:PORT or [IPV6]:PORT")
+        raise ValueError(f"{text!r} is not an address; write HOST:PORT or [IPV6]:PORT")
     return found["v6"] or found["host"], int(found["port"])
 
 
 def parse_responder(value: object) -> str:
-    """`unix:/PATH` or `HOST:PORT`; raises ValueError."""
+    """Check `unix:/PATH` or `HOST:PORT`; raises ValueError."""
     text = parse_text(value)
     if text.startswith("unix:"):
         if not text.startswith("unix:/"):
@@ -75,7 +80,7 @@ def parse_responder(value: object) -> str:
 
 
 def parse_directory_url(value: object) -> str:
-    """The `https://` URL of an ACME directory; raises ValueError."""
+    """Check the `https://` URL of an ACME directory; raises ValueError."""
     text = parse_text(value)
     if not text.startswith("https://"):
         raise ValueError(f"{text!r} is not the https:// URL of an ACME directory")
@@ -83,45 +88,48 @@ def parse_directory_url(value: object) -> str:
 
 
 def parse_ca_name(directory_url: str) -> str:
-    """What a CA is called that has no name in the settings: its host."""
+    """Return the name of a CA that has none in the settings: its host."""
     return urlsplit(directory_url).hostname or "ca"
 
 
 def parse_cas(value: object) -> object:
-    """One CA or several in order of preference, each a name or the URL of a directory; raises ValueError."""
+    """Return one CA or several as a sequence, each a name or the URL of a directory; raises ValueError."""
     if not isinstance(value, str | list | tuple):
         raise ValueError(f"{value!r:.80} must be a name, or a list of names in order of preference")
     return (value,) if isinstance(value, str) else value
 
 
 def parse_webhook(value: object) -> str:
-    """An `https://` URL, or `http://` for what is near; raises ValueError."""
+    """Check an `https://` or `http://` URL; raises ValueError."""
     text = parse_text(value)
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
-        raise ValueError(f"{text!r} is no http:// or https:// URL")
+        raise ValueError(f"{text!r} is not an http:// or https:// URL")
     return text
 
 
 def parse_contact(value: object) -> str:
+    """Return the address with `mailto:` in front; raises ValueError."""
     text = parse_text(value)
     address = text.removeprefix("mailto:")
     if not re.fullmatch(r"[^@\s,?]+@[^@\s,?]+", address):
-        raise ValueError(f"{text!r} is no mail address")
+        raise ValueError(f'{text!r} is not an email address; write contact = ["me@example.org"]')
     return f"mailto:{address}"
 
 
 def parse_name(value: object) -> str:
+    """Check a name that can be a directory below `live/`; raises ValueError."""
     text = parse_text(value)
     if not LINEAGE_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} may have a-z, 0-9, '.', '_' and '-' only, no '..' and no dot in front")
+        raise ValueError(f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', without '..' or a leading dot")
     return text
 
 
 def parse_path(value: object) -> Path:
+    """Return an absolute path, normalized; raises ValueError."""
     text = parse_text(value)
     if not text.startswith("/"):
         raise ValueError(f"{text!r} must be an absolute path")
-    # Two ways to write one folder must not look like two folders.
+    # Two spellings of one directory must compare equal.
     return Path(os.path.normpath(text))
 
 

@@ -54,7 +54,7 @@ def test_unknown_ca_is_told(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("account", "register", "--ca", "lets")
     assert finished.exit_code == 2
-    assert "--ca: 'lets' is neither one of letsencrypt, " in finished.err
+    assert "--ca: unknown CA 'lets'" in finished.err
 
 
 def test_settings_may_be_named_before_the_command(program: Program) -> None:

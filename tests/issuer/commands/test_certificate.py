@@ -107,8 +107,8 @@ def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) ->
     [
         (("*.b.example",), "the new certificate: '*.b.example' is a wildcard"),
         ((",",), "the new certificate: identifiers = []: must have at least one entry"),
-        (("b.example", "--name", "../b"), "the new certificate: name: '../b' may have"),
-        (("b.example", "--ca", "nobody"), "the new certificate: ca: 'nobody' is neither one of"),
+        (("b.example", "--name", "../b"), "the new certificate: name: '../b' may contain only"),
+        (("b.example", "--ca", "nobody"), "the new certificate: ca: unknown CA 'nobody'"),
         (("a.example",), "the certificate a.example is there already ("),
         (("b.example", "--key-type", "rsa-1024"), "'rsa-1024' is not one of 'ecdsa-p256'"),
     ],
@@ -132,8 +132,8 @@ def test_certificate_that_cannot_be_set_up_is_not_left_behind(ready: Program) ->
 
 
 def test_no_settings(program: Program) -> None:
-    assert "does not exist; run 'wellkeeper init'" in refused(program.run("certificate", "add", "b.example"))
-    assert "does not exist; run 'wellkeeper init'" in refused(program.run("certificate", "remove", "b.example"))
+    assert "does not exist\n  Run 'wellkeeper init'" in refused(program.run("certificate", "add", "b.example"))
+    assert "does not exist\n  Run 'wellkeeper init'" in refused(program.run("certificate", "remove", "b.example"))
 
 
 def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> None:

@@ -111,10 +111,10 @@ def test_what_was_added_to_the_environment_stays(program: Program) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--ca", "letsencrypt-prod"), "ca: 'letsencrypt-prod' is neither one of"),
+        (("--ca", "letsencrypt-prod"), "ca: unknown CA 'letsencrypt-prod'. Did you mean"),
         (("--certificate", "*.a.example"), "certificates[0].identifiers[0]: '*.a.example' is a wildcard"),
-        (("--contact", "nobody"), "contact[0]: 'nobody' is no mail address"),
-        (("--certificates-dir", "/var/lib/wellkeeper/issuer/x"), "must not lie in one another"),
+        (("--contact", "nobody"), "contact[0]: 'nobody' is not an email address"),
+        (("--certificates-dir", "/var/lib/wellkeeper/issuer/x"), "must not contain each other"),
     ],
 )
 def test_bad_values_leave_no_file(program: Program, arguments: tuple[str, ...], words: str) -> None:

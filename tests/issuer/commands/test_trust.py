@@ -46,4 +46,4 @@ def test_missing_keys_are_told(program: Program) -> None:
 def test_missing_settings_are_told(program: Program) -> None:
     finished = program.run("trust")
     assert finished.exit_code == 2
-    assert f"{program.config} does not exist; run 'wellkeeper init'" in finished.err
+    assert f"{program.config} does not exist\n  Run 'wellkeeper init'" in finished.err

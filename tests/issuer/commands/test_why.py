@@ -60,7 +60,7 @@ def test_unknown_name(program: Program) -> None:
     program.configure(NAME)
     finished = program.run("why", "other")
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "no certificate is called 'other'" in finished.err
+    assert "no certificate is named 'other'" in finished.err
 
 
 def test_nothing_there(program: Program) -> None:

@@ -133,9 +133,9 @@ def test_csr_stays_where_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["key_type = 'rsa-2048'", "reuse_key = true"])
-def test_csr_brings_its_key_each_time(tmp_path: Path, line: str) -> None:
+def test_csr_excludes_key_options(tmp_path: Path, line: str) -> None:
     text = f"[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\n{line}"
-    assert "and csr exclude each other: the key is that of the CSR, each time" in complaint(tmp_path, text)
+    assert "cannot be combined with csr: the CSR determines the key" in complaint(tmp_path, text)
 
 
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
@@ -147,9 +147,11 @@ def test_known_cas_go_by_name(tmp_path: Path, name: str, url: str) -> None:
     ("state", "certificates"),
     [("/a/state", "/a/state/live"), ("/a/certs/state", "/a/certs"), ("/a", "/a"), ("/a/state", "/b/../a/state/x")],
 )
-def test_what_nginx_reads_and_what_nobody_reads_lie_apart(tmp_path: Path, state: str, certificates: str) -> None:
+def test_state_and_certificates_must_not_contain_each_other(tmp_path: Path, state: str, certificates: str) -> None:
     found = complaint(tmp_path, f"state_dir = '{state}'\ncertificates_dir = '{certificates}'")
-    assert re.match(r"certificates_dir: this folder \(/a.*\) and state_dir \(/a.*\) must not lie in one another", found)
+    assert re.match(
+        r"certificates_dir: this directory \(/a.*\) and state_dir \(/a.*\) must not contain each other", found
+    )
 
 
 def test_neighbours_with_like_names_lie_apart(tmp_path: Path) -> None:
@@ -172,9 +174,7 @@ def test_same_name_twice(tmp_path: Path, text: str, what: str, name: str) -> Non
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     path = tmp_path / "issuer.toml"
-    assert str(caught.value) == (
-        f"{path}:4: two {what} have the name {name!r} (the other one: {path}:1); give each its own"
-    )
+    assert str(caught.value) == (f"{path}:4: two {what} are named {name!r} (the other at {path}:1); rename one")
 
 
 @pytest.mark.parametrize(
@@ -186,18 +186,20 @@ def test_name_comes_from_the_first_identifier(tmp_path: Path, identifier: str, n
     assert settings.certificates[0].name == name
 
 
-def test_no_toml(tmp_path: Path) -> None:
-    assert complaint(tmp_path, "ca = ").startswith(" is no TOML: Invalid value (at")
-
-
-def test_no_text(tmp_path: Path) -> None:
-    (tmp_path / "issuer.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match=r"issuer\.toml is no TOML: "):
+def test_invalid_toml(tmp_path: Path) -> None:
+    (tmp_path / "issuer.toml").write_text("ca = ")
+    with pytest.raises(SettingsError, match=r"issuer\.toml:1:6: not valid TOML: Invalid value"):
         read_settings(tmp_path / "issuer.toml")
 
 
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"issuer\.toml does not exist; run 'wellkeeper init', or name a file"):
+def test_file_that_is_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "issuer.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=r"issuer\.toml is not UTF-8: "):
+        read_settings(tmp_path / "issuer.toml")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"issuer\.toml does not exist. Run 'wellkeeper init', or name a file"):
         read_settings(tmp_path / "issuer.toml")
 
 
@@ -212,3 +214,14 @@ def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -
     assert settings_path(None) == Path("/from/environment.toml")
     monkeypatch.setenv(PATH_VARIABLE, "")
     assert settings_path(None) == DEFAULT_PATH == Path("/etc/wellkeeper/issuer.toml")
+
+
+def test_ca_is_accepted_by_the_host_that_messages_show(tmp_path: Path) -> None:
+    settings = read(tmp_path, 'ca = "https://ca.example/directory"')
+    assert settings.find_ca("ca.example").directory == "https://ca.example/directory"
+
+
+def test_host_of_several_cas_is_refused_with_their_urls(tmp_path: Path) -> None:
+    settings = read(tmp_path, 'ca = ["https://ca.example/a", "https://ca.example/b"]')
+    with pytest.raises(ValueError, match=r"'ca\.example' matches 2 CAs: https://ca\.example/a, https://ca"):
+        settings.find_ca("ca.example")

@@ -124,8 +124,8 @@ def test_what_does_not_end_in_toml_or_is_hidden_is_no_drop_in(tmp_path: Path) ->
 def test_drop_in_holds_nothing_but_certificates(tmp_path: Path) -> None:
     path = write(tmp_path, "", a=one("a.example"), b=f"ca = 'google'\n[nginx]\n{one('b.example')}")
     assert complaint(path).splitlines() == [
-        f"issuer.d/b.toml: {key!r} does not belong here: a drop-in holds [[certificates]] only, everything else stands "
-        "in issuer.toml"
+        f"issuer.d/b.toml: {key!r} does not belong here: drop-ins may contain only [[certificates]]; "
+        "move it to issuer.toml"
         for key in ("ca", "nginx")
     ]
 
@@ -146,24 +146,25 @@ def test_same_name_in_two_files_names_both(tmp_path: Path) -> None:
         tmp_path, one("m.example"), a=one("a.example"), b=one("b.example") + one("x.example", "name = 'a.example'")
     )
     assert complaint(path) == (
-        "issuer.d/b.toml:3: two certificates have the name 'a.example' (the other one: issuer.d/a.toml:1); "
-        "give each its own"
+        "issuer.d/b.toml:3: two certificates are named 'a.example' (the other at issuer.d/a.toml:1); rename one"
     )
 
 
 def test_unknown_ca_in_a_drop_in(tmp_path: Path) -> None:
     path = write(tmp_path, one("m.example"), a=one("a.example", "ca = 'nobody'"))
-    assert complaint(path).startswith("issuer.d/a.toml:3: certificates[0].ca: 'nobody' is neither one of letsencrypt, ")
+    assert complaint(path).startswith(
+        "issuer.d/a.toml:3: certificates[0].ca: unknown CA 'nobody'; write the https:// URL"
+    )
 
 
 def test_drop_in_that_is_no_toml(tmp_path: Path) -> None:
-    assert complaint(write(tmp_path, "", a="[[")).startswith("issuer.d/a.toml is no TOML: ")
+    assert complaint(write(tmp_path, "", a="[[")).startswith("issuer.d/a.toml:1:3: not valid TOML: ")
 
 
 def test_drop_in_that_leads_nowhere(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     (tmp_path / "issuer.d/a.toml").symlink_to("nowhere")
-    assert complaint(path) == "issuer.d/a.toml is a link that leads nowhere; remove it, or put back what it led to"
+    assert complaint(path) == "issuer.d/a.toml is a broken symbolic link. Remove it, or restore its target."
 
 
 def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
@@ -174,4 +175,4 @@ def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_mistake_in_the_main_file_hides_no_drop_in(tmp_path: Path) -> None:
     path = write(tmp_path, "certificates = 5", a=one("a.example"))
-    assert complaint(path) == "issuer.toml:1: certificates = 5: must be a list"
+    assert complaint(path) == "issuer.toml:1: certificates must be a list: certificates = [5]"

@@ -36,5 +36,5 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", ":80", "a", "a:", "a:0", "a:65536", "a:x", "::1:80", "[::1:80", "[x]:80", "a:٨٠"])
 def test_no_addresses(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no address; write HOST:PORT or \[IPV6\]:PORT"):
+    with pytest.raises(ValueError, match=r"is not an address; write HOST:PORT or \[IPV6\]:PORT"):
         parse_address(text)

@@ -43,6 +43,6 @@ def test_layout_is_that_of_a_file_written_by_hand() -> None:
     ],
     ids=["text", "list", "table"],
 )
-def test_what_is_not_utf_8_is_refused_by_its_key(values: dict[str, object], key: str) -> None:
+def test_text_that_is_not_utf_8_is_refused_by_its_key(values: dict[str, object], key: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{key} = .*a\\udcff': .* is not UTF-8, .*; use a value in UTF-8$"):
         to_toml("Settings.", values)
