@@ -38,12 +38,7 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
         return
     if not path.parent.is_dir():
         make_folder(path.parent, 0o755, Owner())  # what lies above is not ours to give away
-    try:
-        path.mkdir(0o700)
-    except FileExistsError:
-        if path.is_dir():  # another process was quicker
-            return
-        raise
+    path.mkdir(0o700, exist_ok=True)  # another process may make it at this moment
     try:
         _give(path, mode, owner)
     except OSError:
@@ -116,14 +111,14 @@ def sync(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, name: str) -> Iterator[None]:
+def locked(path: Path, name: str, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """For this name one at a time, over all threads and processes; waits, then raises InstallError.
 
     Each name has a byte of the file, which need not be there: waits for the disk overlap, and share its journal.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _lock(descriptor, path, zlib.crc32(name.encode()))
+        _lock(descriptor, path, zlib.crc32(name.encode()), timeout_seconds)
         yield
     finally:
         os.close(descriptor)
@@ -151,17 +146,17 @@ def translated(root: Path) -> Iterator[None]:
         raise InstallError(f"cannot use {error.filename or root}: {error.strerror or error}; {remedy}") from error
 
 
-def _lock(descriptor: int, path: Path, byte: int) -> None:
+def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> None:
     # `struct flock` of fcntl(2). Locks of open files, unlike those of a process, exclude our own threads too.
     asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-    deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, asked)
         except (BlockingIOError, PermissionError) as error:
             if time.monotonic() > deadline:
                 raise InstallError(
-                    f"another process has held {path} for {_LOCK_TIMEOUT_SECONDS:.0f} s;"
+                    f"another process has held {path} for {timeout_seconds:.0f} s;"
                     f" 'fuser {path}' names it: wait for it or end it"
                 ) from error
             time.sleep(0.02)

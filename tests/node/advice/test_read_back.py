@@ -5,6 +5,7 @@ import ssl
 
 import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from tests.fakes_deliver import dns
 from wellkeeper_node.advice.read_back import MAX_BODY_BYTES, Reply, cause_of_failure, cause_of_reply
@@ -12,6 +13,8 @@ from wellkeeper_node.model import Answer
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
 GOOD = ANSWER.key_authorization.encode()
+
+ASKED = ConnectionKey("node.example", 80, False, True, None, None, None)
 
 
 def cause(status: int, body: bytes = b"", **headers: str) -> str | None:
@@ -96,9 +99,10 @@ def test_status_is_explained(status: int, words: str) -> None:
         (ConnectionResetError(errno.ECONNRESET, "reset"), "proxy_protocol"),
         (ssl.SSLError(1, "alert"), "TLS handshake failed after a redirect"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host"),
+        (aiohttp.ClientConnectorDNSError(ASKED, OSError(-2, "unknown")), "does not resolve"),
         (ValueError("odd"), "the request failed: odd"),
     ],
-    ids=["silence", "refused", "disconnected", "reset", "tls", "unreachable", "other"],
+    ids=["silence", "refused", "disconnected", "reset", "tls", "unreachable", "unresolved", "other"],
 )
 def test_failure_is_explained(error: Exception, words: str) -> None:
     assert words in cause_of_failure(error, 5, 8080)
