@@ -37,6 +37,23 @@ async def tls_server(folder: Path, chain_pem: bytes, key_pem: bytes, **terms: ss
         yield server.sockets[0].getsockname()[1]
 
 
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[int]:
+    """Yield the port of a server that answers the first bytes of one connection and closes it."""
+    finished = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        finished.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        await finished.wait()
+
+
 async def test_served_certificate_that_cannot_be_read_is_an_error(folder: Path) -> None:
     key_pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     async with tls_server(folder, to_pem(with_duplicate_extension()), key_pem) as port:
@@ -53,26 +70,15 @@ async def test_certificate_of_one_key_type_is_asked_for(folder: Path) -> None:
 
 
 async def test_refused_handshake_brings_no_certificate() -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(bytes.fromhex("15030300020228"))  # the alert handshake_failure
-        await writer.drain()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        assert await NodeProbes().handshake(server.sockets[0].getsockname()[:2], A) is None
+    handshake_failure = bytes.fromhex("15030300020228")
+    async with answering(handshake_failure) as port:
+        assert await NodeProbes().handshake(("127.0.0.1", port), A) is None
 
 
 async def test_redirect_to_something_that_is_not_a_url_is_the_cause() -> None:
-    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 301 Moved\r\nLocation: http://[\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
-        found = await _read_back(server.sockets[0].getsockname()[1])
+    redirect = b"HTTP/1.1 301 Moved\r\nLocation: http://[\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    async with answering(redirect) as port:
+        found = await _read_back(port)
     assert found.status == 301
     assert "a redirect to 'http://['" in (found.cause or "")
 
