@@ -30,11 +30,11 @@ def alone(folder: Path) -> tuple[Issuer, IssuerSettings]:
 
 
 async def refused(issuer: Issuer, *arguments: str) -> str:
-    """One line on standard error with exit code 2, and nothing on standard output."""
+    """Return the error: up to three lines on standard error with exit code 2, nothing on standard output."""
     finished = await issuer.run(*arguments)
     assert (finished.exit_code, finished.out) == (2, ""), finished
     assert finished.err.startswith("wellkeeper: ")
-    assert finished.err.count("\n") == 1
+    assert finished.err.count("\n") <= 3
     return finished.err
 
 
@@ -72,14 +72,13 @@ async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, comm
     assert f"{missing} does not exist\n  Run 'wellkeeper init'" in told
 
 
-async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
+async def test_unknown_certificate_is_reported_with_the_closest_name(alone: tuple[Issuer, IssuerSettings]) -> None:
     issuer, settings = alone
     issuer.configure(replace(settings, certificates={"web": [NAME], "mail": ["mail.example.org"]}))
     for command in ("renew", "placeholder"):
         told = await refused(issuer, command, "wbe")
         assert "'wbe'" in told
-        assert "web" in told
-        assert "mail" in told
+        assert "Did you mean web?" in told
 
 
 @pytest.mark.parametrize("command", ["renew", "trust"])
