@@ -55,6 +55,7 @@ _SECTIONS: Final = {
         ),
     },
     "Change": {
+        "config": Place("wellkeeper_issuer.commands.config:config", "Check the settings."),
         "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Let the daemon read the settings again."),
         "revoke": Place(

@@ -74,13 +74,12 @@ async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, comm
     assert f"{missing} does not exist\n  Run 'wellkeeper init'" in reported
 
 
-async def test_unknown_certificate_is_told_with_the_known_ones(alone: tuple[Issuer, IssuerSettings]) -> None:
+async def test_unknown_certificate_is_reported_with_the_closest_name(alone: tuple[Issuer, IssuerSettings]) -> None:
     issuer, settings = alone
     issuer.configure(replace(settings, certificates={"web": [NAME], "mail": ["mail.example.org"]}))
     for command in ("renew", "placeholder"):
         reported = await refused(issuer, command, "wbe")
         assert "'wbe'" in reported
-        assert "web" in reported
         assert "Did you mean web?" in reported
 
 
