@@ -1,17 +1,13 @@
 """Tables in a terminal. Only what is shown in one is made with rich, which takes a tenth of a second to load."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wellkeeper_issuer.commands.terminal import screen
+from wellkeeper_issuer.commands.terminal.console import make_console
 from wellkeeper_issuer.commands.terminal.screen import Row
-
-# A console with a width of its own needs a height; nothing here depends on it.
-_HEIGHT: Final = 25
 
 
 def print_wide(titles: Sequence[str], rows: Sequence[Row], *, last: int, cuts_last: bool) -> None:
@@ -22,12 +18,12 @@ def print_wide(titles: Sequence[str], rows: Sequence[Row], *, last: int, cuts_la
     table.add_column(titles[-1], no_wrap=cuts_last, overflow="ellipsis" if cuts_last else "fold", max_width=last)
     for row in rows:
         table.add_row(Text(row.cells[0], row.colour), *map(Text, row.cells[1:]))
-    _console().print(table)
+    make_console().print(table)
 
 
 def print_stacked(titles: Sequence[str], rows: Sequence[Row], *, name_column: int, cuts_last: bool) -> None:
     """Print the cells up to the name on one line, the others on indented lines below it."""
-    console = _console()
+    console = make_console()
     for row in rows:
         names = "".join(f"  {cell}" for cell in row.cells[1 : name_column + 1])
         first = Text.assemble((row.cells[0], row.colour), names)
@@ -45,15 +41,3 @@ def _print_indented(console: Console, text: str, *, cuts: bool) -> None:
     for line in shown_lines:
         line.rstrip()
         console.print(Text("  ") + line, overflow="ellipsis", no_wrap=True)
-
-
-def _console() -> Console:
-    """Return a console of the terminal's width: rich takes a dumb terminal for one of 80 columns."""
-    return Console(
-        width=screen.width(),
-        height=_HEIGHT,
-        color_system="auto" if screen.has_colours() else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )

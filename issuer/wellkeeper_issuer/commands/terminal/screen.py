@@ -1,7 +1,6 @@
 """Print lines and tables: fitted to the terminal and coloured there, plain and never cut elsewhere."""
 
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ import click
 # A last column that is narrower than this moves to a line of its own.
 _LEAST: Final = 20
 _GAP: Final = "  "
+_USUAL_WIDTH: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,25 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def width() -> int:
+def is_dumb() -> bool:
+    """Return whether the terminal can neither move the cursor nor show colours."""
+    return os.environ.get("TERM") in {"dumb", "unknown"}
+
+
+def width(file_descriptor: int = 1) -> int:
     """Return the columns of the terminal; $COLUMNS counts first."""
-    return shutil.get_terminal_size().columns
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(file_descriptor).columns or _USUAL_WIDTH
+    except OSError:
+        return _USUAL_WIDTH
 
 
 def has_colours() -> bool:
     """Return whether colours are wanted; see https://no-color.org."""
-    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {"dumb", "unknown"}
+    return not os.environ.get("NO_COLOR") and not is_dumb()
 
 
 def print_lines(lines: Iterable[str]) -> None:
