@@ -36,7 +36,7 @@ def test_identifier_of_one_certificate_is_accepted_as_its_name(program: Program)
     program.configure(more="[[certificates]]\nidentifiers = ['a.example', 'www.a.example']")
     finished = program.run("why", "www.a.example")
     assert finished.exit_code == 0
-    assert finished.out.startswith("a.example ")
+    assert finished.out.startswith("Certificate a.example ")
 
 
 def test_identifier_of_several_certificates_is_refused_with_their_names(program: Program) -> None:
