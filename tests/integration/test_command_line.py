@@ -1,5 +1,6 @@
 """wellkeeper by hand, when something is missing or wrong: one clear message, the right exit code."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from stand.host import running_host
 from stand.issuer import Finished, Issuer, IssuerSettings, NodeUnderTest
 from stand.ports import free_port
 from tests.integration.observed import asked, error_of, tokens
+from wellkeeper_node.process import run
 
 pytestmark = pytest.mark.integration
 
@@ -151,3 +153,16 @@ async def test_nginx_that_does_not_run_is_told_before_the_ca_is_bothered(folder:
         assert "connection refused: nothing listens there. Is nginx running" in reported
         assert asked(host.ca, "/chalZ") == 0
         assert await tokens(host.responder) == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["status", "list", "config check", "renew nope"])
+async def test_closed_standard_stream_is_not_an_error(
+    alone: tuple[Issuer, IssuerSettings], closed: str, command: str
+) -> None:
+    issuer, settings = alone
+    issuer.configure(replace(settings, certificates={"web": [NAME]}))
+    script = f"{sys.executable} -m wellkeeper_issuer {command} --config {issuer.config_path} {closed}"
+    finished = await run(["sh", "-c", script], 30)
+    assert finished.exit_code == (2 if "nope" in command else 0), finished
+    assert "Traceback" not in finished.output
