@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings.values import parse_identifier
 from wellkeeper_node import public_keys
-from wellkeeper_node.certificates.reading import read_identifiers
+from wellkeeper_node.certificates.reading import read_identifiers, value_errors
 from wellkeeper_node.model import Identifier
 
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]{0,60})-----")
@@ -53,7 +53,8 @@ def _load(data: bytes, where: str) -> x509.CertificateSigningRequest:
         found = ", ".join(label.decode(errors="replace") for label in labels)
         raise SettingsError(f"{where} holds {found}; exactly one CERTIFICATE REQUEST belongs there")
     try:
-        return x509.load_pem_x509_csr(data) if labels else x509.load_der_x509_csr(data)
+        with value_errors():
+            return x509.load_pem_x509_csr(data) if labels else x509.load_der_x509_csr(data)
     except ValueError as error:
         raise SettingsError(f"{where} is no CSR in PEM or DER: {error}") from error
 
@@ -82,16 +83,17 @@ def _check_signature(csr: x509.CertificateSigningRequest, where: str) -> None:
             raise SettingsError(f"{where} is signed with {algorithm.name}, which no CA takes; sign it with SHA-256")
         is_valid = csr.is_signature_valid
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SettingsError(f"{where} is signed in a way that cannot be checked: {error}; sign it anew") from error
+        raise SettingsError(f"{where} is signed in a way that cannot be checked: {error}; sign it again") from error
     if not is_valid:
-        raise SettingsError(f"{where} is not signed with the key that it names; make it anew")
+        raise SettingsError(f"{where} is not signed with the key that it names; make a new one")
 
 
 def _check_extensions(csr: x509.CertificateSigningRequest, where: str) -> None:
     try:
-        extensions = csr.extensions
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise SettingsError(f"{where} has malformed extensions: {error}; make it anew") from error
+        with value_errors():
+            extensions = csr.extensions
+    except ValueError as error:
+        raise SettingsError(f"{where} has malformed extensions: {error}; make a new one") from error
     if any(one.oid == ExtensionOID.TLS_FEATURE for one in extensions):
         raise SettingsError(
             f"{where} asks for must-staple (TLS feature), which no CA can be asked for any more: Let's Encrypt ended"

@@ -25,7 +25,8 @@ def leaf_key_fingerprint(chain_pem: bytes) -> str:
 
 def csr_key_fingerprint(csr_der: bytes) -> str:
     """As `leaf_key_fingerprint`, of a CSR in DER."""
-    return _fingerprint(x509.load_der_x509_csr(csr_der))
+    with reading.value_errors():
+        return _fingerprint(x509.load_der_x509_csr(csr_der))
 
 
 def kind(key: object) -> KeyType | None:
@@ -37,7 +38,8 @@ def kind(key: object) -> KeyType | None:
 
 def certificate_key_kind(certificate_key_pem: bytes) -> KeyType | None:
     """Raises ValueError when it is no PEM."""
-    return kind(load_pem_private_key(certificate_key_pem, password=None).public_key())
+    with reading.value_errors():
+        return kind(load_pem_private_key(certificate_key_pem, password=None).public_key())
 
 
 def thumbprint(key: object) -> str | None:

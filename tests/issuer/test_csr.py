@@ -1,6 +1,6 @@
 """CSRs of the administrator: what is taken, and what each refusal says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 import pytest
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 from josepy.b64 import b64encode
 from josepy.jwk import JWKEC, JWKRSA
 
@@ -190,3 +190,25 @@ def test_thumbprints_are_those_of_the_acme_library() -> None:
 def test_other_keys_have_no_kind_and_no_thumbprint() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     assert (public_keys.kind(key.public_key()), public_keys.thumbprint(key.public_key())) == (None, None)
+
+
+def with_name_of_unknown_kind() -> bytes:
+    """Return a signed CSR with an X.400 address among its alternative names."""
+    names = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x04\xa3\x02\x05\x00")
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+    return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def with_unknown_version() -> bytes:
+    return with_name_of_unknown_kind().replace(b"\x02\x01\x00", b"\x02\x01\x05", 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (with_name_of_unknown_kind, "has malformed extensions: x400Address"),
+        (with_unknown_version, "is no CSR in PEM or DER: 5 is not a valid CSR version"),
+    ],
+)
+def test_csr_that_cryptography_refuses_in_its_own_way_is_refused(make: Callable[[], bytes], words: str) -> None:
+    assert refusal(make(), A).startswith(words)

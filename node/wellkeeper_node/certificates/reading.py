@@ -34,7 +34,7 @@ _UNUSABLE: Final = (
 
 @contextmanager
 def value_errors() -> Iterator[None]:
-    """Raise ValueError for every certificate that cryptography refuses."""
+    """Turn what cryptography raises for unusable certificates, CSRs and keys into ValueError."""
     try:
         yield
     except _UNUSABLE as error:
