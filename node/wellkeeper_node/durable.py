@@ -33,12 +33,15 @@ class Owner:
 
 
 def make_folder(path: Path, mode: int, owner: Owner) -> None:
-    """Makes it, and what is missing above it, durably; one that exists is left as the administrator has it."""
-    if path.is_dir():
-        return
+    """Make the directory, and what is missing above it, durably; one that exists keeps its mode and owner."""
     if not path.parent.is_dir():
         make_folder(path.parent, 0o755, Owner())  # what lies above is not ours to give away
-    path.mkdir(0o700, exist_ok=True)  # another process may make it at this moment
+    try:
+        path.mkdir(0o700)
+    except FileExistsError:
+        if path.is_dir():
+            return
+        raise
     try:
         _give(path, mode, owner)
     except OSError:

@@ -101,6 +101,12 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_broken_link_in_place_of_a_folder_is_an_error(folder: Path) -> None:
+    (folder / "there").symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        durable.make_folder(folder / "there", 0o700, US)
+
+
 def test_folder_that_cannot_be_given_away_is_not_left_behind() -> None:
     with shared_folder() as folder:
         with as_nobody(), pytest.raises(PermissionError):
