@@ -108,11 +108,26 @@ class Silence:
         """Print nothing."""
 
 
+class Warnings(Silence):
+    """Implements `ports.Progress`: prints nothing but warnings."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+
+    def note(self, lineage: str, text: str) -> None:
+        """Print the note if it is a warning."""
+        if text.startswith("WARNING"):
+            self._inner.note(lineage, text)
+
+
 @contextmanager
 def brief_progress(
     log_format: LogFormat, verbosity: Verbosity, tally: Tally, *, has_json_result: bool
 ) -> Iterator[Progress]:
-    """Yield the progress of a run whose result goes to standard output; JSON results have none unless asked for."""
+    """Yield the progress of a run whose result goes to standard output.
+
+    With a JSON result, only warnings are printed unless more is asked for.
+    """
     if verbosity is Verbosity.QUIET:
         with _errors_only():
             yield Silence()
@@ -123,7 +138,8 @@ def brief_progress(
         with progress(log_format) as stages:
             yield UnexplainedFailures(stages)
     elif has_json_result and log_format == "auto":
-        yield Silence()
+        with progress("text") as lines:
+            yield Warnings(lines)
     elif log_format == "auto" and sys.stderr.isatty() and not screen.is_dumb():
         from wellkeeper_issuer.commands.terminal.live import live_counter
 
