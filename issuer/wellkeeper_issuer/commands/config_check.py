@@ -25,9 +25,8 @@ def check(config: Path | None, as_json: bool) -> None:
     """
     sources = read_sources(settings_path(config))
     settings = check_values(sources)
-    wrong = [_describe(sources, *one) for one in _named_files(settings) if _problem(one[1])]
-    if wrong:
-        raise SettingsError("\n".join(wrong))
+    if unreadable := list(_unreadable(sources, settings)):
+        raise SettingsError("\n".join(unreadable))
     counts = {"certificates": len(settings.certificates), "cas": len(settings.all_cas()), "nodes": len(settings.nodes)}
     if as_json:
         click.echo(json.dumps({"schema_version": 1, **counts}, indent=2))
@@ -52,15 +51,11 @@ def _named_files(settings: Settings) -> Iterator[tuple[Location, Path]]:
             yield ("certificates", index, "csr"), certificate.csr
 
 
-def _problem(path: Path) -> str:
-    """Return why the file cannot be read; empty when it can."""
-    try:
-        with path.open("rb"):
-            return ""
-    except OSError as error:
-        return error.strerror or type(error).__name__
-
-
-def _describe(sources: Sources, location: Location, path: Path) -> str:
-    key = key_of(sources.place(location)[1])
-    return f"{sources.name_place(location)}: {key}: cannot read {path}: {_problem(path)}"
+def _unreadable(sources: Sources, settings: Settings) -> Iterator[str]:
+    """Yield one sentence for each named file that cannot be read."""
+    for location, path in _named_files(settings):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            key = key_of(sources.place(location)[1])
+            yield f"{sources.name_place(location)}: {key}: cannot read {path}: {error.strerror}"
