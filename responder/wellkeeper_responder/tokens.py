@@ -27,7 +27,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class _HeldToken:
     publication: Publication
     deadline: float
 
@@ -46,7 +46,7 @@ class Tokens:
         self._thumbprints = thumbprints
         self._max_tokens = max_tokens
         self._max_lifetime_seconds = max_lifetime_seconds
-        self._held: dict[str, _Standing] = {}
+        self._held: dict[str, _HeldToken] = {}
         # jti → the token it was published for, None when only its withdrawal was seen.
         self._known: dict[str, str | None] = {}
         # Each jti is pushed once to each heap, so the heaps are no larger than `_known`; what ended before its
@@ -79,7 +79,7 @@ class Tokens:
         lifetime = publication.lifetime_seconds
         self._learn(publication.jti, publication.token, lifetime)
         deadline = self._clock.monotonic() + lifetime
-        self._held[publication.token] = _Standing(publication, deadline)
+        self._held[publication.token] = _HeldToken(publication, deadline)
         heapq.heappush(self._deadlines, (deadline, publication.jti))
         return Published(is_new=True, expires_in_seconds=lifetime)
 

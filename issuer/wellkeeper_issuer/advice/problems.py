@@ -36,7 +36,7 @@ def of_request(problem: Problem) -> str:
     """Return what a person has to do about a refused request, where only a person can; else nothing."""
     link = unpause_link(problem)
     if problem.name == "rateLimited" and link:
-        return f"; it has paused the name: mend what made its validations fail, then go to {link}"
+        return f"; it has paused the name: fix what made its validations fail, then go to {link}"
     if problem.name == "unauthorized" and is_about_deactivation(problem):
         return "; this account is gone for good: 'wellkeeper account show' says which, and what to do"
     if problem.name == "userActionRequired":

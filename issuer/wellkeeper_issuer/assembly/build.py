@@ -121,13 +121,13 @@ def make_notifications(settings: Settings) -> Notifications:
 def make_nginx(settings: Settings) -> "LocalNginx":
     from wellkeeper_node.nginx.local import Control, LocalNginx
 
-    hook_settings = settings.nginx
-    by_itself = (*hook_settings.command, "-s", "reload") if hook_settings.reload == "command" else None
+    nginx_settings = settings.nginx
+    by_itself = (*nginx_settings.command, "-s", "reload") if nginx_settings.reload == "command" else None
     control = Control(
-        hook_settings.command,
-        hook_settings.pid_file,
-        hook_settings.reload_command or by_itself,
-        hook_settings.error_log,
+        nginx_settings.command,
+        nginx_settings.pid_file,
+        nginx_settings.reload_command or by_itself,
+        nginx_settings.error_log,
     )
     return LocalNginx(control, SystemClock())
 

@@ -30,7 +30,7 @@ async def rehearse_all(
     settings: Settings, lineages: Sequence[Lineage], progress: Progress, notes: Notes | None = None
 ) -> list[Rehearsal]:
     """One result a lineage, recorded when there is where. Raises SettingsError and JournalError."""
-    async with _world(settings, progress) as deps:
+    async with _dependencies(settings, progress) as deps:
         results = await rehearse(lineages, deps)
     if notes is not None:
         for result in results:
@@ -39,7 +39,7 @@ async def rehearse_all(
 
 
 @asynccontextmanager
-async def _world(settings: Settings, progress: Progress) -> AsyncIterator[RehearsalDeps]:
+async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator[RehearsalDeps]:
     """Connected; ended on leaving."""
     from wellkeeper_issuer.outside.host.csr_files import CsrFolder
     from wellkeeper_node.probes.probes import NodeProbes

@@ -97,10 +97,10 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
             warn_of_ephemeral(settings.state_dir)
             broadcast = Broadcast(reporting)
             rehearse = _rehearsals(state, broadcast)
-            making = Factories(
+            factories = Factories(
                 _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
             )
-            service = Service(path, settings, making, broadcast)
+            service = Service(path, settings, factories, broadcast)
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )

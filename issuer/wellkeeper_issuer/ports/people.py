@@ -16,10 +16,10 @@ class Hooks(Protocol):
 
 
 class Notifications(Protocol):
-    """How the administrator is told."""
+    """Messages to the administrator."""
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
-        """Nothing when nobody is to be told. Raises HookError when it could not be handed over."""
+        """Send the notice; do nothing if no receiver is configured. Raises HookError if it could not be sent."""
         ...
 
 

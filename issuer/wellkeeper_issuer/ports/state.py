@@ -47,7 +47,7 @@ class Ownership(Protocol):
     def hold(self, command: str) -> AbstractAsyncContextManager[Held]:
         """Own the state in a context. Never waits: raises JournalError naming the owner when there is one.
 
-        `command` is what others are told. However the context ends, or the process dies, the state is free again.
+        A refused process sees `command` in its error. When the context ends, or the process dies, the state is free.
         """
         ...
 

@@ -95,7 +95,7 @@ class Service:
 
     path: Path
     settings: Settings
-    making: Factories
+    factories: Factories
     broadcast: Broadcast
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -143,7 +143,7 @@ class Service:
 
     async def _begin(self, settings: Settings) -> _Running:
         async with AsyncExitStack() as stack:
-            worker = await stack.enter_async_context(self.making.worker(settings))
+            worker = await stack.enter_async_context(self.factories.worker(settings))
             self._worker, self.settings = worker, settings
             self.is_ready.set()
             return _Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
@@ -151,7 +151,7 @@ class Service:
     async def _begin_after(self, running: _Running, settings: Settings) -> _Running:
         """The next worker is made before the last one ends; what people asked for is waited for."""
         async with AsyncExitStack() as stack:
-            worker = await stack.enter_async_context(self.making.worker(settings))
+            worker = await stack.enter_async_context(self.factories.worker(settings))
             while self._asked:  # with the settings of before, which serve whoever asks meanwhile as well
                 _log.info("new settings wait until %d that were asked for over the socket end", len(self._asked))
                 await asyncio.wait(self._asked)
@@ -194,7 +194,7 @@ class Service:
         """`names` (all without any); events as of `renew`, the answer has one result a lineage."""
         lineages = choose(self.settings, _names(request))
         with self.broadcast.listening([one.name for one in lineages], tell):
-            results = await self.making.rehearse(self.settings, lineages)
+            results = await self.factories.rehearse(self.settings, lineages)
         return {"rehearsals": [encode_rehearsal(result) for result in results]}
 
     def kept(self) -> tuple[Sequence[Lineage], timedelta | None]:
@@ -215,7 +215,7 @@ class Service:
     async def reload(self, _request: Message, _tell: Tell) -> Message:
         """Reads the settings anew; raises SettingsError, and then those of before go on."""
         async with self._reloads:
-            self.making.reloading()
+            self.factories.reloading()
             before = {one.name for one in self.settings.certificates}
             try:
                 await self._take(await asyncio.to_thread(read_settings, self.path))
@@ -223,7 +223,7 @@ class Service:
                 _log.error("new settings are not taken, those of before go on: %s", error)
                 raise
             finally:
-                self.making.ready(self.describe())
+                self.factories.ready(self.describe())
             after = {one.name for one in self.settings.certificates}
         _log.info("settings read: %s", self.describe())
         return {
@@ -269,7 +269,7 @@ class Service:
             if name in self.broadcast.under_way:
                 tell({"certificate": name, "event": "note", "detail": _ENDS_FIRST})
             async with self._known_worker().slot(name):
-                await self.making.forget(name)
+                await self.factories.forget(name)
         return {"names": names}
 
     def describe(self) -> str:

@@ -11,16 +11,16 @@ _DANGER_SHARE: Final = 3
 
 
 def owed(failure: Failure | None, schedule: Schedule | None, sent: frozenset[Notice], now: datetime) -> Notice | None:
-    """The one notice that is to be handed over now; `told` is what was handed over since the last recovery.
+    """Return the one notice to send now; `sent` has those sent since the last recovery.
 
-    What could not be handed over is not in `told`, and owed still. Danger says that it fails, too. Nothing is owed for
-    a series of failures that ended before anybody heard of it.
+    A notice that could not be sent is not in `sent`, so it is still owed. Danger implies failure. Nothing is owed for a
+    series of failures that ended before its notice was sent.
     """
     if schedule is not None and now >= danger_at(schedule):
         return None if Notice.DANGER in sent else Notice.DANGER
     if failure is not None:
         return None if sent else Notice.FAILURE
-    # One that is due still, as a revoked one is, has not recovered, even if nothing failed (its CA was not asked).
+    # A certificate that is still due, as a revoked one is, has not recovered even if nothing failed.
     is_due = schedule is not None and now >= schedule.renew_at
     return Notice.RECOVERY if sent and not is_due else None
 

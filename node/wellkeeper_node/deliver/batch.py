@@ -153,12 +153,12 @@ def _together(flips: Sequence[Flip]) -> str:
 
 def _summary(reloaded: Reloaded) -> str:
     count = reloaded.finishing_count
-    reported = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
+    parts = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
     if reloaded.rolled_back:
-        reported.append(f"{len(reloaded.rolled_back)} rolled back")
+        parts.append(f"{len(reloaded.rolled_back)} rolled back")
     if count:
-        reported.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
-    return ", ".join(reported)
+        parts.append(f"{count} old {'worker still finishes' if count == 1 else 'workers still finish'} requests")
+    return ", ".join(parts)
 
 
 def _refusal(one: RolledBack) -> ReloadError:

@@ -98,10 +98,10 @@ class Workshop:
             self.open_count -= 1
 
     def make(self) -> Service:
-        making = Factories(
+        factories = Factories(
             self.worker, self._rehearse, self._forget, lambda: self.reported.append("reloading"), self.reported.append
         )
-        return Service(self.path, read_settings(self.path), making, self.broadcast)
+        return Service(self.path, read_settings(self.path), factories, self.broadcast)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Service]:

@@ -94,7 +94,7 @@ async def test_paused_name_is_told_with_the_link_and_not_tried_again(ca: AcmeAut
     link = "https://portal.example/sfe/v1/unpause?jwt=abc.def.ghi"
     detail = f"Your account is temporarily prevented from requesting certificates for a.example. Please visit: {link}"
     server.next["/order"].append(problem(429, "rateLimited", detail))
-    with pytest.raises(OrderError, match="it has paused the name: mend what made its validations fail") as caught:
+    with pytest.raises(OrderError, match="it has paused the name: fix what made its validations fail") as caught:
         await ca.new_order([A], None, None)
     assert caught.value.retry is Retry.NEVER
     assert str(caught.value).endswith(link)
