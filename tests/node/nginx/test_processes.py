@@ -74,6 +74,8 @@ def test_user_who_may_not_signal_nginx_gets_the_remedy() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as sleeping:
         try:
             target = process(sleeping.pid) if os.geteuid() == 0 else of_another_user()
+            while not is_running(target):  # its command line is empty for a moment after it starts
+                pass
             with as_nobody(), pytest.raises(ReloadError, match=r"nginx\.reload_command"):
                 hang_up(target)
         finally:
