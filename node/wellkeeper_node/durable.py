@@ -34,20 +34,28 @@ class Owner:
 
 def make_folder(path: Path, mode: int, owner: Owner) -> None:
     """Make the directory, and what is missing above it, durably; one that exists keeps its mode and owner."""
+    if path.is_dir():
+        return
     if not path.parent.is_dir():
         make_folder(path.parent, 0o755, Owner())  # what lies above is not ours to give away
+    if make_new(path):
+        try:
+            _give(path, mode, owner)
+        except OSError:
+            path.rmdir()  # or the next pass would take it for the administrator's
+            raise
+        sync(path.parent)
+
+
+def make_new(path: Path) -> bool:
+    """Make the directory for its owner only; return False if it exists, as another process may have been quicker."""
     try:
         path.mkdir(0o700)
     except FileExistsError:
-        if path.is_dir():
-            return
-        raise
-    try:
-        _give(path, mode, owner)
-    except OSError:
-        path.rmdir()  # or the next pass would take it for the administrator's
-        raise
-    sync(path.parent)
+        if not path.is_dir():
+            raise
+        return False
+    return True
 
 
 def write_file(path: Path, content: bytes, mode: int, owner: Owner) -> None:

@@ -101,6 +101,11 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_folder_that_another_process_made_first_is_not_new(folder: Path) -> None:
+    assert durable.make_new(folder / "there")
+    assert not durable.make_new(folder / "there")
+
+
 def test_broken_link_in_place_of_a_folder_is_an_error(folder: Path) -> None:
     (folder / "there").symlink_to("nowhere")
     with pytest.raises(FileExistsError):
