@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -34,7 +35,10 @@ async def raw_server(reply: bytes, delay_seconds: float = 0) -> AsyncIterator[st
     is_closed = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        # Read all of the request: closing a socket with unread bytes resets the connection before the reply is read.
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        await reader.readexactly(int(length[1]) if length else 0)
         await asyncio.sleep(delay_seconds)
         with suppress(ConnectionError):
             writer.write(reply)
