@@ -1,4 +1,4 @@
-"""Who waits for the fetches of which token."""
+"""The open watches, each waiting for the fetches of one token."""
 
 import asyncio
 from collections import defaultdict
@@ -19,7 +19,7 @@ class FetchWatch:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         if not await self._fetch_before(timeout_seconds):
             return False
-        # Fetches without end must not keep us from asking the CA.
+        # Endless fetches must not delay the poll of the CA.
         while asyncio.get_running_loop().time() < deadline and await self._fetch_before(quiet_seconds):
             continue
         return True
@@ -56,7 +56,7 @@ class Watches:
             watch.notify()
 
     def notify_all(self) -> None:
-        """Fetches were lost: everybody had better ask the CA."""
+        """Notify every watch, because fetches were lost: all must poll the CA."""
         for watches in self._by_token.values():
             for watch in watches:
                 watch.notify()
