@@ -106,8 +106,9 @@ def _parse_chain(chain_pem: bytes) -> list[x509.Certificate]:
                 " it is not installed"
             )
     try:
-        chain = x509.load_pem_x509_certificates(chain_pem)
-        reading.describe(chain[0])
+        with reading.value_errors():
+            chain = x509.load_pem_x509_certificates(chain_pem)
+            reading.describe(chain[0])
     except ValueError as error:
         raise ChainError(f"the CA's chain cannot be parsed as PEM certificates: {error}") from error
     return chain
@@ -138,7 +139,8 @@ def _check_dates(certificate: x509.Certificate, position: int, now: datetime) ->
 
 def _check_authority(certificate: x509.Certificate, position: int) -> None:
     try:
-        is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        with reading.value_errors():
+            is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         is_ca = False
     except ValueError as error:

@@ -38,12 +38,7 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
         return
     if not path.parent.is_dir():
         make_folder(path.parent, 0o755, Owner())  # parents keep their default owner
-    try:
-        path.mkdir(0o700)
-    except FileExistsError:
-        if path.is_dir():  # another process was faster
-            return
-        raise
+    path.mkdir(0o700, exist_ok=True)  # another process may make it at this moment
     try:
         _give(path, mode, owner)
     except OSError:
@@ -116,14 +111,14 @@ def sync(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, name: str) -> Iterator[None]:
+def locked(path: Path, name: str, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of this name, across all threads and processes; waits, then raises InstallError.
 
     Each name locks one byte of the file, which need not exist, so that writes of several names run in parallel.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _lock(descriptor, path, zlib.crc32(name.encode()))
+        _lock(descriptor, path, zlib.crc32(name.encode()), timeout_seconds)
         yield
     finally:
         os.close(descriptor)
@@ -151,10 +146,10 @@ def translated(root: Path) -> Iterator[None]:
         raise InstallError(what, why, remedies.of_writing(error)) from error
 
 
-def _lock(descriptor: int, path: Path, byte: int) -> None:
+def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> None:
     # `struct flock` of fcntl(2). Locks of open files, unlike those of a process, exclude our own threads too.
     asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-    deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, asked)
@@ -162,7 +157,7 @@ def _lock(descriptor: int, path: Path, byte: int) -> None:
             if time.monotonic() > deadline:
                 raise InstallError(
                     f"cannot lock {path}",
-                    f"another process has held the lock for {_LOCK_TIMEOUT_SECONDS:.0f} s",
+                    f"another process has held the lock for {timeout_seconds:.0f} s",
                     f"Find it with 'fuser {path}', then wait for it or stop it.",
                 ) from error
             time.sleep(0.02)

@@ -21,7 +21,7 @@ class IdentifierType(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Identifier:
-    """A name or address in a certificate; `value` is a lower-case A-label name or a compressed IP address (RFC 8738)."""
+    """A name in a certificate; `value` is a lower-case A-label name or a compressed IP address (RFC 8738)."""
 
     type: IdentifierType
     value: str

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import KeyType
 
 _CURVES: Final = {"secp256r1": KeyType.ECDSA_P256, "secp384r1": KeyType.ECDSA_P384}
@@ -18,7 +19,8 @@ _JWK_CURVES: Final = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48), "s
 
 def leaf_key_fingerprint(chain_pem: bytes) -> str:
     """Return SHA-256 of the leaf's SubjectPublicKeyInfo in lower-case hex. Raises ValueError when not PEM."""
-    return _fingerprint(x509.load_pem_x509_certificate(chain_pem))
+    with reading.value_errors():
+        return _fingerprint(x509.load_pem_x509_certificate(chain_pem))
 
 
 def csr_key_fingerprint(csr_der: bytes) -> str:

@@ -1,13 +1,17 @@
 """Work on the disk: folders that are given away, and only those."""
 
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.unprivileged import as_nobody, shared_folder
 from wellkeeper_node import durable
+from wellkeeper_node.errors import InstallError
 
 Write = Callable[[Path, bytes, int], None]
 US = durable.Owner(os.geteuid(), os.getegid())
@@ -84,3 +88,38 @@ def test_only_one_of_several_writers_creates_the_file(folder: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         made = [one for one in threads.map(create, [bytes([letter]) * 5000 for letter in b"abcdefgh"]) if one]
     assert [(folder / "a").read_bytes()] == made
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Have the kernel refuse larger files, as a quota does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_folder_that_cannot_be_given_away_is_not_left_behind() -> None:
+    with shared_folder() as folder:
+        with as_nobody(), pytest.raises(PermissionError):
+            durable.make_folder(folder / "certificates", 0o750, durable.Owner(0, 0))
+        assert list(folder.iterdir()) == []
+
+
+def test_write_that_fails_names_the_file(folder: Path) -> None:
+    with largest_file(1000), pytest.raises(OSError, match="File too large") as caught:
+        durable.write_file(folder / "a", b"x" * 2000, 0o600, US)
+    assert caught.value.filename == str(folder / "a")
+
+
+def test_lock_that_another_process_keeps_is_reported_with_its_file(folder: Path) -> None:
+    with durable.locked(folder / ".lock", "web"):
+        with durable.locked(folder / ".lock", "mail", timeout_seconds=0):
+            pass
+        with (
+            pytest.raises(InstallError, match=f"another process has held {folder}/.lock"),
+            durable.locked(folder / ".lock", "web", timeout_seconds=0),
+        ):
+            pass

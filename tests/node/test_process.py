@@ -120,3 +120,8 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - another process's doing
             await asyncio.sleep(0.01)
+
+
+async def test_command_that_the_system_refuses_is_reported_in_its_words() -> None:
+    with pytest.raises(ProcessError, match="Argument list too long"):
+        await run(["true", "x" * 200_000], 5)

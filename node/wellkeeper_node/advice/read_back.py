@@ -81,7 +81,7 @@ def _advice_on_broken_connection(error: Exception, port: int) -> Advice:
     if number == errno.ECONNREFUSED:
         return Advice(
             "connection refused: nothing listens there",
-            f"Start nginx, and check its 'listen {port};' and 'listen [::]:{port};' and http_addresses in the settings.",
+            f"Start nginx, and check its 'listen {port};', 'listen [::]:{port};' and http_addresses in the settings.",
         )
     if isinstance(error, aiohttp.ServerDisconnectedError) or number in {errno.ECONNRESET, errno.EPIPE}:
         return Advice(

@@ -169,11 +169,7 @@ class CertificateFolders:
         unfinished = link.with_name(f".tmp-{link.name}")
         unfinished.unlink(missing_ok=True)
         unfinished.symlink_to(Path("..", "archive", lineage, version))
-        try:
-            unfinished.rename(link)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
+        unfinished.rename(link)  # if it fails, the next switch replaces the leftover link
 
     def _prune(self, lineage: str, needed: set[str | None]) -> None:
         archive = self._archive(lineage)

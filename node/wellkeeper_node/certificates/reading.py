@@ -1,6 +1,8 @@
 """Read certificates and their keys: pure functions on bytes. Returned PEM ends with a newline."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +23,19 @@ PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
 _READ_CERTIFICATES: Final = 128
 
 
+# cryptography raises these beside ValueError, when it loads a certificate or reads an extension.
+_UNUSABLE: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
+@contextmanager
+def value_errors() -> Iterator[None]:
+    """Raise ValueError for every certificate that cryptography refuses."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        raise ValueError(str(error)) from error
+
+
 def is_placeholder(certificate: Certificate) -> bool:
     """Return True for a certificate that `make_self_signed` made."""
     return certificate.is_self_signed and certificate.issued_by == PLACEHOLDER_ORGANIZATION
@@ -28,20 +43,23 @@ def is_placeholder(certificate: Certificate) -> bool:
 
 def read_certificate(data: bytes) -> Certificate:
     """Read the leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
-    if b"-----BEGIN" in data:  # text may precede it
-        return describe(x509.load_pem_x509_certificate(data))
-    return describe(x509.load_der_x509_certificate(data))
+    with value_errors():
+        if b"-----BEGIN" in data:  # text may precede it
+            return describe(x509.load_pem_x509_certificate(data))
+        return describe(x509.load_der_x509_certificate(data))
 
 
 def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> bool:
     """Return True when the key is the leaf's. Raises ValueError when either is not PEM."""
-    leaf = x509.load_pem_x509_certificate(chain_pem)
+    with value_errors():
+        leaf = x509.load_pem_x509_certificate(chain_pem)
     return public_key_bytes(leaf) == public_key_bytes(load_certificate_key(certificate_key_pem))
 
 
 def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
     """Return the leaf and the rest of the chain (may be empty), each as PEM. Raises ValueError when not PEM."""
-    leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
+    with value_errors():
+        leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
     return leaf.public_bytes(Encoding.PEM), b"".join(one.public_bytes(Encoding.PEM) for one in rest)
 
 
@@ -68,7 +86,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
 
 
 def _certificate_id(certificate: x509.Certificate) -> str | None:
-    """Return the name by RFC 9773 section 4.1: the authority's key identifier and the DER bytes of the serial, sign byte included."""
+    """Return the name by RFC 9773 section 4.1: key identifier of the authority, DER bytes of the serial with sign byte."""
     try:
         key_identifier = certificate.extensions.get_extension_for_class(
             x509.AuthorityKeyIdentifier

@@ -56,7 +56,7 @@ class ProxyProtocolConnector(aiohttp.BaseConnector):
         except BaseException:
             transport.abort()
             raise
-        if secured is None:
+        if secured is None:  # pragma: no cover - asyncio's type allows it for a connection that is lost at that moment
             raise ConnectionResetError("the connection was closed")
         handler.connection_made(secured)
         return handler

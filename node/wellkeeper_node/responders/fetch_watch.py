@@ -17,12 +17,11 @@ class FetchWatch:
 
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
-        if not await self._fetch_before(timeout_seconds):
-            return False
+        was_fetched = is_fetched = await self._fetch_before(timeout_seconds)
         # Endless fetches must not delay the poll of the CA.
-        while asyncio.get_running_loop().time() < deadline and await self._fetch_before(quiet_seconds):
-            continue
-        return True
+        while is_fetched and asyncio.get_running_loop().time() < deadline:
+            is_fetched = await self._fetch_before(quiet_seconds)
+        return was_fetched
 
     async def _fetch_before(self, seconds: float) -> bool:
         try:

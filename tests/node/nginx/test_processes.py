@@ -1,12 +1,14 @@
 """Finding the master: a pid file says many things."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.unprivileged import as_nobody
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.nginx.processes import Process, find_master, is_running
+from wellkeeper_node.nginx.processes import Process, error_log, find_master, hang_up, is_running, workers
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,49 @@ def test_process_is_not_taken_for_one_that_had_its_id_before() -> None:
     started_at = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     assert is_running(Process(os.getpid(), started_at))
     assert not is_running(Process(os.getpid(), started_at - 1))
+
+
+GONE = Process(4194999, 1)
+
+
+def process(pid: int) -> Process:
+    return Process(pid, int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]))
+
+
+def of_another_user() -> Process:
+    """Return a process that this user may not signal; root becomes another user for that."""
+    pids = (int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit())
+    return next(process(pid) for pid in pids if Path(f"/proc/{pid}").stat().st_uid != os.geteuid())
+
+
+def test_process_that_has_ended_gets_no_signal() -> None:
+    with pytest.raises(ReloadError, match="process 4194999"):
+        hang_up(GONE)
+
+
+def test_successor_with_the_same_id_gets_no_signal() -> None:
+    own = process(os.getpid())
+    with pytest.raises(ReloadError, match=rf"process {own.pid}\) ended before"):
+        hang_up(Process(own.pid, own.started_at - 1))
+
+
+def test_user_who_may_not_signal_nginx_gets_the_remedy() -> None:
+    with subprocess.Popen(["/bin/sleep", "60"]) as sleeping:
+        try:
+            target = process(sleeping.pid) if os.geteuid() == 0 else of_another_user()
+            with as_nobody(), pytest.raises(ReloadError, match=r"nginx\.reload_command"):
+                hang_up(target)
+        finally:
+            sleeping.kill()
+
+
+def test_process_that_has_ended_has_neither_log_nor_workers() -> None:
+    assert error_log(GONE) is None
+    with pytest.raises(ReloadError, match="4194999"):
+        workers(GONE)
+
+
+def test_leftover_of_a_finished_upgrade_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "nginx.pid.oldbin").write_text("4194999\n")
+    with pytest.raises(ReloadError, match=r"nginx\.pid"):
+        find_master(tmp_path / "nginx.pid")

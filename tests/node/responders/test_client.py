@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
+from tests.unprivileged import as_nobody, shared_folder
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.responders.client import Fetches, ResponderClient
@@ -156,3 +157,17 @@ async def test_put_names_the_instance_that_took_it(folder: Path, clock: FakeCloc
     async with over_tcp(folder, clock) as address, client(address, clock) as one:
         taken_by = await one.put(TOKEN, sign_publication(publication(issued_at=now), KEY))
         assert taken_by == (await one.status())["instance_id"]
+
+
+async def test_socket_that_this_user_may_not_open_names_the_remedy(clock: FakeClock) -> None:
+    def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    with shared_folder() as folder:
+        path = folder / "control.sock"
+        async with await asyncio.start_unix_server(ignore, path):
+            path.chmod(0)
+            one = ResponderClient("n1", f"unix:{path}", KEY, clock)
+            with as_nobody(), pytest.raises(PublishError, match="member of the socket's group"):
+                await one.status()
+            await one.close()

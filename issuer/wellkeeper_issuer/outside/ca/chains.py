@@ -7,6 +7,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from requests.utils import parse_header_links
 
+from wellkeeper_node.certificates import reading
+
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -20,7 +22,8 @@ def root_name(chain_pem: bytes) -> str | None:
     """The common name of whoever issued the last certificate of the chain, as certbot's --preferred-chain has it."""
     start = chain_pem.rfind(_CERTIFICATE)
     try:
-        topmost = x509.load_pem_x509_certificate(chain_pem[max(start, 0) :])
+        with reading.value_errors():
+            topmost = x509.load_pem_x509_certificate(chain_pem[max(start, 0) :])
         names = topmost.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:
         return None  # what is wrong with the chain is told by whoever checks it

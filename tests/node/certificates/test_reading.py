@@ -1,0 +1,64 @@
+"""Certificates that are unusual, and those that cryptography refuses in ways of its own."""
+
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from tests.fakes_deliver import NOW
+from wellkeeper_node.certificates import reading
+
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example")])
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(*extensions: x509.ExtensionType) -> bytes:
+    """A DER certificate with these extensions."""
+    builder = x509.CertificateBuilder(NAME, NAME, KEY.public_key(), 5, NOW, NOW + timedelta(days=1))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def unrecognized(number: int) -> x509.UnrecognizedExtension:
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.4.{number}"), b"\x05\x00")
+
+
+def with_duplicate_extension() -> bytes:
+    """A certificate that TLS servers serve, and cryptography loads but does not read."""
+    return certificate(unrecognized(5), unrecognized(6)).replace(b"\x2a\x03\x04\x06", b"\x2a\x03\x04\x05")
+
+
+def with_unknown_version() -> bytes:
+    return certificate(unrecognized(5)).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+
+
+def test_authority_key_identifier_without_a_key_identifier_gives_no_certificate_id() -> None:
+    extension = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(NAME)], 7)
+    assert reading.read_certificate(certificate(extension)).certificate_id is None
+
+
+@pytest.mark.parametrize("make", [with_duplicate_extension, with_unknown_version])
+@pytest.mark.parametrize("encoding", ["DER", "PEM"])
+def test_certificate_that_cryptography_refuses_is_a_value_error(make: Callable[[], bytes], encoding: str) -> None:
+    data = make()
+    if encoding == "PEM":
+        data = to_pem(data)
+    with pytest.raises(ValueError, match=r"."):
+        reading.read_certificate(data)
+
+
+def to_pem(der: bytes) -> bytes:
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
+def test_key_of_another_kind_is_refused() -> None:
+    pem = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(ValueError, match="Ed25519"):
+        reading.load_certificate_key(pem)

@@ -1,0 +1,76 @@
+"""A process that looks like nginx in /proc, with workers that come and go as a test wants."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.nginx.processes import Process, Workers, find_master, workers
+
+_MASTER: Final = """
+while read -r title; do
+    (exec -a "nginx: $title" sleep 600) &
+done
+"""
+ACCEPTING: Final = "worker process"
+LEAVING: Final = "worker process is shutting down"
+
+
+@dataclass(frozen=True, slots=True)
+class FakeMaster:
+    """`pid_file` names the process; `reload_command` starts another accepting worker and stops none."""
+
+    process: Process
+    pid_file: Path
+    fifo: Path
+
+    @property
+    def reload_command(self) -> tuple[str, ...]:
+        return ("sh", "-c", f"echo '{ACCEPTING}' >{self.fifo}")
+
+    async def start_worker(self, title: str) -> None:
+        """Start a worker and wait until /proc shows it."""
+        before = _all(workers(self.process))
+        await asyncio.to_thread(self.fifo.write_text, f"{title}\n")
+        while _all(workers(self.process)) == before:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def fake_master(folder: Path) -> AsyncIterator[FakeMaster]:
+    """Yield a master without workers; everything that it started ends with the block."""
+    fifo, pid_file = folder / "commands", folder / "nginx.pid"
+    await asyncio.to_thread(_prepare, fifo, folder / "master.sh")
+    command = f"exec -a 'nginx: master process' bash {folder}/master.sh <> {fifo}"
+    started = await asyncio.create_subprocess_exec(
+        "bash", "-c", command, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        await asyncio.to_thread(pid_file.write_text, str(started.pid))
+        yield FakeMaster(await _master(pid_file), pid_file, fifo)
+    finally:
+        killing = await asyncio.create_subprocess_exec("pkill", "-KILL", "-s", str(started.pid))
+        await killing.wait()
+        await started.wait()
+
+
+def _prepare(fifo: Path, script: Path) -> None:
+    os.mkfifo(fifo)
+    script.write_text(_MASTER)
+
+
+async def _master(pid_file: Path) -> Process:
+    """Wait until the shell has taken its name."""
+    while True:
+        try:
+            return find_master(pid_file)
+        except ReloadError:  # it has another title until then
+            await asyncio.sleep(0.01)
+
+
+def _all(found: Workers) -> frozenset[Process]:
+    return found.accepting | found.leaving

@@ -1,0 +1,67 @@
+"""Reloads that cannot be proven, with the reason as far as nginx's log and processes show it."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import FakeClock
+from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
+from wellkeeper_node import model
+from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.nginx.local import Control, LocalNginx
+
+PASSED = model.Tested(True, "", 0.1)
+
+
+def nginx(master: FakeMaster, clock: FakeClock, *reload_command: str, error_log: Path | None = None) -> LocalNginx:
+    return LocalNginx(Control(("true",), master.pid_file, reload_command or ("true",), error_log), clock)
+
+
+async def test_old_workers_that_keep_accepting_are_named(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        with pytest.raises(ReloadError, match=r"old ones still accept connections .*processes \d+"):
+            await nginx(master, clock, *master.reload_command).reload(PASSED)
+
+
+async def test_workers_that_finish_their_requests_are_counted(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        await master.start_worker(LEAVING)
+        assert await nginx(master, clock).finishing() == 1
+
+
+async def test_nothing_finishes_when_nginx_does_not_run(folder: Path, clock: FakeClock) -> None:
+    assert await LocalNginx(Control(("true",), folder / "nginx.pid"), clock).finishing() == 0
+
+
+async def test_reload_without_effect_says_where_the_reason_may_be(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        with pytest.raises(ReloadError, match=r"\[emerg\] lines in nginx's error log .*set nginx.error_log"):
+            await nginx(master, clock).reload(PASSED)
+
+
+async def test_missing_error_log_is_reported_and_named(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    missing = folder / "error.log"
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        with pytest.raises(ReloadError, match=rf"\[emerg\] lines in {missing}"):
+            await nginx(master, clock, error_log=missing).reload(PASSED)
+    assert f"cannot read nginx's error log {missing}" in caplog.text
+
+
+async def test_configuration_that_nginx_does_not_print_is_an_error(folder: Path, clock: FakeClock) -> None:
+    control = Control(("sh", "-c", "echo '[emerg] no configuration' >&2; exit 1"), folder / "nginx.pid")
+    with pytest.raises(ReloadError, match=r"\[emerg\] no configuration"):
+        await LocalNginx(control, clock).mentions("/live/web/fullchain.pem")
+
+
+async def test_failing_reload_command_is_quoted_even_when_it_says_nothing(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        with pytest.raises(ReloadError, match=r"'false' failed .*1"):
+            await nginx(master, clock, "false").reload(PASSED)
