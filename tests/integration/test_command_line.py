@@ -138,7 +138,7 @@ async def test_responder_that_does_not_run_is_named_with_the_remedy(folder: Path
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.responder.process.stop()
         reported = failed(await host.issuer.run("renew", "--json"))
-        assert f"the responder of node 'local' (unix:{host.responder.control_socket}) cannot be reached" in reported
+        assert f"cannot reach the responder of node 'local' (unix:{host.responder.control_socket})" in reported
         assert "is wellkeeper-responder running there, with this --control address?" in reported
         assert asked(host.ca, "/chalZ") == 0
 

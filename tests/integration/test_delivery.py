@@ -119,7 +119,7 @@ async def test_certificate_for_an_address_is_what_the_default_server_has_to_serv
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "served", "address": "failed"}), finished
         reported = error_of(finished, "address")
-        assert f"serves for {ADDRESS} serial " in reported
+        assert f" for {ADDRESS} (" in reported
         assert "the default_server of the address answers" in reported
         settings = host.nginx.settings
         host.nginx.write(replace(settings, sites=settings.sites[::-1]))

@@ -49,7 +49,7 @@ async def test_read_only_disk_is_told_before_the_ca_is_asked(folder: Path, place
         finished = await run_on_read_only_disk(host.issuer, folder / place, way, "renew")
         reported = finished.out + finished.err
         assert (finished.exit_code, reported.count("\n")) == (1, 1), finished
-        assert "Read-only file system; mount it read-write" in reported
+        assert "Read-only file system. Mount the file system read-write" in reported
         assert (asked(host.ca), version(host.issuer, "web")) == (questions, before)
         await host.issuer.run_well("renew", "--retry")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
@@ -76,7 +76,7 @@ async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_late
         assert finished.exit_code == 1
         reported = error_of(finished, "web")
         assert f"cannot use {place}/archive/web/" in reported
-        assert "No space left on device; free some space there, then run renew again" in reported
+        assert "No space left on device. Free some space there, then run 'wellkeeper renew' again" in reported
         assert version(host.issuer, "web") == before
         assert [path.name for path in (place / "archive/web").iterdir()] == [before]
         await host.issuer.run_well("renew", "--retry")

@@ -66,7 +66,7 @@ async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_told(fleet: F
 async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
     await fleet.edges[2].responder.process.stop()
     reported = await refused(fleet)
-    assert "not every responder took the token: the responder of node 'edge-3' (unix:" in reported
+    assert "cannot publish the tokens on node 'edge-3', so the CA was not asked: " in reported
     assert "is wellkeeper-responder running there" in reported
     assert "'edge-1'" not in reported
     assert [await tokens(edge.responder) for edge in fleet.edges[:2]] == [0, 0]

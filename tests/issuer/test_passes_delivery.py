@@ -30,7 +30,7 @@ async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host:
     assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
     assert isinstance(reports["b"].error, ReloadError)
     text = str(reports["b"].error)
-    assert text.startswith("nginx does not take version ")
+    assert text.startswith("nginx rejects version ")
     assert "of b, which was rolled back to " in text
     assert "key values mismatch. Look at what the server block asks of it" in text
     installed = await host.certificates.installed("b")
@@ -157,4 +157,4 @@ async def test_lost_version_fails_alone(host: Host) -> None:
     host.certificates.lost.add(("b", host.certificates.live["b"]))
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
-    assert "has no version" in str(reports["b"].error)
+    assert "does not have version" in str(reports["b"].error)

@@ -86,7 +86,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
 
 
 def _certificate_id(certificate: x509.Certificate) -> str | None:
-    """Return the name by RFC 9773 section 4.1: key identifier of the authority, DER bytes of the serial with sign byte."""
+    """Return the name by RFC 9773 section 4.1: key identifier of the authority, DER bytes of the serial."""
     try:
         key_identifier = certificate.extensions.get_extension_for_class(
             x509.AuthorityKeyIdentifier

@@ -16,13 +16,13 @@ from wellkeeper_node.nginx.processes import Process, error_log, find_master, han
     [
         ("", "is empty .*start nginx"),
         ("\n", "is empty"),
-        ("what?", "holds 'what.', which is no process id"),
+        ("what?", "contains 'what.', not a process id"),
         ("-1", "no process id"),
         ("١٢", "no process id"),
         ("4194999\n", "names process 4194999, which does not exist.*another container"),
-        (f"{os.getpid()}\n", f"process {os.getpid()}, which .* names, is no nginx master but"),
+        (f"{os.getpid()}\n", f"process {os.getpid()}, which .* names, is not an nginx master but"),
     ],
-    ids=["empty", "newline", "garbage", "negative", "foreign digits", "gone", "somebody else"],
+    ids=["empty", "newline", "garbage", "negative", "foreign digits", "gone", "another process"],
 )
 def test_pid_file_that_names_no_master_is_explained(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "nginx.pid").write_text(content)

@@ -111,7 +111,7 @@ async def test_clocks_somewhat_apart_are_told_once(
 )
 async def test_success_of_something_else_is_no_success(folder: Path, clock: FakeClock, answer: str) -> None:
     async with answering(folder, answer, clock) as one:
-        with pytest.raises(PublishError, match=r"is no responder: .*is this the --control address"):
+        with pytest.raises(PublishError, match=r"is not a wellkeeper-responder: .*this is the --control address"):
             await one.put(TOKEN, "message")
 
 
