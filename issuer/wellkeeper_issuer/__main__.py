@@ -55,6 +55,7 @@ _SECTIONS: Final = {
         ),
     },
     "Change": {
+        "config": Place("wellkeeper_issuer.commands.config:config", "Check the settings."),
         "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Let the daemon read the settings again."),
         "revoke": Place(
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` are those of the process by default.
     """
+    _open_missing_streams()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         status = _exit_status(arguments)
@@ -95,6 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails as well
         status = 1
     sys.exit(status)
+
+
+def _open_missing_streams() -> None:
+    """Open /dev/null for standard streams that the caller closed: no other file may get their descriptors."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115 - until the end
 
 
 def _exit_status(arguments: Sequence[str] | None) -> int:

@@ -16,3 +16,6 @@ CA_DIRECTORIES: Final[Mapping[str, str]] = {
     "sslcom-ecc": "https://acme.ssl.com/sslcom-dv-ecc",
     "actalis": "https://acme-api.actalis.com/acme/directory",
 }
+
+# No browser trusts the certificates of these CAs.
+TEST_DIRECTORIES: Final = frozenset({LETS_ENCRYPT_STAGING, CA_DIRECTORIES["google-staging"]})

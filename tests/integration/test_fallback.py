@@ -17,7 +17,7 @@ BLOCKED = "www.blocked-domain.example"
 
 async def falls_back(cas: TwoCas, words: str) -> None:
     """One pass; it says why the first CA does not issue."""
-    finished = await cas.host.issuer.run("renew", "--json")
+    finished = await cas.host.issuer.run("renew", "--json", "-v")
     assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
     assert "WARNING: " in finished.err
     assert words in finished.err

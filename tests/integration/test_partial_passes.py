@@ -40,7 +40,7 @@ async def test_certificate_without_a_server_block_is_installed_and_the_lines_are
         assert "new: installed, not served yet" in finished.out
         assert f"ssl_certificate     {live}/fullchain.pem;" in finished.out
         assert f"ssl_certificate_key {live}/privkey.pem;" in finished.out
-        assert "new: installed, not served yet" in (await host.issuer.run_well("status")).out
+        assert "not served yet  new " in (await host.issuer.run_well("status")).out
         settings, before = host.nginx.settings, asked(host.ca)
         await reconfigure(
             host.nginx, replace(settings, sites=(*settings.sites, Site(("new.example.org",), host.issuer.live("new"))))
@@ -50,7 +50,7 @@ async def test_certificate_without_a_server_block_is_installed_and_the_lines_are
         assert list(again.json()["certificates"][1]["seconds"]) == ["verify"]
         assert (asked(host.ca), reloads(host.nginx)) == (before, 2)
         assert await served(host, "new.example.org") == installed(host.issuer, "new")
-        assert "new: served" in (await host.issuer.run_well("status")).out
+        assert "served  new " in (await host.issuer.run_well("status")).out
 
 
 async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certificate_is_delivered(

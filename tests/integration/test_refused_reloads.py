@@ -130,6 +130,7 @@ async def test_reload_that_nginx_refuses_is_told_in_its_words_and_made_up_for(fo
         assert (workers(host.nginx), await served_unverified(host, NAME)) == (old, was_served)
         assert version(host.issuer, "web") != placeholder
         state = (await host.issuer.run_well("status")).out
-        assert state.startswith("web: installed, nginx not reloaded yet, valid until ")
+        assert state.startswith("1 certificate: 1 failing\n")
+        assert "; installed, nginx not reloaded yet" in state
         host.nginx.write(intact)
         await assert_next_pass_only_delivers(host, NAME)

@@ -63,7 +63,7 @@ async def test_short_certificate_is_due_when_its_ca_suggests_and_not_before(fold
         assert timedelta(days=2) < window["start"] - datetime.now(UTC) < timedelta(days=5)
         why = (await host.issuer.run_well("why", "web")).out
         assert f"the CA's suggested window begins at {window['start']:%Y-%m-%d %H:%M} UTC" in why
-        assert "Nothing is to be done before " in why
+        assert "Nothing to do before " in why
         assert (reported["state"], reported["fingerprint_sha256"]) == ("served", installed(host.issuer, "web"))
         before = asked(host.ca)
         assert await reason(host) == "not due"

@@ -98,8 +98,8 @@ async def test_daemon_follows_a_window_in_the_past(folder: Path) -> None:
             f"the CA's suggested window begins at {NOW + 10 * DAY:%Y-%m-%d %H:%M}",
         ),
         (window(NOW + 300 * DAY, NOW + 301 * DAY), "the lifetime's last part begins at "),
-        (window(NOW - DAY, NOW - 2 * DAY), "but gave no usable answer once"),
-        ({"suggestedWindow": {"start": "soon"}}, "but gave no usable answer once"),
+        (window(NOW - DAY, NOW - 2 * DAY), "The CA gave no usable renewal info (RFC 9773) once"),
+        ({"suggestedWindow": {"start": "soon"}}, "The CA gave no usable renewal info (RFC 9773) once"),
     ],
     ids=["future", "beyond expiry", "inverted", "malformed"],
 )
@@ -110,10 +110,10 @@ async def test_other_windows_change_nothing_now(folder: Path, response: dict[str
         assert outcomes(await host.issuer.run_well("renew", "--json")) == {"web": "unchanged"}
         reported = await why(host)
         assert words in reported
-        assert "Nothing is to be done before " in reported
+        assert "Nothing to do before " in reported
         hours_later(host.issuer)
         async with IssuerDaemon(host.issuer) as daemon:
-            assert f"by the daemon (pid {daemon.pid})" in await why(host)
+            assert f"the daemon (pid {daemon.pid})" in await why(host)
             assert (await daemon.end(signal.SIGTERM)).exit_code == 0
         assert issued(host.ca) == 1
 
@@ -144,7 +144,7 @@ async def test_ca_without_renewal_info_follows_the_lifetime(folder: Path) -> Non
         await host.issuer.run_well("renew")
         reported = await why(host)
         assert "two thirds of the lifetime will have passed at " in reported
-        assert "Its CA has not suggested a window (RFC 9773) so far" in reported
+        assert "The CA has not suggested a window (RFC 9773) so far" in reported
         folders = CertificateFolders(host.issuer.certificates_dir)
         old = FakeCa(datetime.now(UTC) - timedelta(days=61)).pair(Identifier(IdentifierType.DNS, NAME))
         await folders.switch("web", await folders.write("web", old))

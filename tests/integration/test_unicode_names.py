@@ -20,4 +20,4 @@ async def test_name_in_unicode_is_obtained_served_and_shown_in_both_forms(folder
         assert outcomes(finished) == {KEPT: "served"}, finished
         assert await served(host, KEPT) == installed(host.issuer, KEPT)
         why = await host.issuer.run_well("why", WRITTEN)
-        assert f"is to be a certificate for {KEPT} (münchen.example.org)." in why.out
+        assert f"is configured for {KEPT} (münchen.example.org)." in why.out

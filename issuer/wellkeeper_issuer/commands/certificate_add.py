@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.placeholder import placeholder
 from wellkeeper_issuer.commands.reload import describe
-from wellkeeper_issuer.commands.renew import renew, to_text
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.renew import renew
+from wellkeeper_issuer.commands.terminal import options, results
 from wellkeeper_issuer.commands.terminal.progress import progress
 from wellkeeper_issuer.commands.trust import lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
@@ -95,7 +95,7 @@ def _follow(context: click.Context, settings: Settings, name: str) -> None:
             return await remote.renew(settings, [name], Mode.SCHEDULED, reporting)
 
     for report in asyncio.run(follow()) or []:
-        click.echo(to_text(report))
+        click.echo(results.to_text(report))
         if report.outcome in {Outcome.FAILED, Outcome.WAITING}:
             context.exit(1)
 

@@ -1,33 +1,44 @@
-"""list: the certificates of the settings, one a line."""
+"""list: the certificates of the settings, with what is installed for each."""
 
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal import options, ranking, screen
+from wellkeeper_issuer.commands.terminal.screen import Row
+from wellkeeper_issuer.known_cas import TEST_DIRECTORIES
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
-from wellkeeper_issuer.status.overview import Shown
+from wellkeeper_issuer.status.certificate_status import State
+from wellkeeper_issuer.status.overview import Overview, Shown
+
+_TITLES: Final = ("NAME", "CA", "KEY TYPE", "EXPIRES", "IDENTIFIERS")
+# Let's Encrypt's staging CA names itself so; for certificates of which no state says who issued them.
+_STAGING: Final = "(STAGING)"
 
 
 @click.command("list")
 @options.config_option
 @options.json_option
 def list_certificates(config: Path | None, as_json: bool) -> None:
-    """List the certificates: names, CAs in order of preference, key type, expiry."""
+    """List all certificates: CAs in order of preference, key type, expiry and identifiers.
+
+    Placeholders and test certificates are marked in the column EXPIRES.
+    """
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages()))
-    found = [_describe(settings, one) for one in seen.shown]
     if as_json:
+        found = [_describe(settings, one) for one in seen.shown]
         click.echo(json.dumps({"certificates": found}, indent=2))
-    elif found:
-        click.echo("\n".join(_line(one) for one in found))
+    elif seen.shown:
+        rows = [_row(settings, seen, one) for one in seen.shown]
+        screen.print_table(_TITLES, rows, name_column=0, cuts_last=False)
     else:
-        click.echo("the settings name no certificate; 'wellkeeper certificate add' adds one")
+        screen.print_lines(["no certificates are configured", "Next: sudo wellkeeper certificate add NAME"])
 
 
 def _describe(settings: Settings, one: Shown) -> dict[str, Any]:
@@ -35,13 +46,34 @@ def _describe(settings: Settings, one: Shown) -> dict[str, Any]:
     return {
         "name": lineage.name,
         "identifiers": [str(identifier) for identifier in lineage.identifiers],
-        "cas": [settings.find_ca(url).name for url in lineage.directory_urls],
+        "cas": _cas(settings, one),
         "key_type": lineage.key_type.value,
         "not_after": one.not_after.isoformat() if one.not_after else None,
     }
 
 
-def _line(one: dict[str, Any]) -> str:
-    until = f"until {one['not_after'][:10]}" if one["not_after"] else "not there yet"
-    names = ", ".join(idn.describe(name) for name in one["identifiers"])
-    return f"{one['name']}: {names}; {', '.join(one['cas'])}; {one['key_type']}; {until}"
+def _row(settings: Settings, seen: Overview, one: Shown) -> Row:
+    lineage = one.lineage
+    identifiers = ", ".join(idn.describe(str(identifier)) for identifier in lineage.identifiers)
+    cas = ", ".join(_cas(settings, one))
+    return Row((lineage.name, cas, lineage.key_type.value, _expiry(seen, one), identifiers))
+
+
+def _cas(settings: Settings, one: Shown) -> list[str]:
+    return [settings.find_ca(url).name for url in one.lineage.directory_urls]
+
+
+def _expiry(seen: Overview, one: Shown) -> str:
+    if one.status.state is State.PLACEHOLDER:
+        return "placeholder (not issued yet)"
+    if one.status.version is None:
+        return "not issued yet"
+    mark = "test certificate, " if _is_test(one) else ""
+    return f"{mark}{ranking.expiry(one, seen, is_dated=True)}"
+
+
+def _is_test(one: Shown) -> bool:
+    schedule, certificate = one.status.schedule, one.certificate
+    if schedule is not None and schedule.directory_url in TEST_DIRECTORIES:
+        return True
+    return certificate is not None and certificate.issued_by.startswith(_STAGING)

@@ -1,4 +1,4 @@
-"""renew: one idempotent pass; obtains what is missing, renews what is due, delivers what is not served yet."""
+"""renew: one idempotent pass that obtains, renews and delivers certificates."""
 
 import asyncio
 import json
@@ -13,11 +13,13 @@ import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.run_needed import run_needed
-from wellkeeper_issuer.commands.terminal import errors, options
-from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
+from wellkeeper_issuer.commands.terminal import errors, options, results, screen
+from wellkeeper_issuer.commands.terminal.brief import Tally, brief_progress
+from wellkeeper_issuer.commands.terminal.options import Verbosity
+from wellkeeper_issuer.commands.terminal.progress import LogFormat
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import JOURNAL
-from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
@@ -26,22 +28,27 @@ from wellkeeper_node.ports import Progress
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What one run is asked to do."""
+    """One run: the certificates to renew, and how it is shown."""
 
     settings: Settings
     lineages: Sequence[Lineage]
     mode: Mode
     is_staging: bool
+    log_format: LogFormat
+    verbosity: Verbosity
+    is_json: bool
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=options.lineage_name)
-@click.option("--force", is_flag=True, help="Renew even what is not due.")
-@click.option("--retry", is_flag=True, help="Try at once what failed and waits for its next try; so does naming it.")
+@click.option("--force", is_flag=True, help="Renew even certificates that are not due.")
+@click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one does so, too.")
 @options.staging_option
 @options.config_option
 @options.json_option
 @options.log_format_option
+@options.verbose_option
+@options.quiet_option
 def renew(
     names: tuple[str, ...],
     staging: bool,
@@ -50,51 +57,55 @@ def renew(
 ) -> None:
     """Obtain, renew and deliver the certificates NAME…, or all of them.
 
-    A certificate that failed is tried again after a minute, then ever more rarely; until then it waits.
+    A failed certificate waits for its next try: after a minute, then less and less often.
 
-    Exit status: 0 all is well (or installed and not served yet), 1 one failed or waits, 2 usage or settings.
+    Exit status: 0 success (or installed and not served yet), 1 one failed or waits, 2 usage or settings.
     """
     settings = options.read(config, is_staging=staging)
     is_wanted_now = bool(names) or options_given["retry"] or staging
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
-    work = _Work(settings, choose(settings, names), mode, is_staging=staging)
-    reports = asyncio.run(_interruptible(work, options_given["log_format"]))
-    if options_given["as_json"]:
+    verbosity = options.verbosity(is_verbose=options_given["is_verbose"], is_quiet=options_given["is_quiet"])
+    is_json, log_format = options_given["as_json"], options_given["log_format"]
+    work = _Work(settings, choose(settings, names), mode, staging, log_format, verbosity, is_json)
+    reports = asyncio.run(_interruptible(work))
+    if is_json:
         found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
         click.echo(json.dumps({"certificates": found}, indent=2))
-    else:
-        click.echo("\n".join(map(to_text, reports)))  # of ten thousand, one by one takes a tenth of the run
-    if any(report.outcome in {Outcome.FAILED, Outcome.WAITING} for report in reports):
+    elif lines := list(results.to_lines(reports, verbosity)):
+        screen.print_lines(lines)
+    if any(report.outcome in results.UNSUCCESSFUL for report in reports):
         click.get_current_context().exit(1)
 
 
-async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
-    """A daemon does it when there is one. SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal
-    knows where to go on."""
+async def _interruptible(work: _Work) -> list[Report]:
+    """Let the daemon do the work if one runs. SIGTERM ends a pass as Ctrl-C does: all tokens are withdrawn, and the
+    next pass continues."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if not os.access(work.settings.state_dir / JOURNAL, os.R_OK):
-        build.check_keys(work.settings)  # before anything is opened; else whoever needs the keys says so
-    with progress(log_format) as reporting:
+        build.check_keys(work.settings)
+    tally = Tally(None if work.mode is Mode.SCHEDULED else len(work.lineages))
+    with brief_progress(work.log_format, work.verbosity, tally, has_json_result=work.is_json) as reporting:
         names = [one.name for one in work.lineages]
         by_daemon = await remote.renew(work.settings, names, work.mode, reporting, is_staging=work.is_staging)
         if by_daemon is not None:
             return by_daemon
         try:
-            return await _by_itself(work, reporting)
+            return await _by_itself(work, reporting, tally)
         except asyncio.CancelledError:
-            reporting.note("renew", "nothing stays published; the next run goes on where this one ended")
+            reporting.note("renew", "interrupted: all tokens are withdrawn; the next run continues here")
             raise
 
 
-async def _by_itself(work: _Work, reporting: Progress) -> list[Report]:
-    """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
+async def _by_itself(work: _Work, reporting: Progress, tally: Tally) -> list[Report]:
+    """Run a pass in this process; without anything to do it loads no heavy library and reads no certificate."""
     async with build.owned_state(work.settings, "renew") as (state, _):
 
         async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.assembly import build_passes
 
+            tally.total = len(lineages)
             async with build_passes.passes(work.settings, state, reporting, is_staging=work.is_staging) as passes:
                 return await passes.run(lineages, mode)
 
@@ -102,7 +113,7 @@ async def _by_itself(work: _Work, reporting: Progress) -> list[Report]:
 
 
 def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:
-    """The same keys for all; what is not known, since nothing was looked at or is there, is null."""
+    """Return the same keys for all reports; unknown values are null."""
     certificate, dated = report.certificate, report.certificate or report.schedule
     return {
         "name": report.lineage,
@@ -120,20 +131,3 @@ def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:
         "error": errors.to_json(report.error) if report.error else None,
         "next_try_at": report.next_try_at.isoformat() if report.next_try_at else None,
     }
-
-
-def to_text(report: Report) -> str:
-    dated = report.certificate or report.schedule
-    until = f", valid until {dated.not_after:%Y-%m-%d}" if dated else ""
-    match report.outcome:
-        case Outcome.FAILED:
-            stage = getattr(report.error, "stage", "internal")
-            return errors.to_text(f"{report.lineage}: failed ({stage})", report.error or RuntimeError(report.reason))
-        case Outcome.UNCHANGED:
-            return f"{report.lineage}: nothing to do{until}"
-        case Outcome.WAITING:
-            return f"{report.lineage}: waiting{until}; {report.reason}"
-        case Outcome.SERVED:
-            return f"{report.lineage}: served{until}"
-        case Outcome.NOT_SERVED_YET:
-            return f"{report.lineage}: installed, not served yet{until}; {report.detail}"

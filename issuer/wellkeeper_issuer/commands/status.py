@@ -1,23 +1,42 @@
-"""status: what is installed, until when, when it is renewed, and what is left to do. Asks nobody."""
+"""status: the state of all certificates, the worst first, from disk alone."""
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal import options, ranking, screen
+from wellkeeper_issuer.commands.terminal.ranking import Condition
+from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.metrics import to_prometheus
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_node.wording import format_exact_time, format_time, times_in_a_row
+from wellkeeper_node.wording import format_time
 
-# Of the limits of CAs, text shows what is nearly used up; --json has all.
+_Ranked = Sequence[tuple[Condition, Shown]]
+
+_TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
+# One screen: more certificates are summarised in a terminal, the healthy ones first.
+_SHOWN_CERTIFICATES: Final = 40
+# Only limits that are nearly used up are shown; --json has all.
 _SHOWN_BUDGETS: Final = 10
+# From this width on, a terminal has room for dates.
+_WIDE: Final = 120
+_COLOURS: Final = {
+    Condition.FAILING: "bold red",
+    Condition.EXPIRED: "bold red",
+    Condition.EXPIRING: "red",
+    Condition.MISSING: "yellow",
+    Condition.PLACEHOLDER: "yellow",
+    Condition.WAITING: "yellow",
+    Condition.NOT_SERVED_YET: "yellow",
+    Condition.SERVED: "green",
+}
 
 
 @click.command()
@@ -27,10 +46,14 @@ _SHOWN_BUDGETS: Final = 10
 @click.option(
     "--check", "is_check", is_flag=True, help="Exit with 1 unless every certificate is served; for monitoring."
 )
-def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool) -> None:
-    """Show each certificate: state, dates, next renewal, last failure; what CAs allow; whether a daemon runs."""
+@click.option("--all", "has_all", is_flag=True, help="List every certificate in a terminal, however many there are.")
+def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool, has_all: bool) -> None:
+    """Show the state of all certificates, the worst first, with expiry, next renewal and last failure.
+
+    Also shows limits of CAs that are nearly used up, and whether a daemon runs.
+    """
     if as_json and as_metrics:
-        raise click.UsageError("--json and --prometheus are two forms of the same: give one of them")
+        raise click.UsageError("--json and --prometheus exclude each other")
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     if as_json:
@@ -38,7 +61,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool)
     elif as_metrics:
         click.echo(to_prometheus(seen), nl=False)
     else:
-        _show(seen)
+        _show(seen, has_all=has_all)
     if is_check and any(one.status.state is not State.SERVED for one in seen.shown):
         click.get_current_context().exit(1)
 
@@ -51,36 +74,66 @@ def _to_json(seen: Overview) -> dict[str, object]:
     }
 
 
-def _show(seen: Overview) -> None:
-    lines = [_line(one, has_daemon=seen.daemon_pid is not None) for one in seen.shown]
-    lines += [_budget(ca, budget) for ca, budget in _nearly_used_up(seen.budgets)]
-    if not seen.shown:
-        lines.append("the settings name no certificate; 'wellkeeper certificate add' adds one")
-    lines.append(f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running")
-    click.echo("\n".join(lines))
+def _show(seen: Overview, *, has_all: bool) -> None:
+    ranked = ranking.worst_first(seen)
+    if ranked:
+        screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
+        shown, others = _split(ranked, has_all=has_all or not screen.is_terminal())
+        screen.print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
+        if others:
+            screen.print_lines([_summarised(others)])
+    screen.print_lines(_last_lines(seen, ranked))
 
 
-def _line(one: Shown, *, has_daemon: bool) -> str:
-    status = one.status
-    is_for_others = has_daemon or status.is_waiting
-    text = f"{status.lineage}: {status.state.words if is_for_others else status.state.advice}"
-    if one.not_after:
-        text += f", valid until {one.not_after:%Y-%m-%d}"
-    if one.renew_at:
-        text += f", renewed from {one.renew_at:%Y-%m-%d}"
-    if status.failure is not None:
-        failure = status.failure
-        text += f"; failed {times_in_a_row(failure.count)} ({failure.stage})"
-        if status.is_waiting and status.next_try_at is not None:
-            text += f", next try at {format_exact_time(status.next_try_at)}"
-    elif status.next_try_at is not None:
-        text += f"; it has to wait until {format_exact_time(status.next_try_at)}"
-    is_rehearsal_told = one.rehearsal is not None and not one.rehearsal.is_well
-    if one.rehearsal is not None and is_rehearsal_told:
-        text += f"; the rehearsal of {one.rehearsal.at:%Y-%m-%d} failed"
-    if status.failure is not None or status.is_waiting or is_rehearsal_told:
-        text += f"; 'wellkeeper why {status.lineage}' says more"
-    return text
+def _split(ranked: _Ranked, *, has_all: bool) -> tuple[_Ranked, _Ranked]:
+    """Return the certificates to list and the others."""
+    if has_all or len(ranked) <= _SHOWN_CERTIFICATES:
+        return ranked, ()
+    unhealthy = sum(condition is not Condition.SERVED for condition, _ in ranked)
+    end = min(unhealthy, _SHOWN_CERTIFICATES)
+    return ranked[:end], ranked[end:]
+
+
+def _summarised(others: _Ranked) -> str:
+    conditions = [condition for condition, _ in others]
+    what = "all served" if set(conditions) == {Condition.SERVED} else ranking.count(conditions)
+    return f"… and {len(others)} more, {what}; --all lists them"
+
+
+def _row(condition: Condition, one: Shown, seen: Overview) -> Row:
+    is_dated = not screen.is_terminal() or screen.width() >= _WIDE
+    cells = (
+        condition.value,
+        one.lineage.name,
+        ranking.expiry(one, seen, is_dated=is_dated),
+        ranking.renewal(one, seen, is_dated=is_dated),
+        ranking.note(one, seen),
+    )
+    return Row(cells, _COLOURS[condition])
+
+
+def _last_lines(seen: Overview, ranked: _Ranked) -> Iterator[str]:
+    for ca, budget in _nearly_used_up(seen.budgets):
+        yield _budget(ca, budget)
+    if not ranked:
+        yield "no certificates are configured"
+    yield f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running"
+    if command := _next(seen, ranked):
+        yield f"Next: {command}"
+
+
+def _next(seen: Overview, ranked: _Ranked) -> str:
+    """Return the one command to run next; "" when nothing needs a person."""
+    if not ranked:
+        return "sudo wellkeeper certificate add NAME"
+    for condition, one in ranked:
+        if condition is Condition.FAILING or one.status.state is State.NOT_SERVED:
+            return f"sudo wellkeeper why {one.lineage.name}"
+    is_due = any(
+        not one.status.is_quiet and not (condition is Condition.SERVED and one.status.is_routine)
+        for condition, one in ranked
+    )
+    return "sudo wellkeeper renew" if is_due and seen.daemon_pid is None else ""
 
 
 def _nearly_used_up(budgets: Sequence[tuple[str, Budget]]) -> list[tuple[str, Budget]]:
@@ -90,5 +143,5 @@ def _nearly_used_up(budgets: Sequence[tuple[str, Budget]]) -> list[tuple[str, Bu
 def _budget(ca: str, budget: Budget) -> str:
     limit = budget.limit
     about = f" {budget.value}" if budget.value else ""
-    next_one = f", the next one comes back at {format_time(budget.free_at)}" if budget.free_at else ""
-    return f"{ca}: {budget.left} of {limit.count} left ({limit.spent} per {limit.scope}{about}){next_one}"
+    free_at = f", one more from {format_time(budget.free_at)} on" if budget.free_at else ""
+    return f"{ca}: {budget.left} of {limit.count} left ({limit.spent} per {limit.scope}{about}){free_at}"

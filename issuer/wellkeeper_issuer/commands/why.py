@@ -1,8 +1,8 @@
-"""why: in sentences, when a certificate is renewed and by which rule, what happened last, and what happens next."""
+"""why: explain in sentences when and by which rule a certificate is renewed, the last failure, and the next step."""
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,8 @@ from typing import Final
 import click
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal import options, screen
+from wellkeeper_issuer.commands.terminal.distance import distance
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
@@ -20,9 +21,9 @@ from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.wording import counted, format_time, times_in_a_row
+from wellkeeper_node.wording import format_time, times_in_a_row
 
-_ONCE_READ: Final = " once it has read these settings ('wellkeeper reload')"
+_STATES: Final = {State.SERVED: "nginx serves it.", State.EXPIRED: "It has expired."}
 
 
 @click.command()
@@ -40,66 +41,68 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
         wake_at = shown.status.wake_at.isoformat()
         click.echo(json.dumps({**overview.to_json(shown, seen.rows), "wake_at": wake_at, "why": sentences}, indent=2))
     else:
-        click.echo("\n".join(sentences))
+        screen.print_lines(sentences)
 
 
 def _sentences(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
-    yield from _what(settings, shown, seen.now)
+    yield from _what(settings, shown, seen.now, seen.rows.under_way)
     if shown.status.schedule is not None:
         yield from _when(shown.status.schedule, seen.now)
     yield from _last(settings, seen, shown)
     yield _next(seen, shown)
 
 
-def _what(settings: Settings, shown: Shown, now: datetime) -> Iterator[str]:
-    """What is there, and whether nginx has it."""
+def _what(settings: Settings, shown: Shown, now: datetime, under_way: Container[str]) -> Iterator[str]:
+    """Name the certificate, its live version, and whether nginx serves it."""
     names = ", ".join(idn.describe(one.value) for one in shown.lineage.identifiers)
-    yield f"{shown.lineage.name} is to be a certificate for {names}."
+    yield f"Certificate {shown.lineage.name} is configured for {names}."
+    if shown.lineage.name in under_way:
+        yield "A renewal is under way."
     status, certificate = shown.status, shown.certificate
     if status.version is None:
-        yield "None is installed yet."
+        yield "No certificate is installed yet."
         return
     if status.state is State.PLACEHOLDER or certificate is None:
-        yield f"Version {status.version} is live, {'a placeholder' if certificate else 'which cannot be read'}."
+        yield f"The live version {status.version} {'is a placeholder' if certificate else 'cannot be read'}."
         return
     url = status.schedule.directory_url if status.schedule else ""
     by = f"{certificate.issued_by} (the CA {settings.find_ca(url).name})" if url else certificate.issued_by
     yield (
         f"Version {status.version} is live: issued by {by}, valid from {format_time(certificate.not_before)}"
-        f" until {format_time(certificate.not_after)}, {_distance(certificate.not_after, now)}."
+        f" until {format_time(certificate.not_after)}, {distance(certificate.not_after, now)}."
     )
-    yield f"Its state is: {status.state.words}."
+    yield _STATES.get(status.state, f"It is {status.state.words}.")
 
 
 def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
-    """The time of renewal and the rule that set it; `now` may be beyond both."""
+    """State the time of renewal and the rule that set it; `now` may be later than both."""
     rule = explain(schedule, now)
-    yield f"It is renewed from {format_time(schedule.renew_at)} on ({_distance(schedule.renew_at, now)}): {rule}."
+    yield f"It is renewed from {format_time(schedule.renew_at)} on ({distance(schedule.renew_at, now)}): {rule}."
     if schedule.explanation_url and schedule.explanation_url not in rule:
         yield f"The CA explains its window at {schedule.explanation_url}."
     if schedule.rule is Rule.REVOKED:
         return
     if not schedule.directory_url:
-        yield "No CA can be asked when to renew it (RFC 9773): nobody wrote down which one issued it."
+        yield "Wellkeeper cannot ask for renewal info (RFC 9773): it does not know which CA issued this certificate."
     elif schedule.certificate_id is None:
-        yield "Its CA cannot be asked when to renew it (RFC 9773): the certificate does not name its authority's key."
+        yield "Wellkeeper cannot ask for renewal info (RFC 9773): the certificate names no authority key."
     elif schedule.unanswered:
         times = times_in_a_row(schedule.unanswered)
-        yield f"Its CA was asked when to renew it (RFC 9773), but gave no usable answer {times}{_again(schedule, now)}."
+        yield f"The CA gave no usable renewal info (RFC 9773) {times}{_again(schedule, now)}."
     elif schedule.rule is Rule.LIFETIME:
-        yield f"Its CA has not suggested a window (RFC 9773) so far{_again(schedule, now)}."
+        yield f"The CA has not suggested a window (RFC 9773) so far{_again(schedule, now)}."
     else:
-        yield f"The window is the CA's last answer (RFC 9773){_again(schedule, now)}."
+        yield f"The window is from the CA's last renewal info (RFC 9773){_again(schedule, now)}."
 
 
 def _again(schedule: Schedule, now: datetime) -> str:
     if schedule.ask_at is None or now >= schedule.not_after:
         return ""
-    return f"; it is asked again at {format_time(schedule.ask_at)}"
+    return f"; Wellkeeper asks again at {format_time(schedule.ask_at)}"
 
 
 def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
-    """What went wrong, and what stands in the way."""
+    """Report the last failure, and what delays the next try."""
     name, failure = shown.lineage.name, shown.status.failure
     if failure is not None:
         yield from _failed(failure)
@@ -107,14 +110,15 @@ def _last(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
         for key in ((url, ""), (url, name)):
             blocked = seen.rows.blocks.get(key)
             if blocked is not None and is_in_force(blocked, seen.now):
-                is_said = failure is not None and failure.message in blocked.reason
-                reason = "that is why" if is_said else blocked.reason
-                yield f"The CA {settings.find_ca(url).name} is left alone until {format_time(blocked.until)}: {reason}."
+                is_known = failure is not None and failure.message in blocked.reason
+                reason = "" if is_known else f": {blocked.reason}"
+                ca, until = settings.find_ca(url).name, format_time(blocked.until)
+                yield f"Wellkeeper sends no orders to the CA {ca} until {until}{reason}."
     if shown.veto_until is not None:
         until = format_time(shown.veto_until)
-        yield f"The read-back through nginx fails; the CA is asked all the same from {until} on."
-    if shown.rehearsal is not None:
-        result = "went well" if shown.rehearsal.is_well else "failed"
+        yield f"The read-back through nginx fails; from {until} on, Wellkeeper asks the CA anyway."
+    if shown.rehearsal is not None and (shown.rehearsal.is_well or shown.failed_rehearsal):
+        result = "succeeded" if shown.rehearsal.is_well else "failed"
         detail = f": {shown.rehearsal.detail}" if shown.rehearsal.detail else ""
         yield f"The last rehearsal, at {format_time(shown.rehearsal.at)}, {result}{detail}."
 
@@ -124,42 +128,29 @@ def _failed(failure: Failure) -> Iterator[str]:
     since = f" since {format_time(failure.first_at)}" if failure.count > 1 else ""
     yield f"It failed {times}{since}, last at {last_at} in the stage {failure.stage}: {failure.message}"
     if failure.retry is Retry.NEVER:
-        yield "Trying again brings nothing before somebody has mended that; it is tried all the same, ever more rarely."
+        yield "Retrying will not help until this is fixed. Wellkeeper still retries, less and less often."
 
 
 def _next(seen: Overview, shown: Shown) -> str:
+    """Return the next step, who takes it, and when."""
     status, name = shown.status, shown.lineage.name
+    daemon = f"the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else ""
+    worker = daemon or "the next 'wellkeeper renew' (no daemon is running)"
     if status.is_waiting and status.next_try_at is not None:
         return (
-            f"To do: {status.to_do}. The next try is at {format_time(status.next_try_at)}{_by_whom(seen)};"
-            f" 'wellkeeper renew {name}' tries now."
+            f"To do: {status.to_do}. Next try: {format_time(status.next_try_at)}, by {worker}."
+            f" Run 'wellkeeper renew {name}' to retry now."
         )
     if status.state is State.NOT_SERVED and status.to_do:
-        who = f"within minutes by the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else "by the next renew"
         return (
-            "To do: let a server block of nginx name it ('wellkeeper trust' prints the lines), and reload nginx."
-            f" Whether it is served is looked at again {who}."
+            "To do: add the certificate to a server block of nginx ('wellkeeper trust' prints the lines) and reload"
+            f" nginx. Next check: {'within minutes' if daemon else 'any time'}, by {worker}."
         )
+    if status.to_do and not daemon:
+        return f"To do now: {status.to_do}. Run 'wellkeeper renew {name}'."
     if status.to_do:
-        who = f"the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else f"'wellkeeper renew {name}'"
-        # Nobody is asked here: one that it has not worked on yet may be one that it has not read yet.
-        is_new = seen.daemon_pid and status.schedule is None and status.failure is None
-        return f"To do now: {status.to_do}; {who} does it{_ONCE_READ if is_new else ''}."
-    return f"Nothing is to be done before {format_time(status.wake_at)}{_by_whom(seen)}."
-
-
-def _by_whom(seen: Overview) -> str:
-    if seen.daemon_pid:
-        return f", by the daemon (pid {seen.daemon_pid})"
-    return ", by whatever runs 'wellkeeper renew' then (no daemon is running)"
-
-
-def _distance(at: datetime, now: datetime) -> str:
-    """`in 58 days`, `3 hours ago`."""
-    seconds = abs((at - now).total_seconds())
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        count = int(seconds // size)
-        if count >= 1:
-            text = counted(count, unit)
-            return f"in {text}" if at > now else f"{text} ago"
-    return "now"
+        # The daemon is not asked here: it may not have read a certificate that it has not worked on yet.
+        is_new = status.schedule is None and status.failure is None
+        once_read = " once it has read these settings; run 'wellkeeper reload'" if is_new else ""
+        return f"To do now: {status.to_do}; {daemon} does it{once_read}."
+    return f"Nothing to do before {format_time(status.wake_at)}; then it is up to {worker}."

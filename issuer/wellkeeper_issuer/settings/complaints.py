@@ -109,7 +109,7 @@ def _unknown_key(location: Location, table: type[BaseModel]) -> str:
     close = get_close_matches(key, known, n=1) or [one for one in known if one.startswith(f"{key}_")]
     if close:
         return f"{start}. Did you mean {close[0]!r}?"
-    rest = " and others ('wellkeeper config schema' lists all)" if len(known) > _SHOWN_KEYS else ""
+    rest = " and others (docs/settings.md)" if len(known) > _SHOWN_KEYS else ""
     return f"{start}; known keys here: {', '.join(known[:_SHOWN_KEYS])}{rest}"
 
 

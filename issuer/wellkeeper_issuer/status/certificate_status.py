@@ -21,6 +21,7 @@ from wellkeeper_node.model import Flip
 _VERIFY: Final = "nginx was not seen to serve it"
 _AGAIN: Final = "it failed, and is looked at again"
 _NOT_LOOKED_AT: Final = "it has not been looked at yet"
+_ASK: Final = "its CA is asked when to renew it"
 
 
 class State(StrEnum):
@@ -39,11 +40,6 @@ class State(StrEnum):
     @property
     def words(self) -> str:
         return _WORDS.get(self, self.value)
-
-    @property
-    def advice(self) -> str:
-        """With what to do, for where nobody does it anyhow."""
-        return self.words if self in {State.NOT_SERVED, State.SERVED} else f"{self.words}: run renew"
 
 
 _WORDS: Final[Mapping[State, str]] = {
@@ -95,6 +91,16 @@ class CertificateStatus:
     def is_waiting(self) -> bool:
         """There is something to do, but not yet."""
         return bool(self.to_do) and self.next_try_at is not None
+
+    @property
+    def is_failing(self) -> bool:
+        """The last try failed, and there is still something to do; not after `--force` of what was not due."""
+        return self.failure is not None and self.to_do != _AGAIN and not self.is_routine
+
+    @property
+    def is_routine(self) -> bool:
+        """There is nothing to do but what every pass does: read the certificate, and ask its CA when to renew it."""
+        return self.to_do in {"", _ASK, _NOT_LOOKED_AT}
 
     def of_placeholder(self) -> "CertificateStatus":
         """The same, now that it is known to be of one; what is left over from an earlier pass comes first."""
@@ -179,7 +185,7 @@ def _look(name: str, version: str | None, schedule: Schedule | None, rows: Rows,
     if version is not None and (schedule is None or name not in rows.installed):
         return _NOT_LOOKED_AT
     if schedule is not None and is_to_be_asked(schedule, now):
-        return "its CA is asked when to renew it"
+        return _ASK
     return _VERIFY if name in rows.unserved else ""
 
 

@@ -1,10 +1,10 @@
-"""What several commands show: where each certificate stands, from disk alone. Asks nobody and waits for nobody."""
+"""Read what several commands show about certificates, from disk alone: nothing here asks a CA or waits."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.due import renew_at
@@ -21,10 +21,13 @@ from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.model import Certificate
 
+# CAs date certificates back by up to an hour, for clocks that are slow.
+_BACKDATED: Final = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One certificate: `certificate` is None unless it was read, which only what has no schedule needs."""
+    """One certificate: `certificate` is None unless it was read, which only one without a schedule needs."""
 
     lineage: Lineage
     status: CertificateStatus
@@ -38,17 +41,30 @@ class Shown:
 
     @property
     def renew_at(self) -> datetime | None:
-        """By the lifetime rule when nobody has chosen a time yet; None for a placeholder, which no date is for."""
+        """The planned time, else that of the lifetime rule; None for a placeholder."""
         if self.status.renew_at or self.certificate is None or self.certificate.is_self_signed:
             return self.status.renew_at
         return renew_at(self.certificate.not_before, self.certificate.not_after)
 
+    @property
+    def failed_rehearsal(self) -> Rehearsal | None:
+        """The last rehearsal if it failed and no certificate was issued since."""
+        rehearsal, dated = self.rehearsal, self.status.schedule or self.certificate
+        if rehearsal is None or rehearsal.is_well:
+            return None
+        is_outweighed = dated is not None and not self._is_placeholder and rehearsal.at < dated.not_before + _BACKDATED
+        return None if is_outweighed else rehearsal
+
+    @property
+    def _is_placeholder(self) -> bool:
+        return self.certificate is not None and self.certificate.is_self_signed
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`daemon_pid` is None when no daemon runs; `budgets` are by the name of the CA.
+    """All certificates at `now`; `daemon_pid` is None when no daemon runs, `budgets` have the names of their CAs.
 
-    Its repr is short: asyncio.run makes one of whatever it returns (in signal.getsignal), and throws it away.
+    Its repr is short: asyncio.run makes one of what it returns (in signal.getsignal), and throws it away.
     """
 
     shown: Sequence[Shown] = field(repr=False)
@@ -60,7 +76,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """What the state on disk says; nothing when there is none."""
+    """The content of the state on disk; empty when there is none."""
 
     rows: Rows = field(default_factory=Rows)
     rehearsals: dict[str, Rehearsal] = field(default_factory=dict)
@@ -71,7 +87,7 @@ class _Recorded:
 async def look(
     settings: Settings, lineages: Sequence[Lineage], *, reads_certificates: bool = False, is_about_one: bool = False
 ) -> Overview:
-    """`reads_certificates` for all; else only those are read of which nothing is recorded.
+    """Return the state of these certificates; only those without a schedule are read, or all (`reads_certificates`).
 
     Raises SettingsError, InstallError and JournalError.
     """
@@ -110,7 +126,7 @@ async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Reco
 
 
 async def _read_budgets(settings: Settings, state: OpenedState) -> list[tuple[str, Budget]]:
-    """What is left is read as it was booked: no name has to be taken apart."""
+    """Return the budgets of all CAs. Uses are counted as they were recorded: no name is taken apart."""
     counted = Limits(state.ledger, SystemClock(), str)
     return [
         (ca.name, budget)
@@ -120,7 +136,7 @@ async def _read_budgets(settings: Settings, state: OpenedState) -> list[tuple[st
 
 
 def _refined(status: CertificateStatus, certificate: Certificate | None, now: datetime) -> CertificateStatus:
-    """What only the certificate itself tells, of one without a schedule."""
+    """Complete the status of a certificate without a schedule from the certificate itself."""
     if status.schedule is not None or certificate is None:
         return status
     if certificate.is_self_signed:
@@ -131,7 +147,7 @@ def _refined(status: CertificateStatus, certificate: Certificate | None, now: da
 
 
 def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
-    """What is known of one certificate."""
+    """Return all that is known about one certificate."""
     status, certificate = shown.status, shown.certificate
     return {
         "name": shown.lineage.name,
@@ -154,7 +170,7 @@ def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
 
 
 def _identifiers(lineage: Lineage, certificate: Certificate | None) -> list[str]:
-    """In the order of the settings; those that these do not name (any more) come last."""
+    """Return the names in the order of the settings; names that are not in the settings come last."""
     named = list(map(str, lineage.identifiers))
     if certificate is None:
         return named

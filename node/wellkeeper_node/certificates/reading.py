@@ -23,8 +23,13 @@ PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
 _READ_CERTIFICATES: Final = 128
 
 
-# cryptography raises these beside ValueError, when it loads a certificate or reads an extension.
-_UNUSABLE: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+# cryptography raises these beside ValueError, when it loads a certificate or reads an extension or the key.
+_UNUSABLE: Final = (
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
 
 
 @contextmanager
@@ -52,8 +57,8 @@ def read_certificate(data: bytes) -> Certificate:
 def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> bool:
     """Return True when the key is the leaf's. Raises ValueError when either is not PEM."""
     with value_errors():
-        leaf = x509.load_pem_x509_certificate(chain_pem)
-    return public_key_bytes(leaf) == public_key_bytes(load_certificate_key(certificate_key_pem))
+        leaf_key = public_key_bytes(x509.load_pem_x509_certificate(chain_pem))
+    return leaf_key == public_key_bytes(load_certificate_key(certificate_key_pem))
 
 
 def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:

@@ -166,7 +166,7 @@ def _children(pid: int) -> Iterator[Process]:
         text = (_PROC / str(pid) / "task" / str(pid) / "children").read_text()
     except OSError as error:
         raise ReloadError(
-            "cannot verify a reload: the workers of nginx are not visible in /proc",
+            f"cannot verify a reload: the workers of nginx (process {pid}) are not visible in /proc",
             error.strerror or str(error),
             "Run the issuer where it can read /proc of the nginx processes.",
         ) from error

@@ -47,6 +47,15 @@ class _Hop:
         return urlsplit(self.url)
 
 
+# OpenSSL's reasons when the other side does not speak TLS at all; any other one is a refused handshake.
+_NO_TLS: Final = {
+    "WRONG_VERSION_NUMBER": "it answers in plain text",
+    "RECORD_LAYER_FAILURE": "it answers in plain text",
+    "HTTP_REQUEST": "it answers in plain text",
+    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection",
+}
+
+
 class NodeProbes:
     """Implements `ports.Probes`; a request or a handshake may take `timeout_seconds`.
 
@@ -98,11 +107,9 @@ class NodeProbes:
                 writer.write(greeting(writer.transport))
             await writer.start_tls(context, server_hostname=name)
             leaf: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        except ssl.SSLEOFError as error:
-            raise ConnectionResetError(0, "the connection was closed") from error
         except ssl.SSLError as error:
-            if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-                raise OSError(0, "it answers in plain text") from error
+            if words_of_no_tls := _NO_TLS.get(error.reason or ""):
+                raise OSError(0, words_of_no_tls) from error
             return None
         finally:
             writer.transport.abort()

@@ -137,7 +137,7 @@ class ResponderClient:
         if abs(ahead) <= wire.CLOCK_WARNING_SECONDS:
             return ""
         direction = "ahead of" if ahead > 0 else "behind"
-        return f"Set both clocks by NTP: the responder's is {abs(ahead):.0f} s {direction} the issuer's."
+        return f"Synchronize the clocks by NTP: the responder's is {abs(ahead):.0f} s {direction} the issuer's."
 
     def _permit(self) -> str:
         """Return the last permit while half of its lifetime is left, even if the clock was changed."""

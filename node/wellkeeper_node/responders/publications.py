@@ -20,6 +20,7 @@ from wellkeeper_node.ports import Clock
 from wellkeeper_node.responders.client import ResponderClient
 from wellkeeper_node.responders.fetch_feed import FetchFeed
 from wellkeeper_node.responders.fetch_watch import FetchWatch, Watches
+from wellkeeper_node.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -129,8 +130,8 @@ class AllResponders:
                     # A responder that hangs takes two seconds per token: let the rest expire as well.
                     left = sum(client in other.accepted_by for other in sent[number:])
                     if left:
-                        text = "cannot withdraw %d tokens, which expire within %d s: %s"
-                        _log.warning(text, left, _LIFETIME_SECONDS, error)
+                        text = "cannot withdraw %s, valid for up to %d s: %s"
+                        _log.warning(text, counted(left, "token"), _LIFETIME_SECONDS, error)
                     return
 
         await asyncio.gather(*map(all_from, self._clients))

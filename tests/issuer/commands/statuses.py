@@ -1,6 +1,7 @@
-"""What status, why and list are shown: certificates on disk, and what the state says of them."""
+"""Certificates on disk and in the state, for status, why and list, and the lines that status prints."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -23,6 +24,7 @@ ATTEMPT: Final = Attempt(NAME, NOBODY_THERE, (dns(NAME),), b"key", b"csr")
 FAILURE: Final = Failure(
     NAME, 2, "order", "no", Retry.LATER, NOW - 2 * HOUR, NOW - HOUR, NOW + HOUR, problem="rateLimited"
 )
+DATES: Final = f"{UNTIL:%Y-%m-%d} (89 days)  {RENEWED:%Y-%m-%d}"
 LIMITED: Final = f"""
 [[cas]]
 name = "test"
@@ -96,3 +98,18 @@ def record(
             await state.attempts.record_attempt(ATTEMPT)
 
     write(program, fill)
+
+
+def shown(program: Program) -> list[str]:
+    """All lines."""
+    finished = program.run("status")
+    assert finished.exit_code == 0
+    return finished.out.splitlines()
+
+
+def line(program: Program) -> str:
+    """The line of the only certificate, with its columns separated by two spaces."""
+    counts, titles, found, *_ = shown(program)
+    assert counts.startswith("1 certificate: 1 ")
+    assert titles.split() == ["STATE", "NAME", "EXPIRES", "RENEWS", "NOTE"]
+    return re.sub(" {3,}", "  ", found)

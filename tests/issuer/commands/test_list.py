@@ -1,8 +1,14 @@
-"""list: what the settings ask for, and until when it is there."""
+"""list: the certificates of the settings and their expiry."""
+
+from dataclasses import replace
+
+import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
-from tests.issuer.commands.statuses import LIMITED, NAME, NOW, UNTIL, install
+from tests.issuer.commands.statuses import LIMITED, NAME, NOW, UNTIL, install, schedule, write
+from wellkeeper_issuer import pki
+from wellkeeper_issuer.known_cas import TEST_DIRECTORIES
 
 MORE = """
 [[certificates]]
@@ -12,10 +18,12 @@ key_type = "rsa-3072"
 ca = ["letsencrypt", "test"]
 """
 
+IDENTIFIERS = "xn--mnchen-3ya.example (münchen.example), 192.0.2.7"
+
 
 def test_nothing_configured(program: Program) -> None:
     program.configure()
-    assert program.run("list").out == "the settings name no certificate; 'wellkeeper certificate add' adds one\n"
+    assert program.run("list").out == ("no certificates are configured\nNext: sudo wellkeeper certificate add NAME\n")
     assert program.run("list", "--json").json() == {"certificates": []}
 
 
@@ -23,8 +31,9 @@ def test_names_cas_key_type_and_expiry(program: Program) -> None:
     program.configure(NAME, more=LIMITED + MORE)
     install(program, FakeCa(NOW).pair(dns(NAME)))
     assert program.run("list").out.splitlines() == [
-        "shop: xn--mnchen-3ya.example (münchen.example), 192.0.2.7; letsencrypt, test; rsa-3072; not there yet",
-        f"{NAME}: {NAME}; test; ecdsa-p256; until {UNTIL:%Y-%m-%d}",
+        "NAME       CA                 KEY TYPE    EXPIRES               IDENTIFIERS",
+        f"shop       letsencrypt, test  rsa-3072    not issued yet        {IDENTIFIERS}",
+        f"{NAME}  test               ecdsa-p256  {UNTIL:%Y-%m-%d} (89 days)  {NAME}",
     ]
     assert program.run("list", "--json").json()["certificates"] == [
         {
@@ -42,3 +51,24 @@ def test_names_cas_key_type_and_expiry(program: Program) -> None:
             "not_after": UNTIL.isoformat(),
         },
     ]
+
+
+def expiry(program: Program) -> str:
+    """The column EXPIRES of the only certificate."""
+    _, found = program.run("list").out.splitlines()
+    return found.split("ecdsa-p256  ")[1].removesuffix(NAME).rstrip()
+
+
+def test_placeholder_is_not_issued_yet(program: Program) -> None:
+    program.configure(NAME)
+    install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
+    assert expiry(program) == "placeholder (not issued yet)"
+
+
+@pytest.mark.parametrize("url", sorted(TEST_DIRECTORIES))
+def test_certificate_of_a_staging_ca_is_a_test_certificate(program: Program, url: str) -> None:
+    program.configure(NAME)
+    version = install(program, FakeCa(NOW).pair(dns(NAME)))
+    plan = replace(schedule(version), directory_url=url)
+    write(program, lambda state: state.schedules.record_schedule(plan))
+    assert expiry(program) == f"test certificate, {UNTIL:%Y-%m-%d} (89 days)"

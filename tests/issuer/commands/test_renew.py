@@ -11,8 +11,9 @@ import pytest
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.statuses import NAME, UNTIL, schedule
-from wellkeeper_issuer.commands.renew import to_json, to_text
+from wellkeeper_issuer.commands.renew import to_json
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.results import to_text
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Outcome, Report
@@ -35,7 +36,7 @@ def test_identifier_of_one_certificate_is_accepted_as_its_name(program: Program)
     program.configure(more="[[certificates]]\nidentifiers = ['a.example', 'www.a.example']")
     finished = program.run("why", "www.a.example")
     assert finished.exit_code == 0
-    assert finished.out.startswith("a.example ")
+    assert finished.out.startswith("Certificate a.example ")
 
 
 def test_identifier_of_several_certificates_is_refused_with_their_names(program: Program) -> None:
@@ -95,9 +96,38 @@ def test_certificate_that_failed_ends_with_1(program: Program) -> None:
     assert finished.out.startswith(
         f"a.example: failed (order): reading the directory {NOBODY_THERE}: no answer from the CA"
     )
-    lines = finished.err.splitlines()
-    assert [line.split(" ", 1)[1] for line in lines if "due" in line] == ["a.example: due: no certificate yet"]
-    assert re.search(r"a\.example: order +\d+\.\d+ s  failed: reading the directory", lines[-1])
+    assert "a.example: " not in finished.err
+
+
+def test_stages_are_details_and_the_failure_is_in_the_result_only(program: Program) -> None:
+    program.configure("a.example")
+    program.make_keys()
+    finished = program.run("renew", "-v")
+    assert "a.example: due: no certificate yet\n" in finished.err
+    assert re.search(r"a\.example: order +\d+\.\d+ s  failed\n", finished.err)
+    assert (finished.out + finished.err).count("reading the directory") == 1
+
+
+def test_quiet_prints_nothing_but_errors(program: Program) -> None:
+    program.configure("a.example")
+    program.make_keys()
+    finished = program.run("renew", "-q")
+    assert (finished.exit_code, finished.err) == (1, "")
+    assert finished.out.startswith("a.example: failed (order): ")
+
+
+def test_json_result_comes_without_progress(program: Program) -> None:
+    program.configure("a.example")
+    program.make_keys()
+    assert "a.example: " not in program.run("renew", "--json").err
+    assert "a.example: order" in program.run("renew", "--json", "--retry", "-v").err
+
+
+def test_verbose_and_quiet_exclude_each_other(program: Program) -> None:
+    program.configure("a.example")
+    finished = program.run("renew", "-v", "-q")
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert "-v and -q exclude each other" in finished.err
 
 
 def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program) -> None:
@@ -142,10 +172,10 @@ def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None
     ("found", "text"),
     [
         (report(Outcome.SERVED), "web: served, valid until 2026-05-30"),
-        (report(Outcome.UNCHANGED), "web: nothing to do, valid until 2026-05-30"),
+        (report(Outcome.UNCHANGED), "web: not due, valid until 2026-05-30"),
         (
             report(Outcome.NOT_SERVED_YET, detail="add these lines"),
-            "web: installed, not served yet, valid until 2026-05-30; add these lines",
+            "web: installed, not served yet, valid until 2026-05-30\n  add these lines",
         ),
         (report(Outcome.FAILED, error=OrderError("the CA is away")), "web: failed (order): the CA is away"),
         (report(Outcome.FAILED, error=KeyError("x")), "web: failed (internal): unexpected error: KeyError('x')"),

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.statuses import (
+    DATES,
     FAILURE,
     HOUR,
     LIMITED,
@@ -17,8 +18,10 @@ from tests.issuer.commands.statuses import (
     RENEWED,
     UNTIL,
     install,
+    line,
     record,
     schedule,
+    shown,
     write,
 )
 from wellkeeper_issuer import pki
@@ -34,22 +37,24 @@ def ca() -> FakeCa:
     return FakeCa(NOW)
 
 
-def line(program: Program) -> str:
-    """All but the line about the daemon."""
-    finished = program.run("status")
-    assert finished.exit_code == 0
-    assert finished.out.endswith("daemon: not running\n")
-    return finished.out.removesuffix("daemon: not running\n").strip()
-
-
-def test_nothing_configured(program: Program) -> None:
+def test_without_certificates_the_next_step_is_to_add_one(program: Program) -> None:
     program.configure()
-    assert line(program) == "the settings name no certificate; 'wellkeeper certificate add' adds one"
+    assert shown(program) == [
+        "no certificates are configured",
+        "daemon: not running",
+        "Next: sudo wellkeeper certificate add NAME",
+    ]
 
 
 def test_nothing_there(program: Program) -> None:
     program.configure(NAME)
-    assert line(program) == f"{NAME}: missing: run renew"
+    assert shown(program) == [
+        "1 certificate: 1 missing",
+        "STATE    NAME       EXPIRES  RENEWS  NOTE",
+        "missing  a.example  -        -",
+        "daemon: not running",
+        "Next: sudo wellkeeper renew",
+    ]
     assert program.run("status", "--json").json() == {
         "certificates": [
             {
@@ -80,81 +85,85 @@ def test_nothing_there(program: Program) -> None:
 def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
-    assert line(program) == f"{NAME}: placeholder: run renew, valid until {NOW + timedelta(days=7):%Y-%m-%d}"
+    assert line(program) == f"placeholder  {NAME}  {NOW + timedelta(days=7):%Y-%m-%d} (6 days)  -"
     (reported,) = program.run("status", "--json").json()["certificates"]
     assert (reported["state"], reported["to_do"]) == ("placeholder", "only a self-signed placeholder is installed")
     assert (reported["not_after"], reported["renew_at"]) == ((NOW + timedelta(days=7)).isoformat(), None)
 
 
-def test_what_has_to_wait_for_its_ca_is_told(program: Program) -> None:
+def test_certificate_that_waits_for_its_ca_shows_until_when(program: Program) -> None:
     program.configure(NAME)
     until = NOW + timedelta(hours=1)
     write(program, lambda state: state.ledger.record_block(Blocked(NOBODY_THERE, NAME, until, "all are used")))
-    assert line(program) == (
-        f"{NAME}: missing; it has to wait until {until:%Y-%m-%d %H:%M:%S} UTC; 'wellkeeper why {NAME}' says more"
-    )
+    assert line(program) == f"missing  {NAME}  -  -  next try at {until:%Y-%m-%d %H:%M:%S} UTC"
+    assert shown(program)[-1] == "daemon: not running"
 
 
-def test_what_waits_for_its_next_try_is_not_to_be_run_now(program: Program) -> None:
+def test_failed_certificate_shows_its_failure_and_the_next_try(program: Program) -> None:
     program.configure(NAME)
     failure = Failure(NAME, 1, "order", "no", Retry.SOON, NOW, NOW, NOW + timedelta(hours=1))
     write(program, lambda state: state.schedules.record_failure(failure))
-    assert line(program).startswith(f"{NAME}: missing; failed once (order), next try at ")
+    next_try = f"next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC"
+    assert line(program) == f"failing  {NAME}  -  -  order: no (once); {next_try}"
+    assert shown(program)[-1] == f"Next: sudo wellkeeper why {NAME}"
 
 
-def test_next_try_that_is_over_is_not_told(program: Program) -> None:
+def test_next_try_in_the_past_is_not_shown(program: Program) -> None:
     program.configure(NAME)
     failure = Failure(NAME, 1, "order", "no", Retry.SOON, NOW - 2 * HOUR, NOW - 2 * HOUR, NOW - HOUR)
     write(program, lambda state: state.schedules.record_failure(failure))
-    assert line(program) == f"{NAME}: missing: run renew; failed once (order); 'wellkeeper why {NAME}' says more"
+    assert line(program) == f"failing  {NAME}  -  -  order: no (once)"
 
 
 @pytest.mark.parametrize(
-    ("is_reloaded", "is_served", "state"),
+    ("is_reloaded", "is_served", "state", "note"),
     [
-        (False, False, "installed, nginx not reloaded yet: run renew"),
-        (True, False, "installed, not served yet"),
-        (True, True, "served"),
+        (False, False, "not served yet", "  installed, nginx not reloaded yet"),
+        (True, False, "not served yet", "  installed, not served yet"),
+        (True, True, "served", ""),
     ],
 )
-def test_states_of_a_delivery(program: Program, ca: FakeCa, is_reloaded: bool, is_served: bool, state: str) -> None:
+def test_states_of_a_delivery(
+    program: Program, ca: FakeCa, is_reloaded: bool, is_served: bool, state: str, note: str
+) -> None:
     program.configure(NAME)
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=is_reloaded, is_served=is_served)
-    assert line(program) == f"{NAME}: {state}, valid until {UNTIL:%Y-%m-%d}, renewed from {RENEWED:%Y-%m-%d}"
+    assert line(program) == f"{state}  {NAME}  {DATES}{note}"
     assert program.run("status", "--check").exit_code == (0 if is_served else 1)
 
 
-def test_what_nobody_proved_is_not_called_served(program: Program, ca: FakeCa) -> None:
+def test_certificate_never_proven_to_be_served_is_not_served_yet(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     install(program, ca.pair(dns(NAME)))
-    assert line(program).startswith(f"{NAME}: installed, never proven to be served: run renew")
+    assert line(program) == f"not served yet  {NAME}  {DATES}  installed, never proven to be served"
 
 
-def test_expired_is_said_before_all_else(program: Program) -> None:
+def test_expired_outweighs_served(program: Program) -> None:
     program.configure(NAME)
     version = install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
-    assert line(program).startswith(f"{NAME}: expired: run renew, valid until ")
+    assert line(program).startswith(f"expired  {NAME}  {NOW - timedelta(days=1):%Y-%m-%d} (1 day ago)")
+    assert shown(program)[-1] == "Next: sudo wellkeeper renew"
 
 
-def test_version_that_nginx_refused_is_told(program: Program, ca: FakeCa) -> None:
+def test_version_that_nginx_refused_is_reported(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     install(program, ca.pair(dns(NAME)))
     record(program, "20990101T000000Z-00000000")
-    assert line(program).startswith(f"{NAME}: an older version, nginx refused the newer one: run renew")
+    assert line(program) == f"not served yet  {NAME}  {DATES}  an older version, nginx refused the newer one"
 
 
-def test_what_is_scheduled_is_shown_without_a_look_at_the_certificate(program: Program, ca: FakeCa) -> None:
+def test_certificate_with_a_schedule_is_not_read(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
     write(program, lambda state: state.schedules.record_schedule(schedule(version)))
     (program.certificates_dir / "live" / NAME / "fullchain.pem").write_text("nothing of ours")
-    assert line(program) == f"{NAME}: served, valid until {UNTIL:%Y-%m-%d}, renewed from {RENEWED:%Y-%m-%d}"
+    assert line(program) == f"served  {NAME}  {DATES}"
 
 
-def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> None:
+def test_failure_rehearsal_and_limits_are_shown(program: Program, ca: FakeCa) -> None:
     program.configure(NAME, more=LIMITED)
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
@@ -166,13 +175,15 @@ def test_failure_rehearsal_and_limits_are_told(program: Program, ca: FakeCa) -> 
         await state.ledger.record_uses([Use(NOBODY_THERE, Spent.ORDER, scope, value, NOW) for scope, value in uses])
 
     write(program, fill)
-    first, second = line(program).splitlines()
-    assert first.endswith(
-        f"; failed 2 times in a row (order), next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC"
-        f"; the rehearsal of {NOW:%Y-%m-%d} failed; 'wellkeeper why {NAME}' says more"
+    assert line(program).endswith(
+        f"{DATES}  not due, but its last renewal failed: order: no (2 times in a row)"
+        f"; next try at {NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC; the rehearsal of {NOW:%Y-%m-%d} failed"
     )
     free_at = f"{NOW + HOUR:%Y-%m-%d %H:%M} UTC"
-    assert second == f"test: 1 of 3 left (order per account), the next one comes back at {free_at}"
+    assert shown(program)[3:] == [
+        f"test: 1 of 3 left (order per account), one more from {free_at} on",
+        "daemon: not running",
+    ]
     reported = program.run("status", "--json").json()
     assert reported["limits"][0] == {
         "ca": "test",
@@ -253,7 +264,7 @@ def test_json(program: Program, ca: FakeCa) -> None:
     ]
 
 
-def test_daemon_is_told_with_its_pid_and_not_waited_for(program: Program) -> None:
+def test_daemon_is_shown_with_its_pid_and_does_what_is_due(program: Program) -> None:
     program.configure(NAME)
     program.make_keys()
 
@@ -268,7 +279,7 @@ def test_daemon_is_told_with_its_pid_and_not_waited_for(program: Program) -> Non
     assert program.run("status", "--json").json()["daemon"] is None
 
 
-def test_damaged_journal_is_told(program: Program) -> None:
+def test_damaged_journal_is_reported(program: Program) -> None:
     program.configure(NAME)
     program.make_keys()
     (program.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
@@ -278,8 +289,8 @@ def test_damaged_journal_is_told(program: Program) -> None:
     assert "the file is damaged: restore it from a backup, or move it" in finished.err
 
 
-def test_two_forms_at_once_are_a_mistake(program: Program) -> None:
+def test_json_and_prometheus_exclude_each_other(program: Program) -> None:
     program.configure(NAME)
     finished = program.run("status", "--json", "--prometheus")
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "--json and --prometheus are two forms of the same: give one of them" in finished.err
+    assert "--json and --prometheus exclude each other" in finished.err

@@ -1,4 +1,4 @@
-"""why: sentences for a person who wonders."""
+"""why: sentences that explain the state of one certificate."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
 from wellkeeper_node.errors import Retry
 
-NOBODY = "by whatever runs 'wellkeeper renew' then (no daemon is running)"
+NEXT_RUN = "the next 'wellkeeper renew' (no daemon is running)"
 
 
 def at(when: datetime) -> str:
@@ -37,7 +37,7 @@ def at(when: datetime) -> str:
 
 ISSUED = f"issued by Fake Intermediate (the CA test), valid from {at(NOW - HOUR)} until {at(UNTIL)}, in 89 days"
 WINDOW = f"the CA's suggested window begins at {at(RENEWED - HOUR)} and ends at {at(RENEWED + HOUR)}"
-ASKED = "Its CA was asked when to renew it (RFC 9773)"
+ASKED = "The CA gave no usable renewal info (RFC 9773)"
 
 
 def reported(program: Program) -> list[str]:
@@ -66,21 +66,21 @@ def test_unknown_name(program: Program) -> None:
 def test_nothing_there(program: Program) -> None:
     program.configure(NAME)
     assert reported(program) == [
-        f"{NAME} is to be a certificate for {NAME}.",
-        "None is installed yet.",
-        f"To do now: no certificate yet; 'wellkeeper renew {NAME}' does it.",
+        f"Certificate {NAME} is configured for {NAME}.",
+        "No certificate is installed yet.",
+        f"To do now: no certificate yet. Run 'wellkeeper renew {NAME}'.",
     ]
 
 
-def test_all_well(program: Program) -> None:
+def test_served_certificate(program: Program) -> None:
     version = served(program)
     assert reported(program) == [
-        f"{NAME} is to be a certificate for {NAME}.",
+        f"Certificate {NAME} is configured for {NAME}.",
         f"Version {version} is live: {ISSUED}.",
-        "Its state is: served.",
+        "nginx serves it.",
         f"It is renewed from {at(RENEWED)} on (in 59 days): {WINDOW} (see https://ca.example/why).",
-        f"The window is the CA's last answer (RFC 9773); it is asked again at {at(NOW + HOUR)}.",
-        f"Nothing is to be done before {at(NOW + HOUR)}, {NOBODY}.",
+        f"The window is from the CA's last renewal info (RFC 9773); Wellkeeper asks again at {at(NOW + HOUR)}.",
+        f"Nothing to do before {at(NOW + HOUR)}; then it is up to {NEXT_RUN}.",
     ]
 
 
@@ -89,23 +89,23 @@ def test_all_well(program: Program) -> None:
     [
         (
             replace(schedule(""), directory_url=""),
-            "No CA can be asked when to renew it (RFC 9773): nobody wrote down which one issued it.",
+            "Wellkeeper cannot ask for renewal info (RFC 9773): it does not know which CA issued this certificate.",
         ),
         (
             replace(schedule(""), certificate_id=None),
-            "Its CA cannot be asked when to renew it (RFC 9773): the certificate does not name its authority's key.",
+            "Wellkeeper cannot ask for renewal info (RFC 9773): the certificate names no authority key.",
         ),
         (
             replace(schedule(""), unanswered=1),
-            f"{ASKED}, but gave no usable answer once; it is asked again at {at(NOW + HOUR)}.",
+            f"{ASKED} once; Wellkeeper asks again at {at(NOW + HOUR)}.",
         ),
         (
             replace(schedule(""), unanswered=3, ask_at=None),
-            f"{ASKED}, but gave no usable answer 3 times in a row.",
+            f"{ASKED} 3 times in a row.",
         ),
         (
             replace(schedule(""), rule=Rule.LIFETIME, window=None),
-            f"Its CA has not suggested a window (RFC 9773) so far; it is asked again at {at(NOW + HOUR)}.",
+            f"The CA has not suggested a window (RFC 9773) so far; Wellkeeper asks again at {at(NOW + HOUR)}.",
         ),
         (
             replace(schedule(""), window=Window(UNTIL, UNTIL + HOUR)),
@@ -124,11 +124,11 @@ def test_revoked_certificate_is_not_asked_about(program: Program) -> None:
         program, replace(schedule(""), rule=Rule.REVOKED, renew_at=NOW, ask_at=None, window=None, explanation_url=None)
     )
     sentences = reported(program)
-    assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}; 'wellkeeper renew {NAME}' does it."
+    assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}. Run 'wellkeeper renew {NAME}'."
     assert "RFC 9773" not in " ".join(sentences)
 
 
-def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
+def test_failure_and_what_delays_the_next_try(program: Program) -> None:
     window = Window(NOW - HOUR, NOW + HOUR)
     version = served(program, replace(schedule(""), renew_at=NOW, window=window, explanation_url=None))
     due = f"the CA's suggested window began at {at(window.start)} and ends at {at(window.end)}"
@@ -143,33 +143,35 @@ def test_failure_and_all_that_stands_in_the_way(program: Program) -> None:
     write(program, fill)
     assert reported(program)[5:] == [
         f"It failed 2 times in a row since {at(NOW - 2 * HOUR)}, last at {at(NOW - HOUR)} in the stage order: no",
-        f"The CA test is left alone until {at(NOW + 3 * HOUR)}: busy.",
-        f"The read-back through nginx fails; the CA is asked all the same from {at(NOW + 2 * HOUR)} on.",
+        f"Wellkeeper sends no orders to the CA test until {at(NOW + 3 * HOUR)}: busy.",
+        f"The read-back through nginx fails; from {at(NOW + 2 * HOUR)} on, Wellkeeper asks the CA anyway.",
         f"The last rehearsal, at {at(NOW)}, failed: nginx -t.",
-        f"To do: {due}. The next try is at {at(NOW + 3 * HOUR)}, {NOBODY}; 'wellkeeper renew {NAME}' tries now.",
+        f"To do: {due}. Next try: {at(NOW + 3 * HOUR)}, by {NEXT_RUN}. Run 'wellkeeper renew {NAME}' to retry now.",
     ]
     found = program.run("why", NAME, "--json").json()
     assert (found["name"], found["version"], found["why"]) == (NAME, version, reported(program))
     assert found["wake_at"] == (NOW + 3 * HOUR).isoformat()
 
 
-def test_what_no_retry_mends(program: Program) -> None:
+def test_failure_that_no_retry_fixes(program: Program) -> None:
     served(program)
     failure = Failure(NAME, 1, "order", "refused", Retry.NEVER, NOW, NOW, NOW + 24 * HOUR)
     write(program, lambda state: state.schedules.record_failure(failure))
     sentences = reported(program)
     assert f"It failed once, last at {at(NOW)} in the stage order: refused" in sentences
-    assert "Trying again brings nothing before somebody has mended that" in " ".join(sentences)
+    assert "Retrying will not help until this is fixed." in " ".join(sentences)
 
 
-def test_what_no_server_block_names_is_for_people_to_do(program: Program) -> None:
+def test_missing_server_block_is_for_a_person_to_add(program: Program) -> None:
     version = served(program)
     record(program, version, is_reloaded=True)
     write(program, lambda state: state.notes.forget_owed_hook(NAME))
-    assert reported(program)[-1].startswith("To do: let a server block of nginx name it ('wellkeeper trust' prints")
+    assert reported(program)[-1].startswith(
+        "To do: add the certificate to a server block of nginx ('wellkeeper trust' prints"
+    )
 
 
-def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
+def test_reason_of_a_block_is_not_repeated(program: Program) -> None:
     program.configure(NAME)
 
     async def fill(state: State) -> None:
@@ -177,22 +179,22 @@ def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
         await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is not usable: refused"))
 
     write(program, fill)
-    assert f"The CA 127.0.0.1 is left alone until {at(NOW + HOUR)}: that is why." in reported(program)
+    assert f"Wellkeeper sends no orders to the CA 127.0.0.1 until {at(NOW + HOUR)}." in reported(program)
 
 
 def test_placeholder(program: Program) -> None:
     program.configure(NAME)
     version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert reported(program)[1:] == [
-        f"Version {version} is live, a placeholder.",
-        f"To do now: only a self-signed placeholder is installed; 'wellkeeper renew {NAME}' does it.",
+        f"The live version {version} is a placeholder.",
+        f"To do now: only a self-signed placeholder is installed. Run 'wellkeeper renew {NAME}'.",
     ]
 
 
 def test_certificate_that_cannot_be_read(program: Program) -> None:
     version = served(program)
     (program.certificates_dir / "live" / NAME / "fullchain.pem").write_text("nothing of ours")
-    assert f"Version {version} is live, which cannot be read." in reported(program)
+    assert f"The live version {version} cannot be read." in reported(program)
 
 
 def test_expired(program: Program) -> None:
@@ -200,7 +202,7 @@ def test_expired(program: Program) -> None:
     install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
     sentences = reported(program)
     assert "1 day ago." in sentences[1]
-    assert sentences[2] == "Its state is: expired."
+    assert sentences[2] == "It has expired."
 
 
 def test_daemon_does_it(program: Program) -> None:
@@ -211,5 +213,5 @@ def test_daemon_does_it(program: Program) -> None:
         async with LocalOwnership(program.state_dir).hold("run"):
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
-    who = f"the daemon (pid {os.getpid()}) does it once it has read these settings ('wellkeeper reload')"
+    who = f"the daemon (pid {os.getpid()}) does it once it has read these settings; run 'wellkeeper reload'"
     assert f"To do now: no certificate yet; {who}." in asyncio.run(look())

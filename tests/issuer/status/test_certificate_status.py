@@ -108,7 +108,6 @@ def test_state_and_what_is_to_do(known: Rows, version: str | None, state: State,
 def test_states_are_bare_words_for_programs_and_sentences_for_people(state: State) -> None:
     assert state.value == state.name.lower()
     assert " run " not in state.words
-    assert state.advice.removesuffix(": run renew") == state.words
 
 
 def test_due_says_by_which_rule() -> None:

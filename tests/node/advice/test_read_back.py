@@ -25,7 +25,7 @@ def advice(status: int, body: bytes = b"", **headers: str) -> str | None:
 
 
 @pytest.mark.parametrize("body", [GOOD, GOOD + b"\n", GOOD + b" \t\r\n", GOOD.ljust(MAX_BODY_BYTES)])
-def test_key_authorization_is_no_advice(body: bytes) -> None:
+def test_key_authorization_is_accepted(body: bytes) -> None:
     assert advice(200, body) is None
 
 

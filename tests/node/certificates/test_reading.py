@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tests.fakes_deliver import NOW
+from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
 
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example")])
@@ -39,12 +40,18 @@ def with_unknown_version() -> bytes:
     return certificate(unrecognized(5)).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
 
 
+def with_unknown_curve() -> bytes:
+    """A certificate whose key is on a curve that cryptography does not know."""
+    p256, unknown = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")
+    return certificate().replace(p256, unknown, 1)
+
+
 def test_authority_key_identifier_without_a_key_identifier_gives_no_certificate_id() -> None:
     extension = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(NAME)], 7)
     assert reading.read_certificate(certificate(extension)).certificate_id is None
 
 
-@pytest.mark.parametrize("make", [with_duplicate_extension, with_unknown_version])
+@pytest.mark.parametrize("make", [with_duplicate_extension, with_unknown_version, with_unknown_curve])
 @pytest.mark.parametrize("encoding", ["DER", "PEM"])
 def test_certificate_that_cryptography_refuses_is_a_value_error(make: Callable[[], bytes], encoding: str) -> None:
     data = make()
@@ -52,6 +59,15 @@ def test_certificate_that_cryptography_refuses_is_a_value_error(make: Callable[[
         data = to_pem(data)
     with pytest.raises(ValueError, match=r"."):
         reading.read_certificate(data)
+
+
+def test_key_that_cryptography_does_not_know_is_a_value_error_wherever_a_key_is_compared() -> None:
+    chain_pem = to_pem(with_unknown_curve())
+    key_pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(ValueError, match="is not supported"):
+        reading.certificate_key_matches(chain_pem, key_pem)
+    with pytest.raises(ValueError, match="is not supported"):
+        public_keys.leaf_key_fingerprint(chain_pem)
 
 
 def to_pem(der: bytes) -> bytes:

@@ -65,3 +65,9 @@ async def test_failing_reload_command_is_quoted_even_when_it_says_nothing(folder
     async with fake_master(folder) as master:
         with pytest.raises(ReloadError, match=r"'false' failed .*1"):
             await nginx(master, clock, "false").reload(PASSED)
+
+
+async def test_nginx_without_workers_serves_nothing(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        with pytest.raises(ReloadError, match=r"no worker left and serves nothing"):
+            await nginx(master, clock).reload(PASSED)

@@ -1,5 +1,6 @@
-"""Options that several commands share."""
+"""Options of several commands."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +12,16 @@ from wellkeeper_issuer.settings import Settings, read_settings, settings_path
 _CONFIG: Final = "wellkeeper.config"
 
 
+class Verbosity(Enum):
+    """The amount of output; stages are details."""
+
+    QUIET = "quiet"
+    BRIEF = "brief"
+    VERBOSE = "verbose"
+
+
 def _remembered(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
-    """Before the command or after it: both are written, and the one after it counts."""
+    """Accept the option before the command and after it; the one after it counts."""
     if value is not None:
         context.meta[_CONFIG] = value
     found: Path | None = context.meta.get(_CONFIG)
@@ -20,11 +29,11 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
 
 
 def lineage_name(value: str) -> str:
-    """The type of arguments that name certificates: as people write the first identifier, in unicode, in any case."""
+    """Return the name of a certificate as settings have it; Unicode and upper case are accepted."""
     try:
         return idn.to_ascii(value)
     except ValueError:
-        return value  # whoever looks for it says that there is none
+        return value  # `choose` reports that no certificate has this name
 
 
 config_option = click.option(
@@ -36,19 +45,31 @@ config_option = click.option(
 staging_option = click.option(
     "--staging",
     is_flag=True,
-    help="Use Let's Encrypt's staging CA this time; what it issues is for trying only, and never replaces a real one.",
+    help="Use Let's Encrypt's staging CA for this run; its test certificates never replace real ones.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 log_format_option = click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
     default="auto",
-    help="How progress is told on standard error; auto is live in a terminal.",
+    help="Format of the progress on standard error; auto is live in a terminal.",
 )
+
+verbose_option = click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Show every stage.")
+quiet_option = click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Print nothing but errors.")
+
+
+def verbosity(*, is_verbose: bool, is_quiet: bool) -> Verbosity:
+    """Return what -v and -q ask for; raises UsageError for both."""
+    if is_verbose and is_quiet:
+        raise click.UsageError("-v and -q exclude each other")
+    if is_quiet:
+        return Verbosity.QUIET
+    return Verbosity.VERBOSE if is_verbose else Verbosity.BRIEF
 
 
 def read(config: Path | None, *, is_staging: bool = False) -> Settings:
-    """The settings, with `--staging` laid over them; raises SettingsError."""
+    """Return the settings; `--staging` replaces the CAs of all certificates. Raises SettingsError."""
     settings = read_settings(settings_path(config))
     if is_staging:
         staging = ("letsencrypt-staging",)

@@ -34,7 +34,7 @@ class LineProgress:
         self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  {detail}")
 
     def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  failed: {detail}")
+        self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  failed{': ' if detail else ''}{detail}")
 
     def note(self, lineage: str, text: str) -> None:
         self._line(lineage, text)
@@ -123,7 +123,7 @@ def progress(log_format: LogFormat) -> Iterator[Progress]:
             with _log_as(DatedFormatter()):
                 yield LineProgress(sys.stderr)
     else:
-        from wellkeeper_issuer.commands.terminal.live import LiveProgress
+        from wellkeeper_issuer.commands.terminal.live import live_progress
 
-        with LiveProgress() as live:
+        with live_progress() as live:
             yield live
