@@ -172,7 +172,7 @@ async def test_location_that_is_not_included_is_told_from_a_missing_token(
         server.config_path.write_text("\n".join(lines))
         async with server:
             cause = (await ask(Node("edge-1", "", settings.http, settings.https))).cause or ""
-    assert "not included in the server block for a.example" in cause
+    assert "server block for a.example does not include the challenge location" in cause
 
 
 async def test_dead_socket_and_hanging_responder_are_told_apart(folder: Path, settings: NginxSettings) -> None:

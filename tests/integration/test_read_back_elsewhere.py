@@ -174,4 +174,4 @@ async def test_host_whose_settings_name_the_wrong_address_is_told_so(folder: Pat
         assert finished.exit_code == 1
         assert f"node 'local' at {outer_address}:{wrong[1]}: http://{NAME}/" in finished.out
         assert "connection refused: nothing listens there" in finished.out
-        assert 'set read_back = "advisory"; from 2' in finished.out
+        assert 'set read_back = "advisory".' in finished.out

@@ -132,7 +132,7 @@ async def test_port_that_is_taken_is_a_refusal_with_nginxs_words(host: Host) -> 
         settings = host.server.settings
         host.server.write(replace(settings, http=(*settings.http, ("127.0.0.1", port))))
         assert (await host.nginx.test()).passed
-        with pytest.raises(ReloadError, match=rf"did not take.*bind\(\) to 127\.0\.0\.1:{port} failed.*only delivers"):
+        with pytest.raises(ReloadError, match=rf"did not load.*bind\(\) to 127\.0\.0\.1:{port} failed.*Fix it"):
             await host.reload(flips)
         assert await host.served("a.example") == before
     await host.reload(flips)

@@ -14,7 +14,7 @@ from wellkeeper_node.nginx.processes import Process, error_log, find_master, han
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "is empty .*Start nginx"),
+        ("", "is empty.*Start nginx"),
         ("\n", "is empty"),
         ("what?", "contains 'what.', not a process id"),
         ("-1", "not a process id"),
@@ -38,7 +38,7 @@ def test_missing_pid_file_is_explained(tmp_path: Path) -> None:
 
 
 def test_unreadable_pid_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(ReloadError, match="cannot read the pid file .*: Is a directory"):
+    with pytest.raises(ReloadError, match=r"cannot read the pid file .*: Is a directory"):
         find_master(tmp_path)
 
 

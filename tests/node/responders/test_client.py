@@ -83,7 +83,7 @@ async def test_unreachable_responder_is_an_error(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(86_400, "86400 s ahead of the issuer's"), (-7200, "7200 s behind ours")]
+    ("seconds", "words"), [(86_400, "86400 s ahead of the issuer's"), (-7200, "7200 s behind the issuer's")]
 )
 async def test_clock_difference_is_reported(folder: Path, clock: FakeClock, seconds: int, words: str) -> None:
     async with over_tcp(folder, clock) as address, client(address, FakeClock()) as one:
