@@ -24,7 +24,7 @@ from wellkeeper_issuer.ports.ca import Authorities
 from wellkeeper_issuer.ports.people import Hooks
 from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
-from wellkeeper_node.errors import PublishError, ReloadError, WellkeeperError
+from wellkeeper_node.errors import ReloadError, WellkeeperError
 from wellkeeper_node.model import Answer, Node
 from wellkeeper_node.ports import Clock, Nginx, Probes, Progress, Responders
 from wellkeeper_node.steps import Steps
