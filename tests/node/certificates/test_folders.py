@@ -18,7 +18,7 @@ CA = FakeCa()
 
 
 def renewals(count: int) -> list[Pair]:
-    """One a day."""
+    """Return one certificate per day."""
     return [FakeCa(NOW + timedelta(days=day)).pair(A) for day in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""What is live, of all lineages at once."""
+"""Live versions of all lineages, read from their links."""
 
 import asyncio
 from pathlib import Path

@@ -18,7 +18,7 @@ from wellkeeper_node.responders.fetch_watch import Watches
 
 
 class Speaker:
-    """Answers each poll with the next of `replies`, the last one for ever; `asked` are the paths."""
+    """A speaker that answers each poll with the next of `replies`, the last one forever; `asked` are the paths."""
 
     def __init__(self, folder: Path, *replies: dict[str, Any]) -> None:
         self._path = folder / "speaker.sock"
@@ -111,7 +111,7 @@ async def test_new_instance_gets_the_tokens_until_it_accepted_them(folder: Path,
 
 
 async def test_one_that_is_away_is_asked_ever_less_often(folder: Path, clock: FakeClock) -> None:
-    client = ResponderClient("n1", f"unix:{folder}/nobody.sock", KEY, clock)
+    client = ResponderClient("n1", f"unix:{folder}/missing.sock", KEY, clock)
     await run_until(FetchFeed(client, Watches(), clock, ignore, "i"), lambda: len(clock.slept) > 6)
     await client.close()
     assert clock.slept[:7] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
