@@ -128,7 +128,7 @@ class FakeCertificates:
     async def switch(self, lineage: str, version: str | None) -> str | None:
         known = self.without_pair | self.pairs.keys()
         if version not in {None, self.live.get(_checked(lineage))} and (lineage, version) not in known:
-            raise InstallError(f"/certificates/archive/{lineage} has no version {version!r}; run renew again")
+            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
         before = self.live.pop(lineage, None)
         if version is not None:
             self.live[lineage] = version
@@ -227,7 +227,7 @@ class FakeProbes:
         self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
     ) -> Certificate | None:
         if (address, identifier) not in self.leaves:
-            raise VerifyError(f"nothing speaks TLS at {address[0]}:{address[1]}")
+            raise VerifyError(f"no TLS handshake for {identifier} at {address[0]}:{address[1]}")
         leaf = self.leaves[address, identifier]
         if leaf is None or key_algorithm is None or leaf.key_algorithm is key_algorithm:
             return leaf
@@ -236,7 +236,7 @@ class FakeProbes:
 
 def _checked(lineage: str) -> str:
     if LINEAGE_NAME.fullmatch(lineage) is None:
-        raise InstallError(f"{lineage!r} cannot name a folder")
+        raise InstallError(f"{lineage!r} is not a valid certificate name")
     return lineage
 
 
@@ -248,9 +248,11 @@ def _normalised(lineage: str, pair: Pair) -> Pair:
         chain_pem = reading.normalise_pem(pair.chain_pem)
         reading.read_certificate(chain_pem)
     except ValueError as error:
-        raise InstallError(f"the certificate or the key of {lineage} is no PEM: {error}") from error
+        raise InstallError(
+            f"cannot install the certificate of {lineage}", f"the certificate or its key is not PEM: {error}"
+        ) from error
     if not is_pair:
-        raise InstallError(f"the key of {lineage} is not the key of its certificate")
+        raise InstallError(f"cannot install the certificate of {lineage}", "the key does not match the certificate")
     return Pair(reading.normalise_pem(key_pem) if key_pem else b"", chain_pem)
 
 

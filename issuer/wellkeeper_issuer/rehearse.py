@@ -17,14 +17,14 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import Terms, order
-from wellkeeper_issuer.obtain.publish import answers, describe
+from wellkeeper_issuer.obtain.publish import answers, read_back_error
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports.ca import Authorities
 from wellkeeper_issuer.ports.people import Hooks
 from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
-from wellkeeper_node.errors import PublishError, ReloadError, WellkeeperError
+from wellkeeper_node.errors import ReloadError, WellkeeperError
 from wellkeeper_node.model import Answer, Node
 from wellkeeper_node.ports import Clock, Nginx, Probes, Progress, Responders
 from wellkeeper_node.steps import Steps
@@ -141,13 +141,13 @@ async def _publish(lineage: Lineage, deps: RehearsalDeps) -> str:
 
 @asynccontextmanager
 async def _published(wanted: Sequence[Answer], deps: RehearsalDeps) -> AsyncIterator[int]:
-    """Yields how many addresses were asked; raises PublishError with every failure."""
+    """Yields how many addresses were asked; raises PublishError with the first failure."""
     async with deps.responders.publish(wanted):
         asked = await asyncio.gather(*(deps.probes.read_back(node, one) for node in deps.nodes for one in wanted))
         results = [result for several in asked for result in several]
-        failures = [describe(result) for result in results if result.cause is not None]
+        failures = [result for result in results if result.cause is not None]
         if failures:
-            raise PublishError("; ".join(failures))
+            raise read_back_error(failures)
         yield len({(result.node, result.address) for result in results})
 
 

@@ -1,1 +1,1 @@
-"""What happens beside nginx: certificates on disk, reloads, handshakes, and the responders; never acme."""
+"""The node's side: certificates on disk, reloads, handshakes and responders; never ACME."""

@@ -1,6 +1,6 @@
-"""Work on the disk that survives a power cut, one writer at a time, with errors that say what to do.
+"""Changes on disk that survive a power cut, by one writer at a time, with errors that say what to do.
 
-Blocking; `to_its_end` brings it into the event loop. A file has its final owner and mode before its first byte.
+All of it blocks; `to_its_end` runs it for the event loop. A file has its final owner and mode before its first byte.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ from wellkeeper_node.errors import InstallError
 
 _T = TypeVar("_T")
 
-# A write takes milliseconds; whoever holds the lock for this long hangs, or is a person.
+# A write takes milliseconds; a process that holds the lock for this long hangs.
 _LOCK_TIMEOUT_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Numeric ids for what is created; -1 leaves them as they are."""
+    """Numeric ids for new files and directories; -1 keeps the default."""
 
     user: int = -1
     group: int = -1
 
 
 def make_folder(path: Path, mode: int, owner: Owner) -> None:
-    """Make the directory, and what is missing above it, durably; one that exists keeps its mode and owner."""
+    """Create the directory and its missing parents, durably; an existing one is not changed."""
     if path.is_dir():
         return
     if not path.parent.is_dir():
-        make_folder(path.parent, 0o755, Owner())  # what lies above is not ours to give away
+        make_folder(path.parent, 0o755, Owner())  # parents keep their default owner
     if make_new(path):
         try:
             _give(path, mode, owner)
@@ -48,7 +48,7 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
 
 
 def make_new(path: Path) -> bool:
-    """Make the directory for its owner only; return False if it exists, as another process may have been quicker."""
+    """Create the directory for its owner only; return False if it exists, as another process may have been quicker."""
     try:
         path.mkdir(0o700)
     except FileExistsError:
@@ -59,7 +59,7 @@ def make_new(path: Path) -> bool:
 
 
 def write_file(path: Path, content: bytes, mode: int, owner: Owner) -> None:
-    """A new file, on durable storage when this returns; never an existing one."""
+    """Create a file, on durable storage when this returns; raises FileExistsError for an existing one."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with _naming(path), os.fdopen(descriptor, "wb") as file:
         os.fchown(descriptor, owner.user, owner.group)
@@ -83,14 +83,14 @@ def replace_whole(path: Path, content: bytes, mode: int) -> None:
 
 @contextlib.contextmanager
 def _unfinished(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """Yield a file beside `path` with this content, for one writer per folder at a time.
+    """Yield a file beside `path` with this content, for one writer per directory at a time.
 
-    What a crash left under its name is replaced. The folder is durable when the context is left.
+    A leftover of a crash is replaced. The directory is durable when the context is left.
     """
     unfinished = path.with_name(f".{path.name}.tmp")
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # or two writers would take each other's unfinished file
+        fcntl.flock(folder, fcntl.LOCK_EX)  # two writers would remove each other's unfinished file
         unfinished.unlink(missing_ok=True)
         try:
             write_file(unfinished, content, mode, Owner())
@@ -103,7 +103,7 @@ def _unfinished(path: Path, content: bytes, mode: int) -> Iterator[Path]:
 
 
 def _give(path: Path, mode: int, owner: Owner) -> None:
-    """To this very folder, never to what a link leads to: `owner` may be able to put one there."""
+    """Change owner and mode of this directory, never through a link: `owner` may be able to put one there."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         os.fchown(descriptor, owner.user, owner.group)
@@ -113,7 +113,7 @@ def _give(path: Path, mode: int, owner: Owner) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Makes what was created in and renamed into the folder durable."""
+    """Make all that was created in and renamed into the directory durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -123,9 +123,9 @@ def sync(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, name: str, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """For this name one at a time, over all threads and processes; waits, then raises InstallError.
+    """Hold the lock of this name, across all threads and processes; waits, then raises InstallError.
 
-    Each name has a byte of the file, which need not be there: waits for the disk overlap, and share its journal.
+    Each name locks one byte of the file, which need not exist, so that writes of several names run in parallel.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -136,25 +136,25 @@ def locked(path: Path, name: str, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS
 
 
 async def to_its_end(work: Callable[[], _T]) -> _T:
-    """Runs in a thread; a cancellation waits for the thread, so that what follows finds the disk at rest."""
+    """Run in a thread; a cancellation waits for the thread, so that no write is in progress afterwards."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # the cancellation is what counts; looked at, or the loop complains
+            task.exception()  # retrieved, or the loop logs it; the cancellation counts
         raise
 
 
 @contextlib.contextmanager
 def translated(root: Path) -> Iterator[None]:
-    """OSError becomes InstallError that names the path and the remedy."""
+    """Turn OSError into InstallError, which names the path and the remedy."""
     try:
         yield
     except OSError as error:
-        remedy = remedies.of_writing(error)
-        raise InstallError(f"cannot use {error.filename or root}: {error.strerror or error}; {remedy}") from error
+        what, why = f"cannot use {error.filename or root}", error.strerror or str(error)
+        raise InstallError(what, why, remedies.of_writing(error)) from error
 
 
 def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> None:
@@ -167,8 +167,9 @@ def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> Non
         except (BlockingIOError, PermissionError) as error:
             if time.monotonic() > deadline:
                 raise InstallError(
-                    f"another process has held {path} for {timeout_seconds:.0f} s;"
-                    f" 'fuser {path}' names it: wait for it or end it"
+                    f"cannot lock {path}",
+                    f"another process has held the lock for {timeout_seconds:.0f} s",
+                    f"Find it with 'fuser {path}', then wait for it or stop it.",
                 ) from error
             time.sleep(0.02)
         else:
@@ -177,7 +178,7 @@ def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> Non
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Calls on a descriptor do not say which file they failed for."""
+    """Add the path to errors of calls on a descriptor, which do not name it."""
     try:
         yield
     except OSError as error:

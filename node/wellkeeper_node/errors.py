@@ -1,10 +1,10 @@
-"""The base of all errors, and those of what happens beside nginx. A message says what failed, why, and what to do next.
+"""The base of all errors, and the errors of a node. A message says what failed, why, and what to do next.
 
 WellkeeperError
     PublishError        a token did not reach every responder, or nginx does not serve it
-    InstallError        the certificate could not be put in place
-    ReloadError         nginx did not take the new configuration
-    VerifyError         nginx does not serve what was installed
+    InstallError        the certificate could not be installed
+    ReloadError         nginx did not load the new configuration
+    VerifyError         nginx does not serve the installed certificate
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from wellkeeper_node.model import Identifier, Problem
 
 
 class Retry(Enum):
-    """When trying again makes sense: never without a change, at the next pass, or after hours."""
+    """The time to retry: never without a change, at the next pass, or after hours."""
 
     NEVER = "never"
     SOON = "soon"
@@ -23,7 +23,7 @@ class Retry(Enum):
 
 
 class WellkeeperError(Exception):
-    """Base of all our errors, in three lines for the administrator; the error as a string is one line, for logs.
+    """The base of all errors, in three lines for the administrator; as a string it is one line, for logs.
 
     `what` failed, with the certificate, node or file; `why`, in the other side's words; `remedy`: a sentence with one
     command or one line to change. `why` and `remedy` may be empty. `certificate` is the lineage's name once known;

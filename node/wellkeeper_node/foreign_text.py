@@ -1,4 +1,4 @@
-"""Make words of others (a CA, above all) harmless before they are reported or written down."""
+"""Make foreign text (of a CA, above all) harmless before it is reported or stored."""
 
 from typing import Final
 
@@ -6,10 +6,10 @@ LONGEST: Final = 2_000
 
 
 def cleaned(text: object) -> str:
-    """At most 2 000 characters that can be encoded: JSON allows lone surrogates, which no file or database takes."""
+    """Return at most 2 000 characters that can be encoded: JSON allows lone surrogates, files and databases do not."""
     return str(text)[:LONGEST].encode(errors="replace").decode()
 
 
 def printable(text: str) -> str:
-    """Replace by spaces what could move a terminal's cursor or pass for another line."""
+    """Replace by spaces the characters that could move a terminal's cursor or start another line."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

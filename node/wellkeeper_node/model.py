@@ -1,7 +1,7 @@
-"""The nouns of what happens beside nginx: frozen dataclasses without I/O.
+"""The data types of a node: frozen dataclasses without I/O.
 
 A *lineage* is a name for a set of identifiers whose certificates follow one another; a *node* is one nginx with its
-responder; *live* is what nginx is told to read.
+responder; *live* is the version that nginx reads.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# A folder is called by it: no part of a path, nothing hidden, and the same on file systems that ignore case.
+# A directory has this name: not a path, not hidden, and the same on file systems that ignore case.
 LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 
@@ -21,7 +21,7 @@ class IdentifierType(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Identifier:
-    """What a certificate is for; `value` is a lower-case A-label name or a compressed IP address (RFC 8738)."""
+    """A name in a certificate; `value` is a lower-case A-label name or a compressed IP address (RFC 8738)."""
 
     type: IdentifierType
     value: str
@@ -31,7 +31,7 @@ class Identifier:
 
 
 class KeyType(StrEnum):
-    """Kinds of certificate keys that public CAs take."""
+    """The kinds of certificate keys that public CAs accept."""
 
     ECDSA_P256 = "ecdsa-p256"
     ECDSA_P384 = "ecdsa-p384"
@@ -41,7 +41,7 @@ class KeyType(StrEnum):
 
 
 class KeyAlgorithm(StrEnum):
-    """Of the keys that public CAs take; a server may have a certificate of each for one name."""
+    """The key algorithms that public CAs accept; a server may have a certificate of each for one name."""
 
     ECDSA = "ECDSA"
     RSA = "RSA"
@@ -49,7 +49,7 @@ class KeyAlgorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One nginx with its responder. Addresses are (host, port) pairs, asked as they stand: never by DNS of the name."""
+    """One nginx with its responder. Addresses are (host, port) pairs, never resolved from the name."""
 
     name: str
     responder: str
@@ -60,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem document of the CA (RFC 8555 section 6.7), with what its HTTP reply added."""
+    """A problem document of the CA (RFC 8555 section 6.7), with the additions of its HTTP reply."""
 
     type: str
     detail: str
@@ -71,7 +71,7 @@ class Problem:
 
     @property
     def name(self) -> str:
-        """The type without the ACME prefix: `rateLimited`."""
+        """Return the type without the ACME prefix: `rateLimited`."""
         return self.type.removeprefix(ERROR_PREFIX)
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What must be read at the challenge URL of an identifier (RFC 8555 section 8.3)."""
+    """The content of the challenge URL of an identifier (RFC 8555 section 8.3)."""
 
     token: str
     thumbprint: str
@@ -96,13 +96,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """How one address of one node answered the question that the CA will ask; `cause` is None when all is well."""
+    """The answer of one address of one node to the CA's request; `cause` is None when the CA will accept it.
+
+    `remedy` is a full sentence, or empty.
+    """
 
     node: str
     url: str
     address: str
     status: int | None
     cause: str | None
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What we know of a leaf certificate; `serial` in lower-case hex, fingerprint of its DER form in lower-case hex.
+    """The properties of a leaf certificate; `serial` in lower-case hex, fingerprint of its DER form in lower-case hex.
 
-    `certificate_id` is its RFC 9773 name, None when it does not name its authority's key.
+    `certificate_id` is its RFC 9773 name, None when it does not name the authority's key.
     """
 
     identifiers: frozenset[Identifier]
@@ -137,7 +141,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """One switch of `live/<lineage>`; versions name folders in `archive/<lineage>/`, `before` is None for the first."""
+    """One switch of `live/<lineage>`; versions are in `archive/<lineage>/`, `before` is None for the first."""
 
     lineage: str
     before: str | None
@@ -146,7 +150,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What `live/<lineage>` holds; without `has_key` its key stays elsewhere (a CSR of the user's)."""
+    """The content of `live/<lineage>`; without `has_key` its key stays elsewhere (the user sent a CSR)."""
 
     lineage: str
     version: str
@@ -156,7 +160,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What `nginx -t` said; `words` are its error lines."""
+    """The result of `nginx -t`; `words` are its error lines."""
 
     passed: bool
     words: str
@@ -165,7 +169,7 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """A flip that nginx does not take, undone; `words` are nginx's."""
+    """A flip that nginx rejected and that was undone; `words` are nginx's."""
 
     flip: Flip
     words: str
@@ -173,7 +177,7 @@ class RolledBack:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """One proven reload and what had to be left out of it. `seconds` is None when nothing was left to reload for.
+    """A verified reload and the flips that were left out of it. `seconds` is None when nothing was left to reload.
 
     `finishing_count` is the number of old workers, of this reload and earlier ones, that still finish requests.
     """
@@ -185,9 +189,9 @@ class Reloaded:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Whether nginx serves the installed leaf: `is_served`, or not used by its configuration yet.
+    """The result of verifying: nginx serves the installed leaf, or does not use it yet.
 
-    `fingerprint_sha256` is what the handshakes found, None when nothing of that name was served at all.
+    `fingerprint_sha256` is the leaf that the handshakes found, None when none was served for that name.
     """
 
     is_served: bool
@@ -197,7 +201,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The certificate that is installed, and whether nginx serves it."""
+    """The installed certificate, and the result of verifying it."""
 
     certificate: Certificate
     served: Served

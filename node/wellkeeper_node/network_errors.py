@@ -1,4 +1,4 @@
-"""Why a connection failed, in the system's own words: aiohttp adds words about its options, asyncio some of its own."""
+"""The cause of a failed connection in the system's own words, without the additions of aiohttp and asyncio."""
 
 import os
 
@@ -6,7 +6,7 @@ import aiohttp
 
 
 def words(error: Exception) -> str:
-    """Never empty; short, and without the peer's name, which whoever asks knows."""
+    """Return a short text without the peer's name; never empty."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return str(error.certificate_error)
     if isinstance(error, ConnectionResetError):

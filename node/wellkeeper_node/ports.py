@@ -1,7 +1,7 @@
-"""The Protocols behind which disk, nginx, responders and people stand.
+"""The Protocols of the disk, nginx, responders and progress reports.
 
-Every call raises errors of `errors` only. Everything is cancellable; what has to be undone is undone by the
-caller, unless a contract says otherwise.
+Every call raises only errors of `errors`. Everything is cancellable; the caller undoes what must be undone, unless a
+contract says otherwise.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, Ke
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Wall clock, aware, UTC."""
+        """Return the wall-clock time, aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds; for deadlines and durations."""
+        """Return seconds for deadlines and durations."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
 
 
 class Watch(Protocol):
-    """What responders report about the fetches of one token."""
+    """The fetches of one token that responders report."""
 
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
-        """True once at least one fetch came since the last call and none for `quiet_seconds`; False after the time-out.
+        """Return True once a fetch came since the last call and none for `quiet_seconds`; False after the timeout.
 
         Read-backs do not count.
         """
@@ -39,32 +39,32 @@ class Responders(Protocol):
     """All responders of all nodes, as one."""
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
-        """All responders hold the answers inside; leaving withdraws them, whatever happened.
+        """Publish the answers at all responders; leaving the context withdraws them in any case.
 
-        Raises PublishError, naming every node that did not take them. While inside, a responder that restarted is
-        handed the answers again.
+        Raises PublishError, naming the nodes that did not accept them (the first few of many). Inside, a responder
+        that restarts gets the answers again.
         """
         ...
 
     def watch(self, token: str) -> AbstractAsyncContextManager[Watch]:
-        """Counts from the moment of entering."""
+        """Watch the fetches of the token from the moment of entering."""
         ...
 
 
 class Probes(Protocol):
-    """Questions to a node's own nginx, at the addresses that the settings give."""
+    """Requests to a node's own nginx, at the addresses in the settings."""
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
-        """Asks every HTTP address as the CA will, following redirects to the same node; one result each, in order."""
+        """Ask every HTTP address as the CA will, following redirects to the same node; one result each, in order."""
         ...
 
     async def handshake(
         self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
     ) -> Certificate | None:
-        """The leaf that is served for the identifier (no SNI for an IP address); None when the handshake is refused.
+        """Return the leaf served for the identifier (no SNI for an IP address); None when the handshake is refused.
 
-        With `key_algorithm`, the leaf for a client that takes no other, over TLS 1.2. Raises VerifyError when nothing
-        listens there or no answer comes in time.
+        With `key_algorithm`, the leaf for a client that accepts no other, over TLS 1.2. Raises VerifyError when
+        nothing listens there or no answer comes in time.
         """
         ...
 
@@ -73,63 +73,63 @@ class Nginx(Protocol):
     """The nginx of this node."""
 
     async def test(self) -> Tested:
-        """`nginx -t`. Raises ReloadError when it cannot be run."""
+        """Run `nginx -t`. Raises ReloadError when it cannot be run."""
         ...
 
     async def reload(self, tested: Tested) -> int:
-        """Returns once reloaded: new workers under the same master, none of the old ones accepting.
+        """Return once reloaded: new workers under the same master, no old ones accepting.
 
-        The result is the number of old workers that still finish requests: they are not waited for. Raises ReloadError
-        with nginx's words when it refuses; how long that takes to find out scales with `tested.seconds`.
+        The result is the number of old workers that still finish requests; the call does not wait for them. Raises
+        ReloadError with nginx's words when it refuses, after a time that scales with `tested.seconds`.
         """
         ...
 
     async def finishing(self) -> int:
-        """How many old workers still finish requests; 0 when nginx does not run."""
+        """Return the number of old workers that still finish requests; 0 when nginx does not run."""
         ...
 
     async def mentions(self, path: str) -> bool:
-        """Whether the configuration on disk (`nginx -T`) contains the path."""
+        """Return True when the configuration on disk (`nginx -T`) contains the path."""
         ...
 
 
 class Certificates(Protocol):
-    """`certificates_dir`: `archive/<lineage>/<version>/{fullchain,privkey}.pem` and `live/<lineage>`.
+    """The `certificates_dir`: `archive/<lineage>/<version>/{fullchain,privkey}.pem` and `live/<lineage>`.
 
-    A pair without a key has no `privkey.pem`.
+    A pair without a key does not have a `privkey.pem`.
     """
 
     def live_path(self, lineage: str) -> str:
-        """The path of the folder that nginx is told to read: `<certificates_dir>/live/<lineage>`."""
+        """Return the directory that nginx reads: `<certificates_dir>/live/<lineage>`."""
         ...
 
     async def write(self, lineage: str, pair: Pair) -> str:
-        """Puts the pair on durable storage and returns its version; idempotent: an equal pair is not written again."""
+        """Write the pair to durable storage and return its version; idempotent: an equal pair is not written again."""
         ...
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        """Points `live/<lineage>` to the version by one rename and returns what it pointed to; None is *no link*."""
+        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*."""
         ...
 
     async def installed(self, lineage: str) -> Installed | None:
-        """What is live now; None when there is nothing usable."""
+        """Return the live certificate; None when there is no usable one."""
         ...
 
     async def read_pair(self, lineage: str) -> Pair | None:
-        """As `installed`, the files themselves."""
+        """Return the files of the live certificate; None when there is no usable one."""
         ...
 
     async def disown_key(self, lineage: str) -> None:
-        """The key of what is live is not for certificates of this lineage any more: it was compromised. Idempotent."""
+        """Never use the live key for this lineage again: it was compromised. Idempotent."""
         ...
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
-        """Fingerprints of keys (`wellkeeper_node.public_keys`), in no order."""
+        """Return the fingerprints of disowned keys (`wellkeeper_node.public_keys`)."""
         ...
 
 
 class Progress(Protocol):
-    """Told what happens, for people and logs. Never sees a key."""
+    """The reports on a renewal, for terminals and logs. Never gets a key."""
 
     def started(self, lineage: str, stage: str) -> None: ...
 
@@ -141,8 +141,8 @@ class Progress(Protocol):
 
 
 class ReloadRecords(Protocol):
-    """The durable record of what nginx has read."""
+    """The durable record of the versions that nginx loaded."""
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
-        """Record that nginx took the installed versions of these lineages; durable when it returns. Idempotent."""
+        """Record that nginx loaded the installed versions of these lineages; durable when it returns. Idempotent."""
         ...

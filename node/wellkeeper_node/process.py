@@ -1,4 +1,4 @@
-"""Runs a command to its end: no shell, no input, its output bounded, nothing of it left behind on a time-out."""
+"""Run a command until it ends: without a shell or input, with limited output, killed as a group on a timeout."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Final
 
 _DEFAULT_OUTPUT_BYTES: Final = 256 * 1024
-# Between SIGKILL and the end of a process lies only the kernel, unless it hangs in a dead file system.
+# A process ends at once after SIGKILL, unless it hangs in a dead file system.
 _KILL_SECONDS: Final = 2.0
 
 
 class ProcessError(Exception):
-    """The command could not be run or did not end; the text names it and says why, `output` is what it said so far."""
+    """The command did not start or did not end; the text names it and the cause, `output` is its output so far."""
 
     output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`exit_code` is negative when a signal ended it; `output` is standard output and standard error as they came."""
+    """`exit_code` is negative when a signal ended it; `output` is standard output and standard error, in order."""
 
     exit_code: int
     output: str
@@ -35,10 +35,10 @@ async def run(
     output_bytes: int = _DEFAULT_OUTPUT_BYTES,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
-    """Runs the command in a session of its own; what exceeds `output_bytes` is dropped.
+    """Run the command in its own session; output beyond `output_bytes` is dropped.
 
-    `environment` is all that it gets, ours when there is none. After the time-out, or when cancelled, the command and
-    its group are killed. Raises ProcessError.
+    `environment` replaces this process's environment. After the timeout, or when cancelled, the command and its group
+    are killed. Raises ProcessError.
     """
     process = await _start_whole(argv, environment)
     kept = bytearray()
@@ -49,12 +49,12 @@ async def run(
             exit_code = await process.wait()
         has_ended = True
     except TimeoutError as timeout:
-        # The name alone: arguments may be secrets, and this is told to webhooks.
+        # Only the name: arguments may be secrets, and webhooks get this text.
         error = ProcessError(f"{argv[0]!r} did not end within {timeout_seconds:g} s and was killed")
         error.output = kept.decode(errors="replace")
         raise error from timeout
     finally:
-        # Also when the command itself is gone: what it left behind in its group holds its output open.
+        # Also when the command itself ended: a child in its group may hold its output open.
         if not has_ended:
             await _kill(process)
     return Finished(exit_code, kept.decode(errors="replace"))
@@ -62,14 +62,14 @@ async def run(
 
 def _missing(command: str) -> str:
     if "/" not in command:
-        return f"there is no command {command!r} (looked along PATH); install it or name it by its whole path"
+        return f"the command {command!r} is not installed, or not in PATH"
     if Path(command).exists():
-        return f"{command!r} cannot be run: what its first line (#!) names is missing"
+        return f"cannot run {command!r}: the interpreter in its first line (#!) is missing"
     return f"{command!r} does not exist"
 
 
 async def _start_whole(argv: Sequence[str], environment: Mapping[str, str] | None) -> Process:
-    """As `_start`; cancelled in the middle, it kills the whole group, of which asyncio would kill the first process."""
+    """Start the command; a cancellation kills the whole group, of which asyncio would kill only the first process."""
     starting = asyncio.ensure_future(_start(argv, environment))
     try:
         return await asyncio.shield(starting)
@@ -88,9 +88,9 @@ async def _start(argv: Sequence[str], environment: Mapping[str, str] | None) -> 
     except FileNotFoundError as error:
         raise ProcessError(_missing(argv[0])) from error
     except PermissionError as error:
-        raise ProcessError(f"{argv[0]!r} may not be run by uid {os.geteuid()}; is it executable?") from error
+        raise ProcessError(f"uid {os.geteuid()} may not run {argv[0]!r}, or it is not executable") from error
     except OSError as error:
-        raise ProcessError(f"{argv[0]!r} cannot be run: {error.strerror or error}") from error
+        raise ProcessError(f"cannot run {argv[0]!r}: {error.strerror or error}") from error
 
 
 async def _read(process: Process, limit: int, kept: bytearray) -> None:
@@ -106,5 +106,5 @@ async def _kill(process: Process) -> None:
         async with asyncio.timeout(_KILL_SECONDS):
             await process.wait()
             # Drain the output so that the pipe closes. A descendant that left the group may hold it open; the
-            # time-out above gives up then.
+            # timeout above gives up then.
             await _read(process, 0, bytearray())

@@ -1,4 +1,4 @@
-"""What public keys are recognised by: fingerprint, RFC 7638 thumbprint, kind. Pure functions."""
+"""Identify public keys by fingerprint, RFC 7638 thumbprint and kind: pure functions."""
 
 import base64
 import hashlib
@@ -18,32 +18,32 @@ _JWK_CURVES: Final = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48), "s
 
 
 def leaf_key_fingerprint(chain_pem: bytes) -> str:
-    """SHA-256 of the leaf's SubjectPublicKeyInfo in lower-case hex. Raises ValueError when it is no PEM."""
+    """Return SHA-256 of the leaf's SubjectPublicKeyInfo in lower-case hex. Raises ValueError when not PEM."""
     with reading.value_errors():
         return _fingerprint(x509.load_pem_x509_certificate(chain_pem))
 
 
 def csr_key_fingerprint(csr_der: bytes) -> str:
-    """As `leaf_key_fingerprint`, of a CSR in DER."""
+    """Return the same fingerprint as `leaf_key_fingerprint` for a CSR in DER."""
     with reading.value_errors():
         return _fingerprint(x509.load_der_x509_csr(csr_der))
 
 
 def kind(key: object) -> KeyType | None:
-    """Of a public key; None when it is not one of ours."""
+    """Return the kind of a public key; None when it is not supported."""
     if isinstance(key, rsa.RSAPublicKey):
         return _RSA_BITS.get(key.key_size)
     return _CURVES.get(key.curve.name) if isinstance(key, ec.EllipticCurvePublicKey) else None
 
 
 def certificate_key_kind(certificate_key_pem: bytes) -> KeyType | None:
-    """Raises ValueError when it is no PEM."""
+    """Return the kind of a private key. Raises ValueError when not PEM."""
     with reading.value_errors():
         return kind(load_pem_private_key(certificate_key_pem, password=None).public_key())
 
 
 def thumbprint(key: object) -> str | None:
-    """Of a public key (RFC 7638 section 3); None unless it is RSA or EC."""
+    """Return the thumbprint of a public key (RFC 7638 section 3); None unless it is RSA or EC."""
     members: dict[str, str]
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()

@@ -1,4 +1,4 @@
-"""Times the stages of one renewal and tells `Progress` about them."""
+"""Time the stages of one renewal and report them to `Progress`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from wellkeeper_node.ports import Clock, Progress
 
 
 class Step:
-    """`detail` is what people read beside the stage once it is done."""
+    """One stage; `detail` is shown beside it once it is done."""
 
     def __init__(self) -> None:
         self.detail = ""
 
 
 class Steps:
-    """`seconds` by stage, in the order in which they ran; a stage that ran twice is summed."""
+    """The stages of one renewal; `seconds` by stage in the order in which they ran, summed for repeated ones."""
 
     def __init__(self, lineage: str, clock: Clock, progress: Progress) -> None:
         self.lineage = lineage
@@ -42,7 +42,7 @@ class Steps:
 
 
 def _words(error: BaseException) -> str:
-    """Ours are sentences; of others the class says more than the text."""
+    """Return the text of the error, with the class for errors of other libraries."""
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
         return "cancelled"
     return str(error) if isinstance(error, WellkeeperError) else repr(error)

@@ -81,9 +81,9 @@ async def test_nginx_whose_new_workers_all_end_is_told_to_serve_nothing(folder: 
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
         reported = error_of(finished, "web")
-        assert reported.startswith("nginx has no worker left and serves nothing: ")
+        assert reported.startswith("nginx has no workers left and serves nothing: ")
         assert "(24: Too many open files)" in reported
-        assert reported.endswith("restart nginx ('systemctl restart nginx'), then run renew again: it only delivers")
+        assert reported.endswith("restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.")
         assert workers(host.nginx) == frozenset()
         config.write_text(intact)
         await assert_next_pass_only_delivers(host, NAME)
@@ -95,6 +95,6 @@ async def test_nginx_that_is_not_running_is_told_and_the_certificate_waits_for_i
         host.issuer.configure(replace(host.issuer_settings, nginx_pid_file=folder / "none.pid"))
         finished = await host.issuer.run("renew", "--json")
         assert finished.exit_code == 1
-        assert f"nginx is not running, or {folder}/none.pid is not its pid file" in error_of(finished, "web")
+        assert f"cannot find the nginx master: {folder}/none.pid does not exist" in error_of(finished, "web")
         host.issuer.configure(host.issuer_settings)
         await assert_next_pass_only_delivers(host, NAME)

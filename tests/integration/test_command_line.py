@@ -140,8 +140,8 @@ async def test_responder_that_does_not_run_is_named_with_the_remedy(folder: Path
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.responder.process.stop()
         reported = failed(await host.issuer.run("renew", "--json"))
-        assert f"the responder of node 'local' (unix:{host.responder.control_socket}) cannot be reached" in reported
-        assert "is wellkeeper-responder running there, with this --control address?" in reported
+        assert f"cannot reach the responder of node 'local' (unix:{host.responder.control_socket})" in reported
+        assert "Check that wellkeeper-responder runs there with this --control address." in reported
         assert asked(host.ca, "/chalZ") == 0
 
 
@@ -150,7 +150,7 @@ async def test_nginx_that_does_not_run_is_told_before_the_ca_is_bothered(folder:
         await host.nginx.process.stop()
         reported = failed(await host.issuer.run("renew", "--json"))
         assert "node 'local'" in reported
-        assert "connection refused: nothing listens there. Is nginx running" in reported
+        assert "connection refused: nothing listens there. Start nginx" in reported
         assert asked(host.ca, "/chalZ") == 0
         assert await tokens(host.responder) == 0
 

@@ -169,8 +169,8 @@ async def test_user_without_access_is_told_what_to_do(tmp_path: Path) -> None:
     # Whoever measures the coverage of processes complains as well, as this stranger may not write.
     reported = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
     assert len(reported) == 2
-    assert reported[0].startswith(f"cannot use {root}/live/web: Permission denied; ")
-    assert all("Permission denied; give the issuer's user access to it" in line for line in reported)
+    assert reported[0].startswith(f"cannot use {root}/live/web: Permission denied. ")
+    assert all("Permission denied. Give the issuer's user access to it" in line for line in reported)
 
 
 def _let_strangers_in(folder: Path, root: Path) -> None:

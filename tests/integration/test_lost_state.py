@@ -233,7 +233,8 @@ async def test_certificate_for_a_directory_that_is_read_only_is_kept_and_install
             hand_over(place, os.geteuid())
         (one,) = finished.json()["certificates"]
         assert f"cannot use {archive}/" in str(one["error"])
-        assert "Permission denied; give the issuer's user access to it" in str(one["error"])
+        assert one["error"]["why"] == "Permission denied"
+        assert one["error"]["remedy"].startswith("Give the issuer's user access to it")
         assert version(host.issuer, "web") == before
         await host.issuer.run_well("renew", "--retry")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)

@@ -25,7 +25,8 @@ async def refused(host: Host) -> str:
     assert await tokens(host.responder) == 0
     reported = error_of(finished, "web")
     address = "{}:{}".format(*host.http)
-    assert f"the CA was not asked, because node 'local' at {address}: http://{NAME}{wire.CHALLENGE_PREFIX}" in reported
+    assert "the CA was not asked, because " in reported
+    assert f"node 'local' at {address}: http://{NAME}{wire.CHALLENGE_PREFIX}" in reported
     return reported
 
 
@@ -36,8 +37,8 @@ async def test_server_block_without_the_snippet_is_told(folder: Path) -> None:
         config.write_text(text.replace('return 200 "hello\\n";', "root /nonexistent;"))
         await reload(host.nginx)
         reported = await refused(host)
-        assert "gave HTTP 404: not found, and it was not the challenge location that said so" in reported
-        assert f"the location is not included in the server block for {NAME}" in reported
+        assert f"gave HTTP 404: the server block for {NAME} does not include the challenge location" in reported
+        assert f"Include challenge.conf in the server block for {NAME}" in reported
 
 
 async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> None:
@@ -45,7 +46,7 @@ async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> 
         host.responder.public_socket.chmod(0)
         reported = await refused(host)
         assert "gave HTTP 404: nginx cannot reach the responder's socket" in reported
-        assert "nginx's workers may not open it (mode, SELinux, PrivateTmp)" in reported
+        assert "nginx's workers may open it" in reported
         assert "Permission denied" in host.nginx.errors()
         host.responder.public_socket.chmod(0o666)
         assert (await host.issuer.run("renew", "--retry")).exit_code == 0
@@ -77,7 +78,6 @@ async def test_read_back_that_is_only_advisory_is_told_and_the_ca_is_asked_all_t
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 0, finished
         assert (
-            "WARNING: read-back failed, the CA is asked all the same (read_back = advisory): node 'local'"
-            in finished.err
+            "WARNING: the read-back failed, the CA is still asked (read_back = advisory): node 'local'" in finished.err
         )
         assert await served(host, NAME) == installed(host.issuer, "web")

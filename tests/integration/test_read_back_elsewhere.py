@@ -22,7 +22,7 @@ from tests.integration.nodes import responding
 from tests.integration.observed import fetches, installed, outcomes, reconfigure, tokens
 from tests.responder.messages import THUMBPRINT, TOKEN
 from wellkeeper_node.errors import VerifyError
-from wellkeeper_node.model import Answer, Node
+from wellkeeper_node.model import Answer, Node, ReadBack
 from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = pytest.mark.integration
@@ -46,9 +46,9 @@ def settings(folder: Path, http_port: int, https_port: int) -> NginxSettings:
     )
 
 
-async def causes(settings: NginxSettings, *, speaks_proxy_protocol: bool) -> list[str | None]:
+async def read_backs(settings: NginxSettings, *, speaks_proxy_protocol: bool) -> tuple[ReadBack, ...]:
     node = Node("edge-1", "", settings.http, settings.https, speaks_proxy_protocol)
-    return [result.cause for result in await NodeProbes().read_back(node, ANSWER)]
+    return await NodeProbes().read_back(node, ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,22 @@ async def causes(settings: NginxSettings, *, speaks_proxy_protocol: bool) -> lis
 )
 async def test_token_is_read_back_over_proxy_protocol(folder: Path, settings: NginxSettings, in_server: str) -> None:
     async with responding(folder, TOKEN), NginxServer(folder / "nginx", replace(settings, in_server=in_server)):
-        assert await causes(settings, speaks_proxy_protocol=True) == [None, None]
+        results = await read_backs(settings, speaks_proxy_protocol=True)
+        assert [result.cause for result in results] == [None, None]
 
 
 async def test_node_that_was_not_said_to_speak_it_is_explained(folder: Path, settings: NginxSettings) -> None:
     async with responding(folder, TOKEN), NginxServer(folder / "nginx", settings):
-        for cause in await causes(settings, speaks_proxy_protocol=False):
-            assert "'listen … proxy_protocol', for which proxy_protocol = true has to be set for the node" in str(cause)
+        for result in await read_backs(settings, speaks_proxy_protocol=False):
+            assert "set proxy_protocol = true for 'listen … proxy_protocol'" in result.remedy
 
 
 async def test_node_that_does_not_speak_it_is_explained(folder: Path, settings: NginxSettings) -> None:
     async with responding(folder, TOKEN), NginxServer(folder / "nginx", replace(settings, listen_flags="")):
-        for cause in await causes(settings, speaks_proxy_protocol=True):
-            assert "the settings say proxy_protocol = true and the port has no 'listen … proxy_protocol'" in str(cause)
+        for result in await read_backs(settings, speaks_proxy_protocol=True):
+            assert (
+                "Set http_addresses to a plain HTTP port, and proxy_protocol as in its 'listen' line." in result.remedy
+            )
 
 
 async def test_nobody_and_a_refused_handshake_are_told_apart_there_too(folder: Path, settings: NginxSettings) -> None:
@@ -82,11 +85,11 @@ async def test_nobody_and_a_refused_handshake_are_told_apart_there_too(folder: P
         sites=(),
     )
     async with responding(folder, TOKEN):
-        for cause in await causes(settings, speaks_proxy_protocol=True):
-            assert "connection refused: nothing listens there" in str(cause)
+        for result in await read_backs(settings, speaks_proxy_protocol=True):
+            assert "connection refused: nothing listens there" in str(result.cause)
         async with NginxServer(folder / "nginx", refusing):
-            for cause in await causes(settings, speaks_proxy_protocol=True):
-                assert "the TLS handshake failed after a redirect to https" in str(cause)
+            for result in await read_backs(settings, speaks_proxy_protocol=True):
+                assert "the TLS handshake failed after a redirect to https" in str(result.cause)
 
 
 async def test_handshake_is_made_over_proxy_protocol(folder: Path, settings: NginxSettings) -> None:
@@ -174,4 +177,4 @@ async def test_host_whose_settings_name_the_wrong_address_is_told_so(folder: Pat
         assert finished.exit_code == 1
         assert f"node 'local' at {outer_address}:{wrong[1]}: http://{NAME}/" in finished.out
         assert "connection refused: nothing listens there" in finished.out
-        assert 'set read_back = "advisory"; from 2' in finished.out
+        assert 'set read_back = "advisory".' in finished.out

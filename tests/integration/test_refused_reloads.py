@@ -124,9 +124,9 @@ async def test_reload_that_nginx_refuses_is_told_in_its_words_and_made_up_for(fo
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
         reported = error_of(finished, "web")
         assert fault.words.format(folder=folder, around=around) in reported
-        assert reported.endswith("then run renew again: it only delivers")
-        assert ("nginx did not take the new configuration" in reported) is fault.passes_test
-        assert ("not caused by the new certificates" in reported) is not fault.passes_test
+        assert reported.endswith("then run 'wellkeeper renew' again.")
+        assert ("nginx did not load the new configuration" in reported) is fault.passes_test
+        assert ("with the previous certificates too" in reported) is not fault.passes_test
         assert (workers(host.nginx), await served_unverified(host, NAME)) == (old, was_served)
         assert version(host.issuer, "web") != placeholder
         state = (await host.issuer.run_well("status")).out

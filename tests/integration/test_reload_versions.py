@@ -96,7 +96,7 @@ async def test_certificate_that_was_overwritten_in_place_is_served_by_old_versio
         assert await node.verify()
     else:
         assert await node.served() == before
-        with pytest.raises(VerifyError, match=f"serves for {NAME} serial {before.serial}"):
+        with pytest.raises(VerifyError, match=f"serves serial {before.serial} for {NAME}"):
             await node.verify()
 
 

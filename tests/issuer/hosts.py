@@ -45,7 +45,7 @@ class Folders(FakeCertificates):
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
         if (lineage, version) in self.lost:
-            raise InstallError(f"/certificates/archive/{lineage} has no version {version!r}")
+            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
         return await super().switch(lineage, version)
 
     async def installed(self, lineage: str) -> Installed | None:

@@ -129,7 +129,8 @@ async def test_certificate_that_vanishes_before_it_is_verified_is_told(host: Hos
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED | {"c": Outcome.FAILED}
     assert str(reports["c"].error) == (
-        "/certificates/live/c holds no usable certificate any more; run renew again to obtain one"
+        "cannot verify the certificate of c: /certificates/live/c no longer holds a usable certificate."
+        " Run 'wellkeeper renew c' to obtain one."
     )
 
 

@@ -30,9 +30,9 @@ async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host:
     assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
     assert isinstance(reports["b"].error, ReloadError)
     text = str(reports["b"].error)
-    assert text.startswith("nginx does not take version ")
+    assert text.startswith("nginx rejects version ")
     assert "of b, which was rolled back to " in text
-    assert "key values mismatch. Look at what the server block asks of it" in text
+    assert "key values mismatch. Check its server block" in text
     installed = await host.certificates.installed("b")
     assert installed is not None
     assert installed.certificate == before
@@ -69,7 +69,8 @@ async def test_nginx_broken_elsewhere_fails_what_is_new_and_the_next_pass_only_d
     reports = await host.run()
     assert outcomes(reports) == dict.fromkeys(NAMES, Outcome.FAILED)
     assert all(
-        "unknown directive" in str(one.error) and "it only delivers" in str(one.error) for one in reports.values()
+        "unknown directive" in str(one.error) and "with the previous certificates too" in str(one.error)
+        for one in reports.values()
     )
     assert host.nginx.reloads == []
     host.nginx.broken = None
@@ -157,4 +158,4 @@ async def test_lost_version_fails_alone(host: Host) -> None:
     host.certificates.lost.add(("b", host.certificates.live["b"]))
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
-    assert "has no version" in str(reports["b"].error)
+    assert "does not have version" in str(reports["b"].error)

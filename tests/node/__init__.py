@@ -1,1 +1,1 @@
-"""What happens beside nginx, without an issuer."""
+"""Tests of the node package: certificates on disk, reloads, handshakes and responders."""

@@ -130,7 +130,7 @@ def test_lock_that_another_process_keeps_is_reported_with_its_file(folder: Path)
         with durable.locked(folder / ".lock", "mail", timeout_seconds=0):
             pass
         with (
-            pytest.raises(InstallError, match=f"another process has held {folder}/.lock"),
+            pytest.raises(InstallError, match=f"cannot lock {folder}/.lock: another process has held"),
             durable.locked(folder / ".lock", "web", timeout_seconds=0),
         ):
             pass

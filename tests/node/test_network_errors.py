@@ -1,4 +1,4 @@
-"""Why a connection failed: what aiohttp raises in earnest, on loopback, in words that people know."""
+"""Causes of failed connections in words."""
 
 import asyncio
 from pathlib import Path

@@ -50,7 +50,7 @@ async def test_what_was_said_before_a_time_out_is_kept() -> None:
 
 
 async def test_missing_command_is_named() -> None:
-    with pytest.raises(ProcessError, match=r"there is no command 'no-such-nginx'.*install it"):
+    with pytest.raises(ProcessError, match=r"the command 'no-such-nginx' is not installed, or not in PATH"):
         await run(["no-such-nginx", "-t"], 5)
 
 
@@ -60,13 +60,13 @@ async def test_path_that_is_missing_or_lacks_its_interpreter_is_told(folder: Pat
         await run([str(script)], 5)
     script.write_text("#!/no/such/shell\n")
     script.chmod(0o755)
-    with pytest.raises(ProcessError, match=f"'{script}' cannot be run: what its first line .* names is missing"):
+    with pytest.raises(ProcessError, match=f"cannot run '{script}': the interpreter in its first line .* is missing"):
         await run([str(script)], 5)
 
 
 async def test_command_that_may_not_be_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "nginx").touch(mode=0o644)
-    with pytest.raises(ProcessError, match=r"nginx' may not be run by uid \d+; is it executable"):
+    with pytest.raises(ProcessError, match=r"uid \d+ may not run '.*nginx', or it is not executable"):
         await run([str(tmp_path / "nginx")], 5)
 
 
@@ -112,7 +112,7 @@ def exists(path: Path) -> bool:
 
 
 async def until_gone(pids: Path) -> None:
-    """The child of a killed child is reaped by somebody else, a moment later."""
+    """The child of a killed child is reaped by another process, a moment later."""
     await until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
 
 

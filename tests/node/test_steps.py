@@ -1,4 +1,4 @@
-"""Steps: what is timed, and what people are told about failures."""
+"""Steps: times of the stages, and texts of failures."""
 
 import asyncio
 

@@ -146,5 +146,5 @@ def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
     try:
         data = csr.read_bytes()
     except OSError as error:
-        raise SettingsError(f"cannot read {csr}: {error.strerror}; {remedies.of_reading(error)}") from error
+        raise SettingsError(f"cannot read {csr}", error.strerror or str(error), remedies.of_reading(error)) from error
     check_csr(data, str(csr), certificate.identifiers, ())

@@ -70,11 +70,11 @@ class ReadBacks:
         results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
         failures = [result for several in results for result in several if result.cause is not None]
         if failures:
-            text = "; ".join(map(describe, failures))
+            error = read_back_error(failures)
             why = "read_back = advisory"
             if self._vetoes:
-                why = await self._vetoes.hold(lineage, text, expiring_at)
-            self._progress.note(lineage, f"WARNING: read-back failed, the CA is asked all the same ({why}): {text}")
+                why = await self._vetoes.hold(lineage, error, expiring_at)
+            self._progress.note(lineage, f"WARNING: {error.what}, the CA is still asked ({why}): {error.why}")
         elif self._vetoes:
             await self._vetoes.end(lineage)
 
@@ -83,10 +83,13 @@ class ReadBacks:
             return await self._probes.read_back(node, answer)
 
 
-def describe(failure: ReadBack) -> str:
-    """Node, address, URL and cause of a read-back that failed."""
-    status = f"HTTP {failure.status}" if failure.status else "no answer"
-    return f"node {failure.node!r} at {failure.address}: {failure.url} gave {status}: {failure.cause}"
+def read_back_error(failures: Sequence[ReadBack]) -> PublishError:
+    """Return one error that counts the failed read-backs and describes the first."""
+    first = failures[0]
+    status = f"HTTP {first.status}" if first.status else "no answer"
+    what = "the read-back failed" if len(failures) == 1 else f"{len(failures)} read-backs failed"
+    why = f"node {first.node!r} at {first.address}: {first.url} gave {status}: {first.cause}"
+    return PublishError(what, why, first.remedy)
 
 
 def expiring_at(installed: Installed | None) -> datetime | None:
@@ -106,7 +109,7 @@ class Vetoes:
         self._records = records
         self._clock = clock
 
-    async def hold(self, lineage: str, reason: str, expiring_at: datetime | None) -> str:
+    async def hold(self, lineage: str, error: PublishError, expiring_at: datetime | None) -> str:
         """Raises PublishError while the veto stands; else returns why the CA is asked, which counts as having asked."""
         now = self._clock.now()
         tomorrow = now + _VETO
@@ -118,8 +121,9 @@ class Vetoes:
         await self._records.record_veto(lineage, asks_at if now < asks_at else tomorrow)
         if now < asks_at:
             raise PublishError(
-                f"the CA was not asked, because {reason}. If it is this look that is wrong, as behind a NAT, set"
-                f' read_back = "advisory"; from {format_time(asks_at)} on the CA is asked all the same'
+                f"the CA was not asked, because {error.what}; it is asked anyway from {format_time(asks_at)}",
+                error.why,
+                f'{error.remedy} If only the read-back is wrong, as behind a NAT, set read_back = "advisory".'.strip(),
             )
         is_expiring = expiring_at is not None and now >= expiring_at
         return "less than a tenth of the lifetime is left" if is_expiring else "this has gone on for 24 h"

@@ -98,7 +98,7 @@ def read_toml(path: Path) -> TomlFile:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; {remedies.of_reading(error)}") from error
+        raise SettingsError(f"cannot read {path}", error.strerror or str(error), remedies.of_reading(error)) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8", str(error), "Save the file in UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
@@ -111,7 +111,9 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise SettingsError(f"cannot read {folder}: {error.strerror}; {remedies.of_reading(error)}") from error
+        raise SettingsError(
+            f"cannot read {folder}", error.strerror or str(error), remedies.of_reading(error)
+        ) from error
     for name in sorted(names):
         if name.endswith(".toml") and not name.startswith("."):
             path = folder / name

@@ -1,1 +1,1 @@
-"""Likely causes and remedies beside nginx, in words: pure functions and tables."""
+"""Likely causes and remedies for failures on a node: pure functions and tables."""

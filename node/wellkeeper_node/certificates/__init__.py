@@ -1,1 +1,1 @@
-"""`certificates_dir`: archive/ and live/."""
+"""The `certificates_dir`: archive/ and live/."""

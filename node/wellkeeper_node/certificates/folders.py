@@ -1,8 +1,8 @@
-"""`certificates_dir`: each pair in a folder of its own, and one link that says which is live.
+"""The `certificates_dir`: each pair in its own directory, and one link per lineage to the live one.
 
 A reader sees the old pair or the new pair, never a mixture: `live/<lineage>` is one relative link, switched by one
 rename, and files are always new inodes (nginx 1.27.4 and later keeps a file that was overwritten within a second).
-Whatever changes the disk runs in threads, and a cancelled change ends once its thread has.
+Changes on disk run in threads, and a cancelled change ends when its thread does.
 Design: docs/design/0003-install.md.
 """
 
@@ -26,15 +26,15 @@ from wellkeeper_node.model import LINEAGE_NAME, Installed, Pair
 _log = logging.getLogger(__name__)
 
 KEPT_VERSIONS: Final = 5
-# Empty; tells a version whose key stays elsewhere from one whose key was lost.
+# An empty file that marks a version whose key stays elsewhere; without it the key was lost.
 _KEYLESS_FILE: Final = "privkey-is-elsewhere"
 _DISOWNED: Final = ".disowned-"
 
 
 class CertificateFolders:
-    """`ports.Certificates` on a local file system; idempotent, and safe for several processes at once.
+    """Implements `ports.Certificates` on a local file system; idempotent, and safe for several processes at once.
 
-    `owner` and `group` are numeric ids. Keys are readable by their owner, and by `group` when one is given.
+    `owner` and `group` are numeric ids. Keys are readable by their owner, and by `group` if given.
     """
 
     def __init__(self, certificates_dir: Path, *, owner: int | None = None, group: int | None = None) -> None:
@@ -47,19 +47,21 @@ class CertificateFolders:
         return str(self._link(lineage))
 
     async def write(self, lineage: str, pair: Pair) -> str:
-        """As `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""
+        """Implement `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""
         files = _files(lineage, pair)
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._write(lineage, files))
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        """As `ports.Certificates.switch`. Afterwards old versions go, but for the last five, the live one and the
-        one before it."""
+        """Implement `ports.Certificates.switch`, then remove old versions.
+
+        The last five, the live one and the one before it are kept.
+        """
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._switch(lineage, version))
 
     async def installed(self, lineage: str) -> Installed | None:
-        """As `ports.Certificates.installed`; raises InstallError when it is there but may not be read."""
+        """Implement `ports.Certificates.installed`; raises InstallError when it exists but cannot be read."""
         found = await self._live(lineage)
         if found is None:
             return None
@@ -67,12 +69,12 @@ class CertificateFolders:
         return Installed(lineage, version, reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
 
     async def read_pair(self, lineage: str) -> Pair | None:
-        """As `ports.Certificates.read_pair`. Raises InstallError."""
+        """Implement `ports.Certificates.read_pair`. Raises InstallError."""
         found = await self._live(lineage)
         return found[1] if found else None
 
     async def disown_key(self, lineage: str) -> None:
-        """As `ports.Certificates.disown_key`: an empty file that outlives the version. Raises InstallError."""
+        """Implement `ports.Certificates.disown_key` by an empty file that outlives the version. Raises InstallError."""
         pair = await self.read_pair(lineage)
         if pair is None:
             return
@@ -81,7 +83,7 @@ class CertificateFolders:
             await durable.to_its_end(lambda: self._mark(lineage, mark))
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
-        """As `ports.Certificates.disowned_keys`. Raises InstallError."""
+        """Implement `ports.Certificates.disowned_keys`. Raises InstallError."""
         with durable.translated(self._root):
             found = await asyncio.to_thread(lambda: list(self._archive(lineage).glob(f"{_DISOWNED}*")))
         return frozenset(path.name.removeprefix(_DISOWNED) for path in found)
@@ -102,7 +104,7 @@ class CertificateFolders:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
         except PermissionError as error:
-            error.filename = self.live_path(lineage)  # what people know it by
+            error.filename = self.live_path(lineage)  # the path in nginx's configuration
             raise
         return (version, pair) if is_pair else None
 
@@ -160,7 +162,10 @@ class CertificateFolders:
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
         if VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
-            raise InstallError(f"{self._archive(lineage)} has no version {version!r}; run renew again to write it")
+            raise InstallError(
+                f"{self._archive(lineage)} does not have version {version!r}",
+                remedy="Run 'wellkeeper renew' again to write it.",
+            )
         unfinished = link.with_name(f".tmp-{link.name}")
         unfinished.unlink(missing_ok=True)
         unfinished.symlink_to(Path("..", "archive", lineage, version))
@@ -183,16 +188,15 @@ class CertificateFolders:
 
 
 def _files(lineage: str, pair: Pair) -> dict[str, bytes]:
-    """What users of other ACME clients expect in such a folder; without the key when it stays elsewhere."""
+    """Return the files that other ACME clients write too; without the key when it stays elsewhere."""
     try:
         is_pair = _is_pair(pair)
         leaf, rest = reading.split_chain(pair.chain_pem)
     except ValueError as error:
-        raise InstallError(
-            f"the certificate or the key of {lineage} is no PEM: {error}; it is not installed"
-        ) from error
+        why = f"the certificate or its key is not PEM: {error}"
+        raise InstallError(f"cannot install the certificate of {lineage}", why) from error
     if not is_pair:
-        raise InstallError(f"the key of {lineage} is not the key of its certificate; the pair is not installed")
+        raise InstallError(f"cannot install the certificate of {lineage}", "the key does not match the certificate")
     files = {"cert.pem": leaf, "chain.pem": rest, CHAIN_FILE: reading.normalise_pem(pair.chain_pem)}
     if pair.certificate_key_pem:
         return files | {KEY_FILE: reading.normalise_pem(pair.certificate_key_pem)}
@@ -200,12 +204,12 @@ def _files(lineage: str, pair: Pair) -> dict[str, bytes]:
 
 
 def _is_pair(pair: Pair) -> bool:
-    """Whether the key is the certificate's, or stays elsewhere. Raises ValueError when either is no PEM."""
+    """Return True when the key matches the certificate or stays elsewhere. Raises ValueError when not PEM."""
     return not pair.certificate_key_pem or reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
 
 
 def _is_usable(pair: Pair) -> bool:
-    """As `_is_pair`, of a chain that can be read."""
+    """Check the pair, and that the chain can be read. Raises ValueError."""
     reading.read_certificate(pair.chain_pem)
     return _is_pair(pair)
 
@@ -213,15 +217,17 @@ def _is_usable(pair: Pair) -> bool:
 def _checked(lineage: str) -> str:
     if LINEAGE_NAME.fullmatch(lineage) is None:
         raise InstallError(
-            f"{lineage!r:.80} cannot name a folder; a lineage's name has a-z, 0-9, '.', '_' and '-' only, no '..'"
-            " and no dot in front"
+            f"{lineage!r:.80} is not a valid certificate name",
+            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..' and without a dot at the start.",
         )
     return lineage
 
 
 def _version(archive: Path, files: Mapping[str, bytes]) -> str:
-    """The name of the folder that holds these files or can be made for them; begins with the certificate's not-before
-    time, so that names sort by age and the same certificate always finds its place again."""
+    """Return the name of the directory that holds these files, or of a new one for them.
+
+    It starts with the certificate's not-before time, so that names sort by age and are the same for the same files.
+    """
     certificate = reading.read_certificate(files[CHAIN_FILE])
     first = f"{certificate.not_before:%Y%m%dT%H%M%SZ}-{certificate.fingerprint_sha256[:8]}"
     version, number = first, 1
@@ -245,15 +251,20 @@ def _current(link: Path) -> str | None:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise InstallError(f"{link} is no link of ours but a file or folder; move it away") from error
+        raise InstallError(
+            f"{link} is not a symbolic link", remedy="Move it away, then run 'wellkeeper renew' again."
+        ) from error
     version = linked_version(link.name, str(target))
     if version is None:
-        raise InstallError(f"{link} points to {target}, which is no version of ours; remove the link")
+        raise InstallError(
+            f"{link} points to {target}, not to a version in the archive",
+            remedy="Remove the link, then run 'wellkeeper renew' again.",
+        )
     return version
 
 
 def _remove_leftovers(archive: Path) -> None:
-    """Folders of a process that died while it wrote."""
+    """Remove the directories of a process that crashed while writing."""
     for path in archive.glob(".tmp-*"):
         shutil.rmtree(path)
 
@@ -264,7 +275,7 @@ async def _read(path: Path) -> bytes:
 
 
 async def _read_key(path: Path) -> bytes:
-    """Empty when it stays elsewhere, which is no key that was lost. Raises FileNotFoundError and ValueError."""
+    """Return the key, empty when it stays elsewhere. Raises FileNotFoundError and ValueError for a lost key."""
     if await asyncio.to_thread(path.with_name(_KEYLESS_FILE).exists):
         return b""
     content = await _read(path)

@@ -1,4 +1,4 @@
-"""What lies where in a `certificates_dir`: `archive/<lineage>/<version>/`, and links to it in `live/`."""
+"""The layout of a `certificates_dir`: `archive/<lineage>/<version>/`, and links to it in `live/`."""
 
 import re
 from typing import Final
@@ -9,6 +9,6 @@ VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
 
 
 def linked_version(lineage: str, target: str) -> str | None:
-    """The version that a link of this lineage points to; None when it is not one that we make."""
+    """Return the version that a link of this lineage points to; None when Wellkeeper did not make the link."""
     before, _, version = target.rpartition("/")
     return version if before == f"../archive/{lineage}" and VERSION.fullmatch(version) else None

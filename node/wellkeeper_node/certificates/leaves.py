@@ -1,4 +1,4 @@
-"""The certificates that are live, for those who want to see them."""
+"""Read the live certificates, to show them."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> dict[str, Certificate]:
-    """Of these versions by lineage, without those that cannot be read; keys are not looked at."""
+    """Return the leaves of these versions by lineage, without those that cannot be read; keys are not read."""
     return await durable.to_its_end(lambda: dict(_leaves(certificates_dir, versions)))
 
 
@@ -23,4 +23,4 @@ def _leaves(certificates_dir: Path, versions: Mapping[str, str]) -> Iterator[tup
         try:
             yield lineage, reading.read_certificate(path.read_bytes())
         except (OSError, ValueError) as error:
-            _log.warning("%s is no certificate that can be read: %s", path, error)
+            _log.warning("cannot read the certificate %s: %s", path, error)

@@ -1,6 +1,6 @@
-"""What is live, of all lineages at once: links alone, for those who are in a hurry.
+"""Find the live versions of all lineages quickly, by their links alone.
 
-Reads only, and makes nothing. Loads nothing that reads certificates: `wellkeeper_node.certificates.leaves` does that.
+Changes nothing on disk. Imports nothing that reads certificates: `wellkeeper_node.certificates.leaves` does that.
 """
 
 import errno
@@ -16,15 +16,15 @@ _NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
 
 
 class LiveFolder:
-    """`live/` of a `certificates_dir`, which need not be there."""
+    """The `live/` of a `certificates_dir`, which need not exist."""
 
     def __init__(self, certificates_dir: Path) -> None:
         self._root = certificates_dir
 
     async def versions(self, among: Collection[str] | None = None) -> dict[str, str]:
-        """By lineage (all, or these): links only, nothing is read. Raises InstallError when they may not be read.
+        """Return the versions by lineage (all, or these) from their links. Raises InstallError when unreadable.
 
-        What is no link of ours, or leads to no chain, is left out; `CertificateFolders.installed` says what is wrong.
+        A link of another kind or without a chain is left out; `CertificateFolders.installed` reports what is wrong.
         """
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._versions(among))
@@ -32,7 +32,7 @@ class LiveFolder:
     def _versions(self, among: Collection[str] | None) -> dict[str, str]:
         found = {}
         for name in self._names() if among is None else among:
-            # Strings, for ten thousand paths take their time.
+            # Strings: ten thousand Path objects are slow.
             link = f"{self._root}/live/{name}"
             try:
                 version = linked_version(name, os.readlink(link))  # noqa: PTH115

@@ -1,4 +1,4 @@
-"""Read certificates and their keys: pure functions on bytes. PEM leaves this file with a newline at its end."""
+"""Read certificates and their keys: pure functions on bytes. Returned PEM ends with a newline."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from cryptography.x509.oid import NameOID
 
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
 
-# Names the maker of a self-signed stand-in, so that nobody takes it for a certificate of theirs.
+# The issuer name in a self-signed placeholder, so that it is not mistaken for a real certificate.
 PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
 
 
-# As many as renewals may be under way at once, and a chain each.
+# One chain for each renewal that may run at once.
 _READ_CERTIFICATES: Final = 128
 
 
@@ -42,12 +42,12 @@ def value_errors() -> Iterator[None]:
 
 
 def is_placeholder(certificate: Certificate) -> bool:
-    """Whether `make_self_signed` made it."""
+    """Return True for a certificate that `make_self_signed` made."""
     return certificate.is_self_signed and certificate.issued_by == PLACEHOLDER_ORGANIZATION
 
 
 def read_certificate(data: bytes) -> Certificate:
-    """The leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
+    """Read the leaf of a PEM chain, or a DER certificate. Raises ValueError when it is neither."""
     with value_errors():
         if b"-----BEGIN" in data:  # text may precede it
             return describe(x509.load_pem_x509_certificate(data))
@@ -55,26 +55,26 @@ def read_certificate(data: bytes) -> Certificate:
 
 
 def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> bool:
-    """Whether the key is the leaf's. Raises ValueError when either is no PEM."""
+    """Return True when the key is the leaf's. Raises ValueError when either is not PEM."""
     with value_errors():
         leaf_key = public_key_bytes(x509.load_pem_x509_certificate(chain_pem))
     return leaf_key == public_key_bytes(load_certificate_key(certificate_key_pem))
 
 
 def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
-    """The leaf and what follows it (maybe nothing), each PEM. Raises ValueError when it is no PEM."""
+    """Return the leaf and the rest of the chain (may be empty), each as PEM. Raises ValueError when not PEM."""
     with value_errors():
         leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
     return leaf.public_bytes(Encoding.PEM), b"".join(one.public_bytes(Encoding.PEM) for one in rest)
 
 
 def normalise_pem(pem: bytes) -> bytes:
-    """The same PEM with plain line ends and exactly one newline at its end: files are often concatenated."""
+    """Return the PEM with plain line ends and exactly one newline at its end: files are often concatenated."""
     return pem.replace(b"\r\n", b"\n").strip() + b"\n"
 
 
-# A pass looks at one leaf half a dozen times, in files, in the CA's reply, in what nginx serves: to describe it takes
-# twenty times as long as to parse it.
+# A pass describes one leaf about six times (files, the CA's reply, handshakes), which takes twenty times as long as
+# parsing it.
 @lru_cache(maxsize=_READ_CERTIFICATES)
 def describe(certificate: x509.Certificate) -> Certificate:
     return Certificate(
@@ -91,7 +91,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
 
 
 def _certificate_id(certificate: x509.Certificate) -> str | None:
-    """RFC 9773 section 4.1: the authority's key identifier and the DER bytes of the serial, sign byte included."""
+    """Return the name by RFC 9773 section 4.1: key identifier of the authority, DER bytes of the serial."""
     try:
         key_identifier = certificate.extensions.get_extension_for_class(
             x509.AuthorityKeyIdentifier
@@ -116,7 +116,7 @@ def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
 
 
 def read_identifiers(owner: x509.Certificate | x509.CertificateSigningRequest) -> set[Identifier]:
-    """Its subject alternative names of the kinds that ACME knows."""
+    """Return the subject alternative names of the types that ACME supports."""
     try:
         names = owner.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

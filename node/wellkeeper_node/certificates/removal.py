@@ -1,4 +1,4 @@
-"""Removes the files of a certificate for good: `live/NAME` first, then all versions in `archive/NAME`."""
+"""Remove the files of a certificate permanently: `live/NAME` first, then all versions in `archive/NAME`."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ from wellkeeper_node import durable
 
 
 async def remove_files(certificates_dir: Path, lineage: str) -> None:
-    """Idempotent. Raises InstallError; what is left then, another call removes."""
+    """Remove the files. Idempotent. Raises InstallError; another call removes what is left."""
 
     def work() -> None:
         if not certificates_dir.is_dir():

@@ -1,7 +1,7 @@
-"""Delivers what was installed: one reload of nginx for all that came within a window, then proof for each.
+"""Deliver installed certificates: one reload of nginx for all that arrive within a window.
 
-A reload waits until nothing new comes for a while, or nobody is left who might bring something; it never follows the
-last one too closely, nor while too many old workers still finish requests.
+A reload waits until no new certificate arrives for a while or none is expected. It keeps a distance from the last one,
+and waits while too many old workers still finish requests.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from wellkeeper_node.model import Flip, Reloaded, RolledBack
 from wellkeeper_node.ports import Certificates, Clock, Nginx, Progress, ReloadRecords
 from wellkeeper_node.steps import Steps
 
-# A steady stream of renewals never pauses: after so many debounces those that wait are delivered all the same.
+# A steady stream of renewals never pauses: after so many debounces the waiting ones are delivered anyway.
 _LONGEST_DEBOUNCES: Final = 15
 # Old workers of websockets may stay for days; a certificate must not wait for them for longer than this.
 _LONGEST_FINISHING_SECONDS: Final = 600.0
@@ -26,7 +26,7 @@ _FINISHING_POLL_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often nginx is reloaded, in seconds, and how many old workers may still finish requests at that moment."""
+    """The limits on reloads: seconds between them, and old workers that may still finish requests."""
 
     debounce_seconds: float = math.inf
     interval_seconds: float = 0.0
@@ -41,7 +41,7 @@ class _Waiting:
 
 @dataclass
 class Deliveries:
-    """Shared by all passes of a process; `expecting` says that somebody may bring something soon."""
+    """The reloads of all passes of a process; inside `expecting` a certificate may arrive soon."""
 
     nginx: Nginx
     certificates: Certificates
@@ -57,7 +57,7 @@ class Deliveries:
 
     @contextlib.contextmanager
     def expecting(self) -> Iterator[None]:
-        """Inside, a reload is worth waiting for (a little)."""
+        """Make reloads wait a little for the certificate that the caller may deliver."""
         self._expected += 1
         try:
             yield
@@ -66,9 +66,9 @@ class Deliveries:
             self._changed.set()
 
     async def deliver(self, flip: Flip) -> float:
-        """Returns the seconds of the reload that nginx took it with; raises ReloadError and InstallError.
+        """Return the seconds of the reload that loaded it; raises ReloadError and InstallError.
 
-        Cancelled, it does not take the others with it; the last one that is, ends the reload.
+        A cancellation does not affect the other certificates; when all are cancelled, the reload ends.
         """
         waiting = _Waiting(flip, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -96,7 +96,7 @@ class Deliveries:
                 await self._pause()
                 batch += self._waiting
                 await self._deliver(batch)
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for it, or they would wait for ever
+            except Exception as error:  # noqa: BLE001 - the callers get it, or they would wait forever
                 batch = batch or list(self._waiting)
                 for one in batch:
                     if not one.future.done():
@@ -104,7 +104,7 @@ class Deliveries:
             self._waiting = [one for one in self._waiting if one not in batch]
 
     async def _pause(self) -> None:
-        """Until the batch is whole and nginx is ready for another reload."""
+        """Wait until the batch is complete and nginx is ready for another reload."""
         began = self.clock.monotonic()
         limit = began + self.pace.debounce_seconds * _LONGEST_DEBOUNCES
         while self._expected and self.clock.monotonic() < limit:
@@ -129,7 +129,7 @@ class Deliveries:
                 one.cancel()
 
     async def _deliver(self, batch: Sequence[_Waiting]) -> None:
-        """One reload for all; what nginx does not take is rolled back and fails alone."""
+        """Reload once for all; a version that nginx rejects is rolled back and fails alone."""
         flips = [one.flip for one in batch]
         with Steps(_together(flips), self.clock, self.progress).step("reload") as step:
             reloaded = await reload(flips, self.nginx, self.certificates, self.clock)
@@ -153,7 +153,7 @@ def _together(flips: Sequence[Flip]) -> str:
 
 def _summary(reloaded: Reloaded) -> str:
     count = reloaded.finishing_count
-    parts = ["nothing left to reload" if reloaded.seconds is None else "new workers, none of the old ones accepting"]
+    parts = ["nothing to reload" if reloaded.seconds is None else "new workers, no old ones accepting"]
     if reloaded.rolled_back:
         parts.append(f"{len(reloaded.rolled_back)} rolled back")
     if count:
@@ -163,7 +163,8 @@ def _summary(reloaded: Reloaded) -> str:
 
 def _refusal(one: RolledBack) -> ReloadError:
     return ReloadError(
-        f"nginx does not take version {one.flip.after} of {one.flip.lineage}, which was rolled back to "
-        f"{one.flip.before or 'nothing'}: {one.words}. Look at what the server block asks of it, then run renew again; "
-        f"'wellkeeper renew {one.flip.lineage} --force' obtains another"
+        f"nginx rejects version {one.flip.after} of {one.flip.lineage}, which was rolled back to"
+        f" {one.flip.before or 'nothing'}",
+        one.words,
+        f"Check its server block, or run 'wellkeeper renew {one.flip.lineage} --force' for another certificate.",
     )

@@ -1,4 +1,4 @@
-"""Puts a pair in place: written beside the old one, recorded, then switched to by one rename."""
+"""Install a pair: write it beside the old one, record it, then switch to it by one rename."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,9 +9,9 @@ Record = Callable[[Flip], Awaitable[None]]
 
 
 async def install(lineage_name: str, pair: Pair, certificates: Certificates, record: Record | None = None) -> Flip:
-    """Idempotent: the pair that is live already gives a flip from its version to itself. Raises InstallError.
+    """Install the pair and return the flip; for the live pair, from its version to itself. Raises InstallError.
 
-    `record` is awaited before the switch: whoever goes on after a crash must know what to go back to.
+    Idempotent. `record` is awaited before the switch: after a crash, the record says which version to roll back to.
     """
     version = await certificates.write(lineage_name, pair)
     installed = await certificates.installed(lineage_name)

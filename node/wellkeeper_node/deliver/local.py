@@ -1,6 +1,6 @@
-"""Delivers to the nginx of this host, in the same process: the batch shares reloads, handshakes prove what is served.
+"""Deliver to the nginx of this host, in the same process: share reloads, and verify by handshakes.
 
-Implements `Delivery`, a Protocol of the issuer's, by its shape alone.
+Implements the issuer's Protocol `Delivery`, without importing it.
 """
 
 from contextlib import AbstractContextManager
@@ -15,7 +15,7 @@ from wellkeeper_node.ports import Certificates, Nginx, Probes
 
 @dataclass(frozen=True, slots=True)
 class LocalDelivery:
-    """Shared by all passes of a process; `https_addresses` is where this host's nginx serves."""
+    """The delivery of all passes of a process; `https_addresses` are those of this host's nginx."""
 
     nginx: Nginx
     probes: Probes
@@ -33,6 +33,10 @@ class LocalDelivery:
         live_path = self.certificates.live_path(lineage)
         installed = await self.certificates.installed(lineage)
         if installed is None:
-            raise VerifyError(f"{live_path} holds no usable certificate any more; run renew again to obtain one")
+            raise VerifyError(
+                f"cannot verify the certificate of {lineage}",
+                f"{live_path} no longer holds a usable certificate",
+                f"Run 'wellkeeper renew {lineage}' to obtain one.",
+            )
         served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
         return Verified(installed.certificate, served)

@@ -1,7 +1,7 @@
-"""Reloads nginx once for all certificates of a pass, and leaves out those that nginx does not take.
+"""Reload nginx once for all certificates of a pass, and leave out those that nginx rejects.
 
-When `nginx -t` fails, the flips are undone to learn whose fault it is. Theirs: the culprits are found by halving and
-stay undone, the rest is delivered. Not theirs: all flips stand, and the next pass only delivers.
+When `nginx -t` fails, the flips are undone to see whether they are the cause. If they are, the culprits are found by
+halving and stay undone, and the rest is delivered. If not, all flips are kept, and the next pass only delivers.
 """
 
 import asyncio
@@ -13,11 +13,10 @@ from wellkeeper_node.ports import Certificates, Clock, Nginx
 
 
 async def reload(flips: Sequence[Flip], nginx: Nginx, certificates: Certificates, clock: Clock) -> Reloaded:
-    """One proven reload, or none when nothing is left to reload for.
+    """Reload once and verify the reload, or do nothing when no flip is left.
 
-    Afterwards every flip stands, but for those rolled back. That holds after an error and a cancellation too: what was
-    not proven to be a culprit stands. Flips of an earlier pass may be handed in again. Raises ReloadError and
-    InstallError.
+    Afterwards every flip is in place, except those rolled back. This is also true after an error or a cancellation:
+    only proven culprits stay undone. Flips of an earlier pass may be passed again. Raises ReloadError and InstallError.
     """
     if not flips:
         return Reloaded()
@@ -35,7 +34,7 @@ async def reload(flips: Sequence[Flip], nginx: Nginx, certificates: Certificates
 
 
 class _Search:
-    """The flips of one pass; `rolled_back` grows by the culprits."""
+    """The search for culprits among the flips of one pass; it adds them to `rolled_back`."""
 
     def __init__(self, flips: Sequence[Flip], nginx: Nginx, certificates: Certificates) -> None:
         self._flips = tuple(flips)
@@ -44,7 +43,7 @@ class _Search:
         self.rolled_back: list[RolledBack] = []
 
     async def run(self) -> Tested:
-        """The test that passed, with all flips standing but for the culprits."""
+        """Return the test that passed, with all flips in place except the culprits."""
         await self.settle()
         tested = await self._nginx.test()
         if tested.passed:
@@ -52,15 +51,14 @@ class _Search:
         return await self._without_culprits(await self._suspects(tested), tested)
 
     async def settle(self) -> None:
-        """Every flip stands that is no culprit; idempotent."""
+        """Put every flip in place that is not a culprit; idempotent."""
         culprits = {one.flip for one in self.rolled_back}
         await self._forward([flip for flip in self._flips if flip not in culprits])
 
     async def _suspects(self, failed: Tested) -> list[Flip]:
-        """The flips without which the test passes, now undone. Raises ReloadError when it fails without them too.
+        """Undo and return the flips without which the test passes. Raises ReloadError when it fails without them too.
 
-        To undo a first certificate leaves nothing in its place, which nginx may not take either; so the second try
-        undoes renewals only.
+        Undoing a first certificate leaves no file, which nginx may reject too; so the second try undoes only renewals.
         """
         renewals = [flip for flip in self._flips if flip.before is not None]
         for suspects in (list(self._flips), renewals):
@@ -71,14 +69,15 @@ class _Search:
             if len(renewals) == len(self._flips):
                 break
         raise ReloadError(
-            f"nginx does not take its configuration: {failed.words}. This is not caused by the new certificates: the"
-            " test fails with the previous ones too. Fix that ('nginx -t'), then run renew again: it only delivers"
+            "nginx rejects its configuration, with the previous certificates too",
+            failed.words,
+            "Fix it ('nginx -t'), then run 'wellkeeper renew' again.",
         )
 
     async def _without_culprits(self, suspects: list[Flip], failed: Tested) -> Tested:
-        """Finds one culprit at a time, in log2(n) tests, until the rest passes together.
+        """Find one culprit at a time, in log2(n) tests, until the rest passes together.
 
-        The first `good` suspects are known to pass.
+        The first `good` suspects passed a test.
         """
         good, tested = 0, failed
         while not tested.passed:
@@ -90,7 +89,7 @@ class _Search:
         return tested
 
     async def _culprit(self, suspects: list[Flip], good: int, failed: Tested) -> tuple[int, RolledBack]:
-        """The first suspect that fails on top of those before it; these are undone or stand as they will stay."""
+        """Undo and return the first suspect that fails on top of those before it, which stay in place."""
         bad, words = len(suspects), failed.words
         while bad - good > 1:
             middle = (good + bad) // 2

@@ -1,4 +1,4 @@
-"""Proves by handshake that nginx serves what was installed, for every identifier at every address of the node."""
+"""Verify by handshakes that nginx serves the installed certificate, for every identifier at every address."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,14 +12,13 @@ from wellkeeper_node.ports import Nginx, Probes
 from wellkeeper_node.wording import counted
 
 _CONCURRENT_HANDSHAKES: Final = 8
-_SHOWN: Final = 3
 
 _Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What one handshake brought: a leaf, a refusal (neither), or no connection (`error`)."""
+    """The result of one handshake: a leaf, a refusal (neither), or no connection (`error`)."""
 
     address: _Address
     identifier: Identifier
@@ -30,11 +29,11 @@ class _Finding:
 async def verify(
     installed: Installed, https_addresses: Sequence[_Address], nginx: Nginx, live_path: str, probes: Probes
 ) -> Served:
-    """Served when every handshake brings the installed leaf; not served yet when nginx does not use it at all.
+    """Return served when every handshake gets the installed leaf, and not served when nginx does not use it yet.
 
-    A name that this nginx does not have at all (a mail host in the same certificate) is told, and is no error.
-    `live_path` is the lineage's folder as nginx is told to read it. Raises VerifyError when nginx's configuration
-    names the certificate and something else is served.
+    A name that this nginx does not serve (a mail host in the same certificate) is reported, but is not an error.
+    `live_path` is the lineage's directory in nginx's configuration. Raises VerifyError when the configuration names
+    the certificate but nginx serves something else.
     """
     findings = await _ask(installed, https_addresses, probes)
     expected = installed.certificate.fingerprint_sha256
@@ -44,10 +43,10 @@ async def verify(
     right = {one.identifier for one in findings if one not in wrong}
     if right and not any(one.identifier in right or _is_about_its_name(one) for one in wrong):
         names = ", ".join(sorted({str(one.identifier) for one in wrong}))
-        detail = f"{counted(len(findings) - len(wrong), 'handshake')}; no server block here has {names}"
+        detail = f"{counted(len(findings) - len(wrong), 'handshake')}; no server block here serves {names}"
         return Served(is_served=True, fingerprint_sha256=expected, detail=detail)
     if await nginx.mentions(f"{live_path}/fullchain.pem"):
-        raise VerifyError(_complaint(installed, wrong, live_path))
+        raise _error(installed, wrong)
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
     return Served(
         is_served=False, fingerprint_sha256=leaves[0] if leaves else None, detail=_lines_to_add(installed, live_path)
@@ -62,7 +61,7 @@ async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Prob
         leaf = await probes.handshake(address, identifier)
         if leaf is None or key_algorithm in {None, leaf.key_algorithm}:
             return leaf
-        # A server block may have two certificates, RSA and ECDSA, of which clients get the one that they prefer.
+        # A server block may have an RSA and an ECDSA certificate; a client gets the one that it prefers.
         return await probes.handshake(address, identifier, key_algorithm) or leaf
 
     async def ask(address: _Address, identifier: Identifier) -> _Finding:
@@ -78,7 +77,7 @@ async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Prob
 
 
 def _addresses_of(identifier: Identifier, addresses: Sequence[_Address]) -> Sequence[_Address]:
-    """Where its certificate is to be expected: each address may have a default server of its own."""
+    """Return the addresses that must serve its certificate: each may have a default server of its own."""
     if identifier.type is IdentifierType.DNS:
         return addresses
     itself = [one for one in addresses if one[0] == identifier.value]
@@ -87,40 +86,42 @@ def _addresses_of(identifier: Identifier, addresses: Sequence[_Address]) -> Sequ
 
 
 def _is_about_its_name(finding: _Finding) -> bool:
-    """Whether the node answers for this very name: not so when it refuses it, or serves a leaf of other names."""
+    """Return False when the node refuses this name or serves a leaf for other names."""
     if finding.leaf is None:
         return finding.error is not None
     return finding.identifier in finding.leaf.identifiers
 
 
-def _complaint(installed: Installed, wrong: Sequence[_Finding], live_path: str) -> str:
+def _error(installed: Installed, wrong: Sequence[_Finding]) -> VerifyError:
+    """Return the error that shows one wrong handshake, if possible one that got a leaf, and counts the others."""
     if not wrong:
-        return f"{installed.lineage} cannot be verified: the settings give no https_addresses for this node"
-    shown = [_describe(one) for one in wrong[:_SHOWN]]
-    if len(wrong) > _SHOWN:
-        shown.append(f"and {len(wrong) - _SHOWN} more like these")
+        return VerifyError(
+            f"cannot verify the certificate of {installed.lineage}",
+            "this node has no https_addresses",
+            "Set https_addresses in the settings.",
+        )
+    shown, *others = sorted(wrong, key=lambda one: one.leaf is None)
     leaf = installed.certificate
     key_differs = any(one.leaf and one.leaf.key_algorithm is not leaf.key_algorithm for one in wrong)
-    causes = handshakes.causes_of_wrong_leaf(
-        leaf.key_algorithm if key_differs else None, any(one.leaf for one in wrong)
-    )
-    return (
+    more = f", and {counted(len(others), 'more wrong handshake')}" if others else ""
+    return VerifyError(
         f"nginx does not serve the installed certificate of {installed.lineage} (serial {leaf.serial}, valid until"
-        f" {leaf.not_after:%Y-%m-%d}): {'; '.join(shown)}. The configuration names {live_path}/fullchain.pem, so"
-        f" {causes}. \"nginx -T | grep -nE 'listen|server_name|ssl_certificate'\" shows which"
+        f" {leaf.not_after:%Y-%m-%d})",
+        _describe(shown) + more,
+        handshakes.remedy_for_wrong_leaf(leaf.key_algorithm if key_differs else None, any(one.leaf for one in wrong)),
     )
 
 
 def _describe(finding: _Finding) -> str:
     where = _text(finding.address)
     if finding.error is not None:
-        return str(finding.error)
+        return ": ".join(part for part in (finding.error.what, finding.error.why) if part)
     if finding.leaf is None:
         return f"{where} refuses the TLS handshake for {finding.identifier}"
     leaf = finding.leaf
     issued_by = "self-signed" if leaf.is_self_signed else f"issued by {leaf.issued_by}"
     return (
-        f"{where} serves for {finding.identifier} serial {leaf.serial} ({issued_by}, valid until"
+        f"{where} serves serial {leaf.serial} for {finding.identifier} ({issued_by}, valid until"
         f" {leaf.not_after:%Y-%m-%d})"
     )
 
@@ -129,7 +130,7 @@ def _lines_to_add(installed: Installed, live_path: str) -> str:
     names = ", ".join(map(str, sorted(installed.certificate.identifiers)))
     certificate_key = f"{live_path}/privkey.pem" if installed.has_key else "THE KEY OF YOUR CSR"
     return (
-        f"no server block of nginx names it. Add these lines to the one for {names}:\n"
+        f"no nginx server block uses it yet. Add these lines to the one for {names}:\n"
         f"    ssl_certificate     {live_path}/fullchain.pem;\n"
         f"    ssl_certificate_key {certificate_key};\n"
         "then reload nginx ('nginx -t && systemctl reload nginx')"

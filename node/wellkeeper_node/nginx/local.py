@@ -1,4 +1,4 @@
-"""The nginx of this node: tested, reloaded, and proven to have reloaded.
+"""Test and reload the nginx of this node, and verify the reload.
 
 That `nginx -t` and `nginx -s reload` exit with 0 proves nothing (a port in use, a changed zone); new workers do.
 There is no event for that, so /proc is looked at every 20 ms. Design: docs/design/0003-install.md.
@@ -28,9 +28,9 @@ _COMMAND_TIMEOUT_SECONDS: Final = 120.0
 # ngx_open_listening_sockets tries five times, half a second apart, before it gives up.
 _BIND_SECONDS: Final = 2.5
 _LEAST_REFUSAL_SECONDS: Final = 3.0
-# An idle worker ends at once when it is told to; one that is still there then works for somebody.
+# An idle worker ends at once; one that still runs after this time finishes requests.
 _SETTLE_SECONDS: Final = 0.2
-# A worker that blocks (a slow disk) hears of its shutdown late.
+# A worker that blocks (a slow disk) reads its shutdown message late.
 _LEAVE_SECONDS: Final = 10.0
 _CONFIGURATION_BYTES: Final = 64 * 1024 * 1024
 _LOG_BYTES: Final = 256 * 1024
@@ -42,10 +42,10 @@ _NOTED: Final = re.compile(r"\[(emerg|alert|crit|error|warn)\]")
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """How nginx is run and reached, from the settings.
+    """The settings for running and reloading nginx.
 
-    `command` is nginx with the arguments of the running master (`-p`, `-c`, `-g`), or `-t` tests something else.
-    Without `reload_command` the master gets SIGHUP. Without `error_log` it is the file that the master writes to.
+    `command` must have the arguments of the running master (`-p`, `-c`, `-g`), or `-t` tests something else.
+    Without `reload_command` the master gets SIGHUP. Without `error_log`, the file that the master writes to is read.
     """
 
     command: tuple[str, ...]
@@ -62,7 +62,7 @@ class _LogPosition:
 
 
 class LocalNginx:
-    """`ports.Nginx` for an nginx whose processes are visible here."""
+    """Implements `ports.Nginx` for an nginx whose processes are visible here."""
 
     def __init__(self, control: Control, clock: Clock) -> None:
         self._control = control
@@ -75,12 +75,14 @@ class LocalNginx:
         return Tested(passed, _words(finished.output, passed=passed), self._clock.monotonic() - began)
 
     async def reload(self, tested: Tested) -> int:
-        """As `ports.Nginx.reload`. An old worker that crashes and comes back in the same moment looks like a reload;
-        the handshake of the verify stage tells."""
+        """Implement `ports.Nginx.reload`.
+
+        An old worker that crashes and is replaced at the same moment looks like a reload; the verify stage finds it.
+        """
         master = processes.find_master(self._control.pid_file)
         before = processes.workers(master)
         position = _position(self._control.error_log or processes.error_log(master))
-        await self._tell(master)
+        await self._signal(master)
         limit = max(_LEAST_REFUSAL_SECONDS, 2 * tested.seconds + _BIND_SECONDS)
         now = await self._wait(master, before, limit)
         if not now.accepting - before.accepting:
@@ -88,27 +90,29 @@ class LocalNginx:
         lingering = sorted(worker.pid for worker in now.accepting & before.accepting)
         if lingering:
             raise ReloadError(
-                f"nginx started new workers, but old ones still accept connections with the old certificates:"
-                f" processes {', '.join(map(str, lingering))}; look at what they do, then restart nginx"
+                "nginx started new workers, but old ones still accept connections with the old certificates",
+                f"processes {', '.join(map(str, lingering))}",
+                "Check what these processes do, then restart nginx.",
             )
         return await self._finishing(master)
 
     async def finishing(self) -> int:
-        """As `ports.Nginx.finishing`."""
+        """Implement `ports.Nginx.finishing`."""
         try:
             return len(processes.workers(processes.find_master(self._control.pid_file)).leaving)
         except ReloadError:
-            return 0  # the reload that follows says what is wrong
+            return 0  # the reload that follows reports it
 
     async def mentions(self, path: str) -> bool:
-        """As `ports.Nginx.mentions`; comments do not count."""
+        """Implement `ports.Nginx.mentions`; comments do not count."""
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
         if finished.exit_code != 0:
-            raise ReloadError(f"nginx cannot show its configuration: {_words(finished.output, passed=False)}")
+            words = _words(finished.output, passed=False)
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')", words, "Fix what it reports.")
         lines = (line for line in finished.output.splitlines() if path in line)
         return any(path in line.partition("#")[0] for line in lines)
 
-    async def _tell(self, master: Process) -> None:
+    async def _signal(self, master: Process) -> None:
         command = self._control.reload_command
         if command is None:
             processes.hang_up(master)
@@ -116,18 +120,19 @@ class LocalNginx:
         finished = await _run(command)
         if finished.exit_code != 0:
             raise ReloadError(
-                f"'{' '.join(command)}' failed with exit code {finished.exit_code}, nginx was not reloaded:"
-                f" {_words(finished.output, passed=False)}"
+                f"cannot reload nginx: '{' '.join(command)}' failed with exit code {finished.exit_code}",
+                _words(finished.output, passed=False),
+                "Fix it, or correct nginx.reload_command in the settings, then run 'wellkeeper renew' again.",
             )
 
     async def _wait(self, master: Process, before: Workers, limit: float) -> Workers:
-        """The workers once reloaded, or as they are when the time is over."""
+        """Return the workers after the reload, or after the time limit."""
         began = self._clock.monotonic()
         while True:
             if not processes.is_running(master):
                 raise ReloadError(
-                    f"the nginx master (process {master.pid}) ended or was replaced during the reload;"
-                    " look at its error log and at who restarts it, then run renew again: it only delivers"
+                    f"the nginx master (process {master.pid}) ended or was replaced during the reload",
+                    remedy="Check nginx's error log and what restarts nginx, then run 'wellkeeper renew' again.",
                 )
             now = processes.workers(master)
             has_new = bool(now.accepting - before.accepting)
@@ -149,17 +154,18 @@ class LocalNginx:
         found = await _logged(position, rf"{master.pid}#{master.pid}" if now.accepting else r"\d+#\d+")
         words = "; ".join(dict.fromkeys([*([] if tested.passed else [tested.words]), *found]))
         if not words:
-            where = position.path if position else "nginx's error log (its place is unknown: set nginx.error_log)"
+            where = position.path if position else "nginx's error log (set nginx.error_log: its path is unknown)"
             words = f"no reason found; look for [emerg] lines in {where}"
         if now.accepting:
             return ReloadError(
-                f"nginx did not take the new configuration within {limit:.1f} s: {words}. The old workers go on with"
-                " the old certificates. Fix it, then run renew again: it only delivers"
+                f"nginx did not load the new configuration within {limit:.1f} s and keeps the old certificates",
+                words,
+                "Fix it, then run 'wellkeeper renew' again.",
             )
         return ReloadError(
-            f"nginx has no worker left and serves nothing: {words}. Its new workers ended as they began, the old ones"
-            " because they were told to. Fix it, restart nginx ('systemctl restart nginx'), then run renew again:"
-            " it only delivers"
+            "nginx has no workers left and serves nothing: its new workers ended at once",
+            words,
+            "Fix it, restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.",
         )
 
 
@@ -167,15 +173,16 @@ async def _run(argv: Sequence[str], output_bytes: int = _LOG_BYTES) -> process.F
     try:
         return await process.run(argv, _COMMAND_TIMEOUT_SECONDS, output_bytes)
     except process.ProcessError as error:
-        raise ReloadError(f"nginx cannot be tested or reloaded: {error}; see nginx.command in the settings") from error
+        remedy = "Check nginx.command and nginx.reload_command in the settings."
+        raise ReloadError("cannot test or reload nginx", str(error), remedy) from error
 
 
 def _words(output: str, *, passed: bool) -> str:
-    """The lines that matter, without repetition and not too many."""
+    """Return the lines that matter, without duplicates, up to a limit."""
     lines = [line.strip().removeprefix("nginx: ") for line in output.splitlines() if line.strip()]
     chosen = [line for line in lines if (_NOTED if passed else _SEVERE).search(line)]
     if not chosen and not passed:
-        chosen = lines[-3:] or ["(it said nothing)"]
+        chosen = lines[-3:] or ["(no output)"]
     return _cut("; ".join(dict.fromkeys(chosen)))
 
 
@@ -194,7 +201,7 @@ def _position(path: Path | None) -> _LogPosition | None:
 
 
 async def _logged(position: _LogPosition | None, process: str) -> list[str]:
-    """What processes of this pattern wrote since; a log that was rotated or truncated is read from its beginning."""
+    """Return what processes of this pattern logged since; a rotated or truncated log is read from its beginning."""
     if position is None:
         return []
     try:

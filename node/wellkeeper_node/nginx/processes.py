@@ -1,6 +1,6 @@
-"""The running nginx as /proc shows it: its master, its workers, and the signal that makes it reload.
+"""The processes of the running nginx from /proc, and the signal that makes its master reload.
 
-A process is named by id and start time, for ids are used again. Linux only.
+A process is identified by its id and start time, because ids are reused. Linux only.
 """
 
 import os
@@ -17,10 +17,7 @@ _MASTER_TITLE: Final = "nginx: master process"
 _WORKER_TITLE: Final = "worker process"
 # ngx_process_cycle.c appends this as soon as a worker has closed its listening sockets.
 _LEAVING_TITLE: Final = "shutting down"
-_ELSEWHERE: Final = (
-    "if nginx runs in another container, its processes are not visible here, and a reload cannot be proven:"
-    " run the issuer where nginx runs"
-)
+_RUN_THERE: Final = "if it runs in another container, run the issuer there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +30,40 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The workers of one moment: those that accept connections and those that only finish what they have."""
+    """The workers at one moment: those that accept connections and those that only finish requests."""
 
     accepting: frozenset[Process]
     leaving: frozenset[Process]
 
 
 def find_master(pid_file: Path) -> Process:
-    """The master that the pid file names. Raises ReloadError saying why there is none."""
+    """Return the master that the pid file names. Raises ReloadError."""
     _check_no_upgrade(pid_file)
     pid = _read_pid(pid_file)
     master = _process(pid)
     if master is None:
         raise ReloadError(
-            f"nginx is not running: {pid_file} names process {pid}, which does not exist;"
-            f" start nginx ('systemctl start nginx'); {_ELSEWHERE}"
+            "nginx is not running",
+            f"{pid_file} names process {pid}, which does not exist",
+            f"Start nginx ('systemctl start nginx'); {_RUN_THERE}.",
         )
     title = _title(pid)
     if not title.startswith(_MASTER_TITLE):
         raise ReloadError(
-            f"process {pid}, which {pid_file} names, is no nginx master but {title[:80] or 'unknown'!r}: the file is"
-            f" stale, or nginx runs with 'master_process off'; restart nginx; {_ELSEWHERE}"
+            f"process {pid}, which {pid_file} names, is not an nginx master but {title[:80] or 'unknown'!r}",
+            "the file is stale, or nginx runs with 'master_process off'",
+            f"Restart nginx; {_RUN_THERE}.",
         )
     return master
 
 
 def is_running(master: Process) -> bool:
-    """Whether it is still the same process."""
+    """Return True while it is the same process."""
     return _process(master.pid) == master and _title(master.pid) != ""
 
 
 def workers(master: Process) -> Workers:
-    """Raises ReloadError when /proc does not show them."""
+    """Return the workers of the master. Raises ReloadError when /proc does not show them."""
     accepting: set[Process] = set()
     leaving: set[Process] = set()
     for process in _children(master.pid):
@@ -75,26 +74,31 @@ def workers(master: Process) -> Workers:
 
 
 def hang_up(master: Process) -> None:
-    """Sends SIGHUP to this very process, never to a successor with its id. Raises ReloadError."""
+    """Send SIGHUP to this process, never to another with the same id. Raises ReloadError."""
     try:
         descriptor = os.pidfd_open(master.pid)
         try:
             if not is_running(master):
-                raise ReloadError(f"nginx (process {master.pid}) ended before it could be told to reload")
+                raise ReloadError(
+                    "cannot reload nginx",
+                    f"its master (process {master.pid}) ended before it got the signal",
+                    "Check that nginx runs, then run 'wellkeeper renew' again.",
+                )
             signal.pidfd_send_signal(descriptor, signal.SIGHUP)
         finally:
             os.close(descriptor)
     except PermissionError as error:
         raise ReloadError(
-            f"uid {os.geteuid()} may not signal nginx (process {master.pid}): run the issuer as root or as nginx's own"
-            ' user, or set nginx.reload_command, for instance ["sudo", "-n", "systemctl", "reload", "nginx"]'
+            "cannot reload nginx",
+            f"uid {os.geteuid()} may not signal nginx (process {master.pid})",
+            'Run the issuer as root, or set nginx.reload_command = ["sudo", "-n", "systemctl", "reload", "nginx"].',
         ) from error
     except OSError as error:
-        raise ReloadError(f"nginx (process {master.pid}) could not be signalled: {error.strerror}") from error
+        raise ReloadError(f"cannot signal nginx (process {master.pid})", error.strerror or str(error)) from error
 
 
 def error_log(master: Process) -> Path | None:
-    """The main error log: nginx makes it its standard error. None when that is no file, or may not be seen."""
+    """Return the main error log, which is nginx's standard error; None when that is not a file or not visible."""
     try:
         path = (_PROC / str(master.pid) / "fd" / "2").readlink()
     except OSError:
@@ -110,8 +114,9 @@ def _check_no_upgrade(pid_file: Path) -> None:
         return
     if _title(pid).startswith(_MASTER_TITLE):
         raise ReloadError(
-            f"a binary upgrade of nginx is under way ({old} names process {pid}, which runs): finish it"
-            f" ('kill -QUIT {pid}') or go back ('kill -HUP {pid}', then QUIT to the new master), then run renew again"
+            "a binary upgrade of nginx is in progress",
+            f"{old} names process {pid}, which still runs",
+            f"Finish the upgrade ('kill -QUIT {pid}') or undo it ('kill -HUP {pid}', then QUIT the new master).",
         )
 
 
@@ -120,17 +125,22 @@ def _read_pid(pid_file: Path) -> int:
         text = pid_file.read_text(errors="replace").strip()
     except FileNotFoundError as error:
         raise ReloadError(
-            f"nginx is not running, or {pid_file} is not its pid file: start nginx, or set nginx.pid_file to what"
-            " the 'pid' line of 'nginx -T' says ('nginx -V' shows the default)"
+            "cannot find the nginx master",
+            f"{pid_file} does not exist",
+            "Start nginx, or set nginx.pid_file to the path in the 'pid' line of 'nginx -T' ('nginx -V': the default).",
         ) from error
     except OSError as error:
-        raise ReloadError(f"the pid file {pid_file} cannot be read: {error.strerror}") from error
+        raise ReloadError(f"cannot read the pid file {pid_file}", error.strerror or str(error)) from error
     if not text:
         raise ReloadError(
-            f"nginx is not running: {pid_file} is empty ('nginx -t' leaves it so when no nginx runs); start nginx"
+            "nginx is not running",
+            f"{pid_file} is empty, as 'nginx -t' leaves it when nginx does not run",
+            "Start nginx ('systemctl start nginx').",
         )
     if not text.isascii() or not text.isdigit():
-        raise ReloadError(f"{pid_file} holds {text[:40]!r}, which is no process id; restart nginx")
+        raise ReloadError(
+            "cannot find the nginx master", f"{pid_file} contains {text[:40]!r}, not a process id", "Restart nginx."
+        )
     return int(text)
 
 
@@ -144,7 +154,7 @@ def _process(pid: int) -> Process | None:
 
 
 def _title(pid: int) -> str:
-    """Empty for a process that is gone or a zombie."""
+    """Return the command line; empty for a zombie or a process that ended."""
     try:
         return (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
@@ -156,7 +166,9 @@ def _children(pid: int) -> Iterator[Process]:
         text = (_PROC / str(pid) / "task" / str(pid) / "children").read_text()
     except OSError as error:
         raise ReloadError(
-            f"the workers of nginx (process {pid}) cannot be seen in /proc: {error.strerror}; a reload cannot be proven"
+            f"cannot verify a reload: the workers of nginx (process {pid}) are not visible in /proc",
+            error.strerror or str(error),
+            "Run the issuer where it can read /proc of the nginx processes.",
         ) from error
     for child in text.split():
         process = _process(int(child))

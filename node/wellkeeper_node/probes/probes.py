@@ -1,7 +1,7 @@
-"""Asks a node's own nginx what the CA and what a browser will ask it.
+"""Send to a node's own nginx the requests that the CA and a browser will send.
 
-Addresses are those of the settings, never DNS: a load balancer would ask any node. Redirects are followed as Boulder
-does (va/http.go), but to the same node, for `return 301 https://…` is the commonest server block there is.
+Addresses come from the settings, never from DNS: a load balancer would pick any node. Redirects are followed as Boulder
+does (va/http.go), but to the same node, because `return 301 https://…` is the most common server block.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from yarl import URL
 
 from wellkeeper_client import wire
 from wellkeeper_node.advice import read_back
+from wellkeeper_node.advice.read_back import Advice
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import VerifyError
@@ -36,7 +37,7 @@ _Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
-    """A URL as the CA sees it, and the node's address that stands for it."""
+    """A URL as the CA sees it, and the node's address to connect to for it."""
 
     url: str
     address: _Address
@@ -56,9 +57,9 @@ _NO_TLS: Final = {
 
 
 class NodeProbes:
-    """`ports.Probes`. A request or a handshake may take `timeout_seconds`.
+    """Implements `ports.Probes`; a request or a handshake may take `timeout_seconds`.
 
-    `speaks_proxy_protocol`: this host's nginx wants that for handshakes; nodes say so themselves.
+    `speaks_proxy_protocol`: this host's nginx expects it in handshakes; each node has its own setting for read-backs.
     """
 
     def __init__(self, timeout_seconds: float = 5.0, *, speaks_proxy_protocol: bool = False) -> None:
@@ -66,7 +67,7 @@ class NodeProbes:
         self._speaks_proxy_protocol = speaks_proxy_protocol
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
-        """As `ports.Probes.read_back`; never raises for what nginx does."""
+        """Implement `ports.Probes.read_back`; never raises for an answer of nginx."""
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
         async with aiohttp.ClientSession(
             connector=_connector(node), timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
@@ -79,23 +80,24 @@ class NodeProbes:
     async def handshake(
         self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
     ) -> Certificate | None:
-        """As `ports.Probes.handshake`."""
+        """Implement `ports.Probes.handshake`."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 leaf = await self._leaf(address, identifier, _trusting_context(key_algorithm))
             return None if leaf is None else reading.read_certificate(leaf)
         except TimeoutError as error:
             raise VerifyError(
-                f"no TLS handshake within {self._timeout_seconds:g} s at {_text(address)} for {identifier}:"
-                " a firewall drops it, or nginx's workers hang"
+                f"no TLS handshake for {identifier} at {_text(address)} within {self._timeout_seconds:g} s",
+                remedy="Check for a firewall that drops it, or for nginx workers that hang.",
             ) from error
         except OSError as error:
             raise VerifyError(
-                f"nothing speaks TLS at {_text(address)} ({words(error)}), asked for {identifier}; is nginx running,"
-                f" does it 'listen {address[1]} ssl', and is this the node's address in the settings (https_addresses)?"
+                f"no TLS handshake for {identifier} at {_text(address)}",
+                words(error),
+                f"Check that nginx runs with 'listen {address[1]} ssl', and https_addresses in the settings.",
             ) from error
         except ValueError as error:
-            raise VerifyError(f"{_text(address)} serves for {identifier} what is no certificate: {error}") from error
+            raise VerifyError(f"{_text(address)} serves a broken certificate for {identifier}", str(error)) from error
 
     async def _leaf(self, address: _Address, identifier: Identifier, context: ssl.SSLContext) -> bytes | None:
         name = identifier.value if identifier.type is IdentifierType.DNS else ""
@@ -115,7 +117,7 @@ class NodeProbes:
 
 
 class _Question:
-    """One token, asked of one node."""
+    """The read-back of one token from one node."""
 
     def __init__(self, session: aiohttp.ClientSession, node: Node, answer: Answer, timeout_seconds: float) -> None:
         self._session = session
@@ -124,20 +126,20 @@ class _Question:
         self._timeout_seconds = timeout_seconds
 
     async def ask(self, address: _Address) -> ReadBack:
-        """Follows redirects to the end; the result names the URL and address that were asked last."""
+        """Follow redirects to the end; the result names the last URL and address."""
         url = f"http://{_host(self._answer.identifier.value)}{wire.CHALLENGE_PREFIX}{self._answer.token}"
         hop, seen = _Hop(url, address), {url}
         while True:
             try:
                 reply = await self._get(hop)
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                cause = read_back.cause_of_failure(error, self._timeout_seconds, hop.address[1])
-                return self._result(hop, None, cause)
+                advice = read_back.advice_on_failure(error, self._timeout_seconds, hop.address[1])
+                return self._result(hop, None, advice)
             location = reply.headers.get("Location")
             if reply.status not in _FOLLOWED or location is None:
-                return self._result(hop, reply.status, read_back.cause_of_reply(reply, self._answer))
+                return self._result(hop, reply.status, read_back.advice_on_reply(reply, self._answer))
             following = self._follow(hop, location, address, seen)
-            if isinstance(following, str):
+            if isinstance(following, Advice):
                 return self._result(hop, reply.status, following)
             hop = following
             seen.add(hop.url)
@@ -159,45 +161,49 @@ class _Question:
             body = await read_body(response, read_back.MAX_BODY_BYTES)
             return read_back.Reply(name, response.status, response.headers, body)
 
-    def _follow(self, hop: _Hop, location: str, first: _Address, seen: set[str]) -> _Hop | str:
-        """The next hop, or the reason why there is none."""
+    def _follow(self, hop: _Hop, location: str, first: _Address, seen: set[str]) -> _Hop | Advice:
+        """Return the next hop, or why the redirect is not followed."""
         try:
             url = urljoin(hop.url, location)
             port = _port(url)
         except ValueError:
-            return f"a redirect to {location[:200]!r}, which is no URL"
+            return Advice(f"a redirect to {location[:200]!r}, which is not a URL", _REDIRECT)
         refused = _refused(url, port, seen)
         if refused is not None:
-            return f"a redirect to {location[:200]!r} {refused}"
+            return Advice(f"a redirect to {location[:200]!r}{refused.cause}", refused.remedy)
         address = first if port == _PORTS["http"] else _partner(first, self._node.https_addresses)
         if address is None:
-            return f"a redirect to {location[:200]!r}, but the settings give no https_addresses for {self._node.name}"
+            return Advice(
+                f"a redirect to {location[:200]!r}, but {self._node.name} has no https_addresses",
+                "Set https_addresses of the node in the settings.",
+            )
         return _Hop(url, address)
 
-    def _result(self, hop: _Hop, status: int | None, cause: str | None) -> ReadBack:
-        return ReadBack(self._node.name, hop.url, _text(hop.address), status, cause)
+    def _result(self, hop: _Hop, status: int | None, advice: Advice | None) -> ReadBack:
+        cause, remedy = advice or (None, "")
+        return ReadBack(self._node.name, hop.url, _text(hop.address), status, cause, remedy)
 
 
-_REDIRECT: Final = (
-    "put 'return 301' into 'location / { … }' instead of the server block itself and include the snippet challenge.conf"
-)
+_REDIRECT: Final = "Move 'return 301' into 'location / { … }' and include challenge.conf in the server block."
 
 
 def _port(url: str) -> int | None:
-    """None when the CA's rules forbid it. Raises ValueError."""
+    """Return the URL's port, None when the CA's rules forbid the URL. Raises ValueError."""
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme)
     return port if parts.scheme in _PORTS and port in _PORTS.values() and parts.hostname else None
 
 
-def _refused(url: str, port: int | None, seen: set[str]) -> str | None:
-    """Why the CA would not go there."""
+def _refused(url: str, port: int | None, seen: set[str]) -> Advice | None:
+    """Return why the CA would not follow a redirect to this URL; None when it would."""
     if port is None:
-        return "is not followed: the CA takes http and https on ports 80 and 443 only; answer on port 80 instead"
+        return Advice(
+            ", but the CA follows only http and https on ports 80 and 443", "Answer the challenge on port 80 instead."
+        )
     if url in seen:
-        return f"goes in a circle, the server block redirects to itself; {_REDIRECT}"
+        return Advice(", which is a redirect loop", _REDIRECT)
     if len(seen) > _MAX_REDIRECTS:
-        return f"is one too many, the CA follows {_MAX_REDIRECTS}; {_REDIRECT}"
+        return Advice(f", but the CA follows only {_MAX_REDIRECTS} redirects", _REDIRECT)
     return None
 
 
@@ -209,9 +215,9 @@ def _connector(node: Node) -> aiohttp.BaseConnector:
 
 @cache
 def _trusting_context(key_algorithm: KeyAlgorithm | None = None) -> ssl.SSLContext:
-    """The question is which certificate is served, not whether it is trusted; the CA does not ask either.
+    """Return a context that accepts every certificate: the probe asks which one is served, as the CA does.
 
-    In TLS 1.2 the ciphers say which keys a client takes; in 1.3 an extension does, which Python cannot set.
+    In TLS 1.2 the ciphers say which keys a client accepts; in 1.3 an extension does, which Python cannot set.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -223,14 +229,14 @@ def _trusting_context(key_algorithm: KeyAlgorithm | None = None) -> ssl.SSLConte
 
 
 def _partner(address: _Address, candidates: tuple[_Address, ...]) -> _Address | None:
-    """The address most like this one: same host, else same family, else any."""
+    """Return the address most like this one: same host, else same family, else any."""
     is_v6 = ":" in address[0]
     ranked = sorted(candidates, key=lambda one: (one[0] != address[0], (":" in one[0]) != is_v6))
     return ranked[0] if ranked else None
 
 
 def _host(name: str) -> str:
-    """As in a URL and a Host header (RFC 3986 section 3.2.2)."""
+    """Return the name as in a URL and a Host header (RFC 3986 section 3.2.2)."""
     return f"[{ip_address(name)}]" if ":" in name else name
 
 

@@ -1,6 +1,6 @@
-"""PROXY protocol, version 1: the line with which a load balancer tells nginx whom it speaks for.
+"""The PROXY protocol, version 1: the line in which a load balancer sends nginx the client's address.
 
-`listen … proxy_protocol` takes no connection without it. We speak for ourselves: the line repeats the connection's own
+`listen … proxy_protocol` rejects connections without it. Here the line repeats the connection's own
 addresses. https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.1.
 """
 
@@ -15,14 +15,14 @@ from aiohttp.tracing import Trace
 
 
 def greeting(transport: asyncio.BaseTransport) -> bytes:
-    """What has to be sent before anything else, TLS included."""
+    """Return the line to send before everything else, even before TLS."""
     source, target = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
     family = "TCP6" if ":" in target[0] else "TCP4"
     return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode()
 
 
 class ProxyProtocolConnector(aiohttp.BaseConnector):
-    """A connector for one session with nginx nodes behind a load balancer; no connection is used twice."""
+    """A connector for one session with nginx nodes behind a load balancer; connections are not reused."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(force_close=True)
@@ -32,7 +32,7 @@ class ProxyProtocolConnector(aiohttp.BaseConnector):
         self,
         req: ClientRequest,
         traces: list[Trace],  # noqa: ARG002 - as aiohttp calls it
-        timeout: aiohttp.ClientTimeout,  # noqa: ARG002 - the session's total one stands above
+        timeout: aiohttp.ClientTimeout,  # noqa: ARG002 - the session's total timeout applies
     ) -> ResponseHandler:
         try:
             return await self._connect(req)

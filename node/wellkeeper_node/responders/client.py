@@ -1,6 +1,6 @@
-"""One responder's control listener over HTTP: `unix:PATH` or `HOST:PORT`.
+"""A client of one responder's control listener over HTTP, at `unix:PATH` or `HOST:PORT`.
 
-Raises PublishError naming node, address and remedy.
+Raises PublishError with the node, the address and the remedy.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
 
-# A responder answers from memory, within milliseconds; the CA must not be kept waiting for one that hangs.
+# A responder answers from memory, within milliseconds; the CA must not wait for one that hangs.
 _CALL_SECONDS: Final = 2.0
 _PERMIT_SECONDS: Final = 300
-_WHICH: Final = "is this the --control address of wellkeeper-responder?"
+_CHECK_ADDRESS: Final = "Check that this is the --control address of wellkeeper-responder."
 
 
 @dataclass(frozen=True, slots=True)
 class Fetches:
-    """One reply of the feed: `tokens` as fetched (by the CA or anybody, but not read back), in order."""
+    """One reply of the feed: the fetched `tokens` in order, without those of read-backs."""
 
     instance_id: str
     next: int
@@ -37,7 +37,10 @@ class Fetches:
 
 
 class ResponderClient:
-    """Connections are made with the first call and kept; the owner closes. `call_seconds` limits each call."""
+    """A client that connects with its first call and keeps the connection; `call_seconds` limits each call.
+
+    The owner closes it.
+    """
 
     def __init__(
         self,
@@ -62,21 +65,23 @@ class ResponderClient:
             await self._session.close()
 
     async def put(self, token: str, message: str) -> str:
-        """Idempotent. The `instance_id` of the process that holds the token now, in its memory only."""
+        """Publish the token and return the `instance_id` of the process that holds it in memory. Idempotent."""
         body = await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
         if "instance_id" not in body:
-            raise PublishError(f"{self._name} is no responder: it took the token without a word of ours; {_WHICH}")
+            raise PublishError(
+                f"{self._name} is not a wellkeeper-responder", "its reply has no instance_id", _CHECK_ADDRESS
+            )
         if "warning" in body and not self._was_warned:
             self._was_warned = True
             _log.warning("%s: %s", self._name, str(body["warning"])[:300])
         return str(body["instance_id"])
 
     async def delete(self, token: str, message: str) -> None:
-        """Idempotent."""
+        """Withdraw the token. Idempotent."""
         await self._call("DELETE", wire.TOKENS_PREFIX + token, message=message)
 
     async def fetches(self, after: int, *, wait_seconds: int) -> Fetches:
-        """What came after the sequence number `after`; waits this long for something to tell."""
+        """Return the fetches after the sequence number `after`; waits up to `wait_seconds` for one."""
         path = f"{wire.FETCHES_PATH}?after={after}&wait={wait_seconds}"
         body = await self._call("GET", path, wait_seconds=wait_seconds)
         try:
@@ -88,7 +93,7 @@ class ResponderClient:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PublishError(
-                f"{self._name} sent fetches that cannot be understood: {error!r}; is it up to date?"
+                f"cannot read the fetches of {self._name}", repr(error), "Update wellkeeper-responder on this node."
             ) from error
 
     async def status(self) -> Mapping[str, Any]:
@@ -114,24 +119,28 @@ class ResponderClient:
             ):
                 body = await _json(reply)
         except TimeoutError as error:
-            raise PublishError(f"{self._name} did not answer within {limit_seconds:g} s; look at its log") from error
+            raise PublishError(
+                f"{self._name} did not answer within {limit_seconds:g} s", remedy="Check the responder's log."
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PublishError(f"{self._name} cannot be reached: {words(error)}; {_remedy(error)}") from error
+            raise PublishError(f"cannot reach {self._name}", words(error), _remedy(error)) from error
         if reply.status >= 300:
-            detail = body.get("detail", _WHICH)
-            raise PublishError(f"{self._name} refused with HTTP {reply.status}: {detail}{self._about_clocks(body)}")
+            detail = str(body.get("detail", ""))
+            remedy = self._about_clocks(body) if detail else _CHECK_ADDRESS
+            raise PublishError(f"{self._name} refused with HTTP {reply.status}", detail, remedy)
         return body
 
     def _about_clocks(self, body: Mapping[str, Any]) -> str:
-        """Refusals that may be a matter of time come with the responder's."""
+        """Return the remedy when the clocks differ; refusals for the time contain the responder's clock."""
         clock = body.get("clock")
         ahead = clock - self._clock.now().timestamp() if isinstance(clock, int | float) else 0
         if abs(ahead) <= wire.CLOCK_WARNING_SECONDS:
             return ""
-        return f"; its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours: set both by NTP"
+        direction = "ahead of" if ahead > 0 else "behind"
+        return f"Synchronize the clocks by NTP: the responder's is {abs(ahead):.0f} s {direction} the issuer's."
 
     def _permit(self) -> str:
-        """The last one while half of its life is left, by a clock that may have been set."""
+        """Return the last permit while half of its lifetime is left, even if the clock was changed."""
         now = int(self._clock.now().timestamp())
         signed_at, permit = self._last_permit
         if not permit or not 0 <= now - signed_at < _PERMIT_SECONDS / 2:
@@ -152,7 +161,7 @@ class ResponderClient:
 
 
 async def _json(reply: aiohttp.ClientResponse) -> Mapping[str, Any]:
-    """An object, whatever came: the status says how it is meant."""
+    """Return the reply's JSON object, empty when it is not one: the caller looks at the status."""
     try:
         body = await reply.json(content_type=None)
     except ValueError:
@@ -163,5 +172,5 @@ async def _json(reply: aiohttp.ClientResponse) -> Mapping[str, Any]:
 def _remedy(error: Exception) -> str:
     inner = getattr(error, "os_error", error)
     if isinstance(inner, PermissionError):
-        return "run the issuer as a member of the socket's group"
-    return "is wellkeeper-responder running there, with this --control address?"
+        return "Run the issuer as a member of the socket's group."
+    return "Check that wellkeeper-responder runs there with this --control address."

@@ -1,4 +1,4 @@
-"""Follows one responder's feed of fetches for as long as publications may stand."""
+"""Follow one responder's feed of fetches while tokens are published."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 class FetchFeed:
-    """`on_restart` is called when the responder is not the instance (any more) that was handed the publications."""
+    """The feed of one responder; `on_restart` is called when its instance lacks the publications."""
 
     def __init__(
         self,
@@ -36,16 +36,16 @@ class FetchFeed:
         self._is_waiting = False
 
     async def run(self) -> None:
-        """Until cancelled. A responder that is away is asked again; validation goes on by polling the CA meanwhile."""
+        """Follow until cancelled; retries while the responder is down, when validation polls the CA instead."""
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             try:
                 await self._step()
             except PublishError as error:
                 self._is_waiting = False
-                # Once for each outage.
+                # Once per outage.
                 level = logging.WARNING if pause_seconds == _FIRST_PAUSE_SECONDS else logging.DEBUG
-                _log.log(level, "fetches are not reported for now: %s", error)
+                _log.log(level, "cannot read the fetches for now, polling the CA instead: %s", error)
                 await self._clock.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
             else:
@@ -54,12 +54,12 @@ class FetchFeed:
     async def _step(self) -> None:
         reply = await self._client.fetches(self._after, wait_seconds=_WAIT_SECONDS if self._is_waiting else 0)
         if self._instance_id not in {None, reply.instance_id}:
-            _log.warning("the responder of node %r restarted; it is handed the tokens again", self._client.node)
+            _log.warning("the responder of node %r restarted; publishing the tokens to it again", self._client.node)
             await self._on_restart(self._client)
         self._instance_id = reply.instance_id
         self._after = reply.next
-        # A new instance answers a long poll late: it has nothing to tell. So whenever the old one may have gone (an
-        # error, a poll that ended empty, as those of a responder that stops do), the next question does not wait.
+        # A new instance answers a long poll late, because it has no fetches yet. So whenever the old one may have ended
+        # (an error, or an empty poll, as from a responder that stops), the next poll does not wait.
         self._is_waiting = bool(reply.tokens) or not self._is_waiting
         for token in reply.tokens:
             self._watches.notify(token)

@@ -1,4 +1,4 @@
-"""Who waits for the fetches of which token."""
+"""The open watches, each waiting for the fetches of one token."""
 
 import asyncio
 from collections import defaultdict
@@ -18,7 +18,7 @@ class FetchWatch:
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         was_fetched = is_fetched = await self._fetch_before(timeout_seconds)
-        # Endless fetches must not keep us from asking the CA.
+        # Endless fetches must not delay the poll of the CA.
         while is_fetched and asyncio.get_running_loop().time() < deadline:
             is_fetched = await self._fetch_before(quiet_seconds)
         return was_fetched
@@ -55,7 +55,7 @@ class Watches:
             watch.notify()
 
     def notify_all(self) -> None:
-        """Fetches were lost: everybody had better ask the CA."""
+        """Notify every watch, because fetches were lost: all must poll the CA."""
         for watches in self._by_token.values():
             for watch in watches:
                 watch.notify()

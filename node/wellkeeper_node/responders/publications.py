@@ -1,12 +1,12 @@
-"""All responders of all nodes: hands them publications, takes them back, follows what they report about fetches.
+"""Publish tokens at all responders of all nodes, withdraw them, and follow the fetches that responders report.
 
-The crossing between the two programs: everything here is said in the words of `wellkeeper_client.wire`.
+This is the border between the two programs: all messages are those of `wellkeeper_client.wire`.
 """
 
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,27 +20,29 @@ from wellkeeper_node.ports import Clock
 from wellkeeper_node.responders.client import ResponderClient
 from wellkeeper_node.responders.fetch_feed import FetchFeed
 from wellkeeper_node.responders.fetch_watch import FetchWatch, Watches
+from wellkeeper_node.wording import counted
 
 _log = logging.getLogger(__name__)
 
-# Long enough for a slow CA with many names, short enough that a crashed issuer's tokens do not stay for long.
+# Long enough for a slow CA with many names, short enough to remove the tokens of a crashed issuer soon.
 _LIFETIME_SECONDS: Final = 1800
+_SHOWN: Final = 3
 
 
 @dataclass(slots=True)
 class _Held:
-    """What stands at the responders, and for how many; who was handed it, and who is known to have taken it."""
+    """A published answer and its number of users; `sent_to` may have it, `accepted_by` confirmed it."""
 
     answer: Answer
     publication: Publication
     message: str
     holders: int = 0
-    handed: set[ResponderClient] = field(default_factory=set)
-    taken: set[ResponderClient] = field(default_factory=set)
+    sent_to: set[ResponderClient] = field(default_factory=set)
+    accepted_by: set[ResponderClient] = field(default_factory=set)
 
 
 class AllResponders:
-    """Implements `ports.Responders`. Use as an async context manager: it ends the connections."""
+    """Implements `ports.Responders`; use as an async context manager, which closes the connections."""
 
     def __init__(self, clients: Sequence[ResponderClient], publishing_key: Ed25519PrivateKey, clock: Clock) -> None:
         self._clients = tuple(clients)
@@ -48,7 +50,7 @@ class AllResponders:
         self._clock = clock
         self._watches = Watches()
         self._published: dict[Answer, _Held] = {}
-        # Which process of each responder was handed the first publication.
+        # The instance of each responder that got the first publication.
         self._instances: dict[ResponderClient, str] = {}
         self._feeds: list[asyncio.Task[None]] = []
 
@@ -63,13 +65,13 @@ class AllResponders:
 
     @asynccontextmanager
     async def publish(self, answers: Sequence[Answer]) -> AsyncIterator[None]:
-        """As `ports.Responders.publish`."""
+        """Implement `ports.Responders.publish`."""
         if not answers:
             yield
             return
         held = [self._hold(answer) for answer in dict.fromkeys(answers)]
         try:
-            await self._hand_out(held)
+            await self._send(held)
             self._follow()
             yield
         finally:
@@ -77,12 +79,12 @@ class AllResponders:
 
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FetchWatch]:
-        """As `ports.Responders.watch`."""
+        """Implement `ports.Responders.watch`."""
         with self._watches.open(token) as watch:
             yield watch
 
     def _hold(self, answer: Answer) -> "_Held":
-        """Certificates that share a name may share an authorization, and so its token: the last one withdraws it."""
+        """Count one more user: certificates that share a name may share a token, and the last one withdraws it."""
         held = self._published.get(answer)
         if held is None:
             publication = self._publication(answer)
@@ -91,45 +93,45 @@ class AllResponders:
         return held
 
     def _let_go(self, held: "_Held") -> bool:
-        """Whether nobody needs it any more."""
+        """Count one user less, and return True when it was the last."""
         held.holders -= 1
         if held.holders == 0:
             del self._published[held.answer]
         return held.holders == 0
 
-    async def _hand_out(self, held: Sequence["_Held"]) -> None:
-        async def all_to(client: ResponderClient) -> str | None:
+    async def _send(self, held: Sequence["_Held"]) -> None:
+        async def all_to(client: ResponderClient) -> PublishError | None:
             try:
                 for one in held:
-                    one.handed.add(client)
+                    one.sent_to.add(client)
                     self._instances.setdefault(client, await client.put(one.answer.token, one.message))
-                    one.taken.add(client)
+                    one.accepted_by.add(client)
             except PublishError as error:
-                return str(error)
+                return error
             return None
 
-        failures = await asyncio.gather(*map(all_to, self._clients))
-        text = "; ".join(failure for failure in failures if failure)
-        if text:
-            raise PublishError(f"the CA was not asked, because not every responder took the token: {text}")
+        results = await asyncio.gather(*map(all_to, self._clients))
+        failures = {client: error for client, error in zip(self._clients, results, strict=True) if error}
+        if failures:
+            raise _error(failures)
 
     async def _withdraw(self, held: Sequence["_Held"]) -> None:
-        """What cannot be withdrawn expires by itself: told, not raised."""
+        """Withdraw; a token that cannot be withdrawn expires, so this is logged, not raised."""
         now = int(self._clock.now().timestamp())
         messages = {one.answer: self._withdrawal(one.publication, now) for one in held}
 
         async def all_from(client: ResponderClient) -> None:
-            # One whose answer was lost may have taken it all the same: it is asked, but nobody is told twice.
-            handed = [one for one in held if client in one.handed]
-            for number, one in enumerate(handed):
+            # A responder whose reply was lost may hold the token: withdraw, but warn only about confirmed ones.
+            sent = [one for one in held if client in one.sent_to]
+            for number, one in enumerate(sent):
                 try:
                     await client.delete(one.answer.token, messages[one.answer])
                 except PublishError as error:
-                    # One that hangs takes two seconds for each: the rest is left to expire as well.
-                    left = sum(client in other.taken for other in handed[number:])
+                    # A responder that hangs takes two seconds per token: let the rest expire as well.
+                    left = sum(client in other.accepted_by for other in sent[number:])
                     if left:
-                        text = "%d tokens were not withdrawn and expire within %d s: %s"
-                        _log.warning(text, left, _LIFETIME_SECONDS, error)
+                        text = "cannot withdraw %s, valid for up to %d s: %s"
+                        _log.warning(text, counted(left, "token"), _LIFETIME_SECONDS, error)
                     return
 
         await asyncio.gather(*map(all_from, self._clients))
@@ -153,12 +155,22 @@ class AllResponders:
         if self._feeds:
             return
         for client in self._clients:
-            feed = FetchFeed(client, self._watches, self._clock, self._hand_out_again, self._instances.get(client))
+            feed = FetchFeed(client, self._watches, self._clock, self._publish_again, self._instances.get(client))
             self._feeds.append(asyncio.create_task(feed.run()))
 
-    async def _hand_out_again(self, client: ResponderClient) -> None:
-        """A responder lost its memory while the CA may still ask."""
+    async def _publish_again(self, client: ResponderClient) -> None:
+        """Publish all tokens to a responder that restarted while the CA may still fetch them."""
         for held in list(self._published.values()):
-            held.handed.add(client)
+            held.sent_to.add(client)
             await client.put(held.answer.token, held.message)
-            held.taken.add(client)
+            held.accepted_by.add(client)
+
+
+def _error(failures: Mapping[ResponderClient, PublishError]) -> PublishError:
+    """Return one error that names the failed nodes and the cause at the first one."""
+    nodes = [repr(client.node) for client in failures]
+    shown = ", ".join(nodes[:_SHOWN]) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")
+    first = next(iter(failures.values()))
+    why = ": ".join(part for part in (first.what, first.why) if part)
+    node = "node" if len(nodes) == 1 else "nodes"
+    return PublishError(f"cannot publish the tokens on {node} {shown}, so the CA was not asked", why, first.remedy)

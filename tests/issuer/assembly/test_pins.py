@@ -85,5 +85,5 @@ async def test_responder_that_is_away_is_left_to_whoever_publishes(
     thumbprints(settings)
     client = ResponderClient("n1", f"unix:{folder}/nobody.sock", KEY, clock)
     assert await check_pins(settings, build.accounts(settings), [client]) == {}
-    assert "which account keys it knows cannot be asked: the responder of node 'n1'" in caplog.text
+    assert "which account keys it knows cannot be asked: cannot reach the responder of node 'n1'" in caplog.text
     await client.close()

@@ -89,7 +89,7 @@ def test_value_that_is_not_utf_8_is_refused(ready: Program) -> None:
 def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) -> None:
     path = folder / "b.csr"
     arguments = ("certificate", "add", "b.example", "--csr", str(path), "--no-renew")
-    assert f"cannot read {path}: No such file or directory; correct the path, or put the file there" in refused(
+    assert f"cannot read {path}\n  No such file or directory\n  Correct the path, or create the file.\n" in refused(
         ready.run(*arguments)
     )
     write_csr(path, "c.example")

@@ -82,7 +82,7 @@ async def test_one_responder_down_and_nobody_reads_back(
 ) -> None:
     await nodes["n2"].stop()
     with pytest.raises(
-        PublishError, match=r"the CA was not asked.*node 'n2' \(unix:/.*is wellkeeper-responder running"
+        PublishError, match=r"the CA was not asked.*node 'n2' \(unix:/.*wellkeeper-responder runs there"
     ):
         await publish(ANSWERS, nodes.responders, read_backs, "web").__aenter__()
     assert probes.asked == []
@@ -95,10 +95,9 @@ async def test_read_back_that_fails_names_node_address_url_status_and_cause(
     with pytest.raises(PublishError) as caught:
         await publish(ANSWERS[:1], nodes.responders, read_backs, "web").__aenter__()
     assert str(caught.value) == (
-        "the CA was not asked, because node 'n2' at 127.0.0.1:80: "
-        f"http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location for it. If it is this look"
-        ' that is wrong, as behind a NAT, set read_back = "advisory"; from 2026-03-02 12:00 UTC on the CA is asked all'
-        " the same"
+        "the CA was not asked, because the read-back failed; it is asked anyway from 2026-03-02 12:00 UTC:"
+        f" node 'n2' at 127.0.0.1:80: http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location"
+        ' for it. If only the read-back is wrong, as behind a NAT, set read_back = "advisory".'
     )
     assert await nodes.holding(TOKEN) == []
 
@@ -112,7 +111,7 @@ async def test_advisory_read_back_is_told_and_the_ca_asked(
         assert await nodes.holding(TOKEN) == ["n1", "n2"]
     (line,) = progress.lines
     assert line.startswith(
-        "web WARNING: read-back failed, the CA is asked all the same (read_back = advisory): node 'n2' at "
+        "web WARNING: the read-back failed, the CA is still asked (read_back = advisory): node 'n2' at "
     )
 
 

@@ -204,7 +204,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_unreadable_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory; name a file"):
+    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory. Name a file"):
         read_settings(tmp_path)
 
 

@@ -170,7 +170,7 @@ def test_drop_in_that_leads_nowhere(tmp_path: Path) -> None:
 def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     (tmp_path / "issuer.d/a.toml").mkdir()
-    assert complaint(path) == "cannot read issuer.d/a.toml: Is a directory; name a file"
+    assert complaint(path) == "cannot read issuer.d/a.toml: Is a directory. Name a file, not a directory."
 
 
 def test_mistake_in_the_main_file_hides_no_drop_in(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Causes: what each answer of a node means."""
+"""Causes and remedies for each answer of a node."""
 
 import errno
 import ssl
@@ -8,7 +8,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from tests.fakes_deliver import dns
-from wellkeeper_node.advice.read_back import MAX_BODY_BYTES, Reply, cause_of_failure, cause_of_reply
+from wellkeeper_node.advice.read_back import MAX_BODY_BYTES, Reply, advice_on_failure, advice_on_reply
 from wellkeeper_node.model import Answer
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
@@ -17,34 +17,39 @@ GOOD = ANSWER.key_authorization.encode()
 ASKED = ConnectionKey("node.example", 80, False, True, None, None, None)
 
 
-def cause(status: int, body: bytes = b"", **headers: str) -> str | None:
+def advice(status: int, body: bytes = b"", **headers: str) -> str | None:
+    """Return cause and remedy on one line."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return cause_of_reply(Reply("a.example", status, named, body), ANSWER)
+    found = advice_on_reply(Reply("a.example", status, named, body), ANSWER)
+    return None if found is None else f"{found.cause}. {found.remedy}"
 
 
 @pytest.mark.parametrize("body", [GOOD, GOOD + b"\n", GOOD + b" \t\r\n", GOOD.ljust(MAX_BODY_BYTES)])
-def test_key_authorization_is_no_cause(body: bytes) -> None:
-    assert cause(200, body) is None
+def test_key_authorization_is_accepted(body: bytes) -> None:
+    assert advice(200, body) is None
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"<!DOCTYPE html><h1>Hi", "a web page came instead"),
-        (b"\n <html>", "a web page came instead"),
-        (f"{ANSWER.token}.{'q' * 43}".encode(), f"another ACME account (thumbprint {'q' * 43}, ours is {'p' * 43})"),
+        (b"<!DOCTYPE html><h1>Hi", "the answer is a web page"),
+        (b"\n <html>", "the answer is a web page"),
+        (
+            f"{ANSWER.token}.{'q' * 43}".encode(),
+            f"another ACME client answers for a.example (account thumbprint {'q' * 43}, not {'p' * 43})",
+        ),
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"x" * 129, "longer than the 127 bytes that the CA takes; it begins 'xxx"),
+        (b"x" * 129, "longer than the 127 bytes that the CA reads; it begins 'xxx"),
         (GOOD + b" " * (MAX_BODY_BYTES + 1 - len(GOOD)), "longer than the 127 bytes"),
-        (GOOD[:-1], "not the key authorization; it is 'ttt"),
+        (GOOD[:-1], "not the key authorization but 'ttt"),
         (b" " + GOOD, "not the key authorization"),
         (b"\xff\x00", "not the key authorization"),
     ],
     ids=["page", "fragment", "other account", "empty", "blank", "long", "padded", "short", "indented", "binary"],
 )
 def test_wrong_body_is_explained(body: bytes, words: str) -> None:
-    assert words in (cause(200, body) or "")
+    assert words in (advice(200, body) or "")
 
 
 @pytest.mark.parametrize(
@@ -56,20 +61,20 @@ def test_wrong_body_is_explained(body: bytes, words: str) -> None:
         ("404", "lacks the token"),
     ],
 )
-def test_header_of_the_snippet_tells_a_dead_socket_from_a_missing_token(upstream: str, words: str) -> None:
-    assert words in (cause(404, Wellkeeper_Upstream=upstream) or "")
+def test_header_of_the_snippet_distinguishes_a_dead_socket_from_a_missing_token(upstream: str, words: str) -> None:
+    assert words in (advice(404, Wellkeeper_Upstream=upstream) or "")
 
 
-def test_responders_own_miss_is_told_from_a_missing_location() -> None:
-    assert "lacks the token" in (cause(404, b"no such token\n") or "")
+def test_404_of_the_responder_is_not_a_missing_location() -> None:
+    assert "lacks the token" in (advice(404, b"no such token\n") or "")
 
 
 def test_missing_location_names_the_server_block_and_the_snippet() -> None:
-    text = cause(404, Server="Apache/2.4") or ""
-    assert "not included in the server block for a.example" in text
+    text = advice(404, Server="Apache/2.4") or ""
+    assert "server block for a.example does not include the challenge location" in text
     assert "challenge.conf" in text
     assert "calls itself 'Apache/2.4'" in text
-    assert "calls itself" not in (cause(404, Server="nginx/1.22.1") or "")
+    assert "calls itself" not in (advice(404, Server="nginx/1.22.1") or "")
 
 
 @pytest.mark.parametrize(
@@ -83,11 +88,11 @@ def test_missing_location_names_the_server_block_and_the_snippet() -> None:
         (429, "limit_req"),
         (503, "limit_req or limit_conn of the server block"),
         (502, "answers 502 itself"),
-        (204, "status 204, and the CA takes 200 only"),
+        (204, "status 204, but the CA accepts only 200"),
     ],
 )
 def test_status_is_explained(status: int, words: str) -> None:
-    assert words in (cause(status, GOOD) or "")
+    assert words in (advice(status, GOOD) or "")
 
 
 @pytest.mark.parametrize(
@@ -105,4 +110,4 @@ def test_status_is_explained(status: int, words: str) -> None:
     ids=["silence", "refused", "disconnected", "reset", "tls", "unreachable", "unresolved", "other"],
 )
 def test_failure_is_explained(error: Exception, words: str) -> None:
-    assert words in cause_of_failure(error, 5, 8080)
+    assert words in "{}. {}".format(*advice_on_failure(error, 5, 8080))

@@ -77,7 +77,7 @@ async def test_key_that_is_gone_or_damaged_is_no_key_that_stays_elsewhere(
 
 
 async def test_what_is_no_certificate_is_refused_without_a_key_too(folders: CertificateFolders) -> None:
-    with pytest.raises(InstallError, match="of web is no PEM"):
+    with pytest.raises(InstallError, match="of web: the certificate or its key is not PEM"):
         await folders.write("web", Pair(b"", b"hello"))
 
 

@@ -1,4 +1,4 @@
-"""What is live, of all lineages at once."""
+"""Live versions of all lineages, read from their links."""
 
 import asyncio
 from pathlib import Path
@@ -48,11 +48,11 @@ async def test_leaves_are_read_for_those_who_want_to_see_them(
     (root / "archive/spoilt" / versions["spoilt"] / "fullchain.pem").write_text("nothing of ours")
     (root / "archive/gone" / versions["gone"] / "fullchain.pem").unlink()
     assert await read_leaves(root, versions) == {"web": reading.read_certificate(pair.chain_pem)}
-    assert caplog.text.count("is no certificate that can be read") == 2
+    assert caplog.text.count("cannot read the certificate") == 2
 
 
 def test_folder_that_is_none_is_told(root: Path) -> None:
     root.mkdir()
     (root / "live").write_text("")
-    with pytest.raises(InstallError, match="something that is no folder stands in the way"):
+    with pytest.raises(InstallError, match="Move it away: it is not a directory"):
         asyncio.run(LiveFolder(root).versions())

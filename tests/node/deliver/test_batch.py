@@ -107,7 +107,7 @@ async def test_what_nginx_does_not_take_fails_alone(deliverer: Deliverer) -> Non
     flips[1] = Flip("b", older, flips[1].after)
     results = await asyncio.gather(*map(deliverer.deliver, flips), return_exceptions=True)
     assert [type(one) for one in results] == [float, ReloadError, float]
-    assert "nginx does not take version" in str(results[1])
+    assert "nginx rejects version" in str(results[1])
     assert len(deliverer.nginx.reloads) == 1
 
 

@@ -62,7 +62,10 @@ async def test_delivery_waits_while_another_is_expected(here: Here) -> None:
 
 
 async def test_nothing_installed_cannot_be_verified(here: Here) -> None:
-    with pytest.raises(VerifyError, match=r"^/certificates/live/web holds no usable certificate any more; run renew"):
+    with pytest.raises(
+        VerifyError,
+        match=r"^cannot verify the certificate of web: /certificates/live/web no longer holds a usable certificate",
+    ):
         await here.delivery.verify("web")
 
 

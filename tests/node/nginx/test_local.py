@@ -69,5 +69,5 @@ async def test_failing_reload_command_is_quoted_even_when_it_says_nothing(folder
 
 async def test_nginx_without_workers_serves_nothing(folder: Path, clock: FakeClock) -> None:
     async with fake_master(folder) as master:
-        with pytest.raises(ReloadError, match=r"no worker left and serves nothing"):
+        with pytest.raises(ReloadError, match=r"no workers left and serves nothing"):
             await nginx(master, clock).reload(PASSED)

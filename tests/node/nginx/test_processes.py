@@ -14,15 +14,15 @@ from wellkeeper_node.nginx.processes import Process, error_log, find_master, han
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "is empty .*start nginx"),
+        ("", "is empty.*Start nginx"),
         ("\n", "is empty"),
-        ("what?", "holds 'what.', which is no process id"),
-        ("-1", "no process id"),
-        ("١٢", "no process id"),
+        ("what?", "contains 'what.', not a process id"),
+        ("-1", "not a process id"),
+        ("١٢", "not a process id"),
         ("4194999\n", "names process 4194999, which does not exist.*another container"),
-        (f"{os.getpid()}\n", f"process {os.getpid()}, which .* names, is no nginx master but"),
+        (f"{os.getpid()}\n", f"process {os.getpid()}, which .* names, is not an nginx master but"),
     ],
-    ids=["empty", "newline", "garbage", "negative", "foreign digits", "gone", "somebody else"],
+    ids=["empty", "newline", "garbage", "negative", "foreign digits", "gone", "another process"],
 )
 def test_pid_file_that_names_no_master_is_explained(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "nginx.pid").write_text(content)
@@ -31,12 +31,14 @@ def test_pid_file_that_names_no_master_is_explained(tmp_path: Path, content: str
 
 
 def test_missing_pid_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(ReloadError, match=r"not running, or .*nginx\.pid is not its pid file.*nginx\.pid_file"):
+    with pytest.raises(
+        ReloadError, match=r"cannot find the nginx master: .*nginx\.pid does not exist.*nginx\.pid_file"
+    ):
         find_master(tmp_path / "nginx.pid")
 
 
 def test_unreadable_pid_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(ReloadError, match="cannot be read: Is a directory"):
+    with pytest.raises(ReloadError, match=r"cannot read the pid file .*: Is a directory"):
         find_master(tmp_path)
 
 

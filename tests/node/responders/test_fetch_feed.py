@@ -18,7 +18,7 @@ from wellkeeper_node.responders.fetch_watch import Watches
 
 
 class Speaker:
-    """Answers each poll with the next of `replies`, the last one for ever; `asked` are the paths."""
+    """A speaker that answers each poll with the next of `replies`, the last one forever; `asked` are the paths."""
 
     def __init__(self, folder: Path, *replies: dict[str, Any]) -> None:
         self._path = folder / "speaker.sock"
@@ -85,33 +85,33 @@ async def test_waits_only_when_the_instance_is_sure(folder: Path, clock: FakeClo
 
 @pytest.mark.parametrize("known", ["i", None], ids=["the same", "none known"])
 async def test_no_restart_no_second_handing_out(folder: Path, clock: FakeClock, known: str | None) -> None:
-    handed: list[str] = []
+    sent: list[str] = []
 
     async def hand_out(client: ResponderClient) -> None:
-        handed.append(client.node)
+        sent.append(client.node)
 
     speaker = Speaker(folder, reply())
     async with speaker.speaking(clock) as client:
         await run_until(FetchFeed(client, Watches(), clock, hand_out, known), lambda: len(speaker.asked) > 2)
-    assert handed == []
+    assert sent == []
 
 
-async def test_new_instance_is_handed_the_tokens_until_it_took_them(folder: Path, clock: FakeClock) -> None:
-    handed: list[str] = []
+async def test_new_instance_gets_the_tokens_until_it_accepted_them(folder: Path, clock: FakeClock) -> None:
+    sent: list[str] = []
 
     async def hand_out(client: ResponderClient) -> None:
-        handed.append(client.node)
-        if len(handed) < 3:
+        sent.append(client.node)
+        if len(sent) < 3:
             raise PublishError("not yet")
 
     speaker = Speaker(folder, reply("new"))
     async with speaker.speaking(clock) as client:
         await run_until(FetchFeed(client, Watches(), clock, hand_out, "old"), lambda: len(speaker.asked) > 5)
-    assert handed == ["n1"] * 3
+    assert sent == ["n1"] * 3
 
 
 async def test_one_that_is_away_is_asked_ever_less_often(folder: Path, clock: FakeClock) -> None:
-    client = ResponderClient("n1", f"unix:{folder}/nobody.sock", KEY, clock)
+    client = ResponderClient("n1", f"unix:{folder}/missing.sock", KEY, clock)
     await run_until(FetchFeed(client, Watches(), clock, ignore, "i"), lambda: len(clock.slept) > 6)
     await client.close()
     assert clock.slept[:7] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]

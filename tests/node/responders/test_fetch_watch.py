@@ -1,4 +1,4 @@
-"""Who waits for the fetches of which token. Time-outs here are zero or never reached."""
+"""Watches for the fetches of one token."""
 
 import asyncio
 

@@ -38,7 +38,9 @@ class ExternalAccount:
             ) from None
         except OSError as error:
             raise SettingsError(
-                f"eab_hmac_key_file = '{path}' cannot be read: {error.strerror}; {remedies.of_reading(error)}",
+                f"cannot read eab_hmac_key_file '{path}'",
+                error.strerror or str(error),
+                remedies.of_reading(error),
                 retry=Retry.SOON,
             ) from error
         except (UnicodeDecodeError, binascii.Error) as error:

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 # Room for what one pass writes: a hundred chains with their keys, or the write-ahead log of as many renewals.
 SIZE: Final = 1 << 20
 _BLOCK: Final = 4096
-_UNASKED: Final = "the CA was not asked for anything"
+_UNASKED: Final = "the CA was not asked"
 # What lies there is gone with the container, or after a restart.
 _EPHEMERAL: Final = {"overlay": "with the container", "tmpfs": "when the host restarts", "ramfs": "when it restarts"}
 _MOUNTS: Final = Path("/proc/self/mountinfo")
@@ -44,11 +44,12 @@ def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
         is_kept = _keeps(place, os.urandom(_BLOCK) * (SIZE // _BLOCK))
     except OSError as error:
         remedy = files.of_storing(error)
-        raise refusal(
-            f"cannot store a mebibyte in {folder}: {error.strerror or error}; {remedy}; {_UNASKED}"
-        ) from error
+        what = f"cannot store a mebibyte in {folder}, so {_UNASKED}"
+        raise refusal(what, error.strerror or str(error), remedy) from error
     if not is_kept:
-        raise refusal(f"{folder} does not give back what was written: its disk is failing, replace it; {_UNASKED}")
+        raise refusal(
+            f"{folder} does not return the data that was written, so {_UNASKED}", "its disk fails", "Replace the disk."
+        )
 
 
 def _keeps(folder: Path, content: bytes) -> bool:

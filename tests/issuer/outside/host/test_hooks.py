@@ -134,7 +134,9 @@ async def test_last_words_are_short() -> None:
 
 
 async def test_missing_command_is_named() -> None:
-    assert "hook failed for www: there is no command 'no-such-hook'" in await failure_of(Event.FAILED, "no-such-hook")
+    assert "hook failed for www: the command 'no-such-hook' is not installed" in await failure_of(
+        Event.FAILED, "no-such-hook"
+    )
 
 
 async def test_hook_that_hangs_is_killed_and_its_words_are_kept(caplog: pytest.LogCaptureFixture) -> None:

@@ -84,7 +84,7 @@ async def test_responder_that_is_away_is_no_responder_that_knows(
     account = FakeAccount({present(accounts): URL})
     async with pinned_to([], folder, clock) as client:
         pass
-    with pytest.raises(PublishError, match="cannot be reached"):
+    with pytest.raises(PublishError, match="cannot reach"):
         await roll_over(account, accounts, [client])
     await client.close()
     assert account.asked == ["whose"]

@@ -34,7 +34,8 @@ async def test_folders_that_keep_what_is_written_are_left_as_they_were(folder: P
 async def test_folder_that_takes_nothing_is_named_with_the_remedy(refusal: type[JournalError | InstallError]) -> None:
     # Not even root makes files there.
     with pytest.raises(
-        refusal, match=r"cannot store a mebibyte in /sys: .* denied; give it to the issuer's user.*CA was"
+        refusal,
+        match=r"cannot store a mebibyte in /sys, so the CA was not asked: .* denied. Give it to the issuer's user",
     ):
         prove(Path("/sys"), refusal)
 
