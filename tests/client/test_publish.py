@@ -87,7 +87,7 @@ async def test_refusal_carries_status_problem_and_the_responders_words(running: 
             "unix:/nowhere/control.sock",
             "cannot reach unix:/nowhere/control.sock: No such file or directory; check",
         ),
-        ("127.0.0.1:1", "cannot reach 127.0.0.1:1: Connection refused; check that wellkeeper-responder runs with"),
+        ("127.0.0.1:1", "cannot reach 127.0.0.1:1: Connection refused. Check that wellkeeper-responder runs with"),
         ("127.0.0.1:port", "cannot reach 127.0.0.1:port: nonnumeric port: 'port'; check that"),
     ],
 )
