@@ -84,7 +84,7 @@ async def test_account_that_the_ca_forgets_for_ever_is_not_made_for_ever(
 ) -> None:
     server.answers["/order"] = problem(400, "accountDoesNotExist")
     for _ in range(3):
-        with pytest.raises(OrderError, match="refused the order for a.example: accountDoesNotExist") as caught:
+        with pytest.raises(OrderError, match=r"refused the order for a.example: accountDoesNotExist") as caught:
             await ca.new_order([A], None, None)
     assert caught.value.retry is Retry.LATER
     assert [one.kid for one in server.asked if one.path == "/account"] == [None] * 2
@@ -202,7 +202,7 @@ async def test_nobody_at_the_directory(accounts: AccountFolder, clock: FakeClock
         OrderError, match=r"no answer from the CA a CA to .*: ConnectionRefusedError: .*Check network, proxy and"
     ):
         await ca.new_order([A], None, None)
-    with pytest.raises(OrderError, match="no answer from the CA a CA to .*: ConnectionRefusedError"):
+    with pytest.raises(OrderError, match=r"no answer from the CA a CA to .*: ConnectionRefusedError"):
         await ca.read_order(f"{AWAY}/order/1")
     assert clock.slept == []
     ca.close()

@@ -59,7 +59,7 @@ async def test_bad_nonces_are_repeated_and_not_for_ever(ca: AcmeAuthority, serve
     server.next["/order"].extend([problem(400, "badNonce")] * 5)
     assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
     server.next["/order"].extend([problem(400, "badNonce")] * 100)
-    with pytest.raises(OrderError, match="refused the order for a.example: badNonce"):
+    with pytest.raises(OrderError, match=r"refused the order for a.example: badNonce"):
         await ca.new_order([A], None, None)
     assert len(server.next["/order"]) > 70
 

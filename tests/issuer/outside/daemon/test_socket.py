@@ -228,7 +228,7 @@ async def test_end_of_the_daemon_ends_the_work_and_tells_its_client(path: Path) 
         asked = asyncio.create_task(ask(path, events.append, command="renew"))
         await work.begun.wait()
     assert work.ended.is_set()
-    with pytest.raises(DaemonError, match="the daemon is stopping. The next run resumes"):
+    with pytest.raises(DaemonError, match=r"the daemon is stopping. The next run resumes"):
         await asked
 
 
@@ -238,7 +238,7 @@ async def test_daemon_that_is_killed_is_told(path: Path) -> None:
 
     server = await asyncio.start_unix_server(die, path)
     try:
-        with pytest.raises(DaemonError, match="the daemon ended before it answered. Run 'journalctl"):
+        with pytest.raises(DaemonError, match=r"the daemon ended before it answered. Run 'journalctl"):
             await ask(path, command="renew")
     finally:
         server.close()
