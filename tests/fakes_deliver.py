@@ -74,7 +74,7 @@ class FakeCa:
         builder = builder.add_extension(names, critical=True)
         builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         if key.public_key() != csr.public_key():
-            raise ValueError("the CSR is for another key")
+            raise ValueError("the CSR is its key is not the key in our CSR")
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def chain(self, certificate_key_pem: bytes, *identifiers: Identifier) -> bytes:

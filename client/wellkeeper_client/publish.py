@@ -95,11 +95,12 @@ class ResponderControl:
             kind = found.get("type")
             is_ours = isinstance(kind, str) and kind.startswith(wire.PROBLEM_PREFIX)
             problem = str(kind).removeprefix(wire.PROBLEM_PREFIX) if is_ours else None
-            detail = _printable(str(found.get("detail", "no reason given; check the address")))
-            raise ResponderError(f"{self.address} refused with HTTP {status}: {detail}", status, problem)
+            detail = _printable(str(found.get("detail", "")))
+            why = f"HTTP {status}: {detail}" if detail else f"HTTP {status} without a reason. Check the address."
+            raise ResponderError(f"{self.address} refused the request: {why}", status, problem)
         if status != http.HTTPStatus.NO_CONTENT and "instance_id" not in found:
             raise ResponderError(
-                f"{self.address} is not a Wellkeeper responder, or its reply was cut short; check the address"
+                f"{self.address} is not a Wellkeeper responder, or its reply was cut short. Check the address."
             )
         return found
 
@@ -132,13 +133,15 @@ class ResponderControl:
     def _failure(self, error: Exception, *, is_late: bool) -> ResponderError:
         if is_late or isinstance(error, TimeoutError):
             return ResponderError(
-                f"{self.address} did not answer within {self._timeout_seconds:g} s; check the responder's log"
+                f"{self.address} did not answer within {self._timeout_seconds:g} s. Check the responder's log."
             )
         if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError | http.client.InvalidURL):
-            return ResponderError(f"something other than a responder answers at {self.address}; check the address")
+            return ResponderError(
+                f"{self.address} is not a Wellkeeper responder: its reply is not HTTP. Check the address."
+            )
         return ResponderError(
-            f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}; check that"
-            " wellkeeper-responder runs with this --control address"
+            f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}. Check that"
+            " wellkeeper-responder runs with this --control address."
         )
 
     def _connection(self) -> http.client.HTTPConnection:

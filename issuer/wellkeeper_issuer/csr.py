@@ -1,7 +1,7 @@
-"""CSRs of the administrator: read, and refused with the reason when no certificate can come of them.
+"""Check the administrator's CSRs before a CA sees them: pure functions on bytes.
 
-Pure functions on bytes. The certificate key stays wherever the CSR was made (RFC 8555 section 7.4 says what a CSR must
-name, section 11.1 that its key must not be an account key).
+The certificate key stays where the CSR was made. RFC 8555 section 7.4 defines the names in a CSR; section 11.1 forbids
+account keys.
 """
 
 import re
@@ -23,22 +23,24 @@ from wellkeeper_node.model import Identifier
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]{0,60})-----")
 _LABELS: Final = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 _EXPONENT: Final = 65537
+_AGAIN: Final = "Create the CSR again."
 _WEAK_HASHES: Final = frozenset({"md5", "sha1"})
-_KEYS: Final = "P-256, P-384, RSA 2048, 3072 or 4096"
+_KEYS: Final = "Use a P-256, P-384, RSA 2048, 3072 or 4096 key."
 
 
 def check_csr(data: bytes, where: str, identifiers: Collection[Identifier], thumbprints: Collection[str]) -> bytes:
-    """The CSR in DER; `data` is PEM or DER. Raises SettingsError that names `where` it was read.
+    """Return the CSR in DER; `data` is PEM or DER. Raises SettingsError naming `where` it was read.
 
-    `thumbprints` (RFC 7638) are those of our account keys.
+    `thumbprints` are the RFC 7638 thumbprints of our account keys.
     """
     csr = _load(data, where)
     _check_key(csr, where)
     _check_signature(csr, where)
     if public_keys.thumbprint(csr.public_key()) in thumbprints:
         raise SettingsError(
-            f"{where} is for an account key, which must not be a certificate key, too (RFC 8555 section 11.1);"
-            " make a CSR with a key of its own"
+            f"cannot use {where}",
+            "its key is an account key, which RFC 8555 section 11.1 forbids for certificates",
+            "Create a new key and a CSR for it.",
         )
     _check_extensions(csr, where)
     _check_identifiers(csr, where, frozenset(identifiers))
@@ -48,44 +50,46 @@ def check_csr(data: bytes, where: str, identifiers: Collection[Identifier], thum
 def _load(data: bytes, where: str) -> x509.CertificateSigningRequest:
     labels = _BEGIN.findall(data)
     if any(b"PRIVATE KEY" in label for label in labels):
-        raise SettingsError(f"{where} holds a private key; take it out: with a CSR the key stays where it is")
+        raise SettingsError(f"{where} contains a private key", remedy="Remove the key: only the CSR belongs there.")
     if labels and (len(labels) > 1 or labels[0] not in _LABELS):
         found = ", ".join(label.decode(errors="replace") for label in labels)
-        raise SettingsError(f"{where} holds {found}; exactly one CERTIFICATE REQUEST belongs there")
+        raise SettingsError(f"{where} contains {found}", remedy="Put exactly one CERTIFICATE REQUEST there.")
     try:
         with value_errors():
             return x509.load_pem_x509_csr(data) if labels else x509.load_der_x509_csr(data)
     except ValueError as error:
-        raise SettingsError(f"{where} is no CSR in PEM or DER: {error}") from error
+        raise SettingsError(f"{where} is not a CSR in PEM or DER", str(error)) from error
 
 
 def _check_key(csr: x509.CertificateSigningRequest, where: str) -> None:
     try:
         key = csr.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SettingsError(f"{where} has a key that cannot be used: {error}; public CAs take {_KEYS}") from error
+        raise SettingsError(f"cannot use the key in {where}", str(error), _KEYS) from error
     exponent = key.public_numbers().e if isinstance(key, rsa.RSAPublicKey) else None
     if public_keys.kind(key) is None or exponent not in {None, _EXPONENT}:
         match key:
             case rsa.RSAPublicKey():
-                found = f"RSA {key.key_size} with the exponent {exponent}"
+                found = f"RSA {key.key_size} with exponent {exponent}"
             case ec.EllipticCurvePublicKey():
                 found = f"ECDSA on {key.curve.name}"
             case _:
                 found = type(key).__name__.strip("_").removesuffix("PublicKey")
-        raise SettingsError(f"{where} has a key of the kind {found}; public CAs take {_KEYS}")
+        raise SettingsError(f"cannot use the key in {where}", f"public CAs do not accept {found}", _KEYS)
 
 
 def _check_signature(csr: x509.CertificateSigningRequest, where: str) -> None:
     try:
         algorithm = csr.signature_hash_algorithm
         if algorithm is not None and algorithm.name in _WEAK_HASHES:
-            raise SettingsError(f"{where} is signed with {algorithm.name}, which no CA takes; sign it with SHA-256")
+            raise SettingsError(
+                f"cannot use {where}", f"no CA accepts signatures with {algorithm.name}", "Sign it with SHA-256."
+            )
         is_valid = csr.is_signature_valid
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SettingsError(f"{where} is signed in a way that cannot be checked: {error}; sign it again") from error
+        raise SettingsError(f"cannot verify the signature of {where}", str(error), _AGAIN) from error
     if not is_valid:
-        raise SettingsError(f"{where} is not signed with the key that it names; make a new one")
+        raise SettingsError(f"{where} is not signed with its own key", remedy=_AGAIN)
 
 
 def _check_extensions(csr: x509.CertificateSigningRequest, where: str) -> None:
@@ -93,11 +97,12 @@ def _check_extensions(csr: x509.CertificateSigningRequest, where: str) -> None:
         with value_errors():
             extensions = csr.extensions
     except ValueError as error:
-        raise SettingsError(f"{where} has malformed extensions: {error}; make a new one") from error
-    if any(one.oid == ExtensionOID.TLS_FEATURE for one in extensions):
+        raise SettingsError(f"{where} has malformed extensions", str(error), _AGAIN) from error
+    if any(extension.oid == ExtensionOID.TLS_FEATURE for extension in extensions):
         raise SettingsError(
-            f"{where} asks for must-staple (TLS feature), which no CA can be asked for any more: Let's Encrypt ended"
-            " OCSP in 2025, and nginx could not staple; make it without"
+            f"{where} requests must-staple (TLS feature)",
+            "Let's Encrypt ended OCSP in 2025, so that nginx could not staple",
+            "Create the CSR without it.",
         )
 
 
@@ -107,21 +112,25 @@ def _check_identifiers(csr: x509.CertificateSigningRequest, where: str, wanted: 
     extra = ", ".join(sorted(map(str, found - wanted)))
     if missing or extra:
         wrong = [f"lacks {missing}"] if missing else []
-        wrong += [f"has {extra}, which the settings do not name"] if extra else []
-        raise SettingsError(f"{where} {' and '.join(wrong)}: its names and the settings' identifiers must be equal")
-    others = [one for one in _alternative_names(csr) if not isinstance(one, x509.DNSName | x509.IPAddress)]
+        wrong += [f"has {extra}"] if extra else []
+        raise SettingsError(
+            f"the names in {where} differ from the settings",
+            f"it {' and '.join(wrong)}",
+            "Make the names in the CSR and the identifiers in the settings equal.",
+        )
+    others = [name for name in _alternative_names(csr) if not isinstance(name, x509.DNSName | x509.IPAddress)]
     if others:
-        raise SettingsError(f"{where} names {others[0].value}, which is neither a DNS name nor an IP address")
+        raise SettingsError(f"{where} contains {others[0].value}, which is neither a DNS name nor an IP address")
 
 
 def _common_names(csr: x509.CertificateSigningRequest, where: str) -> set[Identifier]:
-    """RFC 8555 section 7.4: a name may stand there instead of, or besides, among the alternative names."""
-    names = [str(one.value) for one in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    """Return the common names, which RFC 8555 section 7.4 allows beside or instead of alternative names."""
+    names = [str(attribute.value) for attribute in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     try:
         return {parse_identifier(name) for name in names}
     except ValueError as error:
         raise SettingsError(
-            f"{where} has a common name that is no identifier: {error}; leave the subject empty"
+            f"{where} has a common name that is not an identifier", str(error), "Leave the subject empty."
         ) from None
 
 

@@ -1,16 +1,16 @@
-"""The errors of CAs, state and settings; those of what happens beside nginx are in `wellkeeper_node.errors`.
+"""Errors of CAs, state and settings; errors beside nginx are in `wellkeeper_node.errors`.
 
 WellkeeperError
-    SettingsError       the settings, or what they point at
-    JournalError        the state on disk
-    HookError           a hook of the administrator failed
-    DaemonError         the daemon, or the way to it
-    OrderError          newOrder, account, directory
-        DeferredError       the CA was not asked: it, or its limits, have us wait
+    SettingsError       the settings, or files that they name, are not usable
+    JournalError        the state on disk is not usable
+    HookError           a hook or notification of the administrator failed
+    DaemonError         the daemon refused a request or cannot be reached
+    OrderError          the CA's directory, our account, or the order failed
+        DeferredError       the CA was not contacted: we wait for it or for its rate limits
     ChallengeError      the CA did not accept an authorization
     FinalizeError       the certificate was not issued
-        ChainError          it was, but is not what was asked for
-            DatesError          it is what was asked for, but not valid now by our clock
+        ChainError          it was issued, but is not what we ordered
+            DatesError          it is what we ordered, but not valid now by our clock
 """
 
 from wellkeeper_node.errors import Retry, WellkeeperError
@@ -37,7 +37,7 @@ class OrderError(WellkeeperError):
 
 
 class DeferredError(OrderError):
-    """Nothing was tried and nothing went wrong; `retry_at` is set."""
+    """Nothing was tried and nothing failed; `retry_at` is set."""
 
     default_retry = Retry.LATER
 
@@ -51,8 +51,8 @@ class FinalizeError(WellkeeperError):
 
 
 class ChainError(FinalizeError):
-    """The CA issued what we do not take: it counts against its limits all the same."""
+    """The CA issued a certificate that we refuse; it still counts against the CA's limits."""
 
 
 class DatesError(ChainError):
-    """The chain is not valid at this time by our clock, which may be the one that is wrong."""
+    """The chain is not valid now by our clock, which may be wrong."""

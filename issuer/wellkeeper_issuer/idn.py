@@ -1,7 +1,7 @@
-"""Internationalised names: written in unicode by people, kept as A-labels (RFC 5890) by everything else.
+"""Convert internationalized names between Unicode, for people, and A-labels (RFC 5890), for everything else.
 
-Unicode is mapped as browsers do (UTS #46, non-transitional) and must be valid by IDNA 2008. What is an A-label already
-is only decoded, as CAs do: names are registered that IDNA 2008 does not allow. Which scripts may meet is the CA's rule.
+Unicode is mapped as in browsers (UTS #46, non-transitional) and must be valid under IDNA 2008. A-labels are only
+decoded, as CAs do, because some registered names are not valid under IDNA 2008. CAs decide which scripts may be mixed.
 """
 
 import unicodedata
@@ -13,7 +13,7 @@ _PREFIX: Final = "xn--"
 
 
 def to_ascii(name: str) -> str:
-    """The name with A-labels, in lower case. Raises ValueError with the reason."""
+    """Return the name with A-labels, in lower case. Raises ValueError with the reason."""
     if name.isascii():
         lower = name.lower()
         for label in lower.split("."):
@@ -22,11 +22,11 @@ def to_ascii(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode()
     except idna.IDNAError as error:
-        raise ValueError(f"{name!r} is no valid internationalised name: {error}") from None
+        raise ValueError(f"{name!r} is not a valid internationalized name: {error}") from None
 
 
 def to_unicode(name: str) -> str:
-    """For people to read; what cannot be decoded stays as it is."""
+    """Return the name in Unicode; unchanged if it cannot be decoded."""
     if _PREFIX not in name:
         return name
     try:
@@ -36,21 +36,21 @@ def to_unicode(name: str) -> str:
 
 
 def describe(name: str) -> str:
-    """`xn--mnchen-3ya.example (münchen.example)`; a plain name as it is."""
-    read = to_unicode(name)
-    return name if read == name else f"{name} ({read})"
+    """Return `xn--mnchen-3ya.example (münchen.example)`; a plain name unchanged."""
+    readable = to_unicode(name)
+    return name if readable == name else f"{name} ({readable})"
 
 
 def _decode(label: str) -> str:
-    """A label as it is read. Raises ValueError for an A-label that stands for nothing."""
+    """Return the label in Unicode. Raises ValueError for an A-label that is not valid."""
     if not label.startswith(_PREFIX):
         return label
     try:
         decoded = label.removeprefix(_PREFIX).encode().decode("punycode")
     except UnicodeError:
         decoded = ""
-    # What decodes to ASCII, or to what no encoder would have made of it, is no A-label (RFC 5891 section 5.4).
+    # An A-label decodes to non-ASCII text that encodes to the same label again (RFC 5891 section 5.4).
     is_text = not decoded.isascii() and decoded.isprintable() and unicodedata.is_normalized("NFC", decoded)
     if not is_text or decoded.encode("punycode").decode() != label.removeprefix(_PREFIX):
-        raise ValueError(f"{label!r} decodes to no name (RFC 3492); write the name in unicode")
+        raise ValueError(f"{label!r} is not a valid A-label (RFC 3492); write the name in Unicode")
     return decoded

@@ -1,4 +1,4 @@
-"""The directories of well-known CAs, by the names that settings have for them."""
+"""The directory URLs of well-known CAs, by their names in the settings."""
 
 from collections.abc import Mapping
 from typing import Final

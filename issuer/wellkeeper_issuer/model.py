@@ -1,6 +1,6 @@
-"""The nouns of orders and renewals: frozen dataclasses without I/O. RFC 8555 words mean what they mean there.
+"""The types of orders and renewals: frozen dataclasses without I/O, with the words of RFC 8555.
 
-Certificates, and what happens with them beside nginx, are in `wellkeeper_node.model`.
+Types for certificates beside nginx are in `wellkeeper_node.model`.
 """
 
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from wellkeeper_node.model import Identifier, KeyType, Problem
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """One certificate to be kept fresh; `name` matches LINEAGE_NAME and names its folders.
+    """One certificate to keep renewed; `name` matches LINEAGE_NAME and is the name of its directories.
 
-    `directory_urls` are the CAs to ask, in order of preference. With `csr_path` the key stays elsewhere.
+    `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """An http-01 challenge; `token` is the string as the CA wrote it, checked against the token syntax."""
+    """An http-01 challenge; `token` is exactly as the CA wrote it, and has valid token syntax."""
 
     url: str
     token: str
@@ -50,7 +50,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """`challenge` is None when the CA offers no http-01 challenge; `other_challenges` names what it offers."""
+    """`challenge` is None when the CA offers no http-01 challenge; `other_challenges` are the types that it offers."""
 
     url: str
     identifier: Identifier
@@ -73,7 +73,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What the stage `order` hands on."""
+    """The result of the stage `order`."""
 
     order: Order
     authorizations: tuple[Authorization, ...]
@@ -81,7 +81,7 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A renewal under way without its secrets: enough to tell whether the settings still want it."""
+    """A renewal under way without its secrets, to decide whether the settings still want it."""
 
     directory_url: str
     identifiers: tuple[Identifier, ...]
@@ -89,23 +89,23 @@ class UnderWay:
     has_chain: bool
 
     def fits(self, lineage: Lineage) -> bool:
-        """Whether its certificate would still be what the settings want: these identifiers, a key here or elsewhere."""
+        """Return True if identifiers and place of the key are still those of the settings."""
         is_key_here = lineage.csr_path is None
         return set(self.identifiers) == set(lineage.identifiers) and self.has_certificate_key == is_key_here
 
     def is_issued_for(self, lineage: Lineage) -> bool:
-        """Whether the CA issued what the settings still want, from a CA that they still name: it is to be installed.
+        """Return True if the certificate was issued, by a CA in the settings, and is still wanted: install it.
 
-        The one place that decides this: for a pass, and for a look that reads no chain.
+        This decides for passes and for status, which does not read the chain.
         """
         return self.has_chain and self.directory_url in lineage.directory_urls and self.fits(lineage)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A renewal under way, as the journal holds it: enough to go on after a crash at any point.
+    """A renewal under way, as recorded in the state: enough to resume after a crash at any point.
 
-    `certificate_key_pem` is empty when the key stays elsewhere (a CSR of the user's).
+    `certificate_key_pem` is empty when the key stays elsewhere (an administrator's CSR).
     """
 
     lineage: str
@@ -119,14 +119,14 @@ class Attempt:
 
     @property
     def under_way(self) -> UnderWay:
-        """Itself, without its secrets."""
+        """The attempt without its secrets."""
         has_key, has_chain = bool(self.certificate_key_pem), self.chain_pem is not None
         return UnderWay(self.directory_url, self.identifiers, has_key, has_chain)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Why a certificate has to be obtained now."""
+    """A certificate to obtain now, with the reason."""
 
     lineage: Lineage
     reason: str

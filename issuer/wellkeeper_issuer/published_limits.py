@@ -1,7 +1,7 @@
-"""What CAs have published about how much they give: their limits, as `wellkeeper_issuer.obtain.limits` counts them.
+"""The published rate limits of CAs, as `wellkeeper_issuer.obtain.limits` counts them.
 
-Limits per address and second are kept by the throttle of orders; pauses of names after 1 152 failures in a row are not
-limits to stay below but ends that backoff keeps far away.
+The throttle of orders keeps limits per address and second. Backoff keeps names far below the 1 152 failures in a row
+after which Let's Encrypt pauses them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from wellkeeper_issuer.records import Limit, Scope, Spent
 _HOUR: Final = 3600.0
 _WEEK: Final = 7 * 24 * _HOUR
 
-# letsencrypt.org/docs/rate-limits, as of 2026-08-05. Token buckets there, which refill evenly; never more than `count`
-# in any window is within a bucket of that size, and what people reckon with.
+# letsencrypt.org/docs/rate-limits, as of 2026-08-05. Let's Encrypt uses token buckets, which refill evenly. Never more
+# than `count` in any window stays within such a bucket, and is easier to understand.
 LETS_ENCRYPT: Final = (
     Limit(Spent.ORDER, Scope.ACCOUNT, 300, 3 * _HOUR, exempts_renewals=True),
     Limit(Spent.CERTIFICATE, Scope.REGISTERED_DOMAIN, 50, _WEEK, exempts_renewals=True),
@@ -22,7 +22,7 @@ LETS_ENCRYPT: Final = (
     Limit(Spent.FAILED_VALIDATION, Scope.IDENTIFIER, 5, _HOUR),
 )
 
-# letsencrypt.org/docs/staging-environment. Certificates are limited at 30 000, which nobody tests with.
+# letsencrypt.org/docs/staging-environment. The limit of 30 000 certificates is out of reach for tests.
 LETS_ENCRYPT_STAGING: Final = (
     Limit(Spent.ORDER, Scope.ACCOUNT, 1500, 3 * _HOUR, exempts_renewals=True),
     Limit(Spent.FAILED_VALIDATION, Scope.IDENTIFIER, 200, _HOUR),
@@ -35,5 +35,5 @@ _BY_DIRECTORY: Final[Mapping[str, Sequence[Limit]]] = {
 
 
 def known_limits(directory_url: str) -> Sequence[Limit]:
-    """Empty for a CA that has published none; its Retry-After is honoured all the same."""
+    """Return the CA's limits; empty if it has published none. Its Retry-After still counts."""
     return _BY_DIRECTORY.get(directory_url, ())

@@ -1,4 +1,4 @@
-"""The nouns of what the issuer remembers between passes: schedules, failures, what was asked of a CA, what was told.
+"""The types of what the issuer records between passes: schedules, failures, requests to CAs, notices.
 
 Frozen dataclasses without I/O, as in `wellkeeper_issuer.model`. Times are aware and UTC; durations are seconds.
 """
@@ -18,7 +18,7 @@ LOCAL_NODE: Final = "local"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who issued what is installed: the CA's directory and our account there; "" when nobody wrote it down."""
+    """The issuer of an installed certificate: the CA's directory URL and our account there, "" when unknown."""
 
     directory_url: str
     account_url: str
@@ -26,7 +26,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When the CA suggests to renew (RFC 9773 section 4.2); `end` comes after `start`."""
+    """The CA's suggested window for the renewal (RFC 9773 section 4.2); `end` is after `start`."""
 
     start: datetime
     end: datetime
@@ -34,7 +34,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class RenewalInfo:
-    """A usable answer of the CA's renewalInfo; `retry_after_seconds` as the CA sent it, not clamped yet."""
+    """A valid renewalInfo answer; `retry_after_seconds` is as the CA sent it, without limits."""
 
     window: Window
     explanation_url: str | None = None
@@ -43,7 +43,7 @@ class RenewalInfo:
 
 @dataclass(frozen=True, slots=True)
 class NoRenewalInfo:
-    """No usable answer, with the reason; `is_passing`: worth asking again soon (a time-out, a 5xx)."""
+    """The lack of a valid answer, with the reason; `is_passing` means worth a retry soon (a time-out, a 5xx)."""
 
     reason: str
     is_passing: bool = False
@@ -51,7 +51,7 @@ class NoRenewalInfo:
 
 
 class Rule(StrEnum):
-    """What decided when a certificate is renewed; revoked: by us, so that nobody need be asked."""
+    """The rule that set the time of renewal. REVOKED: we revoked the certificate."""
 
     ARI = "ari"
     LIFETIME = "lifetime"
@@ -60,11 +60,11 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When the certificate that is live is renewed, chosen once; a row a lineage.
+    """The time at which the live certificate is renewed, chosen once; one row per lineage.
 
-    `version` names what is live, `directory_url` and `account_url` who issued it ("" when nobody wrote it down);
-    `certificate_id` is its RFC 9773 name, None without an authority key identifier. `ask_at` is when renewalInfo is
-    asked next, None for never (no ARI at this CA). `unanswered` counts the asks in a row without an answer.
+    `version` is the live version; `directory_url` and `account_url` issued it ("" if unknown). `certificate_id` is its
+    RFC 9773 name, None without an authority key identifier. `ask_at` is the time of the next renewalInfo request, None
+    for never (no ARI at this CA). `unanswered` counts the requests in a row without an answer.
     """
 
     lineage: str
@@ -85,7 +85,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong last for a lineage, how often in a row since `first_at`, and when it is tried again."""
+    """The last failure of a lineage, the count of failures in a row since `first_at`, and the time of the next try."""
 
     lineage: str
     count: int
@@ -99,7 +99,7 @@ class Failure:
 
 
 class Spent(StrEnum):
-    """What a CA counts."""
+    """A kind of request or event that a CA counts."""
 
     ORDER = "order"
     CERTIFICATE = "certificate"
@@ -107,7 +107,7 @@ class Spent(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a CA counts it by."""
+    """The key by which a CA counts."""
 
     ACCOUNT = "account"
     REGISTERED_DOMAIN = "registered domain"
@@ -117,9 +117,9 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `count` of what is `spent`, for one value of `scope`, in any `seconds`.
+    """A rate limit: at most `count` of `spent`, for one value of `scope`, in any `seconds`.
 
-    `exempts_renewals`: an order for a set of identifiers that had a certificate before does not count. Orders that
+    With `exempts_renewals`, an order for identifiers that already had a certificate does not count. Orders that
     replace a certificate inside its suggested window never count (RFC 9773 section 5 with Let's Encrypt's rules).
     """
 
@@ -132,9 +132,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One thing asked of a CA, as one of its limits counts it; `value` is what `scope` says: a domain, a set, ….
+    """One request to a CA, as one of its limits counts it; `value` is that of `scope`: a domain, a set, ….
 
-    What is exempt from the limit is booked all the same, so that people can see it.
+    Exempt uses are recorded, too, so that people can see them.
     """
 
     directory_url: str
@@ -147,7 +147,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is left of one limit for one value of its scope; `free_at`: when the next one comes back."""
+    """The rest of one limit for one value of its scope; `free_at` is when the next use becomes available."""
 
     limit: Limit
     value: str
@@ -161,9 +161,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """What the CA itself asked us to wait for (429, 503 with Retry-After, or no answer at all): nothing until then.
+    """A CA that we do not contact before `until`: it sent 429, 503 with Retry-After, or no answer.
 
-    `lineage` is "" when it concerns everything at this CA.
+    `lineage` is "" when the block covers all requests to this CA.
     """
 
     directory_url: str
@@ -174,7 +174,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """How the last rehearsal of a lineage ended."""
+    """The result of the last rehearsal of a lineage."""
 
     lineage: str
     at: datetime
@@ -183,7 +183,7 @@ class Rehearsal:
 
 
 class Notice(StrEnum):
-    """What the administrator is told about a lineage, once each."""
+    """A kind of notice to the administrator about a lineage, sent once each."""
 
     FAILURE = "failure"
     DANGER = "danger"
@@ -192,10 +192,10 @@ class Notice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineageRecord:
-    """Everything that the state knows about one certificate, read once at the start of its run.
+    """Everything recorded about one certificate, read once at the start of its run.
 
-    `undelivered` is what is in place (or was rolled back) and nginx may not have read; with `is_unserved`, nginx has
-    read it and was not proven to serve it. `owed_hook` is the version whose deploy hook has not succeeded yet;
+    `undelivered` is installed (or was rolled back), but nginx may not have loaded it; with `is_unserved`, nginx has
+    loaded it, but is not verified to serve it. `owed_hook` is the version whose deploy hook has not succeeded yet;
     `notices` are those sent since the last recovery.
     """
 
@@ -211,7 +211,7 @@ class LineageRecord:
 
 
 class Event(StrEnum):
-    """When a hook runs: before what is due, when nginx took a certificate, after all, when one failed."""
+    """The time when a hook runs: before renewals, after nginx loads a certificate, after all, after a failure."""
 
     PRE = "pre"
     DEPLOY = "deploy"
@@ -221,9 +221,9 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """What a hook is told. Of `pre` and `post`, `lineages` are all; of the others one.
+    """The input of a hook. `lineages` are all for `pre` and `post`, one for the others.
 
-    `is_rehearsal`: the hook is to try, not to do.
+    With `is_rehearsal`, the hook must change nothing.
     """
 
     lineages: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""What of another client's certificates can be taken over, and what cannot and why. Pure: what was found is handed in.
+"""Decide which certificates and accounts of another client can be imported, and why others cannot. Pure functions.
 
-Nothing is issued anew: a certificate and its key go on, and the next renewal is ours.
+Nothing is reissued: certificate and key stay in use until the next renewal, which is ours.
 """
 
 import re
@@ -14,7 +14,7 @@ from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Certificate, Identifier, KeyType, Pair
 
-# certbot turns the closed first version into the second by itself.
+# certbot replaces the closed ACMEv1 directories itself, too.
 _SUCCESSORS: Final = {
     "https://acme-v01.api.letsencrypt.org/directory": LETS_ENCRYPT,
     "https://acme-staging.api.letsencrypt.org/directory": LETS_ENCRYPT_STAGING,
@@ -22,17 +22,17 @@ _SUCCESSORS: Final = {
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._-]+")
 _PROOFS: Final = {
     "webroot": "",
-    "nginx": "certbot changed nginx for each renewal; from now on include challenge.conf on port 80",
-    "standalone": "certbot listened on port 80 itself; from now on nginx has to, with challenge.conf",
-    "apache": "its names were served by Apache; from now on they must reach this nginx on port 80",
+    "nginx": "certbot changed nginx for each renewal; now include challenge.conf on port 80",
+    "standalone": "certbot listened on port 80 itself; now nginx must, with challenge.conf",
+    "apache": "Apache served its names; now they must reach this nginx on port 80",
 }
 
-_OTHER_PROOF: Final = "; from now on its names must reach this nginx on port 80, with challenge.conf"
+_OTHER_PROOF: Final = "; now its names must reach this nginx on port 80, with challenge.conf"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAccount:
-    """An account of theirs; `name` is what their renewals call it."""
+    """An account of the other client; `name` is what its renewal settings call it."""
 
     name: str
     directory_url: str
@@ -42,7 +42,7 @@ class FoundAccount:
 
 @dataclass(frozen=True, slots=True)
 class FoundLineage:
-    """A certificate of theirs with what they renew it by; without a pair, `trouble` says why."""
+    """A certificate of the other client with its renewal parameters; without a pair, `trouble` says why."""
 
     name: str
     parameters: Mapping[str, str]
@@ -52,7 +52,7 @@ class FoundLineage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All of theirs; `hooks` are commands and executable files by the names that certbot has for them."""
+    """Everything found of the other client; `hooks` are (event, command) pairs."""
 
     lineages: tuple[FoundLineage, ...]
     accounts: tuple[FoundAccount, ...]
@@ -62,7 +62,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A certificate that becomes ours; `table` is its `[[certificates]]`, but for the CA."""
+    """A certificate to import; `table` is its `[[certificates]]` without the CA."""
 
     name: str
     found_name: str
@@ -83,7 +83,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """`accounts` is at most one a CA: the one that most of its certificates were renewed with."""
+    """The decision. `accounts` has at most one per CA: the one that renewed most of its certificates."""
 
     taken: tuple[Taken, ...]
     left_out: tuple[LeftOut, ...]
@@ -92,7 +92,7 @@ class Takeover:
 
 
 def take_over(found: Found, ours: Mapping[str, frozenset[Identifier]], now: datetime) -> Takeover:
-    """`ours` are the certificates of the settings with their identifiers: what is equal to one of them is that one."""
+    """Decide what to import. `ours` maps configured certificates to identifiers; an equal one found is the same."""
     names = dict(ours)
     taken, left_out = [], []
     for lineage in found.lineages:
@@ -102,7 +102,7 @@ def take_over(found: Found, ours: Mapping[str, frozenset[Identifier]], now: date
             taken.append(decided)
         else:
             left_out.append(decided)
-    used = [one.account_url for one in taken]
+    used = [certificate.account_url for certificate in taken]
     accounts = _choose(found.accounts, used)
     notes = (*found.notes, *_other_accounts(found.accounts, accounts, used))
     return Takeover(tuple(taken), tuple(left_out), accounts, notes)
@@ -121,7 +121,7 @@ def _decide(
     directory_url = _directory(lineage.parameters)
     reason = _reason(certificate, directory_url, now)
     if not reason and names.get(name, certificate.identifiers) != certificate.identifiers:
-        reason = f"there is another certificate with the name {name!r}, for other names"
+        reason = f"another certificate named {name!r} exists, for other names"
     if reason:
         return LeftOut(lineage.name, reason)
     kind = public_keys.certificate_key_kind(lineage.pair.certificate_key_pem)
@@ -140,18 +140,18 @@ def _decide(
 
 
 def _reason(certificate: Certificate, directory_url: str, now: datetime) -> str:
-    """Why it is left out; empty when it is not."""
+    """Return why the certificate cannot be imported; "" when it can."""
     wildcards = sorted(str(one) for one in certificate.identifiers if one.value.startswith("*"))
     if wildcards:
         names = ", ".join(wildcards)
-        return f"it holds {names}, which http-01 cannot prove (RFC 8555 section 8.3); leave it to certbot with dns-01"
+        return f"http-01 cannot validate {names} (RFC 8555 section 8.3); keep renewing it by certbot with dns-01"
     if not certificate.identifiers:
-        return "it names neither a DNS name nor an IP address"
+        return "it has neither DNS names nor IP addresses"
     if certificate.not_after <= now:
         at = f"{certificate.not_after:%Y-%m-%d}"
-        return f"it expired on {at}; if its names are still yours, add it to the settings and it is obtained anew"
+        return f"it expired on {at}; to obtain a new one, run 'wellkeeper certificate add'"
     if not directory_url.startswith("https://"):
-        return f"its CA {directory_url!r} is not asked by https"
+        return f"the URL of its CA, {directory_url!r}, is not https"
     return ""
 
 
@@ -169,28 +169,28 @@ def _table(parameters: Mapping[str, str], name: str, certificate: Certificate, k
 
 def _notes(lineage: FoundLineage, name: str, kind: KeyType | None, account: FoundAccount | None) -> Iterable[str]:
     if name != lineage.name:
-        yield f"it is called {name} from now on: names here have a-z, 0-9, '.', '_' and '-' only"
+        yield f"its new name is {name}: names may contain only a-z, 0-9, '.', '_' and '-'"
     authenticator = lineage.parameters.get("authenticator", "webroot")
-    proof = _PROOFS.get(authenticator, f"it was proven by {authenticator}{_OTHER_PROOF}")
+    proof = _PROOFS.get(authenticator, f"certbot used the authenticator {authenticator}{_OTHER_PROOF}")
     if proof:
         yield proof
     if kind is None:
-        yield "its key is of a kind that is not made here; the next one is ecdsa-p256"
+        yield "its key type is not supported; the next key will be ecdsa-p256"
     if account is None:
-        yield "the account that it was renewed with is not there: the next renewal does not name what it replaces"
+        yield "its account was not found, so the next renewal cannot name the certificate that it replaces"
     yield from _notes_on(lineage.parameters)
 
 
 def _notes_on(parameters: Mapping[str, str]) -> Iterable[str]:
     chain = parameters.get("preferred_chain")
     if _is_on(parameters, "must_staple"):
-        yield "must-staple is left out of the next one: OCSP has ended at Let's Encrypt, and nginx could not staple"
+        yield "the next certificate will not have must-staple: Let's Encrypt ended OCSP, so nginx could not staple"
     if chain:
-        yield f"preferred_chain = {chain!r} belongs to a CA here: set it under [[cas]] if you still need it"
+        yield f"preferred_chain = {chain!r} is not imported: set it under [[cas]] if you still need it"
     if parameters.get("preferred_profile"):
-        yield "its profile was a wish to certbot; here it is an error when the CA does not offer it"
+        yield "its profile is now required: renewals fail if the CA does not offer it"
     if parameters.get("autorenew") == "False":
-        yield "certbot was told not to renew it (autorenew = False); from now on it is renewed"
+        yield "certbot did not renew it (autorenew = False); Wellkeeper will"
 
 
 def _directory(parameters: Mapping[str, str]) -> str:
@@ -202,26 +202,26 @@ def _account(
     parameters: Mapping[str, str], directory_url: str, accounts: Sequence[FoundAccount]
 ) -> FoundAccount | None:
     name = parameters.get("account")
-    return next((one for one in accounts if one.name == name and one.directory_url == directory_url), None)
+    return next((found for found in accounts if found.name == name and found.directory_url == directory_url), None)
 
 
 def _choose(accounts: Sequence[FoundAccount], used: Sequence[str]) -> tuple[FoundAccount, ...]:
-    by_use = sorted(accounts, key=lambda one: used.count(one.account_url))
-    best = {one.directory_url: one for one in by_use if one.account_url in used}
+    by_use = sorted(accounts, key=lambda account: used.count(account.account_url))
+    best = {account.directory_url: account for account in by_use if account.account_url in used}
     return tuple(best.values())
 
 
 def _other_accounts(
     accounts: Sequence[FoundAccount], chosen: Sequence[FoundAccount], used: Sequence[str]
 ) -> Iterable[str]:
-    for one in accounts:
-        if one in chosen:
+    for account in accounts:
+        if account in chosen:
             continue
-        if one.account_url in used:
-            reason = "one a CA is enough, and more certificates have the other"
+        if account.account_url in used:
+            reason = "another account of this CA has more certificates"
         else:
-            reason = "no certificate that is taken over has it"
-        yield f"the account {one.account_url} is left out: {reason}"
+            reason = "no imported certificate uses it"
+        yield f"the account {account.account_url} was not imported: {reason}"
 
 
 def _is_on(parameters: Mapping[str, str], key: str) -> bool:

@@ -79,7 +79,7 @@ async def test_refusal_carries_status_problem_and_the_responders_words(running: 
     responder = control(running.control)
     error = await failure(lambda: responder.publish(TOKEN, OTHER_THUMBPRINT, "example.com"))
     assert (error.status, error.problem) == (403, "not-pinned")
-    assert str(error).startswith(f"{running.control} refused with HTTP 403: ")
+    assert str(error).startswith(f"{running.control} refused the request: HTTP 403: ")
     early = control(running.control, now=lambda: NOW + 1200)
     assert (await failure(lambda: publish(early))).problem == "clock"
 
@@ -89,20 +89,20 @@ async def test_refusal_carries_status_problem_and_the_responders_words(running: 
     [
         (
             "unix:/nowhere/control.sock",
-            "cannot reach unix:/nowhere/control.sock: No such file or directory; check",
+            "cannot reach unix:/nowhere/control.sock: No such file or directory. Check",
         ),
-        ("127.0.0.1:1", "cannot reach 127.0.0.1:1: Connection refused; check that wellkeeper-responder runs with"),
-        ("127.0.0.1:port", "cannot reach 127.0.0.1:port: nonnumeric port: 'port'; check that"),
+        ("127.0.0.1:1", "cannot reach 127.0.0.1:1: Connection refused. Check that wellkeeper-responder runs with"),
+        ("127.0.0.1:port", "cannot reach 127.0.0.1:port: nonnumeric port: 'port'. Check that"),
     ],
 )
-async def test_address_where_nobody_listens_is_named(address: str, words: str) -> None:
+async def test_unreachable_address_is_named(address: str, words: str) -> None:
     assert words in str(await failure(lambda: publish(control(address))))
 
 
 async def test_silence_ends_with_the_time_out() -> None:
     async with raw_server(b"", delay_seconds=0.3) as address:
         error = await failure(lambda: publish(control(address, timeout_seconds=0.1)))
-    assert str(error) == f"{address} did not answer within 0.1 s; check the responder's log"
+    assert str(error) == f"{address} did not answer within 0.1 s. Check the responder's log."
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ async def test_silence_ends_with_the_time_out() -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, "is not a Wellkeeper responder, or its reply was cut short"),
         (
             b"HTTP/1.1 502 Bad\r\nContent-Length: 1\r\n\r\nx",
-            "refused with HTTP 502: no reason given; check the",
+            "refused the request: HTTP 502 without a reason. Check the",
         ),
-        (b"SSH-2.0-x\r\n", "something other than a responder answers at 127.0.0.1:"),
+        (b"SSH-2.0-x\r\n", "is not a Wellkeeper responder: its reply is not HTTP"),
         (b"", "cannot reach 127.0.0.1:"),
     ],
     ids=["empty object", "list", "nested", "proxy", "another protocol", "nothing"],
 )
-async def test_whoever_answers_otherwise_is_not_believed(reply: bytes, words: str) -> None:
+async def test_other_replies_are_refused(reply: bytes, words: str) -> None:
     async with raw_server(reply) as address:
         assert words in str(await failure(lambda: publish(control(address))))
 
@@ -137,7 +137,7 @@ async def test_whoever_answers_otherwise_is_not_believed(reply: bytes, words: st
 async def test_page_of_a_web_server_is_not_a_success(call: Callable[[ResponderControl], object]) -> None:
     async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>") as address:
         error = await failure(lambda: call(control(address)))
-    assert str(error) == f"{address} is not a Wellkeeper responder, or its reply was cut short; check the address"
+    assert str(error) == f"{address} is not a Wellkeeper responder, or its reply was cut short. Check the address."
 
 
 async def test_words_of_the_other_side_are_short_and_printable() -> None:
@@ -146,7 +146,7 @@ async def test_words_of_the_other_side_are_short_and_printable() -> None:
     async with raw_server(reply) as address:
         error = await failure(lambda: publish(control(address)))
     assert error.problem is None
-    assert str(error).startswith(f"{address} refused with HTTP 400: no [2J WARNING xxx")
+    assert str(error).startswith(f"{address} refused the request: HTTP 400: no [2J WARNING xxx")
     assert len(str(error)) < 400
 
 
@@ -169,7 +169,7 @@ async def test_reply_that_trickles_ends_with_the_time_out() -> None:
         error = await failure(lambda: publish(control(address, timeout_seconds=0.3)))
         is_over.set()
         await is_closed.wait()
-    assert str(error) == f"{address} did not answer within 0.3 s; check the responder's log"
+    assert str(error) == f"{address} did not answer within 0.3 s. Check the responder's log."
 
 
 def test_client_needs_the_standard_library_and_cryptography_only() -> None:

@@ -80,7 +80,7 @@ async def test_account_that_the_ca_deactivated_is_told(folder: Path) -> None:
         record.write_text(known)
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 1
-        assert "this account is gone for good: 'wellkeeper account show' says which, and what to do" in (finished.out)
+        assert "Run 'wellkeeper account show' says which, and what to do" in (finished.out)
 
 
 async def test_ca_that_lost_its_memory_is_told_of_us_again_in_the_same_pass(folder: Path) -> None:

@@ -44,44 +44,44 @@ def busy_until(seconds: float) -> Fault:
             Kind.NEW_ORDER,
             problem(429, "rateLimited", "too many new orders", Retry_After="120"),
             "order",
-            r"newOrder: the CA says rateLimited \(HTTP 429\): too many new orders; it asks to wait 120 s, then",
+            r"refused the order for .*: rateLimited \(HTTP 429\): too many new orders. Retry after 120 s",
         ),
         "503 with a date": Case(
             Kind.NEW_ORDER,
             busy_until(600),
             "order",
-            r"newOrder: the CA says rateLimited \(HTTP 503\): busy; it asks to wait (59\d|600) s, then run renew again",
+            r"refused the order for .*: rateLimited \(HTTP 503\): busy. Retry after (59\d|600) s",
         ),
         "429 on a read, for longer than a pass waits": Case(
             Kind.AUTHORIZATION,
             problem(429, "rateLimited", "too many reads", Retry_After="3600"),
             "validate",
-            r"reading authorization https://\S+: the CA says rateLimited \(HTTP 429\): too many reads; it asks to wait",
+            r"refused the request for authorization https://\S+: rateLimited \(HTTP 429\): too many reads. Retry after",
         ),
         "500": Case(
             Kind.FINALIZE,
             problem(500, "serverInternal", "the HSM is on fire"),
             "finalize",
-            r"finalizing order https://\S+: the CA says serverInternal \(HTTP 500\): the HSM is on fire",
+            r"refused the finalization of order https://\S+: serverInternal \(HTTP 500\): the HSM is on fire",
         ),
         "500 on every read": Case(
             Kind.AUTHORIZATION,
             problem(500, "serverInternal", "database"),
             "validate",
-            r"reading authorization https://\S+: the CA says serverInternal \(HTTP 500\): database",
+            r"refused the request for authorization https://\S+: serverInternal \(HTTP 500\): database",
             times=3,
         ),
         "500 on the challenge": Case(
             Kind.CHALLENGE,
             problem(500, "serverInternal", "database"),
             "validate",
-            r"answering challenge https://\S+: the CA says serverInternal \(HTTP 500\): database",
+            r"refused the response to challenge https://\S+: serverInternal \(HTTP 500\): database",
         ),
         "a web page instead of an error": Case(
             Kind.NEW_ORDER,
             answer(502, _PAGE),
             "order",
-            r"newOrder: the CA says .*\(HTTP 502\): the reply is no problem document: <html>.*maintenance",
+            r"refused the order for .*: .*\(HTTP 502\): the reply is not a problem document: <html>.*maintenance",
         ),
         "a web page instead of the directory": Case(
             Kind.DIRECTORY, answer(200, _PAGE), "order", r"reading the directory https://\S+: the CA's reply cannot be"
@@ -90,7 +90,7 @@ def busy_until(seconds: float) -> Fault:
             Kind.ORDER,
             answer(200, _PAGE),
             "order",
-            r"reading order https://\S+: the CA's reply cannot be understood",
+            r"reply to the request for order https://\S+: ",
         ),
         "a web page instead of the certificate": Case(
             Kind.CERTIFICATE, answer(200, _PAGE), "finalize", "the CA's chain cannot be parsed as PEM certificates"
@@ -99,13 +99,13 @@ def busy_until(seconds: float) -> Fault:
             Kind.NEW_ORDER,
             problem(409, "alreadyReplaced", "replaced by order 7"),
             "order",
-            r"newOrder: the CA says alreadyReplaced \(HTTP 409\): replaced by order 7",
+            r"refused the order for .*: alreadyReplaced \(HTTP 409\): replaced by order 7",
         ),
         "409 without a problem": Case(
             Kind.NEW_ORDER,
             answer(409),
             "order",
-            r"newOrder: the CA says .*\(HTTP 409\): the reply is no problem document: no body",
+            r"refused the order for .*: .*\(HTTP 409\): the reply is not a problem document: no body",
         ),
     }
 )
@@ -115,12 +115,18 @@ async def test_error_is_told_in_the_cas_words_and_the_next_pass_ends_served(ca: 
 
 @table(
     {
-        "directory": Case(Kind.DIRECTORY, cut, "order", r"reading the directory https://\S+: no answer from the CA: "),
-        "nonce": Case(Kind.NONCE, cut, "order", "new(Order|Account at localhost): no answer from the CA"),
-        "challenge": Case(Kind.AUTHORIZATION, cut, "validate", "no answer from the CA: ", times=3, after=1),
-        "finalize": Case(Kind.FINALIZE, cut, "finalize", "no answer from the CA: "),
-        "finalize, which the CA took": Case(Kind.FINALIZE, cut_after, "finalize", "no answer from the CA: "),
-        "certificate": Case(Kind.CERTIFICATE, cut, "finalize", "no answer from the CA: ", times=3),
+        "directory": Case(
+            Kind.DIRECTORY, cut, "order", r"no answer from the CA \S+ to the request for its directory https://\S+: "
+        ),
+        "nonce": Case(
+            Kind.NONCE, cut, "order", "no answer from the CA localhost to the (order for|account registration)"
+        ),
+        "challenge": Case(Kind.AUTHORIZATION, cut, "validate", "no answer from the CA localhost to ", times=3, after=1),
+        "finalize": Case(Kind.FINALIZE, cut, "finalize", "no answer from the CA localhost to "),
+        "finalize, which the CA took": Case(
+            Kind.FINALIZE, cut_after, "finalize", "no answer from the CA localhost to "
+        ),
+        "certificate": Case(Kind.CERTIFICATE, cut, "finalize", "no answer from the CA localhost to ", times=3),
     }
 )
 async def test_cut_connection_is_told_and_the_next_pass_goes_on_with_the_same_order(
@@ -133,7 +139,7 @@ async def test_cut_connection_is_told_and_the_next_pass_goes_on_with_the_same_or
 
 async def test_account_whose_reply_is_lost_is_found_again(folder: Path) -> None:
     async with misbehaving(folder) as fresh:
-        case = Case(Kind.ACCOUNT, cut_after, "order", "newAccount at localhost: no answer from the CA: ")
+        case = Case(Kind.ACCOUNT, cut_after, "order", "no answer from the CA localhost to the account registration: ")
         await fresh.fails_then_serves(case)
         assert fresh.counts() == (1, 1)
 
@@ -141,7 +147,9 @@ async def test_account_whose_reply_is_lost_is_found_again(folder: Path) -> None:
 @pytest.mark.parametrize("fault", [cut_after, slow(31)], ids=["cut", "after 31 s"])
 async def test_order_whose_reply_is_lost_is_the_only_one_to_be_made_twice(ca: Misbehaving, fault: Fault) -> None:
     orders, issued = ca.counts()
-    await ca.fails_then_serves(Case(Kind.NEW_ORDER, fault, "order", "newOrder: no answer from the CA: "))
+    await ca.fails_then_serves(
+        Case(Kind.NEW_ORDER, fault, "order", "no answer from the CA localhost to the order for ")
+    )
     assert ca.counts() == (orders + 2, issued + 1)
 
 

@@ -93,7 +93,7 @@ async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
             Kind.ORDER,
             status("valid"),
             "finalize",
-            r"the CA's order https://\S+ is valid but names no certificate; report this to the CA",
+            r"the CA's order https://\S+ reports the order as valid but names no certificate; report this to the CA",
         ),
     }
 )
@@ -145,9 +145,12 @@ def with_a_foreign_root(chain: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (foreign, "the CA's certificate is for another key than the one in our CSR; it is not installed"),
+        (
+            foreign,
+            "the CA's certificate is its key is not the key in our CSR than the one in our CSR; it is not installed",
+        ),
         (with_a_key, "the CA's chain contains a 'PRIVATE KEY' block; RFC 8555 section 11.4 allows certificates only"),
-        (with_a_foreign_root, "certificate 3 of the CA's chain .* is no CA certificate, yet stands above the leaf"),
+        (with_a_foreign_root, "certificate 3 of the CA's chain .* is not a CA certificate the leaf"),
         (lambda chain: chain[:200], "the CA's chain cannot be parsed as PEM certificates"),
         (lambda _: b"", "the CA's chain cannot be parsed as PEM certificates"),
     ],
@@ -208,7 +211,7 @@ async def test_account_that_the_ca_forgets_again_and_again_is_registered_once(fo
                 Kind.NEW_ORDER,
                 problem(400, "accountDoesNotExist", "who are you?"),
                 "order",
-                r"newOrder: the CA says accountDoesNotExist \(HTTP 400\): who are you\?",
+                r"refused the order for a.example: accountDoesNotExist \(HTTP 400\): who are you\?",
                 times=9,
             )
         )

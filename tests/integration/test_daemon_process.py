@@ -167,7 +167,7 @@ async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -
                 assert (await daemon.end(signal.SIGTERM)).exit_code == 0
                 reported = await client.finish()
             assert reported.exit_code == 1
-            assert "the daemon ends; what it left undone, the next run goes on with" in reported.err
+            assert "the daemon is stopping. The next run resumes" in reported.err
         assert await tokens(host.responder) == 0
         async with IssuerDaemon(host.issuer) as daemon:
             await daemon.until(certificate="web", stage="validate", event="started")

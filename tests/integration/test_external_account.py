@@ -34,15 +34,13 @@ async def test_customers_get_certificates_and_others_are_told_what_to_set(folder
         refused = await host.issuer.run("renew", "--json")
         assert refused.exit_code == 1
         (found,) = refused.json()["certificates"]
-        assert found["error"]["what"].startswith(
-            "the CA localhost takes customers of its own only; get the key identifier"
-        )
+        assert found["error"]["what"].startswith("cannot register an account at the CA localhost")
         assert (found["error"]["retry"], asked(host.ca, "/sign-me-up")) == ("never", 0)
         for key_id, hmac_key in (("kid-2", HMAC_KEY), (KEY_ID, HMAC_KEY[::-1])):
             configure(host, folder, key_id, hmac_key)
             refused = await host.issuer.run("renew", "web")
             assert refused.exit_code == 1
-            assert "web: failed (order): newAccount at customers: the CA says unauthorized" in refused.out
+            assert "web: failed (order): the CA customers refused the account registration" in refused.out
         assert orders(host.ca) == 0
         configure(host, folder, KEY_ID, HMAC_KEY)
         await host.issuer.run_well("renew", "web")

@@ -45,7 +45,7 @@ async def test_ca_that_is_down_is_replaced_in_the_same_pass_and_preferred_again_
 @pytest.mark.parametrize(
     ("name", "of_the_first", "words"),
     [
-        (NAME, {"external_accounts": {"kid-1": "AAECAwQFBgcICQoLDA0ODw"}}, "takes customers of its own only"),
+        (NAME, {"external_accounts": {"kid-1": "AAECAwQFBgcICQoLDA0ODw"}}, "it requires external account binding"),
         (BLOCKED, {}, "rejectedIdentifier"),
     ],
     ids=["customers only", "name refused"],
@@ -65,14 +65,14 @@ async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_as
         await cas.host.issuer.run_well("renew")
         async with IssuerDaemon(cas.host.issuer) as daemon:
             reported = (await daemon.until(level="warning", logger="wellkeeper_issuer.assembly.pins"))["detail"]
-            assert "does not know our account key at the CA second (thumbprint " in reported
+            assert "does not trust our account key at the CA second (thumbprint " in reported
             assert "give it the line that 'wellkeeper trust' prints, and restart it" in reported
             await cas.host.ca.process.stop()
             failed = await cas.host.issuer.run("renew", "--force", "web", "--json")
             assert failed.exit_code == 1
             # The first one may come back sooner than somebody mends the other.
             assert "Connection refused" in str(failed.json()["certificates"][0]["error"])
-            assert "does not know our account key at the CA second" in daemon.log
+            assert "does not trust our account key at the CA second" in daemon.log
         assert asked(cas.second, "/order-plz") == 0
 
 

@@ -119,7 +119,7 @@ async def test_damaged_journal_is_told_and_moved_away_it_costs_nothing(folder: P
             damaged = path.read_bytes()
             reported = one_error(await host.issuer.run("renew"))
             assert f"wellkeeper: {path}: " in reported
-            assert "the file is damaged: restore it from a backup, or move it and its -wal and -shm away" in reported
+            assert "Restore the file from a backup, or move it and its -wal and -shm away" in reported
             assert path.read_bytes() == damaged
         lose(host.issuer)
         await host.issuer.run_well("renew")
@@ -157,7 +157,7 @@ async def test_damaged_record_of_the_account_is_told_and_removed_it_is_asked_for
             (one,) = finished.json()["certificates"]
             assert (finished.exit_code, one["outcome"]) == (1, "failed")
             assert f"{path} is damaged" in str(one["error"])
-            assert "remove it: the CA will tell the account's URL again" in str(one["error"])
+            assert "the CA will return the account URL again" in str(one["error"])
         assert orders(host.ca) == 1
         path.unlink()
         await host.issuer.run_well("renew", "--force")

@@ -131,7 +131,7 @@ async def test_account_key_that_no_responder_knows_is_found(host: Host, folder: 
         finished = await rehearse(host)
     assert finished.exit_code == 1
     assert [line.split()[1] for line in failed_lines(finished)] == ["trust", "publish"]
-    assert "does not know our account key at the CA" in failed_lines(finished)[0]
+    assert "does not trust our account key at the CA" in failed_lines(finished)[0]
 
 
 async def test_hooks_hear_that_it_is_a_rehearsal(host: Host, folder: Path) -> None:

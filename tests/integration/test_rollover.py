@@ -60,7 +60,7 @@ async def test_responders_learn_the_new_key_before_the_ca_does(folder: Path) -> 
         both = await trusted(host)
         assert both[0] == old
         assert len(both) == 2
-        assert "do not know the new account key yet: 'local'. Put this line" in refused.err
+        assert "do not trust the new key: 'local'" in refused.err
         assert f"\n  {THUMBPRINT}={old} {both[1]}\n" in refused.err
         assert asked(host.ca, "/rollover-account-key") == 0
         assert (present.read_bytes(), following.exists()) == (before, True)
@@ -104,8 +104,8 @@ async def test_key_that_has_another_account_is_told_and_changes_nothing(folder: 
         async with told_responder(host, folder):
             refused = await host.issuer.run("account", "rollover")
             assert refused.exit_code == 1
-            assert "the new key has another account at the CA localhost already" in refused.err
-            assert f"the old key stays in use: remove {following}, then run" in refused.err
+            assert "the new key already has another account there" in refused.err
+            assert f"Run 'rm {following}', then" in refused.err
             assert present.read_bytes() == before
             following.unlink()
             await host.issuer.run_well("renew")
@@ -162,7 +162,7 @@ async def test_conflict_to_which_the_ca_says_yes_is_seen_afterwards(folder: Path
         path.write_bytes(other.key_path(url).read_bytes())
         before = accounts.key_path(url).read_bytes()
         account = Unaware(AccountAtCa(ours.connection))
-        with pytest.raises(OrderError, match="the new key has another account at the CA pebble already"):
+        with pytest.raises(OrderError, match="the new key already has another account there"):
             await roll_over(account, accounts, ())
         assert account.looks == 2
         assert accounts.key_path(url).read_bytes() == before

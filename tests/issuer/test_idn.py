@@ -31,17 +31,17 @@ def test_name_is_kept_as_a_labels(written: str, kept: str) -> None:
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("☃.example", "'☃.example' is no valid internationalised name: Codepoint U\\+2603"),
+        ("☃.example", "'☃.example' is not a valid internationalized name: Codepoint U\\+2603"),
         ("www.-ü.example", "must not start or end with a hyphen"),
         ("ü..example", "Empty Label"),
         (f"{'ü' * 70}.example", "Label too long"),
         ("a b.ü", "Codepoint U\\+0020"),
-        ("xn--é.example", "is no valid internationalised name"),
+        ("xn--é.example", "is not a valid internationalized name"),
         ("*.ü.example", "Codepoint U\\+002A"),
-        ("xn--.example", "'xn--' decodes to no name"),
-        ("xn--abc-.example", "'xn--abc-' decodes to no name"),
-        ("xn--99999999999.example", "'xn--99999999999' decodes to no name"),
-        ("www.xn--a.example", "'xn--a' decodes to no name"),
+        ("xn--.example", "'xn--' is not a valid A-label"),
+        ("xn--abc-.example", "'xn--abc-' is not a valid A-label"),
+        ("xn--99999999999.example", "'xn--99999999999' is not a valid A-label"),
+        ("www.xn--a.example", "'xn--a' is not a valid A-label"),
     ],
 )
 def test_what_is_no_name_is_one_error(written: str, words: str) -> None:
@@ -70,8 +70,8 @@ def test_settings_take_unicode() -> None:
         ("*.münchen.example", "is a wildcard, which http-01 cannot validate"),
         ("münchen", "is neither a full DNS name nor an IP address"),
         ("１９２.０.２.７", "is neither a full DNS name nor an IP address"),
-        ("xn--.example", "decodes to no name"),
-        ("☃.example", "is no valid internationalised name"),
+        ("xn--.example", "is not a valid A-label"),
+        ("☃.example", "is not a valid internationalized name"),
     ],
 )
 def test_settings_say_what_is_wrong(written: str, words: str) -> None:

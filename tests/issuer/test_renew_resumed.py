@@ -99,7 +99,7 @@ async def test_recorded_chain_waits_for_a_clock_that_is_slow(
 ) -> None:
     await obtained(ca, state)
     clock.step(-3 * 24 * 3600)
-    with pytest.raises(DatesError, match="set this machine's clock by NTP"):
+    with pytest.raises(DatesError, match="Synchronize this machine's clock by NTP"):
         await renew(renewals, LINEAGE, steps, Mode.RETRY)
     clock.step(3 * 24 * 3600)
     await renew(renewals, LINEAGE, steps, Mode.RETRY)

@@ -62,7 +62,7 @@ def test_key_of_a_kind_that_is_not_made_here_goes_on_until_the_next_renewal() ->
     key_pem = ec.generate_private_key(ec.SECP521R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (taken,) = take(lineage(pair=Pair(key_pem, CA.chain(key_pem, A))))
     assert "key_type" not in taken.table
-    assert taken.notes == ("its key is of a kind that is not made here; the next one is ecdsa-p256",)
+    assert taken.notes == ("its key type is not supported; the next key will be ecdsa-p256",)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_name_is_changed_only_as_far_as_it_has_to_be(found: str, name: str) -> N
     [
         ({"authenticator": "nginx"}, "certbot changed nginx for each renewal"),
         ({"authenticator": "standalone"}, "certbot listened on port 80 itself"),
-        ({"authenticator": "apache"}, "served by Apache"),
-        ({"authenticator": "manual"}, "it was proven by manual; from now on its names must reach this nginx"),
-        ({"authenticator": "dns-cloudflare"}, "it was proven by dns-cloudflare; from now on"),
-        ({"must_staple": "True"}, "must-staple is left out of the next one"),
-        ({"preferred_chain": "ISRG Root X1"}, "preferred_chain = 'ISRG Root X1' belongs to a CA here"),
-        ({"preferred_profile": "classic"}, "its profile was a wish to certbot"),
-        ({"autorenew": "False"}, "from now on it is renewed"),
-        ({"account": "8"}, "the account that it was renewed with is not there"),
+        ({"authenticator": "apache"}, "Apache served its names"),
+        ({"authenticator": "manual"}, "certbot used the authenticator manual; now its names must reach this nginx"),
+        ({"authenticator": "dns-cloudflare"}, "certbot used the authenticator dns-cloudflare; now"),
+        ({"must_staple": "True"}, "the next certificate will not have must-staple"),
+        ({"preferred_chain": "ISRG Root X1"}, "preferred_chain = 'ISRG Root X1' is not imported"),
+        ({"preferred_profile": "classic"}, "its profile is now required"),
+        ({"autorenew": "False"}, "certbot did not renew it"),
+        ({"account": "8"}, "its account was not found"),
     ],
 )
 def test_what_changes_is_told(parameters: dict[str, str], words: str) -> None:
@@ -99,16 +99,16 @@ def test_what_changes_is_told(parameters: dict[str, str], words: str) -> None:
 def test_wildcard_is_left_to_certbot() -> None:
     key_pem = PAIR.certificate_key_pem
     pair = Pair(key_pem, CA.chain(key_pem, A, dns("*.a.example")))
-    assert "it holds *.a.example, which http-01 cannot prove" in reason(lineage(pair=pair))
+    assert "http-01 cannot validate *.a.example" in reason(lineage(pair=pair))
 
 
 def test_expired_one_is_left_out() -> None:
     pair = FakeCa(NOW - timedelta(days=91)).pair(A)
-    assert reason(lineage(pair=pair)).startswith("it expired on 2026-02-28; if its names are still yours")
+    assert reason(lineage(pair=pair)).startswith("it expired on 2026-02-28; to obtain a new one")
 
 
 def test_one_without_names_or_with_an_odd_ca_is_left_out() -> None:
-    assert "is not asked by https" in reason(lineage(server="http://ca.example/"))
+    assert "is not https" in reason(lineage(server="http://ca.example/"))
     assert reason(FoundLineage("x", {}, None, "it is broken")) == "it is broken"
 
 
@@ -118,7 +118,7 @@ def test_one_for_no_name_is_left_out() -> None:
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=9))
     chain = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    assert reason(lineage(pair=Pair(key_pem, chain))) == "it names neither a DNS name nor an IP address"
+    assert reason(lineage(pair=Pair(key_pem, chain))) == "it has neither DNS names nor IP addresses"
 
 
 def test_first_ca_is_let_s_encrypt_and_its_closed_version_the_open_one() -> None:
@@ -132,7 +132,7 @@ def test_name_that_is_ours_for_the_same_names_is_that_certificate() -> None:
 
 
 def test_name_that_is_somebody_else_s_is_left_out() -> None:
-    expected = "there is another certificate with the name 'a.example', for other names"
+    expected = "another certificate named 'a.example' exists, for other names"
     assert reason(lineage(), {"a.example": frozenset({A})}) == expected
     plan = take_over(Found((lineage(), lineage("A.example", CA.pair(A))), (ACCOUNT,)), {}, NOW)
     assert [one.found_name for one in plan.left_out] == ["A.example"]
@@ -145,6 +145,6 @@ def test_account_of_most_certificates_is_taken_over_one_a_ca() -> None:
     plan = take_over(Found(lineages, (ACCOUNT, second, other)), {}, NOW)
     assert plan.accounts == (second,)
     assert plan.notes == (
-        f"the account {ACCOUNT.account_url} is left out: one a CA is enough, and more certificates have the other",
-        f"the account {other.account_url} is left out: no certificate that is taken over has it",
+        f"the account {ACCOUNT.account_url} was not imported: another account of this CA has more certificates",
+        f"the account {other.account_url} was not imported: no imported certificate uses it",
     )

@@ -1,1 +1,1 @@
-"""Findings and remedies for CAs and the state, in words: pure functions and tables."""
+"""Remedies for problems with CAs and the state: pure functions and tables."""

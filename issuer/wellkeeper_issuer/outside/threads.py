@@ -1,7 +1,7 @@
-"""An executor whose threads never hold up the end of the program.
+"""Run tasks on threads that never delay the program's exit.
 
-`concurrent.futures.ThreadPoolExecutor` joins its threads at interpreter exit; a CA that does not answer would then hold
-up Ctrl-C by half a minute.
+`concurrent.futures.ThreadPoolExecutor` joins its threads at interpreter exit; a CA that does not answer would then
+delay Ctrl-C by half a minute.
 """
 
 import queue
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 class DaemonThreads(Executor):
-    """`count` threads, started with the first task; hand it to `loop.run_in_executor`."""
+    """An executor for `loop.run_in_executor` with `count` threads, started with the first task."""
 
     def __init__(self, count: int, name: str) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -25,7 +25,7 @@ class DaemonThreads(Executor):
         self._ended = False
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Raises RuntimeError after `shutdown`: nobody would ever do it."""
+        """Queue a task. Raises RuntimeError after `shutdown`."""
         if self._ended:
             raise RuntimeError(f"the threads {self._name!r} were shut down")
         future: Future[R] = Future()
@@ -35,7 +35,7 @@ class DaemonThreads(Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the future
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -45,7 +45,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """Ends the threads after what was submitted; never waits for them. Idempotent."""
+        """Let the threads end after all submitted tasks; never waits for them. Idempotent."""
         if self._ended:
             return
         self._ended = True

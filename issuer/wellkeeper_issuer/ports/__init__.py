@@ -1,5 +1,5 @@
-"""What stages are handed: the Protocols behind which the outside world is reached, by topic.
+"""The Protocols through which stages reach the outside world, by topic.
 
-Every call raises errors of `errors` only. Everything is cancellable; what has to be undone is undone by the
-caller, unless a contract says otherwise.
+Every call raises only errors of `errors`. Everything is cancellable; the caller cleans up unless a contract says
+otherwise.
 """

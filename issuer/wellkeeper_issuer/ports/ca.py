@@ -9,11 +9,11 @@ from wellkeeper_node.model import Identifier
 
 
 class CertificateAuthority(Protocol):
-    """An ACME server, with our account at it (RFC 8555). Repeats badNonce itself; polls nothing."""
+    """An ACME server, with our account at it (RFC 8555). Retries badNonce itself; does not poll."""
 
     @property
     def name(self) -> str:
-        """What people call it: its name in the settings, else its host."""
+        """The name in the settings, else the host."""
         ...
 
     @property
@@ -21,60 +21,60 @@ class CertificateAuthority(Protocol):
 
     @property
     def thumbprint(self) -> str:
-        """RFC 7638 thumbprint of the account key: the second half of every key authorization."""
+        """The RFC 7638 thumbprint of the account key: the second half of every key authorization."""
         ...
 
     async def account_url(self) -> str:
-        """Finds or registers the account; asks the CA only if nobody wrote it down."""
+        """Return the account's URL; register the account if there is none on record."""
         ...
 
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
-        """Not idempotent: record the URL before anything else.
+        """Place an order. Not idempotent: record the URL before anything else.
 
-        `replaces` is the RFC 9773 name of the predecessor, sent only when the directory has renewalInfo. Without
-        `profile`, that of the CA's settings is taken; one that the directory does not offer is an OrderError.
+        `replaces` is the RFC 9773 name of the predecessor, sent only when the directory has renewalInfo. `profile`
+        defaults to that of the CA's settings; one that the directory does not offer raises OrderError.
         """
         ...
 
     async def read_order(self, url: str) -> Order | None:
-        """None when the CA does not know the order (any more)."""
+        """Return the order; None when the CA does not have it (any more)."""
         ...
 
     async def read_authorization(self, url: str) -> Authorization: ...
 
     async def answer_challenge(self, challenge: Challenge) -> None:
-        """Only for a pending challenge of a pending authorization (read again first)."""
+        """Respond to a pending challenge of a pending authorization (read again first)."""
         ...
 
     async def finalize(self, order: Order, csr_der: bytes) -> Order:
-        """Only for an order that is ready; an orderNotReady comes back as the order's present state."""
+        """Finalize an order that is ready, and return it; after orderNotReady, return its current state."""
         ...
 
     async def read_chain(self, order: Order) -> bytes:
-        """The chain of a valid order, PEM, unchecked: the preferred one of the CA's settings when the CA has it."""
+        """Return the chain of a valid order, PEM, unchecked; the preferred chain of the settings if the CA has it."""
         ...
 
 
 class Authorities(Protocol):
-    """The CAs of the settings."""
+    """The configured CAs."""
 
     @property
     def directory_urls(self) -> Sequence[str]:
-        """Of all of them."""
+        """The directory URLs of all configured CAs."""
         ...
 
     def open(self, directory_url: str) -> CertificateAuthority:
-        """Always the same object for one directory; loads what it needs with the first call."""
+        """Return the CA, always the same object for one directory URL; the first call loads it."""
         ...
 
     def limits(self, directory_url: str) -> Sequence[Limit]:
-        """What the CA limits, from its published rules or the settings; needs no CA to be opened."""
+        """Return the CA's limits, published or from the settings, without opening the CA."""
         ...
 
 
 class RenewalInfos(Protocol):
-    """The renewalInfo resources of all CAs (RFC 9773); asked without an account."""
+    """The renewalInfo resources of all CAs (RFC 9773), read without an account."""
 
     async def ask(self, directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
-        """None when the CA's directory has no renewalInfo."""
+        """Return the renewal info, or the reason why there is none; None when the directory has no renewalInfo."""
         ...

@@ -23,7 +23,7 @@ class Delivery(Protocol):
         Raises ReloadError when nginx refuses this version, which is then rolled back to `flip.before`, or when it
         cannot reload at all, and every version stays in place; InstallError when the files cannot be switched;
         JournalError when the reload cannot be recorded. Cancellable: the other calls still get their reload, and the
-        next `deliver` of the same flip goes on from there.
+        next `deliver` of the same flip resumes there.
         """
         ...
 

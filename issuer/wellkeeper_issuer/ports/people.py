@@ -1,4 +1,4 @@
-"""The Protocols of what administrators provide or receive, which `outside.host` implements."""
+"""The Protocols of hooks, notifications and CSRs of administrators, which `outside.host` implements."""
 
 from typing import Protocol
 
@@ -9,23 +9,23 @@ class Hooks(Protocol):
     """Commands of the administrator around a renewal."""
 
     async def run(self, event: Event, about: Occasion) -> None:
-        """Nothing when there is no such hook. Raises HookError with what the command said."""
+        """Run the hook, if there is one. Raises HookError with the command's last output."""
         ...
 
     def is_there(self, event: Event) -> bool: ...
 
 
 class Notifications(Protocol):
-    """Messages to the administrator."""
+    """Notifications to the administrator."""
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
-        """Send the notice; do nothing if no receiver is configured. Raises HookError if it could not be sent."""
+        """Send the notice, if a recipient is configured. Raises HookError when it was not delivered."""
         ...
 
 
 class CsrFiles(Protocol):
-    """CSRs that the administrator made."""
+    """CSRs of the administrator."""
 
     async def read_csr(self, path: str) -> bytes:
-        """The bytes of the file. Raises SettingsError."""
+        """Return the content of the file. Raises SettingsError."""
         ...

@@ -1,6 +1,6 @@
 """The Protocols of the state on disk, which `outside.state` implements.
 
-A call returns when its row is durable (but for `read_…`). All raise JournalError.
+A call that writes returns when its row is durable. All raise JournalError.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ class Held(Protocol):
 
     @property
     def lost(self) -> asyncio.Event:
-        """Set by the `extend` that found out, and never cleared."""
+        """Set by the `extend` that detects the loss; never cleared."""
         ...
 
     async def extend(self, until: datetime | None = None) -> None:
-        """Verify that we still own the state, and keep it: until then at least, or as long as is usual. Idempotent.
+        """Verify that we own the state, and keep it until then at least, or for the usual time. Idempotent.
 
-        Raises JournalError when it is lost, then and from then on: with why, and what to do.
+        Raises JournalError when it is lost, in every later call, too.
         """
         ...
 
 
 class Ownership(Protocol):
-    """Who may write the state: one process at a time."""
+    """The right to write the state: one process at a time."""
 
     def hold(self, command: str) -> AbstractAsyncContextManager[Held]:
         """Own the state in a context. Never waits: raises JournalError naming the owner when there is one.
@@ -83,10 +83,10 @@ class AllAttempts(Attempts, Protocol):
 
 
 class VetoRecords(Protocol):
-    """Read-backs that fail, and when the CA is asked all the same."""
+    """Failed read-backs, and when the CA is contacted anyway."""
 
     async def read_veto(self, lineage: str) -> datetime | None:
-        """Return when the CA is asked though the read-back fails; None when it did not fail."""
+        """Return when to contact the CA although the read-back fails; None when it did not fail."""
         ...
 
     async def record_veto(self, lineage: str, asks_at: datetime) -> None:
@@ -99,12 +99,12 @@ class VetoRecords(Protocol):
 
 
 class DeliveryRecords(Protocol):
-    """Installed versions on one node: on their way to its nginx, or served."""
+    """Installed versions on one node: not loaded yet, loaded, or served."""
 
     async def record_flip(self, flip: Flip) -> None:
         """Turn the attempt of the lineage into a delivery to prove, and owe a deploy hook for the version.
 
-        There has to be an attempt. In the same transaction, it is forgotten, with its key and chain, and so is a veto.
+        Requires an attempt. The same transaction deletes it, with its key and chain, and the veto.
         """
         ...
 
@@ -113,19 +113,19 @@ class DeliveryRecords(Protocol):
         ...
 
     async def read_origin(self, lineage: str) -> Origin | None:
-        """Return who issued what is installed; None when no record says so."""
+        """Return the issuer of the installed version; None when it is unknown."""
         ...
 
     async def installed(self, among: Collection[str] | None = None) -> frozenset[str]:
-        """Return the lineages, of all or of these, of which an installed version is recorded."""
+        """Return the lineages, of all or of these, with a recorded installed version."""
         ...
 
     async def undelivered(self, among: Collection[str] | None = None) -> dict[str, Flip]:
-        """Return by lineage, of all or of these, what is in place (or was rolled back) and nginx may not have read."""
+        """Return by lineage, of all or of these, versions installed (or rolled back) that nginx may not have loaded."""
         ...
 
     async def unserved(self, among: Collection[str] | None = None) -> frozenset[str]:
-        """Return the lineages, of all or of these, that nginx has read, but was not proven to serve."""
+        """Return the lineages, of all or of these, that nginx has loaded, but is not verified to serve."""
         ...
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
@@ -171,7 +171,7 @@ class Ledger(Protocol):
     async def read_uses(
         self, directory_url: str, spent: Spent, scope: Scope, value: str, since: datetime
     ) -> Sequence[datetime]:
-        """Return the times in order, without what is exempt."""
+        """Return the times in order, without exempt uses."""
         ...
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
@@ -179,13 +179,13 @@ class Ledger(Protocol):
         ...
 
     async def read_values(self, directory_url: str, since: datetime) -> Sequence[tuple[Spent, Scope, str, int, int]]:
-        """Return what was used since then, sorted: spent, scope, value, how many counted, how many were exempt."""
+        """Return the uses since then, sorted: spent, scope, value, count of counted, count of exempt."""
         ...
 
     async def forget_uses(self, before: datetime) -> None: ...
 
     async def read_blocks(self) -> Sequence[Blocked]:
-        """Return all blocks, ordered by CA and lineage; those that are over, too, until they are replaced."""
+        """Return all blocks, ordered by CA and lineage; also those that are over, until they are replaced."""
         ...
 
     async def record_block(self, blocked: Blocked) -> None:
@@ -205,7 +205,7 @@ class Notes(Protocol):
         ...
 
     async def read_notices(self, among: Collection[str] | None = None) -> Mapping[str, frozenset[Notice]]:
-        """Return by lineage, of all or of these, the notices that were sent and are still true."""
+        """Return by lineage, of all or of these, the notices sent since the last recovery."""
         ...
 
     async def record_notice(self, lineage: str, notice: Notice) -> None: ...
@@ -215,7 +215,7 @@ class Notes(Protocol):
         ...
 
     async def read_rehearsals(self) -> Mapping[str, Rehearsal]:
-        """Return the last one of each lineage."""
+        """Return the last rehearsal of each lineage."""
         ...
 
     async def record_rehearsal(self, rehearsal: Rehearsal) -> None: ...
@@ -230,7 +230,7 @@ class LineageRecords(Protocol):
 
 
 class StateRecords(LineageRecords, Protocol):
-    """All records, for whoever needs most of them."""
+    """All records."""
 
     @property
     def attempts(self) -> AllAttempts: ...

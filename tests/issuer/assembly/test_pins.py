@@ -46,7 +46,7 @@ async def test_preferred_ca_that_is_not_pinned_is_an_error_and_leaves_the_others
     async with pinned_to([second], folder, clock) as client:
         found = await check_pins(settings, build.accounts(settings), [client])
     assert list(found) == [FIRST]
-    assert f"does not know our account key at the CA first.example (thumbprint {first})" in found[FIRST]
+    assert f"does not trust our account key at the CA first.example (thumbprint {first})" in found[FIRST]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert found[FIRST] in caplog.text
 

@@ -54,7 +54,7 @@ def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Pro
         f"  ssl_certificate_key {live}/privkey.pem;",
         "",
     ]
-    assert finished.out.splitlines()[-1].startswith("b.example: failed (order): ")
+    assert finished.out.splitlines()[-3].startswith("b.example: failed (order): ")
     assert tomllib.loads(drop_in(ready, "b.example").read_text()) == {
         "certificates": [{"name": "b.example", "identifiers": ["B.example", "www.b.example"]}]
     }
@@ -93,7 +93,7 @@ def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) ->
         ready.run(*arguments)
     )
     write_csr(path, "c.example")
-    assert f"{path} lacks b.example and has c.example, which" in refused(ready.run(*arguments))
+    assert "it lacks b.example and has c.example" in refused(ready.run(*arguments))
     assert not drop_in(ready, "b.example").exists()
     write_csr(path, "b.example")
     finished = ready.run(*arguments)

@@ -51,9 +51,9 @@ def test_dry_run_tells_all_and_changes_nothing(program: Program, etc: Path) -> N
         "  a.example",
         "  c.example",
     ]
-    assert "    it is called b.example from now on: names here have a-z, 0-9, '.', '_' and '-' only" in lines
+    assert "    its new name is b.example: names may contain only a-z, 0-9, '.', '_' and '-'" in lines
     assert "Left out:" in lines
-    assert any(line.startswith("  wild: it holds *.d.example, which http-01 cannot prove") for line in lines)
+    assert any(line.startswith("  wild: http-01 cannot validate *.d.example") for line in lines)
     assert f"  {NOBODY_THERE}: https://ca.example/account/7" in lines
     assert "Hooks that reload nginx are not needed any more: that is done here, and proven." in lines
     assert 'deploy = ["/bin/sh", "-c", "/usr/local/bin/copy --all"]' in lines
@@ -124,4 +124,4 @@ def test_folder_that_is_not_certbot_s_is_a_usage_error(program: Program, folder:
     program.configure()
     finished = program.run("import", "certbot", str(folder))
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "is no folder of certbot's" in finished.err
+    assert "is not a certbot directory" in finished.err

@@ -74,7 +74,7 @@ async def test_daemon_replaces_it(daemon: Workshop, settings: Settings) -> None:
 async def test_daemon_that_cannot_replace_it_is_a_failure(daemon: Workshop, settings: Settings) -> None:
     daemon.workers[0].failing = OrderError("the CA is away")
     assert await have_replaced(settings, INSTALLED, ORIGIN) == Following(
-        f"{STAYS}the daemon could not replace it: order: the CA is away", has_failed=True
+        f"{STAYS}the daemon could not replace it: the CA is away", has_failed=True
     )
 
 
@@ -82,7 +82,7 @@ async def test_state_that_is_damaged_is_told_as_that(settings: Settings) -> None
     (settings.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
     following = await have_replaced(settings, INSTALLED, ORIGIN)
     assert following.has_failed
-    assert "the file is damaged: restore it from a backup" in following.words
+    assert "Restore the file from a backup" in following.words
 
 
 async def test_who_else_is_at_work_is_told(settings: Settings) -> None:

@@ -27,7 +27,7 @@ def test_host_that_was_not_set_up(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("run")
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "publishing_key.pem does not exist; run 'wellkeeper init' to make the keys" in finished.err
+    assert "publishing_key.pem\n  the file does not exist\n  Run 'wellkeeper init' to create it" in finished.err
     assert not program.state_dir.exists()
 
 
@@ -37,4 +37,4 @@ def test_folder_that_is_too_deep_for_a_socket(program: Program) -> None:
     program.make_keys()
     finished = program.run("run")
     assert finished.exit_code == 2
-    assert "is too long: the path of the daemon's socket, " in finished.err
+    assert "is too long\n  the path of the daemon's socket in it " in finished.err

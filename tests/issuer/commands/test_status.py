@@ -285,8 +285,8 @@ def test_damaged_journal_is_reported(program: Program) -> None:
     (program.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
     finished = program.run("status")
     assert finished.exit_code == 1
-    assert finished.err.startswith(f"wellkeeper: {program.state_dir}/state.db: ")
-    assert "the file is damaged: restore it from a backup, or move it" in finished.err
+    assert finished.err.startswith(f"wellkeeper: cannot use {program.state_dir}/state.db\n")
+    assert "Restore the file from a backup, or move it" in finished.err
 
 
 def test_json_and_prometheus_exclude_each_other(program: Program) -> None:

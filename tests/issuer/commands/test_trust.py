@@ -39,7 +39,8 @@ def test_missing_keys_are_told(program: Program) -> None:
     finished = program.run("trust")
     assert (finished.exit_code, finished.out) == (2, "")
     assert finished.err == (
-        f"wellkeeper: {program.state_dir}/publishing_key.pem does not exist; run 'wellkeeper init' to make the keys\n"
+        f"wellkeeper: cannot read key {program.state_dir}/publishing_key.pem\n"
+        "  the file does not exist\n  Run 'wellkeeper init' to create it.\n"
     )
 
 

@@ -182,7 +182,7 @@ async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_h
     [
         (
             lambda root, _: root.chain(pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), [A])),
-            "for another key",
+            "its key is not the key in our CSR",
         ),
         (
             lambda root, attempt: root.chain(pki.make_csr(attempt.certificate_key_pem, [B])),
@@ -215,7 +215,7 @@ async def test_chain_that_our_clock_does_not_believe_is_kept(
 ) -> None:
     """Or a machine whose clock is wrong would burn a certificate at each pass."""
     ca.chain = lambda _: ca.root.chain(attempt.csr_der, days=0)
-    with pytest.raises(DatesError, match="expired on"):
+    with pytest.raises(DatesError, match="has expired"):
         await finalize(attempt, placed(ca), ca, attempts, clock)
     kept = await attempts.read_attempt("web")
     assert kept is not None

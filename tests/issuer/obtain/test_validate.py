@@ -125,7 +125,8 @@ async def test_refusal_is_told_in_the_cas_words_with_advice(
     with pytest.raises(ChallengeError) as caught:
         await validate(one, ca, watches, clock)
     assert str(caught.value).startswith(
-        "a.example: the CA says connection (HTTP 400): 192.0.2.1: Connection refused. Look between the CA and the nodes"
+        "a.example: the CA says connection (HTTP 400): 192.0.2.1: Connection refused. "
+        "Check what lies between the CA and the nodes"
     )
     assert caught.value.problem == problem
 
@@ -133,12 +134,12 @@ async def test_refusal_is_told_in_the_cas_words_with_advice(
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("connection", "A and AAAA records, firewall, port 80$"),
+        ("connection", r"A and AAAA records, firewall, port 80\.$"),
         ("dns", "Check that the name has an A or AAAA record"),
-        ("caa", "The CAA record of the name does not allow this CA"),
-        ("unauthorized", "Something other than this project's responder answered"),
-        ("incorrectResponse", "Something other than this project's responder answered"),
-        ("rateLimited", "Fix what the CA names, then run renew again"),
+        ("caa", "Allow this CA in the CAA record of the name"),
+        ("unauthorized", "Check that A and AAAA records lead only to the configured nodes"),
+        ("incorrectResponse", "Check that A and AAAA records lead only to the configured nodes"),
+        ("rateLimited", "Fix what the CA reports"),
     ],
 )
 async def test_advice_fits_the_problem(

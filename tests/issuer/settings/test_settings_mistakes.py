@@ -75,7 +75,7 @@ from wellkeeper_issuer.settings import read_settings
             "[[certificates]]\nidentifiers = ['*.a.example']",
             "'*.a.example' is a wildcard, which http-01 cannot validate",
         ),
-        ("[[certificates]]\nidentifiers = ['☃.example']", "'☃.example' is no valid internationalised name"),
+        ("[[certificates]]\nidentifiers = ['☃.example']", "'☃.example' is not a valid internationalized name"),
         ("[[certificates]]\nidentifiers = ['localhost']", "'localhost' is neither a full DNS name nor an IP address"),
         ("[[certificates]]\nidentifiers = ['a..example']", "'a..example' is neither"),
         ("[[certificates]]\nidentifiers = ['-a.example']", "'-a.example' is neither"),

@@ -1,4 +1,4 @@
-"""What a CA can do, as its directory says (RFC 8555 section 7.1.1): detected, never assumed."""
+"""Read from a CA's directory what the CA can do (RFC 8555 section 7.1.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _MEMBERS: Final = ("newNonce", "newAccount", "newOrder")
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """`profiles` are descriptions by name; `caa_identities` are what a CAA record calls the CA."""
+    """Features of a CA. `profiles` maps names to descriptions; `caa_identities` are its names in CAA records."""
 
     has_renewal_info: bool
     has_key_change: bool
@@ -26,7 +26,7 @@ class Abilities:
 
 
 def check_directory(directory: messages.Directory) -> messages.Directory:
-    """Raises ValueError and KeyError when it has not what an order needs."""
+    """Return the directory. Raises ValueError and KeyError when it lacks a resource that every order needs."""
     for name in _MEMBERS:
         if not isinstance(directory[name], str):
             raise ValueError(f"directory member {name!r} must be a URL")
@@ -34,6 +34,7 @@ def check_directory(directory: messages.Directory) -> messages.Directory:
 
 
 def read_abilities(directory: messages.Directory) -> Abilities:
+    """Return what the directory offers; members with a wrong type count as missing."""
     meta = directory["meta"]
     profiles, identities = meta.profiles, meta.caa_identities
     return Abilities(
@@ -49,13 +50,15 @@ def read_abilities(directory: messages.Directory) -> Abilities:
 
 
 def choose_profile(abilities: Abilities, ca_name: str, wanted: str | None) -> str | None:
-    """What newOrder asks for: None at a CA without profiles; raises OrderError for one that is not offered."""
+    """Return the profile to request: None at a CA without profiles. Raises OrderError when the CA does not offer it."""
     if wanted is None or not abilities.profiles:
         return None
     if wanted not in abilities.profiles:
         offered = "; ".join(f"{name!r} ({text})" for name, text in abilities.profiles.items())
         raise OrderError(
-            f"{ca_name} does not offer the profile {wanted!r}; set profile to one that it does: {offered}",
+            f"the CA {ca_name} does not offer the profile {wanted!r}",
+            f"it offers {offered}",
+            "Set profile to one of those.",
             retry=Retry.NEVER,
         )
     return wanted

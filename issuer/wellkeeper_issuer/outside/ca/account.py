@@ -1,4 +1,4 @@
-"""Our account at one CA, as a person sees to it: shown, changed, given another key, ended (RFC 8555 section 7.3)."""
+"""Manage our account at one CA: show, update, change its key, deactivate (RFC 8555 section 7.3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from wellkeeper_node.foreign_text import cleaned
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What the CA says about our account; Let's Encrypt keeps no contacts."""
+    """Our account as the CA reports it; Let's Encrypt stores no contacts."""
 
     url: str
     status: str
@@ -34,7 +34,7 @@ class _Deactivation(JSONObjectWithFields):
 
 
 class AccountAtCa:
-    """Every call raises OrderError and SettingsError."""
+    """Our account at one CA. Every call raises OrderError and SettingsError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -50,65 +50,69 @@ class AccountAtCa:
         return self._name
 
     def record(self) -> AccountRecord:
-        """What is written down; raises OrderError when there is no account."""
+        """Return the account on record; raises OrderError when there is none."""
         record = self._accounts.read(self.directory_url)
         if record is None:
             raise OrderError(
-                f"there is no account at the CA {self._name}; 'wellkeeper account register' makes one",
+                f"no account is registered at the CA {self._name}",
+                remedy="Run 'wellkeeper account register'.",
                 retry=Retry.NEVER,
             )
         return record
 
     async def register(self) -> str:
-        """The account's URL; idempotent."""
+        """Return the account's URL, and register the account if there is none. Idempotent."""
         _, account = await self._connection.account()
         return str(account.uri)
 
     async def state(self) -> AccountState:
-        """As the CA has it; asks nothing of a CA without account."""
-        return await self._post(None, "reading the account")
+        """Return the account as the CA reports it; sends nothing to a CA where no account is on record."""
+        return await self._post(None, "the request to read the account")
 
     async def update(self, contact: Sequence[str]) -> AccountState:
-        """The contacts become these, and the CA's present terms are agreed to when the settings do."""
+        """Replace the contacts, and agree to the CA's current terms if the settings agree to terms."""
         directory = await self._connection.directory()
         terms = read_abilities(directory).terms_of_service
         agreed = True if terms and self._accounts.terms_of_service_agreed else None
         message = messages.UpdateRegistration(contact=tuple(contact), terms_of_service_agreed=agreed)
-        return await self._post(message, "changing the account")
+        return await self._post(message, "the account update")
 
     async def deactivate(self) -> AccountState:
-        """For good, and written down (RFC 8555 section 7.3.6)."""
+        """Deactivate the account, which cannot be undone, and record it (RFC 8555 section 7.3.6)."""
         record = self.record()
-        state = await self._post(_Deactivation(status="deactivated"), "deactivating the account")
+        state = await self._post(_Deactivation(status="deactivated"), "the account deactivation")
         self._accounts.record(replace(record, is_deactivated=True))
         return state
 
     async def changeable_url(self) -> str:
-        """Raises OrderError when there is no account, none any more, or the CA changes no keys (ZeroSSL, SSL.com)."""
+        """Return the account's URL if its key can be changed.
+
+        Raises OrderError when there is no account, it was deactivated, or the CA has no keyChange (ZeroSSL, SSL.com).
+        """
         record = self.record()
         if record.is_deactivated:
-            raise OrderError(f"our account at the CA {self._name} was deactivated, for good", retry=Retry.NEVER)
+            raise OrderError(f"our account at the CA {self._name} was permanently deactivated", retry=Retry.NEVER)
         if not read_abilities(await self._connection.directory()).has_key_change:
-            raise OrderError(f"the CA {self._name} offers no change of an account's key", retry=Retry.NEVER)
+            raise OrderError(f"the CA {self._name} does not support changing account keys", retry=Retry.NEVER)
         return record.account_url
 
     async def change_key(self, following: AccountKey) -> None:
-        """Sent once. That it returns proves nothing: ask `url_of` the new key then (section 7.3.5)."""
+        """Send keyChange once. Returning proves nothing: verify with `url_of` the new key (RFC 8555 section 7.3.5)."""
         url, present = self.record().account_url, self._connection.key
 
         def work(network: Network, directory: messages.Directory) -> None:
             signed = key_change(url, present, account_jwk(following), directory["keyChange"])
             network.send(directory["keyChange"], signed, directory["newNonce"])
 
-        await self._connection.call(OrderError, f"keyChange at {self._name}", work)
+        await self._connection.call(OrderError, "the change of the account key", work)
 
     async def url_of(self, account_key: AccountKey) -> str | None:
-        """The account that this key has at the CA; None when it has none."""
+        """Return the URL of the account with this key at the CA; None when there is none."""
         directory = await self._connection.directory()
         message = messages.NewRegistration(only_return_existing=True)
 
         def work() -> str | None:
-            with translated(OrderError, f"asking {self._name} which account the key has", self._connection.clock):
+            with translated(OrderError, self._name, "the account look-up", self._connection.clock):
                 network = self._connection.network_for(account_jwk(account_key))
                 try:
                     return location(network.send(directory["newAccount"], message, directory["newNonce"]))
@@ -119,11 +123,11 @@ class AccountAtCa:
 
         return await self._connection.run(work)
 
-    async def _post(self, message: Any, doing: str) -> AccountState:  # noqa: ANN401 - any message of josepy's
+    async def _post(self, message: Any, request: str) -> AccountState:  # noqa: ANN401 - any message of josepy's
         url = self.record().account_url
 
         def work(network: Network, directory: messages.Directory) -> AccountState:
             body = network.send(url, message, directory["newNonce"]).json()
             return AccountState(url, cleaned(body["status"]), tuple(map(cleaned, body.get("contact") or ())))
 
-        return await self._connection.call(OrderError, f"{doing} at {self._name}", work)
+        return await self._connection.call(OrderError, request, work)

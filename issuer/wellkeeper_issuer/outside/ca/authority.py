@@ -1,6 +1,6 @@
-"""The CA: an ACME server and our account at it (RFC 8555).
+"""Order, validate and download certificates at a CA, with our account there (RFC 8555).
 
-This module and its `ca_*` neighbours are the only ones that run the acme library.
+Only the modules of this package use the acme library.
 """
 
 import logging
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class AcmeAuthority:
-    """Implements `ports.CertificateAuthority`. The account is found or made with the first call that needs it.
+    """Implements `ports.CertificateAuthority`. The first call that needs the account finds or registers it.
 
     Raises SettingsError when the account key is missing.
     """
@@ -42,7 +42,7 @@ class AcmeAuthority:
         self._options = options
         self._accounts = accounts
         self._clock = clock
-        self._told_profile: str | None = None
+        self._ignored_profile: str | None = None
         self.connection = Connection(options, accounts, clock, version=version, thread_count=thread_count)
         accounts.account_key(options.directory_url)
 
@@ -59,11 +59,11 @@ class AcmeAuthority:
         return self.connection.thumbprint
 
     def close(self) -> None:
-        """Waits for nobody: a request under way is left to its own time-out."""
+        """Stop the threads without waiting: a request under way ends by its own time-out."""
         self.connection.close()
 
     async def abilities(self) -> Abilities:
-        """What the directory says; needs no account."""
+        """Return what the directory offers; needs no account."""
         return read_abilities(await self.connection.directory())
 
     async def account_url(self) -> str:
@@ -89,24 +89,26 @@ class AcmeAuthority:
             reply = network.send(directory["newOrder"], message, directory["newNonce"])
             return self._order(location(reply), reply)
 
-        return await self.connection.call(OrderError, "newOrder", work)
+        return await self.connection.call(OrderError, f"the order for {_summary(identifiers)}", work)
 
     async def read_order(self, url: str) -> Order | None:
         try:
-            return await self.connection.read(OrderError, f"reading order {url}", url, self._order)
+            return await self.connection.read(OrderError, f"the request for order {url}", url, self._order)
         except OrderError as error:
             if error.problem and error.problem.status in {403, 404}:
                 return None
             raise
 
     async def read_authorization(self, url: str) -> Authorization:
-        return await self.connection.read(ChallengeError, f"reading authorization {url}", url, self._authorization)
+        return await self.connection.read(
+            ChallengeError, f"the request for authorization {url}", url, self._authorization
+        )
 
     async def answer_challenge(self, challenge: Challenge) -> None:
         def work(network: Network, directory: messages.Directory) -> None:
             network.send(challenge.url, EmptyMessage(), directory["newNonce"])
 
-        await self.connection.call(ChallengeError, f"answering challenge {challenge.url}", work)
+        await self.connection.call(ChallengeError, f"the response to challenge {challenge.url}", work)
 
     async def finalize(self, order: Order, csr_der: bytes) -> Order:
         message = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
@@ -120,15 +122,19 @@ class AcmeAuthority:
                 raise
             return self._order(order.url, reply)
 
-        found = await self.connection.call(FinalizeError, f"finalizing order {order.url}", work)
+        found = await self.connection.call(FinalizeError, f"the finalization of order {order.url}", work)
         if found is not None:
             return found
-        return await self.connection.read(FinalizeError, f"reading order {order.url}", order.url, self._order)
+        return await self.connection.read(FinalizeError, f"the request for order {order.url}", order.url, self._order)
 
     async def read_chain(self, order: Order) -> bytes:
         url = order.certificate_url
         if url is None:
-            raise FinalizeError(f"the CA's order {order.url} is valid but names no certificate; report this to the CA")
+            raise FinalizeError(
+                f"cannot download the certificate of order {order.url}",
+                f"the CA {self.name} reports the order as valid but names no certificate",
+                "Report this to the CA.",
+            )
         reply = await self._certificate(url)
         wanted = self._options.preferred_chain
         if wanted is None or root_name(reply.content) == wanted:
@@ -136,20 +142,20 @@ class AcmeAuthority:
         return await self._preferred(wanted, reply)
 
     async def _preferred(self, wanted: str, default: requests.Response) -> bytes:
-        """The first alternate below the root of that name; what the CA gives by itself when there is none."""
+        """Return the first alternate chain below the root of that name, or the default chain when there is none."""
         roots = [root_name(default.content)]
         for url in alternate_urls(default.headers):
             try:
                 found = (await self._certificate(url)).content
             except WellkeeperError as error:
-                _log.warning("%s: an alternate chain is passed over: %s", self.name, error)
+                _log.warning("ignoring an alternate chain of the CA %s: %s", self.name, error)
                 continue
             roots.append(root_name(found))
             if roots[-1] == wanted:
                 return found
         offered = ", ".join(repr(root) for root in roots)
         _log.warning(
-            "%s has no chain below %r (preferred_chain), so its default is taken; it offers: %s",
+            "the CA %s has no chain below %r (preferred_chain), using its default chain; it offers %s",
             self.name,
             wanted,
             offered,
@@ -157,13 +163,15 @@ class AcmeAuthority:
         return default.content
 
     async def _certificate(self, url: str) -> requests.Response:
-        return await self.connection.read(FinalizeError, f"reading certificate {url}", url, lambda _, reply: reply)
+        return await self.connection.read(
+            FinalizeError, f"the request for certificate {url}", url, lambda _, reply: reply
+        )
 
     def _profile(self, abilities: Abilities, wanted: str | None) -> str | None:
         wanted = wanted or self._options.profile
-        if wanted and not abilities.profiles and self._told_profile != wanted:
-            self._told_profile = wanted
-            _log.warning("%s has no profiles: the profile %r is not asked for", self.name, wanted)
+        if wanted and not abilities.profiles and self._ignored_profile != wanted:
+            self._ignored_profile = wanted
+            _log.warning("the CA %s has no profiles, ignoring profile = %r", self.name, wanted)
         return choose_profile(abilities, self.name, wanted)
 
     def _order(self, url: str, reply: requests.Response) -> Order:
@@ -171,3 +179,8 @@ class AcmeAuthority:
 
     def _authorization(self, url: str, reply: requests.Response) -> Authorization:
         return parse_authorization(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))
+
+
+def _summary(identifiers: Sequence[Identifier]) -> str:
+    others = f" and {len(identifiers) - 1} more" if len(identifiers) > 1 else ""
+    return f"{identifiers[0]}{others}"

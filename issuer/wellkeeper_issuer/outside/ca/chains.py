@@ -1,4 +1,4 @@
-"""Which of the chains that a CA offers is taken (RFC 8555 section 7.4.2)."""
+"""Find the alternate chains that a CA offers, and the root of a chain (RFC 8555 section 7.4.2)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,18 +13,18 @@ _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 
 
 def alternate_urls(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Of every `Link` with the relation `alternate`: requests' own `links` keeps one of them only."""
+    """Return the URL of every `Link` with the relation `alternate` (`links` of requests keeps only one)."""
     links = parse_header_links(headers.get("Link", ""))
     return tuple(link["url"] for link in links if link.get("rel") == "alternate")
 
 
 def root_name(chain_pem: bytes) -> str | None:
-    """The common name of whoever issued the last certificate of the chain, as certbot's --preferred-chain has it."""
+    """Return the common name of the last certificate's issuer, as certbot's --preferred-chain compares it."""
     start = chain_pem.rfind(_CERTIFICATE)
     try:
         with reading.value_errors():
             topmost = x509.load_pem_x509_certificate(chain_pem[max(start, 0) :])
         names = topmost.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:
-        return None  # what is wrong with the chain is told by whoever checks it
+        return None  # `check_chain` reports what is wrong
     return str(names[0].value) if names else None

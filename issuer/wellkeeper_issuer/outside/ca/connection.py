@@ -1,8 +1,8 @@
-"""The way to one CA: its directory, our account there, signed requests on threads.
+"""Send signed requests to one CA on threads, with its directory and our account there.
 
-The acme library is synchronous: it runs on threads of its own, each with a network object of its own. Reads are
-repeated when the line breaks or the CA is busy; what changes something at the CA is sent once, and the caller looks
-again.
+The acme library is synchronous, so it runs on its own threads, with one network object per thread. Reads are retried
+when the connection breaks or the CA is busy; a request that changes something is sent once, and the caller reads the
+state again.
 """
 
 import asyncio
@@ -30,17 +30,17 @@ from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Clock
 
 _READ_TRIES: Final = 3
-# Nonces that are refused and lines that break are tried again inside; nothing well takes this long.
+# Includes retries after bad nonces and broken connections; a healthy CA never takes this long.
 _GIVEN_UP_SECONDS: Final = 180.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
-# All who wait for a CA that is away are told so by one try. What it refused is not asked for again before this is over;
-# when nothing was heard of it, four times as long as that took: whoever mended the network need not wait.
-_AWAY_SECONDS: Final = 20.0
-_AWAY_TIMES: Final = 4
-# A CA that forgets the account again this soon will forget it for ever.
+# All callers share one failed try for this long. Without a reply, for at most four times as long as the try took, so
+# that a fixed network is noticed soon.
+_UNAVAILABLE_SECONDS: Final = 20.0
+_UNAVAILABLE_TIMES: Final = 4
+# A CA that forgets the account again this soon would do so forever.
 _FORGETS_AGAIN_SECONDS: Final = 3600.0
-# A daemon lives for months; what its CAs can do changes.
+# A daemon runs for months, and CAs change what they offer.
 _DIRECTORY_SECONDS: Final = 86_400.0
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ Work = Callable[[Network, messages.Directory], T]
 
 
 class Connection:
-    """The account is found or made with the first call that needs it, and again when the CA forgot it."""
+    """Requests to one CA. The first call that needs the account finds or registers it, again if the CA forgot it."""
 
     def __init__(
         self, options: CaOptions, accounts: AccountFolder, clock: Clock, *, version: str, thread_count: int
@@ -74,35 +74,35 @@ class Connection:
         self._opening = asyncio.Lock()
         self._directory: messages.Directory | None = None
         self._account: messages.RegistrationResource | None = None
-        self._away: tuple[float, float, WellkeeperError] | None = None
-        self._remembered_at: float | None = None
+        self._unavailable: tuple[float, float, WellkeeperError] | None = None
+        self._registered_again_at: float | None = None
         self._directory_until = 0.0
         self._keyed: _Keyed | None = None
 
     @property
     def key(self) -> JWK:
-        """Read again when another process changed it: `account rollover` beside a daemon. Raises SettingsError."""
+        """The account key, read again when another process (`account rollover`) replaced it. Raises SettingsError."""
         return self._present().key
 
     @property
     def thumbprint(self) -> str:
-        """Of that key (RFC 7638)."""
+        """RFC 7638 thumbprint of the account key."""
         return self._present().thumbprint
 
     def close(self) -> None:
-        """Waits for nobody: a request under way is left to its own time-out."""
+        """Stop the threads without waiting: a request under way ends by its own time-out."""
         self._threads.shutdown(wait=False)
 
     async def directory(self) -> messages.Directory:
-        """Raises OrderError; asked for once."""
+        """Return the directory, read once per day. Raises OrderError."""
         async with self._opening:
             return await self._read_directory()
 
     async def account(self) -> tuple[messages.Directory, messages.RegistrationResource]:
-        """Raises OrderError, also for a while after a try that failed, and SettingsError."""
+        """Return directory and account. Raises SettingsError, and OrderError, again for a while after a failed try."""
         asked_at = self.clock.monotonic()
         async with self._opening:
-            self._raise_if_away(asked_at)
+            self._raise_if_unavailable(asked_at)
             began_at = self.clock.monotonic()
             try:
                 directory = await self._read_directory()
@@ -110,27 +110,31 @@ class Connection:
                     self._account = await self.run(lambda: self._registration.find(self.network(), directory))
             except WellkeeperError as error:
                 now = self.clock.monotonic()
-                seconds = _AWAY_SECONDS if error.problem else min(_AWAY_SECONDS, _AWAY_TIMES * (now - began_at))
-                self._away = (now, now + seconds, error)
+                seconds = (
+                    _UNAVAILABLE_SECONDS
+                    if error.problem
+                    else min(_UNAVAILABLE_SECONDS, _UNAVAILABLE_TIMES * (now - began_at))
+                )
+                self._unavailable = (now, now + seconds, error)
                 raise
             return directory, self._account
 
-    async def call(self, kind: type[WellkeeperError], doing: str, work: Work[T]) -> T:
-        """Sent once, with our account; twice when the CA forgot that (a test CA restarted)."""
+    async def call(self, kind: type[WellkeeperError], request: str, work: Work[T]) -> T:
+        """Send a request once, with our account; twice when the CA forgot the account (a restarted test CA)."""
         directory, account = await self.account()
         try:
-            return await self._send(kind, doing, work, directory, account)
+            return await self._send(kind, request, work, directory, account)
         except WellkeeperError as error:
             if error.problem is None or error.problem.name != "accountDoesNotExist":
                 raise
-            if not await self._remember(account):
+            if not await self._register_again(account):
                 raise
-        return await self._send(kind, doing, work, *await self.account())
+        return await self._send(kind, request, work, *await self.account())
 
     async def read(
-        self, kind: type[WellkeeperError], doing: str, url: str, parse: Callable[[str, requests.Response], T]
+        self, kind: type[WellkeeperError], request: str, url: str, parse: Callable[[str, requests.Response], T]
     ) -> T:
-        """POST-as-GET (RFC 8555 section 6.3), repeated while that may help."""
+        """Read a resource by POST-as-GET (RFC 8555 section 6.3), with retries where they may help."""
 
         def work(network: Network, directory: messages.Directory) -> T:
             return parse(url, network.send(url, None, directory["newNonce"]))
@@ -138,25 +142,25 @@ class Connection:
         pause_seconds = _FIRST_PAUSE_SECONDS
         for _ in range(_READ_TRIES - 1):
             try:
-                return await self.call(kind, doing, work)
+                return await self.call(kind, request, work)
             except WellkeeperError as error:
-                asked = _pause_asked_for(error)
-                if asked is None:
+                retry_seconds = _retry_seconds(error)
+                if retry_seconds is None:
                     raise
-            await self.clock.sleep(max(asked, pause_seconds))
+            await self.clock.sleep(max(retry_seconds, pause_seconds))
             pause_seconds *= 4
-        return await self.call(kind, doing, work)
+        return await self.call(kind, request, work)
 
     async def run(self, task: Callable[[], T]) -> T:
-        """On one of the threads; one that hangs for ever, in a header that trickles, holds up nobody but itself."""
+        """Run the task on one of the threads; one that hangs forever blocks only its thread. Raises OrderError."""
         try:
             async with asyncio.timeout(_GIVEN_UP_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, task)
         except TimeoutError as error:
-            raise OrderError(f"no answer from the CA {self.options.name} within {_GIVEN_UP_SECONDS:.0f} s") from error
+            raise OrderError(f"the CA {self.options.name} did not answer within {_GIVEN_UP_SECONDS:.0f} s") from error
 
     def network(self) -> Network:
-        """Of this thread, with the account key."""
+        """Return this thread's network object, which signs with the account key."""
         keyed = self._present()
         network: Network | None = getattr(keyed.local, "network", None)
         if network is None:
@@ -164,7 +168,7 @@ class Connection:
         return network
 
     def network_for(self, key: JWK | None, algorithm: JWASignature | None = None) -> Network:
-        """A new one for another key, or for requests that nobody signs."""
+        """Return a new network object for another key, or for unsigned requests."""
         bundle = self.options.bundle
         algorithm = algorithm or (algorithm_of(key) if key else ES256)
         return Network(key, self.clock, user_agent=self._user_agent, ca_bundle=bundle, algorithm=algorithm)
@@ -183,13 +187,13 @@ class Connection:
     async def _send(
         self,
         kind: type[WellkeeperError],
-        doing: str,
+        request: str,
         work: Work[T],
         directory: messages.Directory,
         account: messages.RegistrationResource,
     ) -> T:
         def task() -> T:
-            with translated(kind, doing, self.clock):
+            with translated(kind, self.options.name, request, self.clock):
                 network = self.network()
                 network.account = account
                 return work(network, directory)
@@ -200,7 +204,7 @@ class Connection:
         url = self.options.directory_url
 
         def task() -> messages.Directory:
-            with translated(OrderError, f"reading the directory {url}", self.clock):
+            with translated(OrderError, self.options.name, f"the request for its directory {url}", self.clock):
                 return check_directory(self.network_for(None).read_directory(url))
 
         now = self.clock.monotonic()
@@ -209,32 +213,34 @@ class Connection:
             self._directory_until = now + _DIRECTORY_SECONDS
         return self._directory
 
-    async def _remember(self, forgotten: messages.RegistrationResource) -> bool:
-        """Registers the account anew, once for all who found it forgotten; False when that was done just now."""
+    async def _register_again(self, forgotten: messages.RegistrationResource) -> bool:
+        """Register a forgotten account again, once for all callers. Return False if that was done recently."""
         async with self._opening:
             if self._account is not forgotten:
-                return True  # somebody else did
-            now, last = self.clock.monotonic(), self._remembered_at
+                return True  # another caller did
+            now, last = self.clock.monotonic(), self._registered_again_at
             if last is not None and now - last < _FORGETS_AGAIN_SECONDS:
                 return False
-            self._remembered_at = now
+            self._registered_again_at = now
             directory = await self._read_directory()
             self._account = await self.run(
                 lambda: self._registration.find(self.network(), directory, is_forgotten=True)
             )
             return True
 
-    def _raise_if_away(self, asked_at: float) -> None:
-        if self._away is None:
+    def _raise_if_unavailable(self, asked_at: float) -> None:
+        if self._unavailable is None:
             return
-        since, until, error = self._away
+        since, until, error = self._unavailable
         if asked_at > since and asked_at >= until:
             return
-        raise type(error)(str(error), problem=error.problem, retry=error.retry, retry_at=error.retry_at)
+        raise type(error)(
+            error.what, error.why, error.remedy, problem=error.problem, retry=error.retry, retry_at=error.retry_at
+        )
 
 
-def _pause_asked_for(error: WellkeeperError) -> float | None:
-    """How long to wait before the same read is worth another try; None when it is not."""
+def _retry_seconds(error: WellkeeperError) -> float | None:
+    """Return the seconds to wait before the same read is worth a retry; None when it is not."""
     if isinstance(error.__cause__, requests.ConnectionError | requests.Timeout):
         return 0.0
     problem = error.problem

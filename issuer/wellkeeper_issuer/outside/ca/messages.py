@@ -1,4 +1,4 @@
-"""Messages to a CA that the acme library lacks, and JSON Web Keys from ours."""
+"""Messages to a CA that the acme library lacks, and our keys as JSON Web Keys."""
 
 from typing import Any, Final
 
@@ -18,21 +18,21 @@ _BINDING_ALGORITHMS: Final = {"HS256": HS256, "HS384": HS384, "HS512": HS512}
 
 
 class EmptyMessage(JSONObjectWithFields):
-    """`{}`: the answer to an http-01 challenge (RFC 8555 section 7.5.1)."""
+    """`{}`: the response to an http-01 challenge (RFC 8555 section 7.5.1)."""
 
     def __bool__(self) -> bool:
-        """Without fields it would be false, and the library sends nothing, a POST-as-GET, for what is false."""
+        """Return True: for a false message, as one without fields is, the library sends a POST-as-GET."""
         return True
 
 
 class NewOrder(messages.NewOrder):
-    """With what RFC 9773 section 5 adds."""
+    """newOrder with `replaces` (RFC 9773 section 5)."""
 
     replaces: str | None = field("replaces", omitempty=True)
 
 
 class KeyChange(JSONObjectWithFields):
-    """RFC 8555 section 7.3.5."""
+    """The inner payload of keyChange (RFC 8555 section 7.3.5)."""
 
     account: str = field("account")
     old_key: JWK = field("oldKey")
@@ -43,12 +43,12 @@ def account_jwk(account_key: AccountKey) -> JWK:
 
 
 def algorithm_of(key: JWK) -> JWASignature:
-    """What signs with this account key, RSA or P-256."""
+    """Return the algorithm that signs with this account key, RSA or P-256."""
     return RS256 if isinstance(key, JWKRSA) else ES256
 
 
 def certificate_jwk(certificate_key: PrivateKeyTypes) -> tuple[JWK, JWASignature]:
-    """With the algorithm that signs with it (RFC 8555 section 7.6); raises ValueError for a key of another kind."""
+    """Return the key with its signing algorithm (RFC 8555 section 7.6); raises ValueError for other kinds of keys."""
     if isinstance(certificate_key, rsa.RSAPrivateKey):
         return JWKRSA(key=ComparableRSAKey(certificate_key)), RS256
     if isinstance(certificate_key, ec.EllipticCurvePrivateKey):
@@ -58,7 +58,7 @@ def certificate_jwk(certificate_key: PrivateKeyTypes) -> tuple[JWK, JWASignature
 
 
 def binding(account_key: JWK, new_account_url: str, external: ExternalAccount, hmac_key: bytes) -> dict[str, Any]:
-    """RFC 8555 section 7.3.4: the account's public key, signed by whom the CA knows already."""
+    """Return the account's public key, signed with the external account's key (RFC 8555 section 7.3.4)."""
     payload = account_key.public_key().json_dumps().encode()
     algorithm = _BINDING_ALGORITHMS[external.algorithm]
     signed = JWS.sign(payload, JWKOct(key=hmac_key), algorithm, None, new_account_url, external.key_id)
@@ -67,7 +67,7 @@ def binding(account_key: JWK, new_account_url: str, external: ExternalAccount, h
 
 
 def key_change(account_url: str, present: JWK, following: JWK, key_change_url: str) -> JWS:
-    """Signed by the new key, which names itself; what carries it is signed by the old one."""
+    """Return the inner keyChange object, signed with the new key; the old key signs the request around it."""
     payload = KeyChange(account=account_url, old_key=present.public_key()).json_dumps().encode()
     signed: JWS = JWS.sign(payload, following, algorithm_of(following), None, key_change_url)
     return signed

@@ -1,8 +1,8 @@
-"""The network side of the acme library, with what it lacks.
+"""Extend the network object of the acme library.
 
-Repeats badNonce, keeps HTTP status and Retry-After of every error, reads the problem document of a 409, and limits
-connecting (5 s), reading (30 s) and the whole (90 s) apart. One object per thread: the library's nonces and session are
-not shared.
+It retries badNonce, keeps HTTP status and Retry-After of every error, reads the problem document of a 409, and has
+separate limits for connecting (5 s), reading (30 s) and the whole request (90 s). Use one object per thread: nonces and
+sessions are not shared.
 """
 
 import logging
@@ -25,7 +25,7 @@ from wellkeeper_node.ports import Clock
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS: Final = (5, 30)
-# The library tries each of them twice. At 50 % rejection, a request in seventeen million fails; a CA rejects far fewer.
+# The library tries each twice. Even if the CA rejects half of all nonces, 1 request in 17 million fails.
 _NONCE_TRIES: Final = 12
 
 # The library logs whole requests, tokens and account URLs at debug level.
@@ -33,13 +33,13 @@ logging.getLogger("acme.client").setLevel(logging.INFO)
 
 
 class _Session(requests.Session):
-    """Looks once a host, not with each request, which proxy and which roots the environment names for it."""
+    """A session that looks up proxy and roots in the environment once per host, not with each request."""
 
     def __init__(self) -> None:
         super().__init__()
         self._found: dict[str, Any] = {}
 
-    # As requests has it. All requests of a network object ask for the same.
+    # Signature of requests. All requests of a network object use the same arguments.
     def merge_environment_settings(self, url: Any, *asked: Any, **named: Any) -> Any:  # noqa: ANN401
         host = urlsplit(url).netloc
         if host not in self._found:
@@ -48,12 +48,12 @@ class _Session(requests.Session):
 
 
 class Network(client.ClientNetwork):
-    """Raises ProblemError for every error reply, whatever form the CA gave it."""
+    """Signed requests to a CA. Every error reply raises ProblemError, whatever its form."""
 
     def __init__(
         self, key: JWK | None, clock: Clock, *, user_agent: str, ca_bundle: str | None, algorithm: JWASignature = ES256
     ) -> None:
-        # Both go to requests as they stand, which takes a path and a pair of time-outs as well.
+        # The library passes both on to requests, which also accepts a path and a pair of time-outs.
         verify: Any = ca_bundle or True
         timeout: Any = _TIMEOUT_SECONDS
         super().__init__(key, alg=algorithm, verify_ssl=verify, user_agent=user_agent, timeout=timeout)
@@ -64,11 +64,12 @@ class Network(client.ClientNetwork):
         self.session.hooks["response"].append(self._keep)
 
     def read_directory(self, url: str) -> messages.Directory:
+        """Read the directory with an unsigned GET. Raises ProblemError."""
         with self._problems():
             return messages.Directory.from_json(self.get(url).json())
 
     def send(self, url: str, message: JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
-        """A signed POST; a POST-as-GET when `message` is None. Raises ProblemError."""
+        """Send a signed POST; a POST-as-GET when `message` is None. Raises ProblemError."""
         for _ in range(_NONCE_TRIES - 1):
             try:
                 return self._send_once(url, message, new_nonce_url)
@@ -82,8 +83,8 @@ class Network(client.ClientNetwork):
             try:
                 return self.post(url, message, new_nonce_url=new_nonce_url)
             except errors.NonceError:
-                # The CA did what it was asked to; a nonce that it forgot or spoilt (RFC 8555 section 6.5.1 has it
-                # ignored) must not cost us its reply: the URL of a new order comes once.
+                # The CA processed the request but sent no valid nonce, which RFC 8555 section 6.5.1 has clients ignore.
+                # Keep the reply: the URL of a new order is sent only once.
                 if self._replies and self._replies[-1].ok and self._replies[-1].request.method == "POST":
                     return self._replies[-1]
                 raise
@@ -91,12 +92,10 @@ class Network(client.ClientNetwork):
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
         read_body(response, self._clock)
         self._replies.append(response)
-        asked = response.request
-        _log.info(
-            "%s %s: %d in %.3f s", asked.method, asked.url, response.status_code, response.elapsed.total_seconds()
-        )
+        request, seconds = response.request, response.elapsed.total_seconds()
+        _log.debug("%s %s: %d in %.3f s", request.method, request.url, response.status_code, seconds)
         if not response.ok and self.REPLAY_NONCE_HEADER in response.headers:
-            # RFC 8555 section 6.5: what is tried again has the nonce of the error, which the library throws away.
+            # RFC 8555 section 6.5: a retry uses the nonce of the error reply, which the library discards.
             self._nonces.clear()
             with suppress(errors.NonceError):
                 self._add_nonce(response)
@@ -107,7 +106,7 @@ class Network(client.ClientNetwork):
         try:
             yield
         except (messages.Error, errors.ClientError) as error:
-            # ConflictError is a ClientError; a ClientError without an error reply is the library's own complaint.
+            # ConflictError is a ClientError; without an error reply, the library itself raised it.
             if not self._replies or self._replies[-1].ok:
                 raise
             raise ProblemError(read_problem(self._replies[-1], self._clock.now())) from error

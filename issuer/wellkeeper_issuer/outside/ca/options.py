@@ -1,4 +1,4 @@
-"""What the settings say about one CA, and the key of an account that people have there already."""
+"""Settings of one CA, and the external account key that binds our account there."""
 
 import binascii
 import logging
@@ -17,48 +17,53 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccount:
-    """An account outside ACME that ours is bound to (RFC 8555 section 7.3.4): what the CA gave to the administrator."""
+    """An account outside ACME that the CA binds ours to (RFC 8555 section 7.3.4)."""
 
     key_id: str
     hmac_key_file: Path
     algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
 
     def read_hmac_key(self) -> bytes:
-        """Raises SettingsError naming the file; warns when others can read it."""
+        """Return the HMAC key; warns when others can read the file. Raises SettingsError naming the file."""
         path = self.hmac_key_file
         try:
             text = path.read_text(encoding="ascii").strip()
             if stat.S_IMODE(path.stat().st_mode) & (stat.S_IROTH | stat.S_IWOTH):
-                _log.warning("eab_hmac_key_file %s can be read by everybody on this host; chmod 0600 it", path)
+                _log.warning(
+                    "every user of this host can access %s (eab_hmac_key_file): run 'chmod 0600 %s'", path, path
+                )
             key = b64decode(_standard(text), validate=True)
         except FileNotFoundError:
             raise SettingsError(
-                f"eab_hmac_key_file = '{path}' does not exist; write the HMAC key there that the CA gave to you, as it"
-                " stands (base64url), and chmod 0600 it"
+                f"cannot read eab_hmac_key_file = '{path}'",
+                "the file does not exist",
+                "Write the HMAC key from the CA (base64url) to it, with mode 0600.",
             ) from None
         except OSError as error:
             raise SettingsError(
-                f"cannot read eab_hmac_key_file '{path}'",
+                f"cannot read eab_hmac_key_file = '{path}'",
                 error.strerror or str(error),
                 remedies.of_reading(error),
                 retry=Retry.SOON,
             ) from error
         except (UnicodeDecodeError, binascii.Error) as error:
             raise SettingsError(
-                f"eab_hmac_key_file = '{path}' holds no base64url ({error}); copy the HMAC key once more, whole"
+                f"eab_hmac_key_file = '{path}' is not valid base64url",
+                str(error),
+                "Copy the complete HMAC key from the CA again.",
             ) from error
         if not key:
             raise SettingsError(
-                f"eab_hmac_key_file = '{path}' is empty; the HMAC key that the CA gave to you goes there"
+                f"eab_hmac_key_file = '{path}' is empty", remedy="Write the HMAC key from the CA to it."
             )
         return key
 
 
 @dataclass(frozen=True, slots=True)
 class CaOptions:
-    """`name` is what people call it, `bundle` the file of roots that its server is verified with, None for the usual.
+    """Settings of one CA. `bundle` is the file with the roots that verify its server; None for the system's roots.
 
-    `profile` is what is asked for when a certificate names none, `preferred_chain` the common name of a root.
+    `profile` applies to certificates that set none; `preferred_chain` is the common name of a root.
     """
 
     name: str
@@ -70,5 +75,5 @@ class CaOptions:
 
 
 def _standard(text: str) -> str:
-    """Padded, in the alphabet of RFC 4648 section 4: some CAs give one kind, some the other."""
+    """Return base64url as padded base64 (RFC 4648 section 4): CAs use both alphabets."""
     return text.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)

@@ -1,7 +1,4 @@
-"""What a CA's refusal means: problem documents read, decided on, and told.
-
-The one translation of the families of errors that the acme library lets through.
-"""
+"""Read a CA's problem documents, decide when to retry, and translate all errors of the acme library."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -24,10 +21,10 @@ from wellkeeper_node.wording import format_time
 
 _COUNTED_IN_SECONDS: Final = 3600.0
 
-# What trying again brings, by problem. NEVER: a person has to change something first.
+# When to retry, by problem. NEVER: a person must change something first.
 _DECISIONS: Final[Mapping[str, Retry]] = {
-    # RFC 8555 section 6.7; what is not listed here or below is tried at the next pass.
-    "accountDoesNotExist": Retry.LATER,  # registering it anew was tried
+    # RFC 8555 section 6.7; all other problems are retried at the next pass.
+    "accountDoesNotExist": Retry.LATER,  # registering again was tried
     "alreadyRevoked": Retry.NEVER,
     "badCSR": Retry.NEVER,  # the settings make it: key type, names, contact (SSL.com wants one)
     "badPublicKey": Retry.NEVER,
@@ -49,7 +46,7 @@ _DECISIONS: Final[Mapping[str, Retry]] = {
 
 
 class ProblemError(Exception):
-    """The CA answered with an error; not seen outside this module and its neighbours."""
+    """The CA replied with an error; never leaves this package."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -57,13 +54,13 @@ class ProblemError(Exception):
 
 
 def decide(problem: Problem) -> Retry:
-    """When trying the same again makes sense; of several subproblems, the worst counts."""
+    """Return when to retry; the worst subproblem counts."""
     if problem.name == "rateLimited" and problems.unpause_link(problem):
         return Retry.NEVER
     if problem.name == "unauthorized" and problems.is_about_deactivation(problem):
         return Retry.NEVER
     own = _DECISIONS.get(problem.name, Retry.SOON)
-    inner = [decide(one) for one in problem.subproblems]
+    inner = [decide(subproblem) for subproblem in problem.subproblems]
     return max([own, *inner], key=_SEVERITY.index)
 
 
@@ -71,12 +68,12 @@ _SEVERITY: Final = (Retry.SOON, Retry.LATER, Retry.NEVER)
 
 
 def is_passing(problem: Problem) -> bool:
-    """Whether the same read may succeed shortly: the CA is busy or limits us."""
+    """Return True if the same read may succeed soon: the CA is busy or limits us."""
     return problem.status in {429, 500, 502, 503, 504}
 
 
 def read_problem(response: requests.Response, now: datetime) -> Problem:
-    """The problem document of an error reply; one made of the status line when the body is something else."""
+    """Return the problem document of an error reply; one that quotes the body when it is not a problem document."""
     try:
         body = response.json()
     except ValueError:
@@ -86,18 +83,19 @@ def read_problem(response: requests.Response, now: datetime) -> Problem:
     text = " ".join(cleaned(response.text).split())[:200] or "no body"
     return Problem(
         "about:blank",
-        f"the reply is no problem document: {text}",
+        f"the reply is not a problem document: {text}",
         response.status_code,
         retry_after_seconds(response.headers, now),
     )
 
 
 def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_after: float | None = None) -> Problem:
+    """Return the problem; members that are missing or have a wrong type are left out."""
     identifier = body.get("identifier")
     subproblems = body.get("subproblems")
     detail, instance = cleaned(body.get("detail", "no detail given")), body.get("instance")
     if isinstance(instance, str) and instance not in detail:
-        detail += f" (see {cleaned(instance)})"  # RFC 8555 section 7.3.3: where userActionRequired leads to
+        detail += f" (see {cleaned(instance)})"  # RFC 8555 section 7.3.3: the page to visit after userActionRequired
     return Problem(
         type=cleaned(body.get("type", "about:blank")),
         detail=detail,
@@ -111,31 +109,36 @@ def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_afte
 
 
 @contextmanager
-def translated(kind: type[WellkeeperError], doing: str, clock: Clock) -> Iterator[None]:
-    """What the library raises becomes one of ours: `kind`, saying what was tried, and until when the CA wants peace."""
+def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock) -> Iterator[None]:
+    """Translate what the library raises into `kind`. `request` names what we sent: `the order for a.example`."""
     try:
         yield
     except ProblemError as error:
         problem, now = error.problem, clock.now()
-        text = f"{doing}: the CA says {problem}{_asked_for(problem, now)}{problems.of_request(problem)}"
-        raise kind(text, problem=problem, retry=decide(problem), retry_at=_retry_at(problem, now)) from error
+        raise kind(
+            f"the CA {ca} refused {request}",
+            str(problem),
+            problems.of_request(problem) or _when_to_retry(problem, now),
+            problem=problem,
+            retry=decide(problem),
+            retry_at=_retry_at(problem, now),
+        ) from error
     except BodyError as error:
-        raise kind(f"{doing}: {error}; it is asked again with the next try") from error
+        raise kind(f"cannot read the CA {ca}'s reply to {request}", str(error)) from error
     except requests.exceptions.JSONDecodeError as error:
-        # A RequestException, although the answer came.
-        raise kind(_not_understood(doing, error)) from error
+        # A RequestException, although the reply arrived.
+        raise kind(*_unreadable(ca, request, error)) from error
     except requests.exceptions.SSLError as error:
-        raise kind(
-            f"{doing}: the CA's own certificate is not trusted: {_root(error)}; for a test CA set ca_bundle"
-        ) from error
+        what = f"the TLS certificate of the CA {ca} is not trusted"
+        raise kind(what, _root(error), "For a test CA, set ca_bundle to the file with its root certificate.") from error
     except requests.RequestException as error:
-        raise kind(
-            f"{doing}: no answer from the CA: {_root(error)}; check network, proxy and DNS of this host"
-        ) from error
+        what = f"no answer from the CA {ca} to {request}"
+        raise kind(what, _root(error), "Check network, proxy and DNS of this host.") from error
     except OSError as error:
-        raise kind(f"{doing}: {error}; is ca_bundle a PEM file that this user may read?") from error
+        what = f"cannot send {request} to the CA {ca}"
+        raise kind(what, str(error), "Check that ca_bundle is a PEM file that this user can read.") from error
     except (errors.Error, josepy.errors.Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise kind(_not_understood(doing, error)) from error
+        raise kind(*_unreadable(ca, request, error)) from error
 
 
 def _retry_at(problem: Problem, now: datetime) -> datetime | None:
@@ -143,21 +146,21 @@ def _retry_at(problem: Problem, now: datetime) -> datetime | None:
     return None if seconds is None else now + timedelta(seconds=seconds)
 
 
-def _asked_for(problem: Problem, now: datetime) -> str:
+def _when_to_retry(problem: Problem, now: datetime) -> str:
     seconds = problem.retry_after_seconds
     if seconds is None:
         return ""
     if seconds <= _COUNTED_IN_SECONDS:
-        return f"; it asks to wait {math.ceil(seconds)} s, then run renew again"
-    return f"; it asks to wait until {format_time(now + timedelta(seconds=seconds))}, then run renew again"
+        return f"Retry after {math.ceil(seconds)} s, as the CA asks."
+    return f"Retry after {format_time(now + timedelta(seconds=seconds))}, as the CA asks."
 
 
-def _not_understood(doing: str, error: Exception) -> str:
-    return f"{doing}: the CA's reply cannot be understood: {type(error).__name__}: {cleaned(error):.300}"
+def _unreadable(ca: str, request: str, error: Exception) -> tuple[str, str]:
+    return f"cannot read the CA {ca}'s reply to {request}", f"{type(error).__name__}: {cleaned(error):.300}"
 
 
 def _root(error: BaseException) -> str:
-    """The innermost reason; requests and urllib3 wrap it in names of objects."""
+    """Return the innermost error, which requests and urllib3 wrap in names of objects."""
     while (inner := error.__cause__ or error.__context__ or next(filter(_is_error, error.args), None)) is not None:
         error = inner
     return f"{type(error).__name__}: {cleaned(error):.200}"

@@ -1,6 +1,6 @@
-"""What of a name was bought, by the public suffix list: the part that CAs count certificates by.
+"""Find the registered domain of a name in the public suffix list: CAs count certificates per registered domain.
 
-Reading the list takes 30 ms, so that happens with the first order, not with the import.
+Reading the list takes 30 ms, so the first order reads it, not the import.
 """
 
 import functools
@@ -10,9 +10,9 @@ from publicsuffixlist import PublicSuffixList
 
 
 def registered_domain(value: str) -> str:
-    """`www.example.co.uk` → `example.co.uk`; a public suffix, an IPv4 address and an IPv6 /64 stand for themselves.
+    """Return `example.co.uk` for `www.example.co.uk`, the /64 of an IPv6 address, all else unchanged.
 
-    As Let's Encrypt counts; the list is the one of the installed `publicsuffixlist` package.
+    As Let's Encrypt counts. The list is that of the installed `publicsuffixlist` package.
     """
     if ":" in value:
         return str(ipaddress.IPv6Network((value, 64), strict=False))

@@ -1,4 +1,4 @@
-"""newAccount: our account at a CA, found on record or registered (RFC 8555 section 7.3). Blocking."""
+"""Find our account at a CA on record, or register it (RFC 8555 section 7.3). Blocking."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from wellkeeper_node.ports import Clock
 
 
 def location(reply: requests.Response) -> str:
-    """Raises ValueError."""
+    """Return the Location header. Raises ValueError when there is none."""
     url = reply.headers.get("Location")
     if not url:
         raise ValueError("the reply has no Location header")
@@ -26,7 +26,7 @@ def location(reply: requests.Response) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How accounts are made at one CA."""
+    """Registers accounts at one CA."""
 
     options: CaOptions
     accounts: AccountFolder
@@ -35,22 +35,22 @@ class Registration:
     def find(
         self, network: Network, directory: messages.Directory, *, is_forgotten: bool = False
     ) -> messages.RegistrationResource:
-        """On record, unless the CA forgot it; registered and recorded otherwise.
+        """Return the account on record; register and record one if there is none or the CA forgot it.
 
-        Raises OrderError, with what the administrator has to settle first, and SettingsError.
+        Raises SettingsError, and OrderError with what the administrator must do first.
         """
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
-            raise OrderError(self._gone(), retry=Retry.NEVER)
+            raise self._deactivated()
         if record is None or is_forgotten:
             record = AccountRecord(self.options.directory_url, self._register(network, directory))
             self.accounts.record(record)
         return messages.RegistrationResource(uri=record.account_url, body=messages.Registration())
 
     def _register(self, network: Network, directory: messages.Directory) -> str:
-        """newAccount answers with the existing account when the key is known (RFC 8555 section 7.3.1)."""
+        """Return the account's URL: newAccount returns the existing account of a known key (RFC 8555 section 7.3.1)."""
         message = self._message(directory)
-        with translated(OrderError, f"newAccount at {self.options.name}", self.clock):
+        with translated(OrderError, self.options.name, "the account registration", self.clock):
             network.account = None
             return location(network.send(directory["newAccount"], message, directory["newNonce"]))
 
@@ -60,9 +60,9 @@ class Registration:
         self._check_terms(terms)
         if abilities.requires_external_account and external is None:
             raise OrderError(
-                f"the CA {self.options.name} takes customers of its own only; get the key identifier and the HMAC key"
-                " for ACME from it, then set eab_key_id and eab_hmac_key_file under [[cas]] with directory ="
-                f" '{self.options.directory_url}'",
+                f"cannot register an account at the CA {self.options.name}",
+                "it requires external account binding (EAB)",
+                "Get the EAB key ID and HMAC key from the CA, then set eab_key_id and eab_hmac_key_file under [[cas]].",
                 retry=Retry.NEVER,
             )
         members = {}
@@ -76,17 +76,18 @@ class Registration:
     def _check_terms(self, terms: str | None) -> None:
         if terms and not self.accounts.terms_of_service_agreed:
             raise OrderError(
-                f"the CA {self.options.name} asks to agree to its terms of service at {terms}; read them, then set"
-                " terms_of_service_agreed = true",
+                f"cannot register an account at the CA {self.options.name}",
+                f"it requires agreement to its terms of service at {terms}",
+                "Read them, then set terms_of_service_agreed = true.",
                 retry=Retry.NEVER,
             )
 
-    def _gone(self) -> str:
+    def _deactivated(self) -> OrderError:
         url = self.options.directory_url
-        return (
-            f"our account at the CA {self.options.name} was deactivated, and no account comes back from that; to use"
-            f" this CA again, remove {self.accounts.key_path(url)}, {self.accounts.record_path(url)} and, if it is"
-            f" there, {self.accounts.next_key_path(url)}, run"
-            " 'wellkeeper init' for a new account key, and tell the responders its thumbprint"
-            " ('wellkeeper trust')"
+        paths = self.accounts.key_path(url), self.accounts.next_key_path(url), self.accounts.record_path(url)
+        return OrderError(
+            f"our account at the CA {self.options.name} was permanently deactivated",
+            remedy=f"For a new account, run 'rm -f {' '.join(map(str, paths))}', 'wellkeeper init', then"
+            " 'wellkeeper trust' to update the responders.",
+            retry=Retry.NEVER,
         )

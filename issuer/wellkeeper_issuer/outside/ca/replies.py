@@ -1,7 +1,7 @@
-"""Replies of the CA, as JSON, made into the nouns of `wellkeeper_issuer.model`.
+"""Parse JSON replies of a CA into the types of `wellkeeper_issuer.model`.
 
-Tokens are taken as the strings that the CA wrote (the acme library decodes and encodes them again, which changes some),
-and every status is one that RFC 8555 section 7.1.6 knows. Raises ValueError saying which member is wrong.
+Tokens stay exactly as the CA wrote them (the acme library decodes and re-encodes them, which changes some). A status
+outside RFC 8555 section 7.1.6 is refused. Raises ValueError naming the wrong member.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from wellkeeper_node.model import Identifier, IdentifierType
 
 
 def parse_order(url: str, body: object, retry_after_seconds: float | None) -> Order:
+    """Parse an order. Raises ValueError."""
     members = _object(body, "order")
     authorizations = members.get("authorizations")
     if not isinstance(authorizations, list) or not all(isinstance(entry, str) for entry in authorizations):
@@ -32,6 +33,7 @@ def parse_order(url: str, body: object, retry_after_seconds: float | None) -> Or
 
 
 def parse_authorization(url: str, body: object, retry_after_seconds: float | None) -> Authorization:
+    """Parse an authorization with its http-01 challenge. Raises ValueError."""
     members = _object(body, "authorization")
     identifier = _object(members.get("identifier"), "authorization member 'identifier'")
     challenges = members.get("challenges")
@@ -83,5 +85,5 @@ def _status(members: Mapping[str, Any], what: str) -> Status:
         return Status(text)
     except ValueError:
         raise ValueError(
-            f"{what} member 'status' is {text!r:.40}, which RFC 8555 section 7.1.6 does not know"
+            f"{what} member 'status' is {text!r:.40}, which RFC 8555 section 7.1.6 does not define"
         ) from None

@@ -1,18 +1,18 @@
-"""Reads Retry-After (RFC 9110 section 10.2.3): seconds, or a date."""
+"""Read Retry-After (RFC 9110 section 10.2.3): seconds, or a date."""
 
 import email.utils
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-# A CA that asks for more patience than a day is asked again all the same: certificates live for six.
+# Wait for one day at most, whatever the CA asks for: some certificates are valid for six days.
 _LONGEST_SECONDS: Final = 86_400.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long the peer wants to be left alone, within 0 to a day; None when that is missing or senseless.
+    """Return the seconds to wait, from 0 to one day; None when the header is missing or not valid.
 
-    A date is the peer's time, and is counted from its `Date` if it sent one: our clock may be set wrong.
+    A date is relative to the peer's `Date` header if there is one, because our clock may be wrong.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():

@@ -1,4 +1,4 @@
-"""revokeCert (RFC 8555 section 7.6), with our account or with the certificate's own key."""
+"""Revoke a certificate (RFC 8555 section 7.6) with our account or with the certificate's own key."""
 
 from enum import IntEnum
 
@@ -14,7 +14,7 @@ from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 
 
 class Reason(IntEnum):
-    """What subscribers may give (RFC 5280 section 5.3.1; CA/Browser Forum baseline requirements, section 7.2.2)."""
+    """Reasons open to subscribers (RFC 5280 section 5.3.1; CA/Browser Forum baseline requirements, section 7.2.2)."""
 
     unspecified = 0
     keyCompromise = 1  # noqa: N815 - as RFC 5280 writes it
@@ -26,9 +26,9 @@ class Reason(IntEnum):
 async def revoke(
     connection: Connection, chain_pem: bytes, reason: Reason, certificate_key_pem: bytes | None = None
 ) -> bool:
-    """False when it was revoked already. With the certificate's key no account is needed. Raises OrderError."""
+    """Return False if it was already revoked. With the certificate's key, no account is needed. Raises OrderError."""
     message = messages.Revocation(certificate=x509.load_pem_x509_certificate(chain_pem), reason=int(reason))
-    doing = f"revokeCert at {connection.options.name}"
+    request = "the revocation"
 
     def work(network: Network, directory: messages.Directory) -> bool:
         try:
@@ -40,12 +40,12 @@ async def revoke(
         return True
 
     if certificate_key_pem is None:
-        return await connection.call(OrderError, doing, work)
+        return await connection.call(OrderError, request, work)
     jwk, algorithm = certificate_jwk(load_pem_private_key(certificate_key_pem, None))
     directory = await connection.directory()
 
     def with_certificate_key() -> bool:
-        with translated(OrderError, doing, connection.clock):
+        with translated(OrderError, connection.options.name, request, connection.clock):
             return work(connection.network_for(jwk, algorithm), directory)
 
     return await connection.run(with_certificate_key)

@@ -1,1 +1,1 @@
-"""The daemon's socket: server, client, and the lines between them."""
+"""The daemon's socket: server, client and protocol."""

@@ -1,4 +1,4 @@
-"""The side of the daemon's socket that asks."""
+"""Send requests to a running daemon over its socket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,41 +12,38 @@ from wellkeeper_node.errors import Retry
 
 
 class Conversation:
-    """One request to a daemon that is there."""
+    """A connection to a running daemon, for one request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def ask(self, request: Message, on_progress: Callable[[Message], None]) -> Any:  # noqa: ANN401 - what the command answers
-        """Returns the result, after all events of it were told.
+        """Send the request, report its events to `on_progress`, and return the result.
 
-        Raises SettingsError or DaemonError with what the daemon complains of, or when it ends before it has answered.
+        Raises the daemon's SettingsError or DaemonError, and DaemonError when the daemon ends before it answers.
         """
         self._writer.write(encode(request))
         while (message := await read_message(self._reader)) is not None:
             if "result" in message:
                 return message["result"]
             if "error" in message:
-                raise _complaint(message)
+                raise _error(message)
             on_progress(message)
-        raise DaemonError("the daemon ended before it had answered; its log says why")
+        raise DaemonError("the daemon ended before it answered", remedy="Run 'journalctl -u wellkeeper' to see why.")
 
 
-def _complaint(message: Message) -> SettingsError | DaemonError:
-    text, stage = str(message["error"]), message.get("stage")
-    if stage == SettingsError.stage:
-        return SettingsError(text)
-    retry = message.get("retry")
-    known = {one.value: one for one in Retry}
-    return DaemonError(
-        text if stage in {None, DaemonError.stage} else f"{stage}: {text}", retry=known.get(str(retry), Retry.SOON)
-    )
+def _error(message: Message) -> SettingsError | DaemonError:
+    lines = [str(message.get(key, "")) for key in ("error", "why", "remedy")]
+    if message.get("stage") == SettingsError.stage:
+        return SettingsError(*lines)
+    known = {retry.value: retry for retry in Retry}
+    return DaemonError(*lines, retry=known.get(str(message.get("retry")), Retry.SOON))
 
 
 @asynccontextmanager
 async def conversation(path: Path) -> AsyncIterator[Conversation | None]:
-    """None when no daemon is there. Raises DaemonError when it cannot be found out."""
+    """Connect to the daemon; None when no daemon is running. Raises DaemonError when that cannot be determined."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -54,7 +51,9 @@ async def conversation(path: Path) -> AsyncIterator[Conversation | None]:
         return
     except OSError as error:
         raise DaemonError(
-            f"cannot reach the daemon at {path}: {error.strerror}; run as root or as the issuer's user"
+            f"cannot reach the daemon at {path}",
+            error.strerror or str(error),
+            "Run the command as root or as the issuer's user.",
         ) from error
     try:
         yield Conversation(reader, writer)

@@ -1,4 +1,4 @@
-"""The daemon's side of its socket: several clients at once, and no work ends because a client went away."""
+"""Serve the daemon's socket: several clients at once; work continues when its client disconnects."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ from wellkeeper_node.errors import WellkeeperError
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[Message], None]
-# Called with the request and with where events of it are told; its result is the answer.
+# Called with the request and a callback for its events; returns the result.
 Handler = Callable[[Message, Tell], Coroutine[Any, Any, Message]]
 
 _REQUEST_SECONDS: Final = 10.0
-# What waits for a client that does not read; more is left out, and how much is told.
+# Messages queued for a client that does not read; more are left out and counted.
 _MOST_WAITING: Final = 20_000
 _PEER: Final = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
@@ -32,13 +32,13 @@ _PEER: Final = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 async def daemon_socket(
     path: Path, handlers: Mapping[str, Handler], allowed_uids: frozenset[int] | None = None
 ) -> AsyncIterator[None]:
-    """Serves inside; leaving ends the work that was asked for, and tells its clients.
+    """Serve requests inside the context; leaving it cancels all work and reports that to the clients.
 
-    Only for who holds the state exclusively: a socket that is there belongs to a daemon that died. `allowed_uids` are
-    root and our own user unless given. Raises DaemonError when the socket cannot be made.
+    Only for the owner of the state: it replaces an existing socket as that of a dead daemon. `allowed_uids` defaults to
+    root and our own user. Raises DaemonError when the socket cannot be created.
     """
     conversations = _Conversations(handlers, allowed_uids or frozenset({0, os.geteuid()}))
-    server = await asyncio.start_unix_server(conversations.hold, sock=_bind(path), limit=LONGEST_LINE)
+    server = await asyncio.start_unix_server(conversations.serve, sock=_bind(path), limit=LONGEST_LINE)
     try:
         yield
     finally:
@@ -52,23 +52,25 @@ def _bind(path: Path) -> socket.socket:
     try:
         path.unlink(missing_ok=True)
         listener.bind(str(path))
-        path.chmod(0o600)  # before it listens: nobody can have connected yet
+        path.chmod(0o600)  # before it listens, so that no other user can connect
     except OSError as error:
         listener.close()
         raise DaemonError(
-            f"cannot make {path}: {error.strerror}; the issuer's user must be able to write to state_dir"
+            f"cannot create the daemon's socket {path}",
+            error.strerror or str(error),
+            "Make sure that the issuer's user can write to state_dir.",
         ) from error
     return listener
 
 
 def _unbind(path: Path) -> None:
-    # One that stays is replaced by the next daemon.
+    # The next daemon replaces a socket that stays.
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 class _Outbox:
-    """What waits to be written to one client."""
+    """The queue of messages to one client."""
 
     def __init__(self) -> None:
         self._waiting: deque[Message] = deque()
@@ -91,7 +93,7 @@ class _Outbox:
         self._changed.set()
 
     async def write_to(self, writer: asyncio.StreamWriter) -> None:
-        """Until the end was written; raises ConnectionError when nobody is there to read."""
+        """Write until the end. Raises ConnectionError when the client has disconnected."""
         while self._waiting or not self._is_ended:
             await self._changed.wait()
             self._changed.clear()
@@ -105,16 +107,16 @@ class _Conversations:
         self._handlers = handlers
         self._allowed_uids = allowed_uids
         self._works: set[asyncio.Task[Message]] = set()
-        self._held: set[asyncio.Task[Any]] = set()
+        self._connections: set[asyncio.Task[Any]] = set()
 
-    async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, from its request to the answer."""
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client, from its request to the answer."""
         task = asyncio.current_task()
         if task is not None:
-            self._held.add(task)
-            task.add_done_callback(self._held.discard)
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
         try:
-            # A client that is not there any more has nobody to be told; its work goes on.
+            # When the client disconnects, its work continues.
             with contextlib.suppress(ConnectionError):
                 outbox = await self._begin(reader, _uid(writer))
                 await outbox.write_to(writer)
@@ -122,14 +124,14 @@ class _Conversations:
             writer.close()
 
     async def _begin(self, reader: asyncio.StreamReader, uid: int) -> _Outbox:
-        """Takes the request and starts its work; what is wrong with it is the answer."""
+        """Read the request and start its work; answer with an error when the request is not valid."""
         outbox = _Outbox()
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 request = await read_message(reader)
             work = self._handler(request or {}, uid)(request or {}, outbox.tell)
         except TimeoutError:
-            outbox.end(_error(DaemonError(f"no request came within {_REQUEST_SECONDS:.0f} s")))
+            outbox.end(_error(DaemonError(f"no request received within {_REQUEST_SECONDS:.0f} s")))
         except DaemonError as error:
             outbox.end(_error(error))
         else:
@@ -142,16 +144,17 @@ class _Conversations:
         command = request.get("command")
         if uid not in self._allowed_uids:
             raise DaemonError(
-                f"the user with the id {uid} may not ask this daemon; run as root or as the issuer's user"
+                f"the daemon refused the request of uid {uid}",
+                remedy="Run the command as root or as the issuer's user.",
             )
         if command not in self._handlers:
-            raise DaemonError(f"unknown command {command!r:.40}; known are {', '.join(self._handlers)}")
+            raise DaemonError(f"unknown command {command!r:.40}", f"known commands are {', '.join(self._handlers)}")
         return self._handlers[str(command)]
 
     def _finish(self, work: asyncio.Task[Message], outbox: _Outbox) -> None:
         self._works.discard(work)
         if work.cancelled():
-            outbox.end(_error(DaemonError("the daemon ends; what it left undone, the next run goes on with")))
+            outbox.end(_error(DaemonError("the daemon is stopping", remedy="The next run resumes the work.")))
             return
         error = work.exception()
         if error is None:
@@ -160,12 +163,13 @@ class _Conversations:
             outbox.end(_error(error))
         else:
             _log.error("unexpected error in a request; please report it", exc_info=error)
-            outbox.end({"error": f"unexpected error: {error!r}; the daemon's log says more", "stage": "internal"})
+            remedy = "Please report it with the daemon's log."
+            outbox.end({"error": "unexpected error", "why": repr(error), "remedy": remedy, "stage": "internal"})
 
     async def end(self) -> None:
-        """Ends the work, then waits until every client that reads was told."""
+        """Cancel all work, then wait until the answers are written, for one second at most."""
         await _cancelled(self._works)
-        _, pending = await asyncio.wait(self._held, timeout=1.0) if self._held else (set(), set())
+        _, pending = await asyncio.wait(self._connections, timeout=1.0) if self._connections else (set(), set())
         await _cancelled(pending)
 
 
@@ -182,4 +186,5 @@ def _uid(writer: asyncio.StreamWriter) -> int:
 
 
 def _error(error: WellkeeperError) -> Message:
-    return {"error": str(error), "stage": error.stage, "retry": error.retry.value}
+    lines = {"error": error.what, "why": error.why, "remedy": error.remedy}
+    return lines | {"stage": error.stage, "retry": error.retry.value}

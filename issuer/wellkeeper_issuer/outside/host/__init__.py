@@ -1,1 +1,1 @@
-"""What the issuer reads, runs and reports on its own host."""
+"""Files, commands and notifications on the issuer's own host."""

@@ -1,6 +1,6 @@
-"""certbot's folder (`/etc/letsencrypt`), read and never changed: lineages, accounts, hooks.
+"""Read lineages, accounts and hooks from certbot's directory (`/etc/letsencrypt`); change nothing.
 
-`renewal/NAME.conf` says how a lineage is renewed, `live/NAME/` what is served, `archive/NAME/` holds every version, and
+`renewal/NAME.conf` has the parameters of a lineage, `live/NAME/` the current version, `archive/NAME/` all versions, and
 `accounts/SERVER/ID/` the account keys as JSON Web Keys.
 """
 
@@ -27,27 +27,33 @@ _NUMBER: Final = re.compile(r"fullchain([0-9]+)\.pem")
 
 
 def read_certbot(folder: Path) -> Found:
-    """Raises SettingsError when it is no folder of certbot's, or may not be read."""
+    """Return all that was found. Raises SettingsError when it is not certbot's directory or cannot be read."""
     try:
         if not (folder / "renewal").is_dir():
-            raise SettingsError(f"{folder} is no folder of certbot's: it has no renewal/; name the one that has")
+            raise SettingsError(
+                f"{folder} is not a certbot directory",
+                "it has no renewal/",
+                "Name the directory that contains renewal/.",
+            )
         confs = sorted((folder / "renewal").glob("*.conf"))
         lineages = tuple(_lineage(folder, conf) for conf in confs)
         known = {one.name for one in lineages}
         strays = sorted(path.name for path in (folder / "live").glob("*/") if path.name not in known)
         stray = tuple(
-            FoundLineage(name, {}, None, "it has no renewal/NAME.conf: certbot does not renew it either")
+            FoundLineage(name, {}, None, "it has no renewal/NAME.conf, so certbot does not renew it either")
             for name in strays
         )
         return Found((*lineages, *stray), tuple(_accounts(folder)), tuple(_hooks(folder, lineages)), _notes(folder))
     except OSError as error:
-        raise SettingsError(f"cannot read {error.filename}: {error.strerror}; run as root") from error
+        raise SettingsError(
+            f"cannot read {error.filename}", error.strerror or str(error), "Run the command as root."
+        ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{folder}/renewal holds a file that is no text: {error}") from error
+        raise SettingsError(f"{folder}/renewal contains a file that is not text", str(error)) from error
 
 
 def parse_renewal(text: str) -> dict[str, str]:
-    """`[renewalparams]` and what stands before it, without inner sections, as configobj writes it for certbot."""
+    """Return the values in and before `[renewalparams]`, without inner sections, as configobj writes them."""
     found: dict[str, str] = {}
     depth, section = 0, ""
     for line in text.splitlines():
@@ -70,18 +76,18 @@ def _value(text: str) -> str:
 def _lineage(folder: Path, conf: Path) -> FoundLineage:
     name, parameters = conf.stem, parse_renewal(conf.read_text(encoding="utf-8"))
     if not parameters:
-        trouble = f"its renewal/{conf.name} cannot be read: no line there gives a value to a key"
+        trouble = f"its renewal/{conf.name} has no settings"
         return FoundLineage(name, {}, None, trouble)
     fullchain, archive_dir = parameters.get("fullchain"), parameters.get("archive_dir")
-    # An empty path would be the folder of whoever runs this.
+    # An empty path would be the current directory.
     live = Path(fullchain).parent if fullchain else folder / "live" / name
-    # A folder that was moved or mounted elsewhere: its files still lie beside the others.
+    # If the directory was moved or mounted elsewhere, use the default place beside renewal/.
     live = live if live.is_dir() else folder / "live" / name
     archive = Path(archive_dir) if archive_dir else folder / "archive" / name
     archive = archive if archive.is_dir() else folder / "archive" / name
     pairs = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
     if not pairs:
-        trouble = f"neither {live} nor {archive} holds a certificate with its key; certbot cannot renew it either"
+        trouble = f"neither {live} nor {archive} has a certificate with its key"
         return FoundLineage(name, parameters, None, trouble)
     return FoundLineage(name, parameters, max(pairs, key=_begins_at))
 
@@ -114,14 +120,14 @@ def _accounts(folder: Path) -> Iterable[FoundAccount]:
             account_url = str(json.loads(path.read_bytes())["uri"])
             key_pem = _account_key(json.loads((path.parent / "private_key.json").read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            continue  # certbot cannot use it either
+            continue  # certbot cannot use this account either
         yield FoundAccount(path.parent.name, f"https://{server}", account_url, key_pem)
 
 
 def _account_key(jwk: Mapping[str, Any]) -> bytes:
-    """certbot makes RSA keys only. Raises ValueError and KeyError."""
+    """Return the key as PEM; certbot creates only RSA keys. Raises ValueError and KeyError."""
     if jwk["kty"] != "RSA":
-        raise ValueError(f"an account key of the kind {jwk['kty']}")
+        raise ValueError(f"an account key of type {jwk['kty']}")
     numbers = {name: int.from_bytes(_bytes(jwk[name])) for name in ("n", "e", "d", "p", "q", "dp", "dq", "qi")}
     public = rsa.RSAPublicNumbers(numbers["e"], numbers["n"])
     private = rsa.RSAPrivateNumbers(
@@ -135,7 +141,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _hooks(folder: Path, lineages: Iterable[FoundLineage]) -> Iterable[tuple[str, str]]:
-    """By event, each command once: those of single lineages, and the executable files that run for all."""
+    """Return (event, command) pairs, each once: hooks of single lineages, and executable files that run for all."""
     found = {}
     for lineage in lineages:
         for key, event in _HOOKS.items():
@@ -150,4 +156,4 @@ def _hooks(folder: Path, lineages: Iterable[FoundLineage]) -> Iterable[tuple[str
 
 def _notes(folder: Path) -> tuple[str, ...]:
     settings = folder / "cli.ini"
-    return (f"{settings} is not read: what it says counts for certbot only",) if settings.exists() else ()
+    return (f"{settings} was ignored: it applies only to certbot",) if settings.exists() else ()

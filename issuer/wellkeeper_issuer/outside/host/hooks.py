@@ -1,6 +1,6 @@
-"""Commands of the administrator around a renewal, as `docs/hooks.md` describes them: no shell, no input, a time-out.
+"""Run the administrator's commands around a renewal (docs/hooks.md), without a shell or input, and with a time-out.
 
-What they say is logged line by line. They get a small environment: what we were started with may hold secrets.
+Their output is logged line by line. They get a small environment, because ours may contain secrets.
 """
 
 import logging
@@ -20,20 +20,20 @@ _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 _OUTPUT_BYTES: Final = 64 * 1024
 _LAST_LINES: Final = 3
 _LAST_CHARACTERS: Final = 400
-# Linux takes 128 KiB a variable at most; ten thousand names are longer.
+# Linux limits a variable to 128 KiB; ten thousand names are longer.
 _LONGEST_LIST: Final = 96 * 1024
 _LONGEST_ERROR: Final = 8 * 1024
 
 _REMEDIES: Final[Mapping[Event, str]] = {
-    Event.PRE: "nothing is renewed while it fails; it runs again before the next try",
-    Event.DEPLOY: "the certificate is in place; the hook runs again with the next pass",
-    Event.POST: "what was renewed is in place; it runs again after the next renewal",
-    Event.FAILED: "it runs again with the next failure",
+    Event.PRE: "Fix the hook: nothing is renewed while it fails.",
+    Event.DEPLOY: "Fix the hook: it runs again with the next pass. The certificate is installed.",
+    Event.POST: "Fix the hook: it runs again after the next renewal. The certificates are installed.",
+    Event.FAILED: "Fix the hook: it runs again with the next failure.",
 }
 
 
 class CommandHooks:
-    """Implements `ports.Hooks`. `environment` is ours, of which hooks get the little that programs need."""
+    """Implements `ports.Hooks`. `environment` is ours; hooks get only the variables that programs need."""
 
     def __init__(
         self, commands: Mapping[Event, Sequence[str]], timeout_seconds: float, environment: Mapping[str, str]
@@ -51,27 +51,28 @@ class CommandHooks:
         argv = self._commands.get(event)
         if argv is None:
             return
-        who = f"hook {event} for {_named(about.lineages)}"
-        _log.info("%s: %s", who, shlex.join(argv))
+        hook = f"hook {event} for {_named(about.lineages)}"
+        _log.info("%s: %s", hook, shlex.join(argv))
         try:
             finished = await run(argv, self._timeout_seconds, _OUTPUT_BYTES, self._inherited | variables(event, about))
         except ProcessError as error:
-            _log_lines(who, error.output)
-            raise HookError(f"{who}: {error}{_last_words(error.output)}; {_REMEDIES[event]}") from error
-        _log_lines(who, finished.output)
+            _log_lines(hook, error.output)
+            raise HookError(f"{hook} failed", f"{error}{_last_lines(error.output)}", _REMEDIES[event]) from error
+        _log_lines(hook, finished.output)
         if finished.exit_code != 0:
-            raise HookError(f"{who}: {argv[0]!r} {_end(finished)}{_last_words(finished.output)}; {_REMEDIES[event]}")
+            why = f"{argv[0]!r} {_end(finished)}{_last_lines(finished.output)}"
+            raise HookError(f"{hook} failed", why, _REMEDIES[event])
 
 
 def variables(event: Event, about: Occasion) -> dict[str, str]:
-    """What a hook is told, certbot's names included; lists are separated by blanks."""
+    """Return the variables for a hook, including certbot's; lists are separated by spaces."""
     identifiers = _listed(str(one) for one in about.identifiers)
     variables = {
         "WELLKEEPER_EVENT": event.value,
         "WELLKEEPER_CERTIFICATE": _listed(about.lineages),
         "WELLKEEPER_IDENTIFIERS": identifiers,
         "WELLKEEPER_LIVE": about.live_path,
-        # The CA's words may hold anything, but a variable no NUL.
+        # A CA's message may contain NUL, a variable may not.
         "WELLKEEPER_ERROR": about.error.replace("\0", " ").encode()[:_LONGEST_ERROR].decode(errors="ignore"),
     }
     if about.is_rehearsal:
@@ -84,7 +85,7 @@ def variables(event: Event, about: Occasion) -> dict[str, str]:
 
 
 def _listed(words: Iterable[str]) -> str:
-    """As many whole words as fit, and an ellipsis for the others."""
+    """Join the words with spaces; an ellipsis replaces those that do not fit."""
     text = " ".join(words)
     return text if len(text) <= _LONGEST_LIST else text[:_LONGEST_LIST].rpartition(" ")[0] + " ..."
 
@@ -93,22 +94,22 @@ def _named(lineages: Sequence[str]) -> str:
     return lineages[0] if len(lineages) == 1 else f"{len(lineages)} certificates"
 
 
-def _log_lines(who: str, output: str) -> None:
+def _log_lines(hook: str, output: str) -> None:
     for line in _lines(output):
-        _log.info("%s: %s", who, line)
+        _log.info("%s: %s", hook, line)
 
 
 def _lines(output: str) -> list[str]:
-    """Nothing in them can pass for a line of ours, or move a terminal's cursor."""
+    """Return printable lines, which cannot imitate a log line or move a terminal's cursor."""
     lines = (printable(line).rstrip() for line in output.splitlines())
     return [line for line in lines if line]
 
 
-def _last_words(output: str) -> str:
-    words = " / ".join(_lines(output)[-_LAST_LINES:])
-    return f": {words[-_LAST_CHARACTERS:]}" if words else ""
+def _last_lines(output: str) -> str:
+    last = " / ".join(_lines(output)[-_LAST_LINES:])
+    return f": {last[-_LAST_CHARACTERS:]}" if last else ""
 
 
 def _end(finished: Finished) -> str:
     code = finished.exit_code
-    return f"was ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
+    return f"was killed by signal {-code}" if code < 0 else f"exited with status {code}"

@@ -1,6 +1,6 @@
-"""Tells the administrator by webhook: one JSON document by POST, as `docs/hooks.md` describes it.
+"""Notify the administrator by webhook: POST one JSON document, as `docs/hooks.md` describes.
 
-Imported only when there is a webhook. The URL often is a secret itself, so messages name its host alone.
+Imported only when a webhook is configured. The URL often contains a secret, so messages name only its host.
 """
 
 from typing import Final
@@ -17,11 +17,11 @@ from wellkeeper_node.ports import Clock
 _TIMEOUT_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 2000
 _SHOWN: Final = 200
-# For chats that show what is called `text` (Slack, Mattermost, Rocket.Chat).
+# For chats that show the member `text` (Slack, Mattermost, Rocket.Chat).
 _SENTENCES: Final = {
-    Notice.FAILURE: "{host}: certificate {lineage} could not be renewed: {detail}",
-    Notice.DANGER: "{host}: certificate {lineage} is close to its expiry and was not renewed: {detail}",
-    Notice.RECOVERY: "{host}: certificate {lineage} is well again",
+    Notice.FAILURE: "{host}: cannot renew certificate {lineage}: {detail}",
+    Notice.DANGER: "{host}: certificate {lineage} expires soon and was not renewed: {detail}",
+    Notice.RECOVERY: "{host}: certificate {lineage} has recovered",
 }
 
 
@@ -38,7 +38,7 @@ class Webhook:
         self._headers = {"User-Agent": f"wellkeeper/{version}"}
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
-        """Handed over once it was answered with 2xx; redirects are not followed, for they would be asked with GET."""
+        """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
         body = {
             "event": notice.value,
             "certificate": lineage,
@@ -55,19 +55,20 @@ class Webhook:
             ):
                 if not 200 <= answer.status < 300:
                     content = await answer.content.read(_ANSWER_BYTES)
-                    raise self._error(notice, lineage, f"it answered with {answer.status}{_shown(content)}")
+                    raise self._error(notice, lineage, f"it answered with HTTP {answer.status}{_shown(content)}")
         except TimeoutError as error:
             raise self._error(notice, lineage, f"it did not answer within {self._timeout_seconds:g} s") from error
         except aiohttp.InvalidURL as error:
-            # The text of this one is the URL.
+            # The text of this error is the URL.
             raise self._error(notice, lineage, "its URL is not valid") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._error(notice, lineage, words(error)[:_SHOWN]) from error
 
     def _error(self, notice: Notice, lineage: str, why: str) -> HookError:
         return HookError(
-            f"the webhook at {urlsplit(self._url).hostname} was not told of the {notice} of {lineage}: {why}; "
-            "it is tried again with the next pass"
+            f"cannot notify the webhook at {urlsplit(self._url).hostname} of the {notice} of {lineage}",
+            why,
+            "Check webhook under [notifications]; the next pass tries again.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Tells the service manager how the daemon is (sd_notify(3)), when there is one that listens."""
+"""Report the daemon's state to the service manager, if there is one (sd_notify(3))."""
 
 import os
 import socket
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Final
 
 _MICROSECONDS: Final = 1_000_000
-# A service manager that does not read for so long has other troubles.
+# A service manager that does not read for that long has other problems.
 _SECONDS: Final = 1.0
 
 
 class Systemd:
-    """`environment` is that of the process: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked at."""
+    """The service manager. Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID from the process's `environment`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -22,26 +22,26 @@ class Systemd:
 
     @property
     def watchdog_seconds(self) -> float | None:
-        """How often `alive` is to be called: half of what the service manager waits. None: never."""
+        """Interval of calls of `alive`: half of the watchdog's time-out; None without a watchdog."""
         return self._watchdog / 2 / _MICROSECONDS if self._watchdog else None
 
     def ready(self, status: str) -> None:
-        self._tell("READY=1", f"STATUS={status}")
+        self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={int(time.monotonic() * _MICROSECONDS)}")
+        self._send("RELOADING=1", f"MONOTONIC_USEC={int(time.monotonic() * _MICROSECONDS)}")
 
     def stopping(self) -> None:
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
     def alive(self) -> None:
-        self._tell("WATCHDOG=1")
+        self._send("WATCHDOG=1")
 
-    def _tell(self, *lines: str) -> None:
-        """Nothing is lost when nobody hears it: the service manager asks for these, not we."""
+    def _send(self, *lines: str) -> None:
+        """Send the lines; ignore errors, since the notifications matter only to the service manager."""
         if not self._address:
             return
-        # "@" stands for the abstract namespace.
+        # "@" means the abstract namespace.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
             out.settimeout(_SECONDS)

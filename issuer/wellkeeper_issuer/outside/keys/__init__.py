@@ -1,1 +1,1 @@
-"""Account keys: their files, their accounts, and the responders that are pinned to them."""
+"""Account keys: their files, their accounts, and the responders pinned to them."""

@@ -1,7 +1,7 @@
-"""`state_dir`: one account key per CA, the publishing key, and which account we have at which CA.
+"""Keep in `state_dir` one account key per CA, our account at each CA, and the publishing key.
 
-Each CA has a key of its own (RFC 8555 section 11.1), named after its directory; keys are made once, durably, and never
-overwritten. Blocking, and quick.
+Each CA has its own key (RFC 8555 section 11.1), in a file named after the CA's directory URL. Keys are created once,
+durably, and never overwritten. Blocking, but fast.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from wellkeeper_node import durable
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """Our account at a CA; `is_deactivated`: by us, for good."""
+    """Our account at a CA; `is_deactivated` means that we deactivated it, which is permanent."""
 
     directory_url: str
     account_url: str
@@ -30,7 +30,7 @@ class AccountRecord:
 
 
 class AccountFolder:
-    """`state_dir` and what the settings say about accounts; `directory_urls` are all CAs, in order of preference."""
+    """Keys and accounts in `state_dir`; `directory_urls` are those of all CAs, in order of preference."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class AccountFolder:
         self.terms_of_service_agreed = terms_of_service_agreed
 
     def make_keys(self, *, is_publishing_key_rotated: bool = False) -> tuple[Path, ...]:
-        """Makes the keys that are missing and returns their paths; raises SettingsError.
+        """Create the missing keys and return their paths. Raises SettingsError.
 
-        A publishing key is rotated by making the next one, which responders are told before it takes its place.
+        To rotate the publishing key, create the next one, which responders must trust before it replaces the first.
         """
         with key_files.translated(self._state_dir):
             durable.make_folder(self._state_dir, 0o700, key_files.OURS)
@@ -67,49 +67,49 @@ class AccountFolder:
             return tuple(path for path, _ in made)
 
     def key_path(self, directory_url: str) -> Path:
-        """Where the account key of this CA belongs."""
+        """Return the path of this CA's account key."""
         return self._accounts / f"{_file_name(directory_url)}.pem"
 
     def next_key_path(self, directory_url: str) -> Path:
-        """Where the account key waits that is to follow the present one."""
+        """Return the path of the account key that will replace the current one."""
         return self._accounts / f"{_file_name(directory_url)}.next.pem"
 
     def account_key(self, directory_url: str) -> AccountKey:
-        """Raises SettingsError when it is missing or something else."""
-        return key_files.read_account_key(self._present(directory_url))
+        """Return the account key. Raises SettingsError when it is missing or of another kind."""
+        return key_files.read_account_key(self._existing(directory_url))
 
     def key_stamp(self, directory_url: str) -> tuple[int, int]:
-        """Changes when another process replaced the key."""
-        path = self._present(directory_url)
+        """Return a value that changes when another process replaces the key."""
+        path = self._existing(directory_url)
         with key_files.translated(path):
             found = path.stat()
             return found.st_ino, found.st_mtime_ns
 
     def next_account_key(self, directory_url: str) -> AccountKey | None:
-        """What is to follow the present one; None when nothing is under way."""
+        """Return the key that will replace the current one; None without a rollover under way."""
         path = self.next_key_path(directory_url)
         with key_files.translated(path):
             return key_files.read_account_key(path) if path.exists() else None
 
     def make_next_account_key(self, directory_url: str) -> AccountKey:
-        """Durable when this returns; the one that is there already, if a rollover was begun."""
+        """Create the next key, durably, or return the existing one of an unfinished rollover."""
         path = self.next_key_path(directory_url)
         with key_files.translated(path):
-            self._present(directory_url)
+            self._existing(directory_url)
             if not path.exists():
                 key_files.make_account_key(path)
         return key_files.read_account_key(path)
 
     def take_next_account_key(self, directory_url: str) -> None:
-        """The next key becomes the present one, by one rename; the present one is gone then. Idempotent."""
+        """Replace the current key with the next one, by one rename. Idempotent."""
         path, following = self.key_path(directory_url), self.next_key_path(directory_url)
         with key_files.translated(path):
             if following.exists():
-                os.replace(following, path)  # noqa: PTH105 - says what it does
+                os.replace(following, path)  # noqa: PTH105 - names the operation
                 durable.sync(path.parent)
 
     def account_keys(self) -> Iterator[tuple[str, AccountKey]]:
-        """By directory, in order of preference, each followed by its next one: what responders are pinned to."""
+        """Yield each CA's directory URL with its key, then with its next key: those that responders must trust."""
         for url in self.directory_urls:
             yield url, self.account_key(url)
             following = self.next_account_key(url)
@@ -118,23 +118,23 @@ class AccountFolder:
 
     @property
     def publishing_key(self) -> ed25519.Ed25519PrivateKey:
-        """Ed25519. Raises SettingsError when it is missing or something else."""
+        """The Ed25519 key. Raises SettingsError when it is missing or of another kind."""
         return key_files.read_publishing_key(self._publishing_key)
 
     @property
     def publishing_keys(self) -> tuple[ed25519.Ed25519PrivateKey, ...]:
-        """The one in use, and the next one when there is one: what responders have to believe."""
+        """The current key and, if there is one, the next: those that responders must trust."""
         with key_files.translated(self._state_dir):
             has_next = self._next_publishing_key.exists()
         following = (key_files.read_publishing_key(self._next_publishing_key),) if has_next else ()
         return (self.publishing_key, *following)
 
     def record_path(self, directory_url: str) -> Path:
-        """Where our account at this CA is written down."""
+        """Return the path of the record of our account at this CA."""
         return self._accounts / f"{_file_name(directory_url)}.json"
 
     def read(self, directory_url: str) -> AccountRecord | None:
-        """Our account at this CA, if we have one."""
+        """Return our account at this CA, if one is on record. Raises SettingsError."""
         path = self.record_path(directory_url)
         with key_files.translated(path):
             try:
@@ -145,11 +145,11 @@ class AccountFolder:
                 return None
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise SettingsError(
-                    f"{path} is damaged ({error}); remove it: the CA will tell the account's URL again"
+                    f"{path} is damaged", str(error), f"Run 'rm {path}': the CA will return the account URL again."
                 ) from error
 
     def record(self, account: AccountRecord) -> None:
-        """Replaces what was there for the CA."""
+        """Replace the record for the CA. Raises SettingsError."""
         path = self.record_path(account.directory_url)
         text = {"directory_url": account.directory_url, "account_url": account.account_url}
         members = text | ({"is_deactivated": True} if account.is_deactivated else {})
@@ -157,9 +157,9 @@ class AccountFolder:
             key_files.replace_whole(path, json.dumps(members, indent=2).encode())
 
     def take_over(self, account: AccountRecord, account_key: AccountKey) -> bool:
-        """An account that another client made becomes ours, unless we have one at this CA already: False.
+        """Adopt another client's account; return False if we already have another account at this CA.
 
-        A key of ours that no account was registered with is set aside as `….unused.pem`. Idempotent.
+        A key of ours without an account is renamed to `….unused.pem`. Idempotent.
         """
         url = account.directory_url
         known, path = self.read(url), self.key_path(url)
@@ -168,21 +168,22 @@ class AccountFolder:
         with key_files.translated(path):
             durable.make_folder(self._accounts, 0o700, key_files.OURS)
             if path.exists() and not _is_same(key_files.read_account_key(path), account_key):
-                os.replace(path, path.with_suffix(".unused.pem"))  # noqa: PTH105 - says what it does
+                os.replace(path, path.with_suffix(".unused.pem"))  # noqa: PTH105 - names the operation
             if not path.exists():
                 key_files.write_account_key(path, account_key)
         self.record(account)
         return True
 
-    def _present(self, directory_url: str) -> Path:
-        """The file with the account key of this CA; raises SettingsError when there is none."""
+    def _existing(self, directory_url: str) -> Path:
+        """Return the path of the account key of this CA. Raises SettingsError when it does not exist."""
         path = self.key_path(directory_url)
         with key_files.translated(path):
             if path.is_symlink() or path.exists():
                 return path
         raise SettingsError(
-            f"there is no account key for the CA {directory_url} ({path} does not exist); run 'wellkeeper init'"
-            " to make it, then tell every responder its thumbprint: 'wellkeeper trust' prints the line"
+            f"no account key for the CA {directory_url}",
+            f"{path} does not exist",
+            "Run 'wellkeeper init' to create it, then 'wellkeeper trust' to update the responders.",
         )
 
 
@@ -191,6 +192,6 @@ def _is_same(one: AccountKey, other: AccountKey) -> bool:
 
 
 def _file_name(directory_url: str) -> str:
-    """Two directories of one host (production, a test profile) must not share a file."""
+    """Return a name that differs for two directory URLs on one host, such as production and test."""
     digest = hashlib.sha256(directory_url.encode()).hexdigest()[:8]
     return f"{urlsplit(directory_url).hostname or 'ca'}-{digest}"

@@ -1,6 +1,6 @@
-"""Private keys as files: written whole and durably, for their owner only, never over one another, read with a remedy.
+"""Read and write private key files: whole, durable, readable by their owner only, never overwritten.
 
-Blocking, and quick.
+Blocking, but fast.
 """
 
 import contextlib
@@ -30,22 +30,22 @@ AccountKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def account_thumbprint(account_key: AccountKey) -> str:
-    """RFC 7638, SHA-256, base64url: what responders are pinned to."""
+    """Return the RFC 7638 thumbprint (SHA-256, base64url), which responders are pinned to."""
     return public_keys.thumbprint(account_key.public_key()) or ""
 
 
 def make_account_key(path: Path) -> None:
-    """ES256, which every CA takes; raises FileExistsError."""
+    """Create a P-256 key, which every CA accepts. Raises FileExistsError."""
     _write_key(path, ec.generate_private_key(ec.SECP256R1()))
 
 
 def make_publishing_key(path: Path) -> None:
-    """Ed25519; raises FileExistsError."""
+    """Create an Ed25519 key. Raises FileExistsError."""
     _write_key(path, ed25519.Ed25519PrivateKey.generate())
 
 
 def read_account_key(path: Path) -> AccountKey:
-    """P-256 as we make them, or RSA as taken over from others; raises SettingsError for anything else."""
+    """Return a P-256 key, as we create them, or an imported RSA key. Raises SettingsError for anything else."""
     key = _read_key(path)
     match key:
         case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
@@ -53,44 +53,50 @@ def read_account_key(path: Path) -> AccountKey:
         case rsa.RSAPrivateKey() if key.key_size >= _SHORTEST_RSA_BITS:
             return key
     raise SettingsError(
-        f"{path} is no P-256 key, and no RSA key taken over; put the key back that 'wellkeeper init' made"
+        f"cannot use account key {path}",
+        "it is neither a P-256 key nor an imported RSA key",
+        "Restore the key from a backup.",
     )
 
 
 def parse_account_key(pem: bytes) -> AccountKey:
-    """Raises SettingsError for what is no key for an account."""
+    """Parse an RSA or ECDSA key from PEM. Raises SettingsError for other kinds of keys."""
     key = load_pem_private_key(pem, None)
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         return key
-    raise SettingsError("an account key is RSA or ECDSA")
+    raise SettingsError("cannot import the account key", "it is neither an RSA nor an ECDSA key")
 
 
 def write_account_key(path: Path, key: AccountKey) -> None:
-    """One that was made elsewhere; raises FileExistsError."""
+    """Write an imported key. Raises FileExistsError."""
     _write_key(path, key)
 
 
 def read_publishing_key(path: Path) -> ed25519.Ed25519PrivateKey:
-    """Raises SettingsError when it is missing or something else."""
+    """Return the Ed25519 key. Raises SettingsError when it is missing or of another kind."""
     key = _read_key(path)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise SettingsError(f"{path} is no Ed25519 key; put the key back that 'wellkeeper init' made")
+        raise SettingsError(
+            f"cannot use publishing key {path}", "it is not an Ed25519 key", "Restore the key from a backup."
+        )
     return key
 
 
 def replace_whole(path: Path, content: bytes) -> None:
-    """As `durable.replace_whole`, for the owner alone."""
+    """Replace the file as `durable.replace_whole` does, readable by its owner only."""
     durable.replace_whole(path, content, _MODE)
 
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """OSError becomes SettingsError; only what is not there needs a person, all else may pass (EMFILE, EIO)."""
+    """Translate OSError into SettingsError. Only a missing file needs a person; all else (EMFILE, EIO) may pass."""
     try:
         yield
     except OSError as error:
         raise SettingsError(
-            f"cannot use {error.filename or path}: {error.strerror}; run as the user who owns the state directory",
+            f"cannot use {error.filename or path}",
+            error.strerror or str(error),
+            "Run the command as root or as the issuer's user.",
             retry=Retry.NEVER if isinstance(error, FileNotFoundError) else Retry.SOON,
         ) from error
 
@@ -104,6 +110,10 @@ def _read_key(path: Path) -> PrivateKeyTypes:
         try:
             return load_pem_private_key(path.read_bytes(), None)
         except FileNotFoundError:
-            raise SettingsError(f"{path} does not exist; run 'wellkeeper init' to make the keys") from None
+            raise SettingsError(
+                f"cannot read key {path}", "the file does not exist", "Run 'wellkeeper init' to create it."
+            ) from None
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise SettingsError(f"{path} holds no unencrypted PEM key: {error}; restore it from a backup") from error
+            raise SettingsError(
+                f"{path} is not an unencrypted PEM key", str(error), "Restore the key from a backup."
+            ) from error

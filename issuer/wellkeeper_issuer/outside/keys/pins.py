@@ -1,4 +1,4 @@
-"""Which account keys responders are pinned to: a CA whose thumbprint one of them lacks cannot validate there."""
+"""Find account keys that a responder does not trust: the CA cannot validate challenges on that node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from wellkeeper_node.responders.client import ResponderClient
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The account key that responders have to know for one CA; the CA as people call it."""
+    """The account key that responders must trust for one CA; `ca` is its name in the settings."""
 
     ca: str
     directory_url: str
@@ -18,25 +18,25 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Unpinned:
-    """A responder that would refuse the tokens of a CA."""
+    """A responder that would refuse the tokens of a CA, as its node's name."""
 
     node: str
     pin: Pin
 
     def __str__(self) -> str:
         return (
-            f"the responder of node {self.node!r} does not know our account key at the CA {self.pin.ca} (thumbprint"
-            f" {self.pin.thumbprint}) and would refuse its tokens: give it the line that 'wellkeeper trust'"
-            " prints, and restart it"
+            f"the responder of node {self.node!r} does not trust our account key at the CA {self.pin.ca} (thumbprint"
+            f" {self.pin.thumbprint}). Give it the line that 'wellkeeper trust' prints, then restart it."
         )
 
 
 async def find_unpinned(pins: Sequence[Pin], client: ResponderClient) -> tuple[Unpinned, ...]:
-    """What one responder lacks. Raises PublishError when it cannot be asked."""
+    """Return the pins that one responder lacks. Raises PublishError when it does not answer."""
     thumbprints = (await client.status()).get("account_thumbprints")
     if not isinstance(thumbprints, list):
         raise PublishError(
-            f"the responder of node {client.node!r} ({client.address}) does not tell which account keys it knows; is"
-            " this the --control address of a wellkeeper-responder that is up to date?"
+            f"cannot check the account keys of the responder of node {client.node!r} ({client.address})",
+            "its status has no account_thumbprints",
+            "Check that this is the --control address of a current wellkeeper-responder.",
         )
     return tuple(Unpinned(client.node, pin) for pin in pins if pin.thumbprint not in thumbprints)

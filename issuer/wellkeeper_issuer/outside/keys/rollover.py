@@ -1,7 +1,7 @@
-"""The account key of one CA is replaced without a moment in which it is lost or responders do not know it.
+"""Replace the account key of one CA; at no point is the key lost or unknown to a responder.
 
-The next key is durable before anybody hears of it, and becomes the present one only when the CA was seen to take it:
-killed at any point, the same call goes on (docs/design/0007-cas.md).
+The next key is durable before it is sent anywhere, and replaces the current one only when the CA confirms it. Killed at
+any point, the same call resumes (docs/design/0007-cas.md).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from wellkeeper_node.responders.client import ResponderClient
 
 
 class Account(Protocol):
-    """Our account at the CA, as `ca_account.AccountAtCa` is."""
+    """Our account at the CA, which `outside.ca.account.AccountAtCa` implements."""
 
     @property
     def directory_url(self) -> str: ...
@@ -25,26 +25,26 @@ class Account(Protocol):
     def ca_name(self) -> str: ...
 
     async def changeable_url(self) -> str:
-        """Raises OrderError when there is none, none any more, or the CA changes no keys."""
+        """Return the account's URL. Raises OrderError when there is no usable account or the CA has no keyChange."""
         ...
 
     async def url_of(self, account_key: AccountKey) -> str | None:
-        """The account that this key has at the CA; None when it has none."""
+        """Return the URL of the account with this key at the CA; None when there is none."""
         ...
 
     async def change_key(self, following: AccountKey) -> None:
-        """That it returns proves nothing."""
+        """Send keyChange once. Returning proves nothing."""
         ...
 
 
 async def roll_over(account: Account, accounts: AccountFolder, clients: Sequence[ResponderClient]) -> str:
-    """The new thumbprint. Raises PublishError while a responder lacks it, and OrderError with what stands then."""
+    """Return the new thumbprint. Raises PublishError while a responder lacks it, OrderError when the CA refuses."""
     directory_url = account.directory_url
     account_url = await account.changeable_url()
     following = accounts.make_next_account_key(directory_url)
     thumbprint = account_thumbprint(following)
     if not await _has_taken(account, account_url, following, accounts):
-        await _check_responders(Pin(account.ca_name, directory_url, thumbprint), accounts, clients)
+        await _check_responders(Pin(account.ca_name, directory_url, thumbprint), clients)
         await _change(account, account_url, following, accounts)
     accounts.take_next_account_key(directory_url)
     return thumbprint
@@ -54,37 +54,43 @@ async def _change(account: Account, account_url: str, following: AccountKey, acc
     try:
         await account.change_key(following)
     except OrderError as error:
-        # The CA may have done it, and its reply be lost; and a conflict is told in our words.
+        # The CA may have changed the key although its reply was lost. This also explains a conflict in our words.
         if await _has_taken(account, account_url, following, accounts):
             return
-        raise OrderError(f"{error}; the old key stays in use", problem=error.problem, retry=error.retry) from error
+        raise OrderError(
+            f"cannot change the account key at the CA {account.ca_name}, the old key stays in use",
+            ": ".join(filter(None, (error.what, error.why))),
+            error.remedy,
+            problem=error.problem,
+            retry=error.retry,
+        ) from error
     if not await _has_taken(account, account_url, following, accounts):
         raise OrderError(
-            f"the CA {account.ca_name} said yes to the new key and does not know it; the old key stays in use: run"
-            " 'wellkeeper account rollover' again"
+            f"cannot change the account key at the CA {account.ca_name}, the old key stays in use",
+            "the CA accepted the new key, but has no account with it",
+            "Run 'wellkeeper account rollover' again.",
         )
 
 
 async def _has_taken(account: Account, account_url: str, following: AccountKey, accounts: AccountFolder) -> bool:
-    """Whether the new key is the account's. Pebble answers 200 to a keyChange that it did not do for a conflict."""
+    """Return True if the account has the new key. (Pebble answers 200 to a keyChange that it refused as a conflict.)"""
     found = await account.url_of(following)
     if found is not None and found != account_url:
         raise OrderError(
-            f"the new key has another account at the CA {account.ca_name} already ({found}); nothing was changed and"
-            f" the old key stays in use: remove {accounts.next_key_path(account.directory_url)}, then run"
-            " 'wellkeeper account rollover' again for a key that nobody knows",
+            f"cannot change the account key at the CA {account.ca_name}, the old key stays in use",
+            f"the new key already has another account there ({found})",
+            f"Run 'rm {accounts.next_key_path(account.directory_url)}', then 'wellkeeper account rollover' again.",
             retry=Retry.NEVER,
         )
     return found is not None
 
 
-async def _check_responders(pin: Pin, accounts: AccountFolder, clients: Sequence[ResponderClient]) -> None:
-    lacking = [one for client in clients for one in await find_unpinned([pin], client)]
+async def _check_responders(pin: Pin, clients: Sequence[ResponderClient]) -> None:
+    lacking = [unpinned for client in clients for unpinned in await find_unpinned([pin], client)]
     if lacking:
-        nodes = ", ".join(repr(one.node) for one in lacking)
-        thumbprints = " ".join(dict.fromkeys(account_thumbprint(key) for _, key in accounts.account_keys()))
+        nodes = ", ".join(repr(unpinned.node) for unpinned in lacking)
         raise PublishError(
-            f"the CA was not asked, because these nodes' responders do not know the new account key yet: {nodes}. Put"
-            f" this line into their responder.env, restart them, then run this command again:\n\n"
-            f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={thumbprints}\n"
+            f"cannot change the account key at the CA {pin.ca} yet",
+            f"the responders of these nodes do not trust the new key: {nodes}",
+            "Put the line that 'wellkeeper trust' prints into their responder.env, restart them, then try again.",
         )

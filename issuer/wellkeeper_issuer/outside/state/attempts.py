@@ -1,4 +1,4 @@
-"""Renewals under way: rows of attempts, the only ones with keys."""
+"""Record renewals under way: rows of attempts, the only rows with keys."""
 
 from collections.abc import Mapping
 from typing import Final

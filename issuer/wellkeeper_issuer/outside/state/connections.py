@@ -1,6 +1,6 @@
-"""Opens `state.db`: to write it (checked whole, with its tables), or to read what is there.
+"""Open `state.db` to write (after a check for damage, with its tables) or to read.
 
-A reader writes nothing. What is not there yet, it reads from empty tables in memory.
+A reader writes nothing; without a file, it reads empty tables in memory.
 """
 
 import os
@@ -16,7 +16,7 @@ _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = 
 def open_to_write(path: Path) -> sqlite3.Connection:
     """Return a connection that may write; the caller owns the state.
 
-    Raises sqlite3.Error, OSError, ValueError (damaged) and JournalError, and leaves nothing open then.
+    Raises sqlite3.Error, OSError, ValueError (damaged) and JournalError, with nothing left open.
     """
     _make(path)
     connection = _connect(str(path))
@@ -24,7 +24,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         is_made = has_tables(connection, path)  # before anything is written
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        _check_whole(connection)  # a pass must not find out in the middle
+        _check_damage(connection)  # so that a pass does not fail halfway
         if not is_made:
             create_tables(connection)
     except BaseException:
@@ -34,7 +34,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Return a connection that cannot write; raises what `open_to_write` raises. Without a file, there are no rows."""
+    """Return a connection that cannot write; without a file, all tables are empty. Raises as `open_to_write`."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -63,14 +63,14 @@ def _read_only(path: Path) -> sqlite3.Connection:
         is_at_rest = not path.with_name(f"{path.name}-wal").exists()
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or not is_at_rest:
             raise
-        # Where SQLite cannot put its -shm (a file system that is read-only), and nobody is at work.
+        # SQLite cannot create its -shm (read-only file system), and no process is writing.
         return _connect_to_read(f"{uri}&immutable=1")
 
 
 def _connect_to_read(uri: str) -> sqlite3.Connection:
     connection = _connect(uri, is_uri=True)
     try:
-        connection.execute("PRAGMA user_version").fetchone()  # opens it in truth
+        connection.execute("PRAGMA user_version").fetchone()  # opens the file
     except BaseException:
         connection.close()
         raise
@@ -91,7 +91,7 @@ def _connect(database: str, *, is_uri: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _check_whole(connection: sqlite3.Connection) -> None:
+def _check_damage(connection: sqlite3.Connection) -> None:
     """Raises ValueError and sqlite3.Error."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":

@@ -1,7 +1,7 @@
-"""The state on disk: SQLite in `state_dir/state.db`, one connection on a thread of its own, one for rows by their key.
+"""Read and write SQLite in `state_dir/state.db`: one connection on its own thread, one for single rows by key.
 
-WAL with synchronous=FULL: what a call wrote is there after a power cut. Deleted rows are overwritten, since keys stand
-in them. Design: docs/design/0006-state.md.
+With WAL and synchronous=FULL, finished writes survive a power cut. Deleted rows are overwritten, since they may contain
+keys. Design: docs/design/0006-state.md.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ class _Write:
 
 
 class Database:
-    """Use as an async context manager; all raises JournalError.
+    """The database. Use as an async context manager; all methods raise JournalError.
 
-    Who writes must own the state (`lock.LocalOwnership`) before it is opened. Who only reads waits for nobody.
+    To write, own the state first (`lock.LocalOwnership`). Readers never wait.
     """
 
     def __init__(self, path: Path, *, may_write: bool) -> None:
@@ -61,21 +61,21 @@ class Database:
         self._thread.shutdown()
 
     async def read(self, make: Callable[[Row], T], statement: str, *values: object) -> list[T]:
-        """What `make` makes of each row; a ValueError of it says that the file is damaged."""
+        """Return `make(row)` for each row; a ValueError of `make` means that the file is damaged."""
         return await self._run(lambda connection: [make(row) for row in connection.execute(statement, values)])
 
     def find(self, make: Callable[[Row], T], statement: str, *values: object) -> list[T]:
-        """As `read`, for few rows by their key: done at once, since the way to a thread takes ten times as long."""
+        """Read few rows by key on the event loop: a thread would take ten times as long."""
         with self._translated():
-            # None before `_open` and after `_close` only.
+            # None only before `_open`.
             return [make(row) for row in self._keyed.execute(statement, values)]  # type: ignore[union-attr]
 
     async def read_among(
         self, make: Callable[[Row], T], select: str, among: Collection[str] | None, **equal: object
     ) -> list[T]:
-        """Read as `read` does the rows of all lineages, or of these, in which these columns have these values.
+        """Read the rows of all lineages, or of these, whose columns have the values of `equal`.
 
-        Of many lineages, everything is read and the others left out, which is as quick.
+        For many lineages, it reads all rows and filters them, which is as fast.
         """
         conditions = [f"{column} = ?" for column in equal]
         if among is None:
@@ -92,7 +92,7 @@ class Database:
         return self.find(make, _where(select, conditions), *equal.values(), *among)
 
     async def write(self, *statements: Statement) -> None:
-        """All or none; durable when it returns. Shares the wait for the disk with other writes under way."""
+        """Execute all statements or none; durable on return. Concurrent writes share one commit."""
         if not statements:
             return
         write = _Write(statements)
@@ -100,7 +100,7 @@ class Database:
         await self._run(lambda connection: self._settle(connection, write))
 
     def _settle(self, connection: sqlite3.Connection, write: _Write) -> None:
-        if write.is_done:  # an earlier one took it along
+        if write.is_done:  # an earlier commit included it
             return
         queued = self._queued[:]
         del self._queued[: len(queued)]
@@ -110,7 +110,7 @@ class Database:
         except sqlite3.Error:
             if len(together) == 1:
                 raise
-            _commit(connection, [write])  # each bears its own errors: the others come back one by one
+            _commit(connection, [write])  # each write reports its own errors: the others commit one by one
 
     def _open(self, _: object) -> None:
         if not self._may_write:
@@ -120,18 +120,18 @@ class Database:
         self._keyed = open_to_read(self._path)
 
     def _close(self, _: object) -> None:
-        """Whatever `_open` came to have."""
-        for connection in (self._keyed, self._connection):  # the last one takes the WAL away, if it may write
+        """Close the connections that `_open` opened."""
+        for connection in (self._keyed, self._connection):  # the last one removes the WAL, if it may write
             if connection is not None:
                 connection.close()
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def task() -> T:
             with self._translated():
-                # None for `_open` and `_close` only, which ignore it.
+                # None only for `_open` and `_close`, which ignore it.
                 return work(self._connection)  # type: ignore[arg-type]
 
-        # A write that was begun is finished, and its failure known, before a cancellation goes on.
+        # On cancellation, wait until a write under way has finished or failed.
         future = asyncio.get_running_loop().run_in_executor(self._thread, task)
         try:
             return await asyncio.shield(future)
@@ -144,7 +144,7 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:
-            raise JournalError(f"{self._path}: {cause_and_remedy(error)}") from error
+            raise JournalError(f"cannot use {self._path}", *cause_and_remedy(error)) from error
 
 
 def _where(select: str, conditions: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Installed versions on their way to nginx, from installed to served: rows of deliveries, per lineage and node."""
+"""Record installed versions from installed to served: rows of deliveries, per lineage and node."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DELIVERIES: Final = "SELECT lineage, version_before, version_after, directory_u
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An installed version: who issued it, and how far it has come: `installed`, `reloaded` or `served`."""
+    """An installed version with its issuer; `state` is `installed`, `reloaded` or `served`."""
 
     flip: Flip
     origin: Origin | None

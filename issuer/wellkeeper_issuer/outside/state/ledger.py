@@ -1,4 +1,4 @@
-"""Requests to CAs, as their limits count them: rows of uses and blocks."""
+"""Record requests to CAs, as their limits count them: rows of uses and blocks."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,7 +1,7 @@
-"""`state.lock`: one process at a time owns the state, and says in the file who it is.
+"""Lock `state.lock`: one process at a time owns the state, and names itself in the file.
 
-The kernel's lock (flock) decides; the text is for people and may outlive a crash. Calls take microseconds and run on
-the event loop, so that no cancellation can split them.
+Only the kernel's lock (flock) counts; the text is for people and may outlive a crash. Calls take microseconds and run
+on the event loop, so that a cancellation cannot interrupt them.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class LocalOwnership:
         try:
             lock = _take(self._path, command)
         except OSError as error:
-            raise JournalError(f"{self._path}: {cause_and_remedy(error)}") from error
+            raise JournalError(f"cannot lock {self._path}", *cause_and_remedy(error)) from error
         try:
             yield LocalHeld(self._path, lock)
         finally:
@@ -43,7 +43,7 @@ class LocalOwnership:
 
 
 class LocalHeld:
-    """Implements `ports.state.Held`. The lock has no end of its own; the file can be deleted or replaced, though."""
+    """Implements `ports.state.Held`. The lock does not expire, but the file can be deleted or replaced."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self._path = path
@@ -51,7 +51,7 @@ class LocalHeld:
         self._why = ""
         self.lost = asyncio.Event()
 
-    async def extend(self, until: datetime | None = None) -> None:  # noqa: ARG002 - ownership does not end by itself
+    async def extend(self, until: datetime | None = None) -> None:  # noqa: ARG002 - the lock does not expire
         self._why = self._why or _why_lost(self._path, self._lock)
         if self._why:
             self.lost.set()
@@ -63,7 +63,7 @@ class LocalHeld:
 
 
 def find_owner(path: Path) -> tuple[int, str] | None:
-    """The pid and command that the file names, if that process lives; never waits, and never holds the lock itself."""
+    """Return pid and command in the file if that process holds the lock. Never waits and never takes the lock."""
     try:
         found = _OWNER.fullmatch(path.read_text(errors="replace"))
     except OSError:
@@ -72,7 +72,7 @@ def find_owner(path: Path) -> tuple[int, str] | None:
 
 
 def _take(path: Path, command: str) -> int:
-    """Return the descriptor that holds the lock. Raises JournalError naming who has it, and OSError."""
+    """Return the descriptor that holds the lock. Raises JournalError naming the owner, and OSError."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,9 +95,9 @@ def _leave(lock: int) -> None:
 
 
 def _why_lost(path: Path, lock: int) -> str:
-    """Return "" while the path names the file that is locked, and the lock is ours."""
+    """Return why the lock is lost; "" while the path names the file that we have locked."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # changes nothing while it is ours
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # changes nothing while we have the lock
         is_replaced = not os.path.samestat(path.stat(), os.fstat(lock))
     except BlockingIOError:
         return f"another process has locked {path.name}"
@@ -109,13 +109,13 @@ def _why_lost(path: Path, lock: int) -> str:
 
 
 def _has_lock(pid: str) -> bool:
-    """What a crash left behind names a process that is gone, or by now another one, which has no lock of this kind."""
+    """Return True if the process has a flock. A crash leaves the pid of a dead process, perhaps reused by another."""
     if not Path("/proc", pid).exists():
         return False
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
-        return True  # not told to us here
+        return True  # unknown here
     return any(words[1:2] == ["FLOCK"] and pid in words[4:5] for words in map(str.split, lines))
 
 

@@ -1,4 +1,4 @@
-"""Deploy hooks that are owed, notices sent to the administrator, and rehearsals: one table each."""
+"""Record owed deploy hooks, notices sent to the administrator, and rehearsals: one table each."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping

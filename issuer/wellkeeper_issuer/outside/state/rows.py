@@ -1,4 +1,4 @@
-"""Writes nouns into rows and reads them back: times as seconds since the epoch, identifiers as JSON."""
+"""Convert values for rows and back: times to seconds since the epoch, identifiers to JSON."""
 
 import json
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ def put_row(table: str, **values: object) -> Statement:
 
 
 def from_time(at: datetime | None) -> float | None:
-    """Exact to the microsecond, as `to_time` is."""
+    """Return seconds since the epoch, exact to the microsecond."""
     return None if at is None else at.timestamp()
 
 
@@ -32,5 +32,5 @@ def from_identifiers(identifiers: Iterable[Identifier]) -> str:
 
 
 def to_identifiers(text: str) -> tuple[Identifier, ...]:
-    """Raises ValueError."""
+    """Parse what `from_identifiers` returned. Raises ValueError."""
     return tuple(Identifier(IdentifierType(kind), value) for kind, value in json.loads(text))

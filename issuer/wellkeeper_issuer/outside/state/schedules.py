@@ -1,4 +1,4 @@
-"""Times of renewal, and the failures that delay them: rows of schedules and failures."""
+"""Record times of renewal and the failures that delay them: rows of schedules and failures."""
 
 from collections.abc import Collection, Mapping
 from typing import Final

@@ -10,7 +10,7 @@ from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
 
-# 1 to 3 were written by development versions, with other tables, and are refused.
+# Development versions wrote 1 to 3, with other tables; they are refused.
 VERSION: Final = 4
 _TABLES: Final = """
 CREATE TABLE attempts (
@@ -98,7 +98,7 @@ CREATE TABLE rehearsals (
     detail TEXT NOT NULL
 ) STRICT;
 """
-# All tables with rows of a lineage. `uses` is not among them, since the CA keeps counting.
+# All tables with rows of a lineage, except `uses`: the CA keeps counting.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
     "DELETE FROM deliveries WHERE lineage = ?",
@@ -117,13 +117,13 @@ def has_tables(connection: sqlite3.Connection, path: Path) -> bool:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found not in (0, VERSION):
         raise JournalError(
-            f"{path} has schema version {found}, this program reads version {VERSION} only; "
-            "run the version of wellkeeper that wrote it, or move the file away: installed certificates stay, while"
-            " failures, schedules and counted requests are forgotten"
+            f"cannot use {path}",
+            f"it has schema version {found}, this version of Wellkeeper reads only version {VERSION}",
+            "Run the version that wrote it, or move the file away: installed certificates stay.",
         )
     return bool(found)
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """All or none; the caller makes sure that nobody else does the same."""
+    """Create all tables in one transaction. The caller owns the state."""
     connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

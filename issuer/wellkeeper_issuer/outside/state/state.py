@@ -1,4 +1,4 @@
-"""Opens all records of the issuer at once."""
+"""Open all records of the issuer at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,14 +22,16 @@ JOURNAL: Final = "state.db"
 
 
 def has_state(state_dir: Path) -> bool:
-    """Return whether anything was ever recorded; raises SettingsError when that cannot be found out."""
+    """Return whether anything was ever recorded; raises SettingsError when it cannot be read."""
     path = state_dir / JOURNAL
     try:
         path.stat()
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; run as the user who owns state_dir") from error
+        raise SettingsError(
+            f"cannot read {path}", error.strerror or str(error), "Run the command as root or as the issuer's user."
+        ) from error
     return True
 
 
@@ -68,7 +70,7 @@ class State:
 
 @asynccontextmanager
 async def open_state(path: Path, *, may_write: bool) -> AsyncIterator[State]:
-    """Open the file `state.db`. To write, own the state first (`lock.LocalOwnership`); readers wait for nobody.
+    """Open the file `state.db`. To write, own the state first (`lock.LocalOwnership`); readers never wait.
 
     Raises JournalError.
     """

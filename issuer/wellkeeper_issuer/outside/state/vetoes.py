@@ -1,4 +1,4 @@
-"""Read-backs that fail, and when the CA is asked all the same: rows of vetoes."""
+"""Record failed read-backs, and when the CA is contacted anyway: rows of vetoes."""
 
 from datetime import datetime
 

@@ -72,9 +72,10 @@ async def test_default_is_taken_with_a_warning_when_there_is_no_such_root(
     server.answers["/certificate/2"] = problem(404, "malformed")
     assert (await ca.read_chain(valid(server))).decode() == CHAINS["/certificate"]
     passed_over, not_found = caplog.messages
-    assert "an alternate chain is passed over: reading certificate" in passed_over
+    assert "ignoring an alternate chain of the CA a CA: the CA a CA refused the request for certificate" in passed_over
     assert not_found == (
-        "a CA has no chain below 'Root C' (preferred_chain), so its default is taken; it offers: 'Root A', 'Root B'"
+        "the CA a CA has no chain below 'Root C' (preferred_chain), using its default chain;"
+        " it offers 'Root A', 'Root B'"
     )
 
 

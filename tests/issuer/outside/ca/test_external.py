@@ -68,10 +68,10 @@ def test_hmac_key_is_taken_in_each_form_of_base64(folder: Path, text: str) -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "hmac' is empty; the HMAC key that the CA gave to you goes there"),
-        ("no base64!", r"hmac' holds no base64url \(.*\); copy the HMAC key once more, whole"),
-        ("AAAAA", "hmac' holds no base64url"),
-        ("schlüssel", "hmac' holds no base64url"),
+        ("", "hmac' is empty. Write the HMAC key from the CA"),
+        ("no base64!", r"hmac' is not valid base64url: .*Copy the complete HMAC key"),
+        ("AAAAA", "hmac' is not valid base64url"),
+        ("schlüssel", "hmac' is not valid base64url"),
     ],
 )
 def test_hmac_key_that_is_none_is_named(folder: Path, text: str, words: str) -> None:
@@ -80,9 +80,9 @@ def test_hmac_key_that_is_none_is_named(folder: Path, text: str, words: str) -> 
 
 
 def test_hmac_key_that_is_missing_or_no_file_is_named(folder: Path) -> None:
-    with pytest.raises(SettingsError, match=r"none' does not exist; write the HMAC key there .*, and chmod 0600 it"):
+    with pytest.raises(SettingsError, match=r"none': the file does not exist. Write the HMAC key .*mode 0600"):
         ExternalAccount("kid", folder / "none").read_hmac_key()
-    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory. Name a file") as caught:
+    with pytest.raises(SettingsError, match=r"cannot read eab_hmac_key_file = .*: Is a directory\.") as caught:
         ExternalAccount("kid", folder).read_hmac_key()
     assert caught.value.retry is Retry.SOON
 
@@ -90,5 +90,7 @@ def test_hmac_key_that_is_missing_or_no_file_is_named(folder: Path) -> None:
 def test_hmac_key_that_all_can_read_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = key_file(folder, mode=0o644)
     assert ExternalAccount("kid", path).read_hmac_key() == KEY
-    assert caplog.messages == [f"eab_hmac_key_file {path} can be read by everybody on this host; chmod 0600 it"]
+    assert caplog.messages == [
+        f"every user of this host can access {path} (eab_hmac_key_file): run 'chmod 0600 {path}'"
+    ]
     assert caplog.records[0].levelno == logging.WARNING

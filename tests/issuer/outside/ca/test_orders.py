@@ -45,7 +45,7 @@ async def test_profile_that_is_not_offered_is_told_with_those_that_are(ca: AcmeA
     server.offer({"profiles": PROFILES})
     with pytest.raises(
         OrderError,
-        match=r"a CA does not offer the profile 'tls'; set profile to .*: 'classic' \(ninety days\); 'shortlived' \(s",
+        match=r"a CA does not offer the profile 'tls': it offers 'classic' \(ninety days\); 'shortlived' \(s",
     ) as caught:
         await ca.new_order([A], "tls", None)
     assert caught.value.retry is Retry.NEVER
@@ -58,7 +58,7 @@ async def test_profile_is_not_sent_to_a_ca_without_profiles_and_the_log_says_so_
     for _ in range(2):
         await ca.new_order([A], "shortlived", None)
     assert "profile" not in server.asked[-1].payload
-    assert caplog.messages == ["a CA has no profiles: the profile 'shortlived' is not asked for"]
+    assert caplog.messages == ["the CA a CA has no profiles, ignoring profile = 'shortlived'"]
     assert caplog.records[0].levelno == logging.WARNING
 
 
@@ -67,7 +67,7 @@ async def test_patience_that_the_ca_asks_for_is_a_moment(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, status: int
 ) -> None:
     server.next["/order"].append(problem(status, "rateLimited", Retry_After="7200"))
-    with pytest.raises(OrderError, match=r"it asks to wait until 2026-03-01 14:00 UTC, then run renew again") as caught:
+    with pytest.raises(OrderError, match=r"Retry after 2026-03-01 14:00 UTC") as caught:
         await ca.new_order([A], None, None)
     assert caught.value.retry_at == clock.now() + timedelta(hours=2)
 
@@ -94,10 +94,10 @@ async def test_paused_name_is_told_with_the_link_and_not_tried_again(ca: AcmeAut
     link = "https://portal.example/sfe/v1/unpause?jwt=abc.def.ghi"
     detail = f"Your account is temporarily prevented from requesting certificates for a.example. Please visit: {link}"
     server.next["/order"].append(problem(429, "rateLimited", detail))
-    with pytest.raises(OrderError, match="it has paused the name: fix what made its validations fail") as caught:
+    with pytest.raises(OrderError, match="Fix the cause of the failed validations, then open") as caught:
         await ca.new_order([A], None, None)
     assert caught.value.retry is Retry.NEVER
-    assert str(caught.value).endswith(link)
+    assert caught.value.remedy.endswith(f"open {link} to resume the name.")
 
 
 async def test_new_terms_are_told_with_their_place(ca: AcmeAuthority, server: AcmeServer) -> None:

@@ -87,7 +87,7 @@ def test_half_a_problem_document_is_taken_as_far_as_it_goes(body: dict[str, obje
 )
 def test_other_bodies_are_quoted(body: str, words: str) -> None:
     found = read_problem(reply(502, body, Retry_After="9"), NOW)
-    assert found == Problem("about:blank", f"the reply is no problem document: {words}", 502, 9)
+    assert found == Problem("about:blank", f"the reply is not a problem document: {words}", 502, 9)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_passes_by_itself(status: int | None, expected: bool) -> None:
 
 
 def translation(error: Exception) -> OrderError:
-    with pytest.raises(OrderError) as caught, translated(OrderError, "newOrder", FakeClock(NOW)):
+    with pytest.raises(OrderError) as caught, translated(OrderError, "example", "the order", FakeClock(NOW)):
         raise error
     assert caught.value.__cause__ is error
     return caught.value
@@ -124,7 +124,7 @@ def translation(error: Exception) -> OrderError:
 def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> None:
     problem = Problem(ERROR_PREFIX + name, "the CA's words", 403)
     error = translation(ProblemError(problem))
-    assert str(error) == f"newOrder: the CA says {name} (HTTP 403): the CA's words"
+    assert str(error) == f"the CA example refused the order: {name} (HTTP 403): the CA's words"
     assert (error.problem, error.retry) == (problem, retry)
 
 
@@ -145,7 +145,7 @@ def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> No
 )
 def test_reply_that_cannot_be_understood(error: Exception) -> None:
     text = str(translation(error))
-    assert text.startswith(f"newOrder: the CA's reply cannot be understood: {type(error).__name__}: ")
+    assert text.startswith(f"cannot read the CA example's reply to the order: {type(error).__name__}: ")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,8 @@ def test_reply_that_cannot_be_understood(error: Exception) -> None:
 )
 def test_no_answer(error: Exception) -> None:
     assert str(translation(error)) == (
-        f"newOrder: no answer from the CA: {type(error).__name__}: {error}; check network, proxy and DNS of this host"
+        f"no answer from the CA example to the order: {type(error).__name__}: {error}."
+        " Check network, proxy and DNS of this host."
     )
 
 
@@ -179,14 +180,14 @@ def test_user_action_leads_to_the_place_that_the_ca_names() -> None:
 
 def test_no_answer_names_the_innermost_reason() -> None:
     outer = requests.ConnectionError(OSError("pool", ConnectionRefusedError(111, "Connection refused")))
-    assert "ConnectionRefusedError: [Errno 111] Connection refused; check" in str(translation(outer))
+    assert "ConnectionRefusedError: [Errno 111] Connection refused. Check" in str(translation(outer))
 
 
 def test_untrusted_ca_server() -> None:
     text = str(translation(requests.exceptions.SSLError("self-signed certificate")))
     assert text == (
-        "newOrder: the CA's own certificate is not trusted: SSLError: self-signed certificate;"
-        " for a test CA set ca_bundle"
+        "the TLS certificate of the CA example is not trusted: SSLError: self-signed certificate."
+        " For a test CA, set ca_bundle to the file with its root certificate."
     )
 
 
@@ -206,5 +207,5 @@ def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> N
 
 
 def test_defects_of_ours_are_not_translated() -> None:
-    with pytest.raises(ZeroDivisionError), translated(OrderError, "newOrder", FakeClock(NOW)):
+    with pytest.raises(ZeroDivisionError), translated(OrderError, "example", "the order", FakeClock(NOW)):
         raise ZeroDivisionError

@@ -83,15 +83,15 @@ async def test_times_of_rfc_3339(
         ("", "Expecting value"),
         ("<html>", "Expecting value"),
         ("\udcff", "codec can't decode"),
-        ("[" * 60_000, "is of no use: "),
+        ("[" * 60_000, "is not valid: "),
         (" " * 70_000, "longer than 65536 bytes"),
-        ([], "no JSON object"),
-        ({}, "no suggestedWindow"),
-        ({"suggestedWindow": "soon"}, "no suggestedWindow"),
-        ({"suggestedWindow": {"start": "2026-05-01T00:00:00Z"}}, "None is no RFC 3339 time"),
-        ({"suggestedWindow": {"start": 5, "end": 6}}, "5 is no RFC 3339 time"),
-        ({"suggestedWindow": {"start": "2026-05-01T00:00:00", "end": "x"}}, "'2026-05-01T00:00:00' is no RFC 3339"),
-        ({"suggestedWindow": {"start": "0001-01-01T00:00:00+05:00", "end": "x"}}, "is no RFC 3339 time"),
+        ([], "not a JSON object"),
+        ({}, "suggestedWindow is missing"),
+        ({"suggestedWindow": "soon"}, "suggestedWindow is missing"),
+        ({"suggestedWindow": {"start": "2026-05-01T00:00:00Z"}}, "None is not an RFC 3339 time"),
+        ({"suggestedWindow": {"start": 5, "end": 6}}, "5 is not an RFC 3339 time"),
+        ({"suggestedWindow": {"start": "2026-05-01T00:00:00", "end": "x"}}, "'2026-05-01T00:00:00' is not an RFC 3339"),
+        ({"suggestedWindow": {"start": "0001-01-01T00:00:00+05:00", "end": "x"}}, "is not an RFC 3339 time"),
         ({"suggestedWindow": {"start": "2026-05-03T00:00:00Z", "end": "2026-05-01T00:00:00Z"}}, "its window ends at"),
         ({"suggestedWindow": {"start": "2026-05-03T00:00:00Z", "end": "2026-05-03T00:00:00Z"}}, "its window ends at"),
     ],
@@ -169,7 +169,7 @@ async def test_cut_connection_is_told_and_not_repeated_by_everybody(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next[PATH].extend([CUT, CUT])  # aiohttp repeats a GET itself, once
-    assert "cannot be asked" in (await refusal(infos, server)).reason
+    assert "cannot reach" in (await refusal(infos, server)).reason
     assert (await refusal(infos, server)).retry_after_seconds is None
     clock.advance(61)
     assert isinstance(await ask(infos, server), RenewalInfo)
@@ -196,7 +196,7 @@ async def test_packed_body_is_not_unpacked(infos: AcmeRenewalInfos, server: Acme
 @pytest.mark.parametrize("url", ["nonsense", "ftp://ca.example/", "http://[", "http://127.0.0.1:1/info"])
 async def test_url_that_leads_nowhere(infos: AcmeRenewalInfos, server: AcmeServer, url: str) -> None:
     server.answers["/directory"].body["renewalInfo"] = url
-    assert "cannot be asked" in (await refusal(infos, server)).reason
+    assert "cannot reach" in (await refusal(infos, server)).reason
 
 
 async def test_redirects_are_followed_three_times(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
@@ -204,7 +204,7 @@ async def test_redirects_are_followed_three_times(infos: AcmeRenewalInfos, serve
     server.answers["/there"] = Canned(200, GOOD)
     assert isinstance(await ask(infos, server), RenewalInfo)
     server.answers["/there"] = Canned(302, "", {"Location": server.url("/there")})
-    assert "cannot be asked" in (await refusal(infos, server)).reason
+    assert "cannot reach" in (await refusal(infos, server)).reason
 
 
 async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
@@ -229,7 +229,7 @@ async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServ
 async def test_bundle_that_is_gone_is_told(clock: FakeClock, folder: Path, server: AcmeServer) -> None:
     bundles = {server.directory_url: str(folder / "gone.pem")}
     async with AcmeRenewalInfos(bundles, user_agent="x", clock=clock) as infos:
-        assert f"{folder}/gone.pem cannot be used" in (await refusal(infos, server)).reason
+        assert f"cannot use ca_bundle {folder}/gone.pem" in (await refusal(infos, server)).reason
 
 
 async def test_proxy_of_the_environment_is_honoured(

@@ -98,7 +98,7 @@ def test_address_is_an_identifier_too() -> None:
         (order(finalize=""), "order member 'finalize' must be a string, got ''"),
         (order(certificate=7), "order member 'certificate' must be a string, got 7"),
         (order(status=None), "order member 'status' must be a string, got None"),
-        (order(status="done"), "order member 'status' is 'done', which RFC 8555 section 7.1.6 does not know"),
+        (order(status="done"), "order member 'status' is 'done', which RFC 8555 section 7.1.6 does not define"),
     ],
 )
 def test_order_that_is_none(body: object, words: str) -> None:

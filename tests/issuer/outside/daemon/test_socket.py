@@ -105,13 +105,18 @@ async def test_no_daemon_is_no_error(path: Path) -> None:
 
 
 async def test_socket_that_cannot_be_made_is_told(folder: Path) -> None:
-    with pytest.raises(DaemonError, match=r"cannot make .*/gone/daemon\.sock: No such file or directory; the issuer's"):
+    with pytest.raises(
+        DaemonError,
+        match=r"cannot create the daemon's socket .*/gone/daemon\.sock: No such file or directory\. Make sure",
+    ):
         async with daemon_socket(folder / "gone/daemon.sock", {}):
             pass
 
 
 async def test_way_to_the_socket_that_is_closed_is_told() -> None:
-    with pytest.raises(DaemonError, match=r"cannot reach the daemon at .*: Not a directory; run as root or as the"):
+    with pytest.raises(
+        DaemonError, match=r"cannot reach the daemon at .*: Not a directory\. Run the command as root or"
+    ):
         async with conversation(Path("/dev/null/daemon.sock")):
             pass
 
@@ -119,13 +124,13 @@ async def test_way_to_the_socket_that_is_closed_is_told() -> None:
 def test_path_that_is_too_long_for_a_socket() -> None:
     folder = Path("/" + "a" * 94)
     assert len(str(socket_path(folder))) == 107
-    with pytest.raises(SettingsError, match=r"state_dir = '/a+' is too long: .* 108 bytes, and sockets can have 107"):
+    with pytest.raises(SettingsError, match=r"state_dir = '/a+' is too long: .* 108 bytes, the maximum is 107"):
         socket_path(Path("/" + "a" * 95))
 
 
 async def test_unknown_command_is_refused_with_those_that_are_known(path: Path) -> None:
     async with daemon_socket(path, {"renew": echo, "reload": echo}):
-        with pytest.raises(DaemonError, match="unknown command 'stop'; known are renew, reload"):
+        with pytest.raises(DaemonError, match="unknown command 'stop': known commands are renew, reload"):
             await ask(path, command="stop")
         with pytest.raises(DaemonError, match="unknown command None"):
             await ask(path)
@@ -134,10 +139,10 @@ async def test_unknown_command_is_refused_with_those_that_are_known(path: Path) 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b"{\n", "is no JSON"),
-        (b"[]\n", "is no JSON object: b'[]"),
-        (b"\xff\n", "is no JSON"),
-        (b"x" * (LONGEST_LINE + 1) + b"\n", f"is longer than what is taken ({LONGEST_LINE} bytes of"),
+        (b"{\n", "is not JSON"),
+        (b"[]\n", "is not a JSON object: b'[]"),
+        (b"\xff\n", "is not JSON"),
+        (b"x" * (LONGEST_LINE + 1) + b"\n", f"is too long (a request has {LONGEST_LINE} bytes"),
     ],
     ids=["broken", "list", "no text", "too long"],
 )
@@ -205,16 +210,14 @@ async def test_settings_error_stays_one(path: Path) -> None:
 
 async def test_other_errors_come_with_their_stage(path: Path) -> None:
     async with daemon_socket(path, raising(JournalError("disk full", retry=Retry.LATER))):
-        with pytest.raises(DaemonError, match=r"^journal: disk full$") as caught:
+        with pytest.raises(DaemonError, match=r"^disk full$") as caught:
             await ask(path, command="renew")
     assert caught.value.retry is Retry.LATER
 
 
 async def test_defect_in_one_request_is_logged_and_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with daemon_socket(path, raising(ZeroDivisionError("x"))):
-        with pytest.raises(
-            DaemonError, match=r"^internal: unexpected error: ZeroDivisionError\('x'\); the daemon's log"
-        ):
+        with pytest.raises(DaemonError, match=r"^unexpected error: ZeroDivisionError\('x'\)\. Please report"):
             await ask(path, command="renew")
     assert "unexpected error in a request; please report it" in caplog.text
 
@@ -225,7 +228,7 @@ async def test_end_of_the_daemon_ends_the_work_and_tells_its_client(path: Path) 
         asked = asyncio.create_task(ask(path, events.append, command="renew"))
         await work.begun.wait()
     assert work.ended.is_set()
-    with pytest.raises(DaemonError, match="the daemon ends; what it left undone, the next run goes on with"):
+    with pytest.raises(DaemonError, match=r"the daemon is stopping. The next run resumes"):
         await asked
 
 
@@ -235,7 +238,7 @@ async def test_daemon_that_is_killed_is_told(path: Path) -> None:
 
     server = await asyncio.start_unix_server(die, path)
     try:
-        with pytest.raises(DaemonError, match="the daemon ended before it had answered; its log says why"):
+        with pytest.raises(DaemonError, match=r"the daemon ended before it answered. Run 'journalctl"):
             await ask(path, command="renew")
     finally:
         server.close()
@@ -243,5 +246,5 @@ async def test_daemon_that_is_killed_is_told(path: Path) -> None:
 
 async def test_only_root_and_the_own_user_may_ask(path: Path) -> None:
     async with daemon_socket(path, {"renew": echo}, frozenset({os.geteuid() + 1})):
-        with pytest.raises(DaemonError, match=rf"the user with the id {os.geteuid()} may not ask this daemon; run as"):
+        with pytest.raises(DaemonError, match=rf"refused the request of uid {os.geteuid()}\. Run the command as"):
             await ask(path, command="renew")

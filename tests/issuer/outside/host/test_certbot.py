@@ -94,7 +94,7 @@ def test_lineage_without_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "renewal/a.example.conf").write_text("[renewalparams]\nkey_type = rsa\n")
     (lineage,) = read_certbot(tmp_path).lineages
     assert lineage.pair is None
-    assert "holds a certificate with its key; certbot cannot renew it either" in lineage.trouble
+    assert "has a certificate with its key" in lineage.trouble
 
 
 def test_files_without_a_lineage_are_named(tmp_path: Path) -> None:
@@ -132,24 +132,24 @@ def test_hooks_are_read_once_each(tmp_path: Path) -> None:
     (tmp_path / "cli.ini").touch()
     found = read_certbot(tmp_path)
     assert list(found.hooks) == [("deploy", "systemctl reload nginx"), ("deploy", str(hooks / "copy"))]
-    assert found.notes == (f"{tmp_path}/cli.ini is not read: what it says counts for certbot only",)
+    assert found.notes == (f"{tmp_path}/cli.ini was ignored: it applies only to certbot",)
 
 
 def test_what_is_no_folder_of_certbot_s_is_said(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="is no folder of certbot's: it has no renewal/"):
+    with pytest.raises(SettingsError, match="is not a certbot directory: it has no renewal/"):
         read_certbot(tmp_path)
 
 
 def test_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     (tmp_path / "renewal").mkdir()
     (tmp_path / "renewal/a.conf").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="holds a file that is no text"):
+    with pytest.raises(SettingsError, match="contains a file that is not text"):
         read_certbot(tmp_path)
 
 
 def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "renewal/a.conf").mkdir(parents=True)
-    with pytest.raises(SettingsError, match=r"cannot read .*a\.conf: Is a directory; run as root"):
+    with pytest.raises(SettingsError, match=r"cannot read .*a\.conf: Is a directory\. Run the command as root"):
         read_certbot(tmp_path)
 
 
@@ -158,5 +158,5 @@ def test_renewal_file_that_says_nothing_is_told_by_its_name(folder: Path) -> Non
     (folder / "renewal/x.conf").write_text("garbage\n")
     (folder / "renewal/y.conf").write_text("fullchain =\narchive_dir =\n")
     garbage, empty = read_certbot(folder).lineages
-    assert garbage.trouble == "its renewal/x.conf cannot be read: no line there gives a value to a key"
-    assert empty.trouble.startswith(f"neither {folder}/live/y nor {folder}/archive/y holds a certificate")
+    assert garbage.trouble == "its renewal/x.conf has no settings"
+    assert empty.trouble.startswith(f"neither {folder}/live/y nor {folder}/archive/y has a certificate")

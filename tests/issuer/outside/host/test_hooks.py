@@ -113,20 +113,20 @@ async def failure_of(event: Event, *argv: str, timeout_seconds: float = 10.0) ->
 async def test_failure_names_hook_command_status_last_words_and_remedy() -> None:
     script = "for n in 1 2 3 4; do echo line $n; done; exit 3"
     assert await failure_of(Event.DEPLOY, "sh", "-c", script) == (
-        "hook deploy for www: 'sh' ended with exit status 3: line 2 / line 3 / line 4; "
-        "the certificate is in place; the hook runs again with the next pass"
+        "hook deploy for www failed: 'sh' exited with status 3: line 2 / line 3 / line 4. "
+        "Fix the hook: it runs again with the next pass. The certificate is installed."
     )
 
 
 async def test_failure_without_words() -> None:
     assert await failure_of(Event.POST, "false") == (
-        "hook post for www: 'false' ended with exit status 1; "
-        "what was renewed is in place; it runs again after the next renewal"
+        "hook post for www failed: 'false' exited with status 1. "
+        "Fix the hook: it runs again after the next renewal. The certificates are installed."
     )
 
 
 async def test_signal_is_named() -> None:
-    assert "was ended by signal 9;" in await failure_of(Event.PRE, "sh", "-c", "kill -9 $$")
+    assert "was killed by signal 9." in await failure_of(Event.PRE, "sh", "-c", "kill -9 $$")
 
 
 async def test_last_words_are_short() -> None:
@@ -134,7 +134,7 @@ async def test_last_words_are_short() -> None:
 
 
 async def test_missing_command_is_named() -> None:
-    assert "hook failed for www: the command 'no-such-hook' is not installed" in await failure_of(
+    assert "hook failed for www failed: the command 'no-such-hook' is not installed" in await failure_of(
         Event.FAILED, "no-such-hook"
     )
 
@@ -142,5 +142,5 @@ async def test_missing_command_is_named() -> None:
 async def test_hook_that_hangs_is_killed_and_its_words_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     message = await failure_of(Event.DEPLOY, "sh", "-c", "echo waiting; sleep 60", timeout_seconds=0.3)
-    assert "did not end within 0.3 s and was killed: waiting; the certificate is in place" in message
+    assert "did not end within 0.3 s and was killed: waiting. Fix the hook" in message
     assert caplog.messages[-1] == "hook deploy for www: waiting"

@@ -68,7 +68,7 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
                 "detail": "no answer from the CA",
                 "at": "2026-03-01T12:00:00Z",
                 "host": "node1",
-                "text": "node1: certificate www could not be renewed: no answer from the CA",
+                "text": "node1: cannot renew certificate www: no answer from the CA",
             },
             "wellkeeper/1.2.3",
         )
@@ -78,8 +78,8 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("notice", "text"),
     [
-        (Notice.DANGER, "node1: certificate www is close to its expiry and was not renewed: {why}"),
-        (Notice.RECOVERY, "node1: certificate www is well again"),
+        (Notice.DANGER, "node1: certificate www expires soon and was not renewed: {why}"),
+        (Notice.RECOVERY, "node1: certificate www has recovered"),
     ],
 )
 async def test_text_is_a_sentence_for_people(receiver: Receiver, notice: Notice, text: str) -> None:
@@ -97,17 +97,15 @@ async def test_every_success_is_one(receiver: Receiver, status: int) -> None:
 async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiver, status: int) -> None:
     receiver.status, receiver.body = status, "no such\n\x1b[2Jchannel " + "x" * 5000
     reported = await failure_of(receiver.url)
-    start = (
-        f"the webhook at 127.0.0.1 was not told of the failure of www: it answered with {status}: no such [2Jchannel x"
-    )
-    assert reported.startswith(start)
-    assert reported.endswith("x; it is tried again with the next pass")
+    assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
+    assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
+    assert reported.endswith("x. Check webhook under [notifications]; the next pass tries again.")
     assert len(reported) < 400
 
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.status, receiver.headers = 302, {"Location": "/elsewhere"}
-    assert "it answered with 302; it is tried again" in await failure_of(receiver.url)
+    assert "it answered with HTTP 302. Check" in await failure_of(receiver.url)
     assert receiver.elsewhere == []
 
 
@@ -117,7 +115,7 @@ async def test_silence_ends_with_the_time_out(receiver: Receiver) -> None:
 
 
 async def test_nobody_there_is_told() -> None:
-    assert "of www: Connection refused; " in await failure_of("http://127.0.0.1:1/secret-path")
+    assert "of www: Connection refused. " in await failure_of("http://127.0.0.1:1/secret-path")
 
 
 async def test_url_that_is_none_is_not_shown() -> None:

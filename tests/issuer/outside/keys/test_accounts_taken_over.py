@@ -66,5 +66,5 @@ def test_short_rsa_key_is_no_account_key(accounts: AccountFolder) -> None:
     path = accounts.key_path(CA)
     path.unlink()
     key_files.write_account_key(path, rsa_key("1024"))
-    with pytest.raises(SettingsError, match="is no P-256 key, and no RSA key taken over"):
+    with pytest.raises(SettingsError, match="is neither a P-256 key nor an imported RSA key"):
         accounts.account_key(CA)

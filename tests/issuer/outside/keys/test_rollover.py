@@ -69,7 +69,7 @@ async def test_ca_is_not_asked_before_every_responder_knows_the_new_key(
     old = present(accounts)
     account = FakeAccount({old: URL})
     async with pinned_to([old], folder, clock) as client:
-        with pytest.raises(PublishError, match=r"these nodes' responders do not know the new account key yet: 'n1'"):
+        with pytest.raises(PublishError, match=r"the responders of these nodes do not trust the new key: 'n1'"):
             await roll_over(account, accounts, [client])
     following = accounts.next_account_key(CA)
     assert following is not None
@@ -98,14 +98,16 @@ async def test_lost_reply_is_looked_after(accounts: AccountFolder) -> None:
 async def test_refusal_leaves_the_old_key_in_use(accounts: AccountFolder) -> None:
     old = present(accounts)
     account = FakeAccount({old: URL}, takes=False, answer=OrderError("keyChange: the CA says malformed"))
-    with pytest.raises(OrderError, match="the CA says malformed; the old key stays in use"):
+    with pytest.raises(OrderError, match="the old key stays in use: keyChange: the CA says malformed"):
         await roll_over(account, accounts, ())
     assert present(accounts) == old
 
 
 async def test_yes_that_changed_nothing_leaves_the_old_key_in_use(accounts: AccountFolder) -> None:
     old = present(accounts)
-    with pytest.raises(OrderError, match="said yes to the new key and does not know it; the old key stays in use"):
+    with pytest.raises(
+        OrderError, match="the old key stays in use: the CA accepted the new key, but has no account with it"
+    ):
         await roll_over(FakeAccount({old: URL}, takes=False), accounts, ())
     assert present(accounts) == old
 
@@ -113,7 +115,10 @@ async def test_yes_that_changed_nothing_leaves_the_old_key_in_use(accounts: Acco
 async def test_key_of_another_account_is_told_with_the_file_to_remove(accounts: AccountFolder) -> None:
     old, following = present(accounts), accounts.make_next_account_key(CA)
     account = FakeAccount({old: URL, account_thumbprint(following): OTHER_URL})
-    with pytest.raises(OrderError, match=rf"already \({OTHER_URL}\).*remove {accounts.next_key_path(CA)}, then run"):
+    with pytest.raises(
+        OrderError,
+        match=rf"already has another account there \({OTHER_URL}\).*Run 'rm {accounts.next_key_path(CA)}', then",
+    ):
         await roll_over(account, accounts, ())
     assert (account.asked, present(accounts)) == (["whose"], old)
 

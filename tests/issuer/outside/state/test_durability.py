@@ -97,7 +97,7 @@ async def test_readers_do_not_wait_for_a_pass(folder: Path, state: State) -> Non
 
 async def test_file_that_is_no_database_is_told_to_be_moved(folder: Path) -> None:
     (folder / "state.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged: restore it from a backup, or move it"):
+    with pytest.raises(JournalError, match=r"state\.db: .*Restore the file from a backup, or move it"):
         await opened(folder).__aenter__()
 
 
@@ -108,14 +108,14 @@ async def test_damaged_page_is_told_before_anything_is_done(folder: Path, offset
     path = folder / "state.db"
     whole = path.read_bytes()
     path.write_bytes(whole[:offset] + b"\xa5" * 4096 + whole[offset + 4096 :])
-    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged"):
+    with pytest.raises(JournalError, match=r"state\.db: .*Restore the file from a backup"):
         await opened(folder).__aenter__()
 
 
 async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, state: State) -> None:
     await state.attempts.record_attempt(ATTEMPT)
     execute(folder / "state.db", "UPDATE attempts SET identifiers = 'nonsense'")
-    with pytest.raises(JournalError, match=r"state\.db: .*the file is damaged"):
+    with pytest.raises(JournalError, match=r"state\.db: .*Restore the file from a backup"):
         await state.attempts.read_attempt("web")
 
 
@@ -130,7 +130,7 @@ async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
 
 async def test_folder_that_cannot_be_written_is_named() -> None:
     # Not even root makes files there.
-    with pytest.raises(JournalError, match=r"/proc/state\.db: .*check space and permissions of state_dir"):
+    with pytest.raises(JournalError, match=r"/proc/state\.db: .*Check space and permissions of state_dir"):
         await opened(Path("/proc")).__aenter__()
 
 

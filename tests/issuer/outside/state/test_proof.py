@@ -34,8 +34,7 @@ async def test_folders_that_keep_what_is_written_are_left_as_they_were(folder: P
 async def test_folder_that_takes_nothing_is_named_with_the_remedy(refusal: type[JournalError | InstallError]) -> None:
     # Not even root makes files there.
     with pytest.raises(
-        refusal,
-        match=r"cannot store a mebibyte in /sys, so the CA was not asked: .* denied. Give it to the issuer's user",
+        refusal, match=r"cannot store 1 MiB in /sys, so the CA was not asked: .* denied\. Give it to the issuer's user"
     ):
         prove(Path("/sys"), refusal)
 
@@ -45,7 +44,7 @@ def test_state_that_a_restart_will_lose_is_told(folder: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING):
         warn_of_ephemeral(folder, mountinfo(folder, kind))
     (message,) = caplog.messages
-    assert message.startswith(f"state_dir = {folder} lies on {kind}, which is gone w")
+    assert message.startswith(f"state_dir = {folder} is on {kind}: account keys and renewals under way are lost w")
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "nfs4"])

@@ -52,5 +52,5 @@ async def test_failures_survive_until_they_are_forgotten(folder: Path) -> None:
 async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, state: State) -> None:
     await state.schedules.record_schedule(SCHEDULE)
     execute(folder / "state.db", "UPDATE schedules SET rule = 'nonsense'")
-    with pytest.raises(JournalError, match="the file is damaged"):
+    with pytest.raises(JournalError, match="Restore the file from a backup"):
         await state.schedules.read_schedules()

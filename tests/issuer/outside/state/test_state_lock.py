@@ -117,7 +117,7 @@ async def test_file_that_cannot_be_checked_counts_as_lost(tmp_path: Path) -> Non
 
 async def test_folder_that_cannot_be_written_is_named() -> None:
     # Not even root makes files there.
-    with pytest.raises(JournalError, match=r"/proc/state\.lock: .*check space and permissions of state_dir"):
+    with pytest.raises(JournalError, match=r"/proc/state\.lock: .*Check space and permissions of state_dir"):
         await LocalOwnership(Path("/proc")).hold("run").__aenter__()
 
 
