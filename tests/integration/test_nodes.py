@@ -56,7 +56,7 @@ async def test_cas_fetch_is_answered_by_whichever_node_it_lands_on(fleet: Fleet,
 async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
     await fleet.edges[1].nginx.process.stop()
     reported = await refused(fleet)
-    assert "the CA was not asked, because node 'edge-2' at 127.0.0.3:" in reported
+    assert "the CA was not asked, because the read-back failed: node 'edge-2' at 127.0.0.3:" in reported
     assert f"http://{NAME}/.well-known/acme-challenge/" in reported
     assert "connection refused" in reported
     assert "'edge-1'" not in reported

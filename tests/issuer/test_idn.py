@@ -67,7 +67,7 @@ def test_settings_take_unicode() -> None:
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("*.münchen.example", "is a wildcard, which http-01 cannot prove"),
+        ("*.münchen.example", "is a wildcard, which http-01 cannot validate"),
         ("münchen", "is neither a full DNS name nor an IP address"),
         ("１９２.０.２.７", "is neither a full DNS name nor an IP address"),
         ("xn--.example", "decodes to no name"),

@@ -40,7 +40,7 @@ async def test_what_failed_waits_unless_it_is_asked_for(host: Host) -> None:
     assert (reports["b"].error, host.ca.calls) == (None, [])
     assert reports["b"].next_try_at is not None
     assert timedelta(seconds=58) < reports["b"].next_try_at - host.clock.now() <= timedelta(minutes=1)
-    assert "it failed once (validate: b.example: the CA says connection: timeout" in reports["b"].reason
+    assert "it failed once (validate: the CA did not accept b.example: connection: timeout" in reports["b"].reason
     assert "'wellkeeper renew b' tries now" in reports["b"].reason
     assert reports["b"].certificate is not None
 
@@ -71,7 +71,7 @@ async def test_what_limits_defer_waits_without_having_failed(host: Host) -> None
     reports = await host.run(mode=Mode.SCHEDULED)
     assert list(outcomes(reports).values()).count(Outcome.WAITING) == 2
     waiting = next(one for one in reports.values() if one.outcome is Outcome.WAITING)
-    assert "the last one is kept back" in waiting.reason
+    assert "the last one is held in reserve" in waiting.reason
     assert waiting.next_try_at is not None
     assert timedelta(minutes=59) < waiting.next_try_at - host.clock.now() <= timedelta(hours=1)
     assert (await host.state.schedules.read_failures(), host.notifications.reported) == ({}, [])
@@ -153,12 +153,12 @@ async def test_failed_post_hook_is_told_of_what_was_obtained(host: Host) -> None
     assert outcomes(await host.run()) == {"a": Outcome.UNCHANGED, "b": Outcome.FAILED, "c": Outcome.FAILED}
 
 
-async def test_failed_hook_is_told_why(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_hook_gets_the_reason(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     host.hooks.events = {Event.FAILED}
     await fail(host)
     ((event, about),) = host.hooks.ran
     assert (event, about.lineages) == (Event.FAILED, ("b",))
-    assert "the CA says connection" in about.error
+    assert "the CA did not accept b.example: connection" in about.error
     host.hooks.failing = {Event.FAILED}
     with caplog.at_level(logging.ERROR):
         await host.run(LINEAGES[1:2], is_forced=True)

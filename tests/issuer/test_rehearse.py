@@ -128,15 +128,15 @@ async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Aroun
     assert await nodes.holding(token(100)) == []
 
 
-async def test_refusal_of_the_test_ca_is_told(around: Around) -> None:
+async def test_refusal_of_the_test_ca_is_reported(around: Around) -> None:
     around.deps = replace(around.deps, test_directory_url=TEST)
     around.authorities.test.refused["b.example"] = None
     [result] = await around.rehearse()
     assert not result.is_well
-    assert result.detail.startswith("order: b.example: ")
+    assert result.detail.startswith("order: the CA did not accept b.example: ")
 
 
-async def test_node_that_does_not_serve_the_token_is_told_with_its_place(around: Around, nodes: Nodes) -> None:
+async def test_node_that_does_not_serve_the_token_is_named_with_its_address(around: Around, nodes: Nodes) -> None:
     around.probes.causes["n2"] = "another location answers"
     [result] = await around.rehearse()
     assert not result.is_well

@@ -119,7 +119,7 @@ async def test_renewal_takes_the_same_path(
     assert certificates.live["web"] == second.after
 
 
-async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
+async def test_ca_is_not_asked_when_a_node_does_not_serve_the_token(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, probes: FakeReadBacks, nodes: Nodes, progress: FakeProgress
 ) -> None:
     probes.causes["n2"] = "no location"
@@ -128,7 +128,9 @@ async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
     assert caught.value.certificate == "web"
     assert not any(call.startswith("answer") for call in ca.calls)
     assert await nodes.holding(token(100)) == []
-    assert progress.lines[-1].startswith("web publish failed 0 the CA was not asked, because node 'n2'")
+    assert progress.lines[-1].startswith(
+        "web publish failed 0 the CA was not asked, because the read-back failed: node 'n2'"
+    )
 
 
 async def test_what_was_refused_is_withdrawn(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
@@ -200,7 +202,7 @@ async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: 
 async def test_certificate_of_another_ca_is_due(renewals: Renewals, steps: Steps) -> None:
     await renew(renewals, LINEAGE, steps, Mode.RETRY)
     other = replace(LINEAGE, directory_urls=("https://other.example/directory",))
-    words = "the installed certificate was issued by another CA than the settings name"
+    words = "the installed certificate was issued by a CA that is no longer configured"
     assert await reason(renewals, other) == words
     second = replace(LINEAGE, directory_urls=(*other.directory_urls, *LINEAGE.directory_urls))
     assert await reason(renewals, second) is None

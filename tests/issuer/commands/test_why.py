@@ -174,7 +174,7 @@ def test_reason_that_was_told_is_not_told_again(program: Program) -> None:
 
     async def fill(state: State) -> None:
         await state.schedules.record_failure(Failure(NAME, 1, "order", "refused", Retry.SOON, NOW, NOW, NOW + HOUR))
-        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is not usable: refused"))
+        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is unavailable: refused"))
 
     write(program, fill)
     assert f"The CA 127.0.0.1 is left alone until {at(NOW + HOUR)}: that is why." in reported(program)

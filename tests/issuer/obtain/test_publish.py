@@ -95,15 +95,15 @@ async def test_read_back_that_fails_names_node_address_url_status_and_cause(
     with pytest.raises(PublishError) as caught:
         await publish(ANSWERS[:1], nodes.responders, read_backs, "web").__aenter__()
     assert str(caught.value) == (
-        "the CA was not asked, because node 'n2' at 127.0.0.1:80: "
-        f"http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location for it. If it is this look"
-        ' that is wrong, as behind a NAT, set read_back = "advisory"; from 2026-03-02 12:00 UTC on the CA is asked all'
-        " the same"
+        "the CA was not asked, because the read-back failed: node 'n2' at 127.0.0.1:80: "
+        f"http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location for it; "
+        "from 2026-03-02 12:00 UTC the CA is asked anyway. "
+        'If only the read-back is wrong, as behind a NAT, set read_back = "advisory".'
     )
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_advisory_read_back_is_told_and_the_ca_asked(
+async def test_advisory_read_back_is_reported_and_the_ca_asked(
     nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
 ) -> None:
     probes.causes["n2"] = "no location for it"
@@ -112,7 +112,7 @@ async def test_advisory_read_back_is_told_and_the_ca_asked(
         assert await nodes.holding(TOKEN) == ["n1", "n2"]
     (line,) = progress.lines
     assert line.startswith(
-        "web WARNING: read-back failed, the CA is asked all the same (read_back = advisory): node 'n2' at "
+        "web WARNING: the read-back failed, the CA is still asked (read_back = advisory): node 'n2' at "
     )
 
 
@@ -131,11 +131,11 @@ def test_what_is_pending_is_published_and_nothing_else() -> None:
     assert answers(Ordered(ORDER, several[:1]), THUMBPRINT)[0].key_authorization == f"{TOKEN}.{THUMBPRINT}"
 
 
-@pytest.mark.parametrize(("others", "words"), [(("dns-01", "tls-alpn-01"), "dns-01, tls-alpn-01"), ((), "none at all")])
+@pytest.mark.parametrize(("others", "words"), [(("dns-01", "tls-alpn-01"), "dns-01, tls-alpn-01"), ((), "none")])
 def test_no_http01_names_what_is_offered(others: tuple[str, ...], words: str) -> None:
     ordered = Ordered(ORDER, (authorization("a.example", token=None, others=others),))
     with pytest.raises(
-        PublishError, match=rf"no http-01 challenge for a\.example \(it offers: {words}\); .*http-01 only"
+        PublishError, match=rf"not offer an http-01 challenge for a\.example: it offers: {words}\. .*http-01 only"
     ):
         answers(ordered, THUMBPRINT)
 
