@@ -169,7 +169,7 @@ async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca
     assert ca.calls.count("newOrder") == 1
 
 
-async def test_order_that_is_ready_is_not_proven_again(
+async def test_order_that_is_ready_is_not_validated_again(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, progress: FakeProgress
 ) -> None:
     ca.reuse_valid = True
@@ -177,7 +177,7 @@ async def test_order_that_is_ready_is_not_proven_again(
     progress.lines.clear()
     await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert not any("publish" in line or "validate" in line for line in progress.lines)
-    assert f"web order finished 0 {BASE}/order/2, ready already" in progress.lines
+    assert f"web order finished 0 {BASE}/order/2, already ready" in progress.lines
 
 
 async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(

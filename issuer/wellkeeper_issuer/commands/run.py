@@ -154,7 +154,7 @@ def _too_early() -> None:
 
 async def _reload(service: Service) -> None:
     with suppress(WellkeeperError):  # which it has logged: nobody else is there to be told
-        await service.reload({}, remote.unheard)
+        await service.reload({}, remote.ignore)
 
 
 async def _tell_alive(systemd: Systemd) -> None:

@@ -122,5 +122,5 @@ def test_what_the_settings_say_about_a_ca_reaches_it(program: Program, bundle: s
 
 def test_bundle_of_a_ca_that_cannot_be_used_is_named(program: Program) -> None:
     with_cas(program, "['own']", OWN.format(bundle="/nowhere/ca.pem"))
-    with pytest.raises(SettingsError, match=r"bundle of the CA own = '/nowhere/ca\.pem' is no PEM file"):
+    with pytest.raises(SettingsError, match=r"cannot use bundle of the CA own = '/nowhere/ca\.pem'"):
         AllAuthorities(read_settings(program.config), program.make_keys(), FakeClock(), version="1")

@@ -125,10 +125,10 @@ def test_states_of_a_delivery(program: Program, ca: FakeCa, is_reloaded: bool, i
     assert program.run("status", "--check").exit_code == (0 if is_served else 1)
 
 
-def test_what_nobody_proved_is_not_called_served(program: Program, ca: FakeCa) -> None:
+def test_unverified_certificate_is_not_called_served(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     install(program, ca.pair(dns(NAME)))
-    assert line(program).startswith(f"{NAME}: installed, never proven to be served: run renew")
+    assert line(program).startswith(f"{NAME}: installed, not verified to be served: run renew")
 
 
 def test_expired_is_said_before_all_else(program: Program) -> None:

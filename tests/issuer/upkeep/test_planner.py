@@ -114,7 +114,7 @@ async def test_time_that_was_chosen_is_told_as_ours(
     await schedule(planner, INSTALLED)
     assert isinstance(planner.progress, FakeProgress)
     [line] = planner.progress.lines
-    assert line.startswith("web to be renewed at ")
+    assert line.startswith("web renewal planned for ")
     assert line.endswith(words)
 
 
