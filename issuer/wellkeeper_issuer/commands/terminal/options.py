@@ -12,7 +12,7 @@ _CONFIG: Final = "wellkeeper.config"
 
 
 def _remembered(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
-    """Before the command or after it: both are written, and the one after it counts."""
+    """Return the --config before or after the command; the latter counts."""
     if value is not None:
         context.meta[_CONFIG] = value
     found: Path | None = context.meta.get(_CONFIG)
@@ -20,35 +20,35 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
 
 
 def lineage_name(value: str) -> str:
-    """The type of arguments that name certificates: as people write the first identifier, in unicode, in any case."""
+    """Convert an argument that names a certificate: it may be written in Unicode and in any case."""
     try:
         return idn.to_ascii(value)
     except ValueError:
-        return value  # whoever looks for it says that there is none
+        return value  # reported as unknown later
 
 
 config_option = click.option(
     "--config",
     callback=_remembered,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The settings (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
+    help="The settings file (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
 )
 staging_option = click.option(
     "--staging",
     is_flag=True,
-    help="Use Let's Encrypt's staging CA this time; what it issues is for trying only, and never replaces a real one.",
+    help="Use Let's Encrypt's staging CA this time. Its certificates are for testing, and never replace real ones.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 log_format_option = click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
     default="auto",
-    help="How progress is told on standard error; auto is live in a terminal.",
+    help="Progress format on standard error; auto updates in place in a terminal.",
 )
 
 
 def read(config: Path | None, *, is_staging: bool = False) -> Settings:
-    """The settings, with `--staging` laid over them; raises SettingsError."""
+    """Read the settings, and apply `--staging`; raises SettingsError."""
     settings = read_settings(settings_path(config))
     if is_staging:
         staging = ("letsencrypt-staging",)
