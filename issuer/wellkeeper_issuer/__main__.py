@@ -26,42 +26,43 @@ except ModuleNotFoundError as error:
 _INTERRUPTED: Final = "wellkeeper: interrupted"
 _SECTIONS: Final = {
     "Set up": {
-        "init": Place(
-            "wellkeeper_issuer.commands.init:init", "Write the settings, make the keys, say what comes next."
+        "init": Place("wellkeeper_issuer.commands.init:init", "Write the settings and keys, and show the next steps."),
+        "trust": Place(
+            "wellkeeper_issuer.commands.trust:trust", "Show the responder values and the nginx lines to copy."
         ),
-        "trust": Place("wellkeeper_issuer.commands.trust:trust", "Print the lines for the responder and for nginx."),
         "placeholder": Place(
-            "wellkeeper_issuer.commands.placeholder:placeholder", "Make pairs with which nginx can start."
+            "wellkeeper_issuer.commands.placeholder:placeholder",
+            "Create self-signed certificates so that nginx can start.",
         ),
         "files": Place(
             "wellkeeper_issuer.commands.files:files", "Write nginx snippets and systemd units to a directory."
         ),
-        "import": Place("wellkeeper_issuer.commands.import_certbot:import_", "Take over what certbot has."),
+        "import": Place(
+            "wellkeeper_issuer.commands.import_certbot:import_", "Import certificates and accounts from certbot."
+        ),
     },
     "Keep fresh": {
-        "run": Place(
-            "wellkeeper_issuer.commands.run:run", "The daemon: renew whatever is due, for as long as it runs."
+        "run": Place("wellkeeper_issuer.commands.run:run", "Run the daemon, which renews whatever is due."),
+        "renew": Place(
+            "wellkeeper_issuer.commands.renew:renew", "Renew now whatever is due, or the named certificates."
         ),
-        "renew": Place("wellkeeper_issuer.commands.renew:renew", "One pass: renew whatever is due, or what you name."),
         "rehearse": Place(
-            "wellkeeper_issuer.commands.rehearse:rehearse", "Try a renewal without touching what is live."
+            "wellkeeper_issuer.commands.rehearse:rehearse", "Dry run: try a renewal without touching what is live."
         ),
     },
-    "Look": {
-        "status": Place("wellkeeper_issuer.commands.status:status", "Where each certificate stands."),
-        "why": Place("wellkeeper_issuer.commands.why:why", "When one is renewed, by which rule, what comes next."),
+    "Inspect": {
+        "status": Place("wellkeeper_issuer.commands.status:status", "Show all certificates and what needs attention."),
+        "why": Place("wellkeeper_issuer.commands.why:why", "Explain when and why a certificate will be renewed."),
         "list": Place(
-            "wellkeeper_issuer.commands.list:list_certificates", "The certificates with names, CAs and key types."
+            "wellkeeper_issuer.commands.list:list_certificates", "List the certificates with names, CAs and key types."
         ),
     },
     "Change": {
         "config": Place("wellkeeper_issuer.commands.config:config", "Check the settings."),
         "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
-        "reload": Place("wellkeeper_issuer.commands.reload:reload", "Let the daemon read the settings again."),
-        "revoke": Place(
-            "wellkeeper_issuer.commands.revoke:revoke", "Declare a certificate void, and have it replaced."
-        ),
-        "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change our accounts at the CAs."),
+        "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
+        "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),
+        "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change the accounts at the CAs."),
     },
 }
 
@@ -70,16 +71,16 @@ _SECTIONS: Final = {
 @click.version_option(package_name="wellkeeper", prog_name="wellkeeper")
 @options.config_option
 def cli(config: Path | None) -> None:
-    """Keeps the certificates of nginx fresh without a shared filesystem.
+    """Keep nginx's certificates renewed without a shared filesystem.
 
-    Each command tells more with --help.
+    Run a command with --help for details.
     """
-    # The option has remembered it for the command that follows.
+    # The option keeps it for the command that follows.
     del config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit status: 0 well, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
+    """Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
 
     `arguments` are those of the process by default.
     """
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.filename is not None:
             raise
-        # Standard output is all that is written to without a name; a reader that has left needs no words.
+        # Only standard output has no file name; a reader that has left needs no message.
         if not isinstance(error, BrokenPipeError):
             click.echo(f"wellkeeper: cannot write to standard output: {error.strerror}", err=True)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails as well

@@ -1,7 +1,7 @@
-"""Which certificate when, for as long as it runs: each is worked on when its time has come, and no failure ends it.
+"""Work on each certificate when its time has come, until cancelled; a failure never ends the daemon.
 
-The wall clock decides (renewal times are dates), so it is looked at at least once a minute: a machine that slept, or
-whose clock was set, is behind by a minute at most.
+The wall clock decides (renewal times are dates), so it is read at least once a minute: after a suspend or a clock
+change the daemon is at most a minute late.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ class Worker(Protocol):
     def slot(self, name: str) -> AbstractAsyncContextManager[None]: ...
 
 
-# When anything is to be done next, by lineage; asked anew for those that were worked on.
+# The next time to work on each lineage; read again after a lineage was worked on.
 WakeTimes = Callable[[Sequence[Lineage]], Awaitable[Mapping[str, datetime]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """How long the daemon sleeps at a time, in seconds: ten thousand certificates must not wake it one by one."""
+    """The shortest and longest sleep, in seconds: ten thousand certificates must not wake the daemon one by one."""
 
     least: float = 5.0
     longest: float = 60.0
 
 
-# However wrong a schedule may be, a certificate is not looked at more often by itself.
+# However wrong a schedule is, the daemon does not check a certificate more often than this.
 _LEAST_PAUSE: Final = timedelta(seconds=30)
 _PATIENCE: Final = timedelta(minutes=10)
 _CLOCK_WAS_SET: Final = timedelta(minutes=1)
@@ -51,7 +51,7 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Daemon:
-    """`run` works until it is cancelled; `work` does what somebody asked for, and `replace` changes the list."""
+    """`run` works until cancelled; `work` serves a request, and `replace` changes the list of certificates."""
 
     def __init__(  # noqa: PLR0913 - all that it works with
         self,
@@ -78,14 +78,14 @@ class Daemon:
         self.replace(lineages)
 
     def replace(self, lineages: Sequence[Lineage]) -> None:
-        """From now on these are kept; what is under way goes on to its end."""
+        """Manage these certificates from now on; work in progress continues to its end."""
         self._lineages = {one.name: one for one in lineages}
         self._wake_at = {name: self._wake_at.get(name, _NOW) for name in self._lineages}
         self._replaced.set()
         self._changed.set()
 
     async def run(self) -> None:
-        """Raises JournalError when the state is no longer ours; what is under way has withdrawn by then."""
+        """Run until cancelled. Raises JournalError when another process took the state; all tokens are withdrawn."""
         try:
             while True:
                 await self._held.extend()
@@ -97,7 +97,7 @@ class Daemon:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
-        """As `Passes.run`, beside what is under way. Raises JournalError, too, when the state is no longer ours."""
+        """Run a pass, as `Passes.run`, beside others. Raises JournalError if another process took the state."""
         try:
             await self._held.extend()
             return await self._passes.run(lineages, mode)
@@ -106,11 +106,11 @@ class Daemon:
             self._changed.set()
 
     def slot(self, name: str) -> AbstractAsyncContextManager[None]:
-        """As `Passes.turn`."""
+        """Return what `Passes.slot` returns."""
         return self._passes.slot(name)
 
     async def _start_due(self) -> None:
-        """A pass for those with something to do; where time has merely come to look, a look is enough."""
+        """Start a pass for the certificates with something to do; the others are only checked."""
         self._forget_if_clock_was_set()
         await self._plan(self._awake(), self._clock.now())
         due = self._awake()
@@ -129,11 +129,11 @@ class Daemon:
         patient: set[str] = set()
         try:
             for report in await self._passes.run(lineages, Mode.SCHEDULED):
-                _tell(report)
+                _log_report(report)
                 patient |= {report.lineage} if _has_time(report) else set()
         except WellkeeperError as error:
-            # The state on disk itself: before it is well again nothing can be done, and then all is looked at.
-            _log.error("%s: %s", error.stage, error)
+            # The state on disk failed: nothing can be done until it works again, and then all are checked.
+            _log.error("%s", error)
         finally:
             now = self._clock.now()
             await self._plan([one for one in lineages if one.name not in patient], now + _LEAST_PAUSE)
@@ -147,14 +147,14 @@ class Daemon:
         try:
             wake_times = await self._wake_times(lineages)
         except WellkeeperError as error:
-            _log.error("%s: %s", error.stage, error)
+            _log.error("%s", error)
             wake_times = {}
         for one in lineages:
             if one.name in self._lineages:
                 self._wake_at[one.name] = max(wake_times.get(one.name, soonest), soonest)
 
     async def _sleep(self) -> None:
-        """Until the next one is due or somebody changed something; new certificates end it at once."""
+        """Sleep until the next one is due or something changed; new certificates end the sleep at once."""
         if await self._is_set_within(self._replaced, self._sleep_seconds.least):
             return
         waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
@@ -162,7 +162,7 @@ class Daemon:
         await self._is_set_within(self._changed, min(max(seconds, 0.0), self._sleep_seconds.longest))
 
     async def _is_set_within(self, event: asyncio.Event, seconds: float) -> bool:
-        """And clears it."""
+        """Wait for the event, and clear it; return whether it was set in time."""
         waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -173,7 +173,7 @@ class Daemon:
                 one.cancel()
 
     def _forget_if_clock_was_set(self) -> None:
-        """Times on disk hold whatever the clock says; when to look at them does not."""
+        """Check all certificates again after a clock change; the times on disk stay valid."""
         offset = self._clock.now() - timedelta(seconds=self._clock.monotonic())
         if abs(offset - self._offset) > _CLOCK_WAS_SET:
             self._wake_at = dict.fromkeys(self._wake_at, _NOW)
@@ -181,16 +181,16 @@ class Daemon:
 
 
 def _has_time(report: Report) -> bool:
-    """A server block is written by a person; a failure that could not be written down has no wait of its own."""
+    """Return whether to check late: it waits for a new server block, or its failure could not be recorded."""
     is_unrecorded = report.outcome is Outcome.FAILED and report.next_try_at is None
     return is_unrecorded or report.outcome is Outcome.NOT_SERVED_YET
 
 
-def _tell(report: Report) -> None:
-    """One sentence a certificate that anything was done for."""
+def _log_report(report: Report) -> None:
+    """Log one sentence per certificate."""
     match report.outcome:
         case Outcome.FAILED:
-            again = f"; it is tried again at {format_exact_time(report.next_try_at)}" if report.next_try_at else ""
+            again = f" (next try at {format_exact_time(report.next_try_at)})" if report.next_try_at else ""
             _log.error("certificate %s: failed: %s%s", report.lineage, report.error, again)
         case Outcome.SERVED | Outcome.NOT_SERVED_YET:
             until = f", valid until {format_time(report.certificate.not_after)}" if report.certificate else ""

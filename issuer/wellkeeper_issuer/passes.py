@@ -1,4 +1,4 @@
-"""Works on all certificates that a pass is asked for; one that fails never stops another.
+"""Work on all certificates of a pass; one that fails never stops another.
 
 A pass obtains what is due, a few certificates at a time, and delivers it with as few reloads as possible: none when
 nothing changed. It is idempotent: the next pass continues what this one left undone.
@@ -45,13 +45,13 @@ _log = logging.getLogger(__name__)
 _REFUSED_LONG: Final = timedelta(days=2, hours=8)
 _PROOFS_AT_ONCE: Final = 8
 _TO_BE_DELIVERED: Final = {
-    True: "installed by an earlier pass, to be delivered",
-    False: "installed, but the journal does not know it; to be delivered",
+    True: "installed by an earlier pass, not delivered yet",
+    False: "installed, but missing in the state; not delivered yet",
 }
 
 
 class _Opening:
-    """What comes before the first certificate of a pass is obtained: once, and its failure is everybody's."""
+    """Work done once, before the first certificate of a pass is obtained; its failure fails all of them."""
 
     def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
         self._work = work
@@ -68,14 +68,14 @@ class _Opening:
 
 
 async def _ready() -> None:
-    """Nothing has to be there."""
+    """Prepare nothing."""
 
 
 @dataclass
 class Passes:
     """Several may run at once; each certificate is worked on by one of them at a time.
 
-    `prepare` is awaited before the first certificate of a pass is obtained; it raises what keeps all from it.
+    `prepare` is awaited before the first certificate of a pass is obtained; if it raises, none is.
     """
 
     renewals: Renewals
@@ -91,11 +91,11 @@ class Passes:
         self._slots = asyncio.Semaphore(self.at_once)
 
     def slot(self, name: str) -> AbstractAsyncContextManager[None]:
-        """For what must not happen while a pass works on that certificate: entered when none does, and keeps it so."""
+        """Return a context manager that keeps passes from working on that certificate; it waits for one that does."""
         return self._locks[name]
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode = Mode.SCHEDULED) -> list[Report]:
-        """One report a certificate, in order; raises only what concerns all of them (the journal)."""
+        """Return one report per certificate, in order; raises only what concerns all of them (JournalError)."""
         clock, progress = self.renewals.clock, self.renewals.progress
         runs = [CertificateRun(one, Steps(one.name, clock, progress)) for one in lineages]
 
@@ -125,7 +125,7 @@ class Passes:
                     run.error = run.error or error
 
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
-        """One certificate from due to served, and what follows of it."""
+        """Take one certificate from due to served, and follow up."""
         async with self._locks[run.lineage.name]:
             # Until the lock is released, only this run changes what is recorded about the certificate.
             run.record = await self.renewals.records.read_lineage(run.lineage.name)
@@ -133,7 +133,7 @@ class Passes:
                 run.waits = self.follow_up.waits(run.record.failure)
             if run.waits is None:
                 await self._renew_and_deliver(run, opening, mode)
-                # What cannot be written down is this certificate's error as well: the others go on.
+                # A result that cannot be recorded is this certificate's error: the others go on.
                 await self._guarded(run, self._settle(run))
             else:
                 await self.follow_up.report(run.lineage.name, run.record)
@@ -142,7 +142,7 @@ class Passes:
                 await self._guarded(run, self._look(run))
 
     async def _settle(self, run: CertificateRun) -> None:
-        """What was not tried is no failure, and ends none."""
+        """Record the result. A deferred renewal neither is a failure nor ends one."""
         if run.deferred is None or run.error is not None:
             run.waits = await self.follow_up.settle(run.lineage, run.record, run.error)
         else:
@@ -153,7 +153,7 @@ class Passes:
         with self.delivery.expecting():
             async with self._slots:
                 await self._guarded(run, self._obtain(run, opening, mode))
-        # What an earlier pass installed is delivered also when it is due again and that failed.
+        # Deliver what an earlier pass installed, even if it is due again and that renewal failed.
         if run.flip is not None:
             await self._guarded(run, self._deliver(run, run.flip))
         async with self._proofs:
@@ -163,7 +163,7 @@ class Passes:
                 await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
-        """Where the failure of one certificate ends; the first one is told."""
+        """Await `work` and keep its error with the certificate; the first error counts."""
         try:
             await work
         except DeferredError as error:
@@ -186,12 +186,12 @@ class Passes:
                 is_worth_another = await self._is_worth_another(run, run.record.undelivered)
                 run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
             except InstallError as error:
-                # A version that is gone is this certificate's error now, not everybody's at the reload.
+                # A missing version is this certificate's error now, not that of all at the reload.
                 lost = error
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
         run.record = found.record
         if found.due is None and is_worth_another:
-            reason = "nginx has refused the last version for days; it may take another"
+            reason = "nginx has refused the last version for days; it may accept a new one"
             found = replace(found, due=Due(run.lineage, reason))
         if found.due is None:
             if lost is not None:
@@ -207,7 +207,7 @@ class Passes:
         run.record = replace(run.record, attempt=None, schedule=schedule, owed_hook=run.flip.after)
 
     async def _take_up(self, run: CertificateRun) -> None:
-        """Record what is installed though the state, which was lost, does not know it: nginx may not have read it."""
+        """Record a version that is installed but missing in a lost state: nginx may not have loaded it."""
         installed = run.installed
         if installed is None or installed.certificate.is_self_signed:
             return
@@ -218,8 +218,8 @@ class Passes:
     async def _is_worth_another(self, run: CertificateRun, flip: Flip) -> bool:
         """Return whether nginx rolled this version back so long ago that a new one is worth an order.
 
-        Switches to the version once more. A certificate that was refused once may always be refused; but the old one
-        must not expire over it.
+        Switches to the version once more. nginx may always refuse this version, and the old one must not expire
+        meanwhile.
         """
         live, certificates = run.installed, self.renewals.certificates
         was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
@@ -238,7 +238,7 @@ class Passes:
         with run.steps.step("verify") as step:
             verified = await self.delivery.verify(name)
             run.certificate, run.served = verified.certificate, verified.served
-            step.detail = verified.served.detail if verified.served.is_served else "not used by nginx yet"
+            step.detail = verified.served.detail if verified.served.is_served else "no server block uses it yet"
         if verified.served.is_served:
             await self.renewals.delivery_records.record_served(name)
 
@@ -248,6 +248,6 @@ class Passes:
 
     async def _look(self, run: CertificateRun) -> None:
         if run.flip is not None or run.installed is None:
-            # A reload may have rolled it back, or nothing was looked at yet.
+            # A reload may have rolled it back, or it was not read yet.
             run.installed = await self.renewals.certificates.installed(run.lineage.name)
         run.certificate = run.installed.certificate if run.installed else None

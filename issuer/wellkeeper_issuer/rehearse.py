@@ -1,7 +1,7 @@
-"""Rehearses renewals: all that one needs is tried, while nothing that is live, scheduled or journalled is touched.
+"""Rehearse renewals: try every step of one, without touching what is live, scheduled or recorded.
 
-Read-backs are always required here: a rehearsal is there to find what the settings excuse. A certificate that a test CA
-issues is checked and thrown away. Every step is tried, whatever became of the ones before.
+Read-backs are always required here, whatever the settings say. A certificate that a test CA issues is checked and
+discarded. Every step is tried, even after one failed.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ from wellkeeper_node.wording import counted
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
-# What the settings ask for is days.
+# The interval in the settings is in days.
 _LOOK_SECONDS: Final = 3600.0
 _LEAST_SHARE: Final = 20
-# What the failed hook is told, so that whoever reads its message knows.
+# The error that the `failed` hook gets, so that its message can be recognised.
 _NO_ERROR: Final = "none: this is a rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsalDeps:
-    """What a rehearsal needs of the world; nothing here can write what is live.
+    """Everything that a rehearsal works with; nothing here can write what is live.
 
-    `check_trust` says what was compared, and raises with every CA whose thumbprint a responder has not pinned.
-    `request` gives key and CSR as for a real order; `test_directory_url` is the CA that one is tried with, if any.
+    `check_trust` returns what was compared, and raises with every CA whose thumbprint a responder does not trust.
+    `request` returns key and CSR as for a real order; `test_directory_url` is the test CA to order from, if any.
     """
 
     authorities: Authorities
@@ -65,7 +65,7 @@ class RehearsalDeps:
 
 
 async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Rehearsal]:
-    """One result a lineage, in order; what concerns all is tried once and counts for each. None of ours is raised."""
+    """Return one result per lineage, in order; what concerns all is tried once and counts for each."""
     everyone = tuple(one.name for one in lineages)
     steps = Steps(everyone[0] if len(everyone) == 1 else f"{len(everyone)} certificates", deps.clock, deps.progress)
     about = Occasion(everyone, is_rehearsal=True)
@@ -76,12 +76,12 @@ async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Reh
     ]
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one_at_its_turn(lineage: Lineage) -> list[str]:
+    async def rehearse_in_slot(lineage: Lineage) -> list[str]:
         async with slots:
             return await _rehearse_one(lineage, deps)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one_at_its_turn(lineage)) for lineage in lineages]
+        tasks = [group.create_task(rehearse_in_slot(lineage)) for lineage in lineages]
     shared.append(await _try_hook(steps, Event.POST, about, deps.hooks))
     return [
         _result(lineage, [cause for cause in (*shared, *task.result()) if cause], deps)
@@ -90,7 +90,7 @@ async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Reh
 
 
 async def _rehearse_one(lineage: Lineage, deps: RehearsalDeps) -> list[str]:
-    """What went wrong, a sentence each."""
+    """Return one sentence per failed step."""
     steps = Steps(lineage.name, deps.clock, deps.progress)
     about = Occasion((lineage.name,), lineage.identifiers, deps.live_path(lineage.name), is_rehearsal=True)
     causes = [await _try(steps, "publish", _publish(lineage, deps))]
@@ -102,7 +102,7 @@ async def _rehearse_one(lineage: Lineage, deps: RehearsalDeps) -> list[str]:
 
 
 async def _try(steps: Steps, name: str, work: Awaitable[str]) -> str | None:
-    """What went wrong; None when all is well."""
+    """Return the failure of the step, or None."""
     try:
         with steps.step(name) as step:
             step.detail = await work
@@ -117,7 +117,7 @@ async def _try_hook(steps: Steps, event: Event, about: Occasion, hooks: Hooks) -
 
     async def run() -> str:
         await hooks.run(event, about)
-        return "told that it is a rehearsal"
+        return "ran, and was informed that it is a rehearsal"
 
     return await _try(steps, f"hook {event}", run())
 
@@ -125,14 +125,14 @@ async def _try_hook(steps: Steps, event: Event, about: Occasion, hooks: Hooks) -
 async def _test_nginx(nginx: Nginx) -> str:
     tested = await nginx.test()
     if not tested.passed:
-        raise ReloadError(f"nginx does not take its configuration as it is: {tested.words}")
+        raise ReloadError("nginx refuses its present configuration", tested.words, "Fix it until 'nginx -t' passes.")
     return "nginx -t passes"
 
 
 async def _publish(lineage: Lineage, deps: RehearsalDeps) -> str:
-    """As the CA would be answered, with tokens that no CA made."""
+    """Publish made-up tokens, and read them back as the CA would."""
     if not lineage.directory_urls:
-        raise SettingsError(f"the settings give {lineage.name} no CA")
+        raise SettingsError(f"certificate {lineage.name} has no CA", remedy="Add 'ca' to the settings.")
     thumbprint = deps.authorities.open(lineage.directory_urls[0]).thumbprint
     wanted = [Answer(deps.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
     async with _published(wanted, deps) as count:
@@ -141,7 +141,7 @@ async def _publish(lineage: Lineage, deps: RehearsalDeps) -> str:
 
 @asynccontextmanager
 async def _published(wanted: Sequence[Answer], deps: RehearsalDeps) -> AsyncIterator[int]:
-    """Yields how many addresses were asked; raises PublishError with the first failure."""
+    """Publish, and yield how many addresses were asked; raises PublishError with the first failure."""
     async with deps.responders.publish(wanted):
         asked = await asyncio.gather(*(deps.probes.read_back(node, one) for node in deps.nodes for one in wanted))
         results = [result for several in asked for result in several]
@@ -152,38 +152,38 @@ async def _published(wanted: Sequence[Answer], deps: RehearsalDeps) -> AsyncIter
 
 
 async def _order(lineage: Lineage, deps: RehearsalDeps, directory_url: str) -> str:
-    """Up to a certificate of the test CA, which nobody keeps."""
+    """Obtain a certificate of the test CA, and discard it."""
     ca, attempts = deps.authorities.open(directory_url), ForgetfulAttempts()
     await deps.throttle.slot()
     attempt, ordered = await order(lineage, ca, attempts, None, Terms(request=deps.request))
     async with _published(answers(ordered, ca.thumbprint), deps):
         await validate(ordered, ca, deps.responders, deps.clock)
     chain_pem = await finalize(attempt, ordered.order, ca, attempts, deps.clock)
-    return f"{ca.name} issued a chain of {chain_pem.count(b'-----BEGIN')} certificates, which was thrown away"
+    return f"{ca.name} issued a chain of {chain_pem.count(b'-----BEGIN')} certificates, which was discarded"
 
 
 class ForgetfulAttempts:
-    """`ports.state.Attempts` that nothing is resumed from: the order of a rehearsal ends with it."""
+    """Implements `ports.state.Attempts` without recording: the order of a rehearsal is never resumed."""
 
     async def read_attempt(self, lineage: str) -> Attempt | None:
-        """Never there."""
+        """Return None."""
 
     async def record_attempt(self, attempt: Attempt) -> None:
-        """Nothing to record."""
+        """Do nothing."""
 
     async def forget_attempt(self, lineage: str) -> None:
-        """Nothing to forget."""
+        """Do nothing."""
 
     async def record_order(self, lineage: str, order_url: str) -> None:
-        """Nothing to record."""
+        """Do nothing."""
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
-        """Nothing to record."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsing:
-    """Rehearses by itself. `current` gives the lineages of this moment, and how often each is rehearsed, if ever."""
+    """Rehearses at intervals. `current` returns the present lineages, and the interval, or None for never."""
 
     current: Callable[[], tuple[Sequence[Lineage], timedelta | None]]
     rehearse: Callable[[Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
@@ -191,7 +191,7 @@ class Rehearsing:
     clock: Clock
 
     async def run(self) -> None:
-        """Looks every hour, first after one, until it is cancelled; a failure is logged and never ends it."""
+        """Check every hour, first after an hour, until cancelled; a failure is logged and never ends it."""
         while True:
             await self.clock.sleep(_LOOK_SECONDS)
             try:
@@ -201,25 +201,25 @@ class Rehearsing:
                     else:
                         _log.error("certificate %s: a renewal would fail: %s", result.lineage, result.detail)
             except WellkeeperError as error:
-                _log.error("nothing was rehearsed: %s: %s", error.stage, error)
+                _log.error("the rehearsal did not run: %s", error)
 
     async def _rehearse_due(self) -> Sequence[Rehearsal]:
         lineages, every = self.current()
         if every is None:
             return ()
         now, last = self.clock.now(), await self.notes.read_rehearsals()
-        # What a clock that was ahead wrote down lies in the future, and puts nothing off.
+        # A time in the future was recorded while the clock was ahead, and delays nothing.
         fresh = {name for name, one in last.items() if now - every < one.at <= now}
         due = sorted((one for one in lineages if one.name not in fresh), key=lambda one: _age_key(last.get(one.name)))
-        # As many an hour as have to be: a test CA has limits, and what was rehearsed must not begin anew at a restart.
+        # Only as many per hour as needed: a test CA has limits, and a restart must not repeat rehearsals.
         share = math.ceil(len(lineages) * _LOOK_SECONDS / every.total_seconds())
         return await self.rehearse(due[: max(share, _LEAST_SHARE)]) if due else ()
 
 
 def _age_key(last: Rehearsal | None) -> float:
-    """What was never rehearsed comes first, then what was longest ago."""
+    """Return a sort key: never rehearsed first, then the oldest rehearsal."""
     return 0.0 if last is None else last.at.timestamp()
 
 
 def _result(lineage: Lineage, causes: Sequence[str], deps: RehearsalDeps) -> Rehearsal:
-    return Rehearsal(lineage.name, deps.clock.now(), not causes, "; ".join(causes) or "every step was well")
+    return Rehearsal(lineage.name, deps.clock.now(), not causes, "; ".join(causes) or "every step succeeded")

@@ -1,7 +1,7 @@
-"""The stages in order, for one certificate: due, order, publish, validate, finalize, install.
+"""Run the stages for one certificate, in order: due, order, publish, validate, finalize, install.
 
-First issuance and renewal are this one path; what a crash left in the journal is gone on with. Delivery follows for
-all certificates of a window together (`wellkeeper_node.deliver.batch`).
+First issuance and renewal share this path, and an attempt that a crash left in the state is resumed. Delivery follows
+for all certificates of a window together (`wellkeeper_node.deliver.batch`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from wellkeeper_node.ports import Certificates, Clock, Progress, Responders
 from wellkeeper_node.steps import Steps
 from wellkeeper_node.wording import counted
 
-# When the first try after such an error is, unless somebody said so.
+# The first retry after such an error, unless the CA named a time.
 _FIRST_RETRY: Final = {
     Retry.SOON: timedelta(minutes=1),
     Retry.LATER: timedelta(minutes=100),
@@ -57,7 +57,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """What a renewal needs of the world; with `is_staging` the CA is a test CA for this once."""
+    """Everything that a renewal works with; with `is_staging` the CA is a test CA for this run."""
 
     sources: Sources
     planner: RenewalPlanner
@@ -97,8 +97,9 @@ class Renewals:
         if not is_its_own and not installed.certificate.is_self_signed:
             live_path, ca = self.certificates.live_path(lineage.name), installed.certificate.issued_by
             raise OrderError(
-                f"{live_path} holds a certificate of {ca}, which --staging would replace with one that nobody trusts; "
-                "--force does it all the same",
+                f"refused to replace {live_path} with a test certificate",
+                f"it holds a certificate of {ca}, and clients do not trust those of --staging",
+                "Add --force to replace it anyway, or try with 'wellkeeper rehearse'.",
                 retry=Retry.NEVER,
             )
 
@@ -135,7 +136,7 @@ class Renewals:
         except DatesError:
             if reading.read_certificate(attempt.chain_pem).not_after > self.clock.now():
                 raise
-            await self.attempts.forget_attempt(lineage.name)  # it was good once, and has expired since
+            await self.attempts.forget_attempt(lineage.name)  # it was valid, and has expired since
             return None
         except FinalizeError:
             await self.attempts.forget_attempt(lineage.name)
@@ -154,16 +155,18 @@ class Renewals:
                 if not is_of_the_ca(error):
                     raise
                 if len(errors) < len(directory_urls):
-                    self.progress.note(lineage.name, f"WARNING: {error}; the next CA of the list is asked")
+                    self.progress.note(lineage.name, f"WARNING: {error} (trying the next CA of the list)")
         raise self._together(errors)
 
     def _together(self, errors: Sequence[WellkeeperError]) -> WellkeeperError:
-        """One that will never issue must not keep us from another that may within minutes; what failed is told."""
+        """Return the error with the earliest retry: one CA that never issues must not delay another that soon may."""
         now = self.clock.now()
         soonest = min(errors, key=lambda error: error.retry_at or now + _FIRST_RETRY[error.retry])
         failed = [error for error in errors if not isinstance(error, DeferredError)]
         if isinstance(soonest, DeferredError) and failed:
-            return OrderError(f"{failed[0]}; {soonest}", retry_at=soonest.retry_at, problem=failed[0].problem)
+            first = failed[0]
+            why = f"{first.why}; {soonest}" if first.why else str(soonest)
+            return OrderError(first.what, why, first.remedy, retry_at=soonest.retry_at, problem=first.problem)
         return soonest
 
     async def _obtain_from(self, source: Source, lineage: Lineage, found: Found, steps: Steps) -> Attempt:
@@ -201,13 +204,13 @@ def _in_order(lineage: Lineage, attempt: Attempt | None) -> Sequence[str]:
 
 
 def _since(earlier: Flip | None, flip: Flip) -> Flip:
-    """From what nginx took last; the version in between may be one that it does not take."""
+    """Return the flip from the version that nginx loaded last; it may not accept the version in between."""
     return flip if earlier is None else replace(flip, before=earlier.before)
 
 
 def _describe(ordered: Ordered) -> str:
     if ordered.order.status is not Status.PENDING:
-        return f"{ordered.order.url}, {ordered.order.status} already"
+        return f"{ordered.order.url}, already {ordered.order.status}"
     valid = sum(authorization.status is Status.VALID for authorization in ordered.authorizations)
-    known = f", {valid} of them valid already" if valid else ""
+    known = f", {valid} already valid" if valid else ""
     return f"{ordered.order.url}, {counted(len(ordered.authorizations), 'authorization')}{known}"

@@ -1,4 +1,4 @@
-"""What a pass tells about each certificate."""
+"""The report of a pass about each certificate."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,9 +10,9 @@ from wellkeeper_node.wording import format_exact_time, times_in_a_row
 
 
 class Mode(Enum):
-    """How much a pass is asked for: what is due; also what waits after a failure; everything.
+    """The scope of a pass: what is due; also what waits after a failure; everything.
 
-    Of what was revoked it is remembered that it has to be replaced, until it is.
+    REVOKED records that the certificate has to be replaced, until it is.
     """
 
     SCHEDULED = "scheduled"
@@ -22,7 +22,7 @@ class Mode(Enum):
 
 
 class Outcome(StrEnum):
-    """How a pass ended for one certificate; waiting: it is due, and not to be tried before `next_try_at`."""
+    """The result for one certificate; waiting means due, but not tried before `next_try_at`."""
 
     UNCHANGED = "unchanged"
     WAITING = "waiting"
@@ -33,10 +33,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a pass did for one certificate; `seconds` by stage, in the order in which they ran.
+    """The work of a pass on one certificate; `seconds` by stage, in the order in which they ran.
 
-    `reason` says why it was done, `detail` what is left to do. Where nothing was looked at, what is known of the
-    certificate stands in `schedule`.
+    `reason` is why it was done, `detail` what is left to do. If the certificate was not read, `schedule` holds what is
+    recorded about it.
     """
 
     lineage: str
@@ -52,8 +52,8 @@ class Report:
 
 
 def waiting(failure: Failure) -> str:
-    """Why nothing is tried now."""
+    """Return why the certificate is not tried now."""
     return (
         f"it failed {times_in_a_row(failure.count)} ({failure.stage}: {failure.message}); the next try is at "
-        f"{format_exact_time(failure.next_try_at)}, 'wellkeeper renew {failure.lineage}' tries now"
+        f"{format_exact_time(failure.next_try_at)}; 'wellkeeper renew {failure.lineage}' retries now"
     )

@@ -59,7 +59,7 @@ class Day:
     async def failed(self, name: str) -> str:
         """What the daemon says when it has tried by itself: that it failed, and when it tries again."""
         reported = await self.reported("error", f"certificate {name}: failed: ")
-        assert "; it is tried again at " in reported, reported
+        assert "(next try at " in reported, reported
         return reported
 
     async def obtained(self, name: str) -> None:

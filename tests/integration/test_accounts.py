@@ -51,7 +51,7 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         fingerprint = installed(host.issuer, "web")
         unsure = await host.issuer.run("account", "deactivate")
         assert unsure.exit_code == 2
-        assert "for good; say --yes if that is what you want" in unsure.err
+        assert "Not a terminal: pass --yes to deactivate" in unsure.err
         assert await account(host, "deactivate", "--yes") == {"ca": "localhost", "status": "deactivated"}
         before = orders(host.ca)
         finished = await host.issuer.run("renew", "--force")

@@ -44,7 +44,7 @@ def authorization(name: str, words: str) -> Case:
 @table(
     {
         "invalid, no error": authorization(
-            "invalid", r"\.example\.org: the CA's authorization is invalid without a reason; run renew again"
+            "invalid", r"\.example\.org: its authorization is invalid, and the CA gave no reason"
         ),
         "deactivated": authorization("deactivated", r"\.example\.org: the CA's authorization is deactivated without a"),
         "expired": authorization("expired", r"\.example\.org: the CA's authorization is expired without a reason"),
@@ -71,14 +71,14 @@ async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
             Kind.ORDER,
             status("processing", Retry_After="400"),
             "finalize",
-            r"the CA's order https://\S+ is still processing, and a pass waits 300 s at most; it stays open: run renew"
+            r"the CA did not issue the certificate within 300 s: its order https://\S+ is still processing\. Run"
             r" again in 400 s to go on with it",
         ),
         "invalid, no error": Case(
             Kind.ORDER,
             status("invalid"),
             "finalize",
-            "the CA's order became invalid: without a reason; run renew again",
+            "the CA's order became invalid: the CA gave no reason. Run 'wellkeeper renew' again",
         ),
         "invalid at once": Case(
             Kind.NEW_ORDER, status("invalid"), "order", "the CA answered newOrder with an invalid order: without a"
@@ -87,7 +87,7 @@ async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
             Kind.ORDER,
             problem(404, "malformed", "no such order"),
             "finalize",
-            r"the CA does not know the order https://\S+ any more; run renew again for a new one",
+            r"the CA no longer knows the order https://\S+\. Run 'wellkeeper renew' again to place a new order",
         ),
         "valid, no certificate": Case(
             Kind.ORDER,

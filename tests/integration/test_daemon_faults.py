@@ -163,7 +163,7 @@ async def bad_settings(day: Day) -> None:
     path.write_text(f"bogus = 1\n{good}")
     day.daemon.signal(signal.SIGHUP)
     reported = await day.daemon.until(level="error", logger="wellkeeper_issuer.service.serving")
-    assert reported["detail"].startswith("new settings are not taken, those of before go on: ")
+    assert reported["detail"].startswith("new settings rejected, keeping the current ones: ")
     path.write_text(good)
     day.daemon.signal(signal.SIGHUP)
     await day.daemon.until(level="info", logger="wellkeeper_issuer.service.serving")

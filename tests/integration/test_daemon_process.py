@@ -116,12 +116,12 @@ async def test_hang_up_takes_other_settings_and_bad_ones_change_nothing(folder: 
         assert f"{host.issuer.config_path}:1: unknown key 'bogus'" in refused.err
         daemon.signal(signal.SIGHUP)
         reported = await daemon.until(level="error")
-        assert reported["detail"].startswith("new settings are not taken, those of before go on: ")
+        assert reported["detail"].startswith("new settings rejected, keeping the current ones: ")
         assert ":1: unknown key 'bogus'" in reported["detail"]
 
         host.issuer.config_path.write_text(good.replace(str(host.issuer.state_dir), f"{folder}/elsewhere"))
         daemon.signal(signal.SIGHUP)
-        assert "is not that of this daemon" in (await daemon.until(level="error"))["detail"]
+        assert "cannot change state_dir to" in (await daemon.until(level="error"))["detail"]
 
         host.issuer.config_path.write_text(f"renewals_at_once = 1\n{good}")
         drop_in(host.issuer, "other", OTHER)
@@ -137,7 +137,7 @@ async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Pat
         assert f"A Wellkeeper daemon (pid {daemon.pid}) already manages {host.issuer.state_dir}" in second.err
         staged = await host.issuer.run("renew", "--staging")
         assert staged.exit_code == 1
-        assert "a daemon keeps these certificates" in staged.err
+        assert "cannot use --staging while the daemon runs" in staged.err
         await daemon.until(certificate="web", stage="verify", event="finished")
 
 
@@ -148,10 +148,10 @@ async def test_status_is_there_while_a_renewal_is_under_way_and_a_client_may_go(
         (found,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
         assert found["is_renewal_under_way"]
         async with renewing(host.issuer, "web") as client:
-            await daemon.until(detail="asked to renew web (retry)")
+            await daemon.until(detail="received a request to renew web (retry)")
             ended = await client.end(signal.SIGTERM)
         assert ended.exit_code == 143
-        assert "goes on with it by itself; 'wellkeeper status' shows how it stands" in ended.err
+        assert "continues in the background; 'wellkeeper status' shows the result" in ended.err
         gate.open()
         await daemon.until(certificate="web", stage="verify", event="finished")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
@@ -162,7 +162,7 @@ async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -
         async with IssuerDaemon(host.issuer) as daemon:
             await gate.knocked()
             async with renewing(host.issuer, "web") as client:
-                await daemon.until(detail="asked to renew web (retry)")
+                await daemon.until(detail="received a request to renew web (retry)")
                 assert await tokens(host.responder) == 1
                 assert (await daemon.end(signal.SIGTERM)).exit_code == 0
                 reported = await client.finish()
@@ -197,7 +197,7 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
         async with IssuerDaemon(host.issuer) as daemon:
             reported = await daemon.until(level="error", logger="wellkeeper_issuer.daemon")
             assert reported["detail"].startswith("certificate web: failed: ")
-            assert "it is tried again at" in reported["detail"]
+            assert "(next try at" in reported["detail"]
             failed = await host.issuer.run("renew", "web")
             assert failed.exit_code == 1
             host.issuer.configure(host.issuer_settings)
@@ -237,7 +237,9 @@ async def test_reload_without_a_daemon(folder: Path) -> None:
     issuer.config_path.write_text(f"state_dir = '{folder}/issuer'\n")
     finished = await issuer.run("reload")
     assert finished.exit_code == 1
-    assert f"wellkeeper: no daemon answers at {folder}/issuer/daemon.sock; " in finished.err
+    assert (
+        f"wellkeeper: the daemon is not running\n  no process answers at {folder}/issuer/daemon.sock\n" in finished.err
+    )
 
 
 async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:

@@ -59,7 +59,7 @@ async def test_first_place_answered_and_later_ones_not_is_a_refusal(folder: Path
     async with looked_at_from(folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])) as ca:
         await deny(ca, *OTHERS[2:])
         reported = await ca.fails(
-            "validate", rf"{re.escape(NAME)}: the CA says unauthorized \(HTTP 403\): During secondary"
+            "validate", rf"the CA did not accept {re.escape(NAME)}: unauthorized \(HTTP 403\): During secondary"
         )
         assert "Check that A and AAAA records lead only to the configured nodes the CA" in reported
         assert await seen(ca) == {place.address: 200 for place in (FIRST, *OTHERS[:2])}

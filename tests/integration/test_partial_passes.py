@@ -76,7 +76,7 @@ async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_do
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"good": "served", "bad": "failed"}), finished
         reported = error_of(finished, "bad")
-        assert "elsewhere.example.org: the CA says connection" in reported
+        assert "the CA did not accept elsewhere.example.org: connection" in reported
         assert "A and AAAA records" in reported
         assert await tokens(host.responder) == 0
         await host.dns.set_addresses("elsewhere.example.org", host.http[0])

@@ -84,8 +84,8 @@ async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: H
     assert finished.exit_code == 0, finished
     steps = [line.split()[1:3] for line in finished.err.splitlines()]
     assert steps == [[f"{NAME}:", step] for step in ("trust", "nginx", "publish", "order")]
-    assert "test issued a chain of 2 certificates, which was thrown away" in finished.err
-    assert finished.out == f"{NAME}: every step was well\n"
+    assert "test issued a chain of 2 certificates, which was discarded" in finished.err
+    assert finished.out == f"{NAME}: every step succeeded\n"
     assert 'is_renewal_under_way": true' not in (await host.issuer.run_well("status", "--json")).out
     assert (await last_rehearsal(host))["is_well"]
 
@@ -119,7 +119,7 @@ async def test_configuration_that_nginx_would_refuse_is_found(host: Host) -> Non
     finished = await rehearse(host)
     [line] = failed_lines(finished)
     assert finished.exit_code == 1
-    assert "nginx does not take its configuration as it is: " in line
+    assert "nginx refuses its present configuration" in line
     assert 'unknown directive "nonsense"' in line
 
 

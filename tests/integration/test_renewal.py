@@ -89,7 +89,7 @@ async def test_changed_ca_is_asked_for_a_certificate_of_its_own(folder: Path) ->
             trust = await host.issuer.make_keys()
             await host.responder.process.stop()
             async with ResponderProcess(host.responder.control_socket.parent, *trust):
-                assert "another CA than the settings name" in await reason(host)
+                assert "a CA that is no longer configured" in await reason(host)
                 assert await served(replace(host, ca=other), NAME) == installed(host.issuer, "web")
                 assert await reason(host) == "not due"
                 assert orders(other) == 1

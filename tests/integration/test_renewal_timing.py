@@ -66,7 +66,7 @@ async def test_window_in_the_past_is_followed_at_once_and_the_new_order_names_wh
         await host.issuer.run_well("renew")
         before = certificate_id(host)
         await suggest(host, window(NOW - 2 * DAY, NOW - DAY))
-        assert "To do now: its CA is asked when to renew it" in await why(host)
+        assert "To do now: time to ask its CA for renewal info" in await why(host)
         finished = await host.issuer.run_well("renew", "--json")
         (report,) = finished.json()["certificates"]
         assert (report["outcome"], report["reason"]) == (

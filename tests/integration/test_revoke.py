@@ -67,7 +67,7 @@ async def test_without_account_and_state_the_key_of_the_certificate_does(folder:
             path.unlink()
         done = await host.issuer.run_well("revoke", "web", "--with-certificate-key", "--reason", "cessationOfOperation")
         assert await status(host) == ("Revoked", 5)
-        assert "nobody wrote down who issued web: localhost is asked; --ca names another one" in done.err
+        assert "the CA that issued web is not recorded; asking localhost (choose another with --ca)" in done.err
 
 
 async def test_what_cannot_be_revoked_is_told(folder: Path) -> None:
@@ -75,4 +75,4 @@ async def test_what_cannot_be_revoked_is_told(folder: Path) -> None:
         for name in ("web", "nobody"):  # the first one is a placeholder
             refused = await host.issuer.run("revoke", name)
             assert refused.exit_code == 2
-            assert f"no certificate of a CA is installed as '{name}' in " in refused.err
+            assert f"'{name}' has no CA-issued certificate to revoke in " in refused.err

@@ -107,7 +107,7 @@ def test_state_that_fails_ends_nothing_and_is_tried_again(caplog: pytest.LogCapt
         assert all(later - earlier >= 30 for earlier, later in zip(work.times("a"), work.times("a")[1:], strict=False))
 
     simulate(scene)
-    assert "journal: state.db: no space" in caplog.text
+    assert "state.db: no space" in caplog.text
     assert "state.db: disk I/O error" in caplog.text
 
 

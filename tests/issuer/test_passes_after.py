@@ -33,15 +33,15 @@ async def fail(host: Host) -> None:
     assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
 
 
-async def test_what_failed_waits_unless_it_is_asked_for(host: Host) -> None:
+async def test_failed_certificate_waits_unless_requested(host: Host) -> None:
     await fail(host)
     reports = await host.run(mode=Mode.SCHEDULED)
     assert outcomes(reports) == dict.fromkeys(NAMES, Outcome.UNCHANGED) | {"b": Outcome.WAITING}
     assert (reports["b"].error, host.ca.calls) == (None, [])
     assert reports["b"].next_try_at is not None
     assert timedelta(seconds=58) < reports["b"].next_try_at - host.clock.now() <= timedelta(minutes=1)
-    assert "it failed once (validate: b.example: the CA says connection: timeout" in reports["b"].reason
-    assert "'wellkeeper renew b' tries now" in reports["b"].reason
+    assert "it failed once (validate: the CA did not accept b.example: connection: timeout" in reports["b"].reason
+    assert "'wellkeeper renew b' retries now" in reports["b"].reason
     assert reports["b"].certificate is not None
 
 
@@ -65,18 +65,18 @@ async def test_failures_in_a_row_are_counted_and_wait_longer(host: Host) -> None
     assert (await host.state.schedules.read_failures())["a"].count == 4
 
 
-async def test_what_limits_defer_waits_without_having_failed(host: Host) -> None:
+async def test_certificate_deferred_by_limits_waits_without_a_failure(host: Host) -> None:
     host.nginx.needed.clear()
     host.authorities.limited[host.ca.directory_url] = (ONE_ORDER,)
     reports = await host.run(mode=Mode.SCHEDULED)
     assert list(outcomes(reports).values()).count(Outcome.WAITING) == 2
     waiting = next(one for one in reports.values() if one.outcome is Outcome.WAITING)
-    assert "the last one is kept back" in waiting.reason
+    assert "the last one is held in reserve" in waiting.reason
     assert waiting.next_try_at is not None
     assert timedelta(minutes=59) < waiting.next_try_at - host.clock.now() <= timedelta(hours=1)
     assert (await host.state.schedules.read_failures(), host.notifications.reported) == ({}, [])
     # Nobody reckons again before the time has come.
-    assert "not before" in (await host.run(mode=Mode.SCHEDULED))[waiting.lineage].reason
+    assert "not asked before" in (await host.run(mode=Mode.SCHEDULED))[waiting.lineage].reason
     assert outcomes(await host.run([lineage(waiting.lineage)], is_forced=True)) == {
         waiting.lineage: Outcome.NOT_SERVED_YET
     }
@@ -153,12 +153,12 @@ async def test_failed_post_hook_is_told_of_what_was_obtained(host: Host) -> None
     assert outcomes(await host.run()) == {"a": Outcome.UNCHANGED, "b": Outcome.FAILED, "c": Outcome.FAILED}
 
 
-async def test_failed_hook_is_told_why(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_hook_gets_the_reason(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     host.hooks.events = {Event.FAILED}
     await fail(host)
     ((event, about),) = host.hooks.ran
     assert (event, about.lineages) == (Event.FAILED, ("b",))
-    assert "the CA says connection" in about.error
+    assert "the CA did not accept b.example: connection" in about.error
     host.hooks.failing = {Event.FAILED}
     with caplog.at_level(logging.ERROR):
         await host.run(LINEAGES[1:2], is_forced=True)
@@ -195,7 +195,7 @@ async def test_certificate_that_only_waits_is_in_danger_as_well(host: Host) -> N
     again = replace(host, passes=replace(host.passes, renewals=replace(host.passes.renewals, sources=sources)))
     assert outcomes(await again.run(LINEAGES[1:2], mode=Mode.SCHEDULED)) == {"b": Outcome.WAITING}
     assert host.notifications.reported == [(Notice.DANGER, "b")]
-    assert host.notifications.details == [f"it was to be renewed at {schedule.renew_at:%Y-%m-%d %H:%M} UTC"]
+    assert host.notifications.details == [f"its renewal was planned for {schedule.renew_at:%Y-%m-%d %H:%M} UTC"]
 
 
 async def test_what_a_ca_counts_is_forgotten_when_it_no_longer_matters(host: Host) -> None:

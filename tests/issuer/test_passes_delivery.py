@@ -52,7 +52,7 @@ async def test_old_workers_that_still_finish_requests_are_told_and_not_waited_fo
     assert reported.endswith(words)
 
 
-async def test_next_pass_only_delivers_what_nginx_did_not_take(host: Host) -> None:
+async def test_next_pass_only_delivers_what_nginx_refused(host: Host) -> None:
     await host.run()
     spoil_next_version(host, "b")
     await host.run(is_forced=True)
@@ -60,7 +60,7 @@ async def test_next_pass_only_delivers_what_nginx_did_not_take(host: Host) -> No
     host.nginx.at_test = lambda _: None
     reports = await host.run()
     assert outcomes(reports) == {"a": Outcome.UNCHANGED, "b": Outcome.SERVED, "c": Outcome.UNCHANGED}
-    assert reports["b"].reason == "installed by an earlier pass, to be delivered"
+    assert reports["b"].reason == "installed by an earlier pass, not delivered yet"
     assert host.ca.calls == []
 
 

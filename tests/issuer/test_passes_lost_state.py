@@ -16,7 +16,7 @@ async def test_what_is_installed_is_delivered_once_more_and_the_ca_is_not_asked(
     await forget_everything(host)
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED
-    assert {one.reason for one in reports.values()} == {"installed, but the journal does not know it; to be delivered"}
+    assert {one.reason for one in reports.values()} == {"installed, but missing in the state; not delivered yet"}
     assert host.ca.calls == []
     assert len(host.nginx.reloads) == 2
     assert outcomes(await host.run()) == dict.fromkeys(NAMES, Outcome.UNCHANGED)

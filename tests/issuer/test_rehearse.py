@@ -98,7 +98,7 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
 async def test_every_name_is_published_and_read_back_from_every_node_and_withdrawn(
     around: Around, nodes: Nodes
 ) -> None:
-    assert await around.rehearse() == [Rehearsal("web", around.deps.clock.now(), True, "every step was well")]
+    assert await around.rehearse() == [Rehearsal("web", around.deps.clock.now(), True, "every step succeeded")]
     assert sorted(around.probes.asked) == [(n, token(t)) for n in ("n1", "n2") for t in (1, 2)]
     assert await nodes.holding(token(1)) == []
     assert around.progress.lines == [
@@ -124,19 +124,19 @@ async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Aroun
     assert [order.order.status for order in test.orders.values()] == ["valid"]
     assert test.calls[-1] == f"chain {BASE}/order/1"
     assert around.authorities.live.calls == []
-    assert "fake issued a chain of 2 certificates, which was thrown away" in around.progress.lines[-1]
+    assert "fake issued a chain of 2 certificates, which was discarded" in around.progress.lines[-1]
     assert await nodes.holding(token(100)) == []
 
 
-async def test_refusal_of_the_test_ca_is_told(around: Around) -> None:
+async def test_refusal_of_the_test_ca_is_reported(around: Around) -> None:
     around.deps = replace(around.deps, test_directory_url=TEST)
     around.authorities.test.refused["b.example"] = None
     [result] = await around.rehearse()
     assert not result.is_well
-    assert result.detail.startswith("order: b.example: ")
+    assert result.detail.startswith("order: the CA did not accept b.example: ")
 
 
-async def test_node_that_does_not_serve_the_token_is_told_with_its_place(around: Around, nodes: Nodes) -> None:
+async def test_node_that_does_not_serve_the_token_is_named_with_its_address(around: Around, nodes: Nodes) -> None:
     around.probes.causes["n2"] = "another location answers"
     [result] = await around.rehearse()
     assert not result.is_well
@@ -160,7 +160,7 @@ async def test_every_step_is_tried_whatever_failed_before(around: Around) -> Non
     around.probes.causes["n1"] = "a redirect"
     around.deps = replace(around.deps, test_directory_url=TEST)
     [result] = await around.rehearse()
-    parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx does not take its configuration as it is: [emerg]"]
+    parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx refuses its present configuration: [emerg]"]
     parts += [f"hook {event} for web failed: it says no" for event in Event]
     parts += ["publish: 2 read-backs failed: node 'n1'", "order: 2 read-backs failed: node 'n1'"]
     assert [part for part in parts if part not in result.detail] == []
@@ -182,7 +182,7 @@ async def test_one_that_fails_does_not_stop_another(around: Around) -> None:
     lost = Lineage("lost", (dns("lost.example"),))
     results = await around.rehearse([lost, *LINEAGES])
     assert [(one.lineage, one.is_well) for one in results] == [("lost", False), ("web", True)]
-    assert results[0].detail == "publish: the settings give lost no CA"
+    assert results[0].detail == "publish: certificate lost has no CA. Add 'ca' to the settings."
 
 
 async def test_nginx_that_cannot_be_run_is_a_failure_of_all(around: Around) -> None:

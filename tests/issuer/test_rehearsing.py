@@ -126,7 +126,7 @@ async def test_failure_is_logged_and_does_not_end_it(theatre: Theatre, caplog: p
         await theatre.watch(2)
     assert theatre.played == [(2, ["a", "b"])]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("ERROR", "nothing was rehearsed: journal: state.db: disk I/O error; look at it"),
+        ("ERROR", "the rehearsal did not run: state.db: disk I/O error; look at it"),
         ("INFO", "certificate a: rehearsed, how a went"),
         ("ERROR", "certificate b: a renewal would fail: how b went"),
     ]

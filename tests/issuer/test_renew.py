@@ -119,7 +119,7 @@ async def test_renewal_takes_the_same_path(
     assert certificates.live["web"] == second.after
 
 
-async def test_ca_is_not_told_when_a_node_does_not_serve_the_token(
+async def test_ca_is_not_asked_when_a_node_does_not_serve_the_token(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, probes: FakeReadBacks, nodes: Nodes, progress: FakeProgress
 ) -> None:
     probes.causes["n2"] = "no location"
@@ -167,7 +167,7 @@ async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca
     assert ca.calls.count("newOrder") == 1
 
 
-async def test_order_that_is_ready_is_not_proven_again(
+async def test_order_that_is_ready_is_not_validated_again(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, progress: FakeProgress
 ) -> None:
     ca.reuse_valid = True
@@ -175,7 +175,7 @@ async def test_order_that_is_ready_is_not_proven_again(
     progress.lines.clear()
     await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert not any("publish" in line or "validate" in line for line in progress.lines)
-    assert f"web order finished 0 {BASE}/order/2, ready already" in progress.lines
+    assert f"web order finished 0 {BASE}/order/2, already ready" in progress.lines
 
 
 async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
@@ -200,7 +200,7 @@ async def test_not_due_after_a_renewal_unless_forced(renewals: Renewals, steps: 
 async def test_certificate_of_another_ca_is_due(renewals: Renewals, steps: Steps) -> None:
     await renew(renewals, LINEAGE, steps, Mode.RETRY)
     other = replace(LINEAGE, directory_urls=("https://other.example/directory",))
-    words = "the installed certificate was issued by another CA than the settings name"
+    words = "the installed certificate was issued by a CA that is no longer configured"
     assert await reason(renewals, other) == words
     second = replace(LINEAGE, directory_urls=(*other.directory_urls, *LINEAGE.directory_urls))
     assert await reason(renewals, second) is None

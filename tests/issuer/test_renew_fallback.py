@@ -75,13 +75,13 @@ async def test_the_most_hopeful_error_tells_when_it_is_tried_again(
     assert caught.value is errors[raised]
 
 
-async def test_one_that_is_left_alone_for_a_while_is_waited_for_rather_than_one_that_refuses(
+async def test_ca_that_is_blocked_for_a_while_comes_before_one_that_refuses(
     renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority], state: State, clock: FakeClock
 ) -> None:
     until = clock.now() + timedelta(minutes=10)
     await state.ledger.record_block(Blocked(FIRST, "", until, "it is away"))
     cas[1].new_order_error = REFUSED
-    with pytest.raises(OrderError, match=r"^customers only; not before .* UTC: it is away$") as caught:
+    with pytest.raises(OrderError, match=r"^customers only: the CA is not asked before .* UTC: it is away$") as caught:
         await renew_web(renewals)
     # No mere deferral: what the second one refused must be remembered, or it would be asked all the time.
     assert not isinstance(caught.value, DeferredError)

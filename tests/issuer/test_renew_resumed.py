@@ -64,7 +64,7 @@ async def test_recorded_chain_is_installed_without_asking_the_ca(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, certificates: FakeCertificates
 ) -> None:
     attempt = await obtained(ca, state)
-    assert await reason(renewals) == "the CA issued a certificate that is not in place yet"
+    assert await reason(renewals) == "the CA issued a certificate that is not installed yet"
     flip = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls == []
     assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
@@ -76,7 +76,7 @@ async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
     attempt = await obtained(ca, state)
     version = await certificates.write("web", Pair(attempt.certificate_key_pem, attempt.chain_pem or b""))
     await certificates.switch("web", version)
-    assert await reason(renewals) == "the CA issued a certificate that is not in place yet"
+    assert await reason(renewals) == "the CA issued a certificate that is not installed yet"
     assert await renew(renewals, LINEAGE, steps, Mode.RETRY) == Flip("web", version, version)
     assert ca.calls == []
     assert await state.deliveries.undelivered() == {"web": Flip("web", version, version)}

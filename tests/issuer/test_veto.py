@@ -72,14 +72,14 @@ def passes(state: State, nodes: Nodes, clock: FakeClock) -> Passes:
     return Passes(state, nodes, clock)
 
 
-async def test_veto_stands_for_a_day_and_then_the_ca_is_asked_loudly(passes: Passes) -> None:
+async def test_veto_holds_for_a_day_and_then_the_ca_is_asked_with_a_warning(passes: Passes) -> None:
     for _ in range(4):
         assert await passes.is_vetoed()
         passes.wait(_DAY / 4)
     assert not await passes.is_vetoed()
     (line,) = passes.warnings
     assert line.startswith(
-        "web WARNING: the read-back failed, the CA is still asked (this has gone on for 24 h): node 'n2' at"
+        "web WARNING: the read-back failed, the CA is still asked (it has failed for 24 h): node 'n2' at"
     )
     assert passes.ca.calls.count("newOrder") == 1
 
@@ -104,7 +104,7 @@ async def test_ca_that_refuses_is_asked_once_a_day_only(passes: Passes) -> None:
     assert len(passes.answered) == 2
 
 
-async def test_read_back_that_is_well_ends_the_veto(passes: Passes) -> None:
+async def test_successful_read_back_ends_the_veto(passes: Passes) -> None:
     """And the next one is counted from its own beginning."""
     passes.ca.refused["a.example"] = None
     assert await passes.is_vetoed()
@@ -168,7 +168,7 @@ async def test_clock_that_was_set_back_does_not_prolong_it(state: State, clock: 
         with pytest.raises(PublishError):
             await vetoes.hold("web", PublishError("no location for it"), None)
     clock.advance(_DAY)
-    assert await vetoes.hold("web", PublishError("no location for it"), None) == "this has gone on for 24 h"
+    assert await vetoes.hold("web", PublishError("no location for it"), None) == "it has failed for 24 h"
 
 
 async def _obtain(passes: Passes) -> None:

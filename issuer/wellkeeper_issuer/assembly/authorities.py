@@ -1,4 +1,4 @@
-"""The CAs of the settings, each made when it is needed first: the acme library is loaded by then only."""
+"""The CAs of the settings, each made when it is first needed: the acme library is not loaded before."""
 
 import ssl
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.options import CaOptions
     from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
-# More only fight for Python's one lock (200 certificates on two cores: 26 a second with 4 threads, 22 with 8), and
-# Pebble was seen to hang for good under 32.
+# More threads only contend for Python's one lock (200 certificates on two cores: 26 per second with 4 threads, 22 with
+# 8), and Pebble hung forever with 32.
 _MOST_THREADS: Final = 4
 
 
 class AllAuthorities:
-    """Implements `ports.Authorities`. Use as a context manager: it ends their threads.
+    """Implements `ports.Authorities`. Use as a context manager: it ends the threads.
 
-    Raises SettingsError when a file of roots cannot be used.
+    Raises SettingsError when a bundle of CA certificates cannot be used.
     """
 
     def __init__(self, settings: Settings, accounts: "AccountFolder", clock: Clock, *, version: str) -> None:
@@ -82,7 +82,7 @@ class AllAuthorities:
         return limits(self._settings, directory_url)
 
     def options(self, directory_url: str) -> "CaOptions":
-        """What the settings say about the CA."""
+        """Return the settings of the CA."""
         from wellkeeper_issuer.outside.ca.options import CaOptions, ExternalAccount
 
         ca = self._settings.find_ca(directory_url)
@@ -100,7 +100,7 @@ class AllAuthorities:
         )
 
     def close(self) -> None:
-        """Waits for nobody. Idempotent."""
+        """Close all CAs without waiting for requests. Idempotent."""
         for one in self._opened.values():
             one.close()
         self._opened.clear()
@@ -112,12 +112,14 @@ def open_authorities(settings: Settings) -> AllAuthorities:
 
 
 def _check_bundle(key: str, path: Path | None) -> None:
-    """Raises SettingsError when it cannot be used: requests would say so late and obscurely."""
+    """Raise SettingsError when the file cannot be used: the HTTP library would report it late and obscurely."""
     if path is None:
         return
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
         raise SettingsError(
-            f"{key} = {str(path)!r} is no PEM file of certificates that can be read: {error}"
+            f"cannot use {key} = {str(path)!r}",
+            error.strerror or str(error),
+            "It must be a readable PEM file of CA certificates.",
         ) from error

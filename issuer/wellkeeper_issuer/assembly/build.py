@@ -1,6 +1,6 @@
-"""Makes the objects from the settings; with `build_passes`, the only place that does.
+"""Make the objects from the settings; with `build_passes`, the only place that does.
 
-What a look at the state does not need is loaded inside functions.
+Modules that reading the state does not need are imported inside functions.
 """
 
 import grp
@@ -54,13 +54,17 @@ def certificates(settings: Settings) -> "CertificateFolders":
         uid = pwd.getpwnam(owner).pw_uid if owner else None
     except KeyError:
         raise SettingsError(
-            f"certificates_owner = {owner!r}: this host has no such user; make it, or name another"
+            f"cannot use certificates_owner = {owner!r}",
+            "this host has no such user",
+            "Create it, or name another user.",
         ) from None
     try:
         gid = grp.getgrnam(group).gr_gid if group else None
     except KeyError:
         raise SettingsError(
-            f"certificates_group = {group!r}: this host has no such group; make it, or name another"
+            f"cannot use certificates_group = {group!r}",
+            "this host has no such group",
+            "Create it, or name another group.",
         ) from None
     return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
 
@@ -80,18 +84,18 @@ async def owned_state(settings: Settings, command: str) -> AsyncIterator[tuple[S
 
 
 def state_to_read(settings: Settings) -> AbstractAsyncContextManager[State]:
-    """Open the state without owning it; waits for nobody. Raises JournalError."""
+    """Open the state to read, without owning it or waiting. Raises JournalError."""
     return open_state(settings.state_dir / JOURNAL, may_write=False)
 
 
-class _Nobody:
-    """Implements `ports.Notifications` where nobody is to be told."""
+class _NoNotifications:
+    """Implements `ports.Notifications` where no webhook is configured."""
 
     async def tell(self, notice: Notice, lineage: str, detail: str) -> None: ...
 
 
 def check_keys(settings: Settings) -> None:
-    """Raises SettingsError when this host was not set up: before anything is opened."""
+    """Raise SettingsError when this host was not set up, before anything is opened."""
     _ = accounts(settings).publishing_key
 
 
@@ -112,7 +116,7 @@ def make_hooks(settings: Settings) -> Hooks:
 def make_notifications(settings: Settings) -> Notifications:
     url = settings.notifications.webhook
     if url is None:
-        return _Nobody()
+        return _NoNotifications()
     from wellkeeper_issuer.outside.host.notifications import Webhook
 
     return Webhook(url, SystemClock(), host=socket.gethostname(), version=version())
@@ -137,7 +141,7 @@ def nodes(settings: Settings) -> tuple[Node, ...]:
 
 
 def responder_clients(settings: Settings) -> "list[ResponderClient]":
-    """One a node, not connected yet; raises SettingsError when the publishing key is missing."""
+    """Return one per node, not connected yet; raises SettingsError when the publishing key is missing."""
     from wellkeeper_node.responders.client import ResponderClient
 
     clock, key = SystemClock(), accounts(settings).publishing_key

@@ -1,4 +1,4 @@
-"""Makes what a pass needs, from the settings: in a file of its own, since loading it takes longer than a look."""
+"""Make what a pass needs, from the settings; a separate file, since reading the state must not import all this."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -36,7 +36,7 @@ from wellkeeper_node.responders.publications import AllResponders
 async def renewals(
     settings: Settings, state: State, progress: Progress, clients: Sequence[ResponderClient]
 ) -> AsyncIterator[Renewals]:
-    """What obtains and installs, connected; it ends the connections of `clients`. Raises SettingsError."""
+    """Yield what obtains and installs, connected; closes `clients` on leaving. Raises SettingsError."""
     clock, choose = SystemClock(), random.SystemRandom().random
     vetoes = Vetoes(state.vetoes, clock) if settings.read_back == "required" else None
     probes, folders = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.certificates(settings)
@@ -67,7 +67,7 @@ async def renewals(
 async def passes(
     settings: Settings, state: State, progress: Progress, *, is_staging: bool = False
 ) -> AsyncIterator[Passes]:
-    """Everything that a pass needs, connected; ended on leaving. Raises SettingsError."""
+    """Yield everything that a pass needs, connected; closed on leaving. Raises SettingsError."""
 
     nginx_settings, nginx, folders, clock = (
         settings.nginx,

@@ -1,4 +1,4 @@
-"""A CA that no responder is pinned to is found out at the start, not on the day it is needed."""
+"""Find the CAs whose account a responder does not trust, at the start and not on the day they are needed."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ _log = logging.getLogger(__name__)
 
 
 def wanted_pins(settings: Settings, accounts: AccountFolder) -> tuple[Pin, ...]:
-    """One for each CA that may be asked, in order of preference; raises SettingsError when a key is missing."""
+    """Return one pin per configured CA, in order of preference; raises SettingsError when a key is missing."""
     return tuple(_pin(ca, accounts) for ca in settings.all_cas())
 
 
 async def check_pins(
     settings: Settings, accounts: AccountFolder, clients: "Sequence[ResponderClient]"
 ) -> Mapping[str, str]:
-    """By the CA's directory: why it must not be asked now, naming node, thumbprint and remedy. Each is logged.
+    """Return, by the CA's directory, why it cannot be asked now: with node, thumbprint and remedy. Each is logged.
 
-    That is a CA whose key is missing, or whose thumbprint a responder lacks. A responder that cannot be asked is left
-    to whoever publishes: it may be there by then.
+    The CA's account key is missing, or a responder lacks its thumbprint. A responder that does not answer is ignored
+    here: it may answer when a token is published.
     """
     pins, unusable = _pins(settings, accounts)
     found: list[Unpinned] = []
@@ -37,7 +37,7 @@ async def check_pins(
         try:
             found += await find_unpinned(pins, client)
         except PublishError as error:
-            _log.warning("which account keys it knows cannot be asked: %s", error)
+            _log.warning("cannot ask a responder which accounts it trusts: %s", error)
     for pin in pins:
         lacking = [str(one) for one in found if one.pin == pin]
         if lacking:
@@ -45,14 +45,14 @@ async def check_pins(
     preferred = settings.all_cas()[0].directory
     for directory_url, sentence in unusable.items():
         if directory_url == preferred:
-            _log.error("the preferred CA cannot be asked for anything: %s", sentence)
+            _log.error("the preferred CA cannot be asked: %s", sentence)
         else:
-            _log.warning("a CA that is to stand in for another cannot: %s", sentence)
+            _log.warning("a fallback CA cannot be asked: %s", sentence)
     return unusable
 
 
-async def tell_of_pins(settings: Settings, accounts: AccountFolder, clients: "Sequence[ResponderClient]") -> None:
-    """Logs what `check_pins` finds; for the start, when nothing may be due for weeks. Ends the clients."""
+async def log_unpinned(settings: Settings, accounts: AccountFolder, clients: "Sequence[ResponderClient]") -> None:
+    """Log what `check_pins` finds, at the start, as nothing may be due for weeks. Closes the clients."""
     try:
         await check_pins(settings, accounts, clients)
     finally:
@@ -61,7 +61,7 @@ async def tell_of_pins(settings: Settings, accounts: AccountFolder, clients: "Se
 
 
 def _pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:
-    """Of every CA that may be asked, in order of preference; and which of them have no usable key, and why."""
+    """Return the pins of all configured CAs, and why the others have no usable key, by directory."""
     pins: list[Pin] = []
     without: dict[str, str] = {}
     for ca in settings.all_cas():

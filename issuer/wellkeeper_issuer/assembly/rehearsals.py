@@ -1,4 +1,4 @@
-"""What a rehearsal needs, made from the settings; for the command and for the daemon."""
+"""Make what a rehearsal needs from the settings, for the command and the daemon."""
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -29,7 +29,7 @@ _TOKEN_BYTES: Final = 32
 async def rehearse_all(
     settings: Settings, lineages: Sequence[Lineage], progress: Progress, notes: Notes | None = None
 ) -> list[Rehearsal]:
-    """One result a lineage, recorded when there is where. Raises SettingsError and JournalError."""
+    """Return one result per lineage, and record it if `notes` are given. Raises SettingsError and JournalError."""
     async with _dependencies(settings, progress) as deps:
         results = await rehearse(lineages, deps)
     if notes is not None:
@@ -40,7 +40,7 @@ async def rehearse_all(
 
 @asynccontextmanager
 async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator[RehearsalDeps]:
-    """Connected; ended on leaving."""
+    """Yield the dependencies, connected; closed on leaving."""
     from wellkeeper_issuer.outside.host.csr_files import CsrFolder
     from wellkeeper_node.probes.probes import NodeProbes
     from wellkeeper_node.responders.publications import AllResponders
@@ -68,7 +68,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
 
 
 async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]") -> str:
-    """Unlike a pass, which goes on without a CA that cannot stand in, it raises with everything that is missing."""
+    """Return what is trusted; raise with all that is missing, while a pass would go on without a fallback CA."""
     from wellkeeper_issuer.assembly.pins import wanted_pins
     from wellkeeper_issuer.outside.keys.pins import find_unpinned
 
@@ -80,6 +80,6 @@ async def _check_trust(settings: Settings, clients: "Sequence[ResponderClient]")
         except PublishError as error:
             missing.append(str(error))
     if missing:
-        raise PublishError("; ".join(missing))
+        raise PublishError("not every responder trusts all accounts", "; ".join(missing))
     where = counted(len(clients), "responder")
-    return f"account keys of {', '.join(pin.ca for pin in pins)} pinned at {where}"
+    return f"account keys of {', '.join(pin.ca for pin in pins)} trusted by {where}"

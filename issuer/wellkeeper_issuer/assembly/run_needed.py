@@ -1,4 +1,4 @@
-"""Report on certificates that a pass would leave as they are, without looking at any of them."""
+"""Report on certificates that a pass would leave as they are, without reading any of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -19,7 +19,7 @@ async def run_needed(
     mode: Mode,
     run: Callable[[Sequence[Lineage], Mode], Awaitable[Sequence[Report]]],
 ) -> list[Report]:
-    """Run what there is something to do for, and report on all in the order given; only `scheduled` leaves any alone.
+    """Run the certificates with something to do, and report on all in the order given; other modes run all.
 
     `run` is not called when there is nothing to do. Raises JournalError, and what `run` raises.
     """
@@ -31,7 +31,7 @@ async def run_needed(
 
 
 async def _left_alone(settings: Settings, lineages: Sequence[Lineage], state: State) -> dict[str, Report]:
-    """By lineage; the others have to be looked at. Raises JournalError."""
+    """Return reports on the quiet certificates, by lineage; the others have to be run. Raises JournalError."""
     rows = await read_rows(state)
     versions = await LiveFolder(settings.certificates_dir).versions()
     found = statuses(lineages, versions, rows, SystemClock().now())

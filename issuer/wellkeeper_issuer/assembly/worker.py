@@ -1,4 +1,4 @@
-"""Makes the daemon's worker of its settings: passes over what they name, each certificate when its time has come."""
+"""Make the daemon's worker from its settings."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from wellkeeper_issuer.assembly import build, build_passes
-from wellkeeper_issuer.assembly.pins import tell_of_pins
+from wellkeeper_issuer.assembly.pins import log_unpinned
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.model import Lineage
@@ -22,7 +22,7 @@ from wellkeeper_node.ports import Progress
 
 
 class KeepingWorker(Daemon):
-    """What was asked for and there is nothing to do for costs no look at it."""
+    """Answers requests for certificates with nothing to do without reading those certificates."""
 
     def __init__(self, settings: Settings, state: State, held: Held, passes: Passes) -> None:
         self._settings = settings
@@ -43,14 +43,14 @@ class KeepingWorker(Daemon):
 
 @asynccontextmanager
 async def worker(settings: Settings, state: State, held: Held, progress: Progress) -> AsyncIterator[KeepingWorker]:
-    """Raises SettingsError when nothing can be made of the settings; asks only responders, what they are pinned to."""
+    """Yield the worker; asks each responder which accounts it trusts. Raises SettingsError."""
     build.check_keys(settings)
     async with build_passes.passes(settings, state, progress) as passes:
-        telling = asyncio.create_task(
-            tell_of_pins(settings, build.accounts(settings), build.responder_clients(settings))
+        checking = asyncio.create_task(
+            log_unpinned(settings, build.accounts(settings), build.responder_clients(settings))
         )
         try:
             yield KeepingWorker(settings, state, held, passes)
         finally:
-            telling.cancel()
-            await asyncio.wait([telling])
+            checking.cancel()
+            await asyncio.wait([checking])

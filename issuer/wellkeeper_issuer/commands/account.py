@@ -1,4 +1,4 @@
-"""account: our accounts at the CAs: shown, registered, changed, given another key, ended."""
+"""account: register, update and deactivate the accounts at the CAs, and replace their keys."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -27,12 +27,11 @@ ca_option = click.option(
     "--ca", "name", metavar="NAME", help="The CA, if there are several: a name or a directory URL."
 )
 T = TypeVar("T")
-_CHOICE: Final = "the settings name several CAs; say which with --ca: "
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSession:
-    """One CA, and what it takes to speak with it."""
+    """One CA, and what is needed to use its account."""
 
     settings: Settings
     ca: CaSettings
@@ -42,27 +41,27 @@ class AccountSession:
 
 @click.group()
 def account() -> None:
-    """Our accounts at the CAs of the settings."""
+    """Show and change the accounts at the configured CAs."""
 
 
-@account.command(short_help="Make the account before the first order does.")
+@account.command(short_help="Create the account before the first order does.")
 @ca_option
 @options.config_option
 @options.json_option
 def register(name: str | None, config: Path | None, as_json: bool) -> None:
-    """Make the account before the first order needs it; tells its URL when it is there already."""
+    """Create the account before the first order needs it; if it exists, print its URL."""
     settings = options.read(config)
     ca = choose(settings, name)
     url = asyncio.run(with_session(settings, ca, lambda session: session.account.register()))
-    tell({"ca": ca.name, "account_url": url}, f"{ca.name}: our account is {url}", as_json=as_json)
+    tell({"ca": ca.name, "account_url": url}, f"{ca.name}: the account is {url}", as_json=as_json)
 
 
-@account.command(short_help="Tell the CA the contacts of the settings.")
+@account.command(short_help="Send the contacts in the settings to the CA.")
 @ca_option
 @options.config_option
 @options.json_option
 def update(name: str | None, config: Path | None, as_json: bool) -> None:
-    """Tell the CA the contacts of the settings, and that its present terms are agreed to if the settings say so."""
+    """Send the contacts in the settings to the CA, and agree to its current terms if the settings do."""
     settings = options.read(config)
     ca = choose(settings, name)
     state = asyncio.run(with_session(settings, ca, lambda session: session.account.update(settings.contact)))
@@ -76,55 +75,56 @@ def update(name: str | None, config: Path | None, as_json: bool) -> None:
 @options.config_option
 @options.json_option
 def rollover(name: str | None, config: Path | None, as_json: bool) -> None:
-    """Replace the account key, once every responder knows the next one. Run it again whenever it was interrupted."""
+    """Replace the account key, once every responder trusts the next one. If interrupted, run it again."""
     settings = options.read(config)
     ca = choose(settings, name)
     thumbprint = asyncio.run(with_session(settings, ca, _roll_over))
     text = (
-        f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders need the old one no longer;"
+        f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders no longer need the old one;"
         " 'wellkeeper trust' prints the line for their next restart."
     )
     tell({"ca": ca.name, "thumbprint": thumbprint}, text, as_json=as_json)
 
 
-@account.command(short_help="End the account, for good.")
+@account.command(short_help="Deactivate the account permanently.")
 @ca_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @options.config_option
 @options.json_option
 def deactivate(name: str | None, yes: bool, config: Path | None, as_json: bool) -> None:
-    """End the account, for good: no order, no revocation with it any more. Certificates stay valid."""
+    """Deactivate the account permanently: it can no longer order or revoke. Certificates stay valid."""
     settings = options.read(config)
     ca = choose(settings, name)
 
     async def end(session: AccountSession) -> str:
         url = session.account.record().account_url
         if not yes and not sys.stdin.isatty():
-            raise click.UsageError(f"this ends {url} at {ca.name} for good; say --yes if that is what you want")
+            raise click.UsageError(f"Not a terminal: pass --yes to deactivate {url} at {ca.name} permanently.")
         if not yes:
-            click.confirm(f"Deactivate {url} at {ca.name}, for good?", abort=True, err=True)
+            click.confirm(f"Deactivate {url} at {ca.name} permanently?", abort=True, err=True)
         return (await session.account.deactivate()).status
 
     status = asyncio.run(with_session(settings, ca, end))
-    text = f"{ca.name}: the account is {status}; certificates that it was given stay valid until they expire"
+    text = f"{ca.name}: the account is {status}; its certificates stay valid until they expire"
     tell({"ca": ca.name, "status": status}, text, as_json=as_json)
 
 
 def choose(settings: Settings, name: str | None) -> CaSettings:
-    """The CA of that name, or the only one; raises SettingsError."""
+    """Return the CA of that name, or the only one; raises SettingsError."""
     cas = settings.all_cas()
     if name is not None:
         try:
             return settings.find_ca(name)
         except ValueError as error:
-            raise SettingsError(f"--ca: {error}") from error
+            raise SettingsError("cannot use --ca", str(error)) from error
     if len(cas) > 1:
-        raise SettingsError(_CHOICE + ", ".join(one.name for one in cas))
+        names = ", ".join(one.name for one in cas)
+        raise SettingsError("several CAs are configured", names, "Choose one with --ca NAME.")
     return cas[0]
 
 
 async def with_session(settings: Settings, ca: CaSettings, work: Callable[[AccountSession], Awaitable[T]]) -> T:
-    """Opens the CA for one piece of work."""
+    """Open a session with the CA, and run `work` in it."""
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
     folder = build.accounts(settings)

@@ -9,11 +9,11 @@ from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
 _SECTIONS: Final = {
     "Commands": {
         "add": Place(
-            "wellkeeper_issuer.commands.certificate_add:add", "Write one down, obtain it, and say what nginx needs."
+            "wellkeeper_issuer.commands.certificate_add:add", "Configure one, obtain it, and show the nginx lines."
         ),
         "remove": Place("wellkeeper_issuer.commands.certificate_remove:remove", "Stop renewing one; its files stay."),
         "list": Place(
-            "wellkeeper_issuer.commands.list:list_certificates", "The certificates with names, CAs and key types."
+            "wellkeeper_issuer.commands.list:list_certificates", "List the certificates with names, CAs and key types."
         ),
     }
 }

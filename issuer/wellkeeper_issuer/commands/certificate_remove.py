@@ -30,7 +30,7 @@ class _Removal:
 
 @click.command()
 @click.argument("name", type=options.lineage_name)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
 @options.config_option
 def remove(name: str, config: Path | None, *, yes: bool, delete_files: bool) -> None:
@@ -58,7 +58,7 @@ def remove(name: str, config: Path | None, *, yes: bool, delete_files: bool) -> 
 
 def _is_agreed(removal: _Removal) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here; give --yes")
+        raise click.UsageError("Not a terminal: pass --yes to confirm.")
     more = ", and the certificate and all its keys" if removal.are_files_deleted else ""
     return click.confirm(f"Remove {removal.drop_in}{more}?")
 

@@ -1,4 +1,4 @@
-"""placeholder: a short-lived self-signed pair for each certificate that has none, so that nginx can start."""
+"""placeholder: install a short-lived self-signed pair for each certificate that has none, so that nginx can start."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _DAYS: Final = 7
 @click.argument("names", nargs=-1, type=options.lineage_name)
 @options.config_option
 def placeholder(names: tuple[str, ...], config: Path | None) -> None:
-    """Make a self-signed pair for the certificates NAME… (or all) that have none yet."""
+    """Create a self-signed certificate for each NAME (or all) that has none, so that nginx can start."""
     settings = options.read(config)
     folders = build.certificates(settings)
     chosen = choose(settings, names)

@@ -17,7 +17,7 @@ from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.service.broadcast import tell_again
+from wellkeeper_issuer.service.broadcast import replay
 from wellkeeper_issuer.service.report_wire import decode_rehearsal, encode_rehearsal
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
@@ -87,7 +87,7 @@ async def _interruptible(settings: Settings, names: Sequence[str], steps: _Steps
     lineages = choose(settings, names)
     build.check_keys(settings)
     request = {"command": "rehearse", "names": list(names)}
-    answer = await remote.ask(settings, request, lambda message: tell_again(message, steps))
+    answer = await remote.ask(settings, request, lambda message: replay(message, steps))
     if answer is not None:
         return [decode_rehearsal(one) for one in answer["rehearsals"]]
     results = await rehearse_all(settings, lineages, steps)

@@ -1,4 +1,4 @@
-"""reload: tells the daemon to read its settings again; bad ones change nothing."""
+"""reload: make the daemon read its settings again; invalid ones change nothing."""
 
 import asyncio
 from pathlib import Path
@@ -15,9 +15,9 @@ from wellkeeper_node.wording import counted
 @click.command()
 @options.config_option
 def reload(config: Path | None) -> None:
-    """Let the daemon read settings and drop-ins again.
+    """Make the daemon read its settings and drop-ins again.
 
-    Exit status: 0 it has taken them, 1 there is no daemon, 2 they do not hold: the daemon goes on with those of before.
+    Exit status: 0 reloaded, 1 no daemon is running, 2 the new settings are invalid (the daemon keeps the old ones).
     """
     try:
         settings = options.read(config)
@@ -28,7 +28,7 @@ def reload(config: Path | None) -> None:
 
 
 def describe(answer: dict[str, Any]) -> str:
-    """What the daemon took."""
+    """Return a summary of the settings that the daemon read."""
     changes = [f"{len(answer[key])} {key}: {', '.join(answer[key])}" for key in ("new", "gone") if answer[key]]
     count = answer["count"]
     return "; ".join([f"read {answer['path']}: {counted(count, 'certificate')}", *changes])

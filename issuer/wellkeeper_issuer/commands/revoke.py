@@ -1,4 +1,4 @@
-"""revoke: the CA declares a certificate void; it is still served until another one takes its place."""
+"""revoke: revoke a certificate at its CA; nginx serves it until it is replaced."""
 
 import asyncio
 import json
@@ -58,10 +58,8 @@ class Following:
 @click.command()
 @click.argument("name", type=options.lineage_name)
 @click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
-@click.option(
-    "--with-certificate-key", is_flag=True, help="Prove it by the certificate's own key: no account is needed."
-)
-@click.option("--ca", help="The CA that issued it, where nobody wrote that down: a name or a directory URL.")
+@click.option("--with-certificate-key", is_flag=True, help="Sign with the certificate's own key; no account is needed.")
+@click.option("--ca", help="The CA that issued it, if that is not recorded: a name or a directory URL.")
 @options.config_option
 @options.json_option
 def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401
@@ -69,7 +67,7 @@ def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) 
 
     After keyCompromise its key is not used again, even where the settings say reuse_key.
 
-    Exit status: 0 it is revoked, 1 it could not be, or it is and could not be replaced, 2 usage or settings.
+    Exit status: 0 revoked, 1 not revoked or not replaced, 2 invalid usage or settings.
     """
     settings = options.read(config)
     following = asyncio.run(_revoke(settings, name, options_given, as_json=as_json))
@@ -99,9 +97,9 @@ async def _request(
 ) -> _Request:
     installed, pair = await folders.installed(name), await folders.read_pair(name)
     if installed is None or pair is None or installed.certificate.is_self_signed:
-        raise SettingsError(f"no certificate of a CA is installed as {name!r} in {settings.certificates_dir}/live")
+        raise SettingsError(f"{name!r} has no CA-issued certificate to revoke in {settings.certificates_dir}/live")
     if options_given["with_certificate_key"] and not pair.certificate_key_pem:
-        raise SettingsError(f"the key of {name} is kept elsewhere (csr): revoke it with the account")
+        raise SettingsError(f"the key of {name} is not on this host", "it uses a CSR", "Omit --with-certificate-key.")
     origin = await _origin(settings, name, options_given["ca"])
     return _Request(settings, installed, pair, origin, options_given["reason"], options_given["with_certificate_key"])
 
@@ -117,7 +115,7 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
     if origin is not None and origin.directory_url:
         return origin
     preferred = settings.all_cas()[0]
-    _log.warning("nobody wrote down who issued %s: %s is asked; --ca names another one", name, preferred.name)
+    _log.warning("the CA that issued %s is not recorded; asking %s (choose another with --ca)", name, preferred.name)
     return Origin(preferred.directory, "")
 
 

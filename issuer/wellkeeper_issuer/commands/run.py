@@ -1,4 +1,4 @@
-"""run: the daemon. Keeps every certificate of the settings fresh until it is told to end."""
+"""run: the daemon, which keeps every configured certificate renewed until it is stopped."""
 
 import asyncio
 import logging
@@ -43,12 +43,12 @@ _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNIN
 @options.config_option
 @options.log_format_option
 def run(config: Path | None, log_format: LogFormat) -> None:
-    """Keep every certificate fresh: obtain what is missing, renew what is due, deliver it, and go on.
+    """Run the daemon: obtain missing certificates, renew those that are due, and deliver them, until stopped.
 
-    SIGHUP (or `reload`) reads the settings again, SIGTERM ends it with everything withdrawn.
+    SIGHUP (or `reload`) reads the settings again; SIGTERM stops it, and withdraws all tokens first.
 
-    A certificate that fails never ends it. Exit status: 0 it was told to end, 1 the state cannot be used or belongs to
-    another process, 2 usage or settings.
+    A failed certificate never stops it. Exit status: 0 stopped on request, 1 state directory unavailable, 2 invalid
+    usage or settings.
     """
     path = settings_path(config)
     if is_journal():
@@ -114,7 +114,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
                         _background(rehearsing.run()),
                     ):
                         await _serve(service, serving, stopping, systemd)
-            _log.info("ended; nothing stays published, the next run goes on where this one ended")
+            _log.info("stopped; all tokens were withdrawn, and the next run resumes here")
 
 
 def _workers(state: State, held: Held, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
@@ -128,7 +128,7 @@ def _rehearsals(
 
 
 async def _serve(service: Service, serving: asyncio.Task[None], stopping: asyncio.Event, systemd: Systemd) -> None:
-    """Until it is told to stop, or cannot go on."""
+    """Serve until stopped, or until the worker fails."""
     loop, reloads = asyncio.get_running_loop(), set[asyncio.Task[None]]()
 
     def hang_up() -> None:
@@ -153,8 +153,8 @@ def _too_early() -> None:
 
 
 async def _reload(service: Service) -> None:
-    with suppress(WellkeeperError):  # which it has logged: nobody else is there to be told
-        await service.reload({}, remote.unheard)
+    with suppress(WellkeeperError):  # it is logged already
+        await service.reload({}, remote.ignore)
 
 
 async def _tell_alive(systemd: Systemd) -> None:
@@ -167,7 +167,7 @@ async def _tell_alive(systemd: Systemd) -> None:
 
 @asynccontextmanager
 async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Ended on leaving."""
+    """Run `work` as a task, cancelled on leaving."""
     task = asyncio.create_task(work)
     try:
         yield task

@@ -1,4 +1,4 @@
-"""trust: prints what responders and nginx have to be told; public values only."""
+"""trust: print the values for responders and the lines for nginx; public values only."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ THUMBPRINT_VARIABLE = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
 @options.config_option
 @options.json_option
 def trust(config: Path | None, as_json: bool) -> None:
-    """Print the responder's public values and the nginx lines to include."""
+    """Show the responder's public values and the nginx lines to copy."""
     settings = options.read(config)
     values = public_values(settings)
     if as_json:

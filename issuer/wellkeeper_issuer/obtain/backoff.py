@@ -1,7 +1,7 @@
-"""How long a failure keeps a certificate from being tried again: ever longer, and never for good.
+"""Compute how long to wait after a failure before the next try: longer each time, but never forever.
 
-1 min, 10 min, 100 min, 1 day; what the CA asked for goes first, what no retry mends waits for days, and a certificate
-that is about to expire waits for an hour at most. All of it is computed from the dates of the certificate itself.
+1 min, 10 min, 100 min, 1 day. A time that the CA named comes first; a failure that no retry fixes waits for days; a
+certificate that is about to expire waits for an hour at most. All waits follow from the certificate's own dates.
 """
 
 import math
@@ -16,30 +16,30 @@ from wellkeeper_issuer.records import Failure
 from wellkeeper_node.errors import Retry, WellkeeperError
 
 _DAY: Final = timedelta(days=1)
-# Let's Encrypt's integration guide; a name that fails for good is asked for once a day, and Let's Encrypt pauses names
-# after 1 152 failures in a row.
+# Let's Encrypt's integration guide. A name that always fails is tried once a day; Let's Encrypt pauses names after
+# 1 152 failures in a row.
 _WAITS: Final = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), _DAY)
 _FIRST_LATER: Final = 3
-# Without a person nothing will change: asked all the same, ever more rarely, since people mend things and tell nobody.
+# Only an administrator can fix these; they are still retried, less and less often, since a fix is not reported to us.
 _RAREST_DAYS: Final = 7
-# A part of the lifetime, so that a certificate of six days is tried as often in its life as one of ninety.
+# A part of the lifetime, so that a six-day certificate is tried as often in its life as a ninety-day one.
 _LONGEST_SHARE: Final = 10
-# Waits from here on are shortened by up to a fifth, so that what failed together is not tried together.
+# Longer waits are shortened by up to a fifth, so that certificates that failed together are not retried together.
 _JITTERED_FROM: Final = timedelta(minutes=10)
 _JITTER: Final = 0.2
 
-# A week more than the last part of the lifetime: a name that is dead for longer will not miss the hour.
+# The last part of the lifetime, and a week after expiry: for a longer failure an hour makes no difference.
 _EMERGENCY_AFTER_EXPIRY: Final = timedelta(days=7)
 _EMERGENCY_WAIT: Final = timedelta(hours=1)
 _SHARE_OF_LAST_TRIES: Final = 100
-# A CA that is away is asked once an hour for all (`blocks`): once it is back, none may wait for a day.
+# An unavailable CA is asked once an hour for all certificates (`blocks`): once it is back, none must wait for a day.
 _AWAY_WAIT: Final = timedelta(hours=1)
 # The longest window of a limit that a CA has published; a date further away is a mistake.
 _LONGEST_ASKED_FOR: Final = timedelta(days=7)
 
 
 class Dated(Protocol):
-    """What is live, as far as its dates go: a `Certificate` or a `Schedule`."""
+    """The dates of the live certificate: a `Certificate` or a `Schedule`."""
 
     @property
     def not_before(self) -> datetime: ...
@@ -57,10 +57,10 @@ def after(  # noqa: PLR0913, PLR0917 - everything that the wait depends on, and 
     choose: Callable[[], float],
     turning_points: Sequence[datetime] = (),
 ) -> Failure:
-    """The failure to remember: one more of the series that `earlier` began. `dated` is None when nothing is live yet.
+    """Return the failure to record, one more in the series of `earlier`. `dated` is None when nothing is live yet.
 
-    `choose` gives a number between 0 and 1. At `turning_points`, where something changes for the certificate, it is
-    tried whatever the wait, unless the CA asked for more.
+    `choose` returns a number between 0 and 1. A turning point, where something changes for the certificate, shortens
+    the wait, unless the CA asked for a longer one.
     """
     count = earlier.count + 1 if earlier and not _was_of_the_ca(earlier, error) else 1
     wait = _permanent(earlier) if error.retry is Retry.NEVER else _passing(count, error)
@@ -85,25 +85,22 @@ def after(  # noqa: PLR0913, PLR0917 - everything that the wait depends on, and 
 
 
 def _was_of_the_ca(earlier: Failure, error: WellkeeperError) -> bool:
-    """What a CA was long away for says nothing about a name that it has just looked at for the first time."""
+    """Return whether the earlier failure was an unavailable CA, and this one is not: then a new series begins."""
     return earlier.stage == OrderError.stage and earlier.problem is None and error.stage != OrderError.stage
 
 
 def is_over(failure: Failure, now: datetime) -> bool:
-    """Whether it may be tried again.
-
-    A clock that was set back since the failure does not make the wait longer: it ends it.
-    """
+    """Return whether the wait is over. A clock that was set back since the failure ends the wait."""
     return now >= failure.next_try_at or now < failure.last_at
 
 
 def is_emergency(dated: Dated, now: datetime) -> bool:
-    """Only the last part of the lifetime is left, or it has expired within a week."""
+    """Return whether only the last part of the lifetime is left, or expiry was less than a week ago."""
     return latest_at(dated.not_before, dated.not_after) <= now < dated.not_after + _EMERGENCY_AFTER_EXPIRY
 
 
 def _passing(count: int, error: WellkeeperError) -> timedelta:
-    """Whoever says when to come back knows better than a rule that begins with a long wait."""
+    """Return the wait after a failure that may pass. A CA that names a time overrules the long first wait."""
     is_late = error.retry is Retry.LATER and error.retry_at is None
     step = max(count, _FIRST_LATER) if is_late else count
     wait = _WAITS[min(step, len(_WAITS)) - 1]
@@ -113,7 +110,7 @@ def _passing(count: int, error: WellkeeperError) -> timedelta:
 
 
 def _permanent(earlier: Failure | None) -> timedelta:
-    """1, 2, 4, 7 days; the last wait, whole again what jitter took of it, tells where the series is."""
+    """Return 1, 2, 4 or 7 days: twice the last wait, rounded up to undo its jitter."""
     if earlier is None or earlier.retry is not Retry.NEVER:
         return _DAY
     days = math.ceil((earlier.next_try_at - earlier.last_at) / _DAY)
@@ -121,7 +118,7 @@ def _permanent(earlier: Failure | None) -> timedelta:
 
 
 def _permanent_emergency(dated: Dated) -> timedelta:
-    """A few tries while it still matters: whoever mends it on the last day does not know when we look."""
+    """Return a wait short enough for a few more tries before expiry, in case it is fixed on the last day."""
     return min(_DAY, (dated.not_after - dated.not_before) / _SHARE_OF_LAST_TRIES)
 
 

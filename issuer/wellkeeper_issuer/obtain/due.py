@@ -1,7 +1,7 @@
-"""due: when a certificate is renewed, by which rule, and whether that time has come.
+"""due: compute when a certificate is renewed and by which rule, and whether it is due now.
 
-The CA's suggested window decides (RFC 9773), else the lifetime rule; near the end neither is waited for. Everything
-follows from the certificate's own dates and the window: no clock that jumped can put a renewal off.
+The CA's suggested window decides (RFC 9773), else the lifetime rule; near expiry the certificate is due in any case.
+Everything follows from the certificate's own dates and the window, so that a clock that jumped cannot delay a renewal.
 """
 
 from collections.abc import Callable
@@ -14,31 +14,31 @@ from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, 
 from wellkeeper_node.model import Installed
 from wellkeeper_node.wording import format_time
 
-# Reasons that no schedule tells.
+# Reasons that do not depend on a schedule.
 PLACEHOLDER: Final = "only a self-signed placeholder is installed"
-ISSUED: Final = "the CA issued a certificate that is not in place yet"
+ISSUED: Final = "the CA issued a certificate that is not installed yet"
 
 _SHORT_LIFETIME: Final = timedelta(days=10)
 # As wide as Boulder's own windows: 2 % of the lifetime around the same time (core/objects.go).
 _JITTER: Final = 0.02
-# certmagic renews in the last twentieth whatever the CA says. Of six days that would be seven hours, which one night's
-# trouble uses up: a tenth then.
+# certmagic renews in the last twentieth whatever the CA says. Of six days that would be seven hours, too few for one
+# bad night, so short lifetimes use a tenth.
 _LAST_PART: Final = 1 / 20
 _LAST_PART_OF_SHORT: Final = 1 / 10
 # RFC 9773 section 4.3.2: clamped, for example between a minute and a day; after a lasting error, six hours.
 _SHORTEST_PAUSE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 86_400.0
 _USUAL_PAUSE_SECONDS: Final = 21_600.0
-# Section 4.3.3: after that many temporary errors in a row, as after a lasting one.
+# Section 4.3.3: after so many temporary errors in a row, wait as after a lasting one.
 _QUICK_TRIES: Final = 6
-# Of pauses that no CA chose: certificates of one night are not all asked for at once for ever.
+# Spreads pauses that no CA chose, so that certificates issued together are not always asked about together.
 _PAUSE_JITTER: Final = 0.1
-# Twice a day at least, so that a window that moved is seen.
+# At least twice a day, to notice a window that moved.
 _LONGEST_CHECK_SECONDS: Final = 43_200.0
 
 
 def renew_at(not_before: datetime, not_after: datetime) -> datetime:
-    """When the lifetime rule wants a certificate with these dates renewed: two thirds, or half when under ten days.
+    """Return when the lifetime rule renews: after two thirds of the lifetime, or half of one below ten days.
 
     Both are what Let's Encrypt's integration guide asks for.
     """
@@ -48,20 +48,20 @@ def renew_at(not_before: datetime, not_after: datetime) -> datetime:
 
 
 def latest_at(not_before: datetime, not_after: datetime) -> datetime:
-    """When a certificate with these dates is renewed whatever its CA suggests; from then on it is an emergency."""
+    """Return when a certificate is renewed whatever its CA suggests; from then on it is an emergency."""
     lifetime = not_after - not_before
     return not_after - lifetime * (_LAST_PART_OF_SHORT if lifetime < _SHORT_LIFETIME else _LAST_PART)
 
 
 def check_seconds(lifetime: timedelta) -> float:
-    """How often at least a certificate of this lifetime is to be looked at: a tenth of it, and twice a day."""
+    """Return the longest pause between two checks: a tenth of the lifetime, and at most half a day."""
     return min(max(lifetime.total_seconds() / 10, 1.0), _LONGEST_CHECK_SECONDS)
 
 
 def plan(installed: Installed, origin: Origin | None, now: datetime, choose: Callable[[], float]) -> Schedule:
-    """The first schedule of what is installed, by the lifetime rule; its CA, when known, is asked at once.
+    """Return the first schedule of the installed certificate, by the lifetime rule; its CA, if known, is asked at once.
 
-    `choose` gives a number between 0 and 1, evenly spread.
+    `choose` returns a number between 0 and 1, evenly spread.
     """
     certificate = installed.certificate
     begin, end = certificate.not_before, certificate.not_after
@@ -83,9 +83,9 @@ def plan(installed: Installed, origin: Origin | None, now: datetime, choose: Cal
 
 
 def is_to_be_asked(schedule: Schedule, now: datetime) -> bool:
-    """Whether renewalInfo is asked for now; never after expiry (RFC 9773 section 4.3).
+    """Return whether to ask for renewalInfo now; never after expiry (RFC 9773 section 4.3).
 
-    A time that lies further ahead than the longest pause was written by a clock that was wrong.
+    A time further ahead than the longest pause was recorded while the clock was wrong.
     """
     ask_at = schedule.ask_at
     if ask_at is None or now >= schedule.not_after:
@@ -97,12 +97,12 @@ def is_to_be_asked(schedule: Schedule, now: datetime) -> bool:
 def replan(
     schedule: Schedule, answer: RenewalInfo | NoRenewalInfo | None, now: datetime, choose: Callable[[], float]
 ) -> Schedule:
-    """The schedule after the CA answered; None: it has no renewalInfo.
+    """Return the schedule after the CA answered; None as the answer means that it has no renewalInfo.
 
-    A time is chosen once for a window and kept while the window stays. Without an answer all stays but `ask_at`.
+    A time is chosen once per window and kept while the window stays. Without an answer only `ask_at` changes.
     """
     if isinstance(answer, RenewalInfo) and answer.window.end <= answer.window.start:
-        # RFC 9773 section 4.2: to be treated like no answer at all.
+        # RFC 9773 section 4.2: treat it like a missing answer.
         answer = NoRenewalInfo("its window ends before it begins")
     match answer:
         case RenewalInfo():
@@ -118,7 +118,7 @@ def replan(
 def _follow(schedule: Schedule, answer: RenewalInfo, now: datetime, choose: Callable[[], float]) -> Schedule:
     window, at = answer.window, schedule.renew_at
     if window != schedule.window:
-        # Section 4.2: evenly random. In a window that is over, every time has come.
+        # Section 4.2: evenly random. In a window that is over, every time is in the past.
         chosen = window.start + (window.end - window.start) * choose()
         at = min(chosen, latest_at(schedule.not_before, schedule.not_after))
     seconds = _USUAL_PAUSE_SECONDS if answer.retry_after_seconds is None else _clamp(answer.retry_after_seconds)
@@ -134,19 +134,19 @@ def _follow(schedule: Schedule, answer: RenewalInfo, now: datetime, choose: Call
 
 
 def news(before: Schedule, after: Schedule) -> str | None:
-    """What people should hear of an answer: a window that moved to an earlier time, or an explanation that is new."""
+    """Return what to log about an answer: that the window moved to an earlier time, or a new explanation."""
     window, earlier = after.window, before.window
     if window is None:
         return None
     url = after.explanation_url
     if earlier is not None and window.start < earlier.start:
-        why = f", for which it gives the reason at {url}" if url else ""
+        why = f", see {url}" if url else ""
         return (
-            f"the CA suggests to renew earlier than before, from {format_time(window.start)} on instead of"
+            f"the CA suggests an earlier renewal, from {format_time(window.start)} instead of"
             f" {format_time(earlier.start)}{why}"
         )
     if url is not None and url != before.explanation_url:
-        return f"the CA suggests to renew from {format_time(window.start)} on, for which it gives the reason at {url}"
+        return f"the CA suggests renewal from {format_time(window.start)}, see {url}"
     return None
 
 
@@ -167,7 +167,7 @@ def _spread(seconds: float, choose: Callable[[], float]) -> float:
 
 
 def due(lineage: Lineage, installed: Installed | None, schedule: Schedule | None, *, now: datetime) -> Due | None:
-    """Return None when the installed certificate does until the next pass.
+    """Return why the certificate is due, or None when the installed one is good until the next pass.
 
     `schedule` is that of the installed certificate; without one (a placeholder has none) the lifetime rule decides.
     """
@@ -180,9 +180,9 @@ def due(lineage: Lineage, installed: Installed | None, schedule: Schedule | None
 
 
 def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None, now: datetime) -> str | None:
-    """Return why what is live is renewed, as far as `schedule`, the one of this version, tells; None when it is not.
+    """Return why the live version is due according to `schedule`, its own schedule; None when it is not due.
 
-    The one place that decides this: for a pass, and for a look that reads no certificate.
+    Both a pass and `status`, which reads no certificate, decide here.
     """
     if version is None:
         return "no certificate yet"
@@ -191,26 +191,26 @@ def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None,
     if schedule.identifiers != frozenset(lineage.identifiers):
         return "the identifiers in the settings changed"
     if _is_of_another_ca(lineage, schedule):
-        return "the installed certificate was issued by another CA than the settings name"
+        return "the installed certificate was issued by a CA that is no longer configured"
     return explain(schedule, now) if now >= schedule.renew_at else None
 
 
 def _is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
-    """Whether it is known who issued what is live, and the settings no longer name that CA."""
+    """Return whether the CA of the live certificate is known and no longer configured."""
     known = schedule.directory_url
     return bool(known and lineage.directory_urls) and known not in lineage.directory_urls
 
 
 def explain(schedule: Schedule, now: datetime) -> str:
-    """The rule that set the time of renewal, as a clause."""
+    """Return the rule that set the time of renewal, as a clause."""
     window, at = schedule.window, schedule.renew_at
     if schedule.rule is Rule.REVOKED:
         return f"it was revoked at {format_time(at)}"
     if schedule.rule is Rule.LIFETIME or window is None:
         part = "half" if schedule.not_after - schedule.not_before < _SHORT_LIFETIME else "two thirds"
-        return f"{part} of the lifetime {'passed' if at <= now else 'will have passed'} at {format_time(at)}"
+        return f"{part} of the lifetime {'passed at' if at <= now else 'will have passed at'} {format_time(at)}"
     if window.start > at:
-        return f"the lifetime's last part begins at {format_time(at)}, before the CA's suggested window does"
+        return f"the last part of the lifetime begins at {format_time(at)}, before the CA's suggested window"
     return f"{_window(window, now)}{_see(schedule)}"
 
 

@@ -1,6 +1,6 @@
-"""finalize: the CSR goes to the CA, the chain comes back, and is proven to be what was asked for.
+"""finalize: send the CSR to the CA, download the chain, and check that it is what was ordered.
 
-RFC 8555 section 7.4: the order's status says what to do next, whatever reply it came with.
+RFC 8555 section 7.4: the order's status says what to do next, whichever reply it came with.
 """
 
 from datetime import timedelta
@@ -24,17 +24,17 @@ _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 async def finalize(
     attempt: Attempt, placed: Order, ca: CertificateAuthority, attempts: Attempts, clock: Clock
 ) -> bytes:
-    """The checked chain (PEM), durable in the journal. Raises FinalizeError; the order can be resumed then."""
+    """Return the checked chain (PEM), recorded on disk. Raises FinalizeError; the order can then be resumed."""
     order = await _valid_order(attempt, placed, ca, attempts, clock)
     chain_pem = await ca.read_chain(order)
     try:
         pki.check_chain(chain_pem, attempt.csr_der, attempt.identifiers, clock.now())
     except DatesError:
-        # Our clock may be wrong: the chain is kept, or each pass would burn a certificate.
+        # Our clock may be wrong: keep the chain, or each pass would use up a certificate.
         await attempts.record_chain(attempt.lineage, chain_pem)
         raise
     except FinalizeError:
-        # The CA will answer this order with the same chain for ever: only a new one can help.
+        # The CA will return the same chain for this order forever: only a new order can help.
         await attempts.forget_attempt(attempt.lineage)
         raise
     await attempts.record_chain(attempt.lineage, chain_pem)
@@ -45,7 +45,7 @@ async def _finalized(attempt: Attempt, order: Order, ca: CertificateAuthority, a
     try:
         return await ca.finalize(order, attempt.csr_der)
     except FinalizeError as error:
-        # The same CSR would be refused for ever: a new order has to bring another one.
+        # The CA would refuse the same CSR forever: a new order needs another one.
         if error.problem is not None and error.problem.name == "badCSR":
             await attempts.forget_attempt(attempt.lineage)
         raise
@@ -62,12 +62,13 @@ async def _valid_order(
             order = await _finalized(attempt, order, ca, attempts)
         if order.status is Status.VALID:
             break
-        _check_hope(order, placed)
+        _check_can_still_succeed(order, placed)
         pause_seconds = order.retry_after_seconds or wait_seconds
         if clock.monotonic() + pause_seconds > deadline:
             raise FinalizeError(
-                f"the CA's order {order.url} is still {order.status}, and a pass waits {_LIMIT_SECONDS:.0f} s at most;"
-                f" it stays open: run renew again in {pause_seconds:.0f} s to go on with it",
+                f"the CA did not issue the certificate within {_LIMIT_SECONDS:.0f} s",
+                f"its order {order.url} is still {order.status}",
+                f"Run 'wellkeeper renew' again in {pause_seconds:.0f} s to continue this order.",
                 retry=Retry.SOON,
                 retry_at=clock.now() + timedelta(seconds=pause_seconds),
             )
@@ -77,22 +78,27 @@ async def _valid_order(
     return order
 
 
-def _check_hope(order: Order, placed: Order) -> None:
-    """Whether waiting may help; raises FinalizeError."""
+def _check_can_still_succeed(order: Order, placed: Order) -> None:
+    """Raise FinalizeError if waiting cannot lead to a certificate."""
     if order.status not in _OPEN:
         raise FinalizeError(
-            f"the CA's order became {order.status}: {order.problem or 'without a reason'}; run renew again",
+            f"the CA's order became {order.status}",
+            str(order.problem) if order.problem else "the CA gave no reason",
+            "Run 'wellkeeper renew' again to place a new order.",
             problem=order.problem,
         )
     if order.status is Status.PENDING and not set(order.authorization_urls) <= set(placed.authorization_urls):
         raise FinalizeError(
-            f"the CA's order {order.url} asks for other authorizations now than when it was placed; it stays open:"
-            " run renew again to prove those"
+            f"cannot finalize the CA's order {order.url}",
+            "it now asks for other authorizations than when it was placed",
+            "Run 'wellkeeper renew' again to validate those.",
         )
 
 
 async def _read(url: str, ca: CertificateAuthority) -> Order:
     order = await ca.read_order(url)
     if order is None:
-        raise FinalizeError(f"the CA does not know the order {url} any more; run renew again for a new one")
+        raise FinalizeError(
+            f"the CA no longer knows the order {url}", remedy="Run 'wellkeeper renew' again to place a new order."
+        )
     return order

@@ -1,7 +1,7 @@
-"""The gatekeeper of orders: what a CA was asked for is booked, and compared with its limits before it is asked again.
+"""Count what each CA was asked for, and compare it with the CA's limits before the next order.
 
-A window slides: never more than `count` in any `seconds`, which a token bucket of that size takes, too. The last try is
-kept back: whoever needs it most may use it, on purpose.
+A window slides: never more than `count` in any `seconds`, which satisfies a token bucket of that size, too. The last
+use is held in reserve for an urgent or forced renewal.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from wellkeeper_node.model import Identifier
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import counted, format_time
 
-# A claim on a certificate ends with its order; one that nobody gave back ends after the longest life of an attempt.
+# A claim on a certificate ends with its order; one that was never released ends after the longest life of an attempt.
 _CLAIM_SECONDS: Final = 3600.0
 _LONGEST_DEFERRAL: Final = timedelta(hours=6)
 _SHORTEST_MEMORY: Final = timedelta(days=1)
@@ -31,7 +31,7 @@ _UNITS: Final = (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0))
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """An order under way, as its certificate will count."""
+    """An order in progress, and how its certificate will count."""
 
     lineage: Lineage
     is_renewal: bool
@@ -52,19 +52,23 @@ class _Refusal:
     def __str__(self) -> str:
         limit = self.limit
         about = f" ({self.value:.{_SHOWN}})" if self.value else ""
-        given = f"the CA gives {limit.count} {limit.spent}s per {limit.scope}{about} in {_span(limit.seconds)}"
+        allowed = f"the CA allows {limit.count} {limit.spent}s per {limit.scope}{about} in {_span(limit.seconds)}"
         free = f"the next one is free at {format_time(self.free_at)}"
         if self.used >= limit.count:
-            return f"{given}, and all are used; {free}"
-        used = f"{self.used} {'is' if self.used == 1 else 'are'} used"
-        return f"{given}, {used} and the last one is kept back; {free}; 'wellkeeper renew NAME --force' uses it now"
+            return f"{allowed}, and all are used; {free}"
+        return f"{allowed}, {self.used} used, the last one is held in reserve; {free}"
+
+    @property
+    def remedy(self) -> str:
+        """Return how to use the reserve, if there is one."""
+        return "" if self.used >= self.limit.count else "Run 'wellkeeper renew NAME --force' to use the last one now."
 
 
 class Limits:
-    """One object a process: renewals that run at once must not all take the same last place.
+    """Counts for all CAs. Use one object per process: concurrent renewals must not all take the same last use.
 
-    `registered_domain` says what of a DNS name or an address was bought (the public suffix list). A CA's limits are
-    handed in with each call; without any, nothing is booked.
+    `registered_domain` returns the registered part of a DNS name or an address (the public suffix list). A CA's limits
+    are passed with each call; without limits, nothing is recorded.
     """
 
     def __init__(self, ledger: Ledger, clock: Clock, registered_domain: Callable[[str], str]) -> None:
@@ -76,7 +80,7 @@ class Limits:
         self._claims: dict[tuple[str, str], _Claim] = {}
 
     async def blocked(self, directory_url: str, lineage: str) -> Blocked | None:
-        """What the CA asked us to wait for; quick, and to be asked before anything else."""
+        """Return the block that keeps the CA from being asked, or None. It is quick: call it before anything else."""
         return await self._blocks.find(directory_url, lineage)
 
     async def reserve(  # noqa: PLR0913 - an order, and three things to know about it
@@ -90,35 +94,35 @@ class Limits:
         may_use_last: bool = False,
         turning_points: Sequence[datetime] = (),
     ) -> None:
-        """Books the order, and claims its certificate until that is booked or an error learned from.
+        """Record the order, and claim its certificate until that is recorded or the order failed.
 
-        What has to wait is reckoned anew after hours (settings and names change) and at `turning_points`.
+        An order that has to wait is checked again after hours (settings and names change) and at `turning_points`.
 
         `is_renewal`: the same exact set had a certificate before; `is_exempt`: it replaces one inside its suggested
-        window (RFC 9773 section 5), and nothing stands against it. Raises DeferredError with its time in `retry_at`.
+        window (RFC 9773 section 5), and the CA exempts it. Raises DeferredError with its time in `retry_at`.
         """
         claim = _Claim(lineage, is_renewal, is_exempt, self._clock.monotonic())
         async with self._lock:
             refusals = await self._refusals(directory_url, limits, claim, may_use_last)
             if refusals:
                 latest = max(refusals, key=lambda one: one.free_at)
-                reason = f"an order for {lineage.name} has to wait: {latest}"
+                what = f"an order for {lineage.name} has to wait"
                 now = self._clock.now()
                 until = min([latest.free_at, now + _LONGEST_DEFERRAL, *(at for at in turning_points if at > now)])
-                await self._blocks.defer(Blocked(directory_url, lineage.name, until, reason))
-                raise DeferredError(reason, retry_at=until)
+                await self._blocks.defer(Blocked(directory_url, lineage.name, until, f"{what}: {latest}"))
+                raise DeferredError(what, str(latest), latest.remedy, retry_at=until)
             await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.ORDER)))
             self._claims[directory_url, lineage.name] = claim
 
     async def book_certificate(self, directory_url: str, limits: Sequence[Limit], lineage: Lineage) -> None:
-        """The CA issued it. What nobody reserved (an order taken up after a restart) counts in full."""
+        """Record an issued certificate. One without a claim (its order was resumed after a restart) counts in full."""
         async with self._lock:
             claim = self._claims.pop((directory_url, lineage.name), None) or _Claim(lineage, False, False)
             await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.CERTIFICATE)))
         await self._blocks.answered(directory_url)
 
     async def learn(self, directory_url: str, limits: Sequence[Limit], lineage: str, error: WellkeeperError) -> None:
-        """The order came to nothing: books validations that failed, and remembers what the CA asked us to wait for."""
+        """Record a failed order: the validations that failed, and until when the CA must not be asked."""
         if isinstance(error, ChallengeError):
             await self.book_failed_validation(directory_url, limits, error.identifiers)
         self._claims.pop((directory_url, lineage), None)
@@ -127,7 +131,7 @@ class Limits:
     async def book_failed_validation(
         self, directory_url: str, limits: Sequence[Limit], identifiers: Sequence[Identifier]
     ) -> None:
-        """The CA found these wanting. A failed validation belongs to no exact set."""
+        """Record that these failed validation. A failed validation does not count for an exact set of names."""
         now = self._clock.now()
         scopes = {limit.scope for limit in limits if limit.spent is Spent.FAILED_VALIDATION} - {Scope.EXACT_SET}
         async with self._lock:
@@ -141,7 +145,7 @@ class Limits:
             )
 
     async def budgets(self, directory_url: str, limits: Sequence[Limit], at_most: int = 50) -> list[Budget]:
-        """What was used within the windows, the least left first: of ten thousand values nobody reads all."""
+        """Return what was used within the windows, the least left first, cut off after `at_most`."""
         now = self._clock.now()
         used = [
             Budget(limit, value, count, None)
@@ -159,7 +163,7 @@ class Limits:
         return found
 
     async def tidy(self, limits: Sequence[Limit]) -> None:
-        """Forgets what is beyond twice the longest window; for a process, `limits` are those of all CAs."""
+        """Forget uses older than twice the longest window; `limits` are those of all CAs."""
         longest = max((timedelta(seconds=limit.seconds) for limit in limits), default=_SHORTEST_MEMORY)
         await self._ledger.forget_uses(self._clock.now() - 2 * max(longest, _SHORTEST_MEMORY))
 
@@ -170,7 +174,7 @@ class Limits:
         for limit in limits:
             if claim.is_exempt_from(limit):
                 continue
-            # Of a limit of one, nothing could ever be kept back.
+            # A limit of one cannot have a reserve.
             usable = limit.count if may_use_last or limit.count == 1 else limit.count - 1
             for value in self._values(limit.scope, claim.lineage.identifiers):
                 times = await self._times(directory_url, limit, value, now)
@@ -181,16 +185,16 @@ class Limits:
         return found
 
     async def _times(self, directory_url: str, limit: Limit, value: str, now: datetime) -> list[datetime]:
-        """What the window holds. What lies ahead (the clock was set back) counts as now, unless it is too far to be so.
+        """Return the uses within the window. A near future time (the clock was set back) counts as now.
 
-        Either way nothing is blocked for longer than twice the window.
+        Nothing is blocked for longer than twice the window.
         """
         start, end = _start(limit, now), now + timedelta(seconds=limit.seconds)
         found = await self._ledger.read_uses(directory_url, limit.spent, limit.scope, value, start)
         return [min(at, now) for at in found if start < at < end]
 
     def _claimed(self, directory_url: str, limit: Limit, value: str, except_for: str) -> int:
-        """Certificates that orders under way will become; orders are booked already."""
+        """Return how many certificates the orders in progress will become; orders are recorded already."""
         if limit.spent is not Spent.CERTIFICATE:
             return 0
         oldest = self._clock.monotonic() - _CLAIM_SECONDS
@@ -202,7 +206,7 @@ class Limits:
         )
 
     def _uses(self, directory_url: str, limits: Sequence[Limit], claim: _Claim, spent: Spent) -> Iterator[Use]:
-        """A row a scope and value; where two limits of one scope disagree on who is exempt, it counts."""
+        """Yield one row per scope and value; where two limits of one scope disagree on an exemption, it counts."""
         now = self._clock.now()
         counted = [limit for limit in limits if limit.spent is spent]
         for scope in sorted({limit.scope for limit in counted}):
@@ -213,7 +217,7 @@ class Limits:
     def _values(self, scope: Scope, identifiers: Sequence[Identifier]) -> list[str]:
         match scope:
             case Scope.ACCOUNT:
-                return [""]  # one of ours at each CA
+                return [""]  # there is one account per CA
             case Scope.REGISTERED_DOMAIN:
                 return sorted({self._registered_domain(one.value) for one in identifiers})
             case Scope.EXACT_SET:

@@ -1,7 +1,7 @@
-"""order: an order at the CA whose authorizations are known, new or resumed from the journal.
+"""order: place an order at the CA, or resume the recorded one, and read its authorizations.
 
-The certificate key and the CSR are durable before newOrder, the order's URL right after it: a crash resumes the order
-instead of making a second one (RFC 8555 section 7.4). A new one names what it replaces (RFC 9773 section 5).
+The certificate key and the CSR are on disk before newOrder, the order's URL right after it: after a crash the order is
+resumed, and no second one is made (RFC 8555 section 7.4). A new one names what it replaces (RFC 9773 section 5).
 """
 
 import asyncio
@@ -16,27 +16,27 @@ from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.errors import Retry, WellkeeperError
 
-# What Boulder, Pebble and others answer when the order is well but for what it replaces: replaced already, by another
-# account, unknown there, or no name that they understand (of some serials Pebble takes that for an error of its own).
+# What Boulder, Pebble and others answer when only `replaces` is wrong: replaced already, issued to another account,
+# unknown there, or not understood (for some serials Pebble reports that as an internal error).
 _REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"})
 _TOO_MANY_REQUESTS: Final = 429
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
 
 
 async def _unlimited(*, replaces: bool) -> None:
-    """Nobody counts."""
+    """Allow every order."""
 
 
 async def _nothing_given(lineage: Lineage, account_thumbprint: str) -> None:
-    """A new key each time."""
+    """Return None: a new key each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a new order comes with. `replaces` is the RFC 9773 name of the predecessor.
+    """The terms of a new order. `replaces` is the RFC 9773 identifier of the predecessor.
 
-    `reserve` is awaited before each newOrder, told whether that replaces; it may wait for its turn or raise OrderError.
-    `request` gives the certificate key and the CSR, as `wellkeeper_issuer.obtain.request` does; None: both are new.
+    `reserve(replaces=…)` is awaited before each newOrder; it may wait for a slot or raise OrderError.
+    `request` returns the certificate key and the CSR, as `wellkeeper_issuer.obtain.request` does; None: both are new.
     """
 
     replaces: str | None = None
@@ -73,7 +73,7 @@ def _resumable(lineage: Lineage, ca: CertificateAuthority, attempt: Attempt | No
 
 
 async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered | None:
-    """The order of the attempt, as far as it can still lead to a certificate."""
+    """Return the order of the attempt, or None if it cannot lead to a certificate any more."""
     if attempt is None or attempt.order_url is None:
         return None
     try:
@@ -82,13 +82,13 @@ async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered 
             return None
         ordered = await _with_authorizations(found, ca)
     except WellkeeperError as error:
-        # What the CA refuses to show (it forgot it, or us) leads nowhere; one that is busy or away may show it later.
+        # An order that the CA refuses to show is lost (it forgot it, or us); a busy or absent CA may show it later.
         if not _is_refused(error):
             raise
         return None
     # A CA may be slow to see that an order with such an authorization is lost.
-    has_hope = all(one.status in {Status.PENDING, Status.VALID} for one in ordered.authorizations)
-    return ordered if has_hope else None
+    is_recoverable = all(one.status in {Status.PENDING, Status.VALID} for one in ordered.authorizations)
+    return ordered if is_recoverable else None
 
 
 def _is_refused(error: WellkeeperError) -> bool:
@@ -103,7 +103,7 @@ async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Order
 
 
 async def _start(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms) -> Attempt:
-    await terms.reserve(replaces=terms.replaces is not None)  # no key for an order that has to wait
+    await terms.reserve(replaces=terms.replaces is not None)  # before a key is made
     request = await terms.request(lineage, ca.thumbprint) or await _new_request(lineage)
     account_url = await ca.account_url()
     attempt = Attempt(
@@ -139,7 +139,8 @@ async def _send(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, 
     await attempts.record_order(lineage.name, placed.url)
     if placed.status is Status.INVALID:
         raise OrderError(
-            f"the CA answered newOrder with an invalid order: {placed.problem or 'without a reason'}",
+            "the CA answered newOrder with an invalid order",
+            str(placed.problem) if placed.problem else "the CA gave no reason",
             problem=placed.problem,
             retry=Retry.LATER,
         )
@@ -147,7 +148,7 @@ async def _send(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, 
 
 
 async def _shielded(work: Coroutine[Any, Any, Order]) -> Order:
-    """Runs to its end even when we are cancelled: an order that the CA made and we forgot counts against its limits."""
+    """Run `work` to its end even when cancelled: an order that the CA made and we forgot counts against its limits."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

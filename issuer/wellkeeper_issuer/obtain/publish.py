@@ -1,7 +1,7 @@
-"""publish: every responder in rotation holds every token, and every node's own nginx serves it.
+"""publish: give every token to every responder, and read it back through every node's own nginx.
 
-An async context manager: leaving it withdraws, whatever happened (RFC 8555 section 8.3). One node without the token
-fails a validation from several perspectives as surely as all of them, so nothing less than all will do.
+An async context manager: leaving it always withdraws (RFC 8555 section 8.3). The CA validates from several
+perspectives, so that one node without the token fails the validation: all nodes must serve it.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from wellkeeper_node.model import Answer, Installed, Node, ReadBack
 from wellkeeper_node.ports import Clock, Probes, Progress, Responders
 from wellkeeper_node.wording import format_time
 
-# For so long a failed read-back keeps the CA from being asked; its limits are far above one failed validation a day.
+# A failed read-back keeps the CA from being asked for so long; CAs allow far more than one failed validation per day.
 _VETO: Final = timedelta(hours=24)
-# Enough to be quick with hundreds of names, few enough not to look like an attack to the node's own limits.
+# Enough to be quick with hundreds of names, few enough to stay within the node's own limits.
 _READ_BACKS_AT_ONCE: Final = 16
 
 
@@ -31,7 +31,7 @@ async def publish(
     lineage: str,
     expiring_at: datetime | None = None,
 ) -> AsyncIterator[None]:
-    """Raises PublishError before the CA is told, naming node, URL, status and likely cause.
+    """Publish and read back. Raises PublishError, before the CA is asked, with node, URL, status and likely cause.
 
     From `expiring_at` on, the CA is asked even if a read-back failed.
     """
@@ -41,22 +41,23 @@ async def publish(
 
 
 def answers(ordered: Ordered, thumbprint: str) -> tuple[Answer, ...]:
-    """What has to be published for the authorizations that are still pending; raises PublishError."""
+    """Return what to publish for the authorizations that are still pending; raises PublishError."""
     pending = [a for a in ordered.authorizations if a.status is Status.PENDING]
     wanted = []
     for authorization in pending:
         if authorization.challenge is None:
-            offered = ", ".join(authorization.other_challenges) or "none at all"
+            offered = ", ".join(authorization.other_challenges) or "none"
             raise PublishError(
-                f"the CA offers no http-01 challenge for {authorization.identifier} (it offers: {offered}); "
-                "wellkeeper answers http-01 only: use a CA or a name for which it is offered"
+                f"the CA does not offer an http-01 challenge for {authorization.identifier}",
+                f"it offers: {offered}",
+                "Wellkeeper answers http-01 only. Use a CA that offers it for this name.",
             )
         wanted.append(Answer(authorization.challenge.token, thumbprint, authorization.identifier))
     return tuple(wanted)
 
 
 class ReadBacks:
-    """Asks each node's nginx what the CA will ask. Without `vetoes` a failure is told, and the CA is asked anyway."""
+    """Fetches each token through each node's nginx, as the CA will. Without `vetoes` a failure is only reported."""
 
     def __init__(self, nodes: Sequence[Node], probes: Probes, progress: Progress, vetoes: "Vetoes | None") -> None:
         self._nodes = tuple(nodes)
@@ -66,7 +67,7 @@ class ReadBacks:
         self._slots = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
 
     async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: datetime | None) -> None:
-        """Raises PublishError while a failure is a veto."""
+        """Raise PublishError while a failed read-back is a veto; warn otherwise."""
         results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
         failures = [result for several in results for result in several if result.cause is not None]
         if failures:
@@ -93,16 +94,17 @@ def read_back_error(failures: Sequence[ReadBack]) -> PublishError:
 
 
 def expiring_at(installed: Installed | None) -> datetime | None:
-    """When a tenth of the lifetime is left; None without a certificate that anybody trusts."""
+    """Return when a tenth of the lifetime is left; None without a certificate of a CA."""
     if installed is None or installed.certificate.is_self_signed:
         return None
     return installed.certificate.not_after - installed.certificate.lifetime / 10
 
 
 class Vetoes:
-    """A self-check must not expire a site: behind a NAT or with split DNS it fails though the CA would find the token.
+    """Limits how long failed read-backs keep the CA from being asked.
 
-    After 24 h, or with less than a tenth of the lifetime left, the CA is asked all the same, and then once a day.
+    Behind a NAT or with split DNS they fail though the CA would find the token. After 24 h, or with less than a tenth
+    of the lifetime left, the CA is asked anyway, and then once a day.
     """
 
     def __init__(self, records: VetoRecords, clock: Clock) -> None:
@@ -110,13 +112,13 @@ class Vetoes:
         self._clock = clock
 
     async def hold(self, lineage: str, error: PublishError, expiring_at: datetime | None) -> str:
-        """Raises PublishError while the veto stands; else returns why the CA is asked, which counts as having asked."""
+        """Raise PublishError while the veto holds; else return why the CA is asked, and record that it was."""
         now = self._clock.now()
         tomorrow = now + _VETO
         asks_at = await self._records.read_veto(lineage)
         if asks_at is None:
             asks_at = min(tomorrow, expiring_at or tomorrow)
-        # A clock that was set back must not make it wait for longer.
+        # A clock that was set back must not make the wait longer.
         asks_at = min(asks_at, tomorrow)
         await self._records.record_veto(lineage, asks_at if now < asks_at else tomorrow)
         if now < asks_at:
@@ -126,9 +128,9 @@ class Vetoes:
                 f'{error.remedy} If only the read-back is wrong, as behind a NAT, set read_back = "advisory".'.strip(),
             )
         is_expiring = expiring_at is not None and now >= expiring_at
-        return "less than a tenth of the lifetime is left" if is_expiring else "this has gone on for 24 h"
+        return "less than a tenth of the lifetime is left" if is_expiring else "it has failed for 24 h"
 
     async def end(self, lineage: str) -> None:
-        """The read-back is well. Idempotent."""
+        """End the veto, as the read-back succeeded. Idempotent."""
         if await self._records.read_veto(lineage) is not None:
             await self._records.forget_veto(lineage)

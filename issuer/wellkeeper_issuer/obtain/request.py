@@ -1,7 +1,7 @@
-"""request: the certificate key and the CSR of a new order, where they are not both new.
+"""request: return the certificate key and the CSR of a new order, where they are not both new.
 
-The settings may have the key that is live used again; with a CSR of the administrator's there is no key here. One that
-was compromised is never used again.
+The settings can keep the live key (reuse_key), or name a CSR of the administrator, whose key is elsewhere. A
+compromised key is never used again.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ _NO_KEY: Final = b""
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Makes what an order is finalized with, from what is on disk."""
+    """Makes the key and the CSR of an order from files."""
 
     certificates: Certificates
     csr_files: CsrFiles
 
     async def request(self, lineage: Lineage, account_thumbprint: str) -> tuple[bytes, bytes] | None:
-        """The certificate key (PEM; empty when it stays elsewhere) and the CSR (DER); None: both are to be new.
+        """Return the certificate key (PEM; empty if it is elsewhere) and the CSR (DER), or None to make both new.
 
         Raises SettingsError for a CSR that cannot lead to a certificate, InstallError for a key that cannot be read.
         """
@@ -42,13 +42,15 @@ class Requests:
         csr_der = check_csr(data, path, lineage.identifiers, {account_thumbprint})
         if public_keys.csr_key_fingerprint(csr_der) in await self.certificates.disowned_keys(lineage.name):
             raise SettingsError(
-                f"{path} is for a key of which a certificate was revoked as compromised; make a new key and a new CSR",
+                f"cannot use the CSR {path}",
+                "a certificate with its key was revoked as compromised",
+                "Make a new key and a new CSR.",
                 retry=Retry.NEVER,
             )
         return csr_der
 
     async def _kept_key(self, lineage: Lineage) -> bytes | None:
-        """The key of what is live, as far as it may go on."""
+        """Return the live key if it may be used again, else None."""
         pair = await self.certificates.read_pair(lineage.name)
         if pair is None or not pair.certificate_key_pem or _is_placeholder(pair.chain_pem):
             return None

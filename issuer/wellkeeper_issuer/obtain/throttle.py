@@ -1,4 +1,4 @@
-"""New orders leave one after another, no more than so many a second: CAs count requests as well as orders."""
+"""Space out new orders, so many per second at most: CAs count requests as well as orders."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from wellkeeper_node.ports import Clock
 
 
 class Throttle:
-    """Shared by all renewals of a process. Turns come in the order in which they were asked for."""
+    """Shared by all renewals of a process. Slots are given in the order of the requests."""
 
     def __init__(self, per_second: float, clock: Clock) -> None:
         self._pause_seconds = 1 / per_second
@@ -15,7 +15,7 @@ class Throttle:
         self._free_at = clock.monotonic()
 
     async def slot(self) -> None:
-        """Returns when the next one may leave."""
+        """Return when the next order may be sent."""
         async with self._lock:
             wait_seconds = self._free_at - self._clock.monotonic()
             if wait_seconds > 0:

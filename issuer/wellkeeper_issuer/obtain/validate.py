@@ -1,7 +1,7 @@
-"""validate: the CA is told to look, and has accepted every authorization.
+"""validate: answer the challenges, and wait until the CA has accepted every authorization.
 
 RFC 8555 section 7.5.1: a client that sees the CA's fetches should not poll before it saw one. Responders report them;
-the verdict falls after the *last* one, since a CA looks from several places.
+the CA decides after the *last* one, since it fetches from several places.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Status
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_node.ports import Clock, Responders
 
-# A CA that looks from several places on several continents does so within about this time; its verdict follows the last
-# one. Asked any sooner it says "pending" and names a Retry-After of seconds.
+# A CA fetches from several continents within about this time, and decides after the last fetch. If polled sooner, it
+# says "pending" and names a Retry-After of seconds.
 _QUIET_SECONDS: Final = 0.2
 # Without any fetch reported: the first wait, doubled up to the longest one. A Retry-After comes before both.
 _FIRST_WAIT_SECONDS: Final = 2.0
-# Once one is reported the verdict is near, and the doubling begins anew from here, once: anybody can fetch a token, and
-# must not make us ask the CA all the time.
+# After the first reported fetch the decision is near, and doubling restarts from here, but only once: any client can
+# fetch a token, and must not make us poll the CA all the time.
 _FETCHED_WAIT_SECONDS: Final = 0.1
 _LONGEST_WAIT_SECONDS: Final = 16.0
-# Boulder's validation gives up after about 20 s; a queue may stand before it.
+# Boulder's validation gives up after about 20 s, but may be queued before that.
 _LIMIT_SECONDS: Final = 120.0
 
 
 async def validate(ordered: Ordered, ca: CertificateAuthority, responders: Responders, clock: Clock) -> None:
-    """Returns when every authorization is valid; raises one ChallengeError for all that are not."""
+    """Return when every authorization is valid; raise one ChallengeError for all that are not."""
     open_ones = [a for a in ordered.authorizations if a.status is not Status.VALID]
     results = await asyncio.gather(
         *(_validate_one(authorization, ca, responders, clock) for authorization in open_ones), return_exceptions=True
@@ -44,9 +44,13 @@ def _raise_together(errors: Sequence[ChallengeError]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        text = "; ".join(str(error) for error in errors)
         problem = next((error.problem for error in errors if error.problem), None)
-        together = ChallengeError(text, problem=problem)
+        together = ChallengeError(
+            f"the CA did not accept {len(errors)} names",
+            "; ".join(f"{error.identifiers[0]}: {error.why}" if error.identifiers else str(error) for error in errors),
+            " ".join(dict.fromkeys(error.remedy for error in errors if error.remedy)),
+            problem=problem,
+        )
         together.identifiers = tuple(identifier for error in errors for identifier in error.identifiers)
         raise together
 
@@ -76,8 +80,9 @@ async def _validate_one(
                 own_wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             wait_seconds = found.retry_after_seconds or own_wait_seconds
     raise ChallengeError(
-        f"{authorization.identifier}: the CA did not decide within {_LIMIT_SECONDS:.0f} s; the order stays open, "
-        "run renew again to go on with it"
+        f"the CA did not validate {authorization.identifier} within {_LIMIT_SECONDS:.0f} s",
+        "the order stays open",
+        "Run 'wellkeeper renew' again to continue it.",
     )
 
 
@@ -85,7 +90,7 @@ async def _answer(authorization: Authorization, challenge: Challenge, ca: Certif
     try:
         await ca.answer_challenge(challenge)
     except ChallengeError:
-        # A resumed order may have been answered in the meantime: then its state is the verdict, not this error.
+        # A resumed order may have been answered meanwhile: then its state counts, not this error.
         found = await ca.read_authorization(authorization.url)
         if found.status is Status.PENDING and found.challenge and found.challenge.status is Status.PENDING:
             raise
@@ -94,11 +99,15 @@ async def _answer(authorization: Authorization, challenge: Challenge, ca: Certif
 def _refused(authorization: Authorization) -> ChallengeError:
     problem = authorization.challenge.problem if authorization.challenge else None
     name = authorization.identifier
-    text = (
-        f"{name}: the CA says {problem}. {problems.of_validation(problem)}"
-        if problem
-        else f"{name}: the CA's authorization is {authorization.status} without a reason; run renew again for a new one"
-    )
-    error = ChallengeError(text, problem=problem)
+    if problem:
+        error = ChallengeError(
+            f"the CA did not accept {name}", str(problem), problems.of_validation(problem), problem=problem
+        )
+    else:
+        error = ChallengeError(
+            f"the CA did not accept {name}",
+            f"its authorization is {authorization.status}, and the CA gave no reason",
+            "Run 'wellkeeper renew' again to place a new order.",
+        )
     error.identifiers = (name,)
     return error

@@ -1,1 +1,1 @@
-"""What a daemon does for commands that ask it, and how they ask."""
+"""Requests of commands to the daemon, and its answers."""

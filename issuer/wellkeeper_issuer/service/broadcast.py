@@ -1,4 +1,4 @@
-"""Progress for several at once: the log, and whoever asked for the work."""
+"""Send progress to the log and to the clients that asked for the work."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -6,26 +6,26 @@ from typing import Any
 
 from wellkeeper_node.ports import Progress
 
-Tell = Callable[[Mapping[str, Any]], None]
+Send = Callable[[Mapping[str, Any]], None]
 
 
 class Broadcast:
-    """Implements `ports.Progress`; also knows what is under way."""
+    """Implements `ports.Progress`; also records what is in progress."""
 
     def __init__(self, log: Progress) -> None:
         self._log = log
-        self._listeners: list[tuple[frozenset[str], Tell]] = []
+        self._listeners: list[tuple[frozenset[str], Send]] = []
         self._under_way: dict[str, str] = {}
 
     @property
     def under_way(self) -> Mapping[str, str]:
-        """By lineage: the stage that it is in."""
+        """Return the current stage by lineage."""
         return dict(self._under_way)
 
     @contextmanager
-    def listening(self, lineages: Collection[str], tell: Tell) -> Iterator[None]:
-        """Inside, `tell` gets what concerns these, as messages of the daemon's socket."""
-        listener = frozenset(lineages), tell
+    def listening(self, lineages: Collection[str], send: Send) -> Iterator[None]:
+        """Inside, `send` gets the events of these lineages, as messages of the daemon's socket."""
+        listener = frozenset(lineages), send
         self._listeners.append(listener)
         try:
             yield
@@ -35,31 +35,31 @@ class Broadcast:
     def started(self, lineage: str, stage: str) -> None:
         self._under_way[lineage] = stage
         self._log.started(lineage, stage)
-        self._tell(lineage, stage=stage, event="started")
+        self._send(lineage, stage=stage, event="started")
 
     def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
         self._under_way.pop(lineage, None)
         self._log.finished(lineage, stage, seconds, detail)
-        self._tell(lineage, stage=stage, event="finished", seconds=seconds, detail=detail)
+        self._send(lineage, stage=stage, event="finished", seconds=seconds, detail=detail)
 
     def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
         self._under_way.pop(lineage, None)
         self._log.failed(lineage, stage, seconds, detail)
-        self._tell(lineage, stage=stage, event="failed", seconds=seconds, detail=detail)
+        self._send(lineage, stage=stage, event="failed", seconds=seconds, detail=detail)
 
     def note(self, lineage: str, text: str) -> None:
         self._log.note(lineage, text)
-        self._tell(lineage, event="note", detail=text)
+        self._send(lineage, event="note", detail=text)
 
-    def _tell(self, lineage: str, **message: object) -> None:
-        for lineages, tell in self._listeners:
-            # "3 certificates" is no lineage's name: what concerns several, such as a reload, is told to all.
+    def _send(self, lineage: str, **message: object) -> None:
+        for lineages, send in self._listeners:
+            # "3 certificates" is not a lineage: events of several, such as a reload, are sent to all.
             if lineage in lineages or " " in lineage:
-                tell({"certificate": lineage, **message})
+                send({"certificate": lineage, **message})
 
 
-def tell_again(message: Mapping[str, Any], progress: Progress) -> None:
-    """What came over the socket, told to people here."""
+def replay(message: Mapping[str, Any], progress: Progress) -> None:
+    """Report an event that came over the socket."""
     lineage, stage = str(message.get("certificate", "")), str(message.get("stage", ""))
     seconds, detail = float(message.get("seconds", 0.0)), str(message.get("detail", ""))
     match message.get("event"):

@@ -1,4 +1,4 @@
-"""Asks the daemon to do what a command would do by itself, when there is a daemon."""
+"""Ask the daemon, if one runs, to do what a command would do by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,14 +9,14 @@ from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.outside.daemon.client import Conversation, conversation
 from wellkeeper_issuer.outside.daemon.socket import Message, socket_path
 from wellkeeper_issuer.reports import Mode, Report
-from wellkeeper_issuer.service.broadcast import tell_again
+from wellkeeper_issuer.service.broadcast import replay
 from wellkeeper_issuer.service.report_wire import decode_report
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.ports import Progress
 
 
-def unheard(_message: Message) -> None:
-    """Nobody listens to events."""
+def ignore(_message: Message) -> None:
+    """Ignore an event."""
 
 
 @asynccontextmanager
@@ -24,29 +24,30 @@ async def _daemon(settings: Settings) -> AsyncIterator[Conversation | None]:
     try:
         path = socket_path(settings.state_dir)
     except SettingsError:
-        yield None  # a daemon could not have started with it
+        yield None  # no daemon can have started with it
         return
     async with conversation(path) as daemon:
         yield daemon
 
 
 async def ask(
-    settings: Settings, request: Message, on_progress: Callable[[Message], None] = unheard
+    settings: Settings, request: Message, on_progress: Callable[[Message], None] = ignore
 ) -> dict[str, Any] | None:
-    """The daemon's answer; None when there is no daemon. Raises what the daemon complains of."""
+    """Return the daemon's answer; None when no daemon runs. Raises the error that the daemon reports."""
     async with _daemon(settings) as daemon:
         return None if daemon is None else await daemon.ask(request, on_progress)
 
 
 async def demand(
-    settings: Settings, request: Message, on_progress: Callable[[Message], None] = unheard
+    settings: Settings, request: Message, on_progress: Callable[[Message], None] = ignore
 ) -> dict[str, Any]:
-    """As `ask`, for what nobody but a daemon can do."""
+    """Return the daemon's answer, as `ask`; raises DaemonError when no daemon runs."""
     answer = await ask(settings, request, on_progress)
     if answer is None:
         raise DaemonError(
-            f"no daemon answers at {settings.state_dir / 'daemon.sock'}; it reads the settings when it starts: "
-            "'wellkeeper run', and one that runs with another state_dir has to be restarted"
+            "the daemon is not running",
+            f"no process answers at {settings.state_dir / 'daemon.sock'}",
+            "Start it with 'systemctl start wellkeeper'. It reads the settings when it starts.",
         )
     return answer
 
@@ -54,9 +55,9 @@ async def demand(
 async def renew(
     settings: Settings, names: Sequence[str], mode: Mode, progress: Progress, *, is_staging: bool = False
 ) -> list[Report] | None:
-    """What `Passes.run` would have returned; None when there is no daemon. Without names, all.
+    """Have the daemon renew, and return what `Passes.run` does; None when no daemon runs. Without names, all.
 
-    Raises SettingsError and DaemonError. Interrupted, it leaves the work to the daemon.
+    Raises SettingsError and DaemonError. If interrupted, the daemon continues.
     """
 
     async with _daemon(settings) as daemon:
@@ -64,13 +65,14 @@ async def renew(
             return None
         if is_staging:
             raise DaemonError(
-                "a daemon keeps these certificates, with the CA of its settings; stop it to try with --staging, or let "
-                "'wellkeeper rehearse' try without touching what is live"
+                "cannot use --staging while the daemon runs",
+                "the daemon uses the CA of its settings",
+                "Run 'wellkeeper rehearse' for a dry run, or stop the daemon first.",
             )
         request = {"command": "renew", "names": list(names), "mode": mode.value}
         try:
-            answer = await daemon.ask(request, lambda message: tell_again(message, progress))
+            answer = await daemon.ask(request, lambda message: replay(message, progress))
         except asyncio.CancelledError:
-            progress.note("daemon", "goes on with it by itself; 'wellkeeper status' shows how it stands")
+            progress.note("daemon", "continues in the background; 'wellkeeper status' shows the result")
             raise
         return [decode_report(report) for report in answer["reports"]]

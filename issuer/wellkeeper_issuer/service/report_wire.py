@@ -1,4 +1,4 @@
-"""Reports as they go over the daemon's socket, and back."""
+"""Encode reports for the daemon's socket, and decode them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -47,7 +47,7 @@ def encode_report(report: Report) -> dict[str, Any]:
 
 
 def decode_report(found: Mapping[str, Any]) -> Report:
-    """An error comes back as one of its stage, with its lines and when to try again."""
+    """Return the report; an error keeps its stage, its lines and when to retry."""
     wire = _adapter().validate_python({key: value for key, value in found.items() if key != "error"})
     error = _decode_error(found["error"]) if found["error"] else None
     return Report(**{one.name: getattr(wire, one.name) for one in fields(wire)}, error=error)
@@ -55,7 +55,7 @@ def decode_report(found: Mapping[str, Any]) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
-    """A report without its error, which is no value."""
+    """A report without its error, which is not a plain value."""
 
     lineage: str
     outcome: Outcome
@@ -74,7 +74,7 @@ class _Wire:
 
 @cache
 def _adapter() -> TypeAdapter[_Wire]:
-    """Made when it is needed first: most runs have no daemon to talk to."""
+    """Return the adapter, made when first needed: most runs do not talk to a daemon."""
     return TypeAdapter(_Wire)
 
 

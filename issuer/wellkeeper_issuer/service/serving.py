@@ -1,7 +1,7 @@
-"""What a daemon does for those who ask it over its socket, and how it goes over to new settings.
+"""Answer requests over the daemon's socket, and switch to new settings.
 
-Settings that do not hold, or of which nothing can be made, change nothing: those of before go on. When only the
-certificates changed, what is under way goes on as well; else it is ended, and taken up again with the new settings.
+Invalid settings change nothing: the daemon keeps its current ones. When only the certificates changed, work in
+progress continues; otherwise it is ended, and resumed with the new settings.
 """
 
 import asyncio
@@ -29,11 +29,12 @@ from wellkeeper_node.wording import counted
 
 _log = logging.getLogger(__name__)
 
-_ENDS_FIRST: Final = "is worked on; it is forgotten when that has ended"
+_REMOVE_FIRST: Final = "Remove it there, then run 'wellkeeper reload'."
+_ENDS_FIRST: Final = "in progress, will be forgotten when done"
 
 
 class Worker(Protocol):
-    """What `wellkeeper_issuer.daemon.Daemon` is."""
+    """The interface of `wellkeeper_issuer.daemon.Daemon`."""
 
     async def run(self) -> None: ...
 
@@ -46,10 +47,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Factories:
-    """How a worker is made of settings, how lineages are rehearsed and forgotten, and whom the states go to.
-
-    States are those of the service manager.
-    """
+    """Make a worker, rehearse and forget; `reloading` and `ready` report to the service manager."""
 
     worker: Callable[[Settings], AbstractAsyncContextManager[Worker]]
     rehearse: Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
@@ -60,13 +58,13 @@ class Factories:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """New settings of which a new worker is to be made; `done` says whether it could be."""
+    """New settings that need a new worker; `done` ends with the result."""
 
     settings: Settings
     done: asyncio.Future[None]
 
     def succeed(self) -> None:
-        if not self.done.done():  # whoever waited may be gone
+        if not self.done.done():  # the client may be gone
             self.done.set_result(None)
 
     def fail(self, error: WellkeeperError) -> None:
@@ -76,14 +74,14 @@ class _Change:
 
 @dataclass(slots=True)
 class _Running:
-    """A worker and what it rests on."""
+    """A running worker, its task and its resources."""
 
     worker: Worker
     task: asyncio.Task[None]
     stack: AsyncExitStack
 
     async def end(self) -> None:
-        """After everything was withdrawn."""
+        """End the worker; returns when everything was withdrawn."""
         self.task.cancel()
         await asyncio.wait([self.task])
         await self.stack.aclose()
@@ -91,7 +89,7 @@ class _Running:
 
 @dataclass(slots=True)
 class Service:
-    """`run` works until it is cancelled; `handlers` answer requests meanwhile."""
+    """`run` works until cancelled; `handlers` answer requests meanwhile."""
 
     path: Path
     settings: Settings
@@ -115,7 +113,7 @@ class Service:
         }
 
     async def run(self) -> None:
-        """Raises SettingsError when nothing can be made of the first settings."""
+        """Run until cancelled. Raises SettingsError when the first settings cannot be used."""
         running = await self._begin(self.settings)
         try:
             while True:
@@ -135,8 +133,8 @@ class Service:
         try:
             await asyncio.wait([getting, task], return_when=asyncio.FIRST_COMPLETED)
             if task.done():
-                task.result()  # the state is no longer ours, or a defect
-                raise DaemonError("the worker ended by itself; please report it")
+                task.result()  # another process took the state, or a bug
+                raise DaemonError("the worker ended unexpectedly", "this is a bug", "Please report it.")
             return getting.result()
         finally:
             getting.cancel()
@@ -149,11 +147,11 @@ class Service:
             return _Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
 
     async def _begin_after(self, running: _Running, settings: Settings) -> _Running:
-        """The next worker is made before the last one ends; what people asked for is waited for."""
+        """Make the next worker, wait for the requests in progress, then end the last worker."""
         async with AsyncExitStack() as stack:
             worker = await stack.enter_async_context(self.factories.worker(settings))
-            while self._asked:  # with the settings of before, which serve whoever asks meanwhile as well
-                _log.info("new settings wait until %d that were asked for over the socket end", len(self._asked))
+            while self._asked:  # requests that arrive meanwhile are served with the old settings, too
+                _log.info("the new settings wait for %d requests to end", len(self._asked))
                 await asyncio.wait(self._asked)
             self.is_ready.clear()
             try:
@@ -164,41 +162,42 @@ class Service:
             return _Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
 
     async def renew(self, request: Message, tell: Tell) -> Message:
-        """`names` (all without any) in `mode`; events are what `Broadcast` tells, the answer has all reports."""
+        """Renew `names` (or all) in `mode`; sends the events of `Broadcast`, and answers with all reports."""
         names, mode = _names(request), _mode(request)
         await self.is_ready.wait()
         lineages = self._choose(names)
         chosen = [one.name for one in lineages]
         worker = self._known_worker()
         what = chosen[0] if len(chosen) == 1 else f"{len(chosen)} certificates"
-        _log.info("asked to renew %s (%s)", what, mode.value)
+        _log.info("received a request to renew %s (%s)", what, mode.value)
         with self._asking(), self.broadcast.listening(chosen, tell):
             reports = await worker.work(lineages, mode)
         return {"reports": [encode_report(report) for report in reports]}
 
     def _known_worker(self) -> Worker:
         if self._worker is None:
-            raise DaemonError("the daemon is not ready yet; try again")
+            raise DaemonError("the daemon is not ready yet", remedy="Try again in a moment.")
         return self._worker
 
     def _choose(self, names: Sequence[str]) -> list[Lineage]:
         unknown = set(names) - {one.name for one in self.settings.certificates}
         if unknown:
             raise SettingsError(
-                f"the daemon does not know {sorted(unknown)[0]!r}: it has read {self.path} without it; let it read the "
-                "settings again with 'wellkeeper reload'"
+                f"the daemon does not know the certificate {sorted(unknown)[0]!r}",
+                f"it has read {self.path} without it",
+                "Run 'wellkeeper reload'.",
             )
         return choose(self.settings, names)
 
     async def rehearse(self, request: Message, tell: Tell) -> Message:
-        """`names` (all without any); events as of `renew`, the answer has one result a lineage."""
+        """Rehearse `names` (or all); sends events as `renew`, and answers with one result per lineage."""
         lineages = choose(self.settings, _names(request))
         with self.broadcast.listening([one.name for one in lineages], tell):
             results = await self.factories.rehearse(self.settings, lineages)
         return {"rehearsals": [encode_rehearsal(result) for result in results]}
 
     def kept(self) -> tuple[Sequence[Lineage], timedelta | None]:
-        """The lineages that there are now, and how often each is rehearsed, if ever."""
+        """Return the present lineages, and the interval of their rehearsals, or None for never."""
         days = self.settings.rehearsal.every_days
         return (self.settings.lineages(), timedelta(days=days)) if days else ((), None)
 
@@ -213,14 +212,14 @@ class Service:
             ended.set_result(None)
 
     async def reload(self, _request: Message, _tell: Tell) -> Message:
-        """Reads the settings anew; raises SettingsError, and then those of before go on."""
+        """Read the settings again; raises SettingsError, and then keeps the current ones."""
         async with self._reloads:
             self.factories.reloading()
             before = {one.name for one in self.settings.certificates}
             try:
                 await self._take(await asyncio.to_thread(read_settings, self.path))
             except WellkeeperError as error:
-                _log.error("new settings are not taken, those of before go on: %s", error)
+                _log.error("new settings rejected, keeping the current ones: %s", error)
                 raise
             finally:
                 self.factories.ready(self.describe())
@@ -236,8 +235,9 @@ class Service:
     async def _take(self, settings: Settings) -> None:
         if settings.state_dir != self.settings.state_dir:
             raise SettingsError(
-                f"{self.path}: state_dir = {str(settings.state_dir)!r} is not that of this daemon "
-                f"({self.settings.state_dir}); move the folder and restart it"
+                f"{self.path}: cannot change state_dir to {str(settings.state_dir)!r} while the daemon runs",
+                f"it uses {self.settings.state_dir}",
+                "Stop the daemon, move the directory, and start it again.",
             )
         if self._worker is not None and _is_like(settings, self.settings):
             self.settings = settings
@@ -256,16 +256,16 @@ class Service:
         }
 
     async def forget(self, request: Message, tell: Tell) -> Message:
-        """`names` that the settings do not have (any more): what the state has of them.
+        """Forget the state of `names`, which must no longer be in the settings.
 
-        What works on one of them ends first: it would bring back what was forgotten, and files that are deleted then.
+        Waits for work in progress on them, which would restore what was forgotten, and files that are deleted next.
         """
         names = _names(request)
         await self.is_ready.wait()
         known = {one.name for one in self.settings.certificates}
         for name in names:
             if name in known:
-                raise DaemonError(f"the settings have {name}; take it out of them and reload first")
+                raise DaemonError(f"cannot forget {name}", "it is still in the settings", _REMOVE_FIRST)
             if name in self.broadcast.under_way:
                 tell({"certificate": name, "event": "note", "detail": _ENDS_FIRST})
             async with self._known_worker().slot(name):
@@ -273,11 +273,11 @@ class Service:
         return {"names": names}
 
     def describe(self) -> str:
-        return f"keeps {counted(len(self.settings.certificates), 'certificate')}"
+        return f"manages {counted(len(self.settings.certificates), 'certificate')}"
 
 
 def _is_like(one: Settings, other: Settings) -> bool:
-    """Whether they differ in certificates only, and ask the same CAs."""
+    """Return whether they differ in certificates only, and use the same CAs."""
     first, second = (settings.model_copy(update={"certificates": ()}) for settings in (one, other))
     return first == second and one.all_cas() == other.all_cas()
 

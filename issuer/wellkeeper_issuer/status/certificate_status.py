@@ -1,7 +1,7 @@
-"""Where every lineage stands, and what is to be done for it: from rows and links alone.
+"""Compute the status of every lineage, and what to do next, from the recorded state and the live links alone.
 
-No certificate is read and nobody is asked, so that a look at ten thousand of them takes as long as reading the rows.
-What this calls quiet, a pass would leave as it is; what is not known for sure is not quiet.
+No certificate is read and no connection made, so that ten thousand take only as long as reading the rows. A pass would
+leave a quiet certificate as it is; one whose status is not certain is not quiet.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,14 +18,14 @@ from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
 from wellkeeper_node.model import Flip
 
-_VERIFY: Final = "nginx was not seen to serve it"
-_AGAIN: Final = "it failed, and is looked at again"
-_NOT_LOOKED_AT: Final = "it has not been looked at yet"
-_ASK: Final = "its CA is asked when to renew it"
+_VERIFY: Final = "not yet verified that nginx serves it"
+_AGAIN: Final = "the last attempt failed, checking again"
+_NOT_LOOKED_AT: Final = "not checked yet"
+_ASK: Final = "time to ask its CA for renewal info"
 
 
 class State(StrEnum):
-    """The worst that holds for a certificate, as programs are told; `words` are for people."""
+    """The worst that applies to a certificate, as programs read it; `words` is the text for people."""
 
     MISSING = "missing"
     UNKNOWN = "unknown"
@@ -43,17 +43,17 @@ class State(StrEnum):
 
 
 _WORDS: Final[Mapping[State, str]] = {
-    State.UNKNOWN: "installed, not looked at yet",
+    State.UNKNOWN: "installed, not checked yet",
     State.REFUSED: "an older version, nginx refused the newer one",
     State.NOT_RELOADED: "installed, nginx not reloaded yet",
     State.NOT_SERVED: "installed, not served yet",
-    State.UNPROVEN: "installed, never proven to be served",
+    State.UNPROVEN: "installed, not verified to be served",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the state on disk knows of all lineages; empty when nothing was ever recorded."""
+    """The recorded state of all lineages; empty when nothing was recorded yet."""
 
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
@@ -67,10 +67,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """`version` is what is live, `schedule` that of this very version, if there is one.
+    """`version` is the live one, `schedule` the one of this version, if there is one.
 
-    `to_do` says what a pass would do, "" when nothing; `next_try_at` is until when it must not. `wake_at` is when there
-    is anything to be done next, if nothing changes.
+    `to_do` is why a pass would work on it, or ""; `next_try_at` is until when it must not. `wake_at` is the next time
+    to check it, if nothing changes.
     """
 
     lineage: str
@@ -84,12 +84,12 @@ class CertificateStatus:
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing can be done now."""
+        """Whether there is nothing that a pass can do now."""
         return not self.to_do or self.is_waiting
 
     @property
     def is_waiting(self) -> bool:
-        """There is something to do, but not yet."""
+        """Whether there is something to do, but not yet."""
         return bool(self.to_do) and self.next_try_at is not None
 
     @property
@@ -103,7 +103,7 @@ class CertificateStatus:
         return self.to_do in {"", _ASK, _NOT_LOOKED_AT}
 
     def of_placeholder(self) -> "CertificateStatus":
-        """The same, now that it is known to be of one; what is left over from an earlier pass comes first."""
+        """Return the status, corrected for a placeholder; what an earlier pass left over comes first."""
         to_do = PLACEHOLDER if self.to_do in {_AGAIN, _NOT_LOOKED_AT} else self.to_do
         return replace(self, state=State.PLACEHOLDER, to_do=to_do)
 
@@ -121,7 +121,7 @@ class CertificateStatus:
 
 
 async def read_rows(state: StateRecords, among: Collection[str] | None = None) -> Rows:
-    """Of all lineages, or what there may be of these and others. Raises JournalError."""
+    """Read the rows of all lineages, or at least of those in `among`. Raises JournalError."""
     return Rows(
         schedules=await state.schedules.read_schedules(among),
         failures=await state.schedules.read_failures(),
@@ -137,12 +137,12 @@ async def read_rows(state: StateRecords, among: Collection[str] | None = None) -
 def statuses(
     lineages: Iterable[Lineage], versions: Mapping[str, str], rows: Rows, now: datetime
 ) -> list[CertificateStatus]:
-    """`versions` are those that are live, by lineage."""
+    """Return the status of each lineage; `versions` are the live versions, by lineage."""
     return [status(one, versions.get(one.name), rows, now) for one in lineages]
 
 
 def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> CertificateStatus:
-    """Of one lineage."""
+    """Return the status of one lineage."""
     name = lineage.name
     schedule = rows.schedules.get(name)
     if schedule is not None and schedule.version != version:
@@ -150,13 +150,15 @@ def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> 
     failure = rows.failures.get(name)
     due, left_over = due_reason(lineage, version, schedule, now), _left_over(lineage, rows)
     is_over = failure is not None and backoff.is_over(failure, now)
-    # As a pass does: what the CA issued already is put in place first.
+    # As in a pass, a certificate that the CA has already issued is installed first.
     to_do = (
         (left_over if left_over == ISSUED else due)
         or left_over
         or (_AGAIN if is_over else _look(name, version, schedule, rows, now))
     )
-    is_for_a_ca = (due or schedule is None) and not left_over  # without a schedule, as a placeholder is, it may be due
+    is_for_a_ca = (
+        due or schedule is None
+    ) and not left_over  # without a schedule, such as a placeholder, it may be due
     next_try_at = _next_try_at(lineage, failure, rows.blocks if is_for_a_ca else {}, now)
     return CertificateStatus(
         name,
@@ -171,17 +173,17 @@ def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> 
 
 
 def _left_over(lineage: Lineage, rows: Rows) -> str:
-    """What an earlier pass began, and no CA is needed for."""
+    """Return what an earlier pass left over that needs no CA, or ""."""
     name, under_way = lineage.name, rows.under_way.get(lineage.name)
     if under_way is not None and under_way.is_issued_for(lineage):
         return ISSUED
     if name in rows.undelivered:
-        return "nginx was not seen to take it"
+        return "not yet verified that nginx loaded it"
     return "its deploy hook has not succeeded yet" if name in rows.owed_hooks else ""
 
 
 def _look(name: str, version: str | None, schedule: Schedule | None, rows: Rows, now: datetime) -> str:
-    """What there is to find out."""
+    """Return what to find out, or ""."""
     if version is not None and (schedule is None or name not in rows.installed):
         return _NOT_LOOKED_AT
     if schedule is not None and is_to_be_asked(schedule, now):
@@ -206,10 +208,10 @@ def _state(name: str, version: str | None, schedule: Schedule | None, rows: Rows
 def _next_try_at(
     lineage: Lineage, failure: Failure | None, blocks: Mapping[tuple[str, str], Blocked], now: datetime
 ) -> datetime | None:
-    """None when it may be tried now."""
+    """Return when it may be tried next; None when it may be tried now."""
     times = [] if failure is None or backoff.is_over(failure, now) else [failure.next_try_at]
     if blocks and lineage.directory_urls:
-        # Any CA of the list will do: the first one that may be asked again.
+        # One CA of the list is enough: the first one that may be asked again.
         free_at = min(_free_at(url, lineage.name, blocks, now) for url in lineage.directory_urls)
         times += [free_at] if free_at > now else []
     return max(times, default=None)
@@ -225,5 +227,5 @@ def _wake_at(to_do: str, schedule: Schedule | None, next_try_at: datetime | None
         return next_try_at or now
     check_at = now + timedelta(seconds=check_seconds(schedule.not_after - schedule.not_before))
     asks_at = check_at if schedule.ask_at is None or now >= schedule.not_after else schedule.ask_at
-    # A failure of what is not due any more, as after --force, is settled by a pass once nobody has to wait for it.
+    # A pass clears the failure of a certificate that is no longer due, as after --force, once its wait is over.
     return min(schedule.renew_at, check_at, asks_at, next_try_at or check_at)

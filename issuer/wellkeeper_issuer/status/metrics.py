@@ -1,4 +1,4 @@
-"""Where certificates stand, as Prometheus reads it: text for the textfile collector of node_exporter.
+"""Format the status of all certificates for Prometheus: text for the textfile collector of node_exporter.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -13,33 +13,35 @@ _Sample = tuple[Mapping[str, str], float]
 
 
 def to_prometheus(seen: Overview) -> str:
-    """All gauges; what is not known has no line."""
+    """Return all gauges; an unknown value has no line."""
     shown = seen.shown
     budgets = [
         ({"ca": ca, "spent": one.limit.spent, "scope": one.limit.scope, "value": one.value}, float(one.left))
         for ca, one in seen.budgets
     ]
     parts = (
-        _gauge("certificate_not_after_seconds", "When the live certificate ends.", _times(shown, _not_after)),
-        _gauge("certificate_renew_at_seconds", "When it is to be renewed.", _times(shown, _renew_at)),
+        _gauge("certificate_not_after_seconds", "Expiry of the live certificate.", _times(shown, _not_after)),
+        _gauge("certificate_renew_at_seconds", "Planned time of the renewal.", _times(shown, _renew_at)),
         _gauge(
             "certificate_served",
-            "1: nginx was proven to serve it.",
+            "1 if nginx was verified to serve the certificate.",
             ((_of(one), float(one.status.state is State.SERVED)) for one in shown),
         ),
         _gauge(
             "certificate_failures",
-            "How often in a row its renewal failed.",
+            "Consecutive failures of the renewal.",
             ((_of(one), float(one.status.failure.count if one.status.failure else 0)) for one in shown),
         ),
         _gauge(
             "certificate_rehearsal_well",
-            "1: its last rehearsal was well.",
+            "1 if the last rehearsal succeeded.",
             ((_of(one), float(one.rehearsal.is_well)) for one in shown if one.rehearsal),
         ),
-        _gauge("ca_limit_left", "What a CA's limit leaves, where any of it was used.", budgets),
-        _gauge("daemon_running", "1: a daemon keeps these certificates.", [({}, float(seen.daemon_pid is not None))]),
-        _gauge("status_at_seconds", "When this was written.", [({}, seen.now.timestamp())]),
+        _gauge("ca_limit_left", "Uses left of a CA's limit, where any was used.", budgets),
+        _gauge(
+            "daemon_running", "1 if a daemon manages these certificates.", [({}, float(seen.daemon_pid is not None))]
+        ),
+        _gauge("status_at_seconds", "Time at which this was written.", [({}, seen.now.timestamp())]),
     )
     return "".join(line for part in parts for line in part)
 

@@ -1,4 +1,4 @@
-"""Follows up on a pass: when a failure is tried again, which hooks still have to run, what is reported to people."""
+"""Follow up on a pass: plan retries, run the hooks that are due, notify the administrator."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """Kept on disk, so that no restart makes anything forgotten or done twice."""
+    """Follows up on each certificate. What it owes is kept on disk: a restart neither forgets nor repeats anything."""
 
     schedules: Schedules
     notes: Notes
@@ -35,11 +35,11 @@ class FollowUp:
         return None if failure is None or backoff.is_over(failure, self.clock.now()) else failure
 
     async def begin(self, lineages: Sequence[Lineage]) -> None:
-        """Before the first one of a pass is obtained. Raises HookError: then nothing is."""
+        """Run the pre hook, before the first order of a pass. If it raises HookError, nothing is ordered."""
         await self.hooks.run(Event.PRE, Occasion(tuple(one.name for one in lineages)))
 
     async def end(self, lineages: Sequence[Lineage]) -> None:
-        """After a pass that obtained something. Raises HookError."""
+        """Run the post hook, after a pass that ordered something. Raises HookError."""
         await self.hooks.run(Event.POST, Occasion(tuple(one.name for one in lineages)))
 
     async def is_owed(self, lineage: str) -> bool:
@@ -49,7 +49,7 @@ class FollowUp:
         return self.hooks.is_there(Event.DEPLOY)
 
     async def deploy(self, lineage: Lineage) -> None:
-        """Runs the deploy hook that is owed. Raises HookError: it is owed still."""
+        """Run the deploy hook that is owed. If it raises HookError, it stays owed."""
         await self.hooks.run(Event.DEPLOY, self._occasion(lineage))
         await self.notes.forget_owed_hook(lineage.name)
 
@@ -80,7 +80,7 @@ class FollowUp:
             if known is not None:
                 await self.schedules.forget_failure(lineage.name)
             return None
-        ours = error if isinstance(error, WellkeeperError) else WellkeeperError(f"unexpected: {error!r}")
+        ours = error if isinstance(error, WellkeeperError) else WellkeeperError("unexpected error", repr(error))
         moments = turning_points(schedule) if schedule else ()
         failure = backoff.after(known, ours, lineage.name, schedule, self.clock.now(), self.choose, moments)
         await self.schedules.record_failure(failure)
@@ -90,10 +90,10 @@ class FollowUp:
         live_path = self.certificates.live_path(lineage.name)
         return Occasion((lineage.name,), lineage.identifiers, live_path, error)
 
-    async def _try(self, telling: Awaitable[None]) -> bool:
-        """What only tells must not make a renewal fail."""
+    async def _try(self, sending: Awaitable[None]) -> bool:
+        """Log a HookError instead of raising it: a failed notice must not fail the renewal."""
         try:
-            await telling
+            await sending
         except HookError as error:
             _log.error("%s", error)
             return False
@@ -104,5 +104,5 @@ def _detail(notice: Notice, failure: Failure | None, schedule: Schedule | None) 
     if failure is not None:
         return failure.message
     if notice is Notice.RECOVERY or schedule is None:
-        return "it is well again"
-    return f"it was to be renewed at {format_time(schedule.renew_at)}"
+        return "it has recovered"
+    return f"its renewal was planned for {format_time(schedule.renew_at)}"

@@ -1,4 +1,4 @@
-"""Plans the renewal of each certificate: once per version, and again whenever its CA answers (RFC 9773)."""
+"""Plan the renewal of each certificate: once per version, and again whenever its CA answers (RFC 9773)."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RenewalPlanner:
-    """`choose` gives a random number between 0 and 1: a time that it chose is kept on disk, and not chosen again."""
+    """`choose` returns a random number between 0 and 1; a chosen time is kept on disk, and not chosen again."""
 
     schedules: Schedules
     infos: RenewalInfos
@@ -54,14 +54,14 @@ class RenewalPlanner:
         answer = await self.infos.ask(schedule.directory_url, schedule.certificate_id)
         following = replan(schedule, answer, self.clock.now(), self.choose)
         if isinstance(answer, NoRenewalInfo):
-            self.progress.note(schedule.lineage, f"the CA gave no renewal info: {answer.reason}")
+            self.progress.note(schedule.lineage, f"the CA did not give renewal info: {answer.reason}")
         elif following.renew_at != schedule.renew_at:
-            # A window that begins when it is too late is not waited for.
+            # The certificate is renewed before a window that begins too late.
             where = "before" if following.window and following.renew_at < following.window.start else "inside"
             why = f", see {following.explanation_url}" if following.explanation_url else ""
             self.progress.note(
                 schedule.lineage,
-                f"to be renewed at {format_time(following.renew_at)}, {where} the CA's window{why}",
+                f"renewal planned for {format_time(following.renew_at)}, {where} the CA's window{why}",
             )
         if message := news(schedule, following):
             _log.warning("certificate %s: %s", schedule.lineage, message)
@@ -77,7 +77,7 @@ async def record_revoked(
     """
     schedule = known
     if schedule is None or schedule.version != installed.version:
-        schedule = plan(installed, origin, now, lambda: 0.5)  # whose time of renewal is replaced
+        schedule = plan(installed, origin, now, lambda: 0.5)  # its time of renewal is replaced below
     if schedule.rule is not Rule.REVOKED:
         schedule = replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None)
         await schedules.record_schedule(schedule)

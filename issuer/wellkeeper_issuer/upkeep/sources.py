@@ -1,4 +1,4 @@
-"""Which CA is asked for a certificate, what it may be asked for now, and what is learned from its refusals."""
+"""Open the CA to ask for a certificate, unless its limits or earlier refusals forbid it, and record its refusals."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,12 +21,12 @@ from wellkeeper_node.errors import Retry, WellkeeperError
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import format_exact_time
 
-# What a CA says about the name and its server, not about itself: another one would look in the same place.
+# Problems of the name and its server, not of the CA: another CA would find the same.
 _OF_THE_NAME: Final = frozenset({"connection", "dns", "incorrectResponse", "malformed", "tls", "unauthorized"})
 
 
 def is_of_the_ca(error: WellkeeperError) -> bool:
-    """Whether another CA may issue where this one did not."""
+    """Return whether another CA may issue where this one did not."""
     if isinstance(error, ChallengeError):
         return error.problem is None or error.problem.name not in _OF_THE_NAME
     return isinstance(error, OrderError | FinalizeError) and not isinstance(error, DatesError)
@@ -42,9 +42,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The CAs, with what they limit and what became of earlier orders.
+    """The CAs, their limits, and the results of earlier orders.
 
-    `unusable` says of some, by directory, why an order there would be in vain.
+    `unusable` maps a directory to the reason why an order there cannot succeed.
     """
 
     authorities: Authorities
@@ -57,19 +57,19 @@ class Sources:
     async def source(
         self, lineage: Lineage, directory_url: str, schedule: Schedule | None, mode: Mode
     ) -> AsyncIterator[Source]:
-        """The CA to ask, unless it asked us to wait: DeferredError. What it refuses inside is remembered."""
+        """Open the CA. Raises DeferredError if it must not be asked now; errors raised inside are recorded."""
         if directory_url in self.unusable:
-            # Whoever put a key or a pin back need not wait.
-            raise OrderError(self.unusable[directory_url], retry=Retry.SOON)
+            # Once the key or the pin is back, no wait is needed.
+            raise OrderError("the CA cannot be asked", self.unusable[directory_url], retry=Retry.SOON)
         blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
         if blocked is not None:
             until = format_exact_time(blocked.until)
-            raise DeferredError(f"not before {until}: {blocked.reason}", retry_at=blocked.until)
+            raise DeferredError(f"the CA is not asked before {until}", blocked.reason, retry_at=blocked.until)
         of_the_ca = self.authorities.limits(directory_url)
         try:
             yield await self._open(lineage, directory_url, schedule, mode)
         except DeferredError:
-            raise  # nobody was asked
+            raise  # the CA was not asked
         except ChainError:
             await self.limits.book_certificate(directory_url, of_the_ca, lineage)
             raise
@@ -79,7 +79,7 @@ class Sources:
         await self.limits.book_certificate(directory_url, of_the_ca, lineage)
 
     async def tidy(self) -> None:
-        """What was asked of CAs too long ago for any limit is forgotten."""
+        """Forget uses that are too old to count for any limit."""
         urls = self.authorities.directory_urls
         await self.limits.tidy([limit for url in urls for limit in self.authorities.limits(url)])
 
@@ -108,7 +108,7 @@ class Sources:
         replaces: bool,
         **terms: Any,  # noqa: ANN401 - what `reserve` takes
     ) -> None:
-        """`earlier` is what this CA issued last."""
+        """Reserve an order; `earlier` is the schedule of what this CA issued last."""
         await self.limits.reserve(
             directory_url,
             self.authorities.limits(directory_url),
@@ -121,6 +121,6 @@ class Sources:
 
 
 def _is_inside_window(schedule: Schedule, now: datetime) -> bool:
-    """Then, and only then, Let's Encrypt exempts the order from its limits (Boulder, wfe2/wfe.go)."""
+    """Return whether Let's Encrypt exempts the order from its limits: only then (Boulder, wfe2/wfe.go)."""
     window = schedule.window
     return schedule.rule is Rule.ARI and window is not None and window.start <= now <= window.end

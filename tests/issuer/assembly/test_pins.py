@@ -79,11 +79,11 @@ async def test_fallback_without_a_key_is_a_loud_warning_and_the_preferred_one_an
     assert [record.levelno for record in reported] == [logging.ERROR]
 
 
-async def test_responder_that_is_away_is_left_to_whoever_publishes(
+async def test_responder_that_does_not_answer_makes_no_ca_unusable(
     settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     thumbprints(settings)
     client = ResponderClient("n1", f"unix:{folder}/nobody.sock", KEY, clock)
     assert await check_pins(settings, build.accounts(settings), [client]) == {}
-    assert "which account keys it knows cannot be asked: cannot reach the responder of node 'n1'" in caplog.text
+    assert "cannot ask a responder which accounts it trusts: cannot reach the responder of node 'n1'" in caplog.text
     await client.close()

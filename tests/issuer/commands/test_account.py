@@ -47,14 +47,16 @@ def test_several_cas_need_a_choice(program: Program, command: str) -> None:
     with_cas(program, f"['letsencrypt', '{NOBODY_THERE}']")
     finished = program.run("account", command)
     assert finished.exit_code == 2
-    assert finished.err == ("wellkeeper: the settings name several CAs; say which with --ca: letsencrypt, 127.0.0.1\n")
+    assert finished.err == (
+        "wellkeeper: several CAs are configured\n  letsencrypt, 127.0.0.1\n  Choose one with --ca NAME.\n"
+    )
 
 
 def test_unknown_ca_is_told(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("account", "register", "--ca", "lets")
     assert finished.exit_code == 2
-    assert "--ca: unknown CA 'lets'" in finished.err
+    assert "cannot use --ca\n  unknown CA 'lets'" in finished.err
 
 
 def test_settings_may_be_named_before_the_command(program: Program) -> None:
@@ -123,5 +125,5 @@ def test_what_the_settings_say_about_a_ca_reaches_it(program: Program, bundle: s
 
 def test_bundle_of_a_ca_that_cannot_be_used_is_named(program: Program) -> None:
     with_cas(program, "['own']", OWN.format(bundle="/nowhere/ca.pem"))
-    with pytest.raises(SettingsError, match=r"bundle of the CA own = '/nowhere/ca\.pem' is no PEM file"):
+    with pytest.raises(SettingsError, match=r"cannot use bundle of the CA own = '/nowhere/ca\.pem'"):
         AllAuthorities(read_settings(program.config), program.make_keys(), FakeClock(), version="1")

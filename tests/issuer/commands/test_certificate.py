@@ -205,7 +205,7 @@ def test_unknown_name(ready: Program) -> None:
 
 def test_without_yes_somebody_has_to_be_there(ready: Program) -> None:
     ready.run("certificate", "add", "b.example", "--no-renew")
-    assert "nobody can be asked here; give --yes" in refused(ready.run("certificate", "remove", "b.example"))
+    assert "Not a terminal: pass --yes to confirm." in refused(ready.run("certificate", "remove", "b.example"))
     assert drop_in(ready, "b.example").exists()
 
 

@@ -88,11 +88,17 @@ def test_unknown_names_are_told(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("certificates_owner = 'nobody-such'", "certificates_owner = 'nobody-such': this host has no such user"),
-        ("certificates_group = 'nobody-such'", "certificates_group = 'nobody-such': this host has no such group"),
+        (
+            "certificates_owner = 'nobody-such'",
+            "cannot use certificates_owner = 'nobody-such'\n  this host has no such user",
+        ),
+        (
+            "certificates_group = 'nobody-such'",
+            "cannot use certificates_group = 'nobody-such'\n  this host has no such group",
+        ),
     ],
 )
-def test_unknown_owners_are_told(program: Program, more: str, words: str) -> None:
+def test_unknown_owners_are_reported(program: Program, more: str, words: str) -> None:
     program.configure("a.example", more=more)
     finished = program.run("placeholder")
     assert finished.exit_code == 2

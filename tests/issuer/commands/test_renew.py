@@ -81,11 +81,11 @@ def test_usage_and_settings_end_with_2(program: Program, arguments: tuple[str, .
 def test_bundle_that_cannot_be_used_ends_with_2(program: Program, folder: Path, content: bytes | None) -> None:
     if content is not None:
         (folder / "ca.pem").write_bytes(content)
-    program.configure("a.example", more=f"ca_bundle = '{folder}/ca.pem'")
+    program.configure("a.example", more=f"cannot use ca_bundle = '{folder}/ca.pem'")
     program.make_keys()
     finished = program.run("renew")
     assert finished.exit_code == 2
-    assert f"ca_bundle = '{folder}/ca.pem' is no PEM file of certificates that can be read: " in finished.err
+    assert f"cannot use ca_bundle = '{folder}/ca.pem'\n" in finished.err
 
 
 def test_certificate_that_failed_ends_with_1(program: Program) -> None:

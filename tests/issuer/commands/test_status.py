@@ -133,10 +133,10 @@ def test_states_of_a_delivery(
     assert program.run("status", "--check").exit_code == (0 if is_served else 1)
 
 
-def test_certificate_never_proven_to_be_served_is_not_served_yet(program: Program, ca: FakeCa) -> None:
+def test_unverified_certificate_is_not_called_served(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     install(program, ca.pair(dns(NAME)))
-    assert line(program) == f"not served yet  {NAME}  {DATES}  installed, never proven to be served"
+    assert line(program) == f"not served yet  {NAME}  {DATES}  installed, not verified to be served"
 
 
 def test_expired_outweighs_served(program: Program) -> None:

@@ -176,7 +176,7 @@ def test_reason_of_a_block_is_not_repeated(program: Program) -> None:
 
     async def fill(state: State) -> None:
         await state.schedules.record_failure(Failure(NAME, 1, "order", "refused", Retry.SOON, NOW, NOW, NOW + HOUR))
-        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is not usable: refused"))
+        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is unavailable: refused"))
 
     write(program, fill)
     assert f"Wellkeeper sends no orders to the CA 127.0.0.1 until {at(NOW + HOUR)}." in reported(program)

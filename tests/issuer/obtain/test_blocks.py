@@ -67,7 +67,7 @@ async def test_reason_names_the_ca_and_counts(blocks: Blocks, clock: FakeClock) 
         clock.advance(60)
     blocked = await blocks.find(CA, "www")
     assert blocked is not None
-    assert blocked.reason == "the CA ca.example is not usable, 2 times in a row: newOrder: no answer from the CA"
+    assert blocked.reason == "the CA ca.example is unavailable, 2 times in a row: newOrder: no answer from the CA"
 
 
 async def test_other_cas_are_not_concerned(blocks: Blocks) -> None:
@@ -189,4 +189,4 @@ async def test_url_without_a_host_is_named_whole(blocks: Blocks) -> None:
     await blocks.learn("somewhere", "www", AWAY)
     blocked = await blocks.find("somewhere", "www")
     assert blocked is not None
-    assert blocked.reason.startswith("the CA somewhere is not usable: ")
+    assert blocked.reason.startswith("the CA somewhere is unavailable: ")

@@ -80,7 +80,7 @@ def test_order_of_identifiers_does_not_matter() -> None:
 
 def test_certificate_of_a_ca_that_the_settings_do_not_name_is_due() -> None:
     assert reason(installed(), plans=schedule(installed(), ca=OTHER_CA)) == (
-        "the installed certificate was issued by another CA than the settings name"
+        "the installed certificate was issued by a CA that is no longer configured"
     )
 
 
@@ -109,7 +109,7 @@ def days(number: float) -> datetime:
         (
             Window(days(300), days(301)),
             days(85.5),
-            "the lifetime's last part begins at 2026-05-25 12:00 UTC, before the CA's suggested window does",
+            "the last part of the lifetime begins at 2026-05-25 12:00 UTC, before the CA's suggested window",
         ),
     ],
     ids=["before the chosen time", "in the window", "over", "far off", "safety net"],

@@ -180,9 +180,7 @@ def test_clock_that_is_behind_renews_nothing_early() -> None:
 
 
 URL: Final = "https://ca.example/why"
-MOVED: Final = (
-    "the CA suggests to renew earlier than before, from 2026-02-28 12:00 UTC on instead of 2026-04-20 12:00 UTC"
-)
+MOVED: Final = "the CA suggests an earlier renewal, from 2026-02-28 12:00 UTC instead of 2026-04-20 12:00 UTC"
 
 
 def answered(window: Window | None, url: str | None = None) -> Schedule:
@@ -204,15 +202,15 @@ def answered(window: Window | None, url: str | None = None) -> Schedule:
         (
             answered(WINDOW),
             answered(Window(NOW - DAY, NOW), URL),
-            f"{MOVED}, for which it gives the reason at {URL}",
+            f"{MOVED}, see {URL}",
         ),
         (
             answered(WINDOW),
             answered(WINDOW, URL),
-            f"the CA suggests to renew from 2026-04-20 12:00 UTC on, for which it gives the reason at {URL}",
+            f"the CA suggests renewal from 2026-04-20 12:00 UTC, see {URL}",
         ),
         (answered(WINDOW, URL), answered(WINDOW, URL), None),
     ],
 )
-def test_what_people_should_hear_of(before: Schedule, after: Schedule, words: str | None) -> None:
+def test_moved_window_and_new_explanation_are_news(before: Schedule, after: Schedule, words: str | None) -> None:
     assert news(before, after) == words

@@ -102,57 +102,59 @@ async def test_order_that_goes_back_to_ready_is_finalized_again(
 
 @pytest.mark.parametrize("status", [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED])
 @pytest.mark.parametrize("is_late", [False, True], ids=["read so", "after finalize"])
-async def test_lost_order_is_told_at_once(
+async def test_lost_order_is_reported_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock, status: Status, is_late: bool
 ) -> None:
     if is_late:
         ca.script(FINALIZE, state(ca, status))
     else:
         ca.set_order(URL, status)
-    with pytest.raises(FinalizeError, match=f"the CA's order became {status}: without a reason; run renew again"):
+    with pytest.raises(
+        FinalizeError, match=f"the CA's order became {status}: the CA gave no reason. Run 'wellkeeper renew' again"
+    ):
         await finalize(attempt, placed(ca), ca, attempts, clock)
     assert clock.slept == []
 
 
-async def test_lost_order_is_told_in_the_cas_words(
+async def test_lost_order_is_reported_with_the_cas_reason(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}badCSR", "weak key", 400)
     ca.set_order(URL, Status.INVALID, problem)
     with pytest.raises(
-        FinalizeError, match=r"became invalid: badCSR \(HTTP 400\): weak key; run renew again"
+        FinalizeError, match=r"became invalid: badCSR \(HTTP 400\): weak key. Run 'wellkeeper renew' again"
     ) as caught:
         await finalize(attempt, placed(ca), ca, attempts, clock)
     assert caught.value.problem == problem
 
 
-async def test_forgotten_order_is_told(
+async def test_forgotten_order_is_reported(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(URL, None)
-    with pytest.raises(FinalizeError, match=f"does not know the order {URL} any more; run renew again for a new one"):
+    with pytest.raises(FinalizeError, match=f"the CA no longer knows the order {URL}. Run 'wellkeeper renew' again"):
         await finalize(attempt, placed(ca), ca, attempts, clock)
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.READY])
-async def test_order_that_comes_to_no_end_stays_open(
+async def test_order_that_takes_too_long_stays_open(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock, status: Status
 ) -> None:
     ca.script(URL, *[state(ca, status)] * 100)
     ca.script(FINALIZE, *[state(ca, status)] * 100)
     with pytest.raises(
-        FinalizeError, match=f"{URL} is still {status}, and a pass waits 300 s at most; it stays open: run"
+        FinalizeError, match=f"did not issue the certificate within 300 s: its order {URL} is still {status}. Run"
     ):
         await finalize(attempt, placed(ca), ca, attempts, clock)
     assert 290 < sum(clock.slept) <= 300
     assert await attempts.read_attempt("web") is not None
 
 
-async def test_retry_after_beyond_our_patience_is_not_slept(
+async def test_long_retry_after_ends_the_pass_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(URL, state(ca, Status.PROCESSING, 3600))
-    with pytest.raises(FinalizeError, match="run renew again in 3600 s to go on with it") as caught:
+    with pytest.raises(FinalizeError, match="again in 3600 s to continue this order") as caught:
         await finalize(attempt, placed(ca), ca, attempts, clock)
     assert caught.value.retry_at == clock.now() + timedelta(hours=1)
     assert clock.slept == []
@@ -222,12 +224,12 @@ async def test_chain_that_our_clock_does_not_believe_is_kept(
     assert kept.chain_pem is not None
 
 
-async def test_order_that_asks_for_other_authorizations_now_is_not_waited_for(
+async def test_order_that_changed_its_authorizations_is_not_waited_for(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     before = placed(ca)
     ca.script(URL, replace(before, status=Status.PENDING, authorization_urls=(f"{BASE}/authz/7",)))
-    with pytest.raises(FinalizeError, match=r"asks for other authorizations now .*; it stays open: run renew again"):
+    with pytest.raises(FinalizeError, match=r"it now asks for other authorizations .* Run 'wellkeeper renew' again"):
         await finalize(attempt, before, ca, attempts, clock)
     assert clock.slept == []
     assert await attempts.read_attempt("web") is not None

@@ -28,7 +28,7 @@ from wellkeeper_issuer.records import Limit, Scope, Spent
 from wellkeeper_node.errors import Retry
 
 
-async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeClock) -> None:
+async def test_last_order_is_held_in_reserve(limits: Limits, clock: FakeClock) -> None:
     first_at = clock.now()
     await limits.reserve(CA, [ORDERS], WWW)
     clock.advance(60)
@@ -36,9 +36,9 @@ async def test_last_order_is_kept_back_and_says_so(limits: Limits, clock: FakeCl
     error = await refused(limits, [ORDERS], WWW)
     assert (error.retry, error.retry_at) == (Retry.LATER, first_at + timedelta(hours=1))
     assert str(error) == (
-        "an order for www.example.org has to wait: the CA gives 3 orders per account in 1 hour, 2 are used and the "
-        "last one is kept back; the next one is free at 2026-03-01 13:00 UTC; "
-        "'wellkeeper renew NAME --force' uses it now"
+        "an order for www.example.org has to wait: the CA allows 3 orders per account in 1 hour, 2 used, the last one "
+        "is held in reserve; the next one is free at 2026-03-01 13:00 UTC. "
+        "Run 'wellkeeper renew NAME --force' to use the last one now."
     )
 
 
@@ -74,7 +74,7 @@ async def test_limit_of_one_can_be_used(limits: Limits) -> None:
     assert "and all are used" in str(await refused(limits, [one], WWW))
 
 
-async def test_every_limit_counts_and_the_one_that_is_free_last_is_told(limits: Limits, clock: FakeClock) -> None:
+async def test_every_limit_counts_and_the_last_one_to_free_up_is_named(limits: Limits, clock: FakeClock) -> None:
     rules = [ORDERS, PER_SET]
     for _ in range(2):
         await issue(limits, rules, WWW)
@@ -82,7 +82,7 @@ async def test_every_limit_counts_and_the_one_that_is_free_last_is_told(limits: 
     # Names and limits may change meanwhile: it is reckoned anew before the week is over.
     assert error.retry_at == clock.now() + timedelta(hours=6)
     assert f"free at {clock.now() + timedelta(days=7):%Y-%m-%d %H:%M} UTC" in str(error)
-    assert "3 certificates per exact set (example.org,www.example.org) in 7 days, 2 are used" in str(error)
+    assert "3 certificates per exact set (example.org,www.example.org) in 7 days, 2 used" in str(error)
 
 
 async def test_what_has_to_wait_is_reckoned_anew_when_it_is_about_to_matter_more(

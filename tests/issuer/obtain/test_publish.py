@@ -102,7 +102,7 @@ async def test_read_back_that_fails_names_node_address_url_status_and_cause(
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_advisory_read_back_is_told_and_the_ca_asked(
+async def test_advisory_read_back_is_reported_and_the_ca_asked(
     nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
 ) -> None:
     probes.causes["n2"] = "no location for it"
@@ -130,11 +130,11 @@ def test_what_is_pending_is_published_and_nothing_else() -> None:
     assert answers(Ordered(ORDER, several[:1]), THUMBPRINT)[0].key_authorization == f"{TOKEN}.{THUMBPRINT}"
 
 
-@pytest.mark.parametrize(("others", "words"), [(("dns-01", "tls-alpn-01"), "dns-01, tls-alpn-01"), ((), "none at all")])
+@pytest.mark.parametrize(("others", "words"), [(("dns-01", "tls-alpn-01"), "dns-01, tls-alpn-01"), ((), "none")])
 def test_no_http01_names_what_is_offered(others: tuple[str, ...], words: str) -> None:
     ordered = Ordered(ORDER, (authorization("a.example", token=None, others=others),))
     with pytest.raises(
-        PublishError, match=rf"no http-01 challenge for a\.example \(it offers: {words}\); .*http-01 only"
+        PublishError, match=rf"not offer an http-01 challenge for a\.example: it offers: {words}\. .*http-01 only"
     ):
         answers(ordered, THUMBPRINT)
 

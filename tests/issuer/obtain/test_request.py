@@ -116,7 +116,7 @@ async def test_csr_of_a_compromised_key_is_refused(place: Place) -> None:
     await place.install(Pair(b"", pair.chain_pem))
     await place.certificates.disown_key("web")
     place.csr_files.files["/etc/web.csr"] = pki.make_csr(pair.certificate_key_pem, [A])
-    with pytest.raises(SettingsError, match="revoked as compromised; make a new key and a new CSR"):
+    with pytest.raises(SettingsError, match=r"revoked as compromised\. Make a new key and a new CSR"):
         await place.requests.request(WITH_CSR, "thumbprint")
 
 

@@ -111,13 +111,13 @@ async def test_ca_that_does_not_decide(one: Ordered, ca: FakeAuthority, clock: F
     began, watches = clock.monotonic(), FakeWatches(clock, fetches=())
     ca.script(FIRST, *[pending(one, asked)] * 100)
     with pytest.raises(
-        ChallengeError, match=r"a\.example: the CA did not decide within 120 s; .*run renew again to go on"
+        ChallengeError, match=r"the CA did not validate a\.example within 120 s: .*Run 'wellkeeper renew' again"
     ):
         await validate(one, ca, watches, clock)
     assert clock.monotonic() - began == 120
 
 
-async def test_refusal_is_told_in_the_cas_words_with_advice(
+async def test_refusal_is_reported_with_the_cas_words_and_advice(
     one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}connection", "192.0.2.1: Connection refused", 400)
@@ -125,7 +125,7 @@ async def test_refusal_is_told_in_the_cas_words_with_advice(
     with pytest.raises(ChallengeError) as caught:
         await validate(one, ca, watches, clock)
     assert str(caught.value).startswith(
-        "a.example: the CA says connection (HTTP 400): 192.0.2.1: Connection refused. "
+        "the CA did not accept a.example: connection (HTTP 400): 192.0.2.1: Connection refused. "
         "Check what lies between the CA and the nodes"
     )
     assert caught.value.problem == problem
@@ -151,12 +151,13 @@ async def test_advice_fits_the_problem(
 
 
 @pytest.mark.parametrize("status", BAD)
-async def test_every_bad_end_is_an_error_even_without_a_reason(
+async def test_invalid_authorization_is_an_error_even_without_a_reason(
     one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock, status: Status
 ) -> None:
     ca.script(FIRST, replace(one.authorizations[0], status=status))
     with pytest.raises(
-        ChallengeError, match=rf"a\.example: the CA's authorization is {status} without a reason; run renew"
+        ChallengeError,
+        match=rf"the CA did not accept a\.example: its authorization is {status}, and the CA gave no reason",
     ):
         await validate(one, ca, watches, clock)
 
@@ -176,7 +177,9 @@ async def test_several_failures_are_one_error(
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}dns", "no such name")
     ca.refused.update({"a.example": None, "b.example": problem})
-    with pytest.raises(ChallengeError, match=r"^a\.example: .*; b\.example: the CA says dns: no such name\.") as caught:
+    with pytest.raises(
+        ChallengeError, match=r"did not accept 2 names: a\.example: .*; b\.example: dns: no such name\."
+    ) as caught:
         await validate(ordered, ca, watches, clock)
     assert caught.value.problem == problem
 
@@ -185,7 +188,7 @@ async def test_one_failure_among_good_ones_waits_for_them(
     ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     ca.refused["a.example"] = None
-    with pytest.raises(ChallengeError, match=r"^a\.example"):
+    with pytest.raises(ChallengeError, match=r"the CA did not accept a\.example"):
         await validate(ordered, ca, watches, clock)
     assert ca.authorizations[SECOND].status is Status.VALID
 

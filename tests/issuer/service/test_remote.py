@@ -45,8 +45,10 @@ async def test_without_a_daemon_commands_work_by_themselves(settings: Settings) 
     assert await remote.ask(settings, {"command": "status"}) is None
 
 
-async def test_what_only_a_daemon_can_do_says_that_there_is_none(settings: Settings) -> None:
-    with pytest.raises(DaemonError, match=r"no daemon answers at .*/state/daemon\.sock; it reads the settings when it"):
+async def test_request_that_needs_a_daemon_reports_that_none_runs(settings: Settings) -> None:
+    with pytest.raises(
+        DaemonError, match=r"the daemon is not running: no process answers at .*/state/daemon\.sock\. Start it"
+    ):
         await remote.demand(settings, {"command": "reload"})
 
 
@@ -89,8 +91,8 @@ async def test_complaint_of_the_daemon_is_raised(daemon: Workshop, settings: Set
         await remote.demand(settings, {"command": "reload"})
 
 
-async def test_staging_is_not_left_to_the_daemon(daemon: Workshop, settings: Settings) -> None:
-    with pytest.raises(DaemonError, match="stop it to try with --staging, or let 'wellkeeper rehearse' try"):
+async def test_staging_is_refused_while_a_daemon_runs(daemon: Workshop, settings: Settings) -> None:
+    with pytest.raises(DaemonError, match="Run 'wellkeeper rehearse' for a dry run"):
         await remote.renew(settings, [], Mode.RETRY, LineProgress(StringIO()), is_staging=True)
     assert daemon.workers[0].modes == []
 
@@ -103,7 +105,7 @@ async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    assert "daemon: goes on with it by itself; 'wellkeeper status' shows how it stands" in out.getvalue()
+    assert "daemon: continues in the background; 'wellkeeper status' shows the result" in out.getvalue()
     assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
 
 

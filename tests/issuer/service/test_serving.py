@@ -25,7 +25,7 @@ def workshop(folder: Path) -> Workshop:
     return made
 
 
-def unheard(_message: Mapping[str, Any]) -> None: ...
+def ignore(_message: Mapping[str, Any]) -> None: ...
 
 
 async def test_worker_runs_until_the_service_ends(workshop: Workshop) -> None:
@@ -51,7 +51,7 @@ async def test_renewal_is_told_and_reported(workshop: Workshop) -> None:
 
 async def test_without_names_all_are_renewed_that_are_due(workshop: Workshop) -> None:
     async with workshop.service() as service:
-        answer = await service.renew({}, unheard)
+        answer = await service.renew({}, ignore)
     assert [one["lineage"] for one in answer["reports"]] == ["a.example", "b.example"]
     assert workshop.workers[0].modes == [Mode.SCHEDULED]
 
@@ -98,17 +98,17 @@ async def test_what_is_rehearsed_by_itself_follows_the_settings(
     [
         (
             {"names": ["c.example"]},
-            r"the daemon does not know 'c\.example': it has read /.*/issuer\.toml without it; let it read the",
+            r"the daemon does not know the certificate 'c\.example': it has read /.*/issuer\.toml without it\. Run",
         ),
         ({"names": "a.example"}, "names must be a list of strings, not 'a.example'"),
         ({"names": [5]}, r"names must be a list of strings, not \[5\]"),
         ({"mode": "now"}, "mode must be one of scheduled, retry, forced, revoked, not 'now'"),
     ],
 )
-async def test_request_that_makes_no_sense_is_refused(workshop: Workshop, request_: dict[str, Any], words: str) -> None:
+async def test_invalid_request_is_refused(workshop: Workshop, request_: dict[str, Any], words: str) -> None:
     async with workshop.service() as service:
         with pytest.raises((SettingsError, DaemonError), match=words):
-            await service.renew(request_, unheard)
+            await service.renew(request_, ignore)
     assert workshop.workers[0].modes == []
 
 
@@ -117,7 +117,7 @@ async def test_failure_of_a_pass_is_the_answer_and_ends_nothing(workshop: Worksh
         worker = workshop.workers[0]
         worker.failing = JournalError("disk full")
         with pytest.raises(JournalError, match="disk full"):
-            await service.renew({}, unheard)
+            await service.renew({}, ignore)
         await turns_until(lambda: worker.is_running)
 
 
@@ -125,17 +125,17 @@ async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Works
     async with workshop.service() as service:
         worker = workshop.workers[0]
         worker.is_free.clear()
-        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, unheard))
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
         await worker.is_asked.wait()
         workshop.write("b.example", "c.example")
-        answer = await service.reload({}, unheard)
+        answer = await service.reload({}, ignore)
         assert answer == {"path": str(workshop.path), "count": 2, "new": ["c.example"], "gone": ["a.example"]}
         assert worker.lineages == ["b.example", "c.example"]
         assert not asked.done()
         worker.is_free.set()
         await asked
     assert len(workshop.workers) == 1
-    assert workshop.reported == ["reloading", "keeps 2 certificates"]
+    assert workshop.reported == ["reloading", "manages 2 certificates"]
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Works
 async def test_other_changes_make_a_new_worker(workshop: Workshop, more: str) -> None:
     async with workshop.service() as service:
         workshop.write("a.example", more=more)
-        await service.reload({}, unheard)
+        await service.reload({}, ignore)
         first, second = workshop.workers
         await turns_until(lambda: second.is_running)
         assert (first.is_running, workshop.open_count, second.lineages) == (False, 1, ["a.example"])
-        await service.renew({}, unheard)
+        await service.renew({}, ignore)
         assert (first.modes, second.modes) == ([], [Mode.SCHEDULED])
     assert workshop.open_count == 0
 
@@ -159,7 +159,7 @@ async def test_certificate_of_another_ca_makes_a_new_worker(workshop: Workshop) 
         workshop.write("a.example")
         with workshop.path.open("a") as file:
             file.write("\nca = 'google'\n")
-        await service.reload({}, unheard)
+        await service.reload({}, ignore)
     assert len(workshop.workers) == 2
 
 
@@ -167,12 +167,12 @@ async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(w
     async with workshop.service() as service:
         first = workshop.workers[0]
         first.is_free.clear()
-        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, unheard))
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
         await first.is_asked.wait()
         workshop.write("a.example", more="renewals_at_once = 3")
-        reloading = asyncio.create_task(service.reload({}, unheard))
+        reloading = asyncio.create_task(service.reload({}, ignore))
         await turns_until(lambda: len(workshop.workers) == 2)
-        later = asyncio.create_task(service.renew({"names": ["a.example"], "mode": "retry"}, unheard))
+        later = asyncio.create_task(service.renew({"names": ["a.example"], "mode": "retry"}, ignore))
         await asyncio.sleep(0)
         assert first.is_running
         assert not reloading.done()
@@ -185,10 +185,10 @@ async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, ca
     async with workshop.service() as service:
         workshop.write("a.example", more="bogus = 1")
         with pytest.raises(SettingsError, match=r"issuer\.toml:3: unknown key 'bogus'"):
-            await service.reload({}, unheard)
+            await service.reload({}, ignore)
         assert workshop.workers[0].is_running
-        assert [one["lineage"] for one in (await service.renew({}, unheard))["reports"]] == ["a.example", "b.example"]
-    assert "new settings are not taken, those of before go on: " in caplog.text
+        assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["a.example", "b.example"]
+    assert "new settings rejected, keeping the current ones: " in caplog.text
     assert "unknown key 'bogus'" in caplog.text
 
 
@@ -197,43 +197,45 @@ async def test_settings_of_which_nothing_can_be_made_keep_the_old_ones(workshop:
         workshop.write("c.example", more="renewals_at_once = 3")
         workshop.refusal = SettingsError("no such group")
         with pytest.raises(SettingsError, match="no such group"):
-            await service.reload({}, unheard)
+            await service.reload({}, ignore)
         assert [one.is_running for one in workshop.workers] == [True]
-        assert [one["lineage"] for one in (await service.renew({}, unheard))["reports"]] == ["a.example", "b.example"]
+        assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["a.example", "b.example"]
         workshop.refusal = None
-        await service.reload({}, unheard)
-        assert [one["lineage"] for one in (await service.renew({}, unheard))["reports"]] == ["c.example"]
+        await service.reload({}, ignore)
+        assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["c.example"]
 
 
 async def test_another_state_dir_needs_a_restart(workshop: Workshop) -> None:
     async with workshop.service() as service:
         workshop.write("a.example", state_dir="elsewhere")
-        with pytest.raises(SettingsError, match=r"state_dir = '.*/elsewhere' is not that of this daemon \(.*/state\);"):
-            await service.reload({}, unheard)
+        with pytest.raises(
+            SettingsError, match=r"cannot change state_dir to '.*/elsewhere' while the daemon runs: it uses .*/state\."
+        ):
+            await service.reload({}, ignore)
 
 
 async def test_status_says_what_is_under_way(workshop: Workshop) -> None:
     async with workshop.service() as service:
         worker = workshop.workers[0]
         worker.is_free.clear()
-        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, unheard))
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
         await worker.is_asked.wait()
-        found = await service.status({}, unheard)
+        found = await service.status({}, ignore)
         assert (found["count"], found["under_way"]) == (2, {"a.example": "order"})
         worker.is_free.set()
         await asked
-        assert (await service.status({}, unheard))["under_way"] == {}
+        assert (await service.status({}, ignore))["under_way"] == {}
 
 
 async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Workshop) -> None:
     async with workshop.service() as service:
-        await service.forget({"names": ["c.example"]}, unheard)
-        with pytest.raises(DaemonError, match=r"the settings have a\.example; take it out of them and reload first"):
-            await service.forget({"names": ["a.example"]}, unheard)
+        await service.forget({"names": ["c.example"]}, ignore)
+        with pytest.raises(DaemonError, match=r"cannot forget a\.example: it is still in the settings\. Remove it"):
+            await service.forget({"names": ["a.example"]}, ignore)
     assert workshop.forgotten == ["c.example"]
 
 
-async def test_what_is_worked_on_is_forgotten_when_that_has_ended(workshop: Workshop) -> None:
+async def test_certificate_in_progress_is_forgotten_when_done(workshop: Workshop) -> None:
     events: Events = []
     async with workshop.service() as service:
         async with workshop.workers[0].slot("c.example"):
@@ -244,7 +246,7 @@ async def test_what_is_worked_on_is_forgotten_when_that_has_ended(workshop: Work
             assert (forgetting.done(), workshop.forgotten) == (False, [])
         assert await forgetting == {"names": ["c.example"]}
     assert workshop.forgotten == ["c.example"]
-    assert [one["detail"] for one in events] == ["is worked on; it is forgotten when that has ended"]
+    assert [one["detail"] for one in events] == ["in progress, will be forgotten when done"]
 
 
 async def test_first_settings_of_which_nothing_can_be_made_end_it(workshop: Workshop) -> None:

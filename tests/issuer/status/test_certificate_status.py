@@ -68,16 +68,21 @@ def test_what_has_no_schedule_has_no_dates() -> None:
     ("known", "version", "state", "to_do"),
     [
         (Rows(), None, State.MISSING, "no certificate yet"),
-        (Rows(), "v1", State.UNKNOWN, "it has not been looked at yet"),
-        (rows(None), "v1", State.SERVED, "it has not been looked at yet"),
-        (rows(), "v2", State.SERVED, "it has not been looked at yet"),
-        (rows(installed=frozenset()), "v1", State.UNPROVEN, "it has not been looked at yet"),
+        (Rows(), "v1", State.UNKNOWN, "not checked yet"),
+        (rows(None), "v1", State.SERVED, "not checked yet"),
+        (rows(), "v2", State.SERVED, "not checked yet"),
+        (rows(installed=frozenset()), "v1", State.UNPROVEN, "not checked yet"),
         (rows(), None, State.MISSING, "no certificate yet"),
-        (rows(undelivered={"web": FLIP}), "v1", State.NOT_RELOADED, "nginx was not seen to take it"),
-        (rows(undelivered={"web": Flip("web", "v1", "v2")}), "v1", State.REFUSED, "nginx was not seen to take it"),
-        (rows(unserved=frozenset({"web"})), "v1", State.NOT_SERVED, "nginx was not seen to serve it"),
+        (rows(undelivered={"web": FLIP}), "v1", State.NOT_RELOADED, "not yet verified that nginx loaded it"),
+        (
+            rows(undelivered={"web": Flip("web", "v1", "v2")}),
+            "v1",
+            State.REFUSED,
+            "not yet verified that nginx loaded it",
+        ),
+        (rows(unserved=frozenset({"web"})), "v1", State.NOT_SERVED, "not yet verified that nginx serves it"),
         (rows(owed_hooks={"web": "v1"}), "v1", State.SERVED, "its deploy hook has not succeeded yet"),
-        (rows(under_way={"web": CHAIN}), "v1", State.SERVED, "the CA issued a certificate that is not in place yet"),
+        (rows(under_way={"web": CHAIN}), "v1", State.SERVED, "the CA issued a certificate that is not installed yet"),
         (rows(under_way={"web": ORDERED}), "v1", State.SERVED, ""),
         (rows(under_way={"web": replace(CHAIN, directory_url="https://third.example/")}), "v1", State.SERVED, ""),
         (rows(under_way={"web": replace(CHAIN, identifiers=(dns("a.example"),))}), "v1", State.SERVED, ""),
@@ -93,9 +98,9 @@ def test_what_has_no_schedule_has_no_dates() -> None:
             rows(replace(SCHEDULE, directory_url="https://third.example/directory")),
             "v1",
             State.SERVED,
-            "the installed certificate was issued by another CA than the settings name",
+            "the installed certificate was issued by a CA that is no longer configured",
         ),
-        (rows(replace(SCHEDULE, ask_at=NOW)), "v1", State.SERVED, "its CA is asked when to renew it"),
+        (rows(replace(SCHEDULE, ask_at=NOW)), "v1", State.SERVED, "time to ask its CA for renewal info"),
         (rows(replace(SCHEDULE, not_after=NOW)), "v1", State.EXPIRED, ""),
     ],
 )
@@ -162,11 +167,11 @@ def test_failure_that_is_over_keeps_nobody(failures: dict[str, Failure]) -> None
     assert (found.is_quiet, found.next_try_at, found.wake_at) == (False, None, NOW)
 
 
-def test_failure_that_nobody_waits_for_any_more_is_settled_by_a_pass() -> None:
+def test_failure_whose_wait_is_over_is_cleared_by_a_pass() -> None:
     waiting = stand(rows(failures=failure(NOW + HOUR)))
     assert (waiting.to_do, waiting.is_waiting, waiting.wake_at) == ("", False, NOW + HOUR)
     over = stand(rows(failures=failure(NOW)))
-    assert (over.to_do, over.is_quiet) == ("it failed, and is looked at again", False)
+    assert (over.to_do, over.is_quiet) == ("the last attempt failed, checking again", False)
     assert (over.next_try_at, over.wake_at) == (None, NOW)
 
 

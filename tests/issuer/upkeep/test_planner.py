@@ -114,7 +114,7 @@ async def test_time_that_was_chosen_is_told_as_ours(
     await schedule(planner, INSTALLED)
     assert isinstance(planner.progress, FakeProgress)
     [line] = planner.progress.lines
-    assert line.startswith("web to be renewed at ")
+    assert line.startswith("web renewal planned for ")
     assert line.endswith(words)
 
 
@@ -156,7 +156,7 @@ async def test_window_that_moved_is_a_warning_once(
         assert found.renew_at < clock.now()
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert "certificate web: the CA suggests to renew earlier than before" in record.getMessage()
+    assert "certificate web: the CA suggests an earlier renewal" in record.getMessage()
     assert "https://ca.example/incident" in record.getMessage()
 
 

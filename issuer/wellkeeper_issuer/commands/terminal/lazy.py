@@ -1,4 +1,4 @@
-"""A group whose commands are loaded when they are asked for: one that has nothing to do loads none of the others."""
+"""A click group that loads a command only when it runs."""
 
 import importlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import click
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a command is, `module:attribute`, and a line on what it does: it stands in the list, which loads none."""
+    """A command's place, `module:attribute`, and its line in the list of commands, which loads none of them."""
 
     where: str
     line: str
@@ -23,7 +23,7 @@ class Place:
 
 
 class LazyGroup(click.Group):
-    """`sections` are, by their titles, commands by their names; both keep their order."""
+    """`sections` maps titles to commands by name; both keep their order."""
 
     def __init__(self, *arguments: Any, sections: Mapping[str, Mapping[str, Place]], **others: Any) -> None:  # noqa: ANN401 - as click's
         super().__init__(*arguments, **others)
@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with what a mistyped command may have been."""
+        """Resolve as click does, and suggest commands for a mistyped one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -21,7 +21,7 @@ class Verbosity(Enum):
 
 
 def _remembered(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
-    """Accept the option before the command and after it; the one after it counts."""
+    """Return the --config before or after the command; the latter wins."""
     if value is not None:
         context.meta[_CONFIG] = value
     found: Path | None = context.meta.get(_CONFIG)
@@ -29,7 +29,7 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
 
 
 def lineage_name(value: str) -> str:
-    """Return the name of a certificate as settings have it; Unicode and upper case are accepted."""
+    """Return the name of a certificate as the settings have it; Unicode and upper case are accepted."""
     try:
         return idn.to_ascii(value)
     except ValueError:
@@ -40,7 +40,7 @@ config_option = click.option(
     "--config",
     callback=_remembered,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The settings (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
+    help="The settings file (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
 )
 staging_option = click.option(
     "--staging",
@@ -52,7 +52,7 @@ log_format_option = click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
     default="auto",
-    help="Format of the progress on standard error; auto is live in a terminal.",
+    help="Progress format on standard error; auto updates in place in a terminal.",
 )
 
 verbose_option = click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Show every stage.")
@@ -69,7 +69,7 @@ def verbosity(*, is_verbose: bool, is_quiet: bool) -> Verbosity:
 
 
 def read(config: Path | None, *, is_staging: bool = False) -> Settings:
-    """Return the settings; `--staging` replaces the CAs of all certificates. Raises SettingsError."""
+    """Read the settings, and apply `--staging`; raises SettingsError."""
     settings = read_settings(settings_path(config))
     if is_staging:
         staging = ("letsencrypt-staging",)
