@@ -1,7 +1,6 @@
 """list: the certificates of the settings, one a line."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.overview import Shown
@@ -23,7 +23,7 @@ def list_certificates(config: Path | None, as_json: bool) -> None:
     seen = asyncio.run(overview.look(settings, settings.lineages()))
     found = [_describe(settings, one) for one in seen.shown]
     if as_json:
-        click.echo(json.dumps({"certificates": found}, indent=2))
+        print_json({"certificates": found})
     elif found:
         click.echo("\n".join(_line(one) for one in found))
     else:

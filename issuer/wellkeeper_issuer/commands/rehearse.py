@@ -1,7 +1,6 @@
 """rehearse: tries all that a renewal needs, without touching what is live."""
 
 import asyncio
-import json
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import click
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.records import Rehearsal
@@ -69,9 +69,7 @@ def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat,
         steps = _Steps(reporting, [])
         results = asyncio.run(_interruptible(settings, names, steps))
     if as_json:
-        click.echo(
-            json.dumps({"rehearsals": [encode_rehearsal(one) for one in results], "steps": steps.ended}, indent=2)
-        )
+        print_json({"rehearsals": [encode_rehearsal(one) for one in results], "steps": steps.ended})
     else:
         for one in results:
             click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")

@@ -1,7 +1,6 @@
 """renew: one idempotent pass; obtains what is missing, renews what is due, delivers what is not served yet."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import click
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import errors, options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import JOURNAL
@@ -25,13 +25,13 @@ from wellkeeper_node.ports import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """What one run is asked to do."""
 
     settings: Settings
     lineages: Sequence[Lineage]
     mode: Mode
-    is_staging: bool
+    is_staging: bool = False
 
 
 @click.command()
@@ -57,18 +57,27 @@ def renew(
     settings = options.read(config, is_staging=staging)
     is_wanted_now = bool(names) or options_given["retry"] or staging
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
-    work = _Work(settings, choose(settings, names), mode, is_staging=staging)
-    reports = asyncio.run(_interruptible(work, options_given["log_format"]))
+    work = Work(settings, choose(settings, names), mode, is_staging=staging)
+    reports = run(work, options_given["log_format"])
     if options_given["as_json"]:
         found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
-        click.echo(json.dumps({"certificates": found}, indent=2))
+        print_json({"certificates": found})
     else:
         click.echo("\n".join(map(to_text, reports)))  # of ten thousand, one by one takes a tenth of the run
-    if any(report.outcome in {Outcome.FAILED, Outcome.WAITING} for report in reports):
+    if any(has_failed(report) for report in reports):
         click.get_current_context().exit(1)
 
 
-async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
+def run(work: Work, log_format: LogFormat) -> list[Report]:
+    """Return a report for each lineage, in their order."""
+    return asyncio.run(_interruptible(work, log_format))
+
+
+def has_failed(report: Report) -> bool:
+    return report.outcome in {Outcome.FAILED, Outcome.WAITING}
+
+
+async def _interruptible(work: Work, log_format: LogFormat) -> list[Report]:
     """A daemon does it when there is one. SIGTERM ends a pass as Ctrl-C does: everything is withdrawn, and the journal
     knows where to go on."""
     task = asyncio.current_task()
@@ -88,17 +97,17 @@ async def _interruptible(work: _Work, log_format: LogFormat) -> list[Report]:
             raise
 
 
-async def _by_itself(work: _Work, reporting: Progress) -> list[Report]:
+async def _by_itself(work: Work, reporting: Progress) -> list[Report]:
     """What nothing is to be done for costs no look at it, nor the libraries that a pass needs."""
     async with build.owned_state(work.settings, "renew") as (state, _):
 
-        async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        async def run_passes(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.assembly import build_passes
 
             async with build_passes.passes(work.settings, state, reporting, is_staging=work.is_staging) as passes:
                 return await passes.run(lineages, mode)
 
-        return await run_needed(work.settings, state, work.lineages, work.mode, run)
+        return await run_needed(work.settings, state, work.lineages, work.mode, run_passes)
 
 
 def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """status: what is installed, until when, when it is renewed, and what is left to do. Asks nobody."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 import click
 
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
@@ -34,7 +34,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool)
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     if as_json:
-        click.echo(json.dumps(_to_json(seen), indent=2))
+        print_json(_to_json(seen))
     elif as_metrics:
         click.echo(to_prometheus(seen), nl=False)
     else:

@@ -1,7 +1,6 @@
 """why: in sentences, when a certificate is renewed and by which rule, what happened last, and what happens next."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
@@ -38,7 +38,7 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     sentences = list(_sentences(settings, seen, shown))
     if as_json:
         wake_at = shown.status.wake_at.isoformat()
-        click.echo(json.dumps({**overview.to_json(shown, seen.rows), "wake_at": wake_at, "why": sentences}, indent=2))
+        print_json({**overview.to_json(shown, seen.rows), "wake_at": wake_at, "why": sentences})
     else:
         click.echo("\n".join(sentences))
 
