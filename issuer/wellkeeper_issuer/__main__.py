@@ -101,7 +101,7 @@ def _exit_status(arguments: Sequence[str]) -> int:
     is_json = json_output.is_wanted(arguments)
     try:
         # Standalone, click would end with 1 on Ctrl-C.
-        return int(cli(arguments, standalone_mode=False) or 0)
+        return int(cli(arguments, prog_name="wellkeeper", standalone_mode=False) or 0)
     except (click.ClickException, WellkeeperError, click.Abort, asyncio.CancelledError) as error:
         if is_json:
             json_output.print_json({"error": errors.to_json(error)})

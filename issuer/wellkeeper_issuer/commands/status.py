@@ -25,7 +25,10 @@ _SHOWN_BUDGETS: Final = 10
 @options.json_option
 @click.option("--prometheus", "as_metrics", is_flag=True, help="Print metrics, for a textfile collector.")
 @click.option(
-    "--check", "is_check", is_flag=True, help="Exit with 1 unless every certificate is served; for monitoring."
+    "--check",
+    "is_check",
+    is_flag=True,
+    help="Exit with 1 unless every certificate is served and there is at least one; for monitoring.",
 )
 def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool) -> None:
     """Show each certificate: state, dates, next renewal, last failure; what CAs allow; whether a daemon runs."""
@@ -39,8 +42,13 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool)
         click.echo(to_prometheus(seen), nl=False)
     else:
         _show(seen)
-    if is_check and any(one.status.state is not State.SERVED for one in seen.shown):
+    if is_check and not _is_served(seen):
         click.get_current_context().exit(1)
+
+
+def _is_served(seen: Overview) -> bool:
+    """Return false, too, when nothing is configured: monitoring then watches the wrong settings."""
+    return bool(seen.shown) and all(one.status.state is State.SERVED for one in seen.shown)
 
 
 def _to_json(seen: Overview) -> dict[str, object]:

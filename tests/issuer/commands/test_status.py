@@ -51,6 +51,7 @@ def test_nothing_there(program: Program) -> None:
     program.configure(NAME)
     assert line(program) == f"{NAME}: missing: run renew"
     assert program.run("status", "--json").json() == {
+        "schema_version": 1,
         "certificates": [
             {
                 "name": NAME,
@@ -278,8 +279,14 @@ def test_damaged_journal_is_told(program: Program) -> None:
     assert "the file is damaged: restore it from a backup, or move it" in finished.err
 
 
+def test_check_fails_when_nothing_is_configured(program: Program) -> None:
+    program.configure()
+    assert program.run("status", "--check").exit_code == 1
+    assert program.run("status").exit_code == 0
+
+
 def test_two_forms_at_once_are_a_mistake(program: Program) -> None:
     program.configure(NAME)
     finished = program.run("status", "--json", "--prometheus")
-    assert (finished.exit_code, finished.out) == (2, "")
-    assert "--json and --prometheus are two forms of the same: give one of them" in finished.err
+    assert (finished.exit_code, finished.err) == (2, "")
+    assert finished.json()["error"]["what"] == "--json and --prometheus are two forms of the same: give one of them"
