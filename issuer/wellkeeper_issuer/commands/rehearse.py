@@ -58,13 +58,17 @@ class _Steps:
 def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat, *, as_json: bool) -> None:
     """Try a renewal of the certificates NAME…, or all of them, without touching what is live.
 
-    Whether responders know our account keys, whether nginx passes its test, whether a token is published and served by
-    every node for every name; with rehearsal.ca an order at that test CA, whose certificate is thrown away; and the
-    hooks, told that it is a rehearsal (WELLKEEPER_REHEARSAL=1).
+    Check that responders know our account keys, that nginx passes its test, that each CA answers and knows our account,
+    and that every node serves a token for every name. Run the hooks with WELLKEEPER_REHEARSAL=1. With rehearsal.ca,
+    order a certificate from that test CA and throw it away. `renew --dry-run` does the same.
 
     Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
     """
-    settings = options.read(config)
+    rehearse_certificates(options.read(config), names, log_format, as_json=as_json)
+
+
+def rehearse_certificates(settings: Settings, names: Sequence[str], log_format: LogFormat, *, as_json: bool) -> None:
+    """Rehearse, print the results, and end with 1 when one failed."""
     with progress(log_format) as reporting:
         steps = _Steps(reporting, [])
         results = asyncio.run(_interruptible(settings, names, steps))

@@ -38,6 +38,7 @@ class Work:
 @click.argument("names", nargs=-1, type=options.lineage_name)
 @click.option("--force", is_flag=True, help="Renew even what is not due.")
 @click.option("--retry", is_flag=True, help="Try at once what failed and waits for its next try; so does naming it.")
+@click.option("--dry-run", is_flag=True, help="Rehearse: try a renewal without changing anything that is live.")
 @options.staging_option
 @options.config_option
 @options.json_option
@@ -54,6 +55,9 @@ def renew(
 
     Exit status: 0 all is well (or installed and not served yet), 1 one failed or waits, 2 usage or settings.
     """
+    if options_given["dry_run"]:
+        _dry_run(names, config, staging, options_given)
+        return
     settings = options.read(config, is_staging=staging)
     is_wanted_now = bool(names) or options_given["retry"] or staging
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
@@ -66,6 +70,16 @@ def renew(
         click.echo("\n".join(map(to_text, reports)))  # of ten thousand, one by one takes a tenth of the run
     if any(has_failed(report) for report in reports):
         click.get_current_context().exit(1)
+
+
+def _dry_run(names: tuple[str, ...], config: Path | None, is_staging: bool, options_given: dict[str, Any]) -> None:
+    if is_staging or options_given["force"] or options_given["retry"]:
+        raise click.UsageError(
+            "--dry-run cannot be combined with --force, --retry or --staging: it orders nothing live"
+        )
+    from wellkeeper_issuer.commands.rehearse import rehearse_certificates
+
+    rehearse_certificates(options.read(config), names, options_given["log_format"], as_json=options_given["as_json"])
 
 
 def run(work: Work, log_format: LogFormat) -> list[Report]:

@@ -47,6 +47,13 @@ class Registration:
             self.accounts.record(record)
         return messages.RegistrationResource(uri=record.account_url, body=messages.Registration())
 
+    def check(self, directory: messages.Directory) -> None:
+        """Raise OrderError or SettingsError when the account cannot be registered; ask nobody."""
+        record = self.accounts.read(self.options.directory_url)
+        if record is not None and record.is_deactivated:
+            raise OrderError(self._gone(), retry=Retry.NEVER)
+        self._message(directory)
+
     def _register(self, network: Network, directory: messages.Directory) -> str:
         """newAccount answers with the existing account when the key is known (RFC 8555 section 7.3.1)."""
         message = self._message(directory)
