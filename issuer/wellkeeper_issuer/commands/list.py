@@ -9,6 +9,7 @@ import click
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.overview import Shown
@@ -22,8 +23,9 @@ def list_certificates(config: Path | None, as_json: bool) -> None:
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages()))
     found = [_describe(settings, one) for one in seen.shown]
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
-        print_json({"certificates": found})
+        print_json({"certificates": found, "is_reload_needed": is_outdated})
     elif found:
         click.echo("\n".join(_line(one) for one in found))
     else:

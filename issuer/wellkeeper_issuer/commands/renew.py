@@ -14,6 +14,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import errors, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import JOURNAL
@@ -63,9 +64,10 @@ def renew(
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
     work = Work(settings, choose(settings, names), mode, is_staging=staging)
     reports = run(work, options_given["log_format"])
+    is_outdated = warn_if_outdated(settings, config)
     if options_given["as_json"]:
         found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
-        print_json({"certificates": found})
+        print_json({"certificates": found, "is_reload_needed": is_outdated})
     else:
         click.echo("\n".join(map(to_text, reports)))  # of ten thousand, one by one takes a tenth of the run
     if any(has_failed(report) for report in reports):

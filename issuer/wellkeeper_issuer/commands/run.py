@@ -29,7 +29,8 @@ from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import Broadcast
 from wellkeeper_issuer.service.serving import Factories, Service, Worker
-from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings.files import Sources, read_sources
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Progress
@@ -53,9 +54,10 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     path = settings_path(config)
     if is_journal():
         _tell_levels()
-    settings = read_settings(path)
+    sources = read_sources(path)
+    settings = check(sources)
     with _logging_info():
-        asyncio.run(_run(path, settings, log_format))
+        asyncio.run(_run(sources, settings, log_format))
 
 
 @contextmanager
@@ -85,7 +87,7 @@ def _tell_levels() -> None:
         handler.setFormatter(JournalFormatter())
 
 
-async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
+async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> None:
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -100,7 +102,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
             making = Factories(
                 _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
             )
-            service = Service(path, settings, making, broadcast)
+            service = Service(sources.main.path, settings, making, broadcast, sources.digest)
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )

@@ -9,6 +9,7 @@ import click
 
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
@@ -36,8 +37,9 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool)
         raise click.UsageError("--json and --prometheus are two forms of the same: give one of them")
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
-        print_json(_to_json(seen))
+        print_json(_to_json(seen) | {"is_reload_needed": is_outdated})
     elif as_metrics:
         click.echo(to_prometheus(seen), nl=False)
     else:

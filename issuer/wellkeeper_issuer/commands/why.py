@@ -11,6 +11,7 @@ import click
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
@@ -36,9 +37,17 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     seen = asyncio.run(overview.look(settings, lineages, reads_certificates=True, is_about_one=True))
     shown = seen.shown[0]
     sentences = list(_sentences(settings, seen, shown))
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
         wake_at = shown.status.wake_at.isoformat()
-        print_json({**overview.to_json(shown, seen.rows), "wake_at": wake_at, "why": sentences})
+        print_json(
+            {
+                **overview.to_json(shown, seen.rows),
+                "wake_at": wake_at,
+                "why": sentences,
+                "is_reload_needed": is_outdated,
+            }
+        )
     else:
         click.echo("\n".join(sentences))
 

@@ -22,8 +22,9 @@ from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service.broadcast import Broadcast
 from wellkeeper_issuer.service.report_wire import encode_rehearsal, encode_report
-from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted
 
@@ -46,10 +47,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Factories:
-    """How a worker is made of settings, how lineages are rehearsed and forgotten, and whom the states go to.
-
-    States are those of the service manager.
-    """
+    """How a worker is made, lineages are rehearsed and forgotten, and the service manager hears of states."""
 
     worker: Callable[[Settings], AbstractAsyncContextManager[Worker]]
     rehearse: Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
@@ -97,6 +95,7 @@ class Service:
     settings: Settings
     making: Factories
     broadcast: Broadcast
+    digest: str
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     _worker: Worker | None = None
@@ -218,7 +217,9 @@ class Service:
             self.making.reloading()
             before = {one.name for one in self.settings.certificates}
             try:
-                await self._take(await asyncio.to_thread(read_settings, self.path))
+                sources = await asyncio.to_thread(read_sources, self.path)
+                await self._take(await asyncio.to_thread(check, sources))
+                self.digest = sources.digest
             except WellkeeperError as error:
                 _log.error("new settings are not taken, those of before go on: %s", error)
                 raise
@@ -253,6 +254,7 @@ class Service:
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "count": len(self.settings.certificates),
             "under_way": self.broadcast.under_way,
+            "settings_digest": self.digest,
         }
 
     async def forget(self, request: Message, tell: Tell) -> Message:

@@ -16,7 +16,7 @@ ca = ["letsencrypt", "test"]
 def test_nothing_configured(program: Program) -> None:
     program.configure()
     assert program.run("list").out == "the settings name no certificate; 'wellkeeper certificate add' adds one\n"
-    assert program.run("list", "--json").json() == {"schema_version": 1, "certificates": []}
+    assert program.run("list", "--json").json() == {"schema_version": 1, "certificates": [], "is_reload_needed": False}
 
 
 def test_names_cas_key_type_and_expiry(program: Program) -> None:

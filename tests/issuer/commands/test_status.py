@@ -52,6 +52,7 @@ def test_nothing_there(program: Program) -> None:
     assert line(program) == f"{NAME}: missing: run renew"
     assert program.run("status", "--json").json() == {
         "schema_version": 1,
+        "is_reload_needed": False,
         "certificates": [
             {
                 "name": NAME,
