@@ -13,6 +13,7 @@ import click
 try:
     from wellkeeper_issuer.commands.terminal import errors, json_output, options
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
+    from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
     from wellkeeper_issuer.errors import SettingsError
     from wellkeeper_node.errors import WellkeeperError
 except ModuleNotFoundError as error:
@@ -82,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` are those of the process by default.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    if is_journal():
+        logging.getLogger().handlers[0].setFormatter(TextFormatter(journal_prefix))
     try:
         status = _exit_status(sys.argv[1:] if arguments is None else arguments)
         click.echo(nl=False)  # flushes
@@ -120,7 +123,8 @@ def _print_error(error: BaseException) -> None:
     if isinstance(error, click.ClickException):
         error.show()
     elif isinstance(error, WellkeeperError):
-        click.echo(errors.to_text("wellkeeper", error), err=True)
+        text = errors.to_text("wellkeeper", error)
+        click.echo(in_journal(text) if is_journal() else text, err=True)
     else:
         click.echo(_INTERRUPTED, err=True)
 

@@ -100,7 +100,10 @@ class Daemon:
         """As `Passes.run`, beside what is under way. Raises JournalError, too, when the state is no longer ours."""
         try:
             await self._held.extend()
-            return await self._passes.run(lineages, mode)
+            reports = await self._passes.run(lineages, mode)
+            for report in reports:
+                _tell(report)
+            return reports
         finally:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
             self._changed.set()

@@ -197,7 +197,7 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
         settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
         host.issuer.configure(settings)
         async with IssuerDaemon(host.issuer) as daemon:
-            reported = await daemon.until(level="error", logger="wellkeeper_issuer.daemon")
+            reported = await daemon.until(level="error", logger="daemon")
             assert reported["detail"].startswith("certificate web: failed: ")
             assert "it is tried again at" in reported["detail"]
             failed = await host.issuer.run("renew", "web")

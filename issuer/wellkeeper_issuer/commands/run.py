@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -15,7 +15,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands.terminal import options
-from wellkeeper_issuer.commands.terminal.progress import LogFormat, is_journal, progress
+from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -37,8 +37,6 @@ from wellkeeper_node.ports import Progress
 
 _log = logging.getLogger(__name__)
 
-_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
-
 
 @click.command()
 @options.config_option
@@ -52,8 +50,6 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     another process, 2 usage or settings.
     """
     path = settings_path(config)
-    if is_journal():
-        _tell_levels()
     sources = read_sources(path)
     settings = check(sources)
     with _logging_info():
@@ -72,19 +68,6 @@ def _logging_info() -> Iterator[None]:
     finally:
         for name, logger in loggers.items():
             logger.setLevel(levels[name])
-
-
-class JournalFormatter(logging.Formatter):
-    """With the level in front as systemd's journal reads it (sd-daemon(3)), so that alerts can go by it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = next(found for level, found in _PRIORITIES if record.levelno >= level)
-        return f"<{priority}>{record.name}: {super().format(record)}"
-
-
-def _tell_levels() -> None:
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(JournalFormatter())
 
 
 async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> None:

@@ -97,7 +97,7 @@ class Network(client.ClientNetwork):
         read_body(response, self._clock)
         self._replies.append(response)
         asked = response.request
-        _log.info(
+        _log.debug(
             "%s %s: %d in %.3f s", asked.method, asked.url, response.status_code, response.elapsed.total_seconds()
         )
         if not response.ok and self.REPLAY_NONCE_HEADER in response.headers:

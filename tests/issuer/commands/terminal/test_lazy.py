@@ -60,6 +60,7 @@ def test_help_loads_no_command() -> None:
         "wellkeeper_issuer.commands.terminal.json_output",
         "wellkeeper_issuer.commands.terminal.lazy",
         "wellkeeper_issuer.commands.terminal.options",
+        "wellkeeper_issuer.commands.terminal.progress",
     ]
     assert said == f"{loaded}\n"
 

@@ -43,12 +43,12 @@ async def test_the_program_says_who_it_is(ca: AcmeAuthority, server: AcmeServer)
 async def test_every_request_is_logged_and_a_bad_nonce_alarms_nobody(
     ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "wellkeeper_issuer.outside.ca.network")
+    caplog.set_level(logging.DEBUG, "wellkeeper_issuer.outside.ca.network")
     server.next["/order"].append(problem(400, "badNonce"))
     await ca.new_order([A], None, None)
     own = [record for record in caplog.records if record.name == "wellkeeper_issuer.outside.ca.network"]
     orders = [record.getMessage() for record in own if "/order" in record.getMessage()]
-    assert {record.levelname for record in own} == {"INFO"}
+    assert {record.levelname for record in own} == {"DEBUG"}
     assert [text.partition(" in ")[0] for text in orders] == [
         f"POST {server.url('/order')}: 400",
         f"POST {server.url('/order')}: 201",
