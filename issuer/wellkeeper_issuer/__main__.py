@@ -11,8 +11,9 @@ from typing import Final
 import click
 
 try:
-    from wellkeeper_issuer.commands.terminal import errors, options
+    from wellkeeper_issuer.commands.terminal import errors, json_output, options
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
+    from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
     from wellkeeper_issuer.errors import SettingsError
     from wellkeeper_node.errors import WellkeeperError
 except ModuleNotFoundError as error:
@@ -85,9 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments` are those of the process by default.
     """
     _open_missing_streams()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    if is_journal():
+        logging.getLogger().handlers[0].setFormatter(TextFormatter(journal_prefix))
     try:
-        status = _exit_status(arguments)
+        status = _exit_status(sys.argv[1:] if arguments is None else arguments)
         click.echo(nl=False)  # flushes
     except OSError as error:
         if error.filename is not None:
@@ -108,22 +111,47 @@ def _open_missing_streams() -> None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115 - until the end
 
 
-def _exit_status(arguments: Sequence[str] | None) -> int:
+def _exit_status(arguments: Sequence[str]) -> int:
+    is_json = json_output.is_wanted(arguments)
     try:
         # Standalone, click would end with 1 on Ctrl-C.
-        return int(cli(arguments, standalone_mode=False) or 0)
-    except click.ClickException as error:
+        return int(cli(arguments, prog_name="wellkeeper", standalone_mode=False) or 0)
+    except (click.ClickException, WellkeeperError, click.Abort, asyncio.CancelledError) as error:
+        if is_json:
+            json_output.print_json({"error": errors.to_json(error)})
+        else:
+            _print_error(error)
+        return _status_of(error)
+    except Exception as error:
+        is_output_lost = isinstance(error, OSError) and error.filename is None
+        if not is_json or is_output_lost:
+            raise
+        json_output.print_json({"error": errors.to_json(error)})
+        return 1
+
+
+def _print_error(error: BaseException) -> None:
+    if isinstance(error, click.ClickException):
         error.show()
-        return error.exit_code
-    except WellkeeperError as error:
-        click.echo(errors.to_text("wellkeeper", error), err=True)
-        return 2 if isinstance(error, SettingsError) else 1
-    except click.Abort:
+    elif isinstance(error, WellkeeperError):
+        text = errors.to_text("wellkeeper", error)
+        click.echo(in_journal(text) if is_journal() else text, err=True)
+    else:
         click.echo(_INTERRUPTED, err=True)
-        return 130
-    except asyncio.CancelledError:
-        click.echo(_INTERRUPTED, err=True)
-        return 143
+
+
+def _status_of(error: BaseException) -> int:
+    match error:
+        case click.ClickException():
+            return error.exit_code
+        case SettingsError():
+            return 2
+        case WellkeeperError():
+            return 1
+        case click.Abort():
+            return 130
+        case _:
+            return 143
 
 
 if __name__ == "__main__":

@@ -100,7 +100,10 @@ class Daemon:
         """Run a pass, as `Passes.run`, beside others. Raises JournalError if another process took the state."""
         try:
             await self._held.extend()
-            return await self._passes.run(lineages, mode)
+            reports = await self._passes.run(lineages, mode)
+            for report in reports:
+                _log_report(report)
+            return reports
         finally:
             await self._plan(lineages, self._clock.now() + _LEAST_PAUSE)
             self._changed.set()

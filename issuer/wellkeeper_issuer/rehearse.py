@@ -7,7 +7,7 @@ discarded. Every step is tried, even after one failed.
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -45,6 +45,7 @@ class RehearsalDeps:
     """Everything that a rehearsal works with; nothing here can write what is live.
 
     `check_trust` returns what was compared, and raises with every CA whose thumbprint a responder does not trust.
+    `ask_ca` returns, for a CA's directory URL, the named requests that a renewal sends first and that change nothing.
     `request` returns key and CSR as for a real order; `test_directory_url` is the test CA to order from, if any.
     """
 
@@ -57,6 +58,7 @@ class RehearsalDeps:
     clock: Clock
     progress: Progress
     check_trust: Callable[[], Awaitable[str]]
+    ask_ca: Callable[[str], Sequence[tuple[str, Callable[[], Awaitable[str]]]]]
     make_token: Callable[[], str]
     live_path: Callable[[str], str]
     request: Callable[[Lineage, str], Awaitable[tuple[bytes, bytes] | None]]
@@ -74,6 +76,7 @@ async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Reh
         await _try(steps, "nginx", _test_nginx(deps.nginx)),
         await _try_hook(steps, Event.PRE, about, deps.hooks),
     ]
+    asked = {url: await _ask(steps, deps.ask_ca(url)) for url in _directory_urls(lineages)}
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def rehearse_in_slot(lineage: Lineage) -> list[str]:
@@ -84,9 +87,27 @@ async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Reh
         tasks = [group.create_task(rehearse_in_slot(lineage)) for lineage in lineages]
     shared.append(await _try_hook(steps, Event.POST, about, deps.hooks))
     return [
-        _result(lineage, [cause for cause in (*shared, *task.result()) if cause], deps)
+        _result(lineage, [cause for cause in (*shared, *_of_cas(lineage, asked), *task.result()) if cause], deps)
         for lineage, task in zip(lineages, tasks, strict=True)
     ]
+
+
+def _directory_urls(lineages: Sequence[Lineage]) -> Sequence[str]:
+    """Every CA of these, once; the first ones first."""
+    return tuple(dict.fromkeys(url for lineage in lineages for url in lineage.directory_urls))
+
+
+async def _ask(steps: Steps, requests: Sequence[tuple[str, Callable[[], Awaitable[str]]]]) -> str | None:
+    """Return why the first request failed that did; those after it need its answer."""
+    for name, send in requests:
+        cause = await _try(steps, name, send())
+        if cause is not None:
+            return cause
+    return None
+
+
+def _of_cas(lineage: Lineage, asked: Mapping[str, str | None]) -> Sequence[str | None]:
+    return [asked[url] for url in lineage.directory_urls]
 
 
 async def _rehearse_one(lineage: Lineage, deps: RehearsalDeps) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from stand.host import Host, running_host
 from stand.issuer import IssuerSettings
 from tests.integration.observed import asked, installed, orders, served
+from tests.json_docs import assert_documented
 
 pytestmark = pytest.mark.integration
 
@@ -16,6 +17,7 @@ NAME = "www.example.org"
 
 async def account(host: Host, *arguments: str) -> dict[str, object]:
     found: dict[str, object] = (await host.issuer.run_well("account", *arguments, "--json")).json()
+    assert_documented(f"account {arguments[0]}", found)
     return found
 
 

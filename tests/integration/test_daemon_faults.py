@@ -162,11 +162,11 @@ async def bad_settings(day: Day) -> None:
     good = path.read_text()
     path.write_text(f"bogus = 1\n{good}")
     day.daemon.signal(signal.SIGHUP)
-    reported = await day.daemon.until(level="error", logger="wellkeeper_issuer.service.serving")
+    reported = await day.daemon.until(level="error", logger="serving")
     assert reported["detail"].startswith("new settings rejected, keeping the current ones: ")
     path.write_text(good)
     day.daemon.signal(signal.SIGHUP)
-    await day.daemon.until(level="info", logger="wellkeeper_issuer.service.serving")
+    await day.daemon.until(level="info", logger="serving")
 
 
 async def hook_that_fails(day: Day) -> None:

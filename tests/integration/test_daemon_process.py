@@ -17,6 +17,7 @@ from stand.host import Host, running_host
 from stand.issuer import Issuer
 from tests.integration.observed import installed, issued, orders, outcomes, served, tokens
 from tests.integration.under_way import Gate, renewing
+from tests.json_docs import assert_documented
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +86,7 @@ async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
         assert (await host.issuer.run_well("reload")).out == (
             f"read {host.issuer.config_path}: 2 certificates; 1 new: other\n"
         )
+        assert_documented("reload", (await host.issuer.run_well("reload", "--json")).json())
         await daemon.until(certificate="other", stage="verify", event="finished")
         assert issued(host.ca) == 2
 
@@ -94,7 +96,7 @@ async def test_certificate_is_added_and_removed_through_the_daemon(folder: Path)
         await daemon.until(certificate="web", stage="verify", event="finished")
         added = await host.issuer.run("certificate", "add", OTHER)
         assert added.exit_code == 0, added
-        assert f"the daemon read {host.issuer.config_path}: 2 certificates; 1 new: {OTHER}\n" in added.out
+        assert f"The daemon read {host.issuer.config_path}: 2 certificates; 1 new: {OTHER}\n" in added.out
         assert f"\n{OTHER}: installed, not served yet" in added.out
         assert (host.issuer.live(OTHER) / "privkey.pem").exists()
         assert issued(host.ca) == 2
@@ -195,7 +197,7 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
         settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
         host.issuer.configure(settings)
         async with IssuerDaemon(host.issuer) as daemon:
-            reported = await daemon.until(level="error", logger="wellkeeper_issuer.daemon")
+            reported = await daemon.until(level="error", logger="daemon")
             assert reported["detail"].startswith("certificate web: failed: ")
             assert "(next try at" in reported["detail"]
             failed = await host.issuer.run("renew", "web")

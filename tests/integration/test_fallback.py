@@ -64,7 +64,7 @@ async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_as
     async with two_cas(folder, NAME, pinned_count=1) as cas:
         await cas.host.issuer.run_well("renew")
         async with IssuerDaemon(cas.host.issuer) as daemon:
-            reported = (await daemon.until(level="warning", logger="wellkeeper_issuer.assembly.pins"))["detail"]
+            reported = (await daemon.until(level="warning", logger="pins"))["detail"]
             assert "does not trust our account key at the CA second (thumbprint " in reported
             assert "give it the line that 'wellkeeper trust' prints, and restart it" in reported
             await cas.host.ca.process.stop()

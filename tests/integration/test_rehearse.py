@@ -14,6 +14,8 @@ from stand.issuer import Finished
 from stand.nginx import SNIPPETS
 from stand.pebble import Pebble, PebbleSettings
 from stand.responder import ResponderProcess
+from tests.integration.observed import asked
+from tests.json_docs import assert_documented
 
 pytestmark = pytest.mark.integration
 
@@ -83,11 +85,37 @@ async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: H
             finished = await rehearse(host)
     assert finished.exit_code == 0, finished
     steps = [line.split()[1:3] for line in finished.err.splitlines()]
-    assert steps == [[f"{NAME}:", step] for step in ("trust", "nginx", "publish", "order")]
+    assert steps == [
+        [f"{NAME}:", step] for step in ("trust", "nginx", "directory", "nonce", "account", "publish", "order")
+    ]
     assert "test issued a chain of 2 certificates, which was discarded" in finished.err
     assert finished.out == f"{NAME}: every step succeeded\n"
     assert 'is_renewal_under_way": true' not in (await host.issuer.run_well("status", "--json")).out
     assert (await last_rehearsal(host))["is_well"]
+
+
+async def test_account_that_is_recorded_is_looked_up_and_none_is_registered(host: Host) -> None:
+    finished = await host.issuer.run("renew", "--dry-run", "--json")
+    assert finished.exit_code == 0, finished
+    assert_documented("rehearse", finished.json())
+    url = (await host.issuer.run_well("account", "show", "--json")).json()["cas"][0]["account_url"]
+    details = {step["step"]: step["detail"] for step in finished.json()["steps"]}
+    assert details["account"] == f"localhost: {url}"
+    [record] = (host.issuer.state_dir / "accounts").glob("*.json")
+    record.unlink()
+    before = asked(host.ca, "/sign-me-up")
+    without = await rehearse(host)
+    assert without.exit_code == 0, without
+    assert "localhost: no account yet, the first renewal registers it" in without.err
+    assert asked(host.ca, "/sign-me-up") == before
+    assert not record.exists()
+
+
+async def test_ca_that_does_not_answer_is_found(host: Host) -> None:
+    await host.ca.process.stop()
+    finished = await rehearse(host)
+    assert finished.exit_code == 1
+    assert [line.split()[1] for line in failed_lines(finished)] == ["directory"]
 
 
 async def test_responder_that_is_down_is_found(host: Host) -> None:

@@ -9,6 +9,7 @@ import pytest
 from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
 from tests.integration.observed import installed, outcomes, served
+from tests.json_docs import assert_documented
 from wellkeeper_node.certificates import reading
 
 pytestmark = pytest.mark.integration
@@ -33,6 +34,7 @@ async def revoked_and_replaced(host: Host, reason: int, *arguments: str) -> None
     assert await served(host, NAME) == fingerprint
     again = await host.issuer.run_well("revoke", "web", *arguments, "--json")
     assert again.json()["was_revoked_already"] is True
+    assert_documented("revoke", again.json())
     finished = await host.issuer.run("renew", "--json")
     assert outcomes(finished) == {"web": "served"}, finished
     assert finished.json()["certificates"][0]["reason"].startswith("it was revoked at ")

@@ -11,6 +11,7 @@ from stand.host import Host, running_host
 from stand.pebble import NEWEST, OLDEST, Pebble
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, served
+from tests.json_docs import assert_documented
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
@@ -66,7 +67,8 @@ async def test_responders_learn_the_new_key_before_the_ca_does(folder: Path) -> 
         assert (present.read_bytes(), following.exists()) == (before, True)
         async with told_responder(host, folder):
             done = await host.issuer.run_well("account", "rollover", "--json")
-            assert done.json() == {"ca": "localhost", "thumbprint": both[1]}
+            assert_documented("account rollover", done.json())
+            assert (done.json()["ca"], done.json()["thumbprint"]) == ("localhost", both[1])
             assert await trusted(host) == both[1:]
             assert not following.exists()
             await host.issuer.run_well("renew", "--force")

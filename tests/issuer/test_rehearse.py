@@ -1,8 +1,9 @@
 """A rehearsal: each step is tried, each failure is told with its place, and nothing stays."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.fakes_around import FakeHooks
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
 from tests.node.nodes import Nodes
+from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.ca import CertificateAuthority
@@ -52,6 +54,21 @@ class Trust:
         return "2 thumbprints pinned at 2 responders"
 
 
+class FirstRequests:
+    """What a CA is asked first, as `RehearsalDeps.ask_ca` gives it; the request named in `failing` fails."""
+
+    def __init__(self) -> None:
+        self.failing: dict[str, str] = {}
+
+    def of(self, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+        return [(name, partial(self._send, url, name)) for name in ("directory", "nonce", "account")]
+
+    async def _send(self, url: str, name: str) -> str:
+        if self.failing.get(url) == name:
+            raise OrderError("no answer from the CA")
+        return f"asked {url}"
+
+
 async def new_request(_lineage: Lineage, _thumbprint: str) -> None:
     """Key and CSR are made anew."""
 
@@ -67,6 +84,7 @@ class Around:
     hooks: FakeHooks
     trust: Trust
     progress: FakeProgress
+    requests: FirstRequests
 
     async def rehearse(self, lineages: Sequence[Lineage] = LINEAGES) -> list[Rehearsal]:
         return await rehearse(lineages, self.deps)
@@ -76,7 +94,7 @@ class Around:
 def around(nodes: Nodes, clock: FakeClock) -> Around:
     authorities, probes, trust, progress = FakeAuthorities(clock), FakeReadBacks(), Trust(), FakeProgress()
     certificates, hooks, numbers = FakeCertificates(), FakeHooks(), itertools.count(1)
-    nginx = FakeNginx(certificates, clock)
+    nginx, requests = FakeNginx(certificates, clock), FirstRequests()
     deps = RehearsalDeps(
         authorities=authorities,
         responders=QuickResponders(nodes.responders, clock),
@@ -87,12 +105,13 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
         clock=clock,
         progress=progress,
         check_trust=trust.check,
+        ask_ca=requests.of,
         make_token=lambda: token(next(numbers)),
         live_path=certificates.live_path,
         request=new_request,
         throttle=Throttle(1e9, clock),
     )
-    return Around(deps, authorities, probes, nginx, hooks, trust, progress)
+    return Around(deps, authorities, probes, nginx, hooks, trust, progress, requests)
 
 
 async def test_every_name_is_published_and_read_back_from_every_node_and_withdrawn(
@@ -106,9 +125,25 @@ async def test_every_name_is_published_and_read_back_from_every_node_and_withdra
         "web trust finished 0 2 thumbprints pinned at 2 responders",
         "web nginx started",
         "web nginx finished 0 nginx -t passes",
+        "web directory started",
+        f"web directory finished 0 asked {LIVE}",
+        "web nonce started",
+        f"web nonce finished 0 asked {LIVE}",
+        "web account started",
+        f"web account finished 0 asked {LIVE}",
         "web publish started",
         "web publish finished 0 2 tokens, read back from 2 addresses",
     ]
+
+
+async def test_ca_that_does_not_answer_fails_the_certificates_that_use_it(around: Around) -> None:
+    other = Lineage("other", (dns("c.example"),), directory_urls=(TEST,))
+    around.requests.failing[TEST] = "nonce"
+    web, other_result = await around.rehearse([*LINEAGES, other])
+    assert web.is_well
+    assert (other_result.is_well, other_result.detail) == (False, "nonce: no answer from the CA")
+    asked = [line for line in around.progress.lines if f"asked {TEST}" in line]
+    assert asked == [f"2 certificates directory finished 0 asked {TEST}"]
 
 
 async def test_no_ca_is_asked_unless_one_for_tests_is_named(around: Around) -> None:

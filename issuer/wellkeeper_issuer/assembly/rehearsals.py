@@ -41,6 +41,7 @@ async def rehearse_all(
 @asynccontextmanager
 async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator[RehearsalDeps]:
     """Yield the dependencies, connected; closed on leaving."""
+    from wellkeeper_issuer.outside.ca.first_requests import FirstRequests
     from wellkeeper_issuer.outside.host.csr_files import CsrFolder
     from wellkeeper_node.probes.probes import NodeProbes
     from wellkeeper_node.responders.publications import AllResponders
@@ -59,6 +60,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
             clock=clock,
             progress=progress,
             check_trust=lambda: _check_trust(settings, clients),
+            ask_ca=lambda url: FirstRequests(authorities.open(url).connection).in_order,
             make_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
             live_path=folders.live_path,
             request=Requests(folders, CsrFolder()).request,

@@ -1,7 +1,6 @@
 """account: register, update and deactivate the accounts at the CAs, and replace their keys."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -14,6 +13,7 @@ import click
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import open_authorities
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.settings import Settings
@@ -133,7 +133,10 @@ async def with_session(settings: Settings, ca: CaSettings, work: Callable[[Accou
 
 
 def tell(found: dict[str, Any], text: str, *, as_json: bool) -> None:
-    click.echo(json.dumps(found, indent=2) if as_json else text)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(text)
 
 
 async def _roll_over(session: AccountSession) -> str:

@@ -1,7 +1,6 @@
 """account show: every CA of the settings with our account there, what it can do, and the CAA record to copy."""
 
 import asyncio
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities, open_authorities
 from wellkeeper_issuer.commands.account import account, ca_option, choose
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
@@ -49,7 +49,7 @@ def show(name: str | None, config: Path | None, as_json: bool) -> None:
     cas = settings.all_cas() if name is None else (choose(settings, name),)
     shown = asyncio.run(_ask(settings, cas))
     if as_json:
-        click.echo(json.dumps({"cas": [asdict(one) for one in shown]}, indent=2))
+        print_json({"cas": [asdict(one) for one in shown]})
     else:
         click.echo("\n\n".join(map(_text, shown)))
     if any(one.error for one in shown):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,18 +10,20 @@ import click
 from pydantic import ValidationError
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.commands.placeholder import placeholder
+from wellkeeper_issuer.commands.placeholder import Placeholders, make_placeholders
 from wellkeeper_issuer.commands.reload import describe
-from wellkeeper_issuer.commands.renew import renew
+from wellkeeper_issuer.commands.renew import Work, run
+from wellkeeper_issuer.commands.renew import to_json as report_to_json
 from wellkeeper_issuer.commands.terminal import options, results
-from wellkeeper_issuer.commands.terminal.progress import progress
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.trust import lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in, write_drop_in
-from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.tables import CertificateSettings
 from wellkeeper_issuer.settings.toml_text import to_toml
@@ -30,9 +33,41 @@ from wellkeeper_node.model import KeyType
 
 # What complaints name before there is a file.
 _NOT_WRITTEN: Final = Path("the new certificate")
+_IN_NGINX: Final = "In the server block of nginx that listens with ssl:"
+_NOT_OBTAINED: Final = "\nA daemon obtains it after the next 'wellkeeper reload'."
 _COMMENT: Final = "Written by 'wellkeeper certificate add'."
 # Where a mistake stands in a table, which whoever gave an argument has not seen.
 _AS_A_TABLE: Final = re.compile(r"certificates\[0\](\.identifiers\[\d+\]: |\.|: )")
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What was set up; `daemon` is what a daemon answered that has read it, None without one."""
+
+    settings: Settings
+    certificate: CertificateSettings
+    drop_in: Path
+    placeholders: Placeholders
+    daemon: dict[str, Any] | None
+
+    @property
+    def live_path(self) -> str:
+        return build.certificates(self.settings).live_path(self.certificate.name)
+
+    def to_json(self, report: Report | None) -> dict[str, Any]:
+        return {
+            "name": self.certificate.name,
+            "drop_in": str(self.drop_in),
+            "live_path": self.live_path,
+            "placeholder": bool(self.placeholders.made),
+            "daemon": self.daemon,
+            "certificate": report_to_json(report, self.certificate.to_lineage()) if report else None,
+        }
+
+    def to_text(self) -> str:
+        lines = lines_for_nginx(self.live_path, self.certificate)
+        text = f"{self.placeholders.to_text()}\nwrote  {self.drop_in}\n\n{_IN_NGINX}\n\n{lines}"
+        return f"{text}\nThe daemon {describe(self.daemon)}" if self.daemon else text
 
 
 @click.command()
@@ -49,7 +84,8 @@ _AS_A_TABLE: Final = re.compile(r"certificates\[0\](\.identifiers\[\d+\]: |\.|: 
 )
 @click.option("--no-renew", is_flag=True, help="Only write it down: a daemon obtains it after the next reload.")
 @options.config_option
-def add(identifiers: tuple[str, ...], config: Path | None, **given: Any) -> None:  # noqa: ANN401
+@options.json_option
+def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Add a certificate for the names NAME[,NAME…], obtain it, and say what nginx needs.
 
     A daemon is told and obtains it; without one it is obtained here. Exit status as that of renew.
@@ -57,47 +93,36 @@ def add(identifiers: tuple[str, ...], config: Path | None, **given: Any) -> None
     if len(identifiers) > 1:
         raise click.UsageError(f"one certificate at a time; several names of one have commas: {','.join(identifiers)}")
     path, is_renewed = settings_path(config), not given.pop("no_renew")
-    values = _values(identifiers[0], given)
-    certificate, drop_in = _write(path, values)
-    context = click.get_current_context()
+    certificate, drop_in = _write(path, _values(identifiers[0], given))
     try:
-        has_daemon = _prepare(context, path, drop_in, certificate, is_told=is_renewed)
+        added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
     except WellkeeperError:
         remove_drop_in(drop_in)  # what cannot be set up now is not left for the daemon's next start
         raise
-    if has_daemon:
-        _follow(context, read_settings(path), certificate.name)
-    elif is_renewed:
-        context.invoke(renew, names=(certificate.name,), config=path)
+    if not as_json:
+        click.echo(added.to_text())
+    report = _obtain(added) if is_renewed else None
+    if as_json:
+        print_json(added.to_json(report))
     else:
-        click.echo("\na daemon learns of it at the next 'wellkeeper reload', and obtains it then")
+        click.echo(results.to_text(report) if report else _NOT_OBTAINED)
+    if report and report.outcome in results.UNSUCCESSFUL:
+        click.get_current_context().exit(1)
 
 
-def _prepare(
-    context: click.Context, path: Path, drop_in: Path, certificate: CertificateSettings, *, is_told: bool
-) -> bool:
-    """What nginx needs to start with it. Whether there is a daemon, which has begun with it then."""
-    context.invoke(placeholder, names=(certificate.name,), config=path)
+def _prepare(path: Path, drop_in: Path, certificate: CertificateSettings, *, is_reloaded: bool) -> _Added:
+    """Make what nginx needs to start with it, and have a daemon read it."""
     settings = read_settings(path)
-    lines = lines_for_nginx(build.certificates(settings).live_path(certificate.name), certificate)
-    answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_told else None
-    click.echo(f"wrote  {drop_in}\n\nIn the server block of nginx that listens with ssl:\n\n{lines}")
-    if answer is not None:
-        click.echo(f"the daemon {describe(answer)}")
-    return answer is not None
+    placeholders = make_placeholders(settings, (certificate.name,))
+    answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_reloaded else None
+    return _Added(settings, certificate, drop_in, placeholders, answer)
 
 
-def _follow(context: click.Context, settings: Settings, name: str) -> None:
-    """Tells how the daemon gets on with it. Not tried again if that failed meanwhile: the CA counts failures."""
-
-    async def follow() -> list[Report] | None:
-        with progress("auto") as reporting:
-            return await remote.renew(settings, [name], Mode.SCHEDULED, reporting)
-
-    for report in asyncio.run(follow()) or []:
-        click.echo(results.to_text(report))
-        if report.outcome in {Outcome.FAILED, Outcome.WAITING}:
-            context.exit(1)
+def _obtain(added: _Added) -> Report:
+    """Follow the daemon if there is one. Once it has failed, it does not try again: the CA counts failures."""
+    name, settings = added.certificate.name, added.settings
+    mode = Mode.RETRY if added.daemon is None else Mode.SCHEDULED
+    return run(Work(settings, choose(settings, [name]), mode))[0]
 
 
 def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in
@@ -33,7 +35,8 @@ class _Removal:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
 @options.config_option
-def remove(name: str, config: Path | None, *, yes: bool, delete_files: bool) -> None:
+@options.json_option
+def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_files: bool) -> None:
     """Stop renewing the certificate NAME: remove its file in issuer.d, and what is remembered of it.
 
     What is installed stays and is served until it expires, unless --delete-files is given. Settings that were written
@@ -49,18 +52,20 @@ def remove(name: str, config: Path | None, *, yes: bool, delete_files: bool) -> 
     if file is sources.main or len(file.certificates) > 1:
         raise SettingsError(_by_hand(file, location, name))
     removal = _Removal(settings, name, file.path, delete_files)
-    if not (yes or _is_agreed(removal)):
-        click.echo("nothing was removed")
-        return
-    asyncio.run(_remove(removal))
-    click.echo(_summary(removal))
+    is_removed = yes or _is_agreed(removal)
+    if is_removed:
+        asyncio.run(_remove(removal))
+    if as_json:
+        print_json(_to_json(removal, is_removed=is_removed))
+    else:
+        click.echo(_summary(removal) if is_removed else "Nothing was removed.")
 
 
 def _is_agreed(removal: _Removal) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError("Not a terminal: pass --yes to confirm.")
     more = ", and the certificate and all its keys" if removal.are_files_deleted else ""
-    return click.confirm(f"Remove {removal.drop_in}{more}?")
+    return click.confirm(f"Remove {removal.drop_in}{more}?", err=True)
 
 
 def _by_hand(file: TomlFile, location: tuple[int | str, ...], name: str) -> str:
@@ -102,6 +107,18 @@ async def _check_unused(settings: Settings, name: str) -> None:
             f"nginx's configuration names {live_path}; take those lines out and reload nginx first ('nginx -T | grep "
             f"-n {live_path}' shows them). Nothing was changed"
         )
+
+
+def _to_json(removal: _Removal, *, is_removed: bool) -> dict[str, Any]:
+    root = removal.settings.certificates_dir
+    return {
+        "name": removal.name,
+        "is_removed": is_removed,
+        "are_files_deleted": is_removed and removal.are_files_deleted,
+        "drop_in": str(removal.drop_in),
+        "live_path": str(root / "live" / removal.name),
+        "archive_path": str(root / "archive" / removal.name),
+    }
 
 
 def _summary(removal: _Removal) -> str:

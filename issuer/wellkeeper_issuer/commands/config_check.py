@@ -1,12 +1,12 @@
 """config check: report all mistakes in the settings, and in the files that they name."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings import Settings, settings_path
 from wellkeeper_issuer.settings import check as check_values
@@ -29,7 +29,7 @@ def check(config: Path | None, as_json: bool) -> None:
         raise SettingsError("\n".join(unreadable))
     counts = {"certificates": len(settings.certificates), "cas": len(settings.all_cas()), "nodes": len(settings.nodes)}
     if as_json:
-        click.echo(json.dumps({"schema_version": 1, **counts}, indent=2))
+        print_json(counts)
     else:
         click.echo(f"OK: {', '.join(counted(number, kind) for kind, number in _kinds(counts))}")
 

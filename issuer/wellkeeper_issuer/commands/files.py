@@ -4,7 +4,6 @@ In the wheel they are package data; in a checkout they are where people edit the
 """
 
 import errno
-import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,6 +13,7 @@ from typing import Final
 import click
 
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_node import durable
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted
@@ -49,7 +49,7 @@ def files(directory: str, *, force: bool, as_json: bool) -> None:
         raise WellkeeperError(f"cannot write {error.filename or directory}: {error.strerror}; {remedy}") from error
     if as_json:
         unchanged = [str(path) for path in wanted if path not in written]
-        click.echo(json.dumps({"written": list(map(str, written)), "unchanged": unchanged}, indent=2))
+        print_json({"written": list(map(str, written)), "unchanged": unchanged})
     else:
         click.echo(f"{directory}: {counted(len(written), 'file')} written, {len(wanted) - len(written)} unchanged")
 

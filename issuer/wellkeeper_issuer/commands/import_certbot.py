@@ -4,7 +4,6 @@ Without --apply it only says what would happen. certbot's folder is read and nev
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.import_report import report, report_json
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.host.certbot import read_certbot
@@ -63,7 +63,7 @@ def certbot(folder: Path, config: Path | None, *, apply: bool, as_json: bool) ->
     tables = {one.name: _table(settings, one) for one in plan.taken}
     done = asyncio.run(_apply(path, settings, plan, tables)) if apply else {}
     if as_json:
-        click.echo(json.dumps({"applied": apply} | report_json(plan, tables, found.hooks, done), indent=2))
+        print_json({"applied": apply} | report_json(plan, tables, found.hooks, done))
     else:
         click.echo(report(plan, folder, build.certificates(settings), found.hooks, done if apply else None))
 

@@ -11,10 +11,11 @@ import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
-from wellkeeper_issuer.commands.trust import explain, public_values
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.trust import explain, public_values, to_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.settings import read_settings, settings_path
+from wellkeeper_issuer.settings import Settings, read_settings, settings_path
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node import durable
@@ -32,6 +33,50 @@ class _Answers:
     certificates: tuple[tuple[str, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    """responder.env, with the values that a kept one lacks."""
+
+    path: Path
+    is_written: bool
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What init wrote, kept and made."""
+
+    path: Path
+    is_written: bool
+    unused_options: list[str]
+    keys: list[str]
+    environment: _Environment
+
+    def to_json(self, settings: Settings, values: dict[str, str]) -> dict[str, Any]:
+        environment = self.environment
+        return {
+            "settings": {"path": str(self.path), "is_written": self.is_written, "unused_options": self.unused_options},
+            "keys_made": self.keys,
+            "environment": {
+                "path": str(environment.path),
+                "is_written": environment.is_written,
+                "missing": list(environment.missing),
+            },
+            **to_json(settings, values),
+        }
+
+    def to_text(self, settings: Settings) -> str:
+        unused = f"; {', '.join(self.unused_options)} changed nothing: {_REMEDY}" if self.unused_options else ""
+        lines = [f"wrote  {self.path}" if self.is_written else f"kept   {self.path}{unused}"]
+        if self.is_written and not settings.terms_of_service_agreed:
+            lines.append(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
+        lines += [f"made   {key}" for key in self.keys]
+        missing = f", which lacks {' and '.join(self.environment.missing)}: see below"
+        kept = f"kept   {self.environment.path}{missing if self.environment.missing else ''}"
+        lines.append(f"wrote  {self.environment.path}" if self.environment.is_written else kept)
+        return "\n".join(lines)
+
+
 @click.command()
 @click.option("--ca", help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]")
 @click.option("--contact", multiple=True, help="A mail address for the CA; may be left out.")
@@ -43,45 +88,47 @@ class _Answers:
     "--next-publishing-key", is_flag=True, help="Make the key that will follow the publishing key; `trust` shows both."
 )
 @options.config_option
-def init(config: Path | None, state_dir: Path | None, certificates_dir: Path | None, **answers: Any) -> None:  # noqa: ANN401
+@options.json_option
+def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: ANN401
     """Set this host up: settings, keys, and the lines for responder and nginx.
 
     Settings that exist are kept as they are; keys that exist are never replaced.
     """
     path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
-    folders = {"state_dir": state_dir, "certificates_dir": certificates_dir}
+    folders = {key: answers.pop(key) for key in ("state_dir", "certificates_dir")}
     with _translated(path):
-        is_there = path.exists()
-    if is_there:
-        unused = [f"--{name.replace('_', '-')}" for name, value in (answers | folders).items() if value]
-        click.echo(f"kept   {path}" + (f"; {', '.join(unused)} changed nothing: {_REMEDY}" if unused else ""))
-    else:
-        _write_settings(path, _values(_ask(answers), {key: value for key, value in folders.items() if value}))
+        is_written = not path.exists()
+    unused = [] if is_written else [name for name, value in (answers | folders).items() if value]
+    if is_written:
+        given = {key: value for key, value in folders.items() if value}
+        _write_settings(path, _values(_ask(answers, may_prompt=not as_json), given))
     settings = read_settings(path)
-    for made in build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated):
-        click.echo(f"made   {made}")
+    made = build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated)
     values = public_values(settings)
-    click.echo(f"{_environment(path.with_name(RESPONDER_ENVIRONMENT), values)}\n\n{explain(settings, values)}")
+    environment = _write_environment(path.with_name(RESPONDER_ENVIRONMENT), values)
+    options_unused = [f"--{name.replace('_', '-')}" for name in unused]
+    done = _Done(path, is_written, options_unused, [str(key) for key in made], environment)
+    if as_json:
+        print_json(done.to_json(settings, values))
+    else:
+        click.echo(f"{done.to_text(settings)}\n\n{explain(settings, values)}")
 
 
 def _write_settings(path: Path, values: dict[str, Any]) -> None:
     """Raise SettingsError with no file left: one that no command would take is worse than none."""
     _write(path, to_toml("Settings of wellkeeper; docs/settings.md explains every key.", values))
     try:
-        settings = read_settings(path)
+        read_settings(path)
     except SettingsError:
         path.unlink()
         raise
-    click.echo(f"wrote  {path}")
-    if not settings.terms_of_service_agreed:
-        click.echo(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
 
 
-def _ask(given: dict[str, Any]) -> _Answers:
+def _ask(given: dict[str, Any], *, may_prompt: bool) -> _Answers:
     """Flags first; in a terminal, what they leave open is asked for."""
     ca, contact = given["ca"], given["contact"]
     names, is_agreed = given["certificate"], given["agree_to_terms_of_service"]
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if may_prompt and sys.stdin.isatty() and sys.stdout.isatty():
         ca = ca or click.prompt("CA (a name or a directory URL)", default="letsencrypt")
         contact = contact or tuple(click.prompt("Mail address for the CA (may be empty)", default="").split())
         names = names or (click.prompt("Names of the first certificate, with commas", default=""),)
@@ -90,15 +137,16 @@ def _ask(given: dict[str, Any]) -> _Answers:
     return _Answers(ca or "letsencrypt", contact, is_agreed, tuple(filter(None, certificates)))
 
 
-def _environment(path: Path, values: dict[str, str]) -> str:
-    """Writes responder.env; one that exists may have been added to, and is left to its editor."""
+def _write_environment(path: Path, values: dict[str, str]) -> _Environment:
+    """Write responder.env; leave one that exists to its editor."""
     if not path.exists():
         _write(path, "".join(f"{name}={value}\n" for name, value in values.items()))
-        return f"wrote  {path}"
+        return _Environment(path, is_written=True)
     found = path.read_text(encoding="utf-8", errors="replace").split()
     wanted = [value for several in values.values() for value in several.split()]
-    missing = [value for value in wanted if not any(word.endswith(value) for word in found)]
-    return f"kept   {path}" + (f", which lacks {' and '.join(missing)}: see below" if missing else "")
+    return _Environment(
+        path, False, tuple(value for value in wanted if not any(word.endswith(value) for word in found))
+    )
 
 
 def _values(answers: _Answers, folders: dict[str, Path]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """list: the certificates of the settings, with what is installed for each."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +8,8 @@ import click
 
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.known_cas import TEST_DIRECTORIES
 from wellkeeper_issuer.settings import Settings
@@ -31,9 +32,10 @@ def list_certificates(config: Path | None, as_json: bool) -> None:
     """
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages()))
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
         found = [_describe(settings, one) for one in seen.shown]
-        click.echo(json.dumps({"certificates": found}, indent=2))
+        print_json({"certificates": found, "is_reload_needed": is_outdated})
     elif seen.shown:
         rows = [_row(settings, seen, one) for one in seen.shown]
         screen.print_table(_TITLES, rows, name_column=0, cuts_last=False)

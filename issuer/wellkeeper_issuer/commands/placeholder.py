@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.deliver.install import install
@@ -19,25 +22,46 @@ from wellkeeper_node.deliver.install import install
 _DAYS: Final = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Placeholders:
+    """What was made; `external_keys` names the certificates whose key is elsewhere, which get none."""
+
+    made: Sequence[str]
+    external_keys: Sequence[str]
+    folders: CertificateFolders
+
+    def to_json(self) -> dict[str, Any]:
+        made = [{"name": name, "live_path": self.folders.live_path(name)} for name in self.made]
+        return {"made": made, "external_keys": list(self.external_keys), "days": _DAYS}
+
+    def to_text(self) -> str:
+        lines = [
+            f"{name}: no placeholder, because its key is elsewhere (csr). Leave its server block on 443 out of nginx"
+            " until the first certificate is installed; port 80 is enough to obtain it."
+            for name in self.external_keys
+        ]
+        lines += [f"{name}: placeholder for {_DAYS} days in {self.folders.live_path(name)}" for name in self.made]
+        return "\n".join(lines) or "No placeholder is needed: every certificate is installed."
+
+
 @click.command()
 @click.argument("names", nargs=-1, type=options.lineage_name)
 @options.config_option
-def placeholder(names: tuple[str, ...], config: Path | None) -> None:
-    """Create a self-signed certificate for each NAME (or all) that has none, so that nginx can start."""
-    settings = options.read(config)
-    folders = build.certificates(settings)
-    chosen = choose(settings, names)
-    keyless = [lineage for lineage in chosen if lineage.csr_path]
-    for lineage in keyless:
-        click.echo(
-            f"{lineage.name}: no placeholder without its key, which is elsewhere; leave its server block on 443 out of"
-            " nginx until the first certificate is there: port 80 is all that it takes"
-        )
+@options.json_option
+def placeholder(names: tuple[str, ...], config: Path | None, *, as_json: bool) -> None:
+    """Make a self-signed pair for the certificates NAME… (or all) that have none yet."""
+    made = make_placeholders(options.read(config), names)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        click.echo(made.to_text())
+
+
+def make_placeholders(settings: Settings, names: Sequence[str]) -> Placeholders:
+    """Install one for each of these certificates (all without names) that has nothing installed. Idempotent."""
+    folders, chosen = build.certificates(settings), choose(settings, names)
     made = asyncio.run(_make([lineage for lineage in chosen if not lineage.csr_path], folders))
-    for name in made:
-        click.echo(f"{name}: placeholder for {_DAYS} days in {folders.live_path(name)}")
-    if not (made or keyless):
-        click.echo("no placeholder is needed: every certificate is there")
+    return Placeholders(made, [lineage.name for lineage in chosen if lineage.csr_path], folders)
 
 
 async def _make(lineages: Sequence[Lineage], folders: CertificateFolders) -> list[str]:

@@ -1,7 +1,6 @@
 """rehearse: tries all that a renewal needs, without touching what is live."""
 
 import asyncio
-import json
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import click
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.records import Rehearsal
@@ -58,20 +58,22 @@ class _Steps:
 def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat, *, as_json: bool) -> None:
     """Try a renewal of the certificates NAME…, or all of them, without touching what is live.
 
-    Whether responders know our account keys, whether nginx passes its test, whether a token is published and served by
-    every node for every name; with rehearsal.ca an order at that test CA, whose certificate is thrown away; and the
-    hooks, told that it is a rehearsal (WELLKEEPER_REHEARSAL=1).
+    Check that responders know our account keys, that nginx passes its test, that each CA answers and knows our account,
+    and that every node serves a token for every name. Run the hooks with WELLKEEPER_REHEARSAL=1. With rehearsal.ca,
+    order a certificate from that test CA and throw it away. `renew --dry-run` does the same.
 
     Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
     """
-    settings = options.read(config)
+    rehearse_certificates(options.read(config), names, log_format, as_json=as_json)
+
+
+def rehearse_certificates(settings: Settings, names: Sequence[str], log_format: LogFormat, *, as_json: bool) -> None:
+    """Rehearse, print the results, and end with 1 when one failed."""
     with progress(log_format) as reporting:
         steps = _Steps(reporting, [])
         results = asyncio.run(_interruptible(settings, names, steps))
     if as_json:
-        click.echo(
-            json.dumps({"rehearsals": [encode_rehearsal(one) for one in results], "steps": steps.ended}, indent=2)
-        )
+        print_json({"rehearsals": [encode_rehearsal(one) for one in results], "steps": steps.ended})
     else:
         for one in results:
             click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")

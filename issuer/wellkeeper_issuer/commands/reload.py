@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.service import remote
 from wellkeeper_node.wording import counted
@@ -14,7 +15,8 @@ from wellkeeper_node.wording import counted
 
 @click.command()
 @options.config_option
-def reload(config: Path | None) -> None:
+@options.json_option
+def reload(config: Path | None, *, as_json: bool) -> None:
     """Make the daemon read its settings and drop-ins again.
 
     Exit status: 0 reloaded, 1 no daemon is running, 2 the new settings are invalid (the daemon keeps the old ones).
@@ -24,7 +26,10 @@ def reload(config: Path | None) -> None:
         answer = asyncio.run(remote.demand(settings, {"command": "reload"}))
     except SettingsError as error:
         raise SettingsError(f"{error}\na daemon that runs goes on with the settings of before") from error
-    click.echo(describe(answer))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(describe(answer))
 
 
 def describe(answer: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """renew: one idempotent pass that obtains, renews and delivers certificates."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Sequence
@@ -15,7 +14,9 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import errors, options, results, screen
 from wellkeeper_issuer.commands.terminal.brief import Tally, brief_progress
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.options import Verbosity
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.progress import LogFormat
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import JOURNAL
@@ -27,22 +28,23 @@ from wellkeeper_node.ports import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """One run: the certificates to renew, and how it is shown."""
 
     settings: Settings
     lineages: Sequence[Lineage]
     mode: Mode
-    is_staging: bool
-    log_format: LogFormat
-    verbosity: Verbosity
-    is_json: bool
+    is_staging: bool = False
+    log_format: LogFormat = "auto"
+    verbosity: Verbosity = Verbosity.BRIEF
+    is_json: bool = False
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=options.lineage_name)
 @click.option("--force", is_flag=True, help="Renew even certificates that are not due.")
 @click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one does so, too.")
+@click.option("--dry-run", is_flag=True, help="Rehearse: try a renewal without changing anything that is live.")
 @options.staging_option
 @options.config_option
 @options.json_option
@@ -61,23 +63,42 @@ def renew(
 
     Exit status: 0 success (or installed and not served yet), 1 one failed or waits, 2 usage or settings.
     """
+    if options_given["dry_run"]:
+        _dry_run(names, config, staging, options_given)
+        return
     settings = options.read(config, is_staging=staging)
     is_wanted_now = bool(names) or options_given["retry"] or staging
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
     verbosity = options.verbosity(is_verbose=options_given["is_verbose"], is_quiet=options_given["is_quiet"])
     is_json, log_format = options_given["as_json"], options_given["log_format"]
-    work = _Work(settings, choose(settings, names), mode, staging, log_format, verbosity, is_json)
-    reports = asyncio.run(_interruptible(work))
+    work = Work(settings, choose(settings, names), mode, staging, log_format, verbosity, is_json)
+    reports = run(work)
+    is_outdated = warn_if_outdated(settings, config)
     if is_json:
         found = [to_json(*both) for both in zip(reports, work.lineages, strict=True)]
-        click.echo(json.dumps({"certificates": found}, indent=2))
+        print_json({"certificates": found, "is_reload_needed": is_outdated})
     elif lines := list(results.to_lines(reports, verbosity)):
         screen.print_lines(lines)
     if any(report.outcome in results.UNSUCCESSFUL for report in reports):
         click.get_current_context().exit(1)
 
 
-async def _interruptible(work: _Work) -> list[Report]:
+def _dry_run(names: tuple[str, ...], config: Path | None, is_staging: bool, options_given: dict[str, Any]) -> None:
+    if is_staging or options_given["force"] or options_given["retry"]:
+        raise click.UsageError(
+            "--dry-run cannot be combined with --force, --retry or --staging: it orders nothing live"
+        )
+    from wellkeeper_issuer.commands.rehearse import rehearse_certificates
+
+    rehearse_certificates(options.read(config), names, options_given["log_format"], as_json=options_given["as_json"])
+
+
+def run(work: Work) -> list[Report]:
+    """Return a report for each lineage, in their order."""
+    return asyncio.run(_interruptible(work))
+
+
+async def _interruptible(work: Work) -> list[Report]:
     """Let the daemon do the work if one runs. SIGTERM ends a pass as Ctrl-C does: all tokens are withdrawn, and the
     next pass continues."""
     task = asyncio.current_task()
@@ -98,18 +119,18 @@ async def _interruptible(work: _Work) -> list[Report]:
             raise
 
 
-async def _by_itself(work: _Work, reporting: Progress, tally: Tally) -> list[Report]:
+async def _by_itself(work: Work, reporting: Progress, tally: Tally) -> list[Report]:
     """Run a pass in this process; without anything to do it loads no heavy library and reads no certificate."""
     async with build.owned_state(work.settings, "renew") as (state, _):
 
-        async def run(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        async def run_passes(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.assembly import build_passes
 
             tally.total = len(lineages)
             async with build_passes.passes(work.settings, state, reporting, is_staging=work.is_staging) as passes:
                 return await passes.run(lineages, mode)
 
-        return await run_needed(work.settings, state, work.lineages, work.mode, run)
+        return await run_needed(work.settings, state, work.lineages, work.mode, run_passes)
 
 
 def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:

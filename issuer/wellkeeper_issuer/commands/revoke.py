@@ -1,7 +1,6 @@
 """revoke: revoke a certificate at its CA; nginx serves it until it is replaced."""
 
 import asyncio
-import json
 import logging
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import click
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import open_authorities
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.progress import progress
 from wellkeeper_issuer.errors import JournalError, SettingsError
 from wellkeeper_issuer.records import Origin
@@ -85,7 +85,7 @@ async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], 
     serial = request.installed.certificate.serial
     if as_json:
         found = {"name": name, "serial": serial, "reason": request.reason, "was_revoked_already": not is_new}
-        click.echo(json.dumps(found | {"is_replaced": following.is_replaced, "next": following.words}, indent=2))
+        print_json(found | {"is_replaced": following.is_replaced, "next": following.words})
         return following
     what = "is revoked" if is_new else "was revoked already"
     click.echo(f"{name}: the certificate with serial {serial} {what}; {following.words}")

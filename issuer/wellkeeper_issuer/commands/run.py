@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -15,7 +15,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands.terminal import options
-from wellkeeper_issuer.commands.terminal.progress import LogFormat, is_journal, progress
+from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -28,15 +28,15 @@ from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import Broadcast
-from wellkeeper_issuer.service.serving import Factories, Service, Worker
-from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.service.factories import Factories, Worker
+from wellkeeper_issuer.service.serving import Service
+from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings.files import Sources, read_sources
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Progress
 
 _log = logging.getLogger(__name__)
-
-_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 
 
 @click.command()
@@ -51,11 +51,10 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     usage or settings.
     """
     path = settings_path(config)
-    if is_journal():
-        _tell_levels()
-    settings = read_settings(path)
+    sources = read_sources(path)
+    settings = check(sources)
     with _logging_info():
-        asyncio.run(_run(path, settings, log_format))
+        asyncio.run(_run(sources, settings, log_format))
 
 
 @contextmanager
@@ -72,20 +71,7 @@ def _logging_info() -> Iterator[None]:
             logger.setLevel(levels[name])
 
 
-class JournalFormatter(logging.Formatter):
-    """With the level in front as systemd's journal reads it (sd-daemon(3)), so that alerts can go by it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = next(found for level, found in _PRIORITIES if record.levelno >= level)
-        return f"<{priority}>{record.name}: {super().format(record)}"
-
-
-def _tell_levels() -> None:
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(JournalFormatter())
-
-
-async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
+async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> None:
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -100,7 +86,7 @@ async def _run(path: Path, settings: Settings, log_format: LogFormat) -> None:
             factories = Factories(
                 _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
             )
-            service = Service(path, settings, factories, broadcast)
+            service = Service(sources.main.path, settings, factories, broadcast, sources.digest)
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )

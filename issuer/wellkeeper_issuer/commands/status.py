@@ -1,7 +1,6 @@
 """status: the state of all certificates, the worst first, from disk alone."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,8 @@ from typing import Final
 import click
 
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.records import Budget
@@ -44,7 +45,10 @@ _COLOURS: Final = {
 @options.json_option
 @click.option("--prometheus", "as_metrics", is_flag=True, help="Print metrics, for a textfile collector.")
 @click.option(
-    "--check", "is_check", is_flag=True, help="Exit with 1 unless every certificate is served; for monitoring."
+    "--check",
+    "is_check",
+    is_flag=True,
+    help="Exit with 1 unless every certificate is served and there is at least one; for monitoring.",
 )
 @click.option("--all", "has_all", is_flag=True, help="List every certificate in a terminal, however many there are.")
 def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool, has_all: bool) -> None:
@@ -56,14 +60,20 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         raise click.UsageError("--json and --prometheus exclude each other")
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
-        click.echo(json.dumps(_to_json(seen), indent=2))
+        print_json(_to_json(seen) | {"is_reload_needed": is_outdated})
     elif as_metrics:
         click.echo(to_prometheus(seen), nl=False)
     else:
         _show(seen, has_all=has_all)
-    if is_check and any(one.status.state is not State.SERVED for one in seen.shown):
+    if is_check and not _is_served(seen):
         click.get_current_context().exit(1)
+
+
+def _is_served(seen: Overview) -> bool:
+    """Return false, too, when nothing is configured: monitoring then watches the wrong settings."""
+    return bool(seen.shown) and all(one.status.state is State.SERVED for one in seen.shown)
 
 
 def _to_json(seen: Overview) -> dict[str, object]:

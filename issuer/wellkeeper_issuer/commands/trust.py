@@ -1,13 +1,14 @@
 """trust: print the values for responders and the lines for nginx; public values only."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.tables import CertificateSettings
@@ -24,11 +25,14 @@ def trust(config: Path | None, as_json: bool) -> None:
     settings = options.read(config)
     values = public_values(settings)
     if as_json:
-        live = build.certificates(settings)
-        lines = {one.name: live.live_path(one.name) for one in settings.certificates}
-        click.echo(json.dumps({"responder": values, "live": lines}, indent=2))
+        print_json(to_json(settings, values))
     else:
         click.echo(explain(settings, values))
+
+
+def to_json(settings: Settings, values: dict[str, str]) -> dict[str, Any]:
+    live = build.certificates(settings)
+    return {"responder": values, "live": {one.name: live.live_path(one.name) for one in settings.certificates}}
 
 
 def public_values(settings: Settings) -> dict[str, str]:

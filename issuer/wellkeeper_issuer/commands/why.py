@@ -1,7 +1,6 @@
 """why: explain in sentences when and by which rule a certificate is renewed, the last failure, and the next step."""
 
 import asyncio
-import json
 from collections.abc import Container, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,8 @@ import click
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.commands.terminal import options, screen
 from wellkeeper_issuer.commands.terminal.distance import distance
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import explain
 from wellkeeper_issuer.records import Failure, Rule, Schedule
@@ -37,9 +38,17 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     seen = asyncio.run(overview.look(settings, lineages, reads_certificates=True, is_about_one=True))
     shown = seen.shown[0]
     sentences = list(_sentences(settings, seen, shown))
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
         wake_at = shown.status.wake_at.isoformat()
-        click.echo(json.dumps({**overview.to_json(shown, seen.rows), "wake_at": wake_at, "why": sentences}, indent=2))
+        print_json(
+            {
+                **overview.to_json(shown, seen.rows),
+                "wake_at": wake_at,
+                "why": sentences,
+                "is_reload_needed": is_outdated,
+            }
+        )
     else:
         screen.print_lines(sentences)
 

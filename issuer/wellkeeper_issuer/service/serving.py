@@ -7,23 +7,24 @@ progress continues; otherwise it is ended, and resumed with the new settings.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import Handler, Tell
 from wellkeeper_issuer.outside.daemon.socket import Message
-from wellkeeper_issuer.records import Rehearsal
-from wellkeeper_issuer.reports import Mode, Report
+from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.service.broadcast import Broadcast
+from wellkeeper_issuer.service.factories import Factories, Worker
 from wellkeeper_issuer.service.report_wire import encode_rehearsal, encode_report
-from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted
 
@@ -31,29 +32,6 @@ _log = logging.getLogger(__name__)
 
 _REMOVE_FIRST: Final = "Remove it there, then run 'wellkeeper reload'."
 _ENDS_FIRST: Final = "in progress, will be forgotten when done"
-
-
-class Worker(Protocol):
-    """The interface of `wellkeeper_issuer.daemon.Daemon`."""
-
-    async def run(self) -> None: ...
-
-    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
-
-    def replace(self, lineages: Sequence[Lineage]) -> None: ...
-
-    def slot(self, name: str) -> AbstractAsyncContextManager[None]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Factories:
-    """Make a worker, rehearse and forget; `reloading` and `ready` report to the service manager."""
-
-    worker: Callable[[Settings], AbstractAsyncContextManager[Worker]]
-    rehearse: Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
-    forget: Callable[[str], Awaitable[None]]
-    reloading: Callable[[], None]
-    ready: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +73,7 @@ class Service:
     settings: Settings
     factories: Factories
     broadcast: Broadcast
+    digest: str
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     _worker: Worker | None = None
@@ -217,7 +196,9 @@ class Service:
             self.factories.reloading()
             before = {one.name for one in self.settings.certificates}
             try:
-                await self._take(await asyncio.to_thread(read_settings, self.path))
+                sources = await asyncio.to_thread(read_sources, self.path)
+                await self._take(await asyncio.to_thread(check, sources))
+                self.digest = sources.digest
             except WellkeeperError as error:
                 _log.error("new settings rejected, keeping the current ones: %s", error)
                 raise
@@ -253,6 +234,7 @@ class Service:
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "count": len(self.settings.certificates),
             "under_way": self.broadcast.under_way,
+            "settings_digest": self.digest,
         }
 
     async def forget(self, request: Message, tell: Tell) -> Message:

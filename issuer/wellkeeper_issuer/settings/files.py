@@ -3,6 +3,7 @@
 Beside `issuer.toml` that folder is `issuer.d`; a drop-in, `issuer.d/*.toml`, holds `[[certificates]]` and nothing else.
 """
 
+import hashlib
 import os
 import re
 import tomllib
@@ -52,6 +53,15 @@ class Sources:
     @property
     def files(self) -> tuple[TomlFile, ...]:
         return (self.main, *self.drop_ins)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names and contents of all files, so that two readings of the settings can be compared."""
+        found = hashlib.sha256()
+        for file in self.files:
+            content = file.text.encode()
+            found.update(f"{file.path.name}\0{len(content)}\0".encode(errors="surrogateescape") + content)
+        return found.hexdigest()
 
     def place(self, location: Location) -> tuple[TomlFile, Location]:
         """The file in which something of the merged values stands, and where in that file."""

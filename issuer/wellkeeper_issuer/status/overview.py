@@ -116,9 +116,10 @@ async def look(
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Recorded:
     async with open_state(path, may_write=False) as state:
+        rows = await read_rows(state)
         vetoes = {name: await state.vetoes.read_veto(name) for name in names}
         return _Recorded(
-            await read_rows(state),
+            rows if settings.hooks.deploy else replace(rows, owed_hooks={}),  # the next pass runs none
             dict(await state.notes.read_rehearsals()),
             await _read_budgets(settings, state),
             {name: until for name, until in vetoes.items() if until is not None},

@@ -151,7 +151,7 @@ def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> 
 
 
 def test_without_renewal_it_is_told_when_a_daemon_learns_of_it(ready: Program) -> None:
-    reported = "a daemon learns of it at the next 'wellkeeper reload'"
+    reported = "A daemon obtains it after the next 'wellkeeper reload'"
     assert reported in ready.run("certificate", "add", "b.example", "--no-renew").out
     assert reported not in ready.run("certificate", "add", "c.example").out
 

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.outside.host.test_certbot import write_account, write_lineage
+from tests.json_docs import assert_documented
 from tests.keys import rsa_key
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.state.state import open_state
@@ -101,6 +102,7 @@ def test_json_has_the_same(program: Program, etc: Path) -> None:
     program.make_keys()
     dry = program.run("import", "certbot", str(etc), "--json").json()
     assert (dry["applied"], dry["taken"][1]["done"]) == (False, None)
+    assert_documented("import certbot", dry)
     assert [one["certbot_name"] for one in dry["left_out"]] == ["wild"]
     applied = program.run("import", "certbot", str(etc), "--apply", "--json").json()
     assert [one["done"] for one in applied["taken"]] == ["taken over"] * 3

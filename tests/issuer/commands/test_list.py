@@ -24,7 +24,7 @@ IDENTIFIERS = "xn--mnchen-3ya.example (münchen.example), 192.0.2.7"
 def test_nothing_configured(program: Program) -> None:
     program.configure()
     assert program.run("list").out == ("no certificates are configured\nNext: sudo wellkeeper certificate add NAME\n")
-    assert program.run("list", "--json").json() == {"certificates": []}
+    assert program.run("list", "--json").json() == {"schema_version": 1, "certificates": [], "is_reload_needed": False}
 
 
 def test_names_cas_key_type_and_expiry(program: Program) -> None:

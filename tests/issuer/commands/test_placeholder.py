@@ -34,7 +34,7 @@ def test_what_is_there_stays(program: Program) -> None:
 
     asyncio.run(install())
     finished = program.run("placeholder")
-    assert (finished.exit_code, finished.out) == (0, "no placeholder is needed: every certificate is there\n")
+    assert (finished.exit_code, finished.out) == (0, "No placeholder is needed: every certificate is installed.\n")
     assert (program.certificates_dir / "live/a.example/fullchain.pem").read_bytes() == pair.chain_pem
 
 
@@ -44,8 +44,8 @@ def test_without_the_key_there_is_none(program: Program) -> None:
     finished = program.run("placeholder")
     assert finished.exit_code == 0
     assert finished.out == (
-        "a.example: no placeholder without its key, which is elsewhere; leave its server block on 443 out of nginx"
-        " until the first certificate is there: port 80 is all that it takes\n"
+        "a.example: no placeholder, because its key is elsewhere (csr). Leave its server block on 443 out of nginx"
+        " until the first certificate is installed; port 80 is enough to obtain it.\n"
     )
     assert not (program.certificates_dir / "live").exists()
 

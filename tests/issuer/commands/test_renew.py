@@ -146,6 +146,23 @@ def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program
     ]
 
 
+def test_dry_run_is_a_rehearsal(program: Program) -> None:
+    program.configure("a.example", more="[nginx]\ncommand = ['false']")
+    program.make_keys()
+    finished = program.run("renew", "a.example", "--dry-run")
+    assert finished.exit_code == 1
+    assert finished.out.startswith("a.example: a renewal would fail: trust: ")
+    assert "; directory: " in finished.out
+
+
+@pytest.mark.parametrize("option", ["--force", "--retry", "--staging"])
+def test_dry_run_takes_only_names(program: Program, option: str) -> None:
+    program.configure("a.example")
+    finished = program.run("renew", "--dry-run", option)
+    assert finished.exit_code == 2
+    assert "--dry-run cannot be combined with --force, --retry or --staging" in finished.err
+
+
 def test_staging_goes_before_the_settings(program: Program) -> None:
     program.configure("a.example")
     assert options.read(program.config, is_staging=True).ca == ("letsencrypt-staging",)

@@ -5,22 +5,22 @@ import logging
 import pytest
 
 from tests.issuer.commands.conftest import Program
-from wellkeeper_issuer.commands.run import JournalFormatter
+from wellkeeper_issuer.commands.terminal.progress import TextFormatter, journal_prefix
 
 
 @pytest.mark.parametrize(
     ("level", "line"),
     [
-        (logging.CRITICAL, "<2>wellkeeper_issuer.daemon: text"),
-        (logging.ERROR, "<3>wellkeeper_issuer.daemon: text"),
-        (logging.WARNING, "<4>wellkeeper_issuer.daemon: text"),
-        (logging.INFO, "<6>wellkeeper_issuer.daemon: text"),
-        (logging.DEBUG, "<7>wellkeeper_issuer.daemon: text"),
+        (logging.CRITICAL, "<2>text"),
+        (logging.ERROR, "<3>text"),
+        (logging.WARNING, "<4>text"),
+        (logging.INFO, "<6>text"),
+        (logging.DEBUG, "<7>text"),
     ],
 )
 def test_levels_are_what_the_journal_reads(level: int, line: str) -> None:
     record = logging.LogRecord("wellkeeper_issuer.daemon", level, "", 0, "te%s", ("xt",), None)
-    assert JournalFormatter().format(record) == line
+    assert TextFormatter(journal_prefix).format(record) == line
 
 
 def test_host_that_was_not_set_up(program: Program) -> None:

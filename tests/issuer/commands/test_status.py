@@ -15,8 +15,6 @@ from tests.issuer.commands.statuses import (
     LIMITED,
     NAME,
     NOW,
-    RENEWED,
-    UNTIL,
     install,
     line,
     record,
@@ -28,7 +26,6 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
-from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import Retry
 
 
@@ -56,6 +53,8 @@ def test_nothing_there(program: Program) -> None:
         "Next: sudo wellkeeper renew",
     ]
     assert program.run("status", "--json").json() == {
+        "schema_version": 1,
+        "is_reload_needed": False,
         "certificates": [
             {
                 "name": NAME,
@@ -214,56 +213,6 @@ def test_identifiers_are_in_the_order_of_the_settings(program: Program, ca: Fake
     assert reported("status") == [NAME, "2.example", "8.example", "9.example"]
 
 
-def test_json(program: Program, ca: FakeCa) -> None:
-    program.configure(NAME)
-    pair = ca.pair(dns(NAME))
-    version = install(program, pair)
-    record(program, version, is_reloaded=True, is_served=True, is_under_way=True)
-
-    async def fill(state: State) -> None:
-        await state.schedules.record_schedule(schedule(version))
-        await state.schedules.record_failure(FAILURE)
-        await state.notes.record_rehearsal(Rehearsal(NAME, NOW, True, "all well"))
-
-    write(program, fill)
-    certificate = reading.read_certificate(pair.chain_pem)
-    assert program.run("status", "--json").json()["certificates"] == [
-        {
-            "name": NAME,
-            "state": "served",
-            "is_renewal_under_way": True,
-            "to_do": None,
-            "next_try_at": (NOW + HOUR).isoformat(),
-            "version": version,
-            "identifiers": [NAME],
-            "serial": certificate.serial,
-            "fingerprint_sha256": certificate.fingerprint_sha256,
-            "issued_by": "Fake Intermediate",
-            "not_before": (UNTIL - timedelta(days=90)).isoformat(),
-            "not_after": UNTIL.isoformat(),
-            "renew_at": RENEWED.isoformat(),
-            "schedule": {
-                "directory_url": NOBODY_THERE,
-                "rule": "ari",
-                "window": {"start": (RENEWED - HOUR).isoformat(), "end": (RENEWED + HOUR).isoformat()},
-                "explanation_url": "https://ca.example/why",
-                "ask_at": (NOW + HOUR).isoformat(),
-            },
-            "failure": {
-                "count": 2,
-                "stage": "order",
-                "message": "no",
-                "problem": "rateLimited",
-                "retry": "later",
-                "first_at": (NOW - 2 * HOUR).isoformat(),
-                "last_at": (NOW - HOUR).isoformat(),
-                "next_try_at": (NOW + HOUR).isoformat(),
-            },
-            "rehearsal": {"at": NOW.isoformat(), "is_well": True, "detail": "all well"},
-        }
-    ]
-
-
 def test_daemon_is_shown_with_its_pid_and_does_what_is_due(program: Program) -> None:
     program.configure(NAME)
     program.make_keys()
@@ -289,8 +238,7 @@ def test_damaged_journal_is_reported(program: Program) -> None:
     assert "Restore the file from a backup, or move it" in finished.err
 
 
-def test_json_and_prometheus_exclude_each_other(program: Program) -> None:
-    program.configure(NAME)
-    finished = program.run("status", "--json", "--prometheus")
-    assert (finished.exit_code, finished.out) == (2, "")
-    assert "--json and --prometheus exclude each other" in finished.err
+def test_check_fails_when_nothing_is_configured(program: Program) -> None:
+    program.configure()
+    assert program.run("status", "--check").exit_code == 1
+    assert program.run("status").exit_code == 0

@@ -26,6 +26,7 @@ def test_json(program: Program) -> None:
     program.configure("a.example")
     keys = program.make_keys()
     assert program.run("trust", "--json").json() == {
+        "schema_version": 1,
         "responder": {
             "WELLKEEPER_RESPONDER_PUBLISHING_KEY": encode_public_key(keys.publishing_key.public_key()),
             "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key(NOBODY_THERE)),

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.commands.statuses import (
+    ATTEMPT,
     FAILURE,
     HOUR,
     LIMITED,
@@ -27,6 +28,7 @@ from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
 from wellkeeper_node.errors import Retry
+from wellkeeper_node.model import Flip
 
 NEXT_RUN = "the next 'wellkeeper renew' (no daemon is running)"
 
@@ -215,3 +217,18 @@ def test_daemon_does_it(program: Program) -> None:
 
     who = f"the daemon (pid {os.getpid()}) does it once it has read these settings; run 'wellkeeper reload'"
     assert f"To do now: no certificate yet; {who}." in asyncio.run(look())
+
+
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_hook_is_mentioned_only_when_one_is_configured(program: Program, *, is_configured: bool) -> None:
+    program.configure(NAME, more="[hooks]\ndeploy = ['true']" if is_configured else "")
+    version = install(program, FakeCa(NOW).pair(dns(NAME)))
+
+    async def deliver_without_hook(state: State) -> None:
+        await state.attempts.record_attempt(ATTEMPT)
+        await state.deliveries.record_flip(Flip(NAME, None, version))
+        await state.deliveries.record_reloaded([NAME])
+        await state.deliveries.record_served(NAME)
+
+    write(program, deliver_without_hook)
+    assert ("hook" in program.run("why", NAME).out) == is_configured

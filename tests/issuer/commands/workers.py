@@ -15,8 +15,10 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service.broadcast import Broadcast
-from wellkeeper_issuer.service.serving import Factories, Service
+from wellkeeper_issuer.service.factories import Factories
+from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node.errors import WellkeeperError
 
 REHEARSED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -101,7 +103,7 @@ class Workshop:
         factories = Factories(
             self.worker, self._rehearse, self._forget, lambda: self.reported.append("reloading"), self.reported.append
         )
-        return Service(self.path, read_settings(self.path), factories, self.broadcast)
+        return Service(self.path, read_settings(self.path), factories, self.broadcast, read_sources(self.path).digest)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Service]:

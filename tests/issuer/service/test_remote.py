@@ -76,7 +76,7 @@ async def test_every_event_comes_through(daemon: Workshop, settings: Settings) -
     daemon.broadcast.failed("a.example", "publish", 0.5, "no")
     worker.is_free.set()
     await asked
-    reported = [line.partition(", ")[2] for line in out.getvalue().splitlines()]
+    reported = [line.split(", ", 2)[2] for line in out.getvalue().splitlines()]
     assert reported == [
         '"certificate": "a.example", "stage": "order", "event": "started"}',
         '"certificate": "a.example", "event": "note", "detail": "due"}',

@@ -1,5 +1,9 @@
 """How commands print errors: three short lines, or a JSON object."""
 
+import asyncio
+
+import click
+
 from wellkeeper_node.errors import WellkeeperError
 
 
@@ -9,9 +13,21 @@ def to_text(subject: str, error: Exception) -> str:
     return f"{subject}: " + "\n  ".join(lines)
 
 
-def to_json(error: Exception) -> dict[str, str | None]:
+def to_json(error: BaseException) -> dict[str, str | None]:
     """Return the same keys for all errors; an unexpected one has no stage."""
-    if not isinstance(error, WellkeeperError):
-        return {"stage": None, "what": f"unexpected error: {error!r}", "why": "", "remedy": "", "retry": None}
-    lines = {"what": error.what, "why": error.why, "remedy": error.remedy}
-    return {"stage": error.stage, **lines, "retry": error.retry.value}
+    match error:
+        case WellkeeperError():
+            return _object(error.stage, error.what, error.why, error.remedy, error.retry.value)
+        case click.UsageError(ctx=context):
+            remedy = f"Run '{context.command_path} --help' to see how it is used." if context else ""
+            return _object("usage", error.format_message().rstrip("."), "", remedy, "never")
+        case click.ClickException():
+            return _object("usage", error.format_message().rstrip("."), "", "", "never")
+        case click.Abort() | asyncio.CancelledError():
+            return _object("interrupted", "interrupted", "", "", "soon")
+        case _:
+            return _object(None, f"unexpected error: {error!r}", "", "", None)
+
+
+def _object(stage: str | None, what: str, why: str, remedy: str, retry: str | None) -> dict[str, str | None]:
+    return {"stage": stage, "what": what, "why": why, "remedy": remedy, "retry": retry}

@@ -1,13 +1,13 @@
-"""How a pass is told: live lines in a terminal, one line a stage without one, or JSON lines.
+"""Reports progress: live lines in a terminal, one line per stage without one, or JSON lines.
 
-All on standard error: standard output belongs to the result.
+All of it goes to standard error: standard output belongs to the result.
 """
 
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
@@ -15,85 +15,118 @@ from typing import Final, Literal, TextIO
 from wellkeeper_node.ports import Progress
 
 LogFormat = Literal["auto", "text", "json"]
+Prefix = Callable[[int, datetime], str]
 
 _STAGE_WIDTH: Final = 8
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
+_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
+
+def dated_prefix(level: int, at: datetime) -> str:
+    """Return date and level; a line without a level is information."""
+    name = f"{logging.getLevelName(level)} " if level != logging.INFO else ""
+    return f"{at:{_DATE}} {name}"
+
+
+def journal_prefix(level: int, _at: datetime) -> str:
+    """Return the priority as systemd's journal reads it (sd-daemon(3)); it dates every line by itself."""
+    return f"<{next(found for least, found in _PRIORITIES if level >= least)}>"
+
+
+def no_prefix(_level: int, _at: datetime) -> str:
+    return ""
 
 
 class LineProgress:
     """Implements `ports.Progress`: one line when a stage ends."""
 
-    def __init__(self, out: TextIO, *, is_dated: bool = True) -> None:
+    def __init__(self, out: TextIO, prefix: Prefix = dated_prefix) -> None:
         self._out = out
-        self._is_dated = is_dated
+        self._prefix = prefix
 
     def started(self, lineage: str, stage: str) -> None:
-        """Not worth a line: stages are short, and their end tells."""
+        """Print nothing: stages are short, and their end has a line."""
 
     def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  {detail}")
+        self._line(logging.INFO, lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  {detail}")
 
     def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._line(lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  failed{': ' if detail else ''}{detail}")
+        failed = f"failed{': ' if detail else ''}{detail}"
+        self._line(logging.ERROR, lineage, f"{stage:{_STAGE_WIDTH}} {seconds:6.2f} s  {failed}")
 
     def note(self, lineage: str, text: str) -> None:
-        self._line(lineage, text)
+        self._line(logging.INFO, lineage, text)
 
-    def _line(self, lineage: str, text: str) -> None:
-        date = f"{datetime.now(UTC):{_DATE}} " if self._is_dated else ""
-        print(f"{date}{lineage}: {text}", file=self._out, flush=True)
+    def _line(self, level: int, lineage: str, text: str) -> None:
+        print(f"{self._prefix(level, datetime.now(UTC))}{lineage}: {text}", file=self._out, flush=True)
 
 
 class JsonProgress:
-    """Implements `ports.Progress`: one JSON object a line."""
+    """Implements `ports.Progress`: one JSON object per line."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, prefix: Prefix = no_prefix) -> None:
         self._out = out
+        self._prefix = prefix
 
     def started(self, lineage: str, stage: str) -> None:
-        self._line(certificate=lineage, stage=stage, event="started")
+        self._line(logging.INFO, certificate=lineage, stage=stage, event="started")
 
     def finished(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._line(certificate=lineage, stage=stage, event="finished", seconds=round(seconds, 3), detail=detail)
+        end = {"event": "finished", "seconds": round(seconds, 3), "detail": detail}
+        self._line(logging.INFO, certificate=lineage, stage=stage, **end)
 
     def failed(self, lineage: str, stage: str, seconds: float, detail: str) -> None:
-        self._line(certificate=lineage, stage=stage, event="failed", seconds=round(seconds, 3), detail=detail)
+        end = {"event": "failed", "seconds": round(seconds, 3), "detail": detail}
+        self._line(logging.ERROR, certificate=lineage, stage=stage, **end)
 
     def note(self, lineage: str, text: str) -> None:
-        self._line(certificate=lineage, event="note", detail=text)
+        self._line(logging.INFO, certificate=lineage, event="note", detail=text)
 
-    def _line(self, **fields: object) -> None:
-        print(_json_line(datetime.now(UTC), **fields), file=self._out, flush=True)
+    def _line(self, level: int, **fields: object) -> None:
+        at = datetime.now(UTC)
+        print(f"{self._prefix(level, at)}{_json_line(level, at, **fields)}", file=self._out, flush=True)
+
+
+def _json_line(level: int, at: datetime, **fields: object) -> str:
+    time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": time, "level": logging.getLevelName(level).lower(), **fields})
 
 
 class JsonFormatter(logging.Formatter):
-    """What is logged beside the stages, as one JSON object a line as well."""
+    """Formats what is logged beside the stages as one JSON object per line, too."""
+
+    def __init__(self, prefix: Prefix = no_prefix) -> None:
+        super().__init__()
+        self._prefix = prefix
 
     def format(self, record: logging.LogRecord) -> str:
-        detail = record.getMessage()
-        if record.exc_info:
-            detail += "\n" + self.formatException(record.exc_info)
         at = datetime.fromtimestamp(record.created, UTC)
-        return _json_line(at, event="log", level=record.levelname.lower(), logger=record.name, detail=detail)
+        line = _json_line(
+            record.levelno, at, event="log", logger=record.name.rpartition(".")[2], detail=super().format(record)
+        )
+        return f"{self._prefix(record.levelno, at)}{line}"
 
 
-def _json_line(at: datetime, **fields: object) -> str:
-    time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": time, **fields})
+class TextFormatter(logging.Formatter):
+    """Formats what is logged beside the stages as their lines are; each line of a traceback has the prefix."""
 
-
-class DatedFormatter(logging.Formatter):
-    """What is logged beside the stages, dated as they are."""
-
-    def __init__(self) -> None:
-        super().__init__("%(levelname)s %(name)s: %(message)s")
+    def __init__(self, prefix: Prefix) -> None:
+        super().__init__()
+        self._prefix = prefix
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{datetime.fromtimestamp(record.created, UTC):{_DATE}} {super().format(record)}"
+        prefix = self._prefix(record.levelno, datetime.fromtimestamp(record.created, UTC))
+        return "\n".join(f"{prefix}{line}" for line in super().format(record).split("\n"))
+
+
+def in_journal(text: str) -> str:
+    """Return the text of an error with its priority on each line."""
+    prefix = journal_prefix(logging.ERROR, datetime.now(UTC))
+    return "\n".join(f"{prefix}{line}" for line in text.split("\n"))
 
 
 def is_journal() -> bool:
-    """Whether standard error goes to systemd's journal, which dates every line by itself (systemd.exec(5))."""
+    """Return true when standard error goes to systemd's journal (systemd.exec(5))."""
     found = os.fstat(2)
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
@@ -113,15 +146,15 @@ def _log_as(formatter: logging.Formatter) -> Iterator[None]:
 @contextmanager
 def progress(log_format: LogFormat) -> Iterator[Progress]:
     """`auto`: live in a terminal, lines otherwise."""
+    in_journal = is_journal()
     if log_format == "json":
-        with _log_as(JsonFormatter()):
-            yield JsonProgress(sys.stderr)
+        prefix: Prefix = journal_prefix if in_journal else no_prefix
+        with _log_as(JsonFormatter(prefix)):
+            yield JsonProgress(sys.stderr, prefix)
     elif log_format == "text" or not sys.stderr.isatty():
-        if is_journal():
-            yield LineProgress(sys.stderr, is_dated=False)
-        else:
-            with _log_as(DatedFormatter()):
-                yield LineProgress(sys.stderr)
+        prefix = journal_prefix if in_journal else dated_prefix
+        with _log_as(TextFormatter(prefix)):
+            yield LineProgress(sys.stderr, prefix)
     else:
         from wellkeeper_issuer.commands.terminal.live import live_progress
 

@@ -98,6 +98,20 @@ class Connection:
         async with self._opening:
             return await self._read_directory()
 
+    async def nonce(self) -> None:
+        """Get a fresh nonce (RFC 8555 section 7.2); raises OrderError."""
+        directory = await self.directory()
+
+        def task() -> None:
+            with translated(OrderError, self.options.name, "a new nonce", self.clock):
+                self.network_for(None).read_nonce(directory["newNonce"])
+
+        await self.run(task)
+
+    async def check_registration(self) -> None:
+        """Raise what would stop a registration before the CA is asked; register nothing."""
+        self._registration.check(await self.directory())
+
     async def account(self) -> tuple[messages.Directory, messages.RegistrationResource]:
         """Return directory and account. Raises SettingsError, and OrderError, again for a while after a failed try."""
         asked_at = self.clock.monotonic()

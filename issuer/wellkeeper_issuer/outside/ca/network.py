@@ -68,6 +68,11 @@ class Network(client.ClientNetwork):
         with self._problems():
             return messages.Directory.from_json(self.get(url).json())
 
+    def read_nonce(self, url: str) -> None:
+        """Raise ProblemError, or what the library raises."""
+        with self._problems():
+            self._get_nonce(url, url)
+
     def send(self, url: str, message: JSONDeSerializable | None, new_nonce_url: str) -> requests.Response:
         """Send a signed POST; a POST-as-GET when `message` is None. Raises ProblemError."""
         for _ in range(_NONCE_TRIES - 1):

@@ -47,6 +47,13 @@ class Registration:
             self.accounts.record(record)
         return messages.RegistrationResource(uri=record.account_url, body=messages.Registration())
 
+    def check(self, directory: messages.Directory) -> None:
+        """Raise OrderError or SettingsError when the account cannot be registered; ask nobody."""
+        record = self.accounts.read(self.options.directory_url)
+        if record is not None and record.is_deactivated:
+            raise self._deactivated()
+        self._message(directory)
+
     def _register(self, network: Network, directory: messages.Directory) -> str:
         """Return the account's URL: newAccount returns the existing account of a known key (RFC 8555 section 7.3.1)."""
         message = self._message(directory)

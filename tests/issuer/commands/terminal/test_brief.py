@@ -3,7 +3,7 @@
 import io
 
 from wellkeeper_issuer.commands.terminal.brief import BriefProgress, Tally, UnexplainedFailures
-from wellkeeper_issuer.commands.terminal.progress import LineProgress
+from wellkeeper_issuer.commands.terminal.progress import LineProgress, no_prefix
 from wellkeeper_node.ports import Progress
 
 
@@ -20,7 +20,7 @@ def renew(progress: Progress, name: str, *, fails: bool = False) -> None:
 
 def lines(tally: Tally, *, is_counted: bool = False) -> tuple[BriefProgress, io.StringIO]:
     out = io.StringIO()
-    return BriefProgress(LineProgress(out, is_dated=False), tally, is_counted=is_counted), out
+    return BriefProgress(LineProgress(out, no_prefix), tally, is_counted=is_counted), out
 
 
 def test_each_finished_certificate_has_one_line_with_the_counter() -> None:
@@ -71,6 +71,6 @@ def test_warnings_and_what_happens_after_an_interrupt_are_shown() -> None:
 
 def test_details_of_failures_are_left_to_the_result() -> None:
     out = io.StringIO()
-    progress = UnexplainedFailures(LineProgress(out, is_dated=False))
+    progress = UnexplainedFailures(LineProgress(out, no_prefix))
     renew(progress, "a", fails=True)
     assert out.getvalue().splitlines() == ["a: due: no certificate yet", "a: order      0.50 s  failed"]

@@ -57,8 +57,10 @@ def test_help_loads_no_command() -> None:
     loaded = [
         "wellkeeper_issuer.commands.terminal",
         "wellkeeper_issuer.commands.terminal.errors",
+        "wellkeeper_issuer.commands.terminal.json_output",
         "wellkeeper_issuer.commands.terminal.lazy",
         "wellkeeper_issuer.commands.terminal.options",
+        "wellkeeper_issuer.commands.terminal.progress",
     ]
     assert said == f"{loaded}\n"
 

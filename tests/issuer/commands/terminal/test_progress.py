@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgress, progress
+from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgress, LogFormat, progress
 from wellkeeper_node.ports import Progress
 
 
@@ -23,10 +23,10 @@ def test_one_line_a_stage() -> None:
     out = io.StringIO()
     tell(LineProgress(out))
     lines = out.getvalue().splitlines()
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ web: ", line) for line in lines)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (ERROR )?web: ", line) for line in lines)
     assert [line.split(" ", 1)[1] for line in lines] == [
         "web: order      1.23 s  https://ca.example/order/1",
-        "web: publish    0.50 s  failed: node 'n1' is away",
+        "ERROR web: publish    0.50 s  failed: node 'n1' is away",
         "web: due: no certificate yet",
     ]
 
@@ -37,16 +37,24 @@ def test_one_object_a_line() -> None:
     found = [json.loads(line) for line in out.getvalue().splitlines()]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one.pop("time")) for one in found)
     assert found == [
-        {"certificate": "web", "stage": "order", "event": "started"},
+        {"level": "info", "certificate": "web", "stage": "order", "event": "started"},
         {
+            "level": "info",
             "certificate": "web",
             "stage": "order",
             "event": "finished",
             "seconds": 1.235,
             "detail": "https://ca.example/order/1",
         },
-        {"certificate": "web", "stage": "publish", "event": "failed", "seconds": 0.5, "detail": "node 'n1' is away"},
-        {"certificate": "web", "event": "note", "detail": "due: no certificate yet"},
+        {
+            "level": "error",
+            "certificate": "web",
+            "stage": "publish",
+            "event": "failed",
+            "seconds": 0.5,
+            "detail": "node 'n1' is away",
+        },
+        {"level": "info", "certificate": "web", "event": "note", "detail": "due: no certificate yet"},
     ]
 
 
@@ -67,17 +75,21 @@ def test_log_beside_the_lines_is_dated_as_they_are() -> None:
             logging.getLogger("wellkeeper_issuer.daemon").warning("looks again")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING wellkeeper_issuer.daemon: looks again\n", out.getvalue()
-    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING looks again\n", out.getvalue())
 
 
-def test_journal_dates_the_lines_by_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_journal_reads_the_priority_and_dates_the_lines_by_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log_format: LogFormat
+) -> None:
     its_stream = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", f"{its_stream.st_dev}:{its_stream.st_ino}")
-    with progress("text") as reported:
+    with progress(log_format) as reported:
         reported.note("web", "here")
-    assert capsys.readouterr().err == "web: here\n"
+        reported.failed("web", "order", 1.0, "away")
+    note, failed = capsys.readouterr().err.splitlines()
+    assert note.startswith("<6>web: here" if log_format == "text" else "<6>{")
+    assert failed.startswith("<3>web: order " if log_format == "text" else "<3>{")
 
 
 def test_file_is_no_journal_though_the_variable_was_inherited(
@@ -104,7 +116,7 @@ def test_log_beside_the_stages_is_json_as_well() -> None:
     assert found == {
         "event": "log",
         "level": "warning",
-        "logger": "wellkeeper_node.certificates.folders",
+        "logger": "folders",
         "detail": "/live/web holds nothing",
     }
     assert afterwards == "afterwards"

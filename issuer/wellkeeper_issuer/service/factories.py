@@ -1,0 +1,34 @@
+"""What the daemon's service needs from its assembly: a worker per settings, and what else it does for requests."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_issuer.reports import Mode, Report
+from wellkeeper_issuer.settings import Settings
+
+
+class Worker(Protocol):
+    """The interface of `wellkeeper_issuer.daemon.Daemon`."""
+
+    async def run(self) -> None: ...
+
+    async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
+
+    def replace(self, lineages: Sequence[Lineage]) -> None: ...
+
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Factories:
+    """Make a worker, rehearse and forget; `reloading` and `ready` report to the service manager."""
+
+    worker: Callable[[Settings], AbstractAsyncContextManager[Worker]]
+    rehearse: Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
+    forget: Callable[[str], Awaitable[None]]
+    reloading: Callable[[], None]
+    ready: Callable[[str], None]
