@@ -90,6 +90,7 @@ class CaSettings(Frozen):
 
     name: Annotated[str, BeforeValidator(parse_name)]
     directory: Annotated[str, BeforeValidator(parse_directory_url)]
+    allow_http: StrictBool = False
     bundle: AbsolutePath | None = None
     eab_key_id: str | None = None
     eab_hmac_key_file: AbsolutePath | None = None
@@ -104,6 +105,14 @@ class CaSettings(Frozen):
         if isinstance(values, dict) and "directory" not in values and values.get("name") in CA_DIRECTORIES:
             return {"directory": CA_DIRECTORIES[values["name"]], **values}
         return values
+
+    @model_validator(mode="after")
+    def _check_scheme(self) -> "CaSettings":
+        if not (self.allow_http or self.directory.startswith("https://")):
+            raise ValueError(
+                f"{self.directory!r} is not an https:// URL; for a CA of your own, add allow_http = true here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_binding(self) -> "CaSettings":
