@@ -199,8 +199,16 @@ class Settings(Frozen):
 
 
 def settings_path(given: Path | None) -> Path:
-    """`--config`, else WELLKEEPER_CONFIG, else the default; the only place that looks at the environment."""
-    return given or Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
+    """`--config`, else WELLKEEPER_CONFIG, else the default."""
+    return find_settings(given)[0]
+
+
+def find_settings(given: Path | None) -> tuple[Path, str]:
+    """Return the path of the settings and what set it; the only place that looks at the environment."""
+    if given:
+        return given, "--config"
+    from_environment = os.environ.get(PATH_VARIABLE)
+    return (Path(from_environment), PATH_VARIABLE) if from_environment else (DEFAULT_PATH, "default")
 
 
 def read_settings(path: Path) -> Settings:
