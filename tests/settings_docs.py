@@ -1,4 +1,4 @@
-"""Writes what the documentation says about the settings: docs/settings.md and docs/settings.schema.json.
+"""Write the documentation of the settings: docs/settings.md and docs/settings.schema.json.
 
 Run as a program (`scripts/fix` does) it writes both. In the page, notes below a table are written by hand, and so are
 the sections before the first table.

@@ -19,7 +19,7 @@ _DETERMINED_BY_CSR: Final = frozenset({"key_type", "reuse_key"})
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value comes from; without a path it is the default."""
+    """The source of a value; without a path it is the default."""
 
     path: Path | None = None
     line: int | None = None

@@ -126,7 +126,7 @@ class HooksSettings(Frozen):
 
 
 class NotificationsSettings(Frozen):
-    """Where the administrator is told of failure, danger and recovery: JSON by POST."""
+    """Reports of failure, danger and recovery to the administrator: JSON by POST."""
 
     webhook: Webhook | None = Field(
         default=None,
@@ -138,7 +138,7 @@ class NotificationsSettings(Frozen):
 
 
 class RehearsalSettings(Frozen):
-    """How renewals are rehearsed: with which test CA, if any, and how often by the daemon, if ever."""
+    """Rehearsals of renewals: the test CA, if any, and the interval of the daemon, if any."""
 
     ca: CaName | None = Field(
         default=None,

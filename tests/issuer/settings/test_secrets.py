@@ -1,4 +1,4 @@
-"""What is masked in values of the settings."""
+"""Secrets in values of the settings are masked."""
 
 import pytest
 
