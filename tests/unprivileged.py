@@ -1,4 +1,4 @@
-"""Runs a part of a test as a user without rights, so that the kernel refuses it what only root may do."""
+"""Running part of a test as an unprivileged user, so that the kernel refuses what only root may do."""
 
 import os
 import tempfile
@@ -11,8 +11,8 @@ _NOBODY: Final = 65534
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Give up root in this process, for all threads, until the end of the block; another user stays who it is."""
+def as_unprivileged_user() -> Iterator[None]:
+    """Drop root in all threads of this process until the end of the block; do nothing for other users."""
     if os.geteuid() != 0:
         yield
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.node.nodes import Nodes
@@ -145,7 +145,7 @@ async def test_few_renewals_at_once(host: Host) -> None:
     many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(11)]
     host.nginx.needed.clear()
     running = asyncio.create_task(host.run(many))
-    await turns_until(lambda: len(waiting) == 8)
+    await run_tasks_until(lambda: len(waiting) == 8)
     assert sum(line.endswith("order started") for line in host.progress.lines) == 8
     gate.set()
     assert {report.outcome for report in (await running).values()} == {Outcome.NOT_SERVED_YET}
@@ -173,7 +173,7 @@ async def test_cancelled_pass_waits_for_its_slowest_certificate(host: Host, node
     host.ca.at_answer = wait
     large = Lineage("large", tuple(dns(f"n{number}.example") for number in range(20)))
     running = asyncio.create_task(host.run([Lineage("small", (dns("small.example"),)), large]))
-    await turns_until(lambda: len(answering) == 21)
+    await run_tasks_until(lambda: len(answering) == 21)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -194,7 +194,7 @@ async def test_cancelled_pass_leaves_nothing_published_and_the_next_goes_on(host
 
     host.ca.at_answer = wait
     running = asyncio.create_task(host.run())
-    await turns_until(lambda: len(answering) == len(NAMES))
+    await run_tasks_until(lambda: len(answering) == len(NAMES))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

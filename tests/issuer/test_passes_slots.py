@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from tests.issuer.hosts import LINEAGES, Host
 
 
@@ -37,7 +37,7 @@ async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> N
 async def test_others_do_not_wait_for_it(host: Host) -> None:
     async with host.passes.slot("a"):
         running = asyncio.create_task(host.run(LINEAGES[:2]))
-        await turns_until(lambda: "b" in host.certificates.live)
+        await run_tasks_until(lambda: "b" in host.certificates.live)
         assert "a" not in host.certificates.live
     await running
     assert host.certificates.live.keys() == {"a", "b"}

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_deliver import dns
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.model import Lineage
@@ -73,7 +73,7 @@ class Theatre:
         rehearsing = Rehearsing(lambda: (self.lineages, self.every), self.rehearse, self.notes, self.clock)
         task = asyncio.create_task(rehearsing.run())
         wanted = len(self.clock.slept) + hours + 1
-        await turns_until(lambda: len(self.clock.slept) >= wanted or task.done())
+        await run_tasks_until(lambda: len(self.clock.slept) >= wanted or task.done())
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unprivileged import as_nobody, shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node import durable
 from wellkeeper_node.errors import InstallError
 
@@ -114,7 +114,7 @@ def test_broken_link_in_place_of_a_folder_is_an_error(folder: Path) -> None:
 
 def test_folder_that_cannot_be_given_away_is_not_left_behind() -> None:
     with shared_folder() as folder:
-        with as_nobody(), pytest.raises(PermissionError):
+        with as_unprivileged_user(), pytest.raises(PermissionError):
             durable.make_folder(folder / "certificates", 0o750, durable.Owner(0, 0))
         assert list(folder.iterdir()) == []
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from wellkeeper_issuer.commands.terminal.progress import JsonProgress
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
@@ -112,7 +112,7 @@ class Workshop:
         task = asyncio.create_task(service.run())
         try:
             await service.is_ready.wait()
-            await turns_until(lambda: self.workers[-1].is_running)
+            await run_tasks_until(lambda: self.workers[-1].is_running)
             yield service
         finally:
             task.cancel()

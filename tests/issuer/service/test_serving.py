@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from tests.issuer.commands.workers import REHEARSED_AT, Workshop
 from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
 from wellkeeper_issuer.records import Rehearsal
@@ -31,7 +31,7 @@ def ignore(_message: Mapping[str, Any]) -> None: ...
 async def test_worker_runs_until_the_service_ends(workshop: Workshop) -> None:
     async with workshop.service():
         (worker,) = workshop.workers
-        await turns_until(lambda: worker.is_running)
+        await run_tasks_until(lambda: worker.is_running)
         assert worker.lineages == ["a.example", "b.example"]
     assert (worker.is_running, workshop.open_count) == (False, 0)
 
@@ -118,7 +118,7 @@ async def test_failure_of_a_pass_is_the_answer_and_ends_nothing(workshop: Worksh
         worker.failing = JournalError("disk full")
         with pytest.raises(JournalError, match="disk full"):
             await service.renew({}, ignore)
-        await turns_until(lambda: worker.is_running)
+        await run_tasks_until(lambda: worker.is_running)
 
 
 async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Workshop) -> None:
@@ -147,7 +147,7 @@ async def test_other_changes_make_a_new_worker(workshop: Workshop, more: str) ->
         workshop.write("a.example", more=more)
         await service.reload({}, ignore)
         first, second = workshop.workers
-        await turns_until(lambda: second.is_running)
+        await run_tasks_until(lambda: second.is_running)
         assert (first.is_running, workshop.open_count, second.lineages) == (False, 1, ["a.example"])
         await service.renew({}, ignore)
         assert (first.modes, second.modes) == ([], [Mode.SCHEDULED])
@@ -171,7 +171,7 @@ async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(w
         await first.is_asked.wait()
         workshop.write("a.example", more="renewals_at_once = 3")
         reloading = asyncio.create_task(service.reload({}, ignore))
-        await turns_until(lambda: len(workshop.workers) == 2)
+        await run_tasks_until(lambda: len(workshop.workers) == 2)
         later = asyncio.create_task(service.renew({"names": ["a.example"], "mode": "retry"}, ignore))
         await asyncio.sleep(0)
         assert first.is_running
@@ -241,7 +241,7 @@ async def test_certificate_in_progress_is_forgotten_when_done(workshop: Workshop
         async with workshop.workers[0].slot("c.example"):
             workshop.broadcast.started("c.example", "finalize")
             forgetting = asyncio.create_task(service.forget({"names": ["c.example"]}, events.append))
-            await turns_until(lambda: bool(events))
+            await run_tasks_until(lambda: bool(events))
             await asyncio.sleep(0)
             assert (forgetting.done(), workshop.forgotten) == (False, [])
         assert await forgetting == {"names": ["c.example"]}

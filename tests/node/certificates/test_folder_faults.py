@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.node.test_durable import largest_file
-from tests.unprivileged import as_nobody, shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node.certificates.folders import KEPT_VERSIONS, CertificateFolders
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.certificates.removal import remove_files
@@ -31,7 +31,7 @@ async def test_key_that_may_not_be_read_is_named_by_its_live_path() -> None:
             path.chmod(0o755)
         key = folder / "certificates/archive/web" / version / "privkey.pem"
         key.chmod(0)
-        with as_nobody(), pytest.raises(InstallError, match="certificates/live/web: Permission denied"):
+        with as_unprivileged_user(), pytest.raises(InstallError, match="certificates/live/web: Permission denied"):
             await folders.read_pair("web")
 
 

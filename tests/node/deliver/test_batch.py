@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_deliver import FakeCa as DeliverCa
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeProgress
@@ -136,7 +136,7 @@ async def test_defect_before_the_reload_is_told_to_all_who_wait_for_it(deliverer
 async def test_cancelled_one_leaves_the_others(deliverer: Deliverer) -> None:
     with deliverer.deliveries.expecting():
         first, second = [deliverer.deliver(await deliverer.install(name)) for name in ("a", "b")]
-        await turns_until(lambda: len(deliverer.deliveries._waiting) == 2)  # noqa: SLF001
+        await run_tasks_until(lambda: len(deliverer.deliveries._waiting) == 2)  # noqa: SLF001
         first.cancel()
         await asyncio.wait([first])
     assert await second > 0
@@ -162,7 +162,7 @@ async def test_cancelling_one_delivery_during_the_reload_does_not_affect_the_oth
 async def test_last_one_cancelled_ends_the_reload(deliverer: Deliverer) -> None:
     with deliverer.deliveries.expecting():
         only = deliverer.deliver(await deliverer.install("a"))
-        await turns_until(lambda: len(deliverer.deliveries._waiting) == 1)  # noqa: SLF001
+        await run_tasks_until(lambda: len(deliverer.deliveries._waiting) == 1)  # noqa: SLF001
         only.cancel()
         await asyncio.wait([only])
         assert [task for task in asyncio.all_tasks() if "_serve" in repr(task)] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unprivileged import as_nobody
+from tests.unprivileged import as_unprivileged_user
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.nginx.processes import Process, error_log, find_master, hang_up, is_running, workers
 
@@ -78,7 +78,7 @@ def test_user_who_may_not_signal_nginx_gets_the_remedy() -> None:
             target = process(sleeping.pid) if os.geteuid() == 0 else of_another_user()
             while not is_running(target):  # its command line is empty for a moment after it starts
                 pass
-            with as_nobody(), pytest.raises(ReloadError, match=r"nginx\.reload_command"):
+            with as_unprivileged_user(), pytest.raises(ReloadError, match=r"nginx\.reload_command"):
                 hang_up(target)
         finally:
             sleeping.kill()

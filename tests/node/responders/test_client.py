@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
-from tests.unprivileged import as_nobody, shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.responders.client import Fetches, ResponderClient
@@ -174,6 +174,6 @@ async def test_socket_that_this_user_may_not_open_names_the_remedy(clock: FakeCl
         async with await asyncio.start_unix_server(ignore, path):
             path.chmod(0)
             one = ResponderClient("n1", f"unix:{path}", KEY, clock)
-            with as_nobody(), pytest.raises(PublishError, match="member of the socket's group"):
+            with as_unprivileged_user(), pytest.raises(PublishError, match="member of the socket's group"):
                 await one.status()
             await one.close()

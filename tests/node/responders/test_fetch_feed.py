@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.responder.messages import KEY, OTHER_TOKEN, TOKEN
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.responders.client import ResponderClient
@@ -50,7 +50,7 @@ def reply(instance_id: str = "i", after: int = 0, *tokens: str, gap: object = No
 
 async def run_until(feed: FetchFeed, is_enough: Callable[[], bool]) -> None:
     running = asyncio.create_task(feed.run())
-    await turns_until(is_enough)
+    await run_tasks_until(is_enough)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

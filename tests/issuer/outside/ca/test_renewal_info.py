@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
@@ -218,7 +218,7 @@ async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServ
 
     server.before[PATH] = hold
     asked = [asyncio.create_task(ask(infos, server)) for _ in range(20)]
-    await turns_until(lambda: waiting >= 8)
+    await run_tasks_until(lambda: waiting >= 8)
     for _ in range(50):
         await asyncio.sleep(0)
     assert waiting == 8
