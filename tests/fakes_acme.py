@@ -50,7 +50,7 @@ class Asked:
 
 
 class AcmeServer:
-    """`async with AcmeServer() as server`; `answers` are the usual ones by path, those in `next` precede them, once each.
+    """`async with AcmeServer() as server`; `answers` are the usual ones by path; those in `next` come first, once each.
 
     `before` has coroutines by path that are awaited before the answer is sent.
     """
