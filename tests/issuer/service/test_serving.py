@@ -1,4 +1,4 @@
-"""What a daemon does for those who ask, and how it goes over to new settings."""
+"""Requests to a daemon, and its switch to new settings."""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ async def test_worker_runs_until_the_service_ends(workshop: Workshop) -> None:
     assert (worker.is_running, workshop.open_count) == (False, 0)
 
 
-async def test_renewal_is_told_and_reported(workshop: Workshop) -> None:
+async def test_renewal_reports_progress_and_result(workshop: Workshop) -> None:
     events: Events = []
     async with workshop.service() as service:
         answer = await service.renew({"names": ["b.example"], "mode": "forced"}, events.append)
@@ -49,21 +49,21 @@ async def test_renewal_is_told_and_reported(workshop: Workshop) -> None:
     ]
 
 
-async def test_without_names_all_are_renewed_that_are_due(workshop: Workshop) -> None:
+async def test_without_names_all_due_certificates_are_renewed(workshop: Workshop) -> None:
     async with workshop.service() as service:
         answer = await service.renew({}, ignore)
     assert [one["lineage"] for one in answer["reports"]] == ["a.example", "b.example"]
     assert workshop.workers[0].modes == [Mode.SCHEDULED]
 
 
-async def test_clients_hear_of_their_certificates_and_of_what_concerns_several(workshop: Workshop) -> None:
+async def test_clients_receive_events_of_their_certificates_and_shared_ones(workshop: Workshop) -> None:
     events: Events = []
     async with workshop.service() as service:
         worker = workshop.workers[0]
         worker.is_free.clear()
         asked = asyncio.create_task(service.renew({"names": ["a.example"]}, events.append))
         await worker.is_asked.wait()
-        workshop.broadcast.note("b.example", "of somebody else")
+        workshop.broadcast.note("b.example", "about another certificate")
         workshop.broadcast.note("2 certificates", "of several")
         workshop.broadcast.failed("a.example", "order", 0.5, "no")
         worker.is_free.set()
@@ -72,7 +72,7 @@ async def test_clients_hear_of_their_certificates_and_of_what_concerns_several(w
     assert [one.get("detail") for one in events] == [None, "of several", "no", "done"]
 
 
-async def test_rehearsal_is_told_and_its_results_come_back(workshop: Workshop) -> None:
+async def test_rehearsal_reports_progress_and_results(workshop: Workshop) -> None:
     events: Events = []
     async with workshop.service() as service:
         answer = await service.rehearse({"names": ["b.example"]}, events.append)
@@ -85,9 +85,7 @@ async def test_rehearsal_is_told_and_its_results_come_back(workshop: Workshop) -
 
 
 @pytest.mark.parametrize(("more", "every"), [("", None), ("[rehearsal]\nevery_days = 7", timedelta(days=7))])
-async def test_what_is_rehearsed_by_itself_follows_the_settings(
-    workshop: Workshop, more: str, every: timedelta | None
-) -> None:
+async def test_automatic_rehearsals_follow_the_settings(workshop: Workshop, more: str, every: timedelta | None) -> None:
     workshop.write("a.example", more=more)
     lineages, found = workshop.make().kept()
     assert (found, [one.name for one in lineages]) == (every, ["a.example"] if every else [])
@@ -112,7 +110,7 @@ async def test_invalid_request_is_refused(workshop: Workshop, request_: dict[str
     assert workshop.workers[0].modes == []
 
 
-async def test_failure_of_a_pass_is_the_answer_and_ends_nothing(workshop: Workshop) -> None:
+async def test_failed_pass_is_answered_and_the_daemon_continues(workshop: Workshop) -> None:
     async with workshop.service() as service:
         worker = workshop.workers[0]
         worker.failing = JournalError("disk full")
@@ -121,7 +119,7 @@ async def test_failure_of_a_pass_is_the_answer_and_ends_nothing(workshop: Worksh
         await run_tasks_until(lambda: worker.is_running)
 
 
-async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Workshop) -> None:
+async def test_new_certificates_do_not_disturb_work_in_progress(workshop: Workshop) -> None:
     async with workshop.service() as service:
         worker = workshop.workers[0]
         worker.is_free.clear()
@@ -142,7 +140,7 @@ async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Works
     "more",
     ["renewals_at_once = 3", "[nginx]\nreload = 'command'", "ca = 'google'", "[hooks]\npre = ['x']"],
 )
-async def test_other_changes_make_a_new_worker(workshop: Workshop, more: str) -> None:
+async def test_other_changed_settings_make_a_new_worker(workshop: Workshop, more: str) -> None:
     async with workshop.service() as service:
         workshop.write("a.example", more=more)
         await service.reload({}, ignore)
@@ -163,7 +161,7 @@ async def test_certificate_of_another_ca_makes_a_new_worker(workshop: Workshop) 
     assert len(workshop.workers) == 2
 
 
-async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(workshop: Workshop) -> None:
+async def test_requested_work_ends_before_its_worker_is_replaced(workshop: Workshop) -> None:
     async with workshop.service() as service:
         first = workshop.workers[0]
         first.is_free.clear()
@@ -181,7 +179,9 @@ async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(w
         assert (first.modes, workshop.workers[1].modes) == ([Mode.SCHEDULED, Mode.RETRY], [])
 
 
-async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_settings_keep_the_old_ones_with_the_reason(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
     async with workshop.service() as service:
         workshop.write("a.example", more="bogus = 1")
         with pytest.raises(SettingsError, match=r"issuer\.toml:3: unknown key 'bogus'"):
@@ -192,7 +192,7 @@ async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, ca
     assert "unknown key 'bogus'" in caplog.text
 
 
-async def test_settings_of_which_nothing_can_be_made_keep_the_old_ones(workshop: Workshop) -> None:
+async def test_unusable_settings_keep_the_old_ones(workshop: Workshop) -> None:
     async with workshop.service() as service:
         workshop.write("c.example", more="renewals_at_once = 3")
         workshop.refusal = SettingsError("no such group")
@@ -214,7 +214,7 @@ async def test_another_state_dir_needs_a_restart(workshop: Workshop) -> None:
             await service.reload({}, ignore)
 
 
-async def test_status_says_what_is_under_way(workshop: Workshop) -> None:
+async def test_status_shows_renewals_in_progress(workshop: Workshop) -> None:
     async with workshop.service() as service:
         worker = workshop.workers[0]
         worker.is_free.clear()
@@ -227,7 +227,7 @@ async def test_status_says_what_is_under_way(workshop: Workshop) -> None:
         assert (await service.status({}, ignore))["under_way"] == {}
 
 
-async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Workshop) -> None:
+async def test_only_unconfigured_certificates_are_forgotten(workshop: Workshop) -> None:
     async with workshop.service() as service:
         await service.forget({"names": ["c.example"]}, ignore)
         with pytest.raises(DaemonError, match=r"cannot forget a\.example: it is still in the settings\. Remove it"):
@@ -235,7 +235,7 @@ async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Worksho
     assert workshop.forgotten == ["c.example"]
 
 
-async def test_certificate_in_progress_is_forgotten_when_done(workshop: Workshop) -> None:
+async def test_certificate_in_progress_is_forgotten_afterwards(workshop: Workshop) -> None:
     events: Events = []
     async with workshop.service() as service:
         async with workshop.workers[0].slot("c.example"):
@@ -249,7 +249,7 @@ async def test_certificate_in_progress_is_forgotten_when_done(workshop: Workshop
     assert [one["detail"] for one in events] == ["in progress, will be forgotten when done"]
 
 
-async def test_first_settings_of_which_nothing_can_be_made_end_it(workshop: Workshop) -> None:
+async def test_unusable_first_settings_end_the_service(workshop: Workshop) -> None:
     workshop.refusal = SettingsError("no keys")
     with pytest.raises(SettingsError, match="no keys"):
         await workshop.make().run()
