@@ -1,4 +1,4 @@
-"""Commands run as the program runs them, in this process."""
+"""Fixtures that run commands in this process, as the program does."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Finished:
 
 
 class Program:
-    """The program with settings of its own; `config` is where they are."""
+    """The program with its own settings in `config`."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Program:
         return Finished(int(ended.value.code or 0), out, err)
 
     def configure(self, *names: str, more: str = "") -> None:
-        """One certificate a name, from a CA that is away."""
+        """Configure one certificate per name, from an unreachable CA."""
         lines = [f"ca = '{NOBODY_THERE}'", f"state_dir = '{self.state_dir}'"]
         lines += [f"certificates_dir = '{self.certificates_dir}'", more]
         lines += [f"[[certificates]]\nidentifiers = ['{name}']" for name in names]

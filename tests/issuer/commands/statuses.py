@@ -1,4 +1,4 @@
-"""Certificates on disk and in the state, for status, why and list, and the lines that status prints."""
+"""Certificates on disk and in the state, for status, why and list, and the lines printed by status."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ limits = [
 
 
 def schedule(version: str) -> Schedule:
-    """By a window of the CA, explained."""
+    """Return a schedule with a window of the CA and an explanation."""
     return Schedule(
         lineage=NAME,
         version=version,
@@ -56,7 +56,7 @@ def schedule(version: str) -> Schedule:
 
 
 def install(program: Program, pair: Pair) -> str:
-    """Returns the version."""
+    """Install the pair and return its version."""
     folders = CertificateFolders(program.certificates_dir)
 
     async def work() -> str:
@@ -84,7 +84,7 @@ def record(
     is_served: bool = False,
     is_under_way: bool = False,
 ) -> None:
-    """What a pass wrote down about a version that it installed."""
+    """Record a version as a pass that installed it does."""
 
     async def fill(state: State) -> None:
         await state.attempts.record_attempt(ATTEMPT)
@@ -101,14 +101,14 @@ def record(
 
 
 def shown(program: Program) -> list[str]:
-    """All lines."""
+    """Return all lines of status."""
     finished = program.run("status")
     assert finished.exit_code == 0
     return finished.out.splitlines()
 
 
 def line(program: Program) -> str:
-    """The line of the only certificate, with its columns separated by two spaces."""
+    """Return the line of the only certificate, with its columns separated by two spaces."""
     counts, titles, found, *_ = shown(program)
     assert counts.startswith("1 certificate: 1 ")
     assert titles.split() == ["STATE", "NAME", "EXPIRES", "RENEWS", "NOTE"]

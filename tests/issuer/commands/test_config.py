@@ -1,9 +1,9 @@
-"""config check, as the program runs it."""
+"""config check."""
 
 from tests.issuer.commands.conftest import Program
 
 
-def test_check_counts_what_it_found(program: Program) -> None:
+def test_check_prints_counts(program: Program) -> None:
     program.configure("a.example", "b.example")
     finished = program.run("config", "check")
     assert (finished.exit_code, finished.out) == (0, "OK: 2 certificates, 1 CA, 1 node\n")

@@ -1,4 +1,4 @@
-"""files: what comes with the program is written out whole, and never over something else."""
+"""files: snippets and units are written completely, and never over other files."""
 
 import subprocess
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_snippets_and_units_are_written(program: Program, folder: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (folder / "a/b").rglob("*.conf")} == {0o644}
 
 
-def test_second_time_only_what_is_missing_is_written(program: Program, folder: Path) -> None:
+def test_second_run_writes_only_missing_files(program: Program, folder: Path) -> None:
     program.run("files", str(folder))
     (folder / "systemd/wellkeeper.service").unlink()
     reported = program.run("files", str(folder), "--json").json()

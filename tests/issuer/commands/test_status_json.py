@@ -1,4 +1,4 @@
-"""status --json: one object with everything that is recorded."""
+"""status --json: one object with all records."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_node.certificates import reading
 
 
-def test_everything_that_is_recorded_is_in_the_object(program: Program) -> None:
+def test_object_contains_all_records(program: Program) -> None:
     program.configure(NAME)
     pair = FakeCa(NOW).pair(dns(NAME))
     version = install(program, pair)

@@ -1,11 +1,11 @@
-"""trust: public values and the lines to include."""
+"""trust: public values and nginx lines."""
 
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
 
-def test_public_values_and_lines(program: Program) -> None:
+def test_trust_prints_public_values_and_lines(program: Program) -> None:
     program.configure("a.example", "b.example")
     keys = program.make_keys()
     finished = program.run("trust")
@@ -22,7 +22,7 @@ def test_public_values_and_lines(program: Program) -> None:
     assert "PRIVATE" not in finished.out
 
 
-def test_json(program: Program) -> None:
+def test_json_has_the_public_values_and_live_paths(program: Program) -> None:
     program.configure("a.example")
     keys = program.make_keys()
     assert program.run("trust", "--json").json() == {
@@ -35,7 +35,7 @@ def test_json(program: Program) -> None:
     }
 
 
-def test_missing_keys_are_told(program: Program) -> None:
+def test_missing_keys_are_reported(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("trust")
     assert (finished.exit_code, finished.out) == (2, "")
@@ -45,7 +45,7 @@ def test_missing_keys_are_told(program: Program) -> None:
     )
 
 
-def test_missing_settings_are_told(program: Program) -> None:
+def test_missing_settings_are_reported(program: Program) -> None:
     finished = program.run("trust")
     assert finished.exit_code == 2
     assert f"{program.config} does not exist\n  Run 'wellkeeper init'" in finished.err

@@ -1,4 +1,4 @@
-"""A worker that does as the test says, and a service with it."""
+"""A fake worker that tests control, and a service with it."""
 
 import asyncio
 from collections import defaultdict
@@ -25,7 +25,7 @@ REHEARSED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class FakeWorker:
-    """Implements `serving.Worker`; `work` tells progress and waits until `is_free`."""
+    """Implements `serving.Worker`; `work` reports progress and waits for `is_free`."""
 
     def __init__(self, lineages: Sequence[Lineage], broadcast: Broadcast) -> None:
         self.lineages = [one.name for one in lineages]
@@ -64,8 +64,8 @@ class FakeWorker:
         self.lineages = [one.name for one in lineages]
 
 
-class Workshop:
-    """Makes workers of settings, and remembers all of them; `refusal` is raised instead of making one."""
+class WorkerFactory:
+    """Makes workers from settings and keeps all of them; raises `refusal`, if set, instead of making one."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "issuer.toml"
@@ -107,7 +107,7 @@ class Workshop:
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Service]:
-        """Running."""
+        """Yield a running service."""
         service = self.make()
         task = asyncio.create_task(service.run())
         try:

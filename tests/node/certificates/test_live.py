@@ -45,7 +45,7 @@ async def test_leaves_are_read_except_damaged_ones(
 ) -> None:
     pair = CA.pair(A)
     versions = {name: await folders.write(name, pair) for name in ("web", "spoilt", "gone")}
-    (root / "archive/spoilt" / versions["spoilt"] / "fullchain.pem").write_text("nothing of ours")
+    (root / "archive/spoilt" / versions["spoilt"] / "fullchain.pem").write_text("garbage")
     (root / "archive/gone" / versions["gone"] / "fullchain.pem").unlink()
     assert await read_leaves(root, versions) == {"web": reading.read_certificate(pair.chain_pem)}
     assert caplog.text.count("cannot read the certificate") == 2
