@@ -1,4 +1,4 @@
-"""A load balancer before one nginx: takes TCP connections and hands them on behind a line of PROXY protocol."""
+"""A load balancer in front of one nginx: forwards TCP connections with a line of PROXY protocol."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from stand.nginx import Address
 
 @contextlib.asynccontextmanager
 async def balancing(own: Address, behind: Address) -> AsyncIterator[None]:
-    """Version 1 of the protocol, as most speak it."""
+    """Run the balancer with version 1 of the protocol, the most common."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Every way known in which nginx keeps its old configuration: the issuer notices and says why, the next pass delivers.
+"""All known ways in which nginx keeps its old configuration: the issuer reports why, and the next pass delivers.
 
 Those that pass `nginx -t` let `nginx -s reload` exit with 0 as well (nginx 1.22 and 1.30).
 """
@@ -55,7 +55,7 @@ def two_pairs(host: Host, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def no_more_files(host: Host, _folder: Path) -> Iterator[str]:
-    """The limit of the running master; `nginx -t` is a process of its own."""
+    """Lower the limit of the running master; `nginx -t` is a separate process."""
     pid = host.nginx.process.pid
     _, hard = before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
@@ -69,9 +69,9 @@ def no_more_files(host: Host, _folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Fault:
-    """What somebody adds to the http block, and nginx's words for it; `{around}` is what `around` yields.
+    """An addition to the http block, and nginx's message about it; `{around}` is the value that `around` yields.
 
-    `before` is in its place when nginx starts.
+    `before` replaces it when nginx starts.
     """
 
     in_http: str
@@ -111,7 +111,9 @@ FAULTS: Final = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_reload_that_nginx_refuses_is_told_in_its_words_and_made_up_for(folder: Path, fault: Fault) -> None:
+async def test_refused_reload_is_reported_in_nginxs_words_and_the_next_pass_delivers(
+    folder: Path, fault: Fault
+) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         intact = replace(host.nginx.settings, in_http=fault.before)
         await reconfigure(host.nginx, intact)
