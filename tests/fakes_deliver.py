@@ -101,7 +101,7 @@ class FakeCa:
 class FakeCertificates:
     """`ports.Certificates` in memory; tests may inspect `live` and `switches`.
 
-    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read.
+    `without_pair` has versions, such as those live at the start, that can be switched to but not read.
     """
 
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
@@ -158,7 +158,7 @@ class FakeCertificates:
 class FakeNginx:
     """`ports.Nginx` whose configuration names the lineages in `needed`; versions in `bad_versions` do not load.
 
-    `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
+    `broken` is the message of another fault; `refusal` makes a reload fail although the test passed.
     """
 
     def __init__(self, certificates: FakeCertificates, clock: FakeClock | None = None) -> None:
@@ -209,7 +209,7 @@ class FakeNginx:
 class FakeProbes:
     """`ports.Probes`: handshakes return `leaves`, by address and name; other addresses refuse connections.
 
-    `second_leaves` are for clients that take no key of the first one's algorithm.
+    `second_leaves` are for clients that do not accept the first one's key algorithm.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Clones of certbot's lineages: complete, with links of their own, and not due for a renewal info request."""
+"""Clones of certbot's lineages: complete, each with its own links, and not due for a renewal info request."""
 
 from datetime import datetime, timedelta
 from pathlib import Path

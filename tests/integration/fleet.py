@@ -30,7 +30,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The certificate is delivered on the first node, where the issuer runs; tokens go to all.
+    """A fleet whose issuer delivers the certificate on the first node and sends tokens to all.
 
     `trust` has the publishing key and thumbprint that responders are started with.
     """

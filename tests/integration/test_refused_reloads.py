@@ -83,21 +83,21 @@ class Fault:
 
 FAULTS: Final = {
     "unknown directive": Fault("lsiten 80;", 'unknown directive "lsiten"'),
-    "certificate that is missing": Fault(
+    "missing certificate": Fault(
         "server {{ {around} ssl_certificate {folder}/no.pem; ssl_certificate_key {folder}/no.pem; }}",
         'cannot load certificate "{folder}/no.pem"',
         around=two_pairs,
     ),
-    "pair that does not match": Fault(
+    "mismatched pair": Fault(
         "server {{ {around} ssl_certificate {folder}/1/fullchain.pem; ssl_certificate_key {folder}/2/privkey.pem; }}",
         "key values mismatch",
         around=two_pairs,
     ),
-    "folder of a log that is missing": Fault("access_log {folder}/none/a.log;", 'open() "{folder}/none/a.log" failed'),
-    "upstream that has no address": Fault(
+    "missing log directory": Fault("access_log {folder}/none/a.log;", 'open() "{folder}/none/a.log" failed'),
+    "upstream that does not resolve": Fault(
         "upstream other {{ server no-such-host.invalid; }}", 'host not found in upstream "no-such-host.invalid"'
     ),
-    "port that is taken": Fault(
+    "taken port": Fault(
         "server {{ listen 127.0.0.1:{around}; }}", "bind() to 127.0.0.1:{around} failed", True, around=taken_port
     ),
     "zone with another key": Fault(

@@ -46,7 +46,7 @@ class Block:
 BLOCKS: Final = {
     # 403: a regular expression beats a plain prefix.
     "1 regular expression against dot files": Block(f"location /.well-known/ {{ deny all; }} {DOT_FILES}"),
-    "2 the same beside another ^~": Block(f"location ^~ /.well-known/ {{ deny all; }} {DOT_FILES}"),
+    "2 regular expression and another ^~": Block(f"location ^~ /.well-known/ {{ deny all; }} {DOT_FILES}"),
     "3 return": Block(REDIRECT, 301, 301),
     "4 if and return": Block(f"if ($scheme = http) {{ {REDIRECT} }}", 301, 301),
     "5 return in location /": Block(location=REDIRECT),
@@ -59,11 +59,11 @@ BLOCKS: Final = {
     "9 proxy_cache of everything": Block(CACHE, in_http="proxy_cache_path {folder}/cache keys_zone=cache:1m;"),
     "10 exact location": Block(f"location = {CHALLENGE} {{ return 410; }}", 410, 410),
     "10 longer ^~": Block(f"location ^~ {CHALLENGE[:-3]} {{ return 410; }}", 410, 410),
-    "11 method that is not GET": Block(without=403, with_token=403, method="POST"),
-    "12 path that nginx has to normalise": Block(path=CHALLENGE.replace("acme-", "x/..//acme%2D")),
+    "11 method other than GET": Block(without=403, with_token=403, method="POST"),
+    "12 path that nginx normalises": Block(path=CHALLENGE.replace("acme-", "x/..//acme%2D")),
     "13 unix socket": Block(),
     # 502.
-    "14 unix socket that is missing": Block(with_token=404, has_responder=False),
+    "14 missing unix socket": Block(with_token=404, has_responder=False),
     "15 rewrite": Block("rewrite ^ /index.php last;", page=PAGE, without=200),
     # 403.
     "16 auth_request": Block("auth_request /auth; location = /auth { return 403; }"),

@@ -59,7 +59,7 @@ class RunningNode:
 class Nodes:
     """`async with Nodes(…)`: the nodes by name, and `responders`, the real client of all of them.
 
-    The way has a clock of its own: while it waits for a responder that is away, the responders' time stands still.
+    The client has its own clock: while it waits for an unreachable responder, the responders' time does not advance.
     """
 
     def __init__(self, folder: Path, clock: FakeClock, names: Sequence[str]) -> None:

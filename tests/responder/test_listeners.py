@@ -95,12 +95,12 @@ async def test_socket_with_a_full_queue_counts_as_live(tmp_path: Path) -> None:
             await _open(UnixAddress(path))
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link"])
 async def test_path_that_is_not_a_socket_is_refused_and_kept(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.sock"
     if kind == "file":
         path.write_text("precious")
-    elif kind == "folder":
+    elif kind == "directory":
         path.mkdir()
     else:
         path.symlink_to(tmp_path / "nowhere")
@@ -143,7 +143,7 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
         (_MAY_NOT, TcpAddress("127.0.0.1", 80), "may not do that; choose a port above 1023"),
         (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown; choose another address"),
     ],
-    ids=["folder", "port", "name"],
+    ids=["directory", "port", "name"],
 )
 def test_unusable_address_is_reported_with_the_remedy(error: OSError, address: Address, words: str) -> None:
     """Check the messages alone: root may use every address, and name resolution depends on the network."""

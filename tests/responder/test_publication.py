@@ -129,7 +129,7 @@ def test_missing_claim_is_named(name: str) -> None:
     [
         pytest.param({"nbf": NOW}, id="unknown claim"),
         pytest.param({"aud": [wire.AUDIENCE]}, id="aud a list"),
-        pytest.param({"aud": "somebody-else"}, id="aud of another"),
+        pytest.param({"aud": "another-audience"}, id="aud of another"),
         pytest.param({"aud": wire.AUDIENCE + "/"}, id="aud with a tail"),
         pytest.param({"token": "short"}, id="token too short"),
         pytest.param({"token": "x" * 129}, id="token too long"),

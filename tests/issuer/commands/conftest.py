@@ -11,7 +11,7 @@ from wellkeeper_issuer.__main__ import main
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.settings import PATH_VARIABLE
 
-NOBODY_THERE = "https://127.0.0.1:1/directory"
+UNREACHABLE_CA = "https://127.0.0.1:1/directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Program:
 
     def configure(self, *names: str, more: str = "") -> None:
         """Configure one certificate per name, from an unreachable CA."""
-        lines = [f"ca = '{NOBODY_THERE}'", f"state_dir = '{self.state_dir}'"]
+        lines = [f"ca = '{UNREACHABLE_CA}'", f"state_dir = '{self.state_dir}'"]
         lines += [f"certificates_dir = '{self.certificates_dir}'", more]
         lines += [f"[[certificates]]\nidentifiers = ['{name}']" for name in names]
         self.config.parent.mkdir(exist_ok=True)
         self.config.write_text("\n".join(lines))
 
     def make_keys(self) -> AccountFolder:
-        folder = AccountFolder(self.state_dir, (NOBODY_THERE,))
+        folder = AccountFolder(self.state_dir, (UNREACHABLE_CA,))
         folder.make_keys()
         return folder
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tests.fakes_deliver import dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
@@ -20,7 +20,7 @@ NOW: Final = datetime.now(UTC).replace(microsecond=0)
 HOUR: Final = timedelta(hours=1)
 UNTIL: Final = NOW - HOUR + timedelta(days=90)
 RENEWED: Final = NOW - HOUR + timedelta(days=60)
-ATTEMPT: Final = Attempt(NAME, NOBODY_THERE, (dns(NAME),), b"key", b"csr")
+ATTEMPT: Final = Attempt(NAME, UNREACHABLE_CA, (dns(NAME),), b"key", b"csr")
 FAILURE: Final = Failure(
     NAME, 2, "order", "no", Retry.LATER, NOW - 2 * HOUR, NOW - HOUR, NOW + HOUR, problem="rateLimited"
 )
@@ -28,7 +28,7 @@ DATES: Final = f"{UNTIL:%Y-%m-%d} (89 days)  {RENEWED:%Y-%m-%d}"
 LIMITED: Final = f"""
 [[cas]]
 name = "test"
-directory = "{NOBODY_THERE}"
+directory = "{UNREACHABLE_CA}"
 limits = [
     {{ spent = "order", scope = "account", count = 3, seconds = 3600 }},
     {{ spent = "order", scope = "identifier", count = 10, seconds = 3600 }},
@@ -44,7 +44,7 @@ def schedule(version: str) -> Schedule:
         identifiers=frozenset({dns(NAME)}),
         not_before=NOW - HOUR,
         not_after=UNTIL,
-        directory_url=NOBODY_THERE,
+        directory_url=UNREACHABLE_CA,
         account_url="",
         certificate_id="a.b",
         rule=Rule.ARI,

@@ -6,7 +6,7 @@ import pytest
 
 from stand.certificates import make_server_certificate
 from tests.fakes import FakeClock
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.ca.options import ExternalAccount
@@ -44,7 +44,7 @@ def with_cas(program: Program, cas: str, more: str = "") -> None:
 
 @pytest.mark.parametrize("command", ["register", "update", "rollover", "deactivate"])
 def test_choice_is_required_among_several_cas(program: Program, command: str) -> None:
-    with_cas(program, f"['letsencrypt', '{NOBODY_THERE}']")
+    with_cas(program, f"['letsencrypt', '{UNREACHABLE_CA}']")
     finished = program.run("account", command)
     assert finished.exit_code == 2
     assert finished.err == (
@@ -68,7 +68,7 @@ def test_config_option_may_precede_the_command(program: Program) -> None:
 def test_unreachable_ca_is_shown_with_its_recorded_account(program: Program) -> None:
     program.configure("a.example")
     program.run("init")
-    program.make_keys().record(AccountRecord(NOBODY_THERE, "https://127.0.0.1:1/account/1"))
+    program.make_keys().record(AccountRecord(UNREACHABLE_CA, "https://127.0.0.1:1/account/1"))
     finished = program.run("account", "show")
     assert finished.exit_code == 1
     assert "  account           https://127.0.0.1:1/account/1\n" in finished.out
@@ -91,7 +91,7 @@ def test_missing_account_is_reported(program: Program, command: tuple[str, ...])
 def test_trust_includes_the_next_key(program: Program) -> None:
     program.configure("a.example")
     accounts = program.make_keys()
-    accounts.make_next_account_key(NOBODY_THERE)
+    accounts.make_next_account_key(UNREACHABLE_CA)
     values = program.run("trust", "--json").json()["responder"]
     assert len(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"].split()) == 2
 
@@ -115,10 +115,10 @@ def test_settings_of_a_ca_take_effect(program: Program, bundle: str) -> None:
         (limit,) = authorities.limits("https://own.example/directory")
         assert limit.count == 7
         assert authorities.limits(LETSENCRYPT) == LETS_ENCRYPT
-        assert authorities.limits(NOBODY_THERE) == ()
+        assert authorities.limits(UNREACHABLE_CA) == ()
         assert authorities.options(LETSENCRYPT).bundle is None
-        first = authorities.open(NOBODY_THERE)
-        assert authorities.open(NOBODY_THERE) is first
+        first = authorities.open(UNREACHABLE_CA)
+        assert authorities.open(UNREACHABLE_CA) is first
         with pytest.raises(SettingsError, match=f"no account key for the CA {LETSENCRYPT}"):
             authorities.open(LETSENCRYPT)
 

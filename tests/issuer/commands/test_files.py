@@ -63,7 +63,7 @@ def test_changed_files_are_listed_and_nothing_is_written(program: Program, folde
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("/proc/nobody", "cannot write /proc/nobody: No such file or directory; choose another directory"),
+        ("/proc/missing", "cannot write /proc/missing: No such file or directory; choose another directory"),
         (
             "/sys",
             "cannot write /sys/nginx: Operation not permitted; run it as root, or choose a directory",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.outside.host.test_certbot import write_account, write_lineage
 from tests.json_docs import assert_documented
 from tests.keys import rsa_key
@@ -30,14 +30,14 @@ def pair(*names: str) -> Pair:
 def etc(folder: Path) -> Path:
     """Return certbot's directory: two certificates of the configured CA, one of another, one wildcard, and hooks."""
     made = folder / "letsencrypt"
-    parameters = f"server = {NOBODY_THERE}\naccount = 7\n"
+    parameters = f"server = {UNREACHABLE_CA}\naccount = 7\n"
     write_lineage(made, "a.example", pair("a.example", "www.a.example"), parameters=parameters)
     write_lineage(
         made, "B.example", pair("b.example"), parameters=f"{parameters}renew_hook = /usr/local/bin/copy --all\n"
     )
     write_lineage(made, "c.example", pair("c.example"), parameters="renew_hook = systemctl reload nginx\naccount = 9\n")
     write_lineage(made, "wild", pair("d.example", "*.d.example"), parameters=parameters)
-    write_account(made, "7", ACCOUNT_KEY, NOBODY_THERE.removeprefix("https://"))
+    write_account(made, "7", ACCOUNT_KEY, UNREACHABLE_CA.removeprefix("https://"))
     return made
 
 
@@ -57,7 +57,7 @@ def test_dry_run_reports_everything_and_changes_nothing(program: Program, etc: P
     assert "    its new name is b.example: names may contain only a-z, 0-9, '.', '_' and '-'" in lines
     assert "Left out:" in lines
     assert any(line.startswith("  wild: http-01 cannot validate *.d.example") for line in lines)
-    assert f"  {NOBODY_THERE}: https://ca.example/account/7" in lines
+    assert f"  {UNREACHABLE_CA}: https://ca.example/account/7" in lines
     assert "Hooks that reload nginx are not needed any more: that is done here, and proven." in lines
     assert 'deploy = ["/bin/sh", "-c", "/usr/local/bin/copy --all"]' in lines
     assert "'wellkeeper import certbot" in lines[-1]
@@ -84,17 +84,17 @@ def test_apply_writes_valid_settings_and_records_the_issuing_cas(program: Progra
             assert await state.notes.read_owed_hooks() == {}
             return [await state.deliveries.read_origin(name) for name in ("a.example", "c.example")]
 
-    assert asyncio.run(origins()) == [Origin(NOBODY_THERE, "https://ca.example/account/7"), Origin(OTHER, "")]
+    assert asyncio.run(origins()) == [Origin(UNREACHABLE_CA, "https://ca.example/account/7"), Origin(OTHER, "")]
     accounts = program.make_keys()
-    assert accounts.read(NOBODY_THERE) == AccountRecord(NOBODY_THERE, "https://ca.example/account/7")
-    key = accounts.account_key(NOBODY_THERE)
+    assert accounts.read(UNREACHABLE_CA) == AccountRecord(UNREACHABLE_CA, "https://ca.example/account/7")
+    key = accounts.account_key(UNREACHABLE_CA)
     assert key.private_numbers() == ACCOUNT_KEY.private_numbers()
     assert json.loads(program.run("list", "--json").out)["certificates"][0]["name"] == "a.example"
 
 
 def test_existing_account_is_kept(program: Program, etc: Path) -> None:
     program.configure()
-    program.make_keys().record(AccountRecord(NOBODY_THERE, "https://ca.example/account/1"))
+    program.make_keys().record(AccountRecord(UNREACHABLE_CA, "https://ca.example/account/1"))
     reported = program.run("import", "certbot", str(etc), "--apply", "--json").json()
     assert [one["done"] for one in reported["accounts"]] == ["left out: we have another account there"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes_deliver import dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import NAME, UNTIL, schedule
 from wellkeeper_issuer.commands.renew import to_json
 from wellkeeper_issuer.commands.terminal import options
@@ -94,7 +94,7 @@ def test_failed_certificate_exits_with_1(program: Program) -> None:
     finished = program.run("renew")
     assert finished.exit_code == 1
     assert finished.out.startswith(
-        f"a.example: failed (order): no answer from the CA 127.0.0.1 to the request for its directory {NOBODY_THERE}"
+        f"a.example: failed (order): no answer from the CA 127.0.0.1 to the request for its directory {UNREACHABLE_CA}"
     )
     assert "a.example: " not in finished.err
 
@@ -166,7 +166,7 @@ def test_dry_run_takes_only_names(program: Program, option: str) -> None:
 def test_staging_overrides_the_settings(program: Program) -> None:
     program.configure("a.example")
     assert options.read(program.config, is_staging=True).ca == ("letsencrypt-staging",)
-    assert options.read(program.config).ca == (NOBODY_THERE,)
+    assert options.read(program.config).ca == (UNREACHABLE_CA,)
 
 
 def test_running_pass_of_another_process_exits_with_1(program: Program) -> None:

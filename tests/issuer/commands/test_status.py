@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import (
     DATES,
     FAILURE,
@@ -93,7 +93,7 @@ def test_placeholder_is_shown(program: Program) -> None:
 def test_certificate_that_waits_for_its_ca_shows_until_when(program: Program) -> None:
     program.configure(NAME)
     until = NOW + timedelta(hours=1)
-    write(program, lambda state: state.ledger.record_block(Blocked(NOBODY_THERE, NAME, until, "all are used")))
+    write(program, lambda state: state.ledger.record_block(Blocked(UNREACHABLE_CA, NAME, until, "all are used")))
     assert line(program) == f"missing  {NAME}  -  -  next try at {until:%Y-%m-%d %H:%M:%S} UTC"
     assert shown(program)[-1] == "daemon: not running"
 
@@ -171,7 +171,7 @@ def test_failures_rehearsals_and_limits_are_shown(program: Program, ca: FakeCa) 
         await state.schedules.record_failure(FAILURE)
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
         uses = [(Scope.ACCOUNT, ""), (Scope.ACCOUNT, ""), (Scope.IDENTIFIER, NAME)]
-        await state.ledger.record_uses([Use(NOBODY_THERE, Spent.ORDER, scope, value, NOW) for scope, value in uses])
+        await state.ledger.record_uses([Use(UNREACHABLE_CA, Spent.ORDER, scope, value, NOW) for scope, value in uses])
 
     write(program, fill)
     assert line(program).endswith(

@@ -1,6 +1,6 @@
 """trust: public values and nginx lines."""
 
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
@@ -12,7 +12,7 @@ def test_trust_prints_public_values_and_lines(program: Program) -> None:
     assert finished.exit_code == 0
     for line in (
         f"  WELLKEEPER_RESPONDER_PUBLISHING_KEY={encode_public_key(keys.publishing_key.public_key())}",
-        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key(NOBODY_THERE))}",
+        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key(UNREACHABLE_CA))}",
         "  include snippets/wellkeeper/upstream.conf;",
         "  include snippets/wellkeeper/challenge.conf;",
         f"  ssl_certificate     {program.certificates_dir}/live/a.example/fullchain.pem;",
@@ -29,7 +29,7 @@ def test_json_has_the_public_values_and_live_paths(program: Program) -> None:
         "schema_version": 1,
         "responder": {
             "WELLKEEPER_RESPONDER_PUBLISHING_KEY": encode_public_key(keys.publishing_key.public_key()),
-            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key(NOBODY_THERE)),
+            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key(UNREACHABLE_CA)),
         },
         "live": {"a.example": f"{program.certificates_dir}/live/a.example"},
     }

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import (
     ATTEMPT,
     FAILURE,
@@ -137,8 +137,8 @@ def test_failure_and_the_delay_of_the_next_try_are_explained(program: Program) -
 
     async def fill(state: State) -> None:
         await state.schedules.record_failure(FAILURE)
-        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + 3 * HOUR, "busy"))
-        await state.ledger.record_block(Blocked(NOBODY_THERE, NAME, NOW - 3 * HOUR, "long ago"))
+        await state.ledger.record_block(Blocked(UNREACHABLE_CA, "", NOW + 3 * HOUR, "busy"))
+        await state.ledger.record_block(Blocked(UNREACHABLE_CA, NAME, NOW - 3 * HOUR, "long ago"))
         await state.vetoes.record_veto(NAME, NOW + 2 * HOUR)
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
 
@@ -178,7 +178,7 @@ def test_reason_of_a_block_is_not_repeated(program: Program) -> None:
 
     async def fill(state: State) -> None:
         await state.schedules.record_failure(Failure(NAME, 1, "order", "refused", Retry.SOON, NOW, NOW, NOW + HOUR))
-        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is unavailable: refused"))
+        await state.ledger.record_block(Blocked(UNREACHABLE_CA, "", NOW + HOUR, "the CA is unavailable: refused"))
 
     write(program, fill)
     assert f"Wellkeeper sends no orders to the CA 127.0.0.1 until {at(NOW + HOUR)}." in reported(program)

@@ -85,14 +85,14 @@ async def test_installed_describes_the_live_pair(folders: CertificateFolders) ->
     assert (installed.version, installed.certificate) == (version, reading.read_certificate(pair.chain_pem))
 
 
-@pytest.mark.parametrize("damage", ["no key", "no folder", "garbage", "foreign key"])
+@pytest.mark.parametrize("damage", ["no key", "no directory", "garbage", "foreign key"])
 async def test_unusable_pair_counts_as_not_installed(folders: CertificateFolders, root: Path, damage: str) -> None:
     await folders.switch("web", await folders.write("web", CA.pair(A)))
     folder = (root / "live/web").resolve()
     match damage:
         case "no key":
             (folder / "privkey.pem").unlink()
-        case "no folder":
+        case "no directory":
             folder.rename(root / "elsewhere")
         case "garbage":
             (folder / "fullchain.pem").write_text("garbage")
@@ -203,7 +203,7 @@ async def test_mismatched_pair_is_never_written(folders: CertificateFolders, roo
     assert not exists(root)
 
 
-@pytest.mark.parametrize("thing", ["folder", "file", "foreign link"])
+@pytest.mark.parametrize("thing", ["directory", "file", "foreign link"])
 async def test_foreign_file_in_place_of_the_link_is_not_touched(
     folders: CertificateFolders, root: Path, thing: str
 ) -> None:
@@ -211,7 +211,7 @@ async def test_foreign_file_in_place_of_the_link_is_not_touched(
     place = root / "live/web"
     place.parent.mkdir()
     match thing:
-        case "folder":
+        case "directory":
             place.mkdir()
         case "file":
             place.touch()

@@ -87,6 +87,6 @@ def test_every_alternate_link_is_tried() -> None:
     assert alternate_urls({}) == ()
 
 
-@pytest.mark.parametrize("text", ["", "no PEM", "-----BEGIN CERTIFICATE-----\nx"])
+@pytest.mark.parametrize("text", ["", "not PEM", "-----BEGIN CERTIFICATE-----\nx"])
 def test_invalid_chain_has_no_root(text: str) -> None:
     assert root_name(text.encode()) is None

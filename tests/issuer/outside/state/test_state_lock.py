@@ -41,7 +41,9 @@ def test_pid_reused_by_another_process_is_not_the_owner(tmp_path: Path) -> None:
     assert find_owner(path) is None
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "99999999 run\n", "\udcff"], ids=["empty", "other", "dead", "bytes"])
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "99999999 run\n", "\udcff"], ids=["empty", "garbage", "dead process", "not text"]
+)
 def test_leftover_of_a_crash_is_not_an_owner(tmp_path: Path, text: str) -> None:
     path = tmp_path / LOCK
     path.write_bytes(text.encode(errors="surrogateescape"))
