@@ -68,7 +68,7 @@ def installed_modules() -> dict[str, list[str]]:
     }
 
 
-def with_their_own(requirements: Sequence[str]) -> set[str]:
+def with_dependencies(requirements: Sequence[str]) -> set[str]:
     """Return the names of the distributions that are installed with these, as pip does."""
     found: set[str] = set()
     waiting = [Requirement(one) for one in requirements]
@@ -84,7 +84,7 @@ def with_their_own(requirements: Sequence[str]) -> set[str]:
 
 def started(program: Program, without: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
     """Import every module of the program and run its commands with --help, with nothing else installed."""
-    distributions = with_their_own(program.requirements)
+    distributions = with_dependencies(program.requirements)
     modules = [module_name(path) for folder in program.folders for path in sorted((PROJECT / folder).rglob("*.py"))]
     assert modules
     others = {module for module, owners in installed_modules().items() if distributions & set(owners)}
@@ -117,4 +117,4 @@ def test_missing_dependency_is_noticed(name: str, missing: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_issuer_dependencies_are_not_available(name: str) -> None:
     unwanted = {"acme", "josepy", "requests", "pydantic", "rich"} | ({"click"} if name != "responder" else set())
-    assert with_their_own(PROGRAMS[name].requirements) & unwanted == set()
+    assert with_dependencies(PROGRAMS[name].requirements) & unwanted == set()

@@ -120,7 +120,7 @@ class Day:
         network.send(directory["revokeCert"], message, directory["newNonce"])
 
     @contextmanager
-    def no_room(self) -> Iterator[None]:
+    def full_disk(self) -> Iterator[None]:
         """Make the kernel refuse all file writes of the daemon, as on a full disk or quota."""
         before = resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (0, before[1]))

@@ -47,11 +47,11 @@ async def test_certificate_that_breaks_nginx_is_rolled_back_and_the_others_are_d
 async def test_rolled_back_certificate_is_delivered_without_a_new_order_once_nginx_accepts_it(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         config, live = host.nginx.config_path, host.issuer.live("web")
-        intact = config.read_text()
-        config.write_text(intact.replace(f"{live}/privkey.pem", f"{live.resolve()}/privkey.pem"))
+        original = config.read_text()
+        config.write_text(original.replace(f"{live}/privkey.pem", f"{live.resolve()}/privkey.pem"))
         assert (await host.issuer.run("renew")).exit_code == 1
         assert reloads(host.nginx) == 0
-        config.write_text(intact)
+        config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)
         assert orders(host.ca) == 1
 
@@ -59,10 +59,10 @@ async def test_rolled_back_certificate_is_delivered_without_a_new_order_once_ngi
 async def test_pass_after_the_repair_also_renews_certificates_due_by_then(folder: Path) -> None:
     """Change the identifiers while nginx is broken; one pass with one reload delivers everything."""
     async with running_host(folder, {"web": [NAME]}) as host:
-        intact = host.nginx.settings
-        host.nginx.write(replace(intact, in_http="oops;"))
+        original = host.nginx.settings
+        host.nginx.write(replace(original, in_http="oops;"))
         assert (await host.issuer.run("renew")).exit_code == 1
-        host.nginx.write(intact)
+        host.nginx.write(original)
         host.issuer.configure(replace(host.issuer_settings, certificates={"web": [NAME, "new.example.org"]}))
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
@@ -75,8 +75,8 @@ async def test_nginx_whose_new_workers_all_exit_is_reported(folder: Path) -> Non
     """Lower the limit on files so that `nginx -t` and the master succeed, but no worker can start."""
     async with running_host(folder, {"web": [NAME]}) as host:
         config = host.nginx.config_path
-        intact = config.read_text()
-        config.write_text(f"worker_rlimit_nofile 3;\n{intact}")
+        original = config.read_text()
+        config.write_text(f"worker_rlimit_nofile 3;\n{original}")
         assert await passes_test(host.nginx)
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
@@ -85,7 +85,7 @@ async def test_nginx_whose_new_workers_all_exit_is_reported(folder: Path) -> Non
         assert "(24: Too many open files)" in reported
         assert reported.endswith("restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.")
         assert workers(host.nginx) == frozenset()
-        config.write_text(intact)
+        config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)
 
 

@@ -93,10 +93,10 @@ async def test_foreign_thumbprint_is_never_accepted_or_served(host: Host) -> Non
 
 async def test_publication_with_a_foreign_key_is_never_accepted_or_served(host: Host) -> None:
     """Sign with a foreign key, under its own key id and under ours."""
-    control, stranger = UnixAddress(host.responder.control_socket), Ed25519PrivateKey.generate()
+    control, foreign_key = UnixAddress(host.responder.control_socket), Ed25519PrivateKey.generate()
     whole = claims(thumbprint=await own_thumbprint(host), iat=int(time.time()), exp=int(time.time()) + 600)
-    for key in (stranger, publishing_key(host)):
-        forged = signed(header(kid=key_id(key.public_key())), whole, stranger)
+    for key in (foreign_key, publishing_key(host)):
+        forged = signed(header(kid=key_id(key.public_key())), whole, foreign_key)
         assert (await put(control, wire.TOKENS_PREFIX + TOKEN, forged)).status == 401
     assert (await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)).status == 404
 

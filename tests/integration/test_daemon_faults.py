@@ -41,15 +41,15 @@ async def test_one_daemon_survives_all_faults(folder: Path) -> None:
         for fault in (
             ca_away_at_the_start,
             ca_away_in_the_middle,
-            ca_without_memory,
-            ca_that_limits,
+            ca_lost_its_data,
+            ca_rate_limit,
             refused_name_beside_a_valid_one,
             responder_down,
             nginx_configuration_broken,
             nginx_stopped,
             disk_full,
             bad_settings,
-            hook_that_fails,
+            failing_hook,
             recovery_without_commands,
         ):
             await fault(day)
@@ -87,14 +87,14 @@ async def ca_away_in_the_middle(day: Day) -> None:
     assert orders(day.host.ca) == before + 1
 
 
-async def ca_without_memory(day: Day) -> None:
+async def ca_lost_its_data(day: Day) -> None:
     """Make the CA forget account and orders, which causes no wait."""
     await day.host.ca.restart()
     await day.add("amnesia")
     await day.obtained("amnesia")
 
 
-async def ca_that_limits(day: Day) -> None:
+async def ca_rate_limit(day: Day) -> None:
     limited = problem(429, "rateLimited", "too many new orders", Retry_After="3000")
     day.proxy.stage(Kind.NEW_ORDER, limited)
     await day.add("limited")
@@ -148,7 +148,7 @@ async def nginx_stopped(day: Day) -> None:
 async def disk_full(day: Day) -> None:
     """Make the state unwritable: the CA is not asked for a certificate that could not be stored."""
     before = asked(day.host.ca, "/order-plz")
-    with day.no_room():
+    with day.full_disk():
         await day.add("full")
         reported = await day.reported("error", "certificate full: failed: ")
         assert f"cannot store 1 MiB in {day.host.issuer.state_dir}, so the CA was not asked: " in reported
@@ -168,7 +168,7 @@ async def bad_settings(day: Day) -> None:
     await day.daemon.until(level="info", logger="serving")
 
 
-async def hook_that_fails(day: Day) -> None:
+async def failing_hook(day: Day) -> None:
     """Make the deploy hook fail: the certificate is installed, and the hook runs until it succeeds."""
     day.hook_fails.touch()
     await day.add("hook")

@@ -37,10 +37,10 @@ def details(finished: Finished) -> dict[str, str]:
 async def test_empty_pid_file_of_a_stopped_nginx_is_reported_and_the_certificate_waits(folder: Path) -> None:
     """Start from the empty pid file that `nginx -t` creates."""
     async with running_host(folder, {"web": [NAME]}) as host:
-        intact = host.nginx.settings
-        host.nginx.write(replace(intact, in_http="oops;"))
+        original = host.nginx.settings
+        host.nginx.write(replace(original, in_http="oops;"))
         assert (await host.issuer.run("renew")).exit_code == 1
-        host.nginx.write(intact)
+        host.nginx.write(original)
         await host.nginx.process.stop()
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert host.nginx.pid_path.read_text() == ""
@@ -57,8 +57,8 @@ async def test_nginx_restarted_during_the_reload_is_reported_and_the_next_pass_d
     command = ["sh", "-c", f"echo > {asked}; cat {done}"]
     async with running_host(folder, {"web": [NAME]}) as host:
         config = host.issuer.config_path
-        intact = config.read_text()
-        config.write_text(intact.replace("[nginx]\n", f"[nginx]\nreload_command = {json.dumps(command)}\n"))
+        original = config.read_text()
+        config.write_text(original.replace("[nginx]\n", f"[nginx]\nreload_command = {json.dumps(command)}\n"))
         running = asyncio.create_task(host.issuer.run("renew", "--json"))
         await asyncio.to_thread(asked.read_bytes)
         await host.nginx.process.stop()
@@ -67,7 +67,7 @@ async def test_nginx_restarted_during_the_reload_is_reported_and_the_next_pass_d
         finished = await running
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
         assert "ended or was replaced during the reload" in error_of(finished, "web")
-        config.write_text(intact)
+        config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)
 
 

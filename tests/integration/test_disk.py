@@ -163,8 +163,8 @@ def _inode(path: Path) -> int:
 async def test_user_without_access_gets_the_remedy(tmp_path: Path) -> None:
     root, pair = tmp_path / "certificates", save(tmp_path / "pair", CA.pair(A))
     assert await write(root, pair) == Finished(0, "")
-    _let_strangers_in(tmp_path, root)
-    finished = await run([sys.executable, "-c", STRANGER, str(root), str(pair)], 60)
+    _grant_access(tmp_path, root)
+    finished = await run([sys.executable, "-c", AS_OTHER_USER, str(root), str(pair)], 60)
     assert finished.exit_code == 0
     # Coverage measurement of processes complains as well, because this user may not write.
     reported = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
@@ -173,7 +173,7 @@ async def test_user_without_access_gets_the_remedy(tmp_path: Path) -> None:
     assert all("Permission denied. Give the issuer's user access to it" in line for line in reported)
 
 
-def _let_strangers_in(folder: Path, root: Path) -> None:
+def _grant_access(folder: Path, root: Path) -> None:
     """Let other users reach the certificates, whose modes are under test; a normal user cannot become another."""
     if os.geteuid() != 0:
         (root / "archive/web").chmod(0o000)
@@ -183,7 +183,7 @@ def _let_strangers_in(folder: Path, root: Path) -> None:
 
 
 # Root may do everything, so it becomes another user first, once all modules are loaded.
-STRANGER = """
+AS_OTHER_USER = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
 from wellkeeper_node.errors import InstallError

@@ -21,7 +21,7 @@ OTHERS: Final = [Place(f"127.0.0.{number}") for number in range(12, 16)]
 
 
 @asynccontextmanager
-async def looked_at_from(folder: Path, *places: Place) -> AsyncIterator[Misbehaving]:
+async def multi_perspective_host(folder: Path, *places: Place) -> AsyncIterator[Misbehaving]:
     async with misbehaving(folder, environment=ENVIRONMENT) as ca:
         host = ca.host
         internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
@@ -42,21 +42,23 @@ async def deny(ca: Misbehaving, *places: Place) -> None:
 
 
 async def test_five_perspectives_are_answered(folder: Path) -> None:
-    async with looked_at_from(folder, FIRST, *OTHERS) as ca:
+    async with multi_perspective_host(folder, FIRST, *OTHERS) as ca:
         await ca.serves()
         assert await seen(ca) == {place.address: 200 for place in (FIRST, *OTHERS)}
 
 
 async def test_late_perspective_still_finds_the_token(folder: Path) -> None:
     late = replace(OTHERS[-1], delay_seconds=3)
-    async with looked_at_from(folder, FIRST, *OTHERS[:-1], late) as ca:
+    async with multi_perspective_host(folder, FIRST, *OTHERS[:-1], late) as ca:
         await ca.serves()
         assert (await seen(ca))[late.address] == 200
 
 
 async def test_failure_at_later_perspectives_is_a_refusal(folder: Path) -> None:
     """Fail in the CA's view although the read-back through the same nginx succeeded."""
-    async with looked_at_from(folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])) as ca:
+    async with multi_perspective_host(
+        folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])
+    ) as ca:
         await deny(ca, *OTHERS[2:])
         reported = await ca.fails(
             "validate", rf"the CA did not accept {re.escape(NAME)}: unauthorized \(HTTP 403\): During secondary"
@@ -71,6 +73,6 @@ async def test_failure_at_later_perspectives_is_a_refusal(folder: Path) -> None:
 
 
 async def test_failure_at_one_later_perspective_is_tolerated(folder: Path) -> None:
-    async with looked_at_from(folder, FIRST, *OTHERS) as ca:
+    async with multi_perspective_host(folder, FIRST, *OTHERS) as ca:
         await deny(ca, OTHERS[0])
         await ca.serves()

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 NAME: Final = "www.example.org"
 # Packages that a responder alone does not need.
 ISSUER_ONLY: Final = ["acme", "aiofiles", "josepy", "pydantic", "requests", "rich"]
-# The web framework of that name, whose package must not conflict with ours.
+# The web framework of that name, whose package must not conflict with packages.
 PYPI_RESPONDER: Final = "responder==9.2.0"
 
 
@@ -60,9 +60,9 @@ def environment(
 
 def test_wheel_installs_only_its_own_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    ours = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_node", "wellkeeper_issuer"}
-    assert {name.split("/")[0] for name in names} == ours | {f"wellkeeper-{VERSION}.dist-info"}
-    assert {f"{package}/py.typed" for package in ours} <= set(names)
+    packages = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_node", "wellkeeper_issuer"}
+    assert {name.split("/")[0] for name in names} == packages | {f"wellkeeper-{VERSION}.dist-info"}
+    assert {f"{package}/py.typed" for package in packages} <= set(names)
 
 
 def test_links_of_the_project_page_point_to_the_tagged_version(wheel: Path) -> None:
@@ -122,16 +122,16 @@ def test_snippets_and_units_are_written(environment: Environment, tmp_path: Path
 
 
 async def test_responder_runs_with_only_its_dependency_group(tmp_path: Path, folder: Path, wheel: Path) -> None:
-    lean = Environment(tmp_path / "venv")
-    lean.install("--group", f"{PROJECT / 'pyproject.toml'}:responder")
-    lean.install("--no-deps", wheel)
+    minimal = Environment(tmp_path / "venv")
+    minimal.install("--group", f"{PROJECT / 'pyproject.toml'}:responder")
+    minimal.install("--no-deps", wheel)
     found = f"import importlib.util as u; print([n for n in {ISSUER_ONLY} if u.find_spec(n)])"
-    assert lean.run("python", "-c", found) == "[]\n"
-    assert lean.fails("wellkeeper", "--help") == (
+    assert minimal.run("python", "-c", found) == "[]\n"
+    assert minimal.fails("wellkeeper", "--help") == (
         "wellkeeper: the Python package 'pydantic' is missing; only the responder may be installed here.\n"
         "Run 'pip install wellkeeper' to install everything.\n"
     )
-    await serve_a_token(folder, lean.programs / PROGRAM)
+    await serve_a_token(folder, minimal.programs / PROGRAM)
 
 
 async def test_client_alone_publishes_a_token(tmp_path: Path, folder: Path) -> None:

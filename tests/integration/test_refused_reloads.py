@@ -115,12 +115,12 @@ async def test_refused_reload_is_reported_in_nginxs_words_and_the_next_pass_deli
     folder: Path, fault: Fault
 ) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
-        intact = replace(host.nginx.settings, in_http=fault.before)
-        await reconfigure(host.nginx, intact)
+        original = replace(host.nginx.settings, in_http=fault.before)
+        await reconfigure(host.nginx, original)
         old, placeholder = workers(host.nginx), version(host.issuer, "web")
         was_served = await served_unverified(host, NAME)
         with fault.around(host, folder) as around:
-            host.nginx.write(replace(intact, in_http=fault.in_http.format(folder=folder, around=around)))
+            host.nginx.write(replace(original, in_http=fault.in_http.format(folder=folder, around=around)))
             assert await passes_test(host.nginx) is fault.passes_test
             finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
@@ -134,5 +134,5 @@ async def test_refused_reload_is_reported_in_nginxs_words_and_the_next_pass_deli
         state = (await host.issuer.run_well("status")).out
         assert state.startswith("1 certificate: 1 failing\n")
         assert "; installed, nginx not reloaded yet" in state
-        host.nginx.write(intact)
+        host.nginx.write(original)
         await assert_next_pass_only_delivers(host, NAME)

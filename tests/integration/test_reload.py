@@ -150,13 +150,13 @@ async def test_changed_zone_passes_the_test_but_is_a_refusal(folder: Path, https
 
 
 async def test_fault_elsewhere_is_reported_and_the_next_pass_only_delivers(host: Host) -> None:
-    intact = host.server.config_path.read_text()
+    original = host.server.config_path.read_text()
     flips = await host.install(*NAMES)
     host.break_()
     with pytest.raises(ReloadError, match=r'with the previous certificates too: .*unknown directive "oops"'):
         await host.reload(flips)
     assert [host.live(flip.lineage) for flip in flips] == [flip.after for flip in flips]
-    host.server.config_path.write_text(intact)
+    host.server.config_path.write_text(original)
     await host.reload(flips)
     assert [(await host.verify(name)).is_served for name in NAMES] == [True] * 3
 

@@ -226,11 +226,11 @@ async def test_client_that_does_not_read_is_cut_off(running: Process) -> None:
     token = await running.publish()
     requests = 10_000 * f"GET {wire.CHALLENGE_PREFIX}{token} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     started = time.monotonic()
-    with socket.socket(socket.AF_UNIX) as deaf:
-        deaf.setblocking(False)
-        deaf.connect(str(running.public.path))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        client.connect(str(running.public.path))
         with pytest.raises(ConnectionError):
-            await asyncio.get_running_loop().sock_sendall(deaf, requests)
+            await asyncio.get_running_loop().sock_sendall(client, requests)
     assert 9 < time.monotonic() - started < 15
     assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
 

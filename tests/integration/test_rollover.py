@@ -128,7 +128,7 @@ async def other_account(ca: Pebble, folder: Path) -> AsyncIterator[tuple[AcmeAut
 
 
 @dataclass
-class Unaware:
+class UncheckedAccount:
     """An account that checks for an existing account of the new key only after the CA's success."""
 
     at_ca: AccountAtCa
@@ -163,7 +163,7 @@ async def test_conflict_despite_success_of_the_ca_is_detected(folder: Path, pebb
         path = accounts.next_key_path(url)
         path.write_bytes(other.key_path(url).read_bytes())
         before = accounts.key_path(url).read_bytes()
-        account = Unaware(AccountAtCa(ours.connection))
+        account = UncheckedAccount(AccountAtCa(ours.connection))
         with pytest.raises(OrderError, match="the new key already has another account there"):
             await roll_over(account, accounts, ())
         assert account.looks == 2

@@ -57,7 +57,7 @@ async def test_children_of_a_process_end_with_it(folder: Path) -> None:
 
 
 async def test_process_that_ignores_term_is_killed(folder: Path) -> None:
-    process = shell(folder, "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
+    process = shell(folder, "trap '' TERM; echo ignoring; while :; do sleep 0.1; done")
     await process.start(at_once)
     while not process.log.read_text():  # noqa: ASYNC110 - another process's
         await asyncio.sleep(0.01)

@@ -35,25 +35,25 @@ async def type_and_watch(
     issuer: Issuer, *arguments: str, typed: str = "", columns: int = 80, environment: Mapping[str, str] | None = None
 ) -> Session:
     """Run the command in a terminal and return everything it showed."""
-    ours, theirs = pty.openpty()
+    controller, terminal_end = pty.openpty()
     try:
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+        fcntl.ioctl(terminal_end, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
         process = await asyncio.create_subprocess_exec(
             str(PROGRAMS / "wellkeeper"),
             *arguments,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=terminal_end,
+            stdout=terminal_end,
+            stderr=terminal_end,
             env={"PATH": search_path(), "TERM": "xterm", "WELLKEEPER_CONFIG": str(issuer.config_path)}
             | dict(environment or {}),
             start_new_session=True,
         )
-        os.close(theirs)
-        os.write(ours, typed.encode())
-        screen = await asyncio.to_thread(_all_of, ours)
+        os.close(terminal_end)
+        os.write(controller, typed.encode())
+        screen = await asyncio.to_thread(_all_of, controller)
         return Session(await process.wait(), screen.decode())
     finally:
-        os.close(ours)
+        os.close(controller)
 
 
 def _all_of(terminal: int) -> bytes:

@@ -203,14 +203,14 @@ async def test_mismatched_pair_is_never_written(folders: CertificateFolders, roo
     assert not exists(root)
 
 
-@pytest.mark.parametrize("thing", ["directory", "file", "foreign link"])
+@pytest.mark.parametrize("kind", ["directory", "file", "foreign link"])
 async def test_foreign_file_in_place_of_the_link_is_not_touched(
-    folders: CertificateFolders, root: Path, thing: str
+    folders: CertificateFolders, root: Path, kind: str
 ) -> None:
     version = await folders.write("web", CA.pair(A))
     place = root / "live/web"
     place.parent.mkdir()
-    match thing:
+    match kind:
         case "directory":
             place.mkdir()
         case "file":
@@ -221,7 +221,7 @@ async def test_foreign_file_in_place_of_the_link_is_not_touched(
         await folders.switch("web", version)
     with pytest.raises(InstallError):
         await folders.installed("web")
-    assert place.is_symlink() is (thing == "foreign link")
+    assert place.is_symlink() is (kind == "foreign link")
 
 
 async def test_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None:

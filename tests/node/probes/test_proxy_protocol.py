@@ -14,9 +14,9 @@ from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector, greeti
 
 
 def test_aiohttp_still_calls_the_method_that_is_overridden() -> None:
-    theirs = inspect.signature(aiohttp.BaseConnector._create_connection)  # noqa: SLF001 - what this test is about
-    ours = inspect.signature(ProxyProtocolConnector._create_connection)  # noqa: SLF001
-    assert list(ours.parameters) == list(theirs.parameters) == ["self", "req", "traces", "timeout"]
+    original = inspect.signature(aiohttp.BaseConnector._create_connection)  # noqa: SLF001 - what this test is about
+    override = inspect.signature(ProxyProtocolConnector._create_connection)  # noqa: SLF001
+    assert list(override.parameters) == list(original.parameters) == ["self", "req", "traces", "timeout"]
     assert "self._create_connection(req, traces, timeout)" in inspect.getsource(aiohttp.BaseConnector.connect)
 
 

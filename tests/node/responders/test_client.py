@@ -68,10 +68,10 @@ async def test_reads_over_tcp_send_a_permit(folder: Path, clock: FakeClock, host
 
 async def test_permit_of_a_foreign_key_is_refused_with_the_responders_detail(folder: Path, clock: FakeClock) -> None:
     async with over_tcp(folder, clock) as address:
-        stranger = ResponderClient("n1", address, OTHER_KEY, clock)
+        foreign = ResponderClient("n1", address, OTHER_KEY, clock)
         with pytest.raises(PublishError, match=r"node 'n1' \(127\.0\.0\.1:\d+\) refused with HTTP 401: .*key"):
-            await stranger.status()
-        await stranger.close()
+            await foreign.status()
+        await foreign.close()
 
 
 async def test_unreachable_responder_is_an_error(clock: FakeClock) -> None:

@@ -146,7 +146,7 @@ async def test_restart_long_after_the_feed_started_is_noticed(nodes: Nodes) -> N
 async def test_restart_right_after_the_token_was_accepted_is_noticed(nodes: Nodes, clock: FakeClock) -> None:
     node = nodes["n1"]
 
-    class ThenRestarted(ResponderClient):
+    class RestartingClient(ResponderClient):
         async def put(self, token: str, message: str) -> str:
             taken_by = await super().put(token, message)
             if not restarted:
@@ -156,7 +156,7 @@ async def test_restart_right_after_the_token_was_accepted_is_noticed(nodes: Node
             return taken_by
 
     restarted: list[str] = []
-    client = ThenRestarted("n1", str(node.control), KEY, clock)
+    client = RestartingClient("n1", str(node.control), KEY, clock)
     async with AllResponders([client], KEY, clock) as responders, responders.publish([ANSWER]):
         await node.held(TOKEN)
 
