@@ -166,5 +166,5 @@ async def test_dry_run_and_second_run_change_nothing_unless_certbot_renewed(fold
         assert tree(host.issuer.certificates_dir) | tree(host.issuer.config_path.parent) == before
         await host.certbot.obtain(WWW, more=("--force-renewal",))
         reported = await host.import_("--apply")
-        assert "; its certificate is newer than issuer_fingerprints, and taken over" in reported
+        assert "; its certificate is newer than ours, and taken over" in reported
         assert host.issuer_fingerprints() == host.certbot_fingerprints()

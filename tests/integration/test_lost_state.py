@@ -196,7 +196,7 @@ async def test_state_directory_of_another_user_is_reported_without_any_request(f
         reported = one_error(await run_as_other_user(host.issuer, "renew"), exit_code=2)
         host.issuer.state_dir.chmod(0o700)
         assert f"cannot use {host.issuer.state_dir}/" in reported
-        assert "Permission denied; run as the user who owns the state directory" in reported
+        assert "Permission denied. Run the command as root or as the issuer's user." in reported
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")
 
@@ -214,8 +214,8 @@ async def test_read_only_state_directory_is_reported_without_any_request(folder:
         place.chmod(0o700)
         for one in places:
             change_owner(one, os.geteuid())
-        assert f"wellkeeper: {place}/state." in reported
-        assert "Permission denied; let the issuer's user write to state_dir and its files" in reported
+        assert f"wellkeeper: cannot lock {place}/state." in reported
+        assert "Permission denied. Let the issuer's user write to state_dir and its files" in reported
         assert (shown.exit_code, shown.err, left) == (0, "", []), shown
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")
