@@ -46,9 +46,11 @@ async def test_account_is_registered_shown_and_changed(folder: Path) -> None:
 
 async def test_deactivated_account_is_not_used_and_can_be_replaced(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
-        nobody = await host.issuer.run("account", "deactivate", "--yes")
-        assert nobody.exit_code == 1
-        assert "no account is registered at the CA localhost\n  Run 'wellkeeper account register'.\n" in nobody.err
+        unregistered = await host.issuer.run("account", "deactivate", "--yes")
+        assert unregistered.exit_code == 1
+        assert (
+            "no account is registered at the CA localhost\n  Run 'wellkeeper account register'.\n" in unregistered.err
+        )
         await host.issuer.run_well("renew")
         fingerprint = installed(host.issuer, "web")
         unsure = await host.issuer.run("account", "deactivate")

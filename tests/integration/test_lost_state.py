@@ -42,10 +42,10 @@ import wellkeeper_issuer
 for found in pkgutil.walk_packages(wellkeeper_issuer.__path__, "wellkeeper_issuer."):
     importlib.import_module(found.name)
 if os.geteuid() == 0:
-    nobody = pwd.getpwnam("nobody")
+    user = pwd.getpwnam("nobody")
     os.setgroups([])
-    os.setgid(nobody.pw_gid)
-    os.setuid(nobody.pw_uid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
 wellkeeper_issuer.__main__.main()
 """
 

@@ -191,13 +191,13 @@ async def test_socket_not_accessible_to_workers_is_explained(folder: Path, setti
 
 
 async def test_silent_and_closed_ports_are_distinguished(http_port: int) -> None:
-    nobody = Node("edge-1", "", (("127.0.0.1", http_port),), ())
-    (refused,) = await NodeProbes().read_back(nobody, ANSWER)
+    edge = Node("edge-1", "", (("127.0.0.1", http_port),), ())
+    (refused,) = await NodeProbes().read_back(edge, ANSWER)
     assert refused.status is None
     assert f"'listen {http_port};'" in refused.remedy
     server = await asyncio.start_server(hang, "127.0.0.1", http_port)
     async with server:
-        (silent,) = await NodeProbes(0.3).read_back(nobody, ANSWER)
+        (silent,) = await NodeProbes(0.3).read_back(edge, ANSWER)
     assert "a firewall drops the connection" in (silent.cause or "")
 
 

@@ -65,8 +65,12 @@ def test_warnings_and_events_after_an_interrupt_are_shown() -> None:
     progress, out = lines(Tally(2))
     progress.note("a", "WARNING: the first CA is away")
     progress.note("renew", "interrupted")
-    progress.note("daemon", "goes on")
-    assert out.getvalue().splitlines() == ["a: WARNING: the first CA is away", "renew: interrupted", "daemon: goes on"]
+    progress.note("daemon", "continues")
+    assert out.getvalue().splitlines() == [
+        "a: WARNING: the first CA is away",
+        "renew: interrupted",
+        "daemon: continues",
+    ]
 
 
 def test_details_of_failures_appear_only_in_the_result() -> None:
