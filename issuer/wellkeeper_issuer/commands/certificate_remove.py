@@ -31,7 +31,7 @@ class _Removal:
 
 
 @click.command()
-@click.argument("name", type=options.lineage_name)
+@options.name_argument
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
 @options.config_option

@@ -78,7 +78,11 @@ class _Done:
 
 
 @click.command()
-@click.option("--ca", help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]")
+@click.option(
+    "--ca",
+    shell_complete=options.complete_cas,
+    help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]",
+)
 @click.option("--contact", multiple=True, help="A mail address for the CA; may be left out.")
 @click.option("--agree-to-terms-of-service", is_flag=True, help="You have read the CA's terms of service and agree.")
 @click.option("--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable.")

@@ -51,7 +51,7 @@ class _Steps:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=options.lineage_name)
+@options.names_argument
 @options.config_option
 @options.json_option
 @options.log_format_option

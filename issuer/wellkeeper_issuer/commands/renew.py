@@ -41,7 +41,7 @@ class Work:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=options.lineage_name)
+@options.names_argument
 @click.option("--force", is_flag=True, help="Renew even certificates that are not due.")
 @click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one does so, too.")
 @click.option("--dry-run", is_flag=True, help="Rehearse: try a renewal without changing anything that is live.")

@@ -56,10 +56,14 @@ class Following:
 
 
 @click.command()
-@click.argument("name", type=options.lineage_name)
+@options.name_argument
 @click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
 @click.option("--with-certificate-key", is_flag=True, help="Sign with the certificate's own key; no account is needed.")
-@click.option("--ca", help="The CA that issued it, if that is not recorded: a name or a directory URL.")
+@click.option(
+    "--ca",
+    shell_complete=options.complete_cas,
+    help="The CA that issued it, if that is not recorded: a name or a directory URL.",
+)
 @options.config_option
 @options.json_option
 def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401

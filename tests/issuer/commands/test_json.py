@@ -33,6 +33,7 @@ HERE = {
     "config check": 0,
     "placeholder": 0,
     "files {folder}/files": 0,
+    "completion bash": 0,
     "import certbot {folder}/nothing": 2,
     "renew": 1,
     "rehearse": 1,
