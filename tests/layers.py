@@ -14,6 +14,7 @@ MAX_LINES: Final = 300
 PROGRAMS: Final = ("client", "responder", "node", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
+_ADVICE: Final = ("wellkeeper_node.model", "wellkeeper_node.wording")
 _NODE: Final = (
     "wellkeeper_node.model",
     "wellkeeper_node.errors",
@@ -100,8 +101,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_node.model": (),
     "wellkeeper_node.wording": (),
-    "wellkeeper_node.advice.read_back": ("wellkeeper_node.model", "wellkeeper_client.wire", "aiohttp"),
-    "wellkeeper_node.advice*": ("wellkeeper_node.model",),
+    "wellkeeper_node.advice.read_back": (*_ADVICE, "wellkeeper_client.wire", "aiohttp"),
+    "wellkeeper_node.advice*": _ADVICE,
     "wellkeeper_node.errors": ("wellkeeper_node.model",),
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),

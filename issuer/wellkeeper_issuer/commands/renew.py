@@ -90,7 +90,7 @@ def _dry_run(names: tuple[str, ...], config: Path | None, is_staging: bool, opti
         )
     from wellkeeper_issuer.commands.rehearse import rehearse_certificates
 
-    rehearse_certificates(options.read(config), names, options_given["log_format"], as_json=options_given["as_json"])
+    rehearse_certificates(config, names, options_given["log_format"], as_json=options_given["as_json"])
 
 
 def run(work: Work) -> list[Report]:

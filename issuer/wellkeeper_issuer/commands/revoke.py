@@ -19,6 +19,7 @@ from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.upkeep.planner import record_revoked
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
@@ -81,6 +82,8 @@ def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) 
 
 async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], *, as_json: bool) -> Following:
     folders = build.certificates(settings)
+    if await folders.installed(name) is None:
+        name = choose(settings, [name])[0].name
     request = await _request(settings, folders, name, options_given)
     if request.reason == "keyCompromise":
         await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again
