@@ -23,12 +23,7 @@ _NODE: Final = (
     "wellkeeper_node.wording",
     "wellkeeper_node.advice",
 )
-_NOUNS: Final = (
-    "wellkeeper_node.model",
-    "wellkeeper_node.errors",
-    "wellkeeper_node.wording",
-    "wellkeeper_issuer.model",
-)
+_NOUNS: Final = (*_ADVICE, "wellkeeper_node.errors", "wellkeeper_issuer.model")
 _CORE: Final = (
     *_NODE,
     "wellkeeper_issuer.model",
@@ -157,6 +152,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.settings",
         "wellkeeper_node.advice.files",
         "pydantic",
+        "pydantic_core",
     ),
     "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from wellkeeper_issuer.assembly.authorities import open_authorities
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.tables import CaSettings, CertificateSettings
+from wellkeeper_issuer.settings.ca_tables import CaSettings
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.values import parse_contact
 from wellkeeper_node.errors import WellkeeperError
 
