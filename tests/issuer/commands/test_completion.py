@@ -1,5 +1,7 @@
 """Proposals for commands, options, certificates and CAs, as a shell asks for them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,24 @@ def test_well_known_cas_are_proposed_before_there_are_settings(
 ) -> None:
     assert proposals(program, "init --ca ", monkeypatch) == list(CA_DIRECTORIES)
     assert proposals(program, "renew ", monkeypatch) == []
+
+
+@pytest.mark.parametrize("line", ["", "why ", "renew ", "account show --ca ", "certificate add --ca ", "init --ca "])
+def test_libraries_for_requests_are_not_loaded(configured: Program, line: str) -> None:
+    code = (
+        "import sys\nfrom wellkeeper_issuer.__main__ import main\n"
+        "try: main()\nexcept SystemExit: print([one for one in {'acme', 'aiohttp', 'requests'} if one in sys.modules])"
+    )
+    environment = {
+        "WELLKEEPER_CONFIG": str(configured.config),
+        "_WELLKEEPER_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"wellkeeper {line}",
+        "COMP_CWORD": str(len(line.split()) + 1),
+    }
+    command = [sys.executable, "-c", code]
+    finished = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    assert finished.stdout.startswith("plain,")
+    assert finished.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
