@@ -215,7 +215,7 @@ async def test_failed_rehearsal_does_not_stop_another(setup: Setup) -> None:
     lost = Lineage("lost", (dns("lost.example"),))
     results = await setup.rehearse([lost, *LINEAGES])
     assert [(one.lineage, one.is_well) for one in results] == [("lost", False), ("web", True)]
-    assert results[0].detail == "publish: certificate lost has no CA. Add 'ca' to the settings."
+    assert results[0].detail.startswith("publish: certificate lost has no CA. Add 'ca' to the settings, then run")
 
 
 async def test_missing_nginx_fails_all_certificates(setup: Setup) -> None:

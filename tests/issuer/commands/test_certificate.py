@@ -198,9 +198,15 @@ def test_hand_written_settings_are_not_rewritten(ready: Program) -> None:
 
 
 def test_unknown_name_is_refused(ready: Program) -> None:
-    assert "no certificate is called 'c.example'; 'wellkeeper list' shows" in refused(
+    assert "no certificate is named 'c.example'\n  Did you mean a.example?" in refused(
         ready.run("certificate", "remove", "c.example", "--yes")
     )
+
+
+def test_certificate_is_removed_by_a_host_name_that_it_alone_covers(ready: Program) -> None:
+    ready.run("certificate", "add", "x.example,y.example", "--no-renew")
+    assert ready.run("certificate", "remove", "y.example", "--yes").exit_code == 0
+    assert not drop_in(ready, "x.example").exists()
 
 
 def test_removal_without_yes_needs_a_terminal(ready: Program) -> None:
