@@ -203,7 +203,7 @@ def test_unknown_name_is_refused(ready: Program) -> None:
     )
 
 
-def test_certificate_is_removed_by_a_host_name_that_it_alone_covers(ready: Program) -> None:
+def test_certificate_can_be_removed_by_a_host_name_that_only_it_covers(ready: Program) -> None:
     ready.run("certificate", "add", "x.example,y.example", "--no-renew")
     assert ready.run("certificate", "remove", "y.example", "--yes").exit_code == 0
     assert not drop_in(ready, "x.example").exists()

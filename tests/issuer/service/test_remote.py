@@ -111,7 +111,7 @@ async def test_interrupting_the_command_does_not_stop_the_daemons_work(
     assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
 
 
-def test_reload_with_bad_settings_says_what_the_daemon_keeps_and_what_to_do(program: Program) -> None:
+def test_failed_reload_says_that_the_daemon_keeps_its_settings(program: Program) -> None:
     program.configure("a.example", more="bogus = 1")
     finished = program.run("reload")
     assert finished.exit_code == 2

@@ -37,7 +37,7 @@ async def test_edited_settings_are_reported(daemon: WorkerFactory) -> None:
 
 
 @pytest.mark.parametrize("line", ["status", "list", "why a.example", "config check", "rehearse", "renew"])
-async def test_commands_say_that_settings_were_edited_without_a_reload(daemon: WorkerFactory, line: str) -> None:
+async def test_commands_report_settings_edited_without_a_reload(daemon: WorkerFactory, line: str) -> None:
     AccountFolder(read_settings(daemon.path).state_dir, ()).make_keys()
     command = [str(PROGRAMS / "wellkeeper"), *line.split(), "--config", str(daemon.path)]
     first = await run(command, 30)
