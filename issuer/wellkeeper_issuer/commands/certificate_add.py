@@ -75,7 +75,12 @@ class _Added:
 @click.option("--name", help="The folder below live/.  [default: the first name]")
 @click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
 @click.option("--profile", help="A profile of the CA, such as shortlived.")
-@click.option("--ca", multiple=True, help="A CA for this certificate; repeat it for others to fall back on.")
+@click.option(
+    "--ca",
+    multiple=True,
+    shell_complete=options.complete_cas,
+    help="A CA for this certificate; repeat it for others to fall back on.",
+)
 @click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for those who pin it.")
 @click.option(
     "--csr",

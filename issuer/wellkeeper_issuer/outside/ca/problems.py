@@ -18,7 +18,7 @@ from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Problem
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
-from wellkeeper_node.wording import format_time
+from wellkeeper_node.wording import format_time, with_reload
 
 _COUNTED_IN_SECONDS: Final = 3600.0
 # An order has a hundred identifiers at most.
@@ -131,7 +131,7 @@ def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock)
         raise kind(f"cannot read the CA {ca}'s reply to {request}", str(error)) from error
     except aiohttp.ClientConnectorCertificateError as error:
         what = f"the TLS certificate of the CA {ca} is not trusted"
-        remedy = "For a test CA, set ca_bundle to the file with its root certificate."
+        remedy = with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
         raise kind(what, cleaned(words(error)), remedy) from error
     except TimeoutError as error:
         what = f"no answer from the CA {ca} to {request}"

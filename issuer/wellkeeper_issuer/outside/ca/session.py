@@ -20,6 +20,7 @@ from wellkeeper_issuer.outside.ca.proxies import find_proxy
 from wellkeeper_issuer.outside.ca.resolver import DaemonResolver
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.foreign_text import LONGEST, cleaned
+from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class CaSession:
             return found
         raise UrlError(
             f"the URL {url[:200]} is not https",
-            "Report this to the CA; for a CA of your own, set allow_http = true under its [[cas]].",
+            with_reload("Report this to the CA, or set allow_http = true under its [[cas]] if it is your own."),
         )
 
 
