@@ -37,6 +37,9 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
 
 def lineage_name(value: str) -> str:
     """Return the name of a certificate as the settings have it; Unicode and upper case are accepted."""
+    lower = value.lower()
+    if lower.isascii() and "xn--" not in lower:
+        return lower  # a plain name needs no tables of Unicode
     from wellkeeper_issuer import idn
 
     try:
