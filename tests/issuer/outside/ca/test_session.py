@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_acme import AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
@@ -233,3 +233,25 @@ async def test_ca_that_knows_head_only_gives_its_nonces(ca: AcmeAuthority, serve
     server.next["/nonce"].append(Canned(status, "", has_nonce=False))
     await ca.new_order([A], None, None)
     assert [one.method for one in server.asked if one.path == "/nonce"] == ["GET", "HEAD"]
+
+
+async def test_number_of_requests_at_once_is_limited(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock
+) -> None:
+    gate, waiting = asyncio.Event(), 0
+
+    async def hold() -> None:
+        nonlocal waiting
+        waiting += 1
+        await gate.wait()
+
+    async with authority(server.directory_url, accounts, clock, Limits(requests_at_once=2)) as ca:
+        await ca.prepare()
+        server.before["/authz"] = hold
+        reading = [asyncio.create_task(ca.read_authorization(server.url("/authz"))) for _ in range(5)]
+        await run_tasks_until(lambda: waiting >= 2)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert waiting == 2
+        gate.set()
+        assert [one.identifier for one in await asyncio.gather(*reading)] == [A] * 5
