@@ -81,7 +81,7 @@ async def test_trickling_reply_times_out_and_the_next_request_succeeds(
     accounts: AccountFolder, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next["/order"].append(Canned(201, server.order(), between=lambda: None))
-    async with authority(server.directory_url, accounts, clock, Limits(total_seconds=0.5)) as ca:
+    async with authority(server.directory_url, accounts, clock, Limits(total_seconds=1.0)) as ca:
         with pytest.raises(OrderError, match=r"to the order for a\.example: it did not answer in time") as caught:
             await ca.new_order([A], None, None)
         assert caught.value.retry is Retry.SOON
