@@ -260,6 +260,14 @@ async def test_at_most_eight_requests_run_at_once(infos: AcmeRenewalInfos, serve
     assert all(isinstance(answer, RenewalInfo) for answer in await asyncio.gather(*asked))
 
 
+async def test_ca_that_the_settings_no_longer_allow_is_not_asked(clock: FakeClock) -> None:
+    def refuse(directory_url: str) -> CaServer:
+        raise ValueError(f"unknown CA {directory_url!r}")
+
+    answer = await AcmeRenewalInfos(refuse, clock).ask("http://ca.example/directory", ID)
+    assert answer == NoRenewalInfo("cannot ask the CA that issued it: unknown CA 'http://ca.example/directory'")
+
+
 async def test_missing_bundle_is_reported(clock: FakeClock, folder: Path, server: AcmeServer) -> None:
     async with renewal_infos(clock, bundle=str(folder / "gone.pem")) as infos:
         assert (await refusal(infos, server)).reason.endswith(": No such file or directory")
