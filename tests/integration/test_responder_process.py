@@ -140,7 +140,7 @@ async def test_health_check_is_a_command(running: Process) -> None:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 1
-    assert b"no responder is well" in errors
+    assert b"no healthy responder" in errors
 
 
 async def _seconds_until_closed(address: UnixAddress, start: bytes, drip: bytes = b"") -> float:

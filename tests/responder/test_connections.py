@@ -44,7 +44,7 @@ async def test_fault_is_a_short_answer_without_the_reason_and_the_log_has_it(
         reply = await ask(address, "GET", "/")
         assert (reply.status, reply.body) == (500, b"500\n")
         assert reply.headers["Server"] == "wellkeeper-responder"
-    (record,) = [record for record in caplog.records if record.message == "fault while answering"]
+    (record,) = [record for record in caplog.records if record.message == "internal error while answering a request"]
     assert "a secret of ours" in str(record.exc_info)
 
 

@@ -34,27 +34,27 @@ def test_more_than_the_rate_is_counted_and_told_with_the_next_line(caplog: pytes
     clock = FakeClock()
     log = FetchLog(clock)
     for _ in range(LINES_PER_SECOND + 7):
-        log.tell(_fetch(200))
+        log.record(_fetch(200))
     assert _reported(caplog) == [("fetch", 200)] * LINES_PER_SECOND
     clock.advance(1)
-    log.tell(_fetch(200))
-    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches left out of the log", 7), ("fetch", 200)]
+    log.record(_fetch(200))
+    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches omitted from the log", 7), ("fetch", 200)]
 
 
 def test_flood_of_misses_silences_no_hit(caplog: pytest.LogCaptureFixture) -> None:
     log = FetchLog(FakeClock())
     for _ in range(LINES_PER_SECOND + 7):
-        log.tell(_fetch(404))
-    log.tell(_fetch(200))
+        log.record(_fetch(404))
+    log.record(_fetch(200))
     assert _reported(caplog)[-1] == ("fetch", 200)
 
 
 def test_nothing_is_said_about_fetches_that_were_all_told(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     log = FetchLog(clock)
-    log.tell(_fetch(200))
+    log.record(_fetch(200))
     clock.advance(1)
-    log.tell(_fetch(200))
+    log.record(_fetch(200))
     log.close()
     assert _reported(caplog) == [("fetch", 200)] * 2
 
@@ -64,4 +64,4 @@ async def test_responder_that_stops_tells_what_it_left_out(running: Running, cap
     for _ in range(LINES_PER_SECOND + 2):
         await running.get(TOKEN)
     await running.responder.stop()
-    assert _reported(caplog)[-2:] == [("fetches left out of the log", 2), ("stop", None)]
+    assert _reported(caplog)[-2:] == [("fetches omitted from the log", 2), ("stop", None)]

@@ -51,11 +51,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(token=tokens, jti=jtis)
     def withdraw(self, token: str, jti: str) -> None:
         try:
-            has_stood = self.tokens.withdraw(withdrawal(jti, token=token))
+            was_active = self.tokens.withdraw(withdrawal(jti, token=token))
         except WireError:  # too many to remember
             return
         stood = [one for one, (publication_, _) in self.stands.items() if publication_.jti == jti]
-        assert has_stood == bool(stood)
+        assert was_active == bool(stood)
         for one in stood:
             del self.stands[one]
         if self.used.get(jti, 0) <= self.clock.monotonic():
