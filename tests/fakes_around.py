@@ -63,7 +63,7 @@ class FakeHooks:
             await asyncio.Event().wait()
         await asyncio.sleep(0)  # a cancellation arrives here at the latest
         if event in self.failing:
-            raise HookError(f"hook {event} for {' '.join(about.lineages)} failed: {self.words}")
+            raise HookError(f"the hook '{event}' failed for {' '.join(about.lineages)}", self.words)
 
     def is_there(self, event: Event) -> bool:
         return event in self.events
