@@ -22,7 +22,7 @@ from wellkeeper_issuer.settings.values import (
 )
 from wellkeeper_node.model import Identifier, KeyType, Node
 
-# Strict: true is no number, and neither are "5", inf and nan.
+# Strict: true, "5", inf and nan are not numbers.
 Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
@@ -86,7 +86,7 @@ class LimitSettings(Frozen):
 
 
 class CaSettings(Frozen):
-    """A CA that is not known by name, or what is special about one that is: its account, its chain, its limits."""
+    """A CA that has no built-in name, or options of one that has: account, chain, limits."""
 
     name: Annotated[str, BeforeValidator(parse_name)]
     directory: Annotated[str, BeforeValidator(parse_directory_url)]
@@ -123,13 +123,13 @@ class HooksSettings(Frozen):
 
 
 class NotificationsSettings(Frozen):
-    """Where the administrator is told of failure, danger and recovery: JSON by POST."""
+    """The webhook that receives failures, dangers and recoveries: JSON by POST."""
 
     webhook: Annotated[str, BeforeValidator(parse_webhook)] | None = None
 
 
 class RehearsalSettings(Frozen):
-    """How renewals are rehearsed: with which test CA, if any, and how often by the daemon, if ever."""
+    """Rehearsals of renewals: the test CA, if any, and the daemon's interval, if any."""
 
     ca: str | None = None
     every_days: PositiveNumber | None = None
@@ -168,7 +168,7 @@ class CertificateSettings(Frozen):
         return self
 
     def to_lineage(self) -> Lineage:
-        """With the CAs that its own `ca` names still unresolved: `Settings.lineages` resolves them."""
+        """Return the lineage without its CAs, which `Settings.lineages` resolves."""
         return Lineage(
             name=self.name,
             identifiers=tuple(dict.fromkeys(self.identifiers)),
