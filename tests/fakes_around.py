@@ -77,7 +77,7 @@ class FakeNotifications:
         self.details: list[str] = []
         self.is_away = False
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         if self.is_away:
             raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
         self.reported.append((notice, lineage))

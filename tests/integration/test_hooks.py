@@ -184,7 +184,7 @@ async def test_what_nobody_could_be_told_is_told_later(folder: Path, receiver: R
         settings = configure(host, [f"notifications.webhook = {json.dumps(webhook)}"])
         host.issuer.configure(unreachable(settings))
         finished = await host.issuer.run("renew")
-        assert "the webhook at 127.0.0.1 was not told of the failure of web" in finished.err
+        assert "cannot notify the webhook at 127.0.0.1 of the failure of web" in finished.err
         assert "secret-path" not in f"{finished}"
         more = (f"notifications.webhook = {json.dumps(receiver.url)}",)
         host.issuer.configure(replace(unreachable(settings), more=more))

@@ -62,7 +62,7 @@ def test_no_flag_is_needed(program: Program) -> None:
     settings = read_settings(program.config)
     assert settings.ca == ("letsencrypt",)
     assert (settings.contact, settings.terms_of_service_agreed, settings.certificates) == ((), False, ())
-    assert "No certificate is configured yet: add [[certificates]]" in out
+    assert "No certificates are configured yet. Run 'wellkeeper certificate add NAME'" in out
 
 
 def test_second_run_changes_nothing(program: Program) -> None:
@@ -82,8 +82,7 @@ def test_flags_that_come_too_late_are_told(program: Program) -> None:
     init(program)
     finished = program.run("init", "--ca", "letsencrypt-staging", "--certificate", "a.example")
     assert finished.out.splitlines()[0] == (
-        f"kept   {program.config}; --ca, --certificate changed nothing: edit the file,"
-        " or let 'wellkeeper certificate add' add a certificate"
+        f"kept   {program.config}; --ca, --certificate ignored: edit the file, or run 'wellkeeper certificate add'"
     )
 
 
@@ -151,15 +150,15 @@ def test_value_that_is_not_utf_8_is_refused(
 ) -> None:
     finished = program.run("init", *arguments)
     assert finished.exit_code == 2
-    assert finished.err.startswith(f"wellkeeper: {request.node.callspec.id} = ")
-    assert finished.err.endswith("use a value in UTF-8\n")
+    assert finished.err.startswith(f"wellkeeper: cannot write {request.node.callspec.id} = ")
+    assert finished.err.endswith("Use a value in UTF-8.\n")
     assert not program.config.parent.exists()
 
 
 def test_config_with_a_name_that_is_too_long_is_told(program: Program) -> None:
     finished = program.run("init", "--config", str(program.folder / ("x" * 300)))
     assert finished.exit_code == 2
-    assert "File name too long; run as root, or name another place with --config" in finished.err
+    assert "  File name too long\n  Run the command as root, or choose another file with --config.\n" in finished.err
 
 
 def test_bad_flags_are_usage(program: Program) -> None:
@@ -180,7 +179,7 @@ def test_place_that_cannot_be_written_is_named(program: Program) -> None:
     finished = program.run("init", "--config", "/proc/wellkeeper/issuer.toml")
     assert finished.exit_code == 2
     assert "cannot write /proc/wellkeeper" in finished.err
-    assert "run as root, or name another place with --config" in finished.err
+    assert "Run the command as root, or choose another file with --config." in finished.err
 
 
 def test_terms_that_nobody_agreed_to_are_told(program: Program) -> None:

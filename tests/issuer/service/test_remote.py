@@ -114,7 +114,7 @@ def test_reload_with_bad_settings_says_with_which_a_daemon_goes_on(program: Prog
     finished = program.run("reload")
     assert finished.exit_code == 2
     assert "unknown key 'bogus'" in finished.err
-    assert finished.err.endswith("a daemon that runs goes on with the settings of before\n")
+    assert finished.err.endswith("A running daemon keeps its current settings.\n")
 
 
 def test_reload_says_what_changed() -> None:
