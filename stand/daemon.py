@@ -37,7 +37,7 @@ class IssuerDaemon:
         self._reading = asyncio.create_task(self._read())
         self._reading.add_done_callback(lambda _: self._changed.set())
         try:
-            await self.until(event="log", logger="wellkeeper_issuer.commands.run")
+            await self.until(event="log", logger="run")
         except StandError:
             await self.__aexit__()
             raise

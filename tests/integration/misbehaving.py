@@ -11,7 +11,7 @@ import pytest
 
 from stand.fault_proxy import Fault, FaultProxy, Kind
 from stand.host import Host, running_host
-from tests.integration.observed import installed, issued, orders, served, served_unverified, tokens
+from tests.integration.observed import installed, issued, one_line, orders, served, served_unverified, tokens
 
 NAME: Final = "www.example.org"
 OTHER_NAME: Final = "shop.example.org"
@@ -41,10 +41,11 @@ class Misbehaving:
         before = await served_unverified(self.host, NAME)
         finished = await self.host.issuer.run("renew", "--force")
         assert finished.exit_code == 1, finished
-        assert re.match(rf"web: failed \({stage}\): .*{words}", finished.out), finished
+        reported = one_line(finished.out)
+        assert re.match(rf"web: failed \({stage}\): .*{words}", reported), finished
         assert await tokens(self.host.responder) == 0
         assert await served_unverified(self.host, NAME) == before
-        return finished.out
+        return reported
 
     async def serves(self) -> None:
         """One pass that ends with a new certificate that nginx serves."""

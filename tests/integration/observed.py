@@ -167,6 +167,15 @@ def error_text(error: dict[str, str]) -> str:
     return f"{failure.rstrip('.')}. {error['remedy']}" if error["remedy"] else failure
 
 
+def one_line(text: str) -> str:
+    """Join the lines of a printed failure as logs do; the last line is a remedy if it ends like a sentence."""
+    what, *others = [line.strip() for line in text.splitlines()]
+    if others and others[-1].endswith("."):
+        *others, remedy = others
+        return f"{': '.join([what, *others]).rstrip('.')}. {remedy}"
+    return ": ".join([what, *others])
+
+
 def events(finished: Finished) -> list[tuple[str, str, str]]:
     """(certificate, stage, event) of `--log-format json`; notes and warnings are left out."""
     lines = [json.loads(line) for line in finished.err.splitlines() if line.startswith("{")]

@@ -48,7 +48,7 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
     async with running_host(folder, {"web": [NAME]}) as host:
         nobody = await host.issuer.run("account", "deactivate", "--yes")
         assert nobody.exit_code == 1
-        assert "there is no account at the CA localhost; 'wellkeeper account register' makes one" in nobody.err
+        assert "no account is registered at the CA localhost\n  Run 'wellkeeper account register'.\n" in nobody.err
         await host.issuer.run_well("renew")
         fingerprint = installed(host.issuer, "web")
         unsure = await host.issuer.run("account", "deactivate")
@@ -82,7 +82,7 @@ async def test_account_that_the_ca_deactivated_is_told(folder: Path) -> None:
         record.write_text(known)
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 1
-        assert "Run 'wellkeeper account show' says which, and what to do" in (finished.out)
+        assert "Run 'wellkeeper account show': the account was permanently deactivated." in (finished.out)
 
 
 async def test_ca_that_lost_its_memory_is_told_of_us_again_in_the_same_pass(folder: Path) -> None:

@@ -84,7 +84,10 @@ def busy_until(seconds: float) -> Fault:
             r"refused the order for .*: .*\(HTTP 502\): the reply is not a problem document: <html>.*maintenance",
         ),
         "a web page instead of the directory": Case(
-            Kind.DIRECTORY, answer(200, _PAGE), "order", r"reading the directory https://\S+: the CA's reply cannot be"
+            Kind.DIRECTORY,
+            answer(200, _PAGE),
+            "order",
+            r"cannot read the CA localhost's reply to the request for its directory https://\S+: JSONDecodeError: ",
         ),
         "a web page instead of the order": Case(
             Kind.ORDER,
@@ -93,7 +96,10 @@ def busy_until(seconds: float) -> Fault:
             r"reply to the request for order https://\S+: ",
         ),
         "a web page instead of the certificate": Case(
-            Kind.CERTIFICATE, answer(200, _PAGE), "finalize", "the CA's chain cannot be parsed as PEM certificates"
+            Kind.CERTIFICATE,
+            answer(200, _PAGE),
+            "finalize",
+            "cannot install the certificate that the CA sent: it cannot be parsed as PEM certificates",
         ),
         "409 with a problem": Case(
             Kind.NEW_ORDER,

@@ -46,9 +46,11 @@ def authorization(name: str, words: str) -> Case:
         "invalid, no error": authorization(
             "invalid", r"\.example\.org: its authorization is invalid, and the CA gave no reason"
         ),
-        "deactivated": authorization("deactivated", r"\.example\.org: the CA's authorization is deactivated without a"),
-        "expired": authorization("expired", r"\.example\.org: the CA's authorization is expired without a reason"),
-        "revoked": authorization("revoked", r"\.example\.org: the CA's authorization is revoked without a reason"),
+        "deactivated": authorization(
+            "deactivated", r"\.example\.org: its authorization is deactivated, and the CA gave no reason"
+        ),
+        "expired": authorization("expired", r"\.example\.org: its authorization is expired, and the CA gave no reason"),
+        "revoked": authorization("revoked", r"\.example\.org: its authorization is revoked, and the CA gave no reason"),
         "a status of its own": authorization("undecided", "status' is 'undecided', which RFC 8555 section 7.1.6 does"),
     }
 )
@@ -59,8 +61,8 @@ async def test_authorization_that_is_lost_is_told_for_each_name(ca: Misbehaving,
 async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
     ca.proxy.stage(Kind.AUTHORIZATION, status("invalid"), times=50, after=2)
     reported = await ca.fails("validate", "")
-    assert f"{NAME}: the CA's authorization" in reported
-    assert f"{OTHER_NAME}: the CA's authorization" in reported
+    assert f"{NAME}: its authorization is invalid" in reported
+    assert f"{OTHER_NAME}: its authorization is invalid" in reported
     ca.proxy.heal()
     await ca.serves()
 
@@ -72,7 +74,7 @@ async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
             status("processing", Retry_After="400"),
             "finalize",
             r"the CA did not issue the certificate within 300 s: its order https://\S+ is still processing\. Run"
-            r" again in 400 s to go on with it",
+            r" 'wellkeeper renew' again in 400 s to continue this order",
         ),
         "invalid, no error": Case(
             Kind.ORDER,
@@ -81,7 +83,10 @@ async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
             "the CA's order became invalid: the CA gave no reason. Run 'wellkeeper renew' again",
         ),
         "invalid at once": Case(
-            Kind.NEW_ORDER, status("invalid"), "order", "the CA answered newOrder with an invalid order: without a"
+            Kind.NEW_ORDER,
+            status("invalid"),
+            "order",
+            r"the CA answered newOrder with an invalid order: the CA gave no reason",
         ),
         "forgotten": Case(
             Kind.ORDER,
@@ -93,7 +98,8 @@ async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
             Kind.ORDER,
             status("valid"),
             "finalize",
-            r"the CA's order https://\S+ reports the order as valid but names no certificate; report this to the CA",
+            r"cannot download the certificate of order https://\S+: the CA localhost reports the order as valid but"
+            r" names no certificate\. Report this to the CA",
         ),
     }
 )
@@ -122,7 +128,10 @@ async def test_order_not_ready_is_looked_at_again_and_finalized(ca: Misbehaving)
 async def test_order_that_changes_its_authorizations_is_proven_anew_in_the_next_pass(ca: Misbehaving) -> None:
     orders, issued = ca.counts()
     ca.proxy.stage(Kind.NEW_ORDER, changed(lambda members: members["authorizations"].pop()))
-    await ca.fails("finalize", r"the CA's order https://\S+ asks for other authorizations now than when it was placed")
+    await ca.fails(
+        "finalize",
+        r"cannot finalize the CA's order https://\S+: it now asks for other authorizations than when it was placed",
+    )
     await ca.serves()
     assert ca.counts() == (orders + 1, issued + 1)
 
@@ -145,14 +154,11 @@ def with_a_foreign_root(chain: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (
-            foreign,
-            "the CA's certificate is its key is not the key in our CSR than the one in our CSR; it is not installed",
-        ),
-        (with_a_key, "the CA's chain contains a 'PRIVATE KEY' block; RFC 8555 section 11.4 allows certificates only"),
-        (with_a_foreign_root, "certificate 3 of the CA's chain .* is not a CA certificate the leaf"),
-        (lambda chain: chain[:200], "the CA's chain cannot be parsed as PEM certificates"),
-        (lambda _: b"", "the CA's chain cannot be parsed as PEM certificates"),
+        (foreign, "its key is not the key in our CSR"),
+        (with_a_key, "it contains a 'PRIVATE KEY' block; RFC 8555 section 11.4 allows only certificates"),
+        (with_a_foreign_root, "certificate 3 of the CA's chain .* is not a CA certificate"),
+        (lambda chain: chain[:200], "it cannot be parsed as PEM certificates"),
+        (lambda _: b"", "it cannot be parsed as PEM certificates"),
     ],
     ids=["foreign leaf", "private key", "foreign chain behind it", "cut short", "empty"],
 )
@@ -160,6 +166,7 @@ async def test_chain_that_is_not_ours_is_not_installed_and_the_next_pass_orders_
     ca: Misbehaving, edit: Callable[[bytes], bytes], words: str
 ) -> None:
     orders, issued = ca.counts()
+    words = f"cannot install the certificate that the CA sent: {words}"
     await ca.fails_then_serves(Case(Kind.CERTIFICATE, changed_body(edit), "finalize", words))
     assert ca.counts() == (orders + 2, issued + 2)
     installed = ca.host.issuer.certificates_dir
@@ -211,7 +218,7 @@ async def test_account_that_the_ca_forgets_again_and_again_is_registered_once(fo
                 Kind.NEW_ORDER,
                 problem(400, "accountDoesNotExist", "who are you?"),
                 "order",
-                r"refused the order for a.example: accountDoesNotExist \(HTTP 400\): who are you\?",
+                r"refused the order for www.example.org: accountDoesNotExist \(HTTP 400\): who are you\?",
                 times=9,
             )
         )

@@ -89,7 +89,7 @@ async def test_unknown_certificate_is_reported_with_the_closest_name(alone: tupl
 async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, IssuerSettings], command: str) -> None:
     reported = await refused(alone[0], command)
     assert f"{alone[0].state_dir}/" in reported
-    assert "does not exist; run 'wellkeeper init' to make the keys" in reported
+    assert "the file does not exist\n  Run 'wellkeeper init' to create it.\n" in reported
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ async def test_ca_that_cannot_be_reached_is_named_with_reason_and_remedy(alone: 
     reported = failed(await issuer.run("renew", "--json"))
     assert f"to the request for its directory {settings.directory_url}" in reported
     assert "Connection refused" in reported
-    assert "check network, proxy and DNS of this host" in reported
+    assert "Check network, proxy and DNS of this host" in reported
 
 
 async def test_ca_whose_own_certificate_is_not_trusted_is_told_with_the_remedy(folder: Path) -> None:
@@ -133,7 +133,7 @@ async def test_ca_whose_own_certificate_is_not_trusted_is_told_with_the_remedy(f
         config.write_text("".join(line for line in lines if not line.startswith("ca_bundle")))
         reported = failed(await host.issuer.run("renew", "--json"))
         assert "the TLS certificate of the CA localhost is not trusted" in reported
-        assert "for a test CA set ca_bundle" in reported
+        assert "For a test CA, set ca_bundle" in reported
 
 
 async def test_responder_that_does_not_run_is_named_with_the_remedy(folder: Path) -> None:

@@ -82,7 +82,7 @@ async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
         drop_in(host.issuer, "other", OTHER)
         unknown = await host.issuer.run("renew", "other")
         assert unknown.exit_code == 2
-        assert "let it read the settings again with 'wellkeeper reload'" in unknown.err
+        assert "Run 'wellkeeper reload'." in unknown.err
         assert (await host.issuer.run_well("reload")).out == (
             f"read {host.issuer.config_path}: 2 certificates; 1 new: other\n"
         )
@@ -169,7 +169,7 @@ async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -
                 assert (await daemon.end(signal.SIGTERM)).exit_code == 0
                 reported = await client.finish()
             assert reported.exit_code == 1
-            assert "the daemon is stopping. The next run resumes" in reported.err
+            assert "the daemon is stopping\n  The next run resumes the work.\n" in reported.err
         assert await tokens(host.responder) == 0
         async with IssuerDaemon(host.issuer) as daemon:
             await daemon.until(certificate="web", stage="validate", event="started")

@@ -66,7 +66,7 @@ async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_as
         async with IssuerDaemon(cas.host.issuer) as daemon:
             reported = (await daemon.until(level="warning", logger="pins"))["detail"]
             assert "does not trust our account key at the CA second (thumbprint " in reported
-            assert "give it the line that 'wellkeeper trust' prints, and restart it" in reported
+            assert "Give it the line that 'wellkeeper trust' prints, then restart it." in reported
             await cas.host.ca.process.stop()
             failed = await cas.host.issuer.run("renew", "--force", "web", "--json")
             assert failed.exit_code == 1

@@ -100,7 +100,10 @@ async def test_deploy_hook_that_fails_makes_the_pass_fail_and_runs_again_until_i
         notes.fail("deploy")
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
-        assert "ended with exit status 3: cannot deploy; the certificate is in place" in error(finished)
+        assert (
+            "exited with status 3: cannot deploy. Fix the hook: it runs again with the next pass. The certificate is"
+            in error(finished)
+        )
         assert await served(host, NAME) == installed(host.issuer, "web")
         assert notes.read() == ["pre:web", "deploy:web", "failed:web", "post:web"]
         before = asked(host.ca)
@@ -119,7 +122,7 @@ async def test_pre_hook_that_fails_keeps_the_ca_from_being_asked(folder: Path, n
         before = asked(host.ca)
         finished = await host.issuer.run("renew", "--json")
         assert finished.exit_code == 1
-        assert "cannot pre; nothing is renewed while it fails" in error(finished)
+        assert "cannot pre. Fix the hook: nothing is renewed while it fails." in error(finished)
         assert asked(host.ca) == before
         notes.mend("pre")
         await host.issuer.run_well("renew", "--retry")
@@ -131,7 +134,9 @@ async def test_post_hook_that_fails_makes_the_pass_fail_with_everything_in_place
         notes.fail("post")
         finished = await host.issuer.run("renew", "--json")
         assert finished.exit_code == 1
-        assert "cannot post; what was renewed is in place" in error(finished)
+        assert "cannot post. Fix the hook: it runs again after the next renewal. The certificates are" in error(
+            finished
+        )
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 

@@ -70,7 +70,7 @@ async def test_csr_that_does_not_fit_is_told_before_the_ca_is_asked(folder: Path
         add(host, f"csr = '{csr}'")
         finished = await renew(host)
         assert finished.exit_code == 1, finished
-        assert f"{csr} lacks example.org: its names and the settings' identifiers must be equal" in finished.out
+        assert f"{csr} lacks example.org" in finished.out
         assert asked(host.ca, "/order-plz") == 0
 
 

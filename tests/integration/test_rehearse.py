@@ -62,8 +62,8 @@ async def last_rehearsal(host: Host) -> dict[str, Any]:
 
 
 def failed_lines(finished: Finished) -> list[str]:
-    """Without their dates."""
-    return [line.split(" ", 1)[1] for line in finished.err.splitlines() if " s  failed: " in line]
+    """Return the lines of failed stages, without date and level."""
+    return [line.split(" ", 2)[2] for line in finished.err.splitlines() if " s  failed: " in line]
 
 
 async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: Host, folder: Path) -> None:

@@ -97,7 +97,7 @@ async def test_daemon_follows_a_window_in_the_past(folder: Path) -> None:
             window(NOW + 10 * DAY, NOW + 20 * DAY),
             f"the CA's suggested window begins at {NOW + 10 * DAY:%Y-%m-%d %H:%M}",
         ),
-        (window(NOW + 300 * DAY, NOW + 301 * DAY), "the lifetime's last part begins at "),
+        (window(NOW + 300 * DAY, NOW + 301 * DAY), "the last part of the lifetime begins at "),
         (window(NOW - DAY, NOW - 2 * DAY), "The CA gave no usable renewal info (RFC 9773) once"),
         ({"suggestedWindow": {"start": "soon"}}, "The CA gave no usable renewal info (RFC 9773) once"),
     ],

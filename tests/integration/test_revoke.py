@@ -64,7 +64,7 @@ async def test_without_account_and_state_the_key_of_the_certificate_does(folder:
         shutil.rmtree(host.issuer.state_dir / "accounts")
         refused = await host.issuer.run("revoke", "web")
         assert refused.exit_code == 2
-        assert "there is no account key for the CA" in refused.err
+        assert "no account key for the CA" in refused.err
         for path in list(host.issuer.state_dir.glob("state.*")):
             path.unlink()
         done = await host.issuer.run_well("revoke", "web", "--with-certificate-key", "--reason", "cessationOfOperation")
