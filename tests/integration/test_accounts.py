@@ -54,7 +54,7 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         unsure = await host.issuer.run("account", "deactivate")
         assert unsure.exit_code == 2
         assert "Not a terminal: pass --yes to deactivate" in unsure.err
-        assert await account(host, "deactivate", "--yes") == {"ca": "localhost", "status": "deactivated"}
+        assert (await account(host, "deactivate", "--yes"))["status"] == "deactivated"
         before = orders(host.ca)
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 1

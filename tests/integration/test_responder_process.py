@@ -120,7 +120,7 @@ async def test_second_one_is_refused_and_the_first_goes_on(running: Process, tmp
     code, errors = await _refused_start(tmp_path)
     assert code == 1
     assert len(errors.splitlines()) == 1
-    assert "still accepts connections" in errors
+    assert "another process is listening there" in errors
     assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
 
 
