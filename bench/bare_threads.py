@@ -1,8 +1,9 @@
-"""A yardstick: bare threads of the acme library that obtain certificates, and do nothing else with them.
+"""A yardstick: threads that only obtain certificates, with nothing but the acme library.
 
-`python -m bench.bare_threads thumbprint KEY` makes an account key; `… obtain` prints {"certificates": …, "seconds": …}.
-Nothing is published, journalled or delivered: somebody else answers each token with the thumbprint. Each thread has a
-client of its own, and polls after 30 ms, then ever less often; the library's own loop sleeps for whole seconds.
+`python -m bench.bare_threads thumbprint KEY` creates an account key; `… obtain` prints {"certificates": …,
+"seconds": …}. Nothing is published, journalled or delivered: another program answers each token with the thumbprint.
+Each thread has its own client, and polls after 30 ms, then less and less often; the library's own loop sleeps for whole
+seconds.
 """
 
 import json
@@ -34,7 +35,7 @@ _GROWTH: Final = 1.5
 _CALL_SECONDS: Final = 30
 _LIMIT_SECONDS: Final = 60.0
 _PROFILE: Final = "default"
-# Pebble 2.10 hangs for good when two new orders block one another.
+# Pebble 2.10 hangs permanently when two new orders block one another.
 _ONE_NEW_ORDER: Final = Lock()
 _OPEN: Final = frozenset({messages.STATUS_PENDING, messages.STATUS_PROCESSING, messages.STATUS_READY})
 
@@ -79,7 +80,7 @@ class _Client:
     def __init__(
         self, directory: str, bundle: str, key: JWKEC, account: messages.RegistrationResource | None = None
     ) -> None:
-        # What the library hands to requests as it stands; a path will do.
+        # The library passes this on to requests, which accepts a path, too.
         verify: Any = bundle
         net = client.ClientNetwork(key, account, ES256, verify_ssl=verify, timeout=_CALL_SECONDS)
         self._net = net

@@ -41,7 +41,7 @@ _HOW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Bare:
-    """Who obtains with bare threads."""
+    """The bare threads, with a responder that answers every token."""
 
     folder: Path
     host: Host
@@ -151,7 +151,7 @@ async def _running_bare(folder: Path, host: Host) -> AsyncIterator[_Bare]:
 
 
 async def _run(*arguments: str) -> str:
-    """What bench.bare_threads printed."""
+    """Return the output of bench.bare_threads."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.bare_threads", *arguments),
         stdin=asyncio.subprocess.DEVNULL,

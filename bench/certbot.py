@@ -101,7 +101,7 @@ def serve(certbot: Certbot) -> None:
 
 
 def _settings(folder: Path, host: Host, unused: Address, tls: str) -> NginxSettings:
-    """The stand's own server block, with the responder's location, listens where nobody asks."""
+    """The stand's own server block, with the responder's location, listens on an unused port."""
     servers = f"""
     server {{
         listen {_ADDRESS}:{host.http[1]};

@@ -1,4 +1,4 @@
-"""Measurement: what a responder costs while nobody asks it: memory, start and stop, the check of a publication."""
+"""Measurement: the costs of an idle responder: memory, start and stop, the check of a publication."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a measurement hands back: series of rounds, and the goals they are held against."""
+"""The results of a measurement: series of rounds, and the goals to compare them with."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -12,10 +12,10 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured; `scripts/bench --quick` takes the small one.
+    """The extent of the measurements; `scripts/bench --quick` uses the small one.
 
-    Of many certificates: so many lineages with nothing due (and ten times as many), so many obtained in a round, so
-    many rounds, so many by a loop of certbot in each, and a daemon watched for so long.
+    For many certificates: the number of lineages with nothing due (also ten times as many), of certificates per round,
+    of rounds, of certificates that a loop of certbot obtains per round, and the time that a daemon is watched.
     """
 
     rounds: int

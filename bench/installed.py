@@ -1,7 +1,7 @@
-"""What many certificates leave on disk, written by the issuer's own hands: `python -m bench.installed ISSUER_TOML`.
+"""Write the files of many certificates with the issuer's own classes: `python -m bench.installed ISSUER_TOML`.
 
-Every certificate of the settings is installed, served, due in two months, and its CA need not be asked for hours. The
-CA is one that nobody runs.
+Every configured certificate is installed, served, and due in two months; its CA need not be asked for hours, and does
+not exist.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class _Ca:
 
 
 def write(settings: Settings) -> None:
-    """Beside the keys that `init` made; in memory first where that is to be had, for the disk's sake."""
+    """Write the files beside the keys that `init` created; in memory first, if possible, which is faster."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of its own in it
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK | os.X_OK) else None) as folder:
         state_dir, certificates_dir = Path(folder, "state"), Path(folder, "certificates")

@@ -36,7 +36,7 @@ Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """How it is started, and where its certificate appears on disk and on the wire."""
+    """A program to start, with the file of its certificate and the address that serves it."""
 
     name: str
     start: Start
@@ -124,7 +124,7 @@ async def _finished(subject: _Subject) -> None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Of the file behind all links."""
+    """Return device and inode of the file behind all links."""
     try:
         found = os.stat(file)  # noqa: PTH116 - every four milliseconds
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the figures were measured on: a figure without its machine says nothing."""
+"""Describe the machine of a measurement, without which the figures mean nothing."""
 
 import gzip
 import os
@@ -49,13 +49,13 @@ def to_text(machine: dict[str, Any]) -> str:
 
 
 def _line(file: Path, name: str) -> str:
-    """The value of the first line of this name; empty when there is none."""
+    """Return the value of the first line with this name, or an empty string."""
     lines = (line.partition(":") for line in file.read_text().splitlines())
     return next((value.strip() for key, _, value in lines if key.strip() == name), "")
 
 
 def _pebble_version(program: Path) -> str:
-    """Of Debian's package: the program itself says "dev"."""
+    """Return the version of Debian's package; the program itself prints "dev"."""
     changelog = program.parent.parent / "share/doc/pebble/changelog.Debian.gz"
     if not changelog.exists():
         return "?"

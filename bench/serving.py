@@ -74,7 +74,7 @@ def _goals(series: Sequence[Series]) -> list[Goal]:
 
 
 def _no_errors(series: Sequence[Series], mode: Mode) -> Goal:
-    """Of all rounds: a median would hide them."""
+    """Compare the sum of all rounds with 0: a median would hide errors."""
     ours = [find(series, f"errors, {mode}", name) for name in ("responder", "nginx → responder")]
     found = sum(sum(one.values) for one in ours)
     return Goal(f"errors, {mode}: responder", "0", found, found == 0)

@@ -23,7 +23,7 @@ _LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Where wrk asks for which paths, and whose CPU time is counted."""
+    """The address and the paths that wrk requests, and the process whose CPU time counts."""
 
     name: str
     address: Address

@@ -11,7 +11,7 @@ from stand.processes import Process, Running, accepts
 
 
 class Challtestsrv(Running):
-    """`async with Challtestsrv(folder) as dns`: every name has the address 127.0.0.1, and no IPv6 address, until told.
+    """`async with Challtestsrv(folder) as dns`: all names have the address 127.0.0.1 and no IPv6 address by default.
 
     (Pebble tries IPv6 first and does not fall back.)
     """

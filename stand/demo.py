@@ -59,7 +59,7 @@ async def _interruptible(tell: Tell) -> dict[str, Any]:
 
 
 async def demonstrate(tell: Tell) -> dict[str, Any]:
-    """What `--json` prints; raises StandError when a step fails."""
+    """Return the object for `--json`; raises StandError when a step fails."""
     tell("starting DNS, ACME server, responder, nginx (with self-signed placeholders)")
     with temporary_folder() as folder:
         async with running_host(folder, {LINEAGE: NAMES}) as host:

@@ -18,9 +18,9 @@ from stand.responder import PROGRAM, ResponderProcess
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Everything runs; certificates are placeholders until the issuer is asked to renew.
+    """All servers run; the certificates are placeholders until the issuer renews them.
 
-    `proxy` stands between the issuer and the CA, if there is to be one.
+    `proxy` is between the issuer and the CA, if there is one.
     """
 
     dns: Challtestsrv

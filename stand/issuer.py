@@ -29,7 +29,7 @@ class NodeUnderTest:
 
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
-    """What issuer.toml says; `certificates` maps names to identifiers, `more` is taken over at the top level.
+    """The content of issuer.toml; `certificates` maps names to identifiers, `more` are lines for the top level.
 
     `directory_url` may be several, in order of preference.
     """
@@ -48,7 +48,7 @@ class IssuerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What one run of a command left behind."""
+    """Exit status and output of a command."""
 
     exit_code: int
     out: str

@@ -21,7 +21,7 @@ _KEPT_REASONS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked for: `host:port`, over TLS when `tls` is given (`unverified_tls()` takes any certificate)."""
+    """The server to request from, over TLS when `tls` is given (`unverified_tls()` accepts any certificate)."""
 
     host: str
     port: int

@@ -114,7 +114,7 @@ def nginx_program() -> str:
 
 
 def nginx_version() -> tuple[int, ...]:
-    """Of the nginx that is tested, as `nginx -v` says it: (1, 22, 1)."""
+    """Return the version of the tested nginx from `nginx -v`, as (1, 22, 1)."""
     said = subprocess.run([nginx_program(), "-v"], capture_output=True, check=True, text=True).stderr
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if found is None:
@@ -123,7 +123,7 @@ def nginx_version() -> tuple[int, ...]:
 
 
 def _read(path: Path) -> bytes:
-    """Of /proc; empty for a process that is gone."""
+    """Return the content of a file in /proc; nothing for a process that has ended."""
     try:
         return path.read_bytes()
     except OSError:

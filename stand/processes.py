@@ -156,12 +156,12 @@ def find_program(name: str, *folders: Path) -> str:
 
 
 async def accepts(host: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return true if a process accepts connections there."""
     return await _opens(asyncio.open_connection(host, port))
 
 
 async def accepts_unix(path: Path) -> bool:
-    """The same for a unix socket."""
+    """Return true if a process accepts connections on the unix socket."""
     return await _opens(asyncio.open_unix_connection(path))
 
 
