@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.layers import PROJECT
 
-_PREPOSITION: Final = "(?:as|at|by|for|from|in|is|not|of|on|to|with)"
+_PREPOSITION: Final = "(?:as|at|by|for|from|in|into|is|not|of|on|to|with)"
 _COUNTED: Final = "(?:name|certificate|lineage|line|command|call|CA|event|node|file|host)"
 # Patterns, matched in any case, with what to write instead.
 PHRASES: Final = {
