@@ -156,6 +156,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.settings",
         "wellkeeper_node.advice.files",
         "pydantic",
+        "pydantic_core",
     ),
     "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),

@@ -3,43 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
-from pydantic import BaseModel
-
-from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.tables import (
-    CaSettings,
-    CertificateSettings,
-    HooksSettings,
-    LimitSettings,
-    NginxSettings,
-    NodeSettings,
-    NotificationsSettings,
-    RehearsalSettings,
-)
-
 PROJECT = Path(__file__).parent.parent
-SECTIONS: dict[str, type[BaseModel]] = {
-    "Top level": Settings,
-    "`[nginx]`": NginxSettings,
-    "`[[nodes]]`": NodeSettings,
-    "`[hooks]`": HooksSettings,
-    "`[notifications]`": NotificationsSettings,
-    "`[rehearsal]`": RehearsalSettings,
-    "`[[cas]]`": CaSettings,
-    "`[[cas.limits]]`": LimitSettings,
-    "`[[certificates]]`": CertificateSettings,
-}
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_documented_settings_are_those_that_exist(section: str) -> None:
-    text = (PROJECT / "docs/settings.md").read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
-    first_columns = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
-    documented = {key for column in first_columns for key in re.findall("`([a-z_]+)`", column)}
-    names = {"nginx", "hooks", "notifications", "rehearsal", "cas", "nodes", "certificates"}
-    tables = names if section == "Top level" else set()
-    assert documented == SECTIONS[section].model_fields.keys() - tables
 
 
 def test_every_point_of_the_best_practices_names_what_shows_it() -> None:

@@ -59,7 +59,7 @@ _SECTIONS: Final = {
         ),
     },
     "Change": {
-        "config": Place("wellkeeper_issuer.commands.config:config", "Check the settings."),
+        "config": Place("wellkeeper_issuer.commands.config:config", "Check and show the settings."),
         "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
         "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),

@@ -94,7 +94,7 @@ class Day:
         deadline = time.monotonic() + _LONGEST_SECONDS
         while time.monotonic() < deadline:
             for event in self.daemon.events:
-                if event.get("level") == level and event["detail"].startswith(beginning):
+                if event.get("level") == level and event.get("detail", "").startswith(beginning):
                     self.daemon.events.remove(event)
                     return str(event["detail"])
             await asyncio.sleep(0.05)

@@ -54,12 +54,16 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         unsure = await host.issuer.run("account", "deactivate")
         assert unsure.exit_code == 2
         assert "Not a terminal: pass --yes to deactivate" in unsure.err
-        assert (await account(host, "deactivate", "--yes"))["status"] == "deactivated"
+        assert await account(host, "deactivate", "--yes") == {
+            "schema_version": 1,
+            "ca": "localhost",
+            "status": "deactivated",
+        }
         before = orders(host.ca)
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 1
-        assert "our account at the CA localhost was deactivated, and no account comes back from that" in finished.out
-        assert ".next.pem, run 'wellkeeper init'" in finished.out
+        assert "our account at the CA localhost was permanently deactivated" in finished.out
+        assert "'wellkeeper init', then 'wellkeeper trust'" in finished.out
         assert orders(host.ca) == before
         assert await served(host, NAME) == fingerprint
         shown = await host.issuer.run_well("account", "show")

@@ -87,7 +87,8 @@ def busy_until(seconds: float) -> Fault:
             Kind.DIRECTORY,
             answer(200, _PAGE),
             "order",
-            r"cannot read the CA localhost's reply to the request for its directory https://\S+: JSONDecodeError: ",
+            r"cannot read the CA localhost's reply to the request for its directory https://\S+: ClientError:"
+            " Unexpected response Content-Type: text/html",
         ),
         "a web page instead of the order": Case(
             Kind.ORDER,

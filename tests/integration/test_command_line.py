@@ -1,10 +1,13 @@
 """wellkeeper by hand, when something is missing or wrong: one clear message, the right exit code."""
 
+import json
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from stand.certificates import make_server_certificate
 from stand.host import running_host
@@ -74,6 +77,15 @@ async def test_missing_settings_file_is_named_with_the_remedy(folder: Path, comm
     option = ("--config", missing)
     reported = await refused(Issuer(folder), *((*option, command) if is_before else (command, *option)))
     assert f"{missing} does not exist\n  Run 'wellkeeper init'" in reported
+
+
+async def test_effective_settings_and_their_schema_are_printed(alone: tuple[Issuer, IssuerSettings]) -> None:
+    issuer, settings = alone
+    issuer.configure(settings)
+    shown = tomllib.loads((await issuer.run_well("config", "show")).out)
+    schema = json.loads((await issuer.run_well("config", "schema")).out)
+    assert list(Draft202012Validator(schema).iter_errors(shown)) == []
+    assert (shown["ca"], shown["certificates"][0]["name"]) == ([settings.directory_url], "web")
 
 
 async def test_unknown_certificate_is_reported_with_the_closest_name(alone: tuple[Issuer, IssuerSettings]) -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from stand.host import Host, running_host
 from stand.issuer import Finished
-from tests.integration.observed import asked, installed, orders, outcomes, served
+from tests.integration.observed import asked, error_of, installed, orders, outcomes, served
 from wellkeeper_issuer import pki
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
@@ -70,7 +70,7 @@ async def test_csr_that_does_not_fit_is_told_before_the_ca_is_asked(folder: Path
         add(host, f"csr = '{csr}'")
         finished = await renew(host)
         assert finished.exit_code == 1, finished
-        assert f"{csr} lacks example.org" in finished.out
+        assert f"the names in {csr} differ from the settings: it lacks example.org" in error_of(finished, "web")
         assert asked(host.ca, "/order-plz") == 0
 
 

@@ -196,7 +196,7 @@ async def test_state_directory_of_somebody_else_is_told_and_nobody_is_asked(fold
         reported = one_error(await run_as_nobody(host.issuer, "renew"), exit_code=2)
         host.issuer.state_dir.chmod(0o700)
         assert f"cannot use {host.issuer.state_dir}/" in reported
-        assert "Permission denied; run as the user who owns the state directory" in reported
+        assert "Permission denied. Run the command as root or as the issuer's user." in reported
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")
 
@@ -214,8 +214,8 @@ async def test_state_directory_that_is_read_only_is_told_and_nobody_is_asked(fol
         place.chmod(0o700)
         for one in places:
             hand_over(one, os.geteuid())
-        assert f"wellkeeper: {place}/state." in reported
-        assert "Permission denied; let the issuer's user write to state_dir and its files" in reported
+        assert f"wellkeeper: cannot lock {place}/state." in reported
+        assert "Permission denied. Let the issuer's user write to state_dir and its files" in reported
         assert (shown.exit_code, shown.err, left) == (0, "", []), shown
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")

@@ -1,18 +1,33 @@
 """Settings written as text, and what is said about them."""
 
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.settings.schema import json_schema
+
+SCHEMA = json_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def schema_mistakes(values: dict[str, Any]) -> list[str]:
+    """Return what the JSON Schema refuses, by location."""
+    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(values)]
 
 
 def read(folder: Path, text: str) -> Settings:
+    """Read the settings; the JSON Schema must accept what the program accepts."""
     path = folder / "issuer.toml"
     path.write_text(text, encoding="utf-8")
-    return read_settings(path)
+    settings = read_settings(path)
+    assert schema_mistakes(tomllib.loads(text)) == []
+    return settings
 
 
 def complaint(folder: Path, text: str) -> str:

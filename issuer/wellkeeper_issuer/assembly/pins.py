@@ -9,7 +9,7 @@ from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.outside.keys.pins import Pin, Unpinned, find_unpinned
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.tables import CaSettings
+from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_node.errors import PublishError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.tables import CaSettings
+from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_node.clock import SystemClock
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.tables import CaSettings
+from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_node.errors import WellkeeperError
 
 _NO_ACCOUNT: Final = "none yet (the first order or 'account register' creates it)"

@@ -23,9 +23,9 @@ from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
-from wellkeeper_issuer.settings.tables import CertificateSettings
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError

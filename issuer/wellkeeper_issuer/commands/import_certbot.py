@@ -25,8 +25,8 @@ from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import parse_account_key
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings, settings_path
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES, drop_in_folder
-from wellkeeper_issuer.settings.tables import CertificateSettings
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_issuer.takeover import Taken, Takeover, take_over
 from wellkeeper_node.clock import SystemClock

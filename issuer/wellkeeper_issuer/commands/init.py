@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from pydantic import BaseModel
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
@@ -16,11 +17,13 @@ from wellkeeper_issuer.commands.trust import explain, public_values, to_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node import durable
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
+_COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
 _REMEDY: Final = "edit the file, or run 'wellkeeper certificate add'"
 _ON_TERMS: Final = "read the terms, then set it to true"
 
@@ -118,12 +121,24 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
 
 def _write_settings(path: Path, values: dict[str, Any]) -> None:
     """Write the settings. If they are invalid, remove the file again and raise SettingsError."""
-    _write(path, to_toml("Settings of wellkeeper; docs/settings.md explains every key.", values))
+    _write(path, to_toml(_COMMENT, values, _descriptions()))
     try:
         read_settings(path)
     except SettingsError:
         path.unlink()
         raise
+
+
+def _descriptions() -> dict[str, str]:
+    """Return the comments for all keys that the file may have."""
+    models: tuple[tuple[str, type[BaseModel]], ...] = (("", Settings), (f"{CERTIFICATES}.", CertificateSettings))
+    described = {
+        f"{prefix}{key}": field.description or ""
+        for prefix, model in models
+        for key, field in model.model_fields.items()
+    }
+    # A blank line would separate a comment from the list of tables below it.
+    return {key: text for key, text in described.items() if key != CERTIFICATES}
 
 
 def _ask(given: dict[str, Any], *, may_prompt: bool) -> _Answers:

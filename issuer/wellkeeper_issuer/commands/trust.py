@@ -11,7 +11,7 @@ from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.tables import CertificateSettings
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 
 PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
 THUMBPRINT_VARIABLE = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"

@@ -8,28 +8,28 @@ from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationError
+from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.settings.ca_tables import CaSettings
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
 from wellkeeper_issuer.settings.salvage import without_mistakes
 from wellkeeper_issuer.settings.tables import (
-    CaSettings,
-    CertificateSettings,
     Frozen,
     HooksSettings,
     NginxSettings,
     NodeSettings,
     NotificationsSettings,
-    PositiveNumber,
     RehearsalSettings,
 )
-from wellkeeper_issuer.settings.values import AbsolutePath, parse_ca_name, parse_cas, parse_contact
+from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
+from wellkeeper_issuer.settings.values import parse_ca_name
 
 DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
 PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
@@ -40,24 +40,87 @@ _APART: Final = "must not contain each other: nginx reads the first, and only th
 class Settings(Frozen):
     """All of issuer.toml."""
 
-    ca: Annotated[tuple[str, ...], BeforeValidator(parse_cas), Field(min_length=1)] = ("letsencrypt",)
-    ca_bundle: AbsolutePath | None = None
-    contact: tuple[Annotated[str, BeforeValidator(parse_contact)], ...] = ()
-    terms_of_service_agreed: StrictBool = False
-    state_dir: AbsolutePath = Path("/var/lib/wellkeeper/issuer")
-    certificates_dir: AbsolutePath = Path("/var/lib/wellkeeper/certificates")
-    certificates_owner: str | None = None
-    certificates_group: str | None = None
-    read_back: Literal["required", "advisory"] = "required"
-    renewals_at_once: Annotated[StrictInt, Field(ge=1, le=64)] = 8
-    orders_per_second: PositiveNumber = 10.0
-    nginx: NginxSettings = NginxSettings()
-    hooks: HooksSettings = HooksSettings()
-    notifications: NotificationsSettings = NotificationsSettings()
-    rehearsal: RehearsalSettings = RehearsalSettings()
-    cas: tuple[CaSettings, ...] = ()
-    nodes: Annotated[tuple[NodeSettings, ...], Field(min_length=1)] = (NodeSettings(name="local"),)
-    certificates: tuple[CertificateSettings, ...] = ()
+    ca: SomeCaNames = Field(
+        default=("letsencrypt",),
+        description=(
+            "The CA, or several in order of preference: when one cannot issue, the next one is asked. Each is a known"
+            " name, the name of one of `[[cas]]`, or the `https://` URL of an ACME directory."
+        ),
+    )
+    ca_bundle: AbsolutePath | None = Field(
+        default=None, description="PEM file that verifies the CA's own HTTPS server, for test CAs."
+    )
+    contact: tuple[Contact, ...] = Field(default=(), description="Email addresses that the CA may write to.")
+    terms_of_service_agreed: StrictBool = Field(
+        default=False,
+        description=(
+            "Set to true when you have read the CA's terms of service and agree. A CA with terms registers no account"
+            " before."
+        ),
+    )
+    state_dir: AbsolutePath = Field(
+        default=Path("/var/lib/wellkeeper/issuer"),
+        description="Directory for account keys and the state of renewals, mode 0700. Never mount it elsewhere.",
+    )
+    certificates_dir: AbsolutePath = Field(
+        default=Path("/var/lib/wellkeeper/certificates"),
+        description=(
+            "Directory for nginx to read: `live/NAME/` and `archive/NAME/VERSION/`. It and `state_dir` must not "
+            "contain each other."
+        ),
+    )
+    certificates_owner: str | None = Field(
+        default=None,
+        description="User who owns the installed certificates and keys. By default the user of the issuer.",
+    )
+    certificates_group: str | None = Field(
+        default=None,
+        description=(
+            "Group of the installed certificates and keys; with a group, keys have mode 0640 instead of 0600. By "
+            "default the group of the issuer."
+        ),
+    )
+    read_back: Literal["required", "advisory"] = Field(
+        default="required",
+        description=(
+            "`required`: the CA is asked only after every token was read back through nginx. After 24 hours of "
+            "failures, or with less than a tenth of the lifetime left, it is asked anyway, once a day. `advisory`: "
+            "the CA is asked at once (hairpin NAT, split DNS)."
+        ),
+    )
+    renewals_at_once: StrictInt = Field(
+        default=8, ge=1, le=64, description="Number of certificates that are renewed at the same time."
+    )
+    orders_per_second: PositiveNumber = Field(
+        default=10.0, description="Highest number of new orders per second, over all certificates."
+    )
+    nginx: NginxSettings = Field(
+        default=NginxSettings(), description="The nginx of this host: how it is tested, reloaded and verified."
+    )
+    hooks: HooksSettings = Field(
+        default=HooksSettings(),
+        description=(
+            "Commands around a renewal. Each is a list, run without a shell; environment variables describe the event."
+        ),
+    )
+    notifications: NotificationsSettings = Field(
+        default=NotificationsSettings(), description="Reports of failures and recoveries to a webhook."
+    )
+    rehearsal: RehearsalSettings = Field(
+        default=RehearsalSettings(), description="Dry runs: renewals that do not touch what is live."
+    )
+    cas: tuple[CaSettings, ...] = Field(default=(), description="Your own CAs, and special settings for known ones.")
+    nodes: tuple[NodeSettings, ...] = Field(
+        default=(NodeSettings(name="local"),),
+        min_length=1,
+        description=(
+            "Each nginx that the CA may reach, with its responder. Tokens go to all of them; certificates are "
+            "installed, reloaded and verified on this host only."
+        ),
+    )
+    certificates: tuple[CertificateSettings, ...] = Field(
+        default=(), description="The certificates to obtain and renew; drop-ins may add more."
+    )
 
     def contradictions(self) -> list[tuple[Location, str]]:
         """Return mistakes that no single value shows, with locations: nested directories and unknown CAs."""
@@ -136,8 +199,16 @@ class Settings(Frozen):
 
 
 def settings_path(given: Path | None) -> Path:
-    """Return `--config`, else WELLKEEPER_CONFIG, else the default. Nothing else reads settings from the environment."""
-    return given or Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
+    """Return `--config`, else WELLKEEPER_CONFIG, else the default."""
+    return find_settings(given)[0]
+
+
+def find_settings(given: Path | None) -> tuple[Path, str]:
+    """Return the path of the settings and its origin. Nothing else reads settings from the environment."""
+    if given:
+        return given, "--config"
+    from_environment = os.environ.get(PATH_VARIABLE)
+    return (Path(from_environment), PATH_VARIABLE) if from_environment else (DEFAULT_PATH, "default")
 
 
 def read_settings(path: Path) -> Settings:

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from wellkeeper_issuer.settings.ca_tables import CaSettings, LimitSettings
+from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import Location
 from wellkeeper_issuer.settings.tables import (
-    CaSettings,
-    CertificateSettings,
     HooksSettings,
-    LimitSettings,
     NginxSettings,
     NodeSettings,
     NotificationsSettings,

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -149,23 +149,30 @@ def _misplaced(file: TomlFile, main: Path) -> list[str]:
 
 
 def find_line(text: str, location: Location) -> int | None:
-    """Return the number of the line with the key, or else with the header of its table; None without either.
+    """Return the line of the key, or else of the header of its table; None without either."""
+    return nearest_line(index_lines(text), location)
+
+
+def nearest_line(lines: Mapping[Location, int], location: Location) -> int | None:
+    """Return the line of the location, or of the nearest table that contains it."""
+    parts = range(len(location), 0, -1)
+    return next((lines[location[:count]] for count in parts if location[:count] in lines), None)
+
+
+def index_lines(text: str) -> dict[Location, int]:
+    """Return the line, from 1, of each key and of each header.
 
     It looks for headers and keys at the start of a line: a key in an inline table has the line of that table.
     """
     table: Location = ()
     counts: dict[Location, int] = {}
-    best, found = 0, None
+    found: dict[Location, int] = {}
     for number, line in enumerate(_lines(text), 1):
         if header := _HEADER.match(line):
             table = _enter(_parts(header[2]), counts, is_array=header[1] == "[[")
-            here = table
+            found.setdefault(table, number)
         elif key := _KEY.match(line):
-            here = (*table, *_parts(key[1]))
-        else:
-            continue
-        if len(here) > best and location[: len(here)] == here:
-            best, found = len(here), number
+            found.setdefault((*table, *_parts(key[1])), number)
     return found
 
 

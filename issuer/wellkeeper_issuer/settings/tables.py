@@ -1,38 +1,26 @@
-"""The tables of issuer.toml, each a frozen object; `wellkeeper_issuer.settings` puts them together."""
+"""The tables of issuer.toml, each a frozen object; `wellkeeper_issuer.settings` puts them together.
+
+The description of a key is its documentation everywhere: in the JSON Schema, in docs/settings.md, and as a comment in
+the file that `init` writes. `[[cas]]` and `[[certificates]]` have files of their own beside this one.
+"""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
-from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.records import Limit, Scope, Spent
-from wellkeeper_issuer.settings.values import (
-    UNNAMED,
+from wellkeeper_issuer.settings.value_types import (
     AbsolutePath,
     Address,
     Argv,
-    parse_cas,
-    parse_directory_url,
-    parse_identifier,
-    parse_name,
-    parse_responder,
-    parse_webhook,
+    CaName,
+    Name,
+    PositiveNumber,
+    Responder,
+    Seconds,
+    Webhook,
 )
-from wellkeeper_node.model import Identifier, KeyType, Node
-
-# Strict: true, "5", inf and nan are not numbers.
-Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-
-
-def _refuse_must_staple(value: object) -> object:
-    if value is True:
-        raise ValueError(
-            "must-staple is not supported: Let's Encrypt ended OCSP in 2025, so nginx has nothing to staple"
-        )
-    return value
+from wellkeeper_node.model import Node
 
 
 class Frozen(BaseModel):
@@ -40,140 +28,125 @@ class Frozen(BaseModel):
 
 
 class NginxSettings(Frozen):
-    """The nginx of this host: how it is tested and reloaded, and where it is asked for what it serves.
+    """The nginx of this host: how it is tested and reloaded, and where it is asked for what it serves."""
 
-    `reload_command` (as `systemctl reload nginx`) beats `reload`. `error_log` is where a refusal is explained; without
-    it, the file that nginx's master writes to. A reload waits until nothing new was installed for the debounce, until
-    the interval since the last one is over, and while more than `finishing_workers` old workers finish requests.
-    """
-
-    command: Argv = ("nginx",)
-    reload: Literal["signal", "command"] = "signal"
-    reload_command: Argv | None = None
-    pid_file: AbsolutePath = Path("/run/nginx.pid")
-    error_log: AbsolutePath | None = None
-    https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
-    proxy_protocol: StrictBool = False
-    reload_debounce_seconds: Seconds = 2.0
-    reload_interval_seconds: Seconds = 10.0
-    finishing_workers: Annotated[StrictInt, Field(ge=1)] = 64
+    command: Argv = Field(
+        default=("nginx",),
+        description="nginx with the arguments it was started with (`-p`, `-c`, `-g`); Wellkeeper appends `-t` or `-T`.",
+    )
+    reload: Literal["signal", "command"] = Field(
+        default="signal",
+        description="`signal` sends SIGHUP to nginx's master, `command` runs the command above with `-s reload`.",
+    )
+    reload_command: Argv | None = Field(
+        default=None,
+        description=(
+            "Command that reloads nginx, used instead of `reload`. Example: `['systemctl', 'reload', 'nginx']`."
+        ),
+    )
+    pid_file: AbsolutePath = Field(
+        default=Path("/run/nginx.pid"), description="File with the process id of nginx's master."
+    )
+    error_log: AbsolutePath | None = Field(
+        default=None,
+        description=(
+            "Log in which nginx explains why it refused a reload. By default the file that its master writes to; set "
+            "it when nginx logs to syslog."
+        ),
+    )
+    https_addresses: tuple[Address, ...] = Field(
+        default=(("127.0.0.1", 443),),
+        description="Addresses (`HOST:PORT`) of this nginx at which handshakes verify what it serves.",
+    )
+    proxy_protocol: StrictBool = Field(
+        default=False, description="Set to true when these addresses listen with `proxy_protocol`."
+    )
+    reload_debounce_seconds: Seconds = Field(
+        default=2.0,
+        description=(
+            "A daemon reloads nginx when no certificate was installed for this many seconds: one reload for many "
+            "certificates."
+        ),
+    )
+    reload_interval_seconds: Seconds = Field(
+        default=10.0, description="Least number of seconds from one reload to the next."
+    )
+    finishing_workers: StrictInt = Field(
+        default=64,
+        ge=1,
+        description="nginx is not reloaded while more than this number of old workers still finish requests.",
+    )
 
 
 class NodeSettings(Frozen):
     """One nginx with its responder; addresses are where *this* node answers, never a load balancer."""
 
-    name: Annotated[str, BeforeValidator(parse_name)]
-    responder: Annotated[str, BeforeValidator(parse_responder)] = "unix:/run/wellkeeper/control.sock"
-    http_addresses: tuple[Address, ...] = (("127.0.0.1", 80),)
-    https_addresses: tuple[Address, ...] = (("127.0.0.1", 443),)
-    proxy_protocol: StrictBool = False
+    name: Name = Field(description="Name of the node in messages.")
+    responder: Responder = Field(
+        default="unix:/run/wellkeeper/control.sock",
+        description="Control listener of the responder: `unix:/PATH`, or `HOST:PORT` in a private network.",
+    )
+    http_addresses: tuple[Address, ...] = Field(
+        default=(("127.0.0.1", 80),),
+        description=(
+            "Addresses of this nginx (never of a load balancer) at which tokens are read back. Add `[::1]:80` when "
+            "the names have AAAA records, because CAs try IPv6 first. An empty list skips the read-back here."
+        ),
+    )
+    https_addresses: tuple[Address, ...] = Field(
+        default=(("127.0.0.1", 443),),
+        description="Addresses of this nginx at which the read-back follows redirects to https.",
+    )
+    proxy_protocol: StrictBool = Field(
+        default=False,
+        description=(
+            "Set to true when the addresses of this node listen with `proxy_protocol`, as behind many load balancers."
+        ),
+    )
 
     def to_node(self) -> Node:
         return Node(self.name, self.responder, self.http_addresses, self.https_addresses, self.proxy_protocol)
 
 
-class LimitSettings(Frozen):
-    """One limit of a CA: at most `count` of what is `spent` per value of `scope` in any `seconds`."""
-
-    spent: Spent
-    scope: Scope
-    count: Annotated[StrictInt, Field(ge=1)]
-    seconds: PositiveNumber
-    exempts_renewals: StrictBool = False
-
-    def to_limit(self) -> Limit:
-        return Limit(self.spent, self.scope, self.count, self.seconds, self.exempts_renewals)
-
-
-class CaSettings(Frozen):
-    """A CA that has no built-in name, or options of one that has: account, chain, limits."""
-
-    name: Annotated[str, BeforeValidator(parse_name)]
-    directory: Annotated[str, BeforeValidator(parse_directory_url)]
-    bundle: AbsolutePath | None = None
-    eab_key_id: str | None = None
-    eab_hmac_key_file: AbsolutePath | None = None
-    eab_algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
-    profile: str | None = None
-    preferred_chain: str | None = None
-    limits: tuple[LimitSettings, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_directory(cls, values: Any) -> Any:  # noqa: ANN401 - what TOML gave
-        if isinstance(values, dict) and "directory" not in values and values.get("name") in CA_DIRECTORIES:
-            return {"directory": CA_DIRECTORIES[values["name"]], **values}
-        return values
-
-    @model_validator(mode="after")
-    def _check_binding(self) -> "CaSettings":
-        if (self.eab_key_id is None) != (self.eab_hmac_key_file is None):
-            raise ValueError("set both eab_key_id and eab_hmac_key_file, or neither: the CA gives you both")
-        return self
-
-
 class HooksSettings(Frozen):
     """Commands around a renewal, no shell: before and after what is due, for each one taken, for each failure."""
 
-    pre: Argv | None = None
-    deploy: Argv | None = None
-    post: Argv | None = None
-    failed: Argv | None = None
-    timeout_seconds: PositiveNumber = 60.0
+    pre: Argv | None = Field(default=None, description="Runs once before due certificates are renewed.")
+    deploy: Argv | None = Field(
+        default=None,
+        description=(
+            "Runs for each renewed certificate as soon as nginx serves it; a failure is retried until it succeeds."
+        ),
+    )
+    post: Argv | None = Field(default=None, description="Runs once after due certificates were renewed.")
+    failed: Argv | None = Field(default=None, description="Runs after each failed try to renew a certificate.")
+    timeout_seconds: PositiveNumber = Field(
+        default=60.0, description="A hook that takes longer than this many seconds is ended and counts as failed."
+    )
 
 
 class NotificationsSettings(Frozen):
-    """The webhook that receives failures, dangers and recoveries: JSON by POST."""
+    """Reports of failure, danger and recovery to the administrator: JSON by POST."""
 
-    webhook: Annotated[str, BeforeValidator(parse_webhook)] | None = None
+    webhook: Webhook | None = Field(
+        default=None,
+        description=(
+            "URL (`https://` or `http://`) to which the failure, danger (little time is left) and recovery of a "
+            "certificate are posted as JSON, once each."
+        ),
+    )
 
 
 class RehearsalSettings(Frozen):
-    """Rehearsals of renewals: the test CA, if any, and the daemon's interval, if any."""
+    """Rehearsals of renewals: the test CA, if any, and the interval of the daemon, if any."""
 
-    ca: str | None = None
-    every_days: PositiveNumber | None = None
-
-
-class CertificateSettings(Frozen):
-    """One certificate; its name is the folder below `live/`, by default the first identifier."""
-
-    name: Annotated[str, BeforeValidator(parse_name)]
-    identifiers: Annotated[
-        tuple[Annotated[Identifier, BeforeValidator(parse_identifier)], ...], Field(min_length=1, max_length=100)
-    ]
-    key_type: KeyType = KeyType.ECDSA_P256
-    profile: str | None = None
-    ca: Annotated[tuple[str, ...], BeforeValidator(parse_cas)] = ()
-    reuse_key: StrictBool = False
-    csr: AbsolutePath | None = None
-    must_staple: Annotated[Literal[False], BeforeValidator(_refuse_must_staple)] = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_from_first(cls, values: Any) -> Any:  # noqa: ANN401 - what TOML gave
-        if not isinstance(values, dict) or "name" in values:
-            return values
-        try:
-            first = parse_identifier(values["identifiers"][0]).value
-        except (KeyError, IndexError, TypeError, ValueError):
-            first = UNNAMED  # only the mistake in the identifiers is reported
-        return {"name": first.replace(":", "-"), **values}
-
-    @model_validator(mode="after")
-    def _check_csr(self) -> "CertificateSettings":
-        for key in ("key_type", "reuse_key") if self.csr else ():
-            if key in self.model_fields_set:
-                raise ValueError(f"{key} cannot be combined with csr: the CSR determines the key; remove {key}")
-        return self
-
-    def to_lineage(self) -> Lineage:
-        """Return the lineage without its CAs, which `Settings.lineages` resolves."""
-        return Lineage(
-            name=self.name,
-            identifiers=tuple(dict.fromkeys(self.identifiers)),
-            key_type=self.key_type,
-            profile=self.profile,
-            reuses_key=self.reuse_key,
-            csr_path=str(self.csr) if self.csr else None,
-        )
+    ca: CaName | None = Field(
+        default=None,
+        description=(
+            "Test CA that a rehearsal may order from, such as `letsencrypt-staging`. Without one, a rehearsal tries "
+            "everything except an order."
+        ),
+    )
+    every_days: PositiveNumber | None = Field(
+        default=None, description="Days between the rehearsals of a daemon. By default it never rehearses."
+    )

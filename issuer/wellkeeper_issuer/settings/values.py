@@ -8,10 +8,8 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
-
-from pydantic import BeforeValidator, Field
 
 from wellkeeper_issuer import idn
 from wellkeeper_node.model import LINEAGE_NAME, Identifier, IdentifierType
@@ -19,7 +17,13 @@ from wellkeeper_node.model import LINEAGE_NAME, Identifier, IdentifierType
 # The name of a certificate whose identifiers cannot be read: messages do not show it.
 UNNAMED: Final = "unnamed"
 
-_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>[0-9]{1,5})")
+# The JSON Schema has these patterns, too: so they use only what JavaScript's regular expressions know as well. They are
+# compiled at their first use: most settings need none.
+_PORT: Final = "0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+ADDRESS: Final = rf"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):({_PORT})"
+EMAIL_ADDRESS: Final = r"[^@\s,?]+@[^@\s,?]+"
+WEBHOOK: Final = r"https?://[^\s/]+(?:/\S*)?"
+
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -62,10 +66,10 @@ def _ip_identifier(text: str) -> Identifier:
 def parse_address(value: object) -> tuple[str, int]:
     """Parse `HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
     text = parse_text(value)
-    found = _ADDRESS.fullmatch(text)
-    if found is None or not 0 < int(found["port"]) < 65536:
+    found = re.fullmatch(ADDRESS, text)
+    if found is None:
         raise ValueError(f"{text!r} is not an address; write HOST:PORT or [IPV6]:PORT")
-    return found["v6"] or found["host"], int(found["port"])
+    return found[1] or found[2], int(found[3])
 
 
 def parse_responder(value: object) -> str:
@@ -102,7 +106,7 @@ def parse_cas(value: object) -> object:
 def parse_webhook(value: object) -> str:
     """Check an `https://` or `http://` URL; raises ValueError."""
     text = parse_text(value)
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+    if not re.fullmatch(WEBHOOK, text):
         raise ValueError(f"{text!r} is not an http:// or https:// URL")
     return text
 
@@ -111,7 +115,7 @@ def parse_contact(value: object) -> str:
     """Return the address with `mailto:` in front; raises ValueError."""
     text = parse_text(value)
     address = text.removeprefix("mailto:")
-    if not re.fullmatch(r"[^@\s,?]+@[^@\s,?]+", address):
+    if not re.fullmatch(EMAIL_ADDRESS, address):
         raise ValueError(f'{text!r} is not an email address; write contact = ["me@example.org"]')
     return f"mailto:{address}"
 
@@ -131,8 +135,3 @@ def parse_path(value: object) -> Path:
         raise ValueError(f"{text!r} must be an absolute path")
     # Two spellings of one directory must compare equal.
     return Path(os.path.normpath(text))
-
-
-AbsolutePath = Annotated[Path, BeforeValidator(parse_path)]
-Address = Annotated[tuple[str, int], BeforeValidator(parse_address)]
-Argv = Annotated[tuple[str, ...], Field(min_length=1)]

@@ -1,6 +1,9 @@
 """config check, as the program runs it."""
 
+import tomllib
+
 from tests.issuer.commands.conftest import Program
+from tests.issuer.settings_texts import schema_mistakes
 
 
 def test_check_counts_what_it_found(program: Program) -> None:
@@ -35,3 +38,12 @@ def test_check_reports_files_that_cannot_be_read(program: Program) -> None:
         ":10: certificates[0].csr: cannot read /nowhere/a.csr: No such file or directory",
     ):
         assert f"{program.config}{words}" in finished.err
+
+
+def test_files_written_by_commands_are_valid(program: Program) -> None:
+    names = ("--certificate", "a.example,b.example", "--contact", "a@example.org", "--agree-to-terms-of-service")
+    folders = ("--state-dir", str(program.state_dir), "--certificates-dir", str(program.certificates_dir))
+    assert program.run("init", *names, *folders).exit_code == 0
+    assert program.run("certificate", "add", "c.example", "--ca", "zerossl", "--no-renew").exit_code == 0
+    written = [program.config, *program.config.parent.glob("issuer.d/*.toml")]
+    assert [schema_mistakes(tomllib.loads(path.read_text())) for path in written] == [[], []]

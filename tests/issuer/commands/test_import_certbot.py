@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import NOBODY_THERE, Program
 from tests.issuer.outside.host.test_certbot import write_account, write_lineage
+from tests.issuer.settings_texts import schema_mistakes
 from tests.json_docs import assert_documented
 from tests.keys import rsa_key
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
@@ -72,6 +74,8 @@ def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Pr
         'name = "a.example"\nidentifiers = ["a.example", "www.a.example"]\n'
     )
     assert f'ca = "{OTHER}"' in (program.config.with_suffix(".d") / "c.example.toml").read_text()
+    written = [tomllib.loads(path.read_text()) for path in program.config.with_suffix(".d").iterdir()]
+    assert [schema_mistakes(one) for one in written] == [[]] * len(written)
     for name, theirs in (("a.example", "a.example"), ("b.example", "B.example")):
         for file in ("fullchain", "privkey"):
             live = (program.certificates_dir / "live" / name / f"{file}.pem").read_bytes()

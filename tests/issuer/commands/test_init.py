@@ -137,7 +137,25 @@ def test_folder_may_have_any_name(program: Program, name: str) -> None:
         program.certificates_dir / name,
     )
     assert (program.state_dir / name / "publishing_key.pem").exists()
-    assert program.config.read_text().startswith("# Settings of wellkeeper; docs/settings.md explains every key.\n")
+
+
+def test_file_explains_each_of_its_keys(program: Program) -> None:
+    init(program, "--certificate", "a.example", "--certificate", "b.example")
+    text = program.config.read_text()
+    assert text.startswith("# Settings of wellkeeper; 'wellkeeper config show' prints every key")
+    lines = text.splitlines()
+    assert lines[1:6] == [
+        "",
+        "# The CA, or several in order of preference: when one cannot issue, the next one is asked. Each is a",
+        "# known name, the name of one of [[cas]], or the https:// URL of an ACME directory.",
+        'ca = "letsencrypt"',
+        "",
+    ]
+    keys = {
+        line.partition(" = ")[0]: lines[number - 1] for number, line in reversed([*enumerate(lines)]) if " = " in line
+    }
+    assert keys.keys() == {"ca", "contact", "terms_of_service_agreed", "state_dir", "certificates_dir", "identifiers"}
+    assert [comment[:2] for comment in keys.values()] == ["# "] * 6
 
 
 @pytest.mark.parametrize(

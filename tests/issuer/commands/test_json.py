@@ -31,6 +31,8 @@ HERE = {
     "init": 0,
     "trust": 0,
     "config check": 0,
+    "config show": 0,
+    "config schema": 0,
     "placeholder": 0,
     "files {folder}/files": 0,
     "import certbot {folder}/nothing": 2,

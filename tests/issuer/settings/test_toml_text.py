@@ -34,6 +34,15 @@ def test_layout_is_that_of_a_file_written_by_hand() -> None:
     )
 
 
+def test_comments_are_wrapped_above_their_keys() -> None:
+    comments = {"ca": "`a` " + "b " * 50, "contact": "No key.", "certificates.identifiers": "Names."}
+    values = {"ca": "a", "certificates": [{"identifiers": ["b"]}, {"identifiers": ["c"]}]}
+    assert to_toml("Settings.", values, comments) == (
+        f'# Settings.\n\n# a{" b" * 48}\n# b b\nca = "a"\n\n'
+        '[[certificates]]\n# Names.\nidentifiers = ["b"]\n\n[[certificates]]\nidentifiers = ["c"]\n'
+    )
+
+
 @pytest.mark.parametrize(
     ("values", "key"),
     [

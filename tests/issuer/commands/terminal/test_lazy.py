@@ -40,7 +40,7 @@ def test_settings_after_the_command_count(program: Program, folder: Path) -> Non
     assert f"{folder / 'other.toml'} does not exist" in finished.err
 
 
-@pytest.mark.parametrize("group", [[], ["certificate"], ["account"], ["import"]])
+@pytest.mark.parametrize("group", [[], ["certificate"], ["config"], ["account"], ["import"]])
 def test_each_command_is_told_in_a_line_that_is_not_cut_off(program: Program, group: list[str]) -> None:
     usage, *lines = program.run(*group, "--help").out.splitlines()
     assert "Usage" in usage
