@@ -128,9 +128,9 @@ async def _at_most(stream: aiohttp.StreamReader, size: int) -> bytes:
 
 
 async def validate(internet: Internet, places: Sequence[Place], name: str, token: str, key_authorization: str) -> None:
-    """The first place alone, then all others at once; one of two to five of them may fail, two of six or more.
+    """Validate from the first place, then from all others at once; one of two to five may fail, or two of more.
 
-    Raises RefusedError, after all have answered.
+    Raises RefusedError, after all have finished.
     """
     primary, *others = places
     await Fetch(internet, primary).run(name, token, key_authorization)

@@ -1,4 +1,4 @@
-"""The real certbot, as its users run it: webroot, and a folder of its own in place of /etc/letsencrypt."""
+"""The real certbot, as its users run it, with a webroot, and with a separate directory instead of /etc/letsencrypt."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ _SECONDS: Final = 60.0
 
 
 class Certbot:
-    """`etc` is its folder; `webroot` is for an nginx to serve."""
+    """certbot with its directory `etc`; nginx serves `webroot`."""
 
     def __init__(self, folder: Path, ca: Pebble) -> None:
         self.etc = folder / "letsencrypt"

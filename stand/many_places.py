@@ -17,7 +17,7 @@ _MANY: Final = 1000
 
 
 class ManyPlaces:
-    """`verdicts` are what was found, by token: None is content."""
+    """The places with their `verdicts` by token: the reason of a refusal, or None for success."""
 
     def __init__(self, internet: Internet, places: Sequence[Place], thumbprint: str) -> None:
         self._internet = internet

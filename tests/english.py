@@ -57,7 +57,6 @@ NAMES: Final = {
     "standing": "status",
     "making": "factories",
     "desk": "session",
-    "world": "dependencies",
     "hopes": "first_retry",
     "anew": "again",
     "mend": "fix",

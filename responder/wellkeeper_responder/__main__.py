@@ -1,7 +1,4 @@
-"""The command `wellkeeper-responder`: settings from options and environment, signals, exit status.
-
-Exit status: 0 after SIGTERM or SIGINT, 1 if it cannot listen on an address, 2 invalid options.
-"""
+"""The command `wellkeeper-responder`: settings from options and environment, signals, exit status."""
 
 import asyncio
 import gc
@@ -143,6 +140,8 @@ def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noq
     Serve only tokens that an issuer published with a known publishing key, for the given ACME accounts. --public,
     --control, --publishing-key and --account-thumbprint may be repeated. Each option can also be set by an environment
     variable, such as WELLKEEPER_RESPONDER_PUBLIC for --public, with several values separated by spaces.
+
+    Exit status: 0 stopped on request, 1 cannot listen on an address, 2 invalid options.
     """
     if check_health:
         sys.exit(_check_health(options["control"]))

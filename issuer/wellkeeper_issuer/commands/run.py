@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 def run(config: Path | None, log_format: LogFormat) -> None:
     """Run the daemon: obtain missing certificates, renew those that are due, and deliver them, until stopped.
 
-    SIGHUP (or 'reload') makes it read the settings again; SIGTERM stops it after it has withdrawn all tokens.
+    On SIGHUP (or 'reload') it reads the settings again; on SIGTERM it withdraws all tokens and stops.
 
     A failed certificate never stops it. Exit status: 0 stopped on request, 1 state directory unavailable, 2 invalid
     usage or settings.
