@@ -42,13 +42,13 @@ _OPEN: Final = frozenset({messages.STATUS_PENDING, messages.STATUS_PROCESSING, m
 
 @click.group()
 def main() -> None:
-    """Obtains as fast as the library can."""
+    """Obtain certificates as fast as the library can."""
 
 
 @main.command()
 @click.argument("key", type=click.Path(path_type=Path))
 def thumbprint(key: Path) -> None:
-    """Make the account key KEY and print its thumbprint."""
+    """Create the account key KEY and print its thumbprint."""
     key.write_bytes(_new_key())
     click.echo(b64encode(_jwk(key).thumbprint()).decode())
 
@@ -60,7 +60,7 @@ def thumbprint(key: Path) -> None:
 @click.option("--threads", type=int, required=True)
 @click.argument("names", type=click.File())
 def obtain(directory: str, bundle: str, key: Path, threads: int, names: TextIO) -> None:
-    """A certificate for each of the names in the file NAMES."""
+    """Obtain a certificate for each name in the file NAMES."""
     waiting: SimpleQueue[str] = SimpleQueue()
     for name in names.read().split():
         waiting.put(name)
@@ -75,7 +75,7 @@ def obtain(directory: str, bundle: str, key: Path, threads: int, names: TextIO) 
 
 
 class _Client:
-    """One thread's client and connection."""
+    """The client and the connection of one thread."""
 
     def __init__(
         self, directory: str, bundle: str, key: JWKEC, account: messages.RegistrationResource | None = None
@@ -90,14 +90,14 @@ class _Client:
         net.account = self.account
 
     def _find_account(self) -> messages.RegistrationResource:
-        """New in the first round."""
+        """Register the account, in the first round."""
         try:
             return self._client.new_account(messages.NewRegistration(terms_of_service_agreed=True))
         except errors.ConflictError as error:
             return messages.RegistrationResource(uri=error.location, body=messages.Registration())
 
     def work(self, waiting: SimpleQueue[str]) -> None:
-        """Until nothing waits."""
+        """Work until the queue is empty."""
         while True:
             try:
                 name = waiting.get_nowait()
@@ -138,7 +138,7 @@ class _Client:
         return self._net.post(directory[resource], message, new_nonce_url=directory["newNonce"])
 
     def _post(self, url: str) -> requests.Response:
-        """POST-as-GET (RFC 8555 section 6.3)."""
+        """Send POST-as-GET (RFC 8555 section 6.3)."""
         return self._net.post(url, None, new_nonce_url=self._client.directory["newNonce"])
 
 

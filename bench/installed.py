@@ -37,7 +37,7 @@ _TOGETHER: Final = 500
 
 
 class _Ca:
-    """Signs what it is asked to."""
+    """A CA that signs everything."""
 
     def __init__(self, now: datetime) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -45,7 +45,7 @@ class _Ca:
         self._begin, self._end = now - timedelta(hours=1), now + _LIFETIME
 
     def chain(self, csr_der: bytes) -> bytes:
-        """The leaf alone, PEM."""
+        """Return the leaf certificate, PEM."""
         csr = x509.load_der_x509_csr(csr_der)
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -68,7 +68,7 @@ def write(settings: Settings) -> None:
 
 
 async def _write(settings: Settings) -> None:
-    """One lineage after another onto the disk, many at once into the state."""
+    """Write lineages one by one to the disk, and many at a time to the state."""
     now = datetime.now(UTC)
     ca, folders = _Ca(now), CertificateFolders(settings.certificates_dir)
     lineages = settings.lineages()

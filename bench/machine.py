@@ -19,7 +19,7 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)+")
 
 
 def describe() -> dict[str, Any]:
-    """Size and load of the machine, versions of what is measured, and when."""
+    """Return size and load of the machine, the versions of the programs, and the time."""
     memory_kib = int(_line(Path("/proc/meminfo"), "MemTotal").split()[0])
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -64,7 +64,7 @@ def _pebble_version(program: Path) -> str:
 
 
 def _version(argv: Sequence[str]) -> str:
-    """The first thing that looks like one; some say it on standard error, some with a bad status."""
+    """Return the first version in the output; some programs print it on standard error or with a bad status."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     found = _NUMBER.search(done.stdout)
     return found[0] if found else "?"

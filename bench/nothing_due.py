@@ -68,7 +68,7 @@ def _runner(issuer: Issuer, count: int) -> Run:
 
 
 async def fresh_issuer(host: Host, folder: Path, count: int) -> Issuer:
-    """One with so many certificates, all of them fresh and served."""
+    """Return an issuer with this number of certificates, all fresh and served."""
     issuer = Issuer(folder)
     names = {f"bench-{number:05}": (f"bench-{number:05}.due.test",) for number in range(count)}
     issuer.configure(replace(host.issuer_settings, certificates=names))

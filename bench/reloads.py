@@ -50,7 +50,7 @@ _VARIANTS: Final = (_Variant("system"), _Variant("newest"), _Variant("newest", "
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """One round is one run of the issuer: obtain, install, reload, verify."""
+    """Run the issuer once per round: obtain, install, reload, verify."""
     found = []
     for number, variant in enumerate(_VARIANTS):
         with _chosen(variant.choice):
@@ -79,7 +79,7 @@ async def _measure_one(count: int, folder: Path, variant: _Variant) -> _Found:
 
 @contextmanager
 def _chosen(choice: str) -> Iterator[None]:
-    """The stand takes this nginx inside."""
+    """Make the stand use this nginx inside the context."""
     before = os.environ.get(_CHOICE)
     os.environ[_CHOICE] = choice
     try:

@@ -21,14 +21,14 @@ _P99_MS: Final[dict[Mode, float]] = {"keep-alive": 10, "close": 20}
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """One run of wrk; the CPU time is that of the process that answers."""
+    """One run of wrk, with the CPU time of the answering process."""
 
     run: Run
     cpu_seconds: float
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """Every subject in every round, one after another."""
+    """Measure every subject in every round, one after another."""
     measured: dict[tuple[str, Mode], list[_Measured]] = defaultdict(list)
     async with running_subjects(folder, plan.token_count, tell) as subjects:
         for number in range(plan.rounds):
