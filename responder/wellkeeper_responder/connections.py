@@ -48,7 +48,7 @@ class ConnectionLimit:
         self._refused = refused
         self.count = 0
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Count a connection and return true, or report a refusal and return false at the maximum."""
         if self.count >= self._maximum:
             self._refused()
@@ -56,7 +56,7 @@ class ConnectionLimit:
         self.count += 1
         return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self.count -= 1
 
 
@@ -79,7 +79,7 @@ class Connection(web.RequestHandler):
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._is_admitted = self._limit.take()
+        self._is_admitted = self._limit.acquire()
         if self._is_admitted:
             super().connection_made(transport)
             self._expect_header()
@@ -96,7 +96,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._is_admitted:
             self._is_admitted = False
-            self._limit.give_back()
+            self._limit.release()
             self._stop_header_timer()
             self._stop_write_timer()
             super().connection_lost(exc)

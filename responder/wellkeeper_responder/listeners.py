@@ -73,7 +73,7 @@ async def _loop_cycles() -> None:
 
 def _bind(path: Path, mode: int) -> socket.socket:
     """Return a bound socket that refuses connections until it listens. Its file never has a wider mode than `mode`."""
-    _make_way(path)
+    _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # Linux creates the file with this mode minus the umask (net/unix/af_unix.c, unix_bind_bsd)…
@@ -87,7 +87,7 @@ def _bind(path: Path, mode: int) -> socket.socket:
     return bound
 
 
-def _make_way(path: Path) -> None:
+def _remove_stale(path: Path) -> None:
     try:
         status = path.lstat()
     except FileNotFoundError:

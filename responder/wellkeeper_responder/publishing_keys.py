@@ -103,7 +103,7 @@ def _verified(message: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
     except jwt.InvalidTokenError as error:
         raise WireError(401, "bad-signature", "the signature does not match the key named by 'kid'") from error
     try:
-        claims = json.loads(payload, object_pairs_hook=_once_each)
+        claims = json.loads(payload, object_pairs_hook=_unique_names)
     except (ValueError, RecursionError) as error:
         raise _malformed(f"the payload is not valid JSON: {error!s:.100}") from error
     if not isinstance(claims, dict):
@@ -111,7 +111,7 @@ def _verified(message: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
     return claims
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse duplicate names: readers differ in which of two values they use (RFC 8259 section 4)."""
     claims = dict(pairs)
     if len(claims) != len(pairs):

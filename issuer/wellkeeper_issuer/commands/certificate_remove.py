@@ -52,7 +52,7 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     if file is sources.main or len(file.certificates) > 1:
         raise _by_hand(file, location, name)
     removal = _Removal(settings, name, file.path, delete_files)
-    is_removed = yes or _is_agreed(removal)
+    is_removed = yes or _is_confirmed(removal)
     if is_removed:
         asyncio.run(_remove(removal))
     if as_json:
@@ -61,7 +61,7 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
         click.echo(_summary(removal) if is_removed else "Nothing was removed.")
 
 
-def _is_agreed(removal: _Removal) -> bool:
+def _is_confirmed(removal: _Removal) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError("Not a terminal: pass --yes to confirm.")
     more = ", and the certificate and all its keys" if removal.are_files_deleted else ""

@@ -144,7 +144,7 @@ class Settings(Frozen):
             for name in certificate.ca:
                 yield ("certificates", index, "ca"), name
 
-    def twins(self) -> Iterator[tuple[Location, Location, str]]:
+    def duplicates(self) -> Iterator[tuple[Location, Location, str]]:
         """Yield tables with the name of an earlier table: location, location of the earlier one, name."""
         names = (
             ("cas", [ca.name for ca in self.cas]),
@@ -242,7 +242,7 @@ def _contradictions(sources: Sources, settings: Settings) -> list[str]:
     found = [
         f"{sources.name_place(here)}: two {here[0]} are named {name!r} "
         f"(the other at {sources.name_place(there)}); rename one"
-        for here, there, name in settings.twins()
+        for here, there, name in settings.duplicates()
     ]
     found += [
         f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"
