@@ -99,8 +99,9 @@ def test_docstring_without_a_verb_is_found(word: str) -> None:
     assert complaint in complaints("module.py", f'def f() -> None:\n    """{word} it does."""\n')
 
 
-def test_docstring_with_a_verb_is_left_alone() -> None:
-    assert complaints("module.py", '"""Return what is due."""\n') == []
+@pytest.mark.parametrize("docstring", ["Return what is due.", "", " ", "Whatsoever."], ids=repr)
+def test_docstring_with_a_verb_or_none_is_left_alone(docstring: str) -> None:
+    assert complaints("module.py", f'"""{docstring}"""\n') == []
 
 
 @pytest.mark.parametrize("name", ["told", "_told", "ToldPeer", "is_told", "NOT_TOLD"])
