@@ -9,7 +9,7 @@ import re
 import subprocess
 import tokenize
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +70,8 @@ OPENINGS: Final = frozenset(
 )
 _PATTERNS: Final = {re.compile(phrase, re.IGNORECASE): advice for phrase, advice in PHRASES.items()}
 _PART: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_STRINGS: Final = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+# Python 3.12 and later split an f-string into tokens between these two.
+_BEGIN, _END = getattr(tokenize, "FSTRING_START", None), getattr(tokenize, "FSTRING_END", None)
 # They contain the phrases.
 _EXCLUDED: Final = frozenset({"tests/english.py", "tests/test_english.py"})
 _KINDS: Final = (".py", ".md", ".conf", ".example", ".service", ".timer", ".sh", ".toml", ".yml")
@@ -91,29 +92,53 @@ def checked_files() -> list[str]:
 def complaints(name: str, text: str) -> list[str]:
     """Return a line for each phrase, name and docstring in a file that should be reworded, in the order of the file."""
     is_python = Path(name).suffix == ".py"
-    pieces = _pieces_of_python(text) if is_python else [(1, text)]
+    pieces = [*_comments(_tokens(text)), *_strings(text, _tokens(text))] if is_python else [(1, text)]
     found = [complaint for first, piece in pieces for complaint in _phrases(first, piece)]
     if is_python:
         found += [*_openings(text), *_names(text)]
     return [f"{name}:{line}: {complaint}" for line, complaint in sorted(found)]
 
 
-def _pieces_of_python(text: str) -> Iterator[tuple[int, str]]:
-    """Yield comments and strings with the numbers of their first lines; consecutive comment lines are one piece."""
-    comment: list[str] = []
+def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(text).readline)
+
+
+def _comments(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tuple[int, str]]:
+    """Yield comments with the numbers of their first lines; consecutive comment lines are one piece."""
+    lines: list[str] = []
     first = 0
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        line = token.start[0]
-        if token.type == tokenize.COMMENT:
-            if comment and line != first + len(comment):
-                yield first, "\n".join(comment)
-                comment = []
-            first = line - len(comment)
-            comment.append(token.string)
-        elif token.type in _STRINGS:
-            yield line, token.string
-    if comment:
-        yield first, "\n".join(comment)
+    for token in tokens:
+        if token.type != tokenize.COMMENT:
+            continue
+        if lines and token.start[0] != first + len(lines):
+            yield first, "\n".join(lines)
+            lines = []
+        first = token.start[0] - len(lines)
+        lines.append(token.string)
+    if lines:
+        yield first, "\n".join(lines)
+
+
+def _strings(text: str, tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tuple[int, str]]:
+    """Yield strings with the numbers of their first lines."""
+    begun: list[tuple[int, int]] = []  # the starts of f-strings that have not ended, the outermost first
+    for token in tokens:
+        if token.type == _BEGIN:
+            begun.append(token.start)
+        elif token.type == _END:
+            start = begun.pop()
+            if not begun:
+                yield start[0], _between(text, start, token.end)
+        elif token.type == tokenize.STRING and not begun:
+            yield token.start[0], token.string
+
+
+def _between(text: str, start: tuple[int, int], end: tuple[int, int]) -> str:
+    """Return the source between two places, each line and column."""
+    lines = text.split("\n")[start[0] - 1 : end[0]]
+    lines[-1] = lines[-1][: end[1]]
+    lines[0] = lines[0][start[1] :]
+    return "\n".join(lines)
 
 
 def _phrases(first: int, piece: str) -> Iterator[tuple[int, str]]:
@@ -139,7 +164,7 @@ def _openings(text: str) -> Iterator[tuple[int, str]]:
 def _names(text: str) -> Iterator[tuple[int, str]]:
     """Yield each name once, where it first occurs."""
     seen = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in _tokens(text):
         if token.type == tokenize.NAME and token.string not in seen:
             seen.add(token.string)
             for part in {part.lower() for part in _PART.findall(token.string)} & NAMES.keys():

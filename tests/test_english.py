@@ -80,9 +80,10 @@ def test_good_english_is_left_alone(text: str) -> None:
         ("x = 1\n# It is\n# no file.\n", 2),
         ('"""One line.\n\nThe file is\n    no socket.\n"""\n', 3),
         ('x = 2\nraise ValueError(f"{x} is no number")\n', 2),
+        ('x = 3\nprint(f"""It {f"{x}"}\nis no file {x}""")\n', 3),
         ("def wait() -> None:\n    pass  # nobody waits\n", 2),
     ],
-    ids=["comment", "wrapped comment", "wrapped docstring", "message", "comment behind code"],
+    ids=["comment", "wrapped comment", "wrapped docstring", "message", "nested message", "comment behind code"],
 )
 def test_phrase_in_python_has_its_line(source: str, line: int) -> None:
     [found] = complaints("module.py", source)
