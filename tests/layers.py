@@ -14,6 +14,7 @@ MAX_LINES: Final = 300
 PROGRAMS: Final = ("client", "responder", "node", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
+_ADVICE: Final = ("wellkeeper_node.model", "wellkeeper_node.wording")
 _NODE: Final = (
     "wellkeeper_node.model",
     "wellkeeper_node.errors",
@@ -22,12 +23,7 @@ _NODE: Final = (
     "wellkeeper_node.wording",
     "wellkeeper_node.advice",
 )
-_NOUNS: Final = (
-    "wellkeeper_node.model",
-    "wellkeeper_node.errors",
-    "wellkeeper_node.wording",
-    "wellkeeper_issuer.model",
-)
+_NOUNS: Final = (*_ADVICE, "wellkeeper_node.errors", "wellkeeper_issuer.model")
 _CORE: Final = (
     *_NODE,
     "wellkeeper_issuer.model",
@@ -100,8 +96,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_node.model": (),
     "wellkeeper_node.wording": (),
-    "wellkeeper_node.advice.read_back": ("wellkeeper_node.model", "wellkeeper_client.wire", "aiohttp"),
-    "wellkeeper_node.advice*": ("wellkeeper_node.model",),
+    "wellkeeper_node.advice.read_back": (*_ADVICE, "wellkeeper_client.wire", "aiohttp"),
+    "wellkeeper_node.advice*": _ADVICE,
     "wellkeeper_node.errors": ("wellkeeper_node.model",),
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),

@@ -36,7 +36,10 @@ _SECTIONS: Final = {
             "Create self-signed certificates so that nginx can start.",
         ),
         "files": Place(
-            "wellkeeper_issuer.commands.files:files", "Write nginx snippets and systemd units to a directory."
+            "wellkeeper_issuer.commands.files:files", "Write snippets, units and completion scripts to a directory."
+        ),
+        "completion": Place(
+            "wellkeeper_issuer.commands.completion:completion", "Print the script for completion in a shell."
         ),
         "import": Place(
             "wellkeeper_issuer.commands.import_certbot:import_", "Import certificates and accounts from certbot."

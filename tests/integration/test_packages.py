@@ -98,7 +98,8 @@ def test_every_program_answers(environment: Environment) -> None:
 def test_init_trust_placeholder_and_status_work_after_a_fresh_install(environment: Environment, tmp_path: Path) -> None:
     config = f"--config={tmp_path}/issuer.toml"
     folders = (f"--state-dir={tmp_path}/state", f"--certificates-dir={tmp_path}/certificates")
-    environment.run("wellkeeper", config, "init", "--certificate", NAME, "--ca", "https://127.0.0.1:1/", *folders)
+    ca = ("--ca", "https://127.0.0.1:1/", "--agree-to-terms-of-service")
+    environment.run("wellkeeper", config, "init", "--certificate", NAME, *ca, *folders)
     assert "WELLKEEPER_RESPONDER_PUBLISHING_KEY=" in environment.run("wellkeeper", config, "trust")
     environment.run("wellkeeper", config, "placeholder")
     assert NAME in environment.run("wellkeeper", config, "status")

@@ -30,6 +30,9 @@ class AheadClock:
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.ahead_seconds)
 
+    def timestamp(self) -> float:
+        return self.now().timestamp()
+
     def monotonic(self) -> float:
         return monotonic() + self.ahead_seconds
 

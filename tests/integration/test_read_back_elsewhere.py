@@ -70,7 +70,8 @@ async def test_node_that_does_not_speak_it_is_explained(folder: Path, settings: 
     async with responding(folder, TOKEN), NginxServer(folder / "nginx", replace(settings, listen_flags="")):
         for result in await read_backs(settings, speaks_proxy_protocol=True):
             assert (
-                "Set http_addresses to a plain HTTP port, and proxy_protocol as in its 'listen' line." in result.remedy
+                "Set http_addresses to a plain HTTP port, and proxy_protocol as in its 'listen' line, then"
+                in result.remedy
             )
 
 
@@ -177,4 +178,4 @@ async def test_host_whose_settings_name_the_wrong_address_is_told_so(folder: Pat
         assert finished.exit_code == 1
         assert f"node 'local' at {outer_address}:{wrong[1]}: http://{NAME}/" in finished.out
         assert "connection refused: nothing listens there" in finished.out
-        assert 'set read_back = "advisory".' in finished.out
+        assert 'set read_back = "advisory", then run' in finished.out

@@ -1,4 +1,4 @@
-"""Commands in a real terminal: live progress, tables that fit, and the questions of init."""
+"""Commands in a real terminal: live progress, and tables that fit."""
 
 import asyncio
 import fcntl
@@ -141,24 +141,3 @@ async def test_renewal_of_many_ends_with_a_summary(alone: Issuer) -> None:
     assert session.exit_code == 1
     assert session.screen.count("no answer from the CA") <= 3
     assert shown_lines(session)[-2].startswith("3 certificates: ")
-
-
-async def test_init_asks_for_what_the_flags_leave_open_and_its_settings_are_good(folder: Path) -> None:
-    issuer = Issuer(folder)
-    folders = ("--state-dir", str(issuer.state_dir), "--certificates-dir", str(issuer.certificates_dir))
-    answers = "letsencrypt-staging\nadmin@example.org\nwww.example.org, example.org\ny\n"
-    session = await type_and_watch(issuer, "init", *folders, typed=answers)
-    assert session.exit_code == 0, session.screen
-    settings = issuer.config_path.read_text()
-    assert 'ca = "letsencrypt-staging"' in settings
-    assert 'identifiers = ["www.example.org", "example.org"]' in settings
-    assert "terms_of_service_agreed = true" in settings
-    reported = await issuer.run_well("trust")
-    for line in reported.out.splitlines():
-        assert line in session.screen
-    made = await issuer.run_well("placeholder")
-    assert made.out.startswith("www.example.org: placeholder")
-    again = await issuer.run_well("init")
-    assert again.out.startswith("kept ")
-    assert "made " not in again.out
-    assert (await issuer.run_well("trust")).out == reported.out

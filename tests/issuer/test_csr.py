@@ -96,7 +96,7 @@ def test_names_may_stand_in_any_order_and_place() -> None:
         (make_csr(), "it lacks b.example."),
         (
             make_csr(names=[x509.DNSName(f"{letter}.example") for letter in "abc"]),
-            "it has c.example. Make the names in the CSR and the identifiers in the settings equal.",
+            "it has c.example. Make the names in the CSR and the identifiers in the settings equal, then run 'well",
         ),
         (make_csr(names=[x509.DNSName("c.example")]), "lacks a.example, b.example and has c.example"),
         (make_csr(common_name="Our Company"), "has a common name that is not an identifier: 'Our Company' is neither"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -159,6 +160,7 @@ async def test_rehearsal_never_replaces_a_certificate_that_may_be_trusted(host: 
     renewals = replace(host.passes.renewals, is_staging=True)
     reports = await replace(host, passes=replace(host.passes, renewals=renewals)).run()
     assert outcomes(reports) == dict.fromkeys(ALL_SERVED, Outcome.FAILED)
+    assert re.match("refused to replace .* with a test certificate: ", str(reports["a"].error))
     assert "clients do not trust those of --staging. Add --force to replace it anyway" in str(reports["a"].error)
     assert host.certificates.live == before
 

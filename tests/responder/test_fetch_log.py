@@ -9,11 +9,11 @@ from tests.fakes import FakeClock
 from tests.responder.conftest import Running
 from tests.responder.messages import TOKEN, publication
 from wellkeeper_responder.fetch_log import LINES_PER_SECOND, FetchLog
-from wellkeeper_responder.fetches import Fetch, Request
+from wellkeeper_responder.fetches import FetchFields
 
 
-def _fetch(status: int) -> Fetch:
-    return Fetch(1, 0.0, Request(TOKEN, None, None, None, is_read_back=False), status)
+def _fetch(status: int) -> FetchFields:
+    return (1, 0.0, TOKEN, None, None, None, status, False)
 
 
 def _reported(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
@@ -34,27 +34,27 @@ def test_more_than_the_rate_is_counted_and_told_with_the_next_line(caplog: pytes
     clock = FakeClock()
     log = FetchLog(clock)
     for _ in range(LINES_PER_SECOND + 7):
-        log.record(_fetch(200))
+        log.write(200, _fetch(200))
     assert _reported(caplog) == [("fetch", 200)] * LINES_PER_SECOND
     clock.advance(1)
-    log.record(_fetch(200))
+    log.write(200, _fetch(200))
     assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches omitted from the log", 7), ("fetch", 200)]
 
 
 def test_flood_of_misses_silences_no_hit(caplog: pytest.LogCaptureFixture) -> None:
     log = FetchLog(FakeClock())
     for _ in range(LINES_PER_SECOND + 7):
-        log.record(_fetch(404))
-    log.record(_fetch(200))
+        log.write(404, _fetch(404))
+    log.write(200, _fetch(200))
     assert _reported(caplog)[-1] == ("fetch", 200)
 
 
 def test_nothing_is_said_about_fetches_that_were_all_told(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     log = FetchLog(clock)
-    log.record(_fetch(200))
+    log.write(200, _fetch(200))
     clock.advance(1)
-    log.record(_fetch(200))
+    log.write(200, _fetch(200))
     log.close()
     assert _reported(caplog) == [("fetch", 200)] * 2
 

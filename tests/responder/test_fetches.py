@@ -7,9 +7,7 @@ import pytest
 from tests.fakes import FakeClock
 from tests.responder.messages import TOKEN
 from wellkeeper_client.wire import WireError
-from wellkeeper_responder.fetches import MAX_DELIVERED, MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches, Request
-
-_REQUEST = Request(TOKEN, "192.0.2.1", "CA/1", "example.com", is_read_back=False)
+from wellkeeper_responder.fetches import MAX_DELIVERED, MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches
 
 
 @pytest.fixture
@@ -19,7 +17,9 @@ def fetches() -> Fetches:
 
 def _record(fetches: Fetches, *statuses: int) -> None:
     for status in statuses:
-        fetches.record(_REQUEST, status)
+        fetches.record(
+            TOKEN, status, client_address="192.0.2.1", user_agent="CA/1", host="example.com", is_read_back=False
+        )
 
 
 async def _everybody_waits() -> None:

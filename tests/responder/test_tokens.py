@@ -1,5 +1,7 @@
 """What stands, what has ended, and what is forgotten."""
 
+import gc
+
 import pytest
 
 from tests.fakes import FakeClock
@@ -206,3 +208,13 @@ def test_hundred_thousand_go_in_and_out_and_more_is_never_remembered(clock: Fake
     assert (len(tokens), tokens.known_count) == (0, count)
     clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
     assert (len(tokens), tokens.known_count) == (0, 0)
+
+
+def test_held_tokens_are_not_visited_by_the_garbage_collector(clock: FakeClock) -> None:
+    tokens = Tokens(clock, [THUMBPRINT], max_tokens=1000)
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(1000):
+        tokens.publish(publication(f"{number:043}", jti=_jti(number)))
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100

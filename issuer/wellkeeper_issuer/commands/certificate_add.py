@@ -75,7 +75,12 @@ class _Added:
 @click.option("--name", help="Name of the certificate and of its directory in live/.  [default: the first name]")
 @click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
 @click.option("--profile", help="A profile of the CA, such as shortlived.")
-@click.option("--ca", multiple=True, help="CA for this certificate; repeat the option to name others to try after it.")
+@click.option(
+    "--ca",
+    multiple=True,
+    shell_complete=options.complete_cas,
+    help="CA for this certificate; repeat the option to name others to try after it.",
+)
 @click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for clients that pin it.")
 @click.option(
     "--csr",

@@ -13,6 +13,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.records import Rehearsal
@@ -51,7 +52,7 @@ class _Steps:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=options.lineage_name)
+@options.names_argument
 @options.config_option
 @options.json_option
 @options.log_format_option
@@ -64,16 +65,19 @@ def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat,
 
     Exit status: 0 every step succeeded, 1 a step failed, 2 usage or settings.
     """
-    rehearse_certificates(options.read(config), names, log_format, as_json=as_json)
+    rehearse_certificates(config, names, log_format, as_json=as_json)
 
 
-def rehearse_certificates(settings: Settings, names: Sequence[str], log_format: LogFormat, *, as_json: bool) -> None:
+def rehearse_certificates(config: Path | None, names: Sequence[str], log_format: LogFormat, *, as_json: bool) -> None:
     """Rehearse, print the results, and exit with 1 if one failed."""
+    settings = options.read(config)
     with progress(log_format) as reporting:
         steps = _Steps(reporting, [])
         results = asyncio.run(_interruptible(settings, names, steps))
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
-        print_json({"rehearsals": [encode_rehearsal(one) for one in results], "steps": steps.ended})
+        found = [encode_rehearsal(one) for one in results]
+        print_json({"rehearsals": found, "steps": steps.ended, "is_reload_needed": is_outdated})
     else:
         for one in results:
             click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")

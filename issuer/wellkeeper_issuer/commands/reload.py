@@ -12,7 +12,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.service import remote
 from wellkeeper_node.wording import counted
 
-_UNCHANGED: Final = "A running daemon keeps its current settings."
+_KEPT: Final = "A running daemon keeps its current settings. Fix these, then run 'wellkeeper reload' again."
 
 
 @click.command()
@@ -27,8 +27,7 @@ def reload(config: Path | None, *, as_json: bool) -> None:
         settings = options.read(config)
         answer = asyncio.run(remote.demand(settings, {"command": "reload"}))
     except SettingsError as error:
-        remedy = f"{error.remedy} {_UNCHANGED}".strip()
-        raise SettingsError(error.what, error.why, remedy) from error
+        raise SettingsError(error.what, error.why, f"{error.remedy} {_KEPT}".strip()) from error
     if as_json:
         print_json(answer)
     else:

@@ -41,7 +41,7 @@ class Work:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=options.lineage_name)
+@options.names_argument
 @click.option("--force", is_flag=True, help="Renew even certificates that are not due.")
 @click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one does so, too.")
 @click.option("--dry-run", is_flag=True, help="Rehearse: try a renewal without changing anything that is live.")
@@ -90,7 +90,7 @@ def _dry_run(names: tuple[str, ...], config: Path | None, is_staging: bool, opti
         )
     from wellkeeper_issuer.commands.rehearse import rehearse_certificates
 
-    rehearse_certificates(options.read(config), names, options_given["log_format"], as_json=options_given["as_json"])
+    rehearse_certificates(config, names, options_given["log_format"], as_json=options_given["as_json"])
 
 
 def run(work: Work) -> list[Report]:

@@ -200,7 +200,9 @@ class Service:
                 await self._take(await asyncio.to_thread(check, sources))
                 self.digest = sources.digest
             except WellkeeperError as error:
-                _log.error("new settings rejected, keeping the current ones: %s", error)
+                _log.error(
+                    "new settings rejected, keeping the current ones: %s (fix it, then run 'wellkeeper reload')", error
+                )
                 raise
             finally:
                 self.factories.ready(self.describe())

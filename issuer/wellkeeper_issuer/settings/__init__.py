@@ -162,18 +162,25 @@ class Settings(Frozen):
         for one in self.cas:
             if name in {one.name, one.directory}:
                 return one
-        directory = CA_DIRECTORIES.get(name) or self._directory_at_host(name) or name
+        directory = CA_DIRECTORIES.get(name) or name
         if not directory.startswith("https://"):
-            raise ValueError(self._unknown_ca(name))
+            return self.find_ca(self._directory_at_host(name))
         known = next((short for short, url in CA_DIRECTORIES.items() if url == directory), "")
         return CaSettings(name=known or parse_ca_name(directory), directory=directory)
 
-    def _directory_at_host(self, host: str) -> str | None:
-        """Return the directory URL in the settings at this host, as messages name such a CA; raises ValueError."""
-        urls = {name for _, name in self._named_cas() if name.startswith("https://") and parse_ca_name(name) == host}
-        if len(urls) > 1:
-            raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(sorted(urls))}; write the URL of one")
-        return next(iter(urls), None)
+    def _directory_at_host(self, host: str) -> str:
+        """Return the directory URL at this host, as messages name a CA: in the settings, else of a well-known CA.
+
+        Raises ValueError.
+        """
+        named = {CA_DIRECTORIES.get(name, name) for _, name in self._named_cas()} | {one.directory for one in self.cas}
+        for directories in (named, CA_DIRECTORIES.values()):
+            urls = sorted(one for one in directories if one.startswith("https://") and parse_ca_name(one) == host)
+            if len(urls) > 1:
+                raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(urls)}; write the URL of one")
+            if urls:
+                return urls[0]
+        raise ValueError(self._unknown_ca(host))
 
     def _unknown_ca(self, name: str) -> str:
         known = list(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))

@@ -201,9 +201,15 @@ def test_what_was_written_by_hand_is_not_rewritten(ready: Program) -> None:
 
 
 def test_unknown_name(ready: Program) -> None:
-    assert "no certificate is named 'c.example'\n  Run 'wellkeeper list' to see all names." in refused(
+    assert "no certificate is named 'c.example'\n  Did you mean a.example?" in refused(
         ready.run("certificate", "remove", "c.example", "--yes")
     )
+
+
+def test_certificate_is_removed_by_a_host_name_that_it_alone_covers(ready: Program) -> None:
+    ready.run("certificate", "add", "x.example,y.example", "--no-renew")
+    assert ready.run("certificate", "remove", "y.example", "--yes").exit_code == 0
+    assert not drop_in(ready, "x.example").exists()
 
 
 def test_without_yes_somebody_has_to_be_there(ready: Program) -> None:

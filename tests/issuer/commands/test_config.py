@@ -14,7 +14,7 @@ def test_check_counts_what_it_found(program: Program) -> None:
 
 def test_check_prints_the_counts_as_json(program: Program) -> None:
     program.configure("a.example")
-    expected = {"schema_version": 1, "certificates": 1, "cas": 1, "nodes": 1}
+    expected = {"schema_version": 1, "certificates": 1, "cas": 1, "nodes": 1, "is_reload_needed": False}
     assert program.run("config", "check", "--json").json() == expected
 
 

@@ -7,13 +7,14 @@ import pytest
 
 from stand.processes import PROGRAMS
 from tests.issuer.commands.conftest import Program
+from wellkeeper_issuer.commands.completion import SCRIPTS, script
 
 PROJECT = Path(__file__).resolve().parents[3]
 SOURCES = {
     f"{folder}/{path.name}": path.read_bytes()
     for folder in ("nginx/snippets", "systemd")
     for path in (PROJECT / folder).iterdir()
-}
+} | {f"share/{path}": script(shell).encode() for shell, path in SCRIPTS.items()}
 
 
 def written(directory: Path) -> dict[str, bytes]:

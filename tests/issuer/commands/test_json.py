@@ -35,6 +35,7 @@ HERE = {
     "config schema": 0,
     "placeholder": 0,
     "files {folder}/files": 0,
+    "completion bash": 0,
     "import certbot {folder}/nothing": 2,
     "renew": 1,
     "rehearse": 1,

@@ -102,3 +102,16 @@ async def test_compromised_key_is_not_used_again_though_the_ca_is_away(workshop:
     result = await asyncio.to_thread(CliRunner().invoke, revoke, asked)
     assert isinstance(result.exception, WellkeeperError), result.output
     assert await folders.disowned_keys(NAME) == {public_keys.leaf_key_fingerprint(pair.chain_pem)}
+
+
+@pytest.mark.parametrize("installed", ["web", NAME])
+async def test_host_name_is_accepted_unless_a_certificate_of_that_name_is_installed(
+    workshop: Workshop, installed: str
+) -> None:
+    table = f"[[certificates]]\nname = 'web'\nidentifiers = ['{NAME}']\n"
+    workshop.path.write_text(workshop.path.read_text().partition("[[certificates]]")[0] + table)
+    folders = build.certificates(read_settings(workshop.path))
+    await folders.switch(installed, await folders.write(installed, FakeCa().pair(dns(NAME))))
+    asked = [NAME, "--config", str(workshop.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
+    await asyncio.to_thread(CliRunner().invoke, revoke, asked)
+    assert await folders.disowned_keys(installed)

@@ -97,7 +97,8 @@ async def test_read_back_that_fails_names_node_address_url_status_and_cause(
     assert str(caught.value) == (
         "the CA was not asked, because the read-back failed; it is asked anyway from 2026-03-02 12:00 UTC:"
         f" node 'n2' at 127.0.0.1:80: http://a.example/.well-known/acme-challenge/{TOKEN} gave HTTP 404: no location"
-        ' for it. If only the read-back is wrong, as behind a NAT, set read_back = "advisory".'
+        ' for it. If only the read-back is wrong, as behind a NAT, set read_back = "advisory",'
+        " then run 'wellkeeper reload' if a daemon runs."
     )
     assert await nodes.holding(TOKEN) == []
 

@@ -109,12 +109,14 @@ async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop
     assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
 
 
-def test_reload_with_bad_settings_says_with_which_a_daemon_goes_on(program: Program) -> None:
+def test_reload_with_bad_settings_says_what_the_daemon_keeps_and_what_to_do(program: Program) -> None:
     program.configure("a.example", more="bogus = 1")
     finished = program.run("reload")
     assert finished.exit_code == 2
     assert "unknown key 'bogus'" in finished.err
-    assert finished.err.endswith("A running daemon keeps its current settings.\n")
+    assert finished.err.endswith(
+        "\n  A running daemon keeps its current settings. Fix these, then run 'wellkeeper reload' again.\n"
+    )
 
 
 def test_reload_says_what_changed() -> None:

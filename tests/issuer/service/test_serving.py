@@ -189,6 +189,7 @@ async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, ca
         assert workshop.workers[0].is_running
         assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["a.example", "b.example"]
     assert "new settings rejected, keeping the current ones: " in caplog.text
+    assert "(fix it, then run 'wellkeeper reload')" in caplog.text
     assert "unknown key 'bogus'" in caplog.text
 
 

@@ -221,6 +221,20 @@ def test_ca_is_accepted_by_the_host_that_messages_show(tmp_path: Path) -> None:
     assert settings.find_ca("ca.example").directory == "https://ca.example/directory"
 
 
+@pytest.mark.parametrize(
+    ("text", "host", "name"),
+    [
+        ("", "acme-v02.api.letsencrypt.org", "letsencrypt"),
+        ("", "acme-staging-v02.api.letsencrypt.org", "letsencrypt-staging"),
+        ("", "acme.zerossl.com", "zerossl"),
+        ('ca = "sslcom-ecc"', "acme.ssl.com", "sslcom-ecc"),
+        ("[[cas]]\nname = 'own'\ndirectory = 'https://ca.example/directory'", "ca.example", "own"),
+    ],
+)
+def test_named_ca_is_accepted_by_its_host(tmp_path: Path, text: str, host: str, name: str) -> None:
+    assert read(tmp_path, text).find_ca(host).name == name
+
+
 def test_host_of_several_cas_is_refused_with_their_urls(tmp_path: Path) -> None:
     settings = read(tmp_path, 'ca = ["https://ca.example/a", "https://ca.example/b"]')
     with pytest.raises(ValueError, match=r"'ca\.example' matches 2 CAs: https://ca\.example/a, https://ca"):

@@ -1,5 +1,6 @@
-"""Options of several commands."""
+"""Options and arguments of several commands, and what a shell proposes for them."""
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -7,7 +8,9 @@ from typing import Final
 import click
 
 from wellkeeper_issuer import idn
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.settings.cas import directory_urls
 
 _CONFIG: Final = "wellkeeper.config"
 
@@ -36,6 +39,43 @@ def lineage_name(value: str) -> str:
         return value  # `choose` reports that no certificate has this name
 
 
+def _settings_to_complete(context: click.Context) -> Settings | None:
+    """Return the settings; None when they are invalid."""
+    try:
+        return read_settings(settings_path(context.meta.get(_CONFIG)))
+    except Exception:  # noqa: BLE001 - any message would end up in the user's prompt
+        return None
+
+
+def complete_certificates(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the certificates that are not on the command line yet."""
+    settings, given = _settings_to_complete(context), context.params.get(parameter.name or "") or ()
+    names = [one.name for one in settings.certificates] if settings else []
+    return [name for name in names if name.startswith(incomplete) and name not in given]
+
+
+def complete_own_cas(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the CAs at which we have account keys."""
+    return _matching(_own_cas(context), incomplete)
+
+
+def complete_cas(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the CAs in the settings, then those of well-known ones."""
+    return _matching([*_own_cas(context), *CA_DIRECTORIES], incomplete)
+
+
+def _own_cas(context: click.Context) -> Iterator[str]:
+    settings = _settings_to_complete(context)
+    if settings is not None:
+        yield from (settings.find_ca(url).name for url in directory_urls(settings))
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+name_argument = click.argument("name", type=lineage_name, shell_complete=complete_certificates)
+names_argument = click.argument("names", nargs=-1, type=lineage_name, shell_complete=complete_certificates)
 config_option = click.option(
     "--config",
     callback=_remembered,

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from stand.processes import PROGRAMS
 from tests.issuer.commands.workers import Workshop
 from wellkeeper_issuer.commands.terminal.outdated import is_outdated
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import read_settings
+from wellkeeper_node.process import run
 
 
 @pytest.fixture
@@ -31,6 +34,19 @@ async def test_edited_settings_need_a_reload(daemon: Workshop) -> None:
     assert await is_outdated(settings, daemon.path)
     await remote.demand(settings, {"command": "reload"})
     assert not await is_outdated(settings, daemon.path)
+
+
+@pytest.mark.parametrize("line", ["status", "list", "why a.example", "config check", "rehearse", "renew"])
+async def test_commands_say_that_settings_were_edited_without_a_reload(daemon: Workshop, line: str) -> None:
+    AccountFolder(read_settings(daemon.path).state_dir, ()).make_keys()
+    command = [str(PROGRAMS / "wellkeeper"), *line.split(), "--config", str(daemon.path)]
+    first = await run(command, 30)
+    daemon.write("a.example", more="renewals_at_once = 9")
+    second = await run(command, 30)
+    assert ["Settings changed since the daemon loaded them. Run" in one.output for one in (first, second)] == [
+        False,
+        True,
+    ]
 
 
 async def test_new_drop_in_needs_a_reload(daemon: Workshop) -> None:

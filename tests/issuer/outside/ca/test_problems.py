@@ -187,7 +187,8 @@ def test_untrusted_ca_server() -> None:
     text = str(translation(requests.exceptions.SSLError("self-signed certificate")))
     assert text == (
         "the TLS certificate of the CA example is not trusted: SSLError: self-signed certificate."
-        " For a test CA, set ca_bundle to the file with its root certificate."
+        " For a test CA, set ca_bundle to the file with its root certificate,"
+        " then run 'wellkeeper reload' if a daemon runs."
     )
 
 

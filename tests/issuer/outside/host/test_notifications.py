@@ -99,13 +99,16 @@ async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiv
     reported = await failure_of(receiver.url)
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
     assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
-    assert reported.endswith("x. Check webhook under [notifications]; the next pass tries again.")
-    assert len(reported) < 400
+    assert reported.endswith(
+        "x. The next pass tries again. If the URL is wrong,"
+        " correct webhook under [notifications], then run 'wellkeeper reload' if a daemon runs."
+    )
+    assert len(reported) < 450
 
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.status, receiver.headers = 302, {"Location": "/elsewhere"}
-    assert "it answered with HTTP 302. Check" in await failure_of(receiver.url)
+    assert "it answered with HTTP 302. The next pass tries again." in await failure_of(receiver.url)
     assert receiver.elsewhere == []
 
 
