@@ -1,4 +1,4 @@
-"""files: what comes with the program is written out whole, and never over something else."""
+"""files: snippets and units are written completely, and never over other files."""
 
 import subprocess
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_snippets_and_units_are_written(program: Program, folder: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (folder / "a/b").rglob("*.conf")} == {0o644}
 
 
-def test_second_time_only_what_is_missing_is_written(program: Program, folder: Path) -> None:
+def test_second_run_writes_only_missing_files(program: Program, folder: Path) -> None:
     program.run("files", str(folder))
     (folder / "systemd/wellkeeper.service").unlink()
     reported = program.run("files", str(folder), "--json").json()
@@ -63,7 +63,7 @@ def test_changed_files_are_listed_and_nothing_is_written(program: Program, folde
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("/proc/none", "cannot write /proc/none: No such file or directory: Choose another directory."),
+        ("/proc/missing", "cannot write /proc/missing: No such file or directory: Choose another directory."),
         ("/sys", "cannot write /sys/nginx: Operation not permitted: Run the command as root, or choose a directory"),
         ("file/below", "/file: File exists: Choose another directory."),
         ("folder", "/folder/systemd/wellkeeper.service: Is a directory: Choose another directory."),
