@@ -64,6 +64,7 @@ _SHOWN: Final = (
 _SERVED: Final = (
     *_PARTS,
     "wellkeeper_issuer.service",
+    "wellkeeper_issuer.location",
     "wellkeeper_issuer.settings",
     "wellkeeper_issuer.outside.daemon",
     "pydantic",
@@ -123,6 +124,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.records": (*_NOUNS, "wellkeeper_issuer.errors"),
     "wellkeeper_issuer.reports": (*_NOUNS, "wellkeeper_issuer.records"),
     "wellkeeper_issuer.known_cas": (),
+    "wellkeeper_issuer.location": (),
     "wellkeeper_issuer.advice*": _NOUNS,
     "wellkeeper_issuer.published_limits": ("wellkeeper_issuer.known_cas", "wellkeeper_issuer.records"),
     "wellkeeper_issuer.upkeep.notices": ("wellkeeper_issuer.records", "wellkeeper_issuer.obtain.due"),
@@ -147,6 +149,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.published_limits",
         "wellkeeper_issuer.errors",
         "wellkeeper_issuer.records",
+        "wellkeeper_issuer.location",
         "wellkeeper_issuer.known_cas",
         "wellkeeper_issuer.idn",
         "wellkeeper_issuer.settings",

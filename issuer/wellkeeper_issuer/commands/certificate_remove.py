@@ -12,11 +12,12 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
 from wellkeeper_node.certificates.removal import remove_files

@@ -16,7 +16,8 @@ from wellkeeper_issuer.commands.terminal.questions import Answers, ask
 from wellkeeper_issuer.commands.trust import explain, public_values, to_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml

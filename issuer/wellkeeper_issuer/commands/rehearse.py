@@ -1,7 +1,5 @@
 """rehearse: try everything that a renewal needs, without touching what is live."""
 
-import asyncio
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
@@ -73,7 +71,7 @@ def rehearse_certificates(config: Path | None, names: Sequence[str], log_format:
     settings = options.read(config)
     with progress(log_format) as reporting:
         steps = _Steps(reporting, [])
-        results = asyncio.run(_interruptible(settings, names, steps))
+        results = interrupts.run(_by_daemon_or_itself(settings, names, steps))
     is_outdated = warn_if_outdated(settings, config)
     if as_json:
         found = [encode_rehearsal(one) for one in results]
@@ -85,11 +83,8 @@ def rehearse_certificates(config: Path | None, names: Sequence[str], log_format:
         click.get_current_context().exit(1)
 
 
-async def _interruptible(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:
+async def _by_daemon_or_itself(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:
     """Let the daemon rehearse if one runs, because it owns the state that records the result."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     lineages = choose(settings, names)
     build.check_keys(settings)
     request = {"command": "rehearse", "names": list(names)}

@@ -3,7 +3,6 @@
 An unknown key or a bad value stops the program; the message has file, line, key, value and what is allowed.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import DEFAULT_STATE_DIR
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
@@ -30,9 +30,6 @@ from wellkeeper_issuer.settings.tables import (
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
 from wellkeeper_issuer.settings.values import parse_ca_name
-
-DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
-PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
 
 _APART: Final = "must not contain each other: nginx reads the first, and only the issuer the second"
 
@@ -59,7 +56,7 @@ class Settings(Frozen):
         ),
     )
     state_dir: AbsolutePath = Field(
-        default=Path("/var/lib/wellkeeper/issuer"),
+        default=DEFAULT_STATE_DIR,
         description="Directory for account keys and the state of renewals, mode 0700. Never mount it elsewhere.",
     )
     certificates_dir: AbsolutePath = Field(
@@ -203,19 +200,6 @@ class Settings(Frozen):
             replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
             for one in self.certificates
         )
-
-
-def settings_path(given: Path | None) -> Path:
-    """Return `--config`, else WELLKEEPER_CONFIG, else the default."""
-    return find_settings(given)[0]
-
-
-def find_settings(given: Path | None) -> tuple[Path, str]:
-    """Return the path of the settings and its origin. Nothing else reads settings from the environment."""
-    if given:
-        return given, "--config"
-    from_environment = os.environ.get(PATH_VARIABLE)
-    return (Path(from_environment), PATH_VARIABLE) if from_environment else (DEFAULT_PATH, "default")
 
 
 def read_settings(path: Path) -> Settings:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from wellkeeper_issuer.__main__ import main
+from wellkeeper_issuer.location import PATH_VARIABLE
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
-from wellkeeper_issuer.settings import PATH_VARIABLE
 
 UNREACHABLE_CA = "https://127.0.0.1:1/directory"
 

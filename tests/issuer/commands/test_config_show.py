@@ -9,7 +9,8 @@ import pytest
 
 from tests.issuer.commands.conftest import Program
 from tests.issuer.settings_texts import SCHEMA, schema_mistakes
-from wellkeeper_issuer.settings import PATH_VARIABLE, Settings, read_settings
+from wellkeeper_issuer.location import PATH_VARIABLE
+from wellkeeper_issuer.settings import Settings, read_settings
 
 MORE = """contact = ["a@example.org"]
 nginx.reload = "command"

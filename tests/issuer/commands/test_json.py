@@ -1,6 +1,5 @@
 """--json on every command; docs/json.md describes each object."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests.issuer.commands.workers import REHEARSED_AT
 from tests.json_docs import assert_documented, documented_commands
 from wellkeeper_issuer.__main__ import cli
 from wellkeeper_issuer.commands.terminal.errors import to_json
+from wellkeeper_issuer.commands.terminal.interrupts import Terminated
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Rehearsal
 
@@ -136,7 +136,7 @@ def test_failure_prints_one_object(
 
 @pytest.mark.parametrize(
     ("error", "stage"),
-    [(click.Abort(), "interrupted"), (asyncio.CancelledError(), "interrupted"), (KeyError("x"), None)],
+    [(click.Abort(), "interrupted"), (Terminated(), "interrupted"), (KeyError("x"), None)],
     ids=["Ctrl-C", "SIGTERM", "unexpected"],
 )
 def test_interrupts_and_unexpected_errors_have_the_same_keys(error: BaseException, stage: str | None) -> None:

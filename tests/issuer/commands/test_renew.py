@@ -11,7 +11,7 @@ import pytest
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import NAME, UNTIL, schedule
-from wellkeeper_issuer.commands.renew import to_json
+from wellkeeper_issuer.commands.one_shot import to_json
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.results import to_text
 from wellkeeper_issuer.errors import OrderError

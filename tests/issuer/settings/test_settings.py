@@ -9,9 +9,10 @@ from tests.fakes_deliver import dns
 from tests.issuer.settings_texts import complaint, read
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import DEFAULT_PATH, PATH_VARIABLE, settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Limit, Scope, Spent
-from wellkeeper_issuer.settings import DEFAULT_PATH, PATH_VARIABLE, Settings, read_settings, settings_path
+from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.tables import HooksSettings
 from wellkeeper_node.model import Identifier, IdentifierType, KeyType, Node
 

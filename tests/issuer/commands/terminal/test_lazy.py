@@ -57,6 +57,7 @@ def test_help_loads_no_command() -> None:
     loaded = [
         "wellkeeper_issuer.commands.terminal",
         "wellkeeper_issuer.commands.terminal.errors",
+        "wellkeeper_issuer.commands.terminal.interrupts",
         "wellkeeper_issuer.commands.terminal.json_output",
         "wellkeeper_issuer.commands.terminal.lazy",
         "wellkeeper_issuer.commands.terminal.options",
