@@ -43,7 +43,7 @@ async def two_cas(
 ) -> AsyncIterator[TwoCas]:
     """Run a host whose responder pins the first `pinned_count` CAs; the second CA blocks no name.
 
-    With `has_proxy`, a fault proxy stands before the first CA.
+    With `has_proxy`, requests to the first CA pass through a fault proxy.
     """
     (folder / "second").mkdir()
     async with AsyncExitStack() as stack:
