@@ -41,8 +41,15 @@ class Responders(Protocol):
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         """Publish the answers at all responders; leaving the context withdraws them in any case.
 
-        Raises PublishError, naming the nodes that did not accept them (the first few of many). Inside, a responder
-        that restarts gets the answers again.
+        Waits a few seconds for a responder that restarts. Raises PublishError, naming the nodes that did not accept
+        them (the first few of many). Inside, a responder that restarts gets the answers again.
+        """
+        ...
+
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        """Publish answers that are published already; return True if a responder restarted since. Idempotent.
+
+        Raises PublishError, as `publish` does.
         """
         ...
 

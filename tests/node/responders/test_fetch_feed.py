@@ -110,8 +110,8 @@ async def test_new_instance_gets_the_tokens_until_it_accepted_them(folder: Path,
     assert sent == ["n1"] * 3
 
 
-async def test_one_that_is_away_is_asked_ever_less_often(folder: Path, clock: FakeClock) -> None:
+async def test_one_that_is_away_is_asked_less_and_less_often(folder: Path, clock: FakeClock) -> None:
     client = ResponderClient("n1", f"unix:{folder}/missing.sock", KEY, clock)
     await run_until(FetchFeed(client, Watches(), clock, ignore, "i"), lambda: len(clock.slept) > 6)
     await client.close()
-    assert clock.slept[:7] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert clock.slept[:7] == [0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0]
