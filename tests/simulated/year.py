@@ -204,6 +204,9 @@ class WorkingResponders:
             raise ValueError("nothing to publish")
         yield
 
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        raise ValueError(f"no responder restarts, and all have {answers}")
+
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator["WorkingResponders"]:
         if not token:
