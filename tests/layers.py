@@ -109,6 +109,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver.batch", "wellkeeper_node.deliver.verify"),
     "wellkeeper_node.deliver*": _NODE,
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
+    "wellkeeper_node.nginx.configuration": ("crossplane",),
     "wellkeeper_node*": (
         "wellkeeper_node",
         "wellkeeper_client.wire",
@@ -173,11 +174,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.upkeep.planner",
         "wellkeeper_issuer.upkeep.sources",
     ),
-    "wellkeeper_issuer.passes": (
-        *_PARTS,
-        "wellkeeper_issuer.renew",
-        "wellkeeper_issuer.upkeep",
-    ),
+    "wellkeeper_issuer.passes": (*_PARTS, "wellkeeper_issuer.renew", "wellkeeper_issuer.upkeep"),
     "wellkeeper_issuer.rehearse": _PARTS,
     "wellkeeper_issuer.takeover": (*_NOUNS, *_BYTES, "wellkeeper_issuer.known_cas"),
     "wellkeeper_issuer.daemon": _PARTS,
