@@ -33,7 +33,7 @@ from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
-from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
+from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_node.errors import InstallError, WellkeeperError
 from wellkeeper_node.model import Flip
@@ -118,7 +118,7 @@ class Passes:
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
         await self.renewals.sources.tidy()
         try:
-            await self.follow_up.end([run.lineage for run in runs])
+            await self.follow_up.end(occasion_after(runs))
         except HookError as error:
             for run in runs:
                 if run.flip is not None:

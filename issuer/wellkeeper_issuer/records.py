@@ -223,7 +223,8 @@ class Event(StrEnum):
 class Occasion:
     """The input of a hook. `lineages` are all for `pre` and `post`, one for the others.
 
-    With `is_rehearsal`, the hook must change nothing.
+    `renewed` and `failed` are the identifiers of the certificates that were renewed, or not, for `post`. With
+    `is_rehearsal`, the hook must change nothing.
     """
 
     lineages: tuple[str, ...]
@@ -231,3 +232,5 @@ class Occasion:
     live_path: str = ""
     error: str = ""
     is_rehearsal: bool = False
+    renewed: tuple[Identifier, ...] = ()
+    failed: tuple[Identifier, ...] = ()

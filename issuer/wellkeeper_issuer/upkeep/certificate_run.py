@@ -1,11 +1,12 @@
 """The run of one certificate through a pass, and the report of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wellkeeper_issuer.errors import DeferredError
+from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.records import Failure, LineageRecord
+from wellkeeper_issuer.records import Failure, LineageRecord, Occasion
 from wellkeeper_issuer.reports import Outcome, Report
 from wellkeeper_node.model import Certificate, Flip, Installed, Served
 from wellkeeper_node.steps import Steps
@@ -39,6 +40,11 @@ class CertificateRun:
         return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
 
     @property
+    def is_renewed(self) -> bool:
+        """Whether it was installed and loaded in this pass, even if a hook failed."""
+        return self.flip is not None and (self.error is None or isinstance(self.error, HookError))
+
+    @property
     def next_try_at(self) -> datetime | None:
         if self.waits:
             return self.waits.next_try_at
@@ -56,3 +62,10 @@ class CertificateRun:
             error=self.error,
             next_try_at=self.next_try_at,
         )
+
+
+def occasion_after(runs: Sequence[CertificateRun]) -> Occasion:
+    """Return the input of the post hook."""
+    renewed = tuple(name for run in runs if run.is_renewed for name in run.lineage.identifiers)
+    failed = tuple(name for run in runs if run.error and not run.is_renewed for name in run.lineage.identifiers)
+    return Occasion(tuple(run.lineage.name for run in runs), renewed=renewed, failed=failed)

@@ -38,9 +38,9 @@ class FollowUp:
         """Run the pre hook, before the first order of a pass. If it raises HookError, nothing is ordered."""
         await self.hooks.run(Event.PRE, Occasion(tuple(one.name for one in lineages)))
 
-    async def end(self, lineages: Sequence[Lineage]) -> None:
+    async def end(self, occasion: Occasion) -> None:
         """Run the post hook, after a pass that ordered something. Raises HookError."""
-        await self.hooks.run(Event.POST, Occasion(tuple(one.name for one in lineages)))
+        await self.hooks.run(Event.POST, occasion)
 
     async def is_owed(self, lineage: str) -> bool:
         """Return whether the recorded deploy hook has to run; if none is configured, forget the record."""

@@ -55,7 +55,7 @@ class Configuration:
 
 def parse(dump: str) -> Configuration:
     """Parse what `nginx -T` printed. Raises ValueError when it contains no configuration file."""
-    texts = _split(dump)
+    texts = split_files(dump)
     if not texts:
         raise ValueError("'nginx -T' printed no configuration file")
     parsed = {file: _parse_file(file, text) for file, text in texts.items()}
@@ -66,7 +66,7 @@ def parse(dump: str) -> Configuration:
     return Configuration(Path(main).parent, tuple(directives), errors)
 
 
-def _split(dump: str) -> dict[str, str]:
+def split_files(dump: str) -> dict[str, str]:
     """Return the text of each file by its path, the main file first; what nginx reports before it is left out."""
     texts: dict[str, list[str]] = {}
     lines: list[str] = []

@@ -17,6 +17,7 @@ from wellkeeper_node import process
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Tested
 from wellkeeper_node.nginx import processes
+from wellkeeper_node.nginx.configuration import split_files
 from wellkeeper_node.nginx.processes import Process, Workers
 from wellkeeper_node.ports import Clock
 
@@ -105,12 +106,19 @@ class LocalNginx:
 
     async def mentions(self, path: str) -> bool:
         """Implement `ports.Nginx.mentions`; comments do not count."""
+        lines = (line for line in (await self._dump()).splitlines() if path in line)
+        return any(path in line.partition("#")[0] for line in lines)
+
+    async def files(self) -> dict[str, str]:
+        """Return the text of each file of the configuration on disk (`nginx -T`) by its path. Raises ReloadError."""
+        return split_files(await self._dump())
+
+    async def _dump(self) -> str:
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
         if finished.exit_code != 0:
             words = _words(finished.output, passed=False)
             raise ReloadError("cannot read nginx's configuration ('nginx -T')", words, "Fix what it reports.")
-        lines = (line for line in finished.output.splitlines() if path in line)
-        return any(path in line.partition("#")[0] for line in lines)
+        return finished.output
 
     async def _signal(self, master: Process) -> None:
         command = self._control.reload_command
