@@ -15,7 +15,7 @@ from tests.keys import certificate_key
 from wellkeeper_issuer import pki
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
-from wellkeeper_node.errors import InstallError, ReloadError, VerifyError
+from wellkeeper_node.errors import InstallError, MissingVersionError, ReloadError, VerifyError
 from wellkeeper_node.model import (
     LINEAGE_NAME,
     Answer,
@@ -101,7 +101,8 @@ class FakeCa:
 class FakeCertificates:
     """`ports.Certificates` in memory; `live` and `switches` are there to be looked at.
 
-    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read.
+    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read. `live/`
+    refuses other links for the lineages in `stuck`, which the proof notices unless `is_proof_wrong`.
     """
 
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
@@ -110,6 +111,8 @@ class FakeCertificates:
         self.pairs: dict[tuple[str, str], Pair] = {}
         self.switches: list[tuple[str, str | None]] = []
         self.full_disk_for: set[str] = set()
+        self.stuck: set[str] = set()
+        self.is_proof_wrong = True
         self.disowned: dict[str, set[str]] = {}
         self.revoked: set[str] = set()
 
@@ -126,10 +129,16 @@ class FakeCertificates:
             version = f"{first}-{next(numbers)}"
         return version
 
+    async def prove(self, lineage: str) -> None:
+        if _checked(lineage) in self.stuck and not self.is_proof_wrong:
+            raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
+
     async def switch(self, lineage: str, version: str | None) -> str | None:
         known = self.without_pair | self.pairs.keys()
         if version not in {None, self.live.get(_checked(lineage))} and (lineage, version) not in known:
-            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
+            raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
+        if lineage in self.stuck and version != self.live.get(lineage):
+            raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
         before = self.live.pop(lineage, None)
         if version is not None:
             self.live[lineage] = version

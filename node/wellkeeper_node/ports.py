@@ -107,8 +107,15 @@ class Certificates(Protocol):
         """Write the pair to durable storage and return its version; idempotent: an equal pair is not written again."""
         ...
 
+    async def prove(self, lineage: str) -> None:
+        """Prove that a version can be written and switched to now; changes nothing. Raises InstallError."""
+        ...
+
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*."""
+        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*.
+
+        Raises MissingVersionError when the archive does not have the version.
+        """
         ...
 
     async def installed(self, lineage: str) -> Installed | None:

@@ -1,4 +1,4 @@
-"""Live files that are damaged: `status --check` reports them, and the next pass repairs them before nginx needs them."""
+"""Live files that are damaged: `status --check` reports them, and the next pass repairs them in time."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.hosts import LINEAGES, Host
 from wellkeeper_issuer.model import Lineage
@@ -70,7 +69,7 @@ GOOD = Installed("a", "v1", reading.read_certificate(CHAIN))
 WANTED = Lineage("a", (dns("a.example"),))
 
 
-def test_valid_version_that_matches_the_settings_can_stand_in(clock: FakeClock) -> None:
+def test_valid_version_that_matches_the_settings_can_stand_in() -> None:
     assert can_stand_in(GOOD, WANTED, NOW)
     assert can_stand_in(replace(GOOD, has_key=False), replace(WANTED, csr_path="/a.csr"), NOW)
 

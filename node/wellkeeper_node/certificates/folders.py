@@ -8,7 +8,6 @@ Design: docs/design/0003-install.md.
 
 import asyncio
 import contextlib
-import errno
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_node import durable, public_keys
-from wellkeeper_node.certificates import pairs, reading
-from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION, linked_version
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.certificates import links, pairs, reading
+from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
+from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import LINEAGE_NAME, Installed, Pair
 
 _log = logging.getLogger(__name__)
@@ -48,6 +47,11 @@ class CertificateFolders:
         files = pairs.files_of(lineage, pair)
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._write(lineage, files))
+
+    async def prove(self, lineage: str) -> None:
+        """Implement `ports.Certificates.prove`. Raises InstallError."""
+        with durable.translated(self._root):
+            await durable.to_its_end(lambda: self._prove(lineage))
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
         """Implement `ports.Certificates.switch`, then remove old versions.
@@ -109,7 +113,7 @@ class CertificateFolders:
             return await self._read_live(lineage)
 
     async def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
-        version = await asyncio.to_thread(_current, self._link(lineage))
+        version = await asyncio.to_thread(links.current, self._link(lineage))
         if version is None:
             return None
         folder = self._archive(lineage) / version
@@ -159,7 +163,7 @@ class CertificateFolders:
         with self._locked(lineage):
             durable.make_folder(archive.parent, 0o755, self._owner)
             durable.make_folder(archive, self._folder_mode, self._owner)
-            _remove_leftovers(archive)
+            links.remove_leftovers(archive)
             version = _version(archive, files)
             if not (archive / version).exists():
                 self._write_version(archive, version, files)
@@ -167,7 +171,7 @@ class CertificateFolders:
         return version
 
     def _write_version(self, archive: Path, version: str, files: Mapping[str, bytes]) -> None:
-        unfinished = archive / f".tmp-{version}"
+        unfinished = links.unfinished_path(archive / version)
         try:
             durable.make_folder(unfinished, self._folder_mode, self._owner)
             for name, content in files.items():
@@ -183,7 +187,7 @@ class CertificateFolders:
         link = self._link(lineage)
         with self._locked(lineage):
             durable.make_folder(link.parent, 0o755, self._owner)
-            before = _current(link)
+            before = links.current(link)
             if version == before:
                 return before
             if version is None:
@@ -196,14 +200,22 @@ class CertificateFolders:
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
         if VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
-            raise InstallError(
+            raise MissingVersionError(
                 f"{self._archive(lineage)} does not have version {version!r}",
                 remedy="Run 'wellkeeper renew' again to write it.",
             )
-        unfinished = link.with_name(f".tmp-{link.name}")
-        unfinished.unlink(missing_ok=True)
-        unfinished.symlink_to(Path("..", "archive", lineage, version))
-        unfinished.rename(link)  # if it fails, the next switch replaces the leftover link
+        links.point(link, Path("..", "archive", lineage, version))
+
+    def _prove(self, lineage: str) -> None:
+        link, archive = self._link(lineage), self._archive(lineage)
+        if not self._root.is_dir():
+            return  # the first write creates it
+        with self._locked(lineage):
+            links.current(link)
+            if link.parent.is_dir():
+                links.prove_link(link.parent, lineage)
+            place = next(path for path in (archive, archive.parent, self._root) if path.is_dir())
+            links.prove_folder(place, lineage)
 
     def _prune(self, lineage: str, needed: set[str | None]) -> None:
         archive = self._archive(lineage)
@@ -252,29 +264,3 @@ def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
         return all((folder / name).read_bytes() == content for name, content in files.items())
     except FileNotFoundError:
         return False
-
-
-def _current(link: Path) -> str | None:
-    try:
-        target = link.readlink()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise InstallError(
-            f"{link} is not a symbolic link", remedy="Move it away, then run 'wellkeeper renew' again."
-        ) from error
-    version = linked_version(link.name, str(target))
-    if version is None:
-        raise InstallError(
-            f"{link} points to {target}, not to a version in the archive",
-            remedy="Remove the link, then run 'wellkeeper renew' again.",
-        )
-    return version
-
-
-def _remove_leftovers(archive: Path) -> None:
-    """Remove the directories of a process that crashed while writing."""
-    for path in archive.glob(".tmp-*"):
-        shutil.rmtree(path)
