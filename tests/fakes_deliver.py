@@ -114,6 +114,7 @@ class FakeCertificates:
         self.stuck: set[str] = set()
         self.is_proof_wrong = True
         self.disowned: dict[str, set[str]] = {}
+        self.revoked: set[str] = set()
 
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{_checked(lineage)}"
@@ -154,6 +155,34 @@ class FakeCertificates:
 
     async def read_pair(self, lineage: str) -> Pair | None:
         return self.pairs.get((lineage, self.live.get(_checked(lineage), "")))
+
+    async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
+        before = self.live.get(_checked(lineage))
+        versions = [version for name, version in self.pairs if name == lineage]
+        for version in sorted(versions, key=lambda one: self._not_before(lineage, one), reverse=True):
+            self.live[lineage] = version
+            found = await self.installed(lineage)
+            if found is not None and is_wanted(found) and not self._is_marked(lineage, found):
+                if version != before:
+                    self.switches.append((lineage, version))
+                return found
+        self.live.pop(lineage, None)
+        if before is not None:
+            self.live[lineage] = before
+        return None
+
+    def _not_before(self, lineage: str, version: str) -> datetime:
+        return reading.read_certificate(self.pairs[lineage, version].chain_pem).not_before
+
+    def _is_marked(self, lineage: str, installed: Installed) -> bool:
+        pair = self.pairs[lineage, installed.version]
+        is_disowned = public_keys.leaf_key_fingerprint(pair.chain_pem) in self.disowned.get(lineage, set())
+        return is_disowned or installed.certificate.fingerprint_sha256 in self.revoked
+
+    async def mark_revoked(self, lineage: str) -> None:
+        installed = await self.installed(lineage)
+        if installed is not None:
+            self.revoked.add(installed.certificate.fingerprint_sha256)
 
     async def disown_key(self, lineage: str) -> None:
         pair = await self.read_pair(lineage)
