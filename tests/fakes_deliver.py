@@ -15,7 +15,7 @@ from tests.keys import certificate_key
 from wellkeeper_issuer import pki
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
-from wellkeeper_node.errors import InstallError, ReloadError, VerifyError
+from wellkeeper_node.errors import InstallError, MissingVersionError, ReloadError, VerifyError
 from wellkeeper_node.model import (
     LINEAGE_NAME,
     Answer,
@@ -101,7 +101,8 @@ class FakeCa:
 class FakeCertificates:
     """`ports.Certificates` in memory; `live` and `switches` are there to be looked at.
 
-    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read.
+    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read. `live/`
+    refuses other links for the lineages in `stuck`, which the proof notices unless `is_proof_wrong`.
     """
 
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
@@ -110,7 +111,10 @@ class FakeCertificates:
         self.pairs: dict[tuple[str, str], Pair] = {}
         self.switches: list[tuple[str, str | None]] = []
         self.full_disk_for: set[str] = set()
+        self.stuck: set[str] = set()
+        self.is_proof_wrong = True
         self.disowned: dict[str, set[str]] = {}
+        self.revoked: set[str] = set()
 
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{_checked(lineage)}"
@@ -125,10 +129,16 @@ class FakeCertificates:
             version = f"{first}-{next(numbers)}"
         return version
 
+    async def prove(self, lineage: str) -> None:
+        if _checked(lineage) in self.stuck and not self.is_proof_wrong:
+            raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
+
     async def switch(self, lineage: str, version: str | None) -> str | None:
         known = self.without_pair | self.pairs.keys()
         if version not in {None, self.live.get(_checked(lineage))} and (lineage, version) not in known:
-            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
+            raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
+        if lineage in self.stuck and version != self.live.get(lineage):
+            raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
         before = self.live.pop(lineage, None)
         if version is not None:
             self.live[lineage] = version
@@ -145,6 +155,34 @@ class FakeCertificates:
 
     async def read_pair(self, lineage: str) -> Pair | None:
         return self.pairs.get((lineage, self.live.get(_checked(lineage), "")))
+
+    async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
+        before = self.live.get(_checked(lineage))
+        versions = [version for name, version in self.pairs if name == lineage]
+        for version in sorted(versions, key=lambda one: self._not_before(lineage, one), reverse=True):
+            self.live[lineage] = version
+            found = await self.installed(lineage)
+            if found is not None and is_wanted(found) and not self._is_marked(lineage, found):
+                if version != before:
+                    self.switches.append((lineage, version))
+                return found
+        self.live.pop(lineage, None)
+        if before is not None:
+            self.live[lineage] = before
+        return None
+
+    def _not_before(self, lineage: str, version: str) -> datetime:
+        return reading.read_certificate(self.pairs[lineage, version].chain_pem).not_before
+
+    def _is_marked(self, lineage: str, installed: Installed) -> bool:
+        pair = self.pairs[lineage, installed.version]
+        is_disowned = public_keys.leaf_key_fingerprint(pair.chain_pem) in self.disowned.get(lineage, set())
+        return is_disowned or installed.certificate.fingerprint_sha256 in self.revoked
+
+    async def mark_revoked(self, lineage: str) -> None:
+        installed = await self.installed(lineage)
+        if installed is not None:
+            self.revoked.add(installed.certificate.fingerprint_sha256)
 
     async def disown_key(self, lineage: str) -> None:
         pair = await self.read_pair(lineage)

@@ -35,7 +35,8 @@ from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
-from wellkeeper_node.errors import InstallError, WellkeeperError
+from wellkeeper_issuer.upkeep.restoring import can_stand_in
+from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
 
@@ -44,6 +45,7 @@ _log = logging.getLogger(__name__)
 # Three a week: Let's Encrypt issues five certificates for the same names in seven days.
 _REFUSED_LONG: Final = timedelta(days=2, hours=8)
 _PROOFS_AT_ONCE: Final = 8
+_RESTORED: Final = "the live files are missing or damaged; version {} from the archive is live instead"
 _TO_BE_DELIVERED: Final = {
     True: "installed by an earlier pass, not delivered yet",
     False: "installed, but missing in the state; not delivered yet",
@@ -179,15 +181,9 @@ class Passes:
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
         if not run.record.is_installed:
             await self._take_up(run)
-        lost: InstallError | None = None
-        is_worth_another = False
-        if run.record.undelivered is not None:
-            try:
-                is_worth_another = await self._is_worth_another(run, run.record.undelivered)
-                run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
-            except InstallError as error:
-                # A missing version is this certificate's error now, not that of all at the reload.
-                lost = error
+        lost, is_worth_another = await self._switch_to_undelivered(run)
+        if run.installed is None and await self._restore(run):
+            lost = None
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
         run.record = found.record
         if found.due is None and is_worth_another:
@@ -197,6 +193,8 @@ class Passes:
             if lost is not None:
                 raise lost
             return
+        if found.issued is None:
+            await self.renewals.certificates.prove(run.lineage.name)
         await opening()
         await self._renew(run, found, found.due.reason, mode)
 
@@ -215,14 +213,40 @@ class Passes:
         await self.renewals.delivery_records.record_found(flip)
         run.record = replace(run.record, undelivered=flip)
 
+    async def _switch_to_undelivered(self, run: CertificateRun) -> tuple[MissingVersionError | None, bool]:
+        """Switch to what an earlier pass left undelivered; return why it is lost, and whether to order another."""
+        if run.record.undelivered is None:
+            return None, False
+        try:
+            is_worth_another = await self._is_worth_another(run, run.record.undelivered)
+        except MissingVersionError as error:
+            # A missing version is this certificate's error now, not that of all at the reload.
+            return error, False
+        run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
+        return None, is_worth_another
+
+    async def _restore(self, run: CertificateRun) -> bool:
+        """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""
+        now, name = self.renewals.clock.now(), run.lineage.name
+        restored = await self.renewals.certificates.restore(name, lambda one: can_stand_in(one, run.lineage, now))
+        if restored is None:
+            return False
+        flip = Flip(name, restored.version, restored.version)
+        await self.renewals.delivery_records.record_found(flip)
+        run.record = replace(run.record, undelivered=flip, is_installed=True)
+        run.installed, run.flip, run.reason = restored, flip, _RESTORED.format(restored.version)
+        _log.warning("certificate %s: %s", name, run.reason)
+        return True
+
     async def _is_worth_another(self, run: CertificateRun, flip: Flip) -> bool:
         """Return whether nginx rolled this version back so long ago that a new one is worth an order.
 
         Switches to the version once more. nginx may always refuse this version, and the old one must not expire
         meanwhile.
         """
-        live, certificates = run.installed, self.renewals.certificates
-        was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
+        live, failure, certificates = run.installed, run.record.failure, self.renewals.certificates
+        is_rolled_back = flip.before != flip.after and (live.version if live else None) == flip.before
+        was_refused = is_rolled_back and failure is not None and failure.stage == ReloadError.stage
         await certificates.switch(flip.lineage, flip.after)
         run.installed = await certificates.installed(flip.lineage)
         if not was_refused or run.installed is None:

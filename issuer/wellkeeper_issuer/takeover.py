@@ -12,7 +12,7 @@ from typing import Any, Final
 from wellkeeper_issuer.known_cas import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, is_of_test_ca
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
-from wellkeeper_node.model import Certificate, Identifier, KeyType, Pair
+from wellkeeper_node.model import Certificate, Identifier, KeyType, Pair, shortened_name
 
 # certbot replaces the closed ACMEv1 directories itself, too.
 _SUCCESSORS: Final = {
@@ -139,7 +139,7 @@ def _decide(
     if lineage.pair is None:
         return LeftOut(lineage.name, lineage.trouble)
     certificate = reading.read_certificate(lineage.pair.chain_pem)
-    name = _NOT_IN_NAMES.sub("-", lineage.name.lower()).strip(".").replace("..", ".")
+    name = shortened_name(_NOT_IN_NAMES.sub("-", lineage.name.lower()).strip(".").replace("..", "."))
     directory_url = _directory(lineage.parameters)
     reason = _reason(certificate, directory_url, now)
     if not reason and names.get(name, certificate.identifiers) != certificate.identifiers:

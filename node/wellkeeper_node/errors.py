@@ -3,6 +3,7 @@
 WellkeeperError
     PublishError        a token did not reach every responder, or nginx does not serve it
     InstallError        the certificate could not be installed
+        MissingVersionError     the version to make live is not in the archive
     ReloadError         nginx did not load the new configuration
     VerifyError         nginx does not serve the installed certificate
 """
@@ -70,6 +71,10 @@ class PublishError(WellkeeperError):
 
 class InstallError(WellkeeperError):
     stage = "install"
+
+
+class MissingVersionError(InstallError):
+    """Nothing but another certificate can replace the version."""
 
 
 class ReloadError(WellkeeperError):

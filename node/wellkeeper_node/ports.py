@@ -4,7 +4,7 @@ Every call raises only errors of `errors`. Everything is cancellable; the caller
 contract says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -114,8 +114,15 @@ class Certificates(Protocol):
         """Write the pair to durable storage and return its version; idempotent: an equal pair is not written again."""
         ...
 
+    async def prove(self, lineage: str) -> None:
+        """Prove that a version can be written and switched to now; changes nothing. Raises InstallError."""
+        ...
+
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*."""
+        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*.
+
+        Raises MissingVersionError when the archive does not have the version.
+        """
         ...
 
     async def installed(self, lineage: str) -> Installed | None:
@@ -124,6 +131,18 @@ class Certificates(Protocol):
 
     async def read_pair(self, lineage: str) -> Pair | None:
         """Return the files of the live certificate; None when there is no usable one."""
+        ...
+
+    async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
+        """Switch to the newest usable version that is wanted and neither disowned nor revoked, and return it.
+
+        None when there is none, and then nothing changes. A version whose files can be put together again counts as
+        usable, and is written again.
+        """
+        ...
+
+    async def mark_revoked(self, lineage: str) -> None:
+        """Never restore the live version again: it was revoked. Idempotent."""
         ...
 
     async def disown_key(self, lineage: str) -> None:

@@ -24,7 +24,7 @@ from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.local import LocalDelivery
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import Answer, Certificate, Flip, Identifier, Installed, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.ports import Certificates
 from wellkeeper_node.steps import Steps
@@ -45,7 +45,7 @@ class Folders(FakeCertificates):
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
         if (lineage, version) in self.lost:
-            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
+            raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
         return await super().switch(lineage, version)
 
     async def installed(self, lineage: str) -> Installed | None:

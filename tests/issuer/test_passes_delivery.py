@@ -103,6 +103,7 @@ async def test_lost_version_of_which_nothing_is_live_is_obtained_anew(host: Host
     host.nginx.refusal = None
     version = host.certificates.live.pop("b")
     host.certificates.lost.add(("b", version))
+    del host.certificates.pairs["b", version]
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED
     assert host.ca.calls.count("newOrder") == 1

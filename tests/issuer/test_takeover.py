@@ -82,6 +82,12 @@ def test_other_key_types_go_on(key_type: KeyType) -> None:
     assert taken.table["key_type"] == key_type.value
 
 
+def test_name_that_is_too_long_is_shortened() -> None:
+    taken = take(lineage("a" * 250), lineage("a" * 249 + "b"))
+    assert [len(one.name) for one in taken] == [240, 240]
+    assert len({one.name for one in taken}) == 2
+
+
 def test_reuse_key_and_profile_go_on() -> None:
     (taken,) = take(lineage(reuse_key="True", required_profile="shortlived"))
     assert (taken.table["reuse_key"], taken.table["profile"]) == (True, "shortlived")

@@ -81,6 +81,7 @@ async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], 
     if request.reason == "keyCompromise":
         await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again
     is_new = await _ask(request)
+    await folders.mark_revoked(name)
     following = await have_replaced(settings, request.installed, request.origin)
     serial = request.installed.certificate.serial
     if as_json:

@@ -8,7 +8,7 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.tables import Frozen
 from wellkeeper_issuer.settings.value_types import AbsolutePath, CaNames, CertificateIdentifier, Name
 from wellkeeper_issuer.settings.values import UNNAMED, parse_identifier
-from wellkeeper_node.model import KeyType
+from wellkeeper_node.model import KeyType, shortened_name
 
 
 def _refuse_must_staple(value: object) -> object:
@@ -30,7 +30,10 @@ class CertificateSettings(Frozen):
     )
 
     name: Name = Field(
-        description="Name of the certificate, and of its directory below `live/`. By default its first identifier."
+        description=(
+            "Name of the certificate, and of its directory below `live/`. By default its first identifier, shortened if "
+            "it is longer than 240 characters."
+        )
     )
     identifiers: tuple[CertificateIdentifier, ...] = Field(
         min_length=1,
@@ -75,10 +78,10 @@ class CertificateSettings(Frozen):
         if not isinstance(values, dict) or "name" in values:
             return values
         try:
-            first = parse_identifier(values["identifiers"][0]).value
+            name = shortened_name(parse_identifier(values["identifiers"][0]).value.replace(":", "-"))
         except (KeyError, IndexError, TypeError, ValueError):
-            first = UNNAMED  # only the mistake in the identifiers is reported
-        return {"name": first.replace(":", "-"), **values}
+            name = UNNAMED  # only the mistake in the identifiers is reported
+        return {"name": name, **values}
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":

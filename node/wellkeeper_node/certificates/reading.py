@@ -62,9 +62,14 @@ def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> boo
 
 
 def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
-    """Return the leaf and the rest of the chain (may be empty), each as PEM. Raises ValueError when not PEM."""
+    """Return the leaf and the rest of the chain (may be empty), each as PEM.
+
+    Raises ValueError when not PEM or cut short: cryptography ignores a last certificate without an end.
+    """
     with value_errors():
         leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
+    if chain_pem.count(b"-----BEGIN ") != chain_pem.count(b"-----END "):
+        raise ValueError("the chain is cut short")
     return leaf.public_bytes(Encoding.PEM), b"".join(one.public_bytes(Encoding.PEM) for one in rest)
 
 

@@ -186,6 +186,19 @@ def test_name_comes_from_the_first_identifier(tmp_path: Path, identifier: str, n
     assert settings.certificates[0].name == name
 
 
+def test_name_of_a_long_identifier_is_shortened_and_ends_in_a_digest(tmp_path: Path) -> None:
+    labels = ".".join(["a" * 63] * 3)
+    identifiers = [f"{labels}.{'b' * length}.example" for length in (40, 53, 52)]
+    assert [len(one) for one in identifiers] == [240, 253, 252]
+    tables = [f"[[certificates]]\nidentifiers = ['{one}']" for one in identifiers]
+    whole, *short = [one.name for one in read(tmp_path, "\n".join(tables)).certificates]
+    assert whole == identifiers[0]
+    assert len({*short}) == 2
+    for name in short:
+        assert len(name) == 240
+        assert re.fullmatch(rf"{labels}\.b{{31}}-[0-9a-f]{{16}}", name)
+
+
 def test_invalid_toml(tmp_path: Path) -> None:
     (tmp_path / "issuer.toml").write_text("ca = ")
     with pytest.raises(SettingsError, match=r"issuer\.toml:1:6: not valid TOML: Invalid value"):

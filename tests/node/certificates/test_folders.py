@@ -83,7 +83,9 @@ async def test_installed_describes_what_is_live(folders: CertificateFolders) -> 
     assert (installed.version, installed.certificate) == (version, reading.read_certificate(pair.chain_pem))
 
 
-@pytest.mark.parametrize("damage", ["no key", "no folder", "garbage", "foreign key"])
+@pytest.mark.parametrize(
+    "damage", ["no key", "empty key", "no folder", "garbage", "foreign key", "cut chain", "leaf alone"]
+)
 async def test_unusable_pair_counts_as_none(folders: CertificateFolders, root: Path, damage: str) -> None:
     await folders.switch("web", await folders.write("web", CA.pair(A)))
     folder = (root / "live/web").resolve()
@@ -94,9 +96,46 @@ async def test_unusable_pair_counts_as_none(folders: CertificateFolders, root: P
             folder.rename(root / "elsewhere")
         case "garbage":
             (folder / "fullchain.pem").write_text("garbage")
+        case "empty key":
+            (folder / "privkey.pem").write_bytes(b"")
+        case "cut chain":
+            (folder / "fullchain.pem").write_bytes((folder / "fullchain.pem").read_bytes()[:-100])
+        case "leaf alone":
+            (folder / "fullchain.pem").write_bytes((folder / "cert.pem").read_bytes())
         case _:
             (folder / "privkey.pem").write_bytes(CA.pair(A).certificate_key_pem)
     assert await folders.installed("web") is None
+
+
+async def test_chain_that_is_cut_short_is_put_together_again_and_written_beside(
+    folders: CertificateFolders, root: Path
+) -> None:
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    await folders.switch("web", version)
+    (root / "live/web/fullchain.pem").write_bytes(pair.chain_pem[:300])
+    restored = await folders.restore("web", lambda _: True)
+    assert restored is not None
+    assert restored.version == f"{version}-1"
+    assert await folders.read_pair("web") == pair
+
+
+@pytest.mark.parametrize("name", ["cert.pem", "chain.pem", "privkey.pem"])
+async def test_version_that_has_lost_too_much_is_not_restored(
+    folders: CertificateFolders, root: Path, name: str
+) -> None:
+    pair = CA.pair(A)
+    await folders.switch("web", await folders.write("web", pair))
+    (root / "live/web/fullchain.pem").write_bytes(pair.chain_pem[:300])
+    path = root / "live/web" / name
+    path.write_bytes(path.read_bytes()[:-100])
+    assert await folders.restore("web", lambda _: True) is None
+
+
+async def test_chain_whose_copy_is_gone_is_usable(folders: CertificateFolders, root: Path) -> None:
+    await folders.switch("web", await folders.write("web", CA.pair(A)))
+    (root / "live/web/chain.pem").unlink()
+    assert await folders.installed("web") is not None
 
 
 async def test_equal_pair_is_not_written_again(folders: CertificateFolders, root: Path) -> None:
