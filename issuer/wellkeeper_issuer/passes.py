@@ -132,7 +132,7 @@ class Passes:
             # Until the lock is released, only this run changes what is recorded about the certificate.
             run.record = await self.renewals.records.read_lineage(run.lineage.name)
             if mode is Mode.SCHEDULED:
-                run.waits = self.follow_up.waits(run.record.failure)
+                run.waits = self.follow_up.waits(run.lineage, run.record.failure)
             if run.waits is None:
                 await self._renew_and_deliver(run, opening, mode)
                 # A result that cannot be recorded is this certificate's error: the others go on.

@@ -87,7 +87,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last failure of a lineage, the count of failures in a row since `first_at`, and the time of the next try."""
+    """The last failure of a lineage, the count of failures in a row since `first_at`, and the time of the next try.
+
+    `identifiers` are those that were ordered, empty if unknown; the CA refuses those in `refused`, always the same ones
+    since `refused_since`.
+    """
 
     lineage: str
     count: int
@@ -98,6 +102,9 @@ class Failure:
     last_at: datetime
     next_try_at: datetime
     problem: str | None = None
+    identifiers: frozenset[Identifier] = frozenset()
+    refused: frozenset[Identifier] = frozenset()
+    refused_since: datetime | None = None
 
 
 class Spent(StrEnum):

@@ -17,6 +17,7 @@ from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
+from wellkeeper_issuer.obtain.refused_names import naming_refused
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports.ca import CertificateAuthority
@@ -172,11 +173,11 @@ class Renewals:
 
     async def _obtain_from(self, source: Source, lineage: Lineage, found: Found, steps: Steps) -> Attempt:
         ca, terms = source.ca, replace(source.terms, request=self.requests.request)
-        with steps.step("order") as step:
+        with steps.step("order") as step, naming_refused(lineage):
             attempt, ordered = await order(lineage, ca, self.attempts, found.record.attempt, terms)
             step.detail = _describe(ordered)
         await self._prove(ca, ordered, found.installed, steps)
-        with steps.step("finalize") as step:
+        with steps.step("finalize") as step, naming_refused(lineage):
             chain_pem = await finalize(attempt, ordered.order, ca, self.attempts, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return replace(attempt, chain_pem=chain_pem)

@@ -48,6 +48,9 @@ FAILURE: Final = Failure(
     last_at=NOW,
     next_try_at=NOW + timedelta(minutes=100),
     problem="urn:ietf:params:acme:error:caa",
+    identifiers=frozenset({dns("a.example"), dns("b.example")}),
+    refused=frozenset({dns("b.example")}),
+    refused_since=NOW - timedelta(hours=20),
 )
 
 

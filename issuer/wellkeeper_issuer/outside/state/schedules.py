@@ -19,7 +19,10 @@ _SCHEDULES: Final = (
     "SELECT lineage, version, identifiers, not_before, not_after, directory_url, account_url, certificate_id, rule,"
     " renew_at, ask_at, window_start, window_end, explanation_url, unanswered, held_until FROM schedules"
 )
-_FAILURES: Final = "SELECT lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem FROM failures"
+_FAILURES: Final = (
+    "SELECT lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem, identifiers, refused,"
+    " refused_since FROM failures"
+)
 
 
 class SqliteSchedules:
@@ -78,6 +81,9 @@ class SqliteSchedules:
             last_at=from_time(failure.last_at),
             next_try_at=from_time(failure.next_try_at),
             problem=failure.problem,
+            identifiers=from_identifiers(sorted(failure.identifiers)),
+            refused=from_identifiers(sorted(failure.refused)),
+            refused_since=from_time(failure.refused_since),
         )
         await self._database.write(row)
 
@@ -117,4 +123,7 @@ def _failure(row: Row) -> Failure:
         last_at=to_time(row["last_at"]),
         next_try_at=to_time(row["next_try_at"]),
         problem=row["problem"],
+        identifiers=frozenset(to_identifiers(row["identifiers"])),
+        refused=frozenset(to_identifiers(row["refused"])),
+        refused_since=to_time_or_none(row["refused_since"]),
     )

@@ -66,7 +66,10 @@ CREATE TABLE failures (
     first_at REAL NOT NULL,
     last_at REAL NOT NULL,
     next_try_at REAL NOT NULL,
-    problem TEXT
+    problem TEXT,
+    identifiers TEXT NOT NULL DEFAULT '[]',
+    refused TEXT NOT NULL DEFAULT '[]',
+    refused_since REAL
 ) STRICT;
 CREATE TABLE uses (
     directory_url TEXT NOT NULL,
@@ -103,6 +106,9 @@ CREATE TABLE rehearsals (
 """
 _SINCE_OLDER: Final = """
 ALTER TABLE schedules ADD COLUMN held_until REAL;
+ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE failures ADD COLUMN refused_since REAL;
 """
 # All tables with rows of a lineage, except `uses`: the CA keeps counting.
 FORGET_LINEAGE: Final = (

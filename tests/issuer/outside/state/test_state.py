@@ -10,6 +10,7 @@ import pytest
 from tests.issuer.outside.states import ATTEMPT, execute, names, record_everything
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_node.model import Identifier
 
 
 @pytest.mark.parametrize("version", [-1, 1, 3, 6], ids=["unknown", "first", "older", "newer"])
@@ -43,12 +44,18 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
     path = folder / "state.db"
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-        before = await state.schedules.read_schedule("web")
+        before, failure = await state.schedules.read_schedule("web"), await state.schedules.read_failure("web")
     assert before is not None
+    assert failure is not None
     execute(path, "ALTER TABLE schedules DROP COLUMN held_until")
+    for column in ("identifiers", "refused", "refused_since"):
+        execute(path, f"ALTER TABLE failures DROP COLUMN {column}")
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
         assert await state.schedules.read_schedule("web") == replace(before, held_until=None)
+        nothing: frozenset[Identifier] = frozenset()
+        unknown = replace(failure, identifiers=nothing, refused=nothing, refused_since=None)
+        assert await state.schedules.read_failure("web") == unknown
         assert await state.deliveries.installed() == {"web"}
     assert execute(path, "PRAGMA user_version") == [(5 if may_write else 4,)]
 
