@@ -43,7 +43,7 @@ _BYTES: Final = (
     "wellkeeper_issuer.pki",
     "wellkeeper_issuer.csr",
 )
-_STAGE: Final = (*_CORE, *_BYTES)
+_STAGE: Final = (*_CORE, *_BYTES, "wellkeeper_issuer.obtain.refused_names")
 _OUTSIDE: Final = (
     *_STAGE,
     "wellkeeper_node",
@@ -83,6 +83,7 @@ _ASSEMBLED: Final = (
     "wellkeeper_issuer.daemon",
     "wellkeeper_issuer.known_cas",
 )
+_TOOLS: Final = ("stand", "aiohttp", "click", "cryptography", "rich")
 
 # The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
 # themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
@@ -161,7 +162,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),
-    "wellkeeper_issuer.obtain.validate": (*_STAGE, "wellkeeper_issuer.obtain.refused_names"),
+    "wellkeeper_issuer.obtain.early": (*_STAGE, "wellkeeper_issuer.obtain.due"),
     "wellkeeper_issuer.obtain*": _STAGE,
     "wellkeeper_issuer.outside.ca.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
     "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
@@ -175,7 +176,13 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.upkeep.planner",
         "wellkeeper_issuer.upkeep.sources",
     ),
-    "wellkeeper_issuer.passes": (*_PARTS, "wellkeeper_issuer.renew", "wellkeeper_issuer.upkeep"),
+    "wellkeeper_issuer.renew_partly": (*_PARTS, "wellkeeper_issuer.renew"),
+    "wellkeeper_issuer.passes": (
+        *_PARTS,
+        "wellkeeper_issuer.renew",
+        "wellkeeper_issuer.renew_partly",
+        "wellkeeper_issuer.upkeep",
+    ),
     "wellkeeper_issuer.rehearse": _PARTS,
     "wellkeeper_issuer.takeover": (*_NOUNS, *_BYTES, "wellkeeper_issuer.known_cas"),
     "wellkeeper_issuer.daemon": _PARTS,
@@ -184,17 +191,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),
     # What ten thousand certificates leave on disk is written by the issuer's own hands.
     "bench.installed": ("bench", "wellkeeper_issuer", "wellkeeper_node", "cryptography"),
-    "bench*": (
-        "bench",
-        "stand",
-        "wellkeeper_client",
-        "wellkeeper_responder",
-        "aiohttp",
-        "click",
-        "cryptography",
-        "rich",
-    ),
-    "stand*": ("stand", "aiohttp", "click", "cryptography", "rich", "yarl"),
+    "bench*": (*_TOOLS, "bench", "wellkeeper_client", "wellkeeper_responder"),
+    "stand*": (*_TOOLS, "yarl"),
 }
 
 # Stages decide; the world is handed to them.

@@ -32,6 +32,7 @@ from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_issuer.renew import Found, Renewals
+from wellkeeper_issuer.renew_partly import renew_partly
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
@@ -163,6 +164,7 @@ class Passes:
                 await self._guarded(run, self._verify(run))
             if run.error is None and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
                 await self._guarded(run, self._deploy(run))
+        run.error = run.error or run.left_out
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
         """Await `work` and keep its error with the certificate; the first error counts."""
@@ -201,7 +203,8 @@ class Passes:
     async def _renew(self, run: CertificateRun, found: Found, reason: str, mode: Mode) -> None:
         run.reason = reason
         self.renewals.progress.note(run.lineage.name, f"due: {reason}")
-        run.flip, schedule = await self.renewals.renew(run.lineage, found, run.steps, mode)
+        renewed = await renew_partly(self.renewals, run.lineage, found, run.steps, mode)
+        run.flip, schedule, run.left_out = renewed
         run.record = replace(run.record, attempt=None, schedule=schedule, owed_hook=run.flip.after)
 
     async def _take_up(self, run: CertificateRun) -> None:

@@ -75,7 +75,7 @@ class Renewals:
 
     async def look(self, lineage: Lineage, record: LineageRecord, installed: Installed | None, mode: Mode) -> Found:
         """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
-        attempt = await self._without_unusable_chain(lineage, record.attempt)
+        attempt = await self.without_unusable_chain(lineage, record.attempt)
         issued = attempt if attempt and attempt.under_way.is_issued_for(lineage) else None
         found = Found(replace(record, attempt=attempt), installed, issued)
         if mode is Mode.FORCED:
@@ -129,7 +129,7 @@ class Renewals:
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
         await self.delivery_records.record_flip(_since(earlier, flip))
 
-    async def _without_unusable_chain(self, lineage: Lineage, attempt: Attempt | None) -> Attempt | None:
+    async def without_unusable_chain(self, lineage: Lineage, attempt: Attempt | None) -> Attempt | None:
         """Return the attempt; forget it and return None if its chain has expired or is not what was ordered."""
         if attempt is None or attempt.chain_pem is None or not attempt.under_way.is_issued_for(lineage):
             return attempt

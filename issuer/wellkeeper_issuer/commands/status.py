@@ -84,7 +84,7 @@ def _is_live(settings: Settings) -> bool:
 
 def _is_served(seen: Overview) -> bool:
     """Return false, too, when nothing is configured: monitoring then watches the wrong settings."""
-    return bool(seen.shown) and all(one.status.state is State.SERVED for one in seen.shown)
+    return bool(seen.shown) and all(one.status.state is State.SERVED and not one.lacks_names for one in seen.shown)
 
 
 def _to_json(seen: Overview) -> dict[str, object]:

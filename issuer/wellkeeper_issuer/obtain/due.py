@@ -200,10 +200,18 @@ def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None,
     if schedule is None:
         return None
     if schedule.identifiers != frozenset(lineage.identifiers):
-        return "the identifiers in the settings changed"
+        return _changed(lineage, schedule)
     if _is_of_another_ca(lineage, schedule):
         return "the installed certificate was issued by a CA that is no longer configured"
     return explain(schedule, now) if now >= schedule.renew_at else None
+
+
+def _changed(lineage: Lineage, schedule: Schedule) -> str:
+    lacking = [one for one in lineage.identifiers if one not in schedule.identifiers]
+    is_part = lineage.drops_failing_names and len(lacking) == len(lineage.identifiers) - len(schedule.identifiers)
+    if lacking and is_part:
+        return f"the installed certificate lacks {', '.join(map(str, lacking))}"
+    return "the identifiers in the settings changed"
 
 
 def _is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:

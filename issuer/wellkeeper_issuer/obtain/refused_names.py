@@ -25,7 +25,7 @@ def with_accepted(error: E, accepted: Sequence[Identifier]) -> E:
     if error.identifiers and accepted:
         error.accepted = tuple(accepted)
         error.why = f"{error.why}; it accepted {counted(len(accepted), 'other name')}: {listed(accepted)}"
-        error.remedy = f"{error.remedy} {_how_to_remove(error.identifiers)}".strip()
+        error.remedy = f"{error.remedy} {how_to_remove(error.identifiers)}".strip()
     return error
 
 
@@ -40,7 +40,7 @@ def naming_refused(lineage: Lineage) -> Iterator[None]:
         if refused and not error.identifiers and len(refused) < len(lineage.identifiers):
             error.identifiers = refused
             error.accepted = tuple(one for one in lineage.identifiers if one not in refused)
-            error.remedy = f"{error.remedy} {_how_to_remove(refused)}".strip()
+            error.remedy = f"{error.remedy} {how_to_remove(refused)}".strip()
         raise
 
 
@@ -67,7 +67,8 @@ def listed(identifiers: Sequence[Identifier]) -> str:
     return f"{names} and {len(identifiers) - _SHOWN} more" if len(identifiers) > _SHOWN else names
 
 
-def _how_to_remove(refused: Sequence[Identifier]) -> str:
+def how_to_remove(refused: Sequence[Identifier]) -> str:
+    """Return the remedy for names that no longer exist."""
     is_one = len(refused) == 1
     return (
         f"If {listed(refused)} {'is' if is_one else 'are'} gone, remove {'it' if is_one else 'them'} from identifiers."

@@ -1,6 +1,6 @@
 """The table of one certificate: `[[certificates]]`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
@@ -19,13 +19,17 @@ def _refuse_must_staple(value: object) -> object:
     return value
 
 
+# What a CSR determines, by the key that must not be given beside one.
+SET_BY_CSR: Final = {"key_type": "key", "reuse_key": "key", "drop_failing_names": "identifiers"}
+
+
 class CertificateSettings(Frozen):
     """One certificate; its name is the folder below `live/`, by default the first identifier."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "required": ["identifiers"],
-            "dependentSchemas": {"csr": {"properties": {"key_type": False, "reuse_key": False}}},
+            "dependentSchemas": {"csr": {"properties": dict.fromkeys(SET_BY_CSR, False)}},
         }
     )
 
@@ -67,6 +71,14 @@ class CertificateSettings(Frozen):
             "`live/NAME/` has none."
         ),
     )
+    drop_failing_names: StrictBool = Field(
+        default=False,
+        description=(
+            "Set to true to renew the certificate without the names that the CA has refused for three days, when less "
+            "than a tenth of its lifetime is left and the CA accepted other names. It is reported as failing, and the "
+            "full set is tried every day."
+        ),
+    )
     must_staple: Annotated[Literal[False], BeforeValidator(_refuse_must_staple)] = Field(
         default=False,
         description="Only false is accepted: Let's Encrypt ended OCSP in 2025, so nginx has nothing to staple.",
@@ -85,9 +97,9 @@ class CertificateSettings(Frozen):
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":
-        for key in ("key_type", "reuse_key") if self.csr else ():
+        for key, what in SET_BY_CSR.items() if self.csr else ():
             if key in self.model_fields_set:
-                raise ValueError(f"{key} cannot be combined with csr: the CSR determines the key; remove {key}")
+                raise ValueError(f"{key} cannot be combined with csr: the CSR determines the {what}; remove {key}")
         return self
 
     def to_lineage(self) -> Lineage:
@@ -99,4 +111,5 @@ class CertificateSettings(Frozen):
             profile=self.profile,
             reuses_key=self.reuse_key,
             csr_path=str(self.csr) if self.csr else None,
+            drops_failing_names=self.drop_failing_names,
         )

@@ -8,7 +8,8 @@ from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Failure, LineageRecord, Occasion
 from wellkeeper_issuer.reports import Outcome, Report
-from wellkeeper_node.model import Certificate, Flip, Installed, Served
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Certificate, Flip, Identifier, Installed, Served
 from wellkeeper_node.steps import Steps
 
 
@@ -24,6 +25,7 @@ class CertificateRun:
     error: Exception | None = None
     waits: Failure | None = None
     deferred: DeferredError | None = None
+    left_out: WellkeeperError | None = None
     flip: Flip | None = None
     served: Served | None = None
     is_to_be_verified: bool = False
@@ -40,9 +42,17 @@ class CertificateRun:
         return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
 
     @property
-    def is_renewed(self) -> bool:
-        """Whether it was installed and loaded in this pass, even if a hook failed."""
-        return self.flip is not None and (self.error is None or isinstance(self.error, HookError))
+    def renewed(self) -> tuple[Identifier, ...]:
+        """The identifiers that were installed and loaded in this pass, even if a hook failed."""
+        if self.flip is None or not (self.error in {None, self.left_out} or isinstance(self.error, HookError)):
+            return ()
+        left_out = self.left_out.identifiers if self.left_out else ()
+        return tuple(one for one in self.lineage.identifiers if one not in left_out)
+
+    @property
+    def failed(self) -> tuple[Identifier, ...]:
+        """The identifiers that were to be renewed in this pass, and were not."""
+        return tuple(one for one in self.lineage.identifiers if one not in self.renewed) if self.error else ()
 
     @property
     def next_try_at(self) -> datetime | None:
@@ -66,6 +76,6 @@ class CertificateRun:
 
 def occasion_after(runs: Sequence[CertificateRun]) -> Occasion:
     """Return the input of the post hook."""
-    renewed = tuple(name for run in runs if run.is_renewed for name in run.lineage.identifiers)
-    failed = tuple(name for run in runs if run.error and not run.is_renewed for name in run.lineage.identifiers)
+    renewed = tuple(name for run in runs for name in run.renewed)
+    failed = tuple(name for run in runs for name in run.failed)
     return Occasion(tuple(run.lineage.name for run in runs), renewed=renewed, failed=failed)

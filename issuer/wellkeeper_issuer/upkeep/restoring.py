@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_node.model import Installed, KeyAlgorithm, KeyType
+from wellkeeper_node.model import Identifier, Installed, KeyAlgorithm, KeyType
 
 
 def can_stand_in(installed: Installed, lineage: Lineage, now: datetime) -> bool:
@@ -12,10 +12,15 @@ def can_stand_in(installed: Installed, lineage: Lineage, now: datetime) -> bool:
     return (
         certificate.not_before <= now < certificate.not_after
         and not certificate.is_self_signed
-        and certificate.identifiers == frozenset(lineage.identifiers)
+        and _is_for(certificate.identifiers, lineage)
         and installed.has_key == (lineage.csr_path is None)
         and (lineage.csr_path is not None or certificate.key_algorithm is _algorithm(lineage.key_type))
     )
+
+
+def _is_for(identifiers: frozenset[Identifier], lineage: Lineage) -> bool:
+    wanted = frozenset(lineage.identifiers)
+    return identifiers == wanted or (lineage.drops_failing_names and identifiers < wanted)
 
 
 def _algorithm(key_type: KeyType) -> KeyAlgorithm:

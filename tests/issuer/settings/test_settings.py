@@ -138,6 +138,22 @@ def test_csr_excludes_key_options(tmp_path: Path, line: str) -> None:
     assert "cannot be combined with csr: the CSR determines the key" in complaint(tmp_path, text)
 
 
+def test_csr_excludes_dropping_names(tmp_path: Path) -> None:
+    text = "[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\ndrop_failing_names = true"
+    assert "drop_failing_names cannot be combined with csr: the CSR determines the identifiers" in complaint(
+        tmp_path, text
+    )
+
+
+def test_failing_names_are_dropped_only_where_the_settings_say_so(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        "[[certificates]]\nidentifiers = ['a.example']\n"
+        "[[certificates]]\nidentifiers = ['b.example']\ndrop_failing_names = true",
+    )
+    assert [one.drops_failing_names for one in settings.lineages()] == [False, True]
+
+
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
 def test_known_cas_go_by_name(tmp_path: Path, name: str, url: str) -> None:
     assert [one.directory for one in read(tmp_path, f'ca = "{name}"').all_cas()] == [url]
