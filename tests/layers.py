@@ -106,7 +106,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
-    "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver.batch", "wellkeeper_node.deliver.verify"),
+    "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver"),
     "wellkeeper_node.deliver*": _NODE,
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
     "wellkeeper_node.nginx.configuration": ("crossplane",),

@@ -115,6 +115,7 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
+        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.error is None])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
@@ -125,6 +126,12 @@ class Passes:
             for run in runs:
                 if run.flip is not None:
                     run.error = run.error or error
+
+    async def _prune(self, names: Sequence[str]) -> None:
+        try:
+            await self.delivery.prune(names)
+        except WellkeeperError as error:
+            _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """Take one certificate from due to served, and follow up."""

@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.folders import CertificateFolders

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from tests.fakes_deliver import FakeCertificates
+from tests.fakes_certificates import FakeCertificates
 from tests.fakes_obtain import FakeRoot, token
 from tests.virtual_time import VirtualClock
 from wellkeeper_issuer.errors import OrderError
@@ -229,6 +229,9 @@ class WorkingNginx:
 
     async def finishing(self) -> int:
         return 0
+
+    async def named(self, _folders: Collection[str]) -> frozenset[str]:
+        return frozenset()
 
     async def mentions(self, path: str) -> bool:
         return bool(path)
