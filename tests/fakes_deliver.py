@@ -1,4 +1,4 @@
-"""Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
+"""Fakes of the node: certificates in memory, an nginx that reads them, and handshakes."""
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def dns(name: str) -> Identifier:
 
 
 class FakeCa:
-    """Signs what it is asked to, with a root and an intermediate of its own; every part of a leaf can be made wrong."""
+    """A CA with a root and an intermediate; every part of a leaf can be made wrong."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self.now = now
@@ -54,7 +54,7 @@ class FakeCa:
         days: int = 90,
         is_ca: bool = False,
     ) -> bytes:
-        """The leaf alone, PEM."""
+        """Return the leaf alone, PEM."""
         key = load_pem_private_key(certificate_key_pem, password=None)
         csr = x509.load_der_x509_csr(pki.make_csr(certificate_key_pem, identifiers))
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -77,7 +77,7 @@ class FakeCa:
         return self.leaf(certificate_key_pem, *identifiers) + self.intermediate.public_bytes(Encoding.PEM)
 
     def pair(self, *identifiers: Identifier, key_type: KeyType = KeyType.ECDSA_P256) -> Pair:
-        """Return a key and its chain; `tests.keys` says which key."""
+        """Return a key from `tests.keys` and its chain."""
         certificate_key_pem = certificate_key(key_type)
         return Pair(certificate_key_pem, self.chain(certificate_key_pem, *identifiers))
 
@@ -95,9 +95,9 @@ class FakeCa:
 
 
 class FakeNginx:
-    """`ports.Nginx`: its configuration names the lineages in `needed`; versions in `bad_versions` do not load.
+    """`ports.Nginx` whose configuration names the lineages in `needed`; versions in `bad_versions` do not load.
 
-    `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
+    `broken` is the message of another fault; `refusal` makes a reload fail although the test passed.
     """
 
     def __init__(self, certificates: FakeCertificates, clock: FakeClock | None = None) -> None:
@@ -105,6 +105,7 @@ class FakeNginx:
         self._clock = clock or FakeClock()
         self.needed: set[str] = set()
         self.named_folders: set[str] = set()
+        self.is_dump_broken = False
         self.bad_versions: set[str] = set()
         self.broken: str | None = None
         self.refusal: str | None = None
@@ -132,8 +133,8 @@ class FakeNginx:
         return self.finishing_count
 
     async def named(self, folders: Collection[str]) -> frozenset[str]:
-        if self.broken is not None:
-            raise ReloadError(self.broken)
+        if self.is_dump_broken:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')")
         return frozenset(folders) & self.named_folders
 
     async def mentions(self, path: str) -> bool:
@@ -152,9 +153,9 @@ class FakeNginx:
 
 
 class FakeProbes:
-    """`ports.Probes`: `leaves` is what a handshake brings, by address and name; elsewhere nobody listens.
+    """`ports.Probes`: handshakes return `leaves`, by address and name; other addresses refuse connections.
 
-    `second_leaves` are for clients that take no key of the first one's algorithm.
+    `second_leaves` are for clients that do not accept the first one's key algorithm.
     """
 
     def __init__(self) -> None:
