@@ -107,7 +107,8 @@ class FakeCertificates:
 
     async def old_versions(self, lineage: str, now: datetime) -> list[Old]:
         """Of equal age, the last one written is the newest."""
-        known = [version for name, version in self.pairs if name == _checked(lineage)]
+        checked = _checked(lineage)
+        known = [version for name, version in self.pairs if name == checked]
         found = []
         for place, version in enumerate(known):
             leaf = reading.read_certificate(self.pairs[lineage, version].chain_pem)

@@ -182,6 +182,12 @@ async def test_disowning_without_a_live_version_does_nothing(certificates: Certi
     assert await certificates.disowned_keys("web") == frozenset()
 
 
+async def test_disowning_without_a_live_version_does_nothing(certificates: Certificates) -> None:
+    await certificates.write("web", PAIR)
+    await certificates.disown_key("web")
+    assert await certificates.disowned_keys("web") == frozenset()
+
+
 async def test_surplus_and_long_expired_versions_are_old_and_can_be_removed(certificates: Certificates) -> None:
     pairs = [FakeCa(NOW + timedelta(days=number)).pair(dns("a.example")) for number in range(7)]
     versions = [await install(certificates, pair) for pair in pairs]
