@@ -116,6 +116,7 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
+        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.error is None])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
@@ -126,6 +127,12 @@ class Passes:
             for run in runs:
                 if run.flip is not None:
                     run.error = run.error or error
+
+    async def _prune(self, names: Sequence[str]) -> None:
+        try:
+            await self.delivery.prune(names)
+        except WellkeeperError as error:
+            _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """Take one certificate from due to served, and follow up."""
@@ -230,13 +237,16 @@ class Passes:
 
     async def _restore(self, run: CertificateRun) -> bool:
         """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""
-        now, name = self.renewals.clock.now(), run.lineage.name
-        restored = await self.renewals.certificates.restore(name, lambda one: can_stand_in(one, run.lineage, now))
+        now, name, schedule = self.renewals.clock.now(), run.lineage.name, run.record.schedule
+        restored = await self.renewals.certificates.restore(
+            name, lambda one: can_stand_in(one, run.lineage, schedule, now)
+        )
         if restored is None:
             return False
         flip = Flip(name, restored.version, restored.version)
         await self.renewals.delivery_records.record_found(flip)
-        run.record = replace(run.record, undelivered=flip, is_installed=True)
+        origin = run.record.origin if schedule is not None and schedule.version == restored.version else None
+        run.record = replace(run.record, undelivered=flip, is_installed=True, origin=origin)
         run.installed, run.flip, run.reason = restored, flip, _RESTORED.format(restored.version)
         _log.warning("certificate %s: %s", name, run.reason)
         return True

@@ -146,6 +146,7 @@ class Certificate:
     is_self_signed: bool
     key_algorithm: KeyAlgorithm | None = None
     certificate_id: str | None = None
+    key_type: KeyType | None = None
 
     @property
     def lifetime(self) -> timedelta:
@@ -169,6 +170,15 @@ class Installed:
     version: str
     certificate: Certificate
     has_key: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A version that is not needed unless nginx uses it; `folder` is its path, `certificate` None if it is damaged."""
+
+    version: str
+    folder: str
+    certificate: Certificate | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,23 @@ Every call raises only errors of `errors`. Everything is cancellable; the caller
 contract says otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Node, Pair, ReadBack, Tested
+from wellkeeper_node.model import (
+    Answer,
+    Certificate,
+    Identifier,
+    Installed,
+    KeyAlgorithm,
+    Node,
+    Old,
+    Pair,
+    ReadBack,
+    Tested,
+)
 
 
 class Clock(Protocol):
@@ -95,6 +106,13 @@ class Nginx(Protocol):
         """Return the number of old workers that still finish requests; 0 when nginx does not run."""
         ...
 
+    async def named(self, folders: Collection[str]) -> frozenset[str]:
+        """Return those of the directories of which the configuration on disk names a file, by whatever path.
+
+        Raises ReloadError when the configuration cannot be read.
+        """
+        ...
+
     async def mentions(self, path: str) -> bool:
         """Return True when the configuration on disk (`nginx -T`) contains the path."""
         ...
@@ -123,6 +141,14 @@ class Certificates(Protocol):
 
         Raises MissingVersionError when the archive does not have the version.
         """
+        ...
+
+    async def old_versions(self, lineage: str, now: datetime) -> Sequence[Old]:
+        """Return the versions that are not needed: surplus or long expired; never the live one."""
+        ...
+
+    async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
+        """Remove them, each with all its files at once, except the live one. Idempotent."""
         ...
 
     async def installed(self, lineage: str) -> Installed | None:

@@ -1,6 +1,7 @@
 """A certificate that is on the disk is delivered; it is never ordered again because `live/` cannot be changed."""
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from stand.daemon import IssuerDaemon
 from stand.fault_proxy import Kind
 from stand.faults import answer
-from stand.host import running_host
+from stand.host import Host, running_host
 from stand.nginx import Site
 from tests.integration.observed import error_of, installed, issued, orders, outcomes, served
 
@@ -118,6 +119,40 @@ async def test_name_of_253_characters_is_served(folder: Path) -> None:
         assert outcomes(finished) == {"web": "served", name: "served"}, finished
         assert (len(name), await served(host, long_name)) == (240, installed(host.issuer, name))
         assert orders(host.ca) == 2
+
+
+LOSSES: Final[dict[str, Callable[[Path], object]]] = {
+    "the link is lost": lambda live: (live / "web").unlink(),
+    "the link dangles": lambda live: point_nowhere(live / "web"),
+    "no links, as after a restore": shutil.rmtree,
+}
+
+
+def point_nowhere(link: Path) -> None:
+    link.unlink()
+    link.symlink_to("../archive/web/20200101T000000Z-deadbeef")
+
+
+@pytest.mark.parametrize("is_state_lost", [False, True], ids=["state", "no state"])
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
+async def test_lost_link_is_pointed_at_the_newest_version_and_nothing_is_ordered(
+    folder: Path, lose: Callable[[Path], object], is_state_lost: bool
+) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        for arguments in ([], ["--force"]):
+            await host.issuer.run_well("renew", *arguments)
+        before, count = installed(host.issuer, "web"), orders(host.ca)
+        lose(host.issuer.certificates_dir / "live")
+        if is_state_lost:
+            forget(host)
+        await host.issuer.run_well("renew")
+        assert (installed(host.issuer, "web"), orders(host.ca)) == (before, count)
+        assert await served(host, NAME) == before
+
+
+def forget(host: Host) -> None:
+    for path in host.issuer.state_dir.glob("state.db*"):
+        path.unlink()
 
 
 async def test_window_in_the_past_for_every_certificate_brings_one_renewal_forward(folder: Path) -> None:

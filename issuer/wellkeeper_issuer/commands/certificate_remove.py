@@ -12,11 +12,13 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.daemon.socket import Message
 from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings import Settings, check
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
 from wellkeeper_node.certificates.removal import remove_files
 from wellkeeper_node.errors import InstallError
@@ -31,7 +33,7 @@ class _Removal:
 
 
 @click.command()
-@click.argument("name", type=options.lineage_name)
+@options.name_argument
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
 @options.config_option
@@ -45,10 +47,9 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     path = settings_path(config)
     sources = read_sources(path)
     settings = check(sources)
-    names = [one.name for one in settings.certificates]
-    if name not in names:
-        raise SettingsError(f"no certificate is called {name!r}; 'wellkeeper list' shows those that are there")
-    file, location = sources.place(("certificates", names.index(name)))
+    name = choose(settings, [name])[0].name
+    index = [one.name for one in settings.certificates].index(name)
+    file, location = sources.place(("certificates", index))
     if file is sources.main or len(file.certificates) > 1:
         raise SettingsError(_by_hand(file, location, name))
     removal = _Removal(settings, name, file.path, delete_files)

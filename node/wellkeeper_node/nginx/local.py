@@ -4,9 +4,10 @@ That `nginx -t` and `nginx -s reload` exit with 0 proves nothing (a port in use,
 There is no event for that, so /proc is looked at every 20 ms. Design: docs/design/0003-install.md.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +18,11 @@ from wellkeeper_node import process
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Tested
 from wellkeeper_node.nginx import processes
-from wellkeeper_node.nginx.configuration import split_files
+from wellkeeper_node.nginx.configuration import parse, split_files
+from wellkeeper_node.nginx.named import named_folders
 from wellkeeper_node.nginx.processes import Process, Workers
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +116,14 @@ class LocalNginx:
         """Return the text of each file of the configuration on disk (`nginx -T`) by its path. Raises ReloadError."""
         return split_files(await self._dump())
 
+    async def named(self, folders: Collection[str]) -> frozenset[str]:
+        """Implement `ports.Nginx.named`."""
+        dump = await self._dump()
+        try:
+            return await asyncio.to_thread(lambda: named_folders(parse(dump), folders))
+        except ValueError as error:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')", str(error)) from error
+
     async def _dump(self) -> str:
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
         if finished.exit_code != 0:
@@ -130,7 +141,7 @@ class LocalNginx:
             raise ReloadError(
                 f"cannot reload nginx: '{' '.join(command)}' failed with exit code {finished.exit_code}",
                 _words(finished.output, passed=False),
-                "Fix it, or correct nginx.reload_command in the settings, then run 'wellkeeper renew' again.",
+                with_reload("Fix it, or correct nginx.reload_command in the settings."),
             )
 
     async def _wait(self, master: Process, before: Workers, limit: float) -> Workers:
@@ -181,7 +192,7 @@ async def _run(argv: Sequence[str], output_bytes: int = _LOG_BYTES) -> process.F
     try:
         return await process.run(argv, _COMMAND_TIMEOUT_SECONDS, output_bytes)
     except process.ProcessError as error:
-        remedy = "Check nginx.command and nginx.reload_command in the settings."
+        remedy = with_reload("Check nginx.command and nginx.reload_command in the settings.")
         raise ReloadError("cannot test or reload nginx", str(error), remedy) from error
 
 

@@ -1,4 +1,4 @@
-"""Renewal info that brings renewals forward again and again: followed at once the first time, later and later after it."""
+"""Renewal info that brings renewals forward again and again: it is followed at once, then later and later."""
 
 import itertools
 from dataclasses import replace
