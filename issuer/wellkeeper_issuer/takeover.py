@@ -42,7 +42,7 @@ class FoundAccount:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may read a key: numeric owner and group, and the mode."""
+    """The owner and group of a key, by their numeric ids, and its mode."""
 
     owner: int
     group: int
@@ -93,7 +93,7 @@ class Taken:
 
     @property
     def is_test(self) -> bool:
-        """Whether a staging CA issued it, which browsers do not trust."""
+        """Return true if a staging CA issued it, which browsers do not trust."""
         return is_of_test_ca(self.directory_url, self.certificate.issued_by)
 
 

@@ -1,13 +1,10 @@
 """`ports.Certificates`: the versions that are no longer needed are the same on disk and in the fake."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.fakes_certificates import FakeCertificates
-from tests.fakes_deliver import NOW, FakeCa, dns
-from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.model import Pair
 from wellkeeper_node.ports import Certificates

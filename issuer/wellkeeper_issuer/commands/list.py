@@ -1,4 +1,4 @@
-"""list: the certificates of the settings, with what is installed for each."""
+"""list: show the configured certificates, and what is installed for each."""
 
 import asyncio
 from pathlib import Path

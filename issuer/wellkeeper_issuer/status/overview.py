@@ -48,7 +48,7 @@ class Shown:
 
     @property
     def lacks_names(self) -> bool:
-        """Whether a certificate is live that was renewed without names that the CA refuses."""
+        """Return true if the live certificate was renewed without names that the CA refuses."""
         schedule = self.status.schedule
         is_part = schedule is not None and schedule.identifiers < frozenset(self.lineage.identifiers)
         return self.lineage.drops_failing_names and is_part

@@ -51,7 +51,7 @@ class CertificateRun:
 
     @property
     def failed(self) -> tuple[Identifier, ...]:
-        """The identifiers that were to be renewed in this pass, and were not."""
+        """The identifiers whose renewal failed in this pass."""
         return tuple(one for one in self.lineage.identifiers if one not in self.renewed) if self.error else ()
 
     @property

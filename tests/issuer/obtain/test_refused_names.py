@@ -102,7 +102,7 @@ def test_same_names_are_refused_since_the_first_time() -> None:
     assert (unjudged.refused, unjudged.refused_since) == (frozenset({C}), NOW)
 
 
-def test_other_names_begin_anew() -> None:
+def test_other_names_start_a_new_period() -> None:
     first = with_names(FAILURE, None, refusing(C), LINEAGE)
     second = with_names(LATER, first, refusing(B, C), LINEAGE)
     assert (second.refused, second.refused_since) == (frozenset({B, C}), LATER.last_at)
