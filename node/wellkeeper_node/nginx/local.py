@@ -7,7 +7,7 @@ There is no event for that, so /proc is looked at every 20 ms. Design: docs/desi
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,7 +112,7 @@ class LocalNginx:
         lines = (line for line in (await self._dump()).splitlines() if path in line)
         return any(path in line.partition("#")[0] for line in lines)
 
-    async def named(self, folders: Collection[str]) -> frozenset[str]:
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
         """Implement `ports.Nginx.named`."""
         dump = await self._dump()
         try:
