@@ -95,13 +95,15 @@ async def _remove(removal: _Removal) -> None:
 
 
 async def _remove_from_daemon(removal: _Removal) -> None:
-    """Move the files away only when the daemon no longer works on the certificate: it would obtain another one."""
+    """Move the files away only when the daemon no longer works on the certificate: it would install another one."""
     text = removal.drop_in.read_text()
     remove_drop_in(removal.drop_in)
     await remote.demand(removal.settings, {"command": "reload"})
+    # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
+    await remote.demand(removal.settings, {"command": "forget", "names": [removal.name]}, _tell)
     try:
         async with _files_away(removal):
-            await remote.demand(removal.settings, {"command": "forget", "names": [removal.name]}, _tell)
+            pass
     except WellkeeperError:
         write_drop_in(removal.drop_in, text)
         await remote.demand(removal.settings, {"command": "reload"})
