@@ -132,10 +132,10 @@ class FakeNginx:
     async def finishing(self) -> int:
         return self.finishing_count
 
-    async def named(self, folders: Collection[str]) -> frozenset[str]:
+    async def named(self, folders: Collection[str]) -> dict[str, str]:
         if self.is_dump_broken:
             raise ReloadError("cannot read nginx's configuration ('nginx -T')")
-        return frozenset(folders) & self.named_folders
+        return dict.fromkeys(self.named_folders & set(folders), "/etc/nginx/nginx.conf:7")
 
     async def mentions(self, path: str) -> bool:
         return any(path == f"{self._certificates.live_path(name)}/fullchain.pem" for name in self.needed)

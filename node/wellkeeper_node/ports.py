@@ -4,7 +4,7 @@ Every call raises only errors of `errors`. Everything is cancellable; the caller
 contract says otherwise.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -106,10 +106,10 @@ class Nginx(Protocol):
         """Return the number of old workers that still finish requests; 0 when nginx does not run."""
         ...
 
-    async def named(self, folders: Collection[str]) -> frozenset[str]:
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
         """Return those of the directories of which the configuration on disk names a file, by whatever path.
 
-        Raises ReloadError when the configuration cannot be read.
+        The values are the file and line that do. Raises ReloadError when the configuration cannot be read.
         """
         ...
 

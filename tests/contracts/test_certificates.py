@@ -182,26 +182,6 @@ async def test_disowning_without_a_live_version_does_nothing(certificates: Certi
     assert await certificates.disowned_keys("web") == frozenset()
 
 
-async def test_disowning_without_a_live_version_does_nothing(certificates: Certificates) -> None:
-    await certificates.write("web", PAIR)
-    await certificates.disown_key("web")
-    assert await certificates.disowned_keys("web") == frozenset()
-
-
-async def test_surplus_and_long_expired_versions_are_old_and_can_be_removed(certificates: Certificates) -> None:
-    pairs = [FakeCa(NOW + timedelta(days=number)).pair(dns("a.example")) for number in range(7)]
-    versions = [await install(certificates, pair) for pair in pairs]
-    assert [one.version for one in await certificates.old_versions("web", NOW)] == versions[:2]
-    old = await certificates.old_versions("web", NOW + timedelta(days=1000))
-    assert [one.version for one in old] == versions[:6]
-    assert [one.certificate for one in old] == [reading.read_certificate(pair.chain_pem) for pair in pairs[:6]]
-    assert [Path(one.folder).parts[-3:] for one in old] == [("archive", "web", version) for version in versions[:6]]
-    for _ in range(2):
-        await certificates.remove_versions("web", versions)
-    assert await certificates.old_versions("web", NOW + timedelta(days=1000)) == []
-    assert await certificates.read_pair("web") == pairs[6]
-
-
 async def test_disowned_keys_stay_disowned_after_their_versions_are_gone(certificates: Certificates) -> None:
     for pair in (PAIR, NEXT):
         await install(certificates, pair)

@@ -233,8 +233,8 @@ class WorkingNginx:
     async def finishing(self) -> int:
         return 0
 
-    async def named(self, _folders: Collection[str]) -> frozenset[str]:
-        return frozenset()
+    async def named(self, _folders: Collection[str]) -> dict[str, str]:
+        return {}
 
     async def mentions(self, path: str) -> bool:
         return bool(path)

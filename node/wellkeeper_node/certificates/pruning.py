@@ -22,14 +22,18 @@ def versions(archive: Path) -> list[str]:
     return sorted(path.name for path in archive.iterdir() if VERSION.fullmatch(path.name))
 
 
-def find_old(archive: Path, live: str | None, now: datetime) -> list[Old]:
-    """Return the versions before the last five, and those that expired over thirty days ago; never the live one."""
+def read_versions(archive: Path) -> list[Old]:
+    """Return the versions with their certificates, the oldest first; none without the directory."""
     if not archive.is_dir():
         return []
-    every = versions(archive)
-    found = [Old(version, str(archive / version), _read(archive / version)) for version in every if version != live]
-    surplus = set(every[:-KEPT_VERSIONS])
-    return [one for one in found if one.version in surplus or _is_long_expired(one.certificate, now)]
+    return [Old(version, str(archive / version), _read(archive / version)) for version in versions(archive)]
+
+
+def find_old(archive: Path, live: str | None, now: datetime) -> list[Old]:
+    """Return the versions before the last five, and those that expired over thirty days ago; never the live one."""
+    every = read_versions(archive)
+    surplus = every[:-KEPT_VERSIONS]
+    return [one for one in every if one.version != live and (one in surplus or _is_long_expired(one.certificate, now))]
 
 
 def remove(archive: Path, chosen: Collection[str]) -> None:

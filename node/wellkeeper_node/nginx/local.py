@@ -7,7 +7,7 @@ There is no event for that, so /proc is looked at every 20 ms. Design: docs/desi
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -116,7 +116,7 @@ class LocalNginx:
         """Return the text of each file of the configuration on disk (`nginx -T`) by its path. Raises ReloadError."""
         return split_files(await self._dump())
 
-    async def named(self, folders: Collection[str]) -> frozenset[str]:
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
         """Implement `ports.Nginx.named`."""
         dump = await self._dump()
         try:

@@ -17,23 +17,32 @@ _VARIABLE: Final = re.compile(r"\$(\{\w+\}|\w+)")
 _FileId = tuple[int, int]
 
 
-def named_folders(configuration: Configuration, folders: Collection[str]) -> frozenset[str]:
-    """Return those of the directories that the configuration names, or of which it names a file."""
-    named = {found for path in _paths(configuration) if (found := _file_id(path)) is not None}
-    return frozenset(one for one in folders if not named.isdisjoint(_ids(one)))
+def named_folders(configuration: Configuration, folders: Collection[str]) -> dict[str, str]:
+    """Return the directories that the configuration names, or of which it names a file, with file and line."""
+    named = dict[_FileId, str]()
+    for path, where in _paths(configuration):
+        if (found := _file_id(path)) is not None:
+            named.setdefault(found, where)
+    uses = {one: next((named[found] for found in _ids(one) if found in named), None) for one in folders}
+    return {folder: where for folder, where in uses.items() if where is not None}
 
 
-def _paths(configuration: Configuration) -> Iterator[str]:
-    """Yield every word that may be a path. A variable stands for any name; a path that begins with one is left out."""
-    words = {word for one in configuration.walk() for word in (one.name, *one.arguments)}
-    for word in words:
+def _paths(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield every word that may be a path, with file and line.
+
+    A variable stands for any name; a path that begins with one is left out.
+    """
+    words = dict[str, str]()
+    for one in configuration.walk():
+        for word in (one.name, *one.arguments):
+            words.setdefault(word, f"{one.file}:{one.line}")
+    for word, where in words.items():
         path = os.path.join(configuration.folder, word)  # noqa: PTH118 - as nginx does; Path would normalise it
-        if "\0" in path:
-            continue
         if "$" not in word:
-            yield path
+            yield path, where
         elif not word.startswith("$") and "/" in word:
-            yield from glob.iglob(_pattern(path))  # noqa: PTH207 - the pattern is absolute
+            for found in glob.iglob(_pattern(path)):  # noqa: PTH207 - the pattern is absolute
+                yield found, where
 
 
 def _pattern(path: str) -> str:

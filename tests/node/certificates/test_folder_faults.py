@@ -10,7 +10,6 @@ from tests.node.test_durable import largest_file
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.certificates.live import LiveFolder
-from wellkeeper_node.certificates.removal import remove_files
 from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import Pair
 
@@ -52,8 +51,3 @@ async def test_live_directory_that_links_to_itself_is_an_error(tmp_path: Path) -
     (tmp_path / "live").symlink_to("live")
     with pytest.raises(InstallError, match="Too many levels of symbolic links"):
         await LiveFolder(tmp_path).versions(["web"])
-
-
-async def test_removing_files_of_a_missing_directory_does_nothing(tmp_path: Path) -> None:
-    await remove_files(tmp_path / "missing", "web")
-    assert not (tmp_path / "missing").exists()
