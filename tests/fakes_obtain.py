@@ -276,6 +276,9 @@ class FakeWatches:
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         raise ValueError(f"validation must not publish: {answers}")
 
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        raise ValueError(f"no one publishes while validating: {answers}")
+
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
         watch = self.watched[token] = FakeWatch(self._clock, () if token in self.ignored else self._fetches)
@@ -291,6 +294,9 @@ class QuickResponders:
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         return self._real.publish(answers)
+
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        return await self._real.publish_again(answers)
 
     def watch(self, token: str) -> AbstractAsyncContextManager[FakeWatch]:
         return self.watches.watch(token)

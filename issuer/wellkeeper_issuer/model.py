@@ -23,6 +23,7 @@ class Lineage:
     directory_urls: tuple[str, ...] = ()
     reuses_key: bool = False
     csr_path: str | None = None
+    drops_failing_names: bool = False
 
 
 class Status(StrEnum):

@@ -33,10 +33,12 @@ from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_issuer.records import Issued
 from wellkeeper_issuer.renew import Found, Renewals
+from wellkeeper_issuer.renew_partly import renew_partly
 from wellkeeper_issuer.reports import Mode, Report, waiting
-from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
+from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
-from wellkeeper_node.errors import InstallError, WellkeeperError
+from wellkeeper_issuer.upkeep.restoring import can_stand_in
+from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
 
@@ -45,6 +47,7 @@ _log = logging.getLogger(__name__)
 # Three a week: Let's Encrypt issues five certificates for the same names in seven days.
 _REFUSED_LONG: Final = timedelta(days=2, hours=8)
 _PROOFS_AT_ONCE: Final = 8
+_RESTORED: Final = "the live files are missing or damaged; version {} from the archive is live instead"
 _TO_BE_DELIVERED: Final = {
     True: "installed by an earlier pass, not delivered yet",
     False: "installed, but missing in the state; not delivered yet",
@@ -114,16 +117,23 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
+        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.error is None])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
         await self.renewals.sources.tidy()
         try:
-            await self.follow_up.end([run.lineage for run in runs])
+            await self.follow_up.end(occasion_after(runs))
         except HookError as error:
             for run in runs:
                 if run.flip is not None:
                     run.error = run.error or error
+
+    async def _prune(self, names: Sequence[str]) -> None:
+        try:
+            await self.delivery.prune(names)
+        except WellkeeperError as error:
+            _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """Take one certificate from due to served, and follow up."""
@@ -131,7 +141,7 @@ class Passes:
             # Until the lock is released, only this run changes what is recorded about the certificate.
             run.record = await self.renewals.records.read_lineage(run.lineage.name)
             if mode is Mode.SCHEDULED:
-                run.waits = self.follow_up.waits(run.record.failure)
+                run.waits = self.follow_up.waits(run.lineage, run.record.failure)
             if run.waits is None:
                 await self._renew_and_deliver(run, opening, mode)
                 # A result that cannot be recorded is this certificate's error: the others go on.
@@ -165,6 +175,7 @@ class Passes:
                 await self._guarded(run, self._verify(run))
             if run.error is None and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
                 await self._guarded(run, self._deploy(run))
+        run.error = run.error or run.left_out
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
         """Await `work` and keep its error with the certificate; the first error counts."""
@@ -183,15 +194,9 @@ class Passes:
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
         if not run.record.is_installed:
             await self._take_up(run)
-        lost: InstallError | None = None
-        is_worth_another = False
-        if run.record.undelivered is not None:
-            try:
-                is_worth_another = await self._is_worth_another(run, run.record.undelivered)
-                run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
-            except InstallError as error:
-                # A missing version is this certificate's error now, not that of all at the reload.
-                lost = error
+        lost, is_worth_another = await self._switch_to_undelivered(run)
+        if run.installed is None and await self._restore(run):
+            lost = None
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
         run.record = found.record
         if found.due is None and is_worth_another:
@@ -201,17 +206,19 @@ class Passes:
             if lost is not None:
                 raise lost
             return
+        if found.issued is None:
+            await self.renewals.certificates.prove(run.lineage.name)
         await opening()
         await self._renew(run, found, found.due.reason, mode)
 
     async def _renew(self, run: CertificateRun, found: Found, reason: str, mode: Mode) -> None:
         run.reason = reason
         self.renewals.progress.note(run.lineage.name, f"due: {reason}")
-        run.flip, run.issued = await self.renewals.renew(run.lineage, found, run.steps, mode)
+        run.flip, run.issued, run.left_out = await renew_partly(self.renewals, run.lineage, found, run.steps, mode)
         run.record = replace(run.record, attempt=None, owed_hook=run.flip.after)
 
     async def _plan(self, run: CertificateRun, issued: Issued) -> None:
-        run.record = replace(run.record, schedule=await self.renewals.plan(issued))
+        run.record = replace(run.record, schedule=await self.renewals.plan(issued, run.record.schedule))
 
     async def _take_up(self, run: CertificateRun) -> None:
         """Record a version that is installed but missing in a lost state: nginx may not have loaded it."""
@@ -222,14 +229,43 @@ class Passes:
         await self.renewals.delivery_records.record_found(flip)
         run.record = replace(run.record, undelivered=flip)
 
+    async def _switch_to_undelivered(self, run: CertificateRun) -> tuple[MissingVersionError | None, bool]:
+        """Switch to what an earlier pass left undelivered; return why it is lost, and whether to order another."""
+        if run.record.undelivered is None:
+            return None, False
+        try:
+            is_worth_another = await self._is_worth_another(run, run.record.undelivered)
+        except MissingVersionError as error:
+            # A missing version is this certificate's error now, not that of all at the reload.
+            return error, False
+        run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
+        return None, is_worth_another
+
+    async def _restore(self, run: CertificateRun) -> bool:
+        """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""
+        now, name, schedule = self.renewals.clock.now(), run.lineage.name, run.record.schedule
+        restored = await self.renewals.certificates.restore(
+            name, lambda one: can_stand_in(one, run.lineage, schedule, now)
+        )
+        if restored is None:
+            return False
+        flip = Flip(name, restored.version, restored.version)
+        await self.renewals.delivery_records.record_found(flip)
+        origin = run.record.origin if schedule is not None and schedule.version == restored.version else None
+        run.record = replace(run.record, undelivered=flip, is_installed=True, origin=origin)
+        run.installed, run.flip, run.reason = restored, flip, _RESTORED.format(restored.version)
+        _log.warning("certificate %s: %s", name, run.reason)
+        return True
+
     async def _is_worth_another(self, run: CertificateRun, flip: Flip) -> bool:
         """Return whether nginx rolled this version back so long ago that a new one is worth an order.
 
         Switches to the version once more. nginx may always refuse this version, and the old one must not expire
         meanwhile.
         """
-        live, certificates = run.installed, self.renewals.certificates
-        was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
+        live, failure, certificates = run.installed, run.record.failure, self.renewals.certificates
+        is_rolled_back = flip.before != flip.after and (live.version if live else None) == flip.before
+        was_refused = is_rolled_back and failure is not None and failure.stage == ReloadError.stage
         await certificates.switch(flip.lineage, flip.after)
         run.installed = await certificates.installed(flip.lineage)
         if not was_refused or run.installed is None:

@@ -4,14 +4,27 @@ A *lineage* is a name for a set of identifiers whose certificates follow one ano
 responder; *live* is the version that nginx reads.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+# File systems take names of 255 bytes; the rest is room for our own prefixes and suffixes.
+MAX_LINEAGE_NAME = 240
 # A directory has this name: not a path, not hidden, and the same on file systems that ignore case.
-LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
+LINEAGE_NAME = re.compile(rf"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]{{0,{MAX_LINEAGE_NAME - 1}}}")
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
+
+_DIGEST_CHARACTERS = 16
+
+
+def shortened_name(name: str) -> str:
+    """Return the name, or if it is longer than a lineage's name may be, its beginning and a digest of all of it."""
+    if len(name) <= MAX_LINEAGE_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: MAX_LINEAGE_NAME - _DIGEST_CHARACTERS - 1].rstrip('.-')}-{digest}"
 
 
 class IdentifierType(StrEnum):
@@ -133,6 +146,7 @@ class Certificate:
     is_self_signed: bool
     key_algorithm: KeyAlgorithm | None = None
     certificate_id: str | None = None
+    key_type: KeyType | None = None
 
     @property
     def lifetime(self) -> timedelta:
@@ -156,6 +170,15 @@ class Installed:
     version: str
     certificate: Certificate
     has_key: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A version that is not needed unless nginx uses it; `folder` is its path, `certificate` None if it is damaged."""
+
+    version: str
+    folder: str
+    certificate: Certificate | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,14 @@ async def test_found_version_is_undelivered_without_an_origin_or_an_owed_hook(st
     assert await state.notes.read_owed_hooks() == {}
 
 
+async def test_recorded_version_that_is_found_keeps_its_ca(state: StateRecords) -> None:
+    await flip(state, "web")
+    await state.deliveries.record_served("web")
+    await state.deliveries.record_found(Flip("web", "v1", "v1"))
+    assert await state.deliveries.undelivered() == {"web": Flip("web", "v1", "v1")}
+    assert await state.deliveries.read_origin("web") == Origin(ATTEMPT.directory_url, ATTEMPT.account_url)
+
+
 async def test_reload_does_not_create_a_delivery(state: StateRecords) -> None:
     await state.deliveries.record_reloaded(["web"])
     await state.deliveries.record_served("web")

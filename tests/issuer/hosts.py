@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
-from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import FakeNginx, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
@@ -24,7 +25,7 @@ from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.local import LocalDelivery
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import Answer, Certificate, Flip, Identifier, Installed, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.ports import Certificates
 from wellkeeper_node.steps import Steps
@@ -45,7 +46,7 @@ class Folders(FakeCertificates):
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
         if (lineage, version) in self.lost:
-            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
+            raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
         return await super().switch(lineage, version)
 
     async def installed(self, lineage: str) -> Installed | None:
@@ -71,7 +72,7 @@ class Handshakes:
         name = identifier.value.removesuffix(".example")
         if name == self.defect_for:
             raise RuntimeError("a defect")
-        if name not in self._nginx.needed or not self._nginx.reloads:
+        if name not in self.stale and (name not in self._nginx.needed or not self._nginx.reloads):
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")
         return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)

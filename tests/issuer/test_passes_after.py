@@ -124,6 +124,16 @@ async def test_hooks_run_around_a_pass_and_for_each_loaded_certificate(host: Hos
     assert host.hooks.ran == []
 
 
+async def test_post_hook_gets_the_renewed_and_the_failed_names(host: Host) -> None:
+    host.hooks.events, host.hooks.failing = {Event.POST, Event.DEPLOY}, {Event.DEPLOY}
+    host.nginx.needed = {"a"}
+    host.ca.refused["b.example"] = None
+    await host.run(LINEAGES[:2])
+    about = host.hooks.ran[-1][1]
+    # A certificate whose deploy hook failed was renewed.
+    assert (about.renewed, about.failed) == ((dns("a.example"),), (dns("b.example"),))
+
+
 async def test_failed_deploy_hook_fails_the_pass_and_runs_again(host: Host) -> None:
     host.nginx.needed = {"a"}
     host.hooks.events, host.hooks.failing = {Event.DEPLOY}, {Event.DEPLOY}

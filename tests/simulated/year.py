@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from tests.fakes_deliver import FakeCertificates
+from tests.fakes_certificates import FakeCertificates
 from tests.fakes_obtain import FakeRoot, token
 from tests.virtual_time import VirtualClock
 from wellkeeper_issuer.errors import OrderError
@@ -207,6 +207,9 @@ class WorkingResponders:
             raise ValueError("nothing to publish")
         yield
 
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        raise ValueError(f"no responder restarts, and all have {answers}")
+
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator["WorkingResponders"]:
         if not token:
@@ -232,6 +235,9 @@ class WorkingNginx:
 
     async def finishing(self) -> int:
         return 0
+
+    async def named(self, _folders: Collection[str]) -> dict[str, str]:
+        return {}
 
     async def mentions(self, path: str) -> bool:
         return bool(path)

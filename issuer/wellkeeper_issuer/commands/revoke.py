@@ -87,6 +87,7 @@ async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], 
     if request.reason == "keyCompromise":
         await folders.disown_key(name)  # before the CA is asked, so that no failure in between leaves the key in use
     is_new = await _ask(request)
+    await folders.mark_revoked(name)
     replacement = await have_replaced(settings, request.installed, request.origin)
     serial = request.installed.certificate.serial
     if as_json:

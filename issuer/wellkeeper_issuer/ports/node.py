@@ -1,5 +1,6 @@
 """The Protocol of nodes, which the node package implements for this host."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -24,6 +25,14 @@ class Delivery(Protocol):
         cannot reload at all, and every version stays in place; InstallError when the files cannot be switched;
         JournalError when the reload cannot be recorded. Cancellable: the other calls still get their reload, and the
         next `deliver` of the same flip resumes there.
+        """
+        ...
+
+    async def prune(self, lineages: Sequence[str]) -> None:
+        """Remove the versions of these lineages that are not needed, except those that nginx names or serves.
+
+        Idempotent. Raises InstallError, and ReloadError when nginx's configuration cannot be read; nothing is removed
+        then.
         """
         ...
 

@@ -14,6 +14,7 @@ from wellkeeper_issuer.model import Lineage, UnderWay
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
 from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
+from wellkeeper_issuer.obtain.refused_names import is_about
 from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
 from wellkeeper_node.model import Flip
@@ -148,6 +149,8 @@ def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> 
     if schedule is not None and schedule.version != version:
         schedule = None
     failure = rows.failures.get(name)
+    if failure is not None and not is_about(failure, lineage):
+        failure = None  # the settings changed
     due, left_over = due_reason(lineage, version, schedule, now), _left_over(lineage, rows)
     is_over = failure is not None and backoff.is_over(failure, now)
     # As in a pass, a certificate that the CA has already issued is installed first.

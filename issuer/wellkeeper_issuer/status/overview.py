@@ -47,6 +47,13 @@ class Shown:
         return renew_at(self.certificate.not_before, self.certificate.not_after)
 
     @property
+    def lacks_names(self) -> bool:
+        """Return true if the live certificate was renewed without names that the CA refuses."""
+        schedule = self.status.schedule
+        is_part = schedule is not None and schedule.identifiers < frozenset(self.lineage.identifiers)
+        return self.lineage.drops_failing_names and is_part
+
+    @property
     def failed_rehearsal(self) -> Rehearsal | None:
         """The last rehearsal if it failed and no certificate was issued since."""
         rehearsal, dated = self.rehearsal, self.status.schedule or self.certificate

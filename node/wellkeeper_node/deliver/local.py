@@ -3,10 +3,12 @@
 Implements the issuer's Protocol `Delivery`, without importing it.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from wellkeeper_node.deliver.batch import Deliveries
+from wellkeeper_node.deliver.in_use import unused
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Flip, Verified
@@ -40,3 +42,15 @@ class LocalDelivery:
             )
         served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
         return Verified(installed.certificate, served)
+
+    async def prune(self, lineages: Sequence[str]) -> None:
+        now = self.batch.clock.now()
+        old = {name: await self.certificates.old_versions(name, now) for name in lineages}
+        every = [one for versions in old.values() for one in versions]
+        if not every:
+            return
+        removable = {one.folder for one in await unused(every, self.nginx, self.https_addresses, self.probes)}
+        for name, versions in old.items():
+            chosen = [one.version for one in versions if one.folder in removable]
+            if chosen:
+                await self.certificates.remove_versions(name, chosen)

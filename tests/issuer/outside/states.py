@@ -36,6 +36,7 @@ SCHEDULE: Final = Schedule(
     window=Window(NOW + timedelta(days=39), NOW + timedelta(days=41)),
     explanation_url="https://ca.example/why",
     unanswered=2,
+    held_until=NOW + timedelta(days=1),
 )
 FAILURE: Final = Failure(
     lineage="web",
@@ -47,6 +48,9 @@ FAILURE: Final = Failure(
     last_at=NOW,
     next_try_at=NOW + timedelta(minutes=100),
     problem="urn:ietf:params:acme:error:caa",
+    identifiers=frozenset({dns("a.example"), dns("b.example")}),
+    refused=frozenset({dns("b.example")}),
+    refused_since=NOW - timedelta(hours=20),
 )
 
 

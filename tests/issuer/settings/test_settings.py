@@ -139,6 +139,22 @@ def test_csr_excludes_key_options(tmp_path: Path, line: str) -> None:
     assert "cannot be combined with csr: the CSR determines the key" in complaint(tmp_path, text)
 
 
+def test_csr_excludes_dropping_names(tmp_path: Path) -> None:
+    text = "[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\ndrop_failing_names = true"
+    assert "drop_failing_names cannot be combined with csr: the CSR determines the identifiers" in complaint(
+        tmp_path, text
+    )
+
+
+def test_failing_names_are_dropped_only_where_the_settings_say_so(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        "[[certificates]]\nidentifiers = ['a.example']\n"
+        "[[certificates]]\nidentifiers = ['b.example']\ndrop_failing_names = true",
+    )
+    assert [one.drops_failing_names for one in settings.lineages()] == [False, True]
+
+
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
 def test_known_cas_are_accepted_by_name(tmp_path: Path, name: str, url: str) -> None:
     assert [one.directory for one in read(tmp_path, f'ca = "{name}"').all_cas()] == [url]
@@ -185,6 +201,19 @@ def test_duplicate_certificate_name_is_refused(tmp_path: Path, text: str, what: 
 def test_default_name_is_the_first_identifier(tmp_path: Path, identifier: str, name: str) -> None:
     settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['{identifier}', 'z.example']")
     assert settings.certificates[0].name == name
+
+
+def test_name_of_a_long_identifier_is_shortened_and_ends_in_a_digest(tmp_path: Path) -> None:
+    labels = ".".join(["a" * 63] * 3)
+    identifiers = [f"{labels}.{'b' * length}.example" for length in (40, 53, 52)]
+    assert [len(one) for one in identifiers] == [240, 253, 252]
+    tables = [f"[[certificates]]\nidentifiers = ['{one}']" for one in identifiers]
+    whole, *short = [one.name for one in read(tmp_path, "\n".join(tables)).certificates]
+    assert whole == identifiers[0]
+    assert len({*short}) == 2
+    for name in short:
+        assert len(name) == 240
+        assert re.fullmatch(rf"{labels}\.b{{31}}-[0-9a-f]{{16}}", name)
 
 
 def test_invalid_toml_is_reported(tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ from wellkeeper_issuer.settings import read_settings
             "certificates[0].name: 'a..b' may contain only",
         ),
         ("[[certificates]]\nidentifiers = ['a.example']\nname = 'a/b'", "certificates[0].name: 'a/b' may contain only"),
+        (
+            f"[[certificates]]\nidentifiers = ['a.example']\nname = '{'a' * 241}'",
+            "aaa is too long: a name has at most 240 characters",
+        ),
         ("[[certificates]]\nidentifiers = ['a.example']\nname = 7", "certificates[0].name: 7 must be a string"),
         ("ca = ['google', 'gogle']", "ca: unknown CA 'gogle'. Did you mean 'google'?"),
         ("rehearsal.ca = 'x'", "rehearsal.ca: unknown CA 'x'; write the https:// URL"),

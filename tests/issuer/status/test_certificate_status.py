@@ -169,6 +169,16 @@ def test_past_failure_does_not_delay(failures: dict[str, Failure]) -> None:
     assert (found.is_quiet, found.next_try_at, found.wake_at) == (False, None, NOW)
 
 
+def test_failure_of_other_identifiers_keeps_none_waiting_and_is_not_shown() -> None:
+    """The settings changed since."""
+    other = replace(failure(NOW + HOUR)["web"], identifiers=frozenset({dns("a.example")}))
+    due = replace(SCHEDULE, identifiers=frozenset({dns("a.example")}))
+    found = status_of(rows(due, failures={"web": other}))
+    assert (found.failure, found.next_try_at, found.is_failing) == (None, None, False)
+    same = replace(other, identifiers=frozenset(LINEAGE.identifiers))
+    assert status_of(rows(due, failures={"web": same})).next_try_at == NOW + HOUR
+
+
 def test_failure_whose_wait_is_over_needs_a_pass() -> None:
     waiting = status_of(rows(failures=failure(NOW + HOUR)))
     assert (waiting.to_do, waiting.is_waiting, waiting.wake_at) == ("", False, NOW + HOUR)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import FakeCa, FakeNginx, FakeProbes, dns
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import VerifyError
