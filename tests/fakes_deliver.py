@@ -1,7 +1,7 @@
 """Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -28,6 +28,7 @@ from wellkeeper_node.model import (
     Node,
     Pair,
     ReadBack,
+    Server,
     Tested,
 )
 
@@ -119,6 +120,9 @@ class FakeCertificates:
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{_checked(lineage)}"
 
+    def owns(self, lineage: str, path: str) -> bool:
+        return path.startswith((f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"))
+
     async def write(self, lineage: str, pair: Pair) -> str:
         if lineage in self.full_disk_for:
             raise InstallError(f"cannot use /certificates/archive/{lineage}: No space left on device; free some")
@@ -196,6 +200,8 @@ class FakeCertificates:
 class FakeNginx:
     """`ports.Nginx`: its configuration names the lineages in `needed`; versions in `bad_versions` do not load.
 
+    Blocks of `needed` have no addresses; `blocks` are further ones.
+
     `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
     """
 
@@ -203,6 +209,9 @@ class FakeNginx:
         self._certificates = certificates
         self._clock = clock or FakeClock()
         self.needed: set[str] = set()
+        self.blocks: list[Server] = []
+        self.servers_count = 0
+        self.servers_error: ReloadError | None = None
         self.bad_versions: set[str] = set()
         self.broken: str | None = None
         self.refusal: str | None = None
@@ -229,8 +238,14 @@ class FakeNginx:
     async def finishing(self) -> int:
         return self.finishing_count
 
-    async def mentions(self, path: str) -> bool:
-        return any(path == f"{self._certificates.live_path(name)}/fullchain.pem" for name in self.needed)
+    async def servers(self) -> Sequence[Server]:
+        self.servers_count += 1
+        if self.servers_error is not None:
+            raise self.servers_error
+        needing = [
+            Server((), (), frozenset({f"{self._certificates.live_path(name)}/fullchain.pem"})) for name in self.needed
+        ]
+        return [*self.blocks, *needing]
 
     def _words(self) -> str | None:
         if self.broken is not None:
@@ -254,6 +269,7 @@ class FakeProbes:
         self.leaves: dict[tuple[tuple[str, int], Identifier], Certificate | None] = {}
         self.second_leaves: dict[tuple[tuple[str, int], Identifier], Certificate] = {}
         self.cause: str | None = None
+        self.greeted: dict[tuple[str, int], bool | None] = {}
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         return tuple(
@@ -262,8 +278,13 @@ class FakeProbes:
         )
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
+        self.greeted[address] = speaks_proxy_protocol
         if (address, identifier) not in self.leaves:
             raise VerifyError(f"no TLS handshake for {identifier} at {address[0]}:{address[1]}")
         leaf = self.leaves[address, identifier]

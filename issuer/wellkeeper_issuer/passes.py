@@ -8,7 +8,10 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     attempt      The key, the CSR and the URL of the order are recorded. A later pass continues that order.
     installed    Recorded as undelivered; live/ points to the version. A later pass delivers it without asking the CA.
     reloaded     nginx has loaded it; recorded as unserved. Later passes verify it, also when nothing is due.
-    served       Every handshake that counts brought it. The deploy hook runs, if it is still owed.
+    served       Every handshake that counts brought it, or none can be made (QUIC alone, not on this host).
+
+    The deploy hook runs once nginx has loaded the version, whatever the handshakes bring, until it succeeds.
+
 
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
@@ -159,9 +162,10 @@ class Passes:
         if run.flip is not None:
             await self._guarded(run, self._deliver(run, run.flip))
         async with self._proofs:
-            if run.is_to_be_verified and run.error is None:
+            is_loaded = run.error is None
+            if run.is_to_be_verified and is_loaded:
                 await self._guarded(run, self._verify(run))
-            if run.error is None and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
+            if is_loaded and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
                 await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
@@ -260,10 +264,11 @@ class Passes:
     async def _verify(self, run: CertificateRun) -> None:
         name = run.lineage.name
         with run.steps.step("verify") as step:
-            verified = await self.delivery.verify(name)
+            verified = await self.delivery.verify(name, run.lineage.https_addresses)
             run.certificate, run.served = verified.certificate, verified.served
-            step.detail = verified.served.detail if verified.served.is_served else "no server block uses it yet"
-        if verified.served.is_served:
+            is_proven = verified.served.is_served or verified.served.is_hidden
+            step.detail = verified.served.detail if is_proven else "no server block uses it yet"
+        if is_proven:
             await self.renewals.delivery_records.record_served(name)
 
     async def _deploy(self, run: CertificateRun) -> None:

@@ -64,7 +64,11 @@ class Handshakes:
         self.stale: dict[str, str] = {}
 
     async def handshake(
-        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        _address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         if key_algorithm is not None:
             raise ValueError(f"nginx has keys of one kind only, and somebody asks for {key_algorithm}")

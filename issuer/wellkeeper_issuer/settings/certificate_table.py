@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_valid
 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.tables import Frozen
-from wellkeeper_issuer.settings.value_types import AbsolutePath, CaNames, CertificateIdentifier, Name
+from wellkeeper_issuer.settings.value_types import AbsolutePath, Address, CaNames, CertificateIdentifier, Name
 from wellkeeper_issuer.settings.values import UNNAMED, parse_identifier
 from wellkeeper_node.model import KeyType, shortened_name
 
@@ -67,6 +67,14 @@ class CertificateSettings(Frozen):
             "`live/NAME/` has none."
         ),
     )
+    https_addresses: tuple[Address, ...] | None = Field(
+        default=None,
+        description=(
+            "Addresses (`HOST:PORT`) at which this certificate must be served. By default those of the server blocks of "
+            "nginx that name it, in http, stream and mail. An empty list means that nothing on this host serves it: it "
+            "is installed, nginx is reloaded, and the deploy hook runs."
+        ),
+    )
     must_staple: Annotated[Literal[False], BeforeValidator(_refuse_must_staple)] = Field(
         default=False,
         description="Only false is accepted: Let's Encrypt ended OCSP in 2025, so nginx has nothing to staple.",
@@ -99,4 +107,5 @@ class CertificateSettings(Frozen):
             profile=self.profile,
             reuses_key=self.reuse_key,
             csr_path=str(self.csr) if self.csr else None,
+            https_addresses=self.https_addresses,
         )

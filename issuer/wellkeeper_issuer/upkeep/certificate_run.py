@@ -36,6 +36,8 @@ class CertificateRun:
             return Outcome.WAITING
         if self.served is None:
             return Outcome.UNCHANGED
+        if self.served.is_hidden:
+            return Outcome.INSTALLED
         return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
 
     @property

@@ -42,6 +42,9 @@ class CertificateFolders:
     def live_path(self, lineage: str) -> str:
         return str(self._link(lineage))
 
+    def owns(self, lineage: str, path: str) -> bool:
+        return Path(path).is_relative_to(self._archive(lineage).resolve())
+
     async def write(self, lineage: str, pair: Pair) -> str:
         """Implement `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""
         files = pairs.files_of(lineage, pair)

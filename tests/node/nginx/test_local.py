@@ -61,6 +61,19 @@ async def test_configuration_that_nginx_does_not_print_is_an_error(folder: Path,
         await LocalNginx(control, clock).mentions("/live/web/fullchain.pem")
 
 
+async def test_configuration_that_is_not_one_is_an_error(folder: Path, clock: FakeClock) -> None:
+    with pytest.raises(ReloadError, match="printed no configuration file"):
+        await LocalNginx(Control(("echo",), folder / "nginx.pid"), clock).servers()
+
+
+async def test_part_of_the_configuration_that_cannot_be_parsed_is_logged(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    control = Control(("printf", "# configuration file /n.conf:\nhttp { server {\n# "), folder / "nginx.pid")
+    assert await LocalNginx(control, clock).servers() == ()
+    assert "cannot parse all of nginx's configuration: /n.conf: " in caplog.text
+
+
 async def test_failing_reload_command_is_quoted_even_when_it_says_nothing(folder: Path, clock: FakeClock) -> None:
     async with fake_master(folder) as master:
         with pytest.raises(ReloadError, match=r"'false' failed .*1"):
