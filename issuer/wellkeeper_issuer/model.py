@@ -13,8 +13,8 @@ from wellkeeper_node.model import Identifier, KeyType, Problem
 class Lineage:
     """One certificate to keep renewed; `name` matches LINEAGE_NAME and is the name of its directories.
 
-    `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere. `https_addresses` are
-    where it must be served, none for nowhere on this host, and None for wherever nginx's configuration says.
+    `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere. It must be
+    served at `https_addresses`: none for nowhere on this host, None for wherever nginx's configuration says.
     """
 
     name: str

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
-from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
+from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage

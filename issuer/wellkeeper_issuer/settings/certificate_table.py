@@ -70,8 +70,8 @@ class CertificateSettings(Frozen):
     https_addresses: tuple[Address, ...] | None = Field(
         default=None,
         description=(
-            "Addresses (`HOST:PORT`) at which this certificate must be served. By default those of the server blocks of "
-            "nginx that name it, in http, stream and mail. An empty list means that nothing on this host serves it: it "
+            "Addresses (`HOST:PORT`) at which this certificate must be served. By default those of the server blocks "
+            "of nginx that name it, in http, stream and mail. An empty list: nothing on this host serves it, so it "
             "is installed, nginx is reloaded, and the deploy hook runs."
         ),
     )

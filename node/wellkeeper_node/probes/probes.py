@@ -101,7 +101,8 @@ class NodeProbes:
             raise VerifyError(
                 f"no TLS handshake for {identifier} at {_text(address)}",
                 words(error),
-                f"Check that nginx runs with 'listen {address[1] or address[0]} ssl', and https_addresses in the settings.",
+                f"Check that nginx runs with 'listen {address[1] or address[0]} ssl', and https_addresses in the"
+                " settings.",
             ) from error
         except ValueError as error:
             raise VerifyError(f"{_text(address)} serves a broken certificate for {identifier}", str(error)) from error

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.fakes import FakeClock
-from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from tests.fakes_deliver import FakeCa, FakeCertificates, dns
+from tests.fakes_nginx import FakeNginx, FakeProbes
 from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.ports.node import Delivery

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from tests.fakes_deliver import FakeCa, FakeCertificates, dns
+from tests.fakes_nginx import FakeNginx, FakeProbes
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.addresses import plan
 from wellkeeper_node.deliver.verify import verify

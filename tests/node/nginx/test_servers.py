@@ -84,7 +84,8 @@ def test_quic_beside_tcp_at_the_same_address_is_another_listener() -> None:
 
 def test_parameters_of_one_listen_count_for_every_block_at_that_address() -> None:
     first, second = read(
-        "http { server { listen 443 ssl proxy_protocol; } server { listen *:443 default_server; } server { listen 80; } }"
+        "http { server { listen 443 ssl proxy_protocol; } server { listen *:443 default_server; }"
+        " server { listen 80; } }"
     )[:2]
     assert first.listeners == (Listener(WEB, speaks_proxy_protocol=True),)
     assert second.listeners == (Listener(WEB, is_default=True, speaks_proxy_protocol=True),)
@@ -106,7 +107,8 @@ def test_certificates_are_inherited_unless_the_block_has_its_own(tmp_path: Path)
     live.mkdir()
     (tmp_path / "link").symlink_to(live)
     own, inherited = read(
-        f"http {{ ssl_certificate ssl/a.pem; server {{ server_name A.example *.b; ssl_certificate {tmp_path}/link/f.pem;"
+        f"http {{ ssl_certificate ssl/a.pem; server {{ server_name A.example *.b;"
+        f" ssl_certificate {tmp_path}/link/f.pem;"
         f" ssl_certificate /live/$name/f.pem; }} server {{ listen 443 ssl; }} }}"
     )
     assert own == Server(("A.example", "*.b"), (), frozenset({f"{os.path.realpath(live)}/f.pem", "/live/$name/f.pem"}))
