@@ -184,7 +184,9 @@ class FakeDeliveries:
         self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
 
     async def record_found(self, flip: Flip) -> None:
-        self.origins.pop(flip.lineage, None)
+        known = self.flips.get(flip.lineage)
+        if known is None or known.after != flip.after:
+            self.origins.pop(flip.lineage, None)
         self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
 
     async def read_origin(self, lineage: str) -> Origin | None:

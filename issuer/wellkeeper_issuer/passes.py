@@ -231,13 +231,16 @@ class Passes:
 
     async def _restore(self, run: CertificateRun) -> bool:
         """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""
-        now, name = self.renewals.clock.now(), run.lineage.name
-        restored = await self.renewals.certificates.restore(name, lambda one: can_stand_in(one, run.lineage, now))
+        now, name, schedule = self.renewals.clock.now(), run.lineage.name, run.record.schedule
+        restored = await self.renewals.certificates.restore(
+            name, lambda one: can_stand_in(one, run.lineage, schedule, now)
+        )
         if restored is None:
             return False
         flip = Flip(name, restored.version, restored.version)
         await self.renewals.delivery_records.record_found(flip)
-        run.record = replace(run.record, undelivered=flip, is_installed=True)
+        origin = run.record.origin if schedule is not None and schedule.version == restored.version else None
+        run.record = replace(run.record, undelivered=flip, is_installed=True, origin=origin)
         run.installed, run.flip, run.reason = restored, flip, _RESTORED.format(restored.version)
         _log.warning("certificate %s: %s", name, run.reason)
         return True

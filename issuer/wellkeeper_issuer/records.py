@@ -64,7 +64,8 @@ class Schedule:
 
     `version` is the live version; `directory_url` and `account_url` issued it ("" if unknown). `certificate_id` is its
     RFC 9773 name, None without an authority key identifier. `ask_at` is the time of the next renewalInfo request, None
-    for never (no ARI at this CA). `unanswered` counts the requests in a row without an answer.
+    for never (no ARI at this CA). `unanswered` counts the requests in a row without an answer. Before `held_until`,
+    renewal info cannot bring the renewal forward: it did so for the version before (`obtain.early`).
     """
 
     lineage: str
@@ -81,6 +82,7 @@ class Schedule:
     window: Window | None = None
     explanation_url: str | None = None
     unanswered: int = 0
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

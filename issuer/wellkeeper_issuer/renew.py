@@ -121,7 +121,8 @@ class Renewals:
         # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
         leaf, has_key = reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
         origin = Origin(issued.directory_url, issued.account_url)
-        schedule = await self.planner.schedule(Installed(lineage.name, flip.after, leaf, has_key), None, origin)
+        installed = Installed(lineage.name, flip.after, leaf, has_key)
+        schedule = await self.planner.schedule(installed, found.record.schedule, origin)
         return flip, schedule
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:

@@ -171,6 +171,7 @@ class Certificate:
     is_self_signed: bool
     key_algorithm: KeyAlgorithm | None = None
     certificate_id: str | None = None
+    key_type: KeyType | None = None
 
     @property
     def lifetime(self) -> timedelta:

@@ -191,6 +191,16 @@ async def test_what_was_found_is_to_be_delivered_by_an_unknown_ca_without_a_hook
     assert await state.notes.read_owed_hooks() == {}
 
 
+async def test_recorded_version_that_is_found_keeps_its_ca(state: StateRecords) -> None:
+    await flip(state, "web")
+    origin = await state.deliveries.read_origin("web")
+    assert origin is not None
+    await state.deliveries.record_served("web")
+    await state.deliveries.record_found(Flip("web", "v1", "v1"))
+    assert await state.deliveries.undelivered() == {"web": Flip("web", "v1", "v1")}
+    assert await state.deliveries.read_origin("web") == origin
+
+
 async def test_lineage_without_a_delivery_gets_none_from_a_reload(state: StateRecords) -> None:
     await state.deliveries.record_reloaded(["web"])
     await state.deliveries.record_served("web")

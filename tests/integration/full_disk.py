@@ -45,7 +45,8 @@ exec "$@"
 # What takes space in each place, as far as the issuer gets.
 _INJECTED: Final = {
     "issuer": ("-e", "inject=pwrite64:error=ENOSPC"),
-    "certificates": ("-e", "inject=?mkdir,mkdirat:error=ENOSPC"),
+    # The first one is the proof before the CA is asked.
+    "certificates": ("-e", "inject=?mkdir,mkdirat:error=ENOSPC:when=2+"),
 }
 # Kilobytes, of the mebibyte that the proof needs.
 _LITTLE: Final = 600

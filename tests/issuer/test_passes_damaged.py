@@ -7,6 +7,8 @@ import pytest
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.hosts import LINEAGES, Host
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.due import plan
+from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.upkeep.restoring import can_stand_in
 from wellkeeper_node.certificates import reading
@@ -70,8 +72,8 @@ WANTED = Lineage("a", (dns("a.example"),))
 
 
 def test_valid_version_that_matches_the_settings_can_stand_in() -> None:
-    assert can_stand_in(GOOD, WANTED, NOW)
-    assert can_stand_in(replace(GOOD, has_key=False), replace(WANTED, csr_path="/a.csr"), NOW)
+    assert can_stand_in(GOOD, WANTED, None, NOW)
+    assert can_stand_in(replace(GOOD, has_key=False), replace(WANTED, csr_path="/a.csr"), None, NOW)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +81,31 @@ def test_valid_version_that_matches_the_settings_can_stand_in() -> None:
     [
         (GOOD, replace(WANTED, identifiers=(dns("b.example"),))),
         (GOOD, replace(WANTED, key_type=KeyType.RSA_2048)),
+        (GOOD, replace(WANTED, key_type=KeyType.ECDSA_P384)),
         (GOOD, replace(WANTED, csr_path="/a.csr")),
         (replace(GOOD, has_key=False), WANTED),
         (replace(GOOD, certificate=replace(GOOD.certificate, not_after=NOW)), WANTED),
         (replace(GOOD, certificate=replace(GOOD.certificate, is_self_signed=True)), WANTED),
+        (replace(GOOD, certificate=replace(GOOD.certificate, issued_by="(STAGING) Fake")), WANTED),
     ],
-    ids=["other names", "other key type", "key on this host", "key elsewhere", "expired", "placeholder"],
+    ids=[
+        "other names",
+        "other key type",
+        "other curve",
+        "key on this host",
+        "key elsewhere",
+        "expired",
+        "placeholder",
+        "of a staging CA",
+    ],
 )
 def test_version_that_does_not_match_cannot_stand_in(installed: Installed, lineage: Lineage) -> None:
-    assert not can_stand_in(installed, lineage, NOW)
+    assert not can_stand_in(installed, lineage, None, NOW)
+
+
+@pytest.mark.parametrize(("version", "is_wanted"), [("v1", False), ("v2", True)])
+def test_version_of_a_ca_that_is_no_longer_configured_cannot_stand_in(version: str, is_wanted: bool) -> None:
+    recorded = plan(replace(GOOD, version=version), Origin("https://old.example/directory", ""), NOW, lambda: 0.5)
+    configured = replace(WANTED, directory_urls=("https://ca.example/directory",))
+    assert can_stand_in(GOOD, configured, recorded, NOW) is is_wanted
+    assert can_stand_in(GOOD, replace(WANTED, directory_urls=(recorded.directory_url,)), recorded, NOW)

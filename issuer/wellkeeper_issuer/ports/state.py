@@ -109,7 +109,10 @@ class DeliveryRecords(Protocol):
         ...
 
     async def record_found(self, flip: Flip) -> None:
-        """Record a delivery to prove, of a version by an unknown CA: it is installed, but the state was lost."""
+        """Record a delivery to prove, of a version that was found installed.
+
+        Its CA is the recorded one if this is the recorded version, and unknown otherwise.
+        """
         ...
 
     async def read_origin(self, lineage: str) -> Origin | None:

@@ -31,8 +31,8 @@ class CertificateSettings(Frozen):
 
     name: Name = Field(
         description=(
-            "Name of the certificate, and of its directory below `live/`. By default its first identifier, shortened if "
-            "it is longer than 240 characters."
+            "Name of the certificate, and of its directory below `live/`. By default its first identifier, shortened "
+            "if it is longer than 240 characters."
         )
     )
     identifiers: tuple[CertificateIdentifier, ...] = Field(

@@ -36,6 +36,7 @@ SCHEDULE: Final = Schedule(
     window=Window(NOW + timedelta(days=39), NOW + timedelta(days=41)),
     explanation_url="https://ca.example/why",
     unanswered=2,
+    held_until=NOW + timedelta(days=1),
 )
 FAILURE: Final = Failure(
     lineage="web",

@@ -44,7 +44,6 @@ async def test_leftover_of_any_kind_does_not_keep_a_version_from_being_made_live
     assert (tmp_path / "live/web").readlink().name == version
     assert not any(".tmp-" in name for name in everything(tmp_path))
     assert set(before) < set(everything(tmp_path))
-    assert Path("/etc").is_dir()
 
 
 @pytest.mark.parametrize("is_installed", [True, False])
@@ -61,12 +60,12 @@ async def test_proof_leaves_everything_as_it_is(tmp_path: Path, is_installed: bo
 
 @contextmanager
 def immutable(folder: Path) -> Iterator[None]:
-    if subprocess.run(["chattr", "+i", folder], check=False, capture_output=True).returncode != 0:
+    if subprocess.run(["/usr/bin/chattr", "+i", folder], check=False, capture_output=True).returncode != 0:
         pytest.skip("this file system, or this user, has no immutable directories")
     try:
         yield
     finally:
-        subprocess.run(["chattr", "-i", folder], check=True)
+        subprocess.run(["/usr/bin/chattr", "-i", folder], check=True)
 
 
 @contextmanager

@@ -46,17 +46,17 @@ class SqliteDeliveries:
         )
 
     async def record_found(self, flip: Flip) -> None:
-        row = put_row(
-            "deliveries",
-            lineage=flip.lineage,
-            node=self._node,
-            directory_url="",
-            account_url="",
-            version_before=flip.before,
-            version_after=flip.after,
-            state="installed",
-        )
-        await self._database.write(row)
+        statement = """
+            INSERT INTO deliveries (lineage, node, directory_url, account_url, version_before, version_after, state)
+            VALUES (?, ?, '', '', ?, ?, 'installed')
+            ON CONFLICT (lineage, node) DO UPDATE SET
+                directory_url = iif(version_after = excluded.version_after, directory_url, ''),
+                account_url = iif(version_after = excluded.version_after, account_url, ''),
+                version_before = excluded.version_before,
+                version_after = excluded.version_after,
+                state = excluded.state
+            """
+        await self._database.write((statement, (flip.lineage, self._node, flip.before, flip.after)))
 
     def read_delivery(self, lineage: str) -> Delivery | None:
         """Return the row of the lineage. Raises JournalError."""

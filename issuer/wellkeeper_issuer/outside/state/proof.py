@@ -28,7 +28,10 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
-    """Prove both directories, also if `archive/` is a mount of its own; leave no files behind. Raises JournalError or InstallError naming the directory."""
+    """Prove both directories, also if `archive/` is a mount of its own; leave no files behind.
+
+    Raises JournalError or InstallError naming the directory.
+    """
 
     def prove_both() -> None:
         prove(state_dir, JournalError)

@@ -17,7 +17,7 @@ from wellkeeper_node.errors import Retry
 
 _SCHEDULES: Final = (
     "SELECT lineage, version, identifiers, not_before, not_after, directory_url, account_url, certificate_id, rule,"
-    " renew_at, ask_at, window_start, window_end, explanation_url, unanswered FROM schedules"
+    " renew_at, ask_at, window_start, window_end, explanation_url, unanswered, held_until FROM schedules"
 )
 _FAILURES: Final = "SELECT lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem FROM failures"
 
@@ -55,6 +55,7 @@ class SqliteSchedules:
             window_end=from_time(window.end) if window else None,
             explanation_url=schedule.explanation_url,
             unanswered=schedule.unanswered,
+            held_until=from_time(schedule.held_until),
         )
         await self._database.write(row)
 
@@ -101,6 +102,7 @@ def _schedule(row: Row) -> Schedule:
         window=Window(to_time(row["window_start"]), to_time(row["window_end"])) if has_window else None,
         explanation_url=row["explanation_url"],
         unanswered=row["unanswered"],
+        held_until=to_time_or_none(row["held_until"]),
     )
 
 
