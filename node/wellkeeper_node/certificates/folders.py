@@ -16,6 +16,7 @@ from typing import Final
 
 from wellkeeper_node import durable, public_keys
 from wellkeeper_node.certificates import links, pairs, reading
+from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
 from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import LINEAGE_NAME, Installed, Pair
@@ -169,22 +170,18 @@ class CertificateFolders:
             links.remove_leftovers(archive)
             version = _version(archive, files)
             if not (archive / version).exists():
-                self._write_version(archive, version, files)
+                access = self._access(links.current(self._link(lineage)), archive)
+                _write_version(archive, version, files, access)
             durable.sync(archive)
         return version
 
-    def _write_version(self, archive: Path, version: str, files: Mapping[str, bytes]) -> None:
-        unfinished = links.unfinished_path(archive / version)
-        try:
-            durable.make_folder(unfinished, self._folder_mode, self._owner)
-            for name, content in files.items():
-                mode = self._key_mode if name == KEY_FILE else 0o644
-                durable.write_file(unfinished / name, content, mode, self._owner)
-            durable.sync(unfinished)
-            unfinished.rename(archive / version)
-        except OSError:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
+    def _access(self, before: str | None, archive: Path) -> Access:
+        """Return owner and modes of a new version: those of the previous one, where the settings give no others.
+
+        Workers that read the key themselves could do so until now.
+        """
+        usual = Access(self._owner, self._key_mode, self._folder_mode)
+        return usual if before is None else kept_access(archive / before, usual)
 
     def _switch(self, lineage: str, version: str | None) -> str | None:
         link = self._link(lineage)
@@ -233,6 +230,19 @@ class CertificateFolders:
         durable.make_folder(self._root, 0o755, self._owner)
         with durable.locked(self._root / ".lock", lineage):
             yield
+
+
+def _write_version(archive: Path, version: str, files: Mapping[str, bytes], access: Access) -> None:
+    unfinished = links.unfinished_path(archive / version)
+    try:
+        durable.make_folder(unfinished, access.folder_mode, access.owner)
+        for name, content in files.items():
+            durable.write_file(unfinished / name, content, access.key_mode if name == KEY_FILE else 0o644, access.owner)
+        durable.sync(unfinished)
+        unfinished.rename(archive / version)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _checked(lineage: str) -> str:

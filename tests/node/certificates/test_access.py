@@ -1,0 +1,80 @@
+"""A new version is for the same readers as the previous one."""
+
+import grp
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.node.certificates.test_folders import renewals
+from wellkeeper_node.certificates.folders import CertificateFolders
+
+NEEDS_ROOT: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+OTHER_GROUP: Final = grp.getgrnam("nogroup" if any(one.gr_name == "nogroup" for one in grp.getgrall()) else "nobody")
+
+
+async def renew(folders: CertificateFolders, key_mode: int, folder_mode: int, user: int = -1, group: int = -1) -> Path:
+    """Install a version, change who may read it, install the next one, and return its directory."""
+    first, second = renewals(2)
+    await folders.switch("web", await folders.write("web", first))
+    previous = Path(folders.live_path("web")).resolve()
+    for path, mode in ((previous / "privkey.pem", key_mode), (previous, folder_mode)):
+        os.chown(path, user, group)
+        path.chmod(mode)
+    await folders.switch("web", await folders.write("web", second))
+    return Path(folders.live_path("web")).resolve()
+
+
+def modes(version: Path) -> tuple[int, int, int]:
+    return tuple(path.stat().st_mode & 0o7777 for path in (version / "privkey.pem", version / "cert.pem", version))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((0o600, 0o700), (0o600, 0o644, 0o700)),
+        ((0o640, 0o750), (0o640, 0o644, 0o750)),
+        ((0o400, 0o500), (0o400, 0o644, 0o700)),
+        ((0o666, 0o777), (0o640, 0o644, 0o750)),
+        ((0o044, 0o755), (0o440, 0o644, 0o750)),
+    ],
+    ids=["usual", "for a group", "read-only", "for all", "not for the owner"],
+)
+async def test_modes_of_the_previous_version_are_kept_and_never_wider(
+    tmp_path: Path, before: tuple[int, int], after: tuple[int, int, int]
+) -> None:
+    version = await renew(CertificateFolders(tmp_path), *before)
+    assert modes(version) == after
+
+
+@NEEDS_ROOT
+async def test_owner_and_group_of_the_previous_version_are_kept(tmp_path: Path) -> None:
+    version = await renew(CertificateFolders(tmp_path), 0o640, 0o750, 1, OTHER_GROUP.gr_gid)
+    for path in (version, *version.iterdir()):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid) == (1, OTHER_GROUP.gr_gid)
+    assert modes(version) == (0o640, 0o644, 0o750)
+
+
+@NEEDS_ROOT
+async def test_owner_and_group_of_the_settings_win(tmp_path: Path) -> None:
+    version = await renew(CertificateFolders(tmp_path, owner=2, group=3), 0o600, 0o700, 1, OTHER_GROUP.gr_gid)
+    status = (version / "privkey.pem").stat()
+    assert (status.st_uid, status.st_gid) == (2, 3)
+    assert modes(version) == (0o640, 0o644, 0o750)
+
+
+async def test_previous_version_without_a_key_file_gives_nothing_to_keep(tmp_path: Path) -> None:
+    folders = CertificateFolders(tmp_path)
+    first, second = renewals(2)
+    await folders.switch("web", await folders.write("web", first))
+    key = Path(folders.live_path("web"), "privkey.pem")
+    key.unlink()
+    key.symlink_to("/etc/passwd")
+    await folders.switch("web", await folders.write("web", second))
+    key = Path(folders.live_path("web"), "privkey.pem")
+    assert (key.is_symlink(), key.stat().st_mode & 0o777) == (False, 0o600)
+    key.unlink()
+    version = await folders.write("web", renewals(3)[2])
+    assert (tmp_path / "archive/web" / version / "privkey.pem").stat().st_mode & 0o777 == 0o600
