@@ -1,7 +1,7 @@
 """Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -111,6 +111,10 @@ class FakeCertificates:
 
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{_checked(lineage)}"
+
+    async def versions(self, lineage: str) -> Sequence[str]:
+        found = [version for name, version in self.pairs if name == _checked(lineage)]
+        return sorted(found, key=lambda one: self._not_before(lineage, one))
 
     def owns(self, lineage: str, path: str) -> bool:
         return path.startswith((f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"))

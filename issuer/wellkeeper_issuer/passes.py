@@ -18,6 +18,7 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
                  for one of its certificates.
     deferred     Due, but its CAs are blocked: nothing is ordered, and that is no failure. Due again when a block ends.
+    returned     nginx refuses handshakes with the version: the one before is live again, once per version.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
     waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
 """
@@ -34,11 +35,13 @@ from typing import Final
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
+from wellkeeper_issuer.records import LineageRecord
 from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.restoring import can_stand_in
+from wellkeeper_issuer.upkeep.verifying import Verifications, refused
 from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
@@ -90,10 +93,15 @@ class Passes:
     at_once: int = 8
     _slots: asyncio.Semaphore = field(init=False)
     _proofs: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_PROOFS_AT_ONCE))
+    _verifications: Verifications = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(init=False, default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.at_once)
+        renewals = self.renewals
+        self._verifications = Verifications(
+            self.delivery, renewals.certificates, renewals.delivery_records, renewals.clock
+        )
 
     def slot(self, name: str) -> AbstractAsyncContextManager[None]:
         """Return a context manager that keeps passes from working on that certificate; it waits for one that does."""
@@ -162,11 +170,15 @@ class Passes:
         if run.flip is not None:
             await self._guarded(run, self._deliver(run, run.flip))
         async with self._proofs:
-            is_loaded = run.error is None
-            if run.is_to_be_verified and is_loaded:
-                await self._guarded(run, self._verify(run))
-            if is_loaded and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
-                await self._guarded(run, self._deploy(run))
+            if run.error is None:
+                await self._verify_and_deploy(run)
+
+    async def _verify_and_deploy(self, run: CertificateRun) -> None:
+        """Verify what nginx has loaded; the hook runs whatever it serves, unless the version before is live again."""
+        if run.is_to_be_verified:
+            await self._guarded(run, self._verifications.verify(run))
+        if not run.has_returned and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
+            await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
         """Await `work` and keep its error with the certificate; the first error counts."""
@@ -181,11 +193,11 @@ class Passes:
             run.error = run.error or error
 
     async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
-        run.is_to_be_verified = run.record.is_unserved
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
+        run.is_to_be_verified = self._verifications.is_due(run.record, run.installed)
         if not run.record.is_installed:
             await self._take_up(run)
-        lost, is_worth_another = await self._switch_to_undelivered(run)
+        lost, is_worth_another = await self._switch_to_undelivered(run, mode)
         if run.installed is None and await self._restore(run):
             lost = None
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
@@ -217,10 +229,12 @@ class Passes:
         await self.renewals.delivery_records.record_found(flip)
         run.record = replace(run.record, undelivered=flip)
 
-    async def _switch_to_undelivered(self, run: CertificateRun) -> tuple[MissingVersionError | None, bool]:
+    async def _switch_to_undelivered(self, run: CertificateRun, mode: Mode) -> tuple[MissingVersionError | None, bool]:
         """Switch to what an earlier pass left undelivered; return why it is lost, and whether to order another."""
         if run.record.undelivered is None:
             return None, False
+        if self._verifications.keeps_away(run.record, run.installed, mode):
+            return None, self._is_worth_another_than_refused(run.record, run.record.undelivered)
         try:
             is_worth_another = await self._is_worth_another(run, run.record.undelivered)
         except MissingVersionError as error:
@@ -228,6 +242,13 @@ class Passes:
             return error, False
         run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
         return None, is_worth_another
+
+    def _is_worth_another_than_refused(self, record: LineageRecord, flip: Flip) -> bool:
+        """Return True when the version that is kept away is old; raises VerifyError before."""
+        schedule = record.schedule
+        if schedule is None or self.renewals.clock.now() - schedule.not_before <= _REFUSED_LONG:
+            raise refused(flip)
+        return True
 
     async def _restore(self, run: CertificateRun) -> bool:
         """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""
@@ -263,16 +284,6 @@ class Passes:
     async def _deliver(self, run: CertificateRun, flip: Flip) -> None:
         run.steps.seconds["reload"] = await self.delivery.deliver(flip)
         run.is_to_be_verified = True
-
-    async def _verify(self, run: CertificateRun) -> None:
-        name = run.lineage.name
-        with run.steps.step("verify") as step:
-            verified = await self.delivery.verify(name, run.lineage.https_addresses)
-            run.certificate, run.served = verified.certificate, verified.served
-            is_proven = verified.served.is_served or verified.served.is_hidden
-            step.detail = verified.served.detail if is_proven else "no server block uses it yet"
-        if is_proven:
-            await self.renewals.delivery_records.record_served(name)
 
     async def _deploy(self, run: CertificateRun) -> None:
         with run.steps.step("deploy"):

@@ -119,6 +119,10 @@ class Certificates(Protocol):
         """Return the directory that nginx reads: `<certificates_dir>/live/<lineage>`."""
         ...
 
+    async def versions(self, lineage: str) -> Sequence[str]:
+        """Return the names of all versions in the archive, the oldest first; each contains its leaf's fingerprint."""
+        ...
+
     def owns(self, lineage: str, path: str) -> bool:
         """Return True when the path, of which symbolic links are resolved, is a file of any version of the lineage."""
         ...

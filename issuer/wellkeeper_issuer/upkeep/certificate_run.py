@@ -27,6 +27,7 @@ class CertificateRun:
     served: Served | None = None
     is_to_be_verified: bool = False
     certificate: Certificate | None = None
+    has_returned: bool = False
 
     @property
     def outcome(self) -> Outcome:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +42,11 @@ class CertificateFolders:
 
     def live_path(self, lineage: str) -> str:
         return str(self._link(lineage))
+
+    async def versions(self, lineage: str) -> Sequence[str]:
+        """Implement `ports.Certificates.versions`. Raises InstallError."""
+        with durable.translated(self._root):
+            return await asyncio.to_thread(_versions, self._archive(lineage))
 
     def owns(self, lineage: str, path: str) -> bool:
         return Path(path).is_relative_to(self._archive(lineage).resolve())
@@ -134,8 +139,7 @@ class CertificateFolders:
     def _wanted(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> tuple[str | None, Pair] | None:
         """Return the newest usable pair that is wanted; without its version if it has to be written again."""
         archive = self._archive(lineage)
-        versions = _versions(archive) if archive.is_dir() else []
-        for version in reversed(versions):
+        for version in reversed(_versions(archive)):
             found = pairs.salvage_pair(archive / version)
             if found is None:
                 continue
@@ -269,6 +273,8 @@ def _version(archive: Path, files: Mapping[str, bytes]) -> str:
 
 def _versions(archive: Path) -> list[str]:
     """Return the versions, the oldest first."""
+    if not archive.is_dir():
+        return []
     return sorted(path.name for path in archive.iterdir() if VERSION.fullmatch(path.name))
 
 

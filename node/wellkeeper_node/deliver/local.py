@@ -3,48 +3,13 @@
 Implements the issuer's Protocol `Delivery`, without importing it.
 """
 
-import asyncio
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Final
 
-from wellkeeper_node.deliver.addresses import Plan, at_configured, plan
 from wellkeeper_node.deliver.batch import Deliveries
-from wellkeeper_node.deliver.verify import verify
-from wellkeeper_node.errors import ReloadError, VerifyError
-from wellkeeper_node.model import Flip, Installed, Server, Verified
-from wellkeeper_node.ports import Certificates, Clock, Nginx, Probes
-
-_Address = tuple[str, int]
-
-# `nginx -T` takes 10 s with 10 000 server blocks: the certificates of one pass share it.
-_SERVERS_SECONDS: Final = 10.0
-
-
-@dataclass
-class _Servers:
-    """The server blocks of nginx, read once for many certificates."""
-
-    nginx: Nginx
-    clock: Clock
-    _read_at: float = -math.inf
-    _found: Sequence[Server] | ReloadError = ()
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def read(self) -> Sequence[Server] | ReloadError:
-        async with self._lock:
-            if self.clock.monotonic() - self._read_at > _SERVERS_SECONDS:
-                try:
-                    self._found = await self.nginx.servers()
-                except ReloadError as error:
-                    self._found = error
-                self._read_at = self.clock.monotonic()
-            return self._found
-
-    def forget(self) -> None:
-        self._read_at = -math.inf
+from wellkeeper_node.deliver.verification import Verification
+from wellkeeper_node.model import Flip, Verified
+from wellkeeper_node.ports import Certificates, Nginx, Probes
 
 
 class LocalDelivery:
@@ -55,43 +20,18 @@ class LocalDelivery:
         nginx: Nginx,
         probes: Probes,
         certificates: Certificates,
-        https_addresses: Sequence[_Address],
+        https_addresses: Sequence[tuple[str, int]],
         batch: Deliveries,
     ) -> None:
-        self._probes = probes
-        self._certificates = certificates
-        self._https_addresses = https_addresses
         self._batch = batch
-        self._servers = _Servers(nginx, batch.clock)
+        self._verification = Verification(nginx, probes, certificates, https_addresses, batch.clock)
 
     def expecting(self) -> AbstractContextManager[None]:
         return self._batch.expecting()
 
     async def deliver(self, flip: Flip) -> float:
-        self._servers.forget()  # an administrator may have changed the configuration that is loaded now
+        self._verification.forget()  # an administrator may have changed the configuration that is loaded now
         return await self._batch.deliver(flip)
 
-    async def verify(self, lineage: str, https_addresses: Sequence[_Address] | None = None) -> Verified:
-        live_path = self._certificates.live_path(lineage)
-        installed = await self._certificates.installed(lineage)
-        if installed is None:
-            raise VerifyError(
-                f"cannot verify the certificate of {lineage}",
-                f"{live_path} no longer holds a usable certificate",
-                f"Run 'wellkeeper renew {lineage}' to obtain one.",
-            )
-        servers: Sequence[Server] | ReloadError = () if https_addresses is not None else await self._servers.read()
-        wanted = self._plan(installed, () if isinstance(servers, ReloadError) else servers, https_addresses)
-        served = await verify(installed, wanted, live_path, self._probes)
-        if not served.is_served and isinstance(servers, ReloadError):
-            raise servers  # whether the configuration names it is unknown
-        return Verified(installed.certificate, served)
-
-    def _plan(
-        self, installed: Installed, servers: Sequence[Server], https_addresses: Sequence[_Address] | None
-    ) -> Plan:
-        identifiers = installed.certificate.identifiers
-        if https_addresses is not None:
-            return at_configured(identifiers, https_addresses)
-        lineage, owns = installed.lineage, self._certificates.owns
-        return plan(identifiers, servers, lambda path: owns(lineage, path), self._https_addresses)
+    async def verify(self, lineage: str, https_addresses: Sequence[tuple[str, int]] | None = None) -> Verified:
+        return await self._verification.verify(lineage, https_addresses)

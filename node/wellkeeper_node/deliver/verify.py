@@ -1,7 +1,7 @@
 """Verify by handshakes that nginx serves the installed certificate, wherever it must."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,12 +27,15 @@ class _Finding:
     error: VerifyError | None
 
 
-async def verify(installed: Installed, wanted: Plan, live_path: str, probes: Probes) -> Served:
+async def verify(
+    installed: Installed, wanted: Plan, live_path: str, probes: Probes, versions: Collection[str] = ()
+) -> Served:
     """Return served when every handshake gets the installed leaf, and not served when nginx does not use it yet.
 
     A name that this nginx does not serve (a mail host in the same certificate) is reported, but is not an error.
-    `live_path` is the lineage's directory in nginx's configuration. Raises VerifyError when the configuration names
-    the certificate but nginx serves something else.
+    `live_path` is the lineage's directory in nginx's configuration, `versions` are those in its archive. Raises
+    VerifyError when the configuration names the certificate but nginx serves something else, or when nginx serves an
+    older version, from a copy.
     """
     if wanted.hidden:
         return Served(is_served=False, fingerprint_sha256=None, detail=wanted.hidden, is_hidden=True)
@@ -50,6 +53,8 @@ async def verify(installed: Installed, wanted: Plan, live_path: str, probes: Pro
         return Served(is_served=True, fingerprint_sha256=expected, detail=detail)
     if wanted.is_named:
         raise _error(installed, wrong)
+    if any(one.leaf and _is_one_of(one.leaf, versions) for one in wrong):
+        raise _error(installed, wrong, handshakes.remedy_for_copy(live_path))
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
     return Served(
         is_served=False, fingerprint_sha256=leaves[0] if leaves else None, detail=_lines_to_add(installed, live_path)
@@ -85,7 +90,12 @@ def _is_about_its_name(finding: _Finding) -> bool:
     return finding.identifier in finding.leaf.identifiers
 
 
-def _error(installed: Installed, wrong: Sequence[_Finding]) -> VerifyError:
+def _is_one_of(leaf: Certificate, versions: Collection[str]) -> bool:
+    """Return True for the leaf of a version: its name contains the start of the fingerprint."""
+    return any(leaf.fingerprint_sha256[:8] in version for version in versions)
+
+
+def _error(installed: Installed, wrong: Sequence[_Finding], remedy: str = "") -> VerifyError:
     """Return the error that shows one wrong handshake, if possible one that got a leaf, and counts the others."""
     if not wrong:
         return VerifyError(
@@ -96,13 +106,18 @@ def _error(installed: Installed, wrong: Sequence[_Finding]) -> VerifyError:
     shown, *others = sorted(wrong, key=lambda one: one.leaf is None)
     leaf = installed.certificate
     key_differs = any(one.leaf and one.leaf.key_algorithm is not leaf.key_algorithm for one in wrong)
+    other_key = leaf.key_algorithm if key_differs else None
     more = f", and {counted(len(others), 'more wrong handshake')}" if others else ""
-    return VerifyError(
+    error = VerifyError(
         f"nginx does not serve the installed certificate of {installed.lineage} (serial {leaf.serial}, valid until"
         f" {leaf.not_after:%Y-%m-%d})",
         _describe(shown) + more,
-        handshakes.remedy_for_wrong_leaf(leaf.key_algorithm if key_differs else None, any(one.leaf for one in wrong)),
+        remedy or handshakes.remedy_for_wrong_leaf(other_key, any(one.leaf for one in wrong)),
     )
+    served = [one.leaf for one in wrong if one.leaf is not None and one.identifier in one.leaf.identifiers]
+    error.leaf = min(served, key=lambda one: one.not_after, default=None)
+    error.is_refused = any(one.leaf is None and one.error is None for one in wrong)
+    return error
 
 
 def _describe(finding: _Finding) -> str:

@@ -2,6 +2,7 @@
 
 import grp
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,25 @@ async def renew(folders: CertificateFolders, key_mode: int, folder_mode: int, us
     """Install a version, change who may read it, install the next one, and return its directory."""
     first, second = renewals(2)
     await folders.switch("web", await folders.write("web", first))
-    previous = Path(folders.live_path("web")).resolve()
+    previous = live(folders)
     for path, mode in ((previous / "privkey.pem", key_mode), (previous, folder_mode)):
         os.chown(path, user, group)
         path.chmod(mode)
     await folders.switch("web", await folders.write("web", second))
+    return live(folders)
+
+
+def live(folders: CertificateFolders) -> Path:
     return Path(folders.live_path("web")).resolve()
+
+
+def replace_key_by_link(version: Path) -> None:
+    (version / "privkey.pem").unlink()
+    (version / "privkey.pem").symlink_to("/etc/passwd")
+
+
+def remove_key(version: Path) -> None:
+    (version / "privkey.pem").unlink()
 
 
 def modes(version: Path) -> tuple[int, int, int]:
@@ -65,16 +79,13 @@ async def test_owner_and_group_of_the_settings_win(tmp_path: Path) -> None:
     assert modes(version) == (0o640, 0o644, 0o750)
 
 
-async def test_previous_version_without_a_key_file_gives_nothing_to_keep(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lose", [replace_key_by_link, remove_key])
+async def test_previous_version_without_a_key_file_gives_nothing_to_keep(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
     folders = CertificateFolders(tmp_path)
     first, second = renewals(2)
     await folders.switch("web", await folders.write("web", first))
-    key = Path(folders.live_path("web"), "privkey.pem")
-    key.unlink()
-    key.symlink_to("/etc/passwd")
+    lose(live(folders))
     await folders.switch("web", await folders.write("web", second))
-    key = Path(folders.live_path("web"), "privkey.pem")
-    assert (key.is_symlink(), key.stat().st_mode & 0o777) == (False, 0o600)
-    key.unlink()
-    version = await folders.write("web", renewals(3)[2])
-    assert (tmp_path / "archive/web" / version / "privkey.pem").stat().st_mode & 0o777 == 0o600
+    assert modes(live(folders)) == (0o600, 0o644, 0o700)

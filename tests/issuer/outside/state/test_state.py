@@ -46,10 +46,12 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
         before = await state.schedules.read_schedule("web")
     assert before is not None
     execute(path, "ALTER TABLE schedules DROP COLUMN held_until")
+    execute(path, "DROP TABLE checks")
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
         assert await state.schedules.read_schedule("web") == replace(before, held_until=None)
         assert await state.deliveries.installed() == {"web"}
+        assert await state.deliveries.checks() == {}
     assert execute(path, "PRAGMA user_version") == [(5 if may_write else 4,)]
 
 
