@@ -11,7 +11,8 @@ from wellkeeper_node.model import Answer, Certificate, Identifier, KeyAlgorithm,
 class FakeNginx:
     """`ports.Nginx`: its configuration names the lineages in `needed`; versions in `bad_versions` do not load.
 
-    Blocks of `needed` have no addresses; `blocks` are further ones.
+    Blocks of `needed` have no addresses; `blocks` are further ones. With `names_nothing`, it reads
+    copies of the files.
 
     `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
     """
@@ -21,6 +22,7 @@ class FakeNginx:
         self._clock = clock or FakeClock()
         self.needed: set[str] = set()
         self.blocks: list[Server] = []
+        self.names_nothing = False
         self.servers_count = 0
         self.servers_error: ReloadError | None = None
         self.bad_versions: set[str] = set()
@@ -56,7 +58,7 @@ class FakeNginx:
         needing = [
             Server((), (), frozenset({f"{self._certificates.live_path(name)}/fullchain.pem"})) for name in self.needed
         ]
-        return [*self.blocks, *needing]
+        return self.blocks if self.names_nothing else [*self.blocks, *needing]
 
     def _words(self) -> str | None:
         if self.broken is not None:

@@ -56,13 +56,18 @@ class Folders(FakeCertificates):
 
 
 class Handshakes:
-    """`ports.Probes`: what nginx served since its last reload, if its configuration names it; `stale` versions win."""
+    """`ports.Probes`: what nginx served since its last reload, if its configuration names it.
+
+    Versions in `stale` win over those, and handshakes with versions in `refused` are refused.
+    """
 
     def __init__(self, nginx: FakeNginx, certificates: Folders) -> None:
         self._nginx = nginx
         self._certificates = certificates
         self.defect_for: str | None = None
         self.stale: dict[str, str] = {}
+        self.refused: set[str] = set()
+        self.refusals = 1000
 
     async def handshake(
         self,
@@ -79,6 +84,9 @@ class Handshakes:
         if name not in self._nginx.needed or not self._nginx.reloads:
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")
+        if version in self.refused and self.refusals > 0:
+            self.refusals -= 1
+            return None
         return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:

@@ -65,7 +65,7 @@ class Verifications:
             try:
                 return await self.delivery.verify(lineage.name, lineage.https_addresses)
             except VerifyError as error:
-                if not error.is_refused or not _may_return(run):
+                if not error.is_refused or not _was_served(run):
                     raise
                 if number == _TRIES:
                     raise await self._return(run, error) from error
@@ -74,7 +74,7 @@ class Verifications:
 
     async def _return(self, run: CertificateRun, error: VerifyError) -> VerifyError:
         """Make the version before live and loaded again; return the error to report."""
-        flip, name, now = _flip(run), run.lineage.name, self.clock.now()
+        flip, name, now = _may_return(run), run.lineage.name, self.clock.now()
         if flip is None:
             return error
         restored = await self.certificates.restore(
@@ -147,11 +147,19 @@ def _check_not_lost(run: CertificateRun, verified: Verified) -> None:
     )
 
 
-def _may_return(run: CertificateRun) -> bool:
+def _was_served(run: CertificateRun) -> bool:
+    """Return True when the live version, or the one that it replaced, was served."""
     flip, check = _flip(run), run.record.check
-    if flip is None or check is None or flip.before in {None, flip.after}:
-        return False
-    return check.served_version in {flip.before, flip.after} and check.returned_from != flip.after
+    served_version = check.served_version if check else None
+    return flip is not None and served_version is not None and served_version in {flip.before, flip.after}
+
+
+def _may_return(run: CertificateRun) -> Flip | None:
+    """Return the flip that may be undone: from another version, and not undone before."""
+    flip, check = _flip(run), run.record.check
+    if flip is None or flip.before in {None, flip.after}:
+        return None
+    return None if check is not None and check.returned_from == flip.after else flip
 
 
 def _flip(run: CertificateRun) -> Flip | None:
