@@ -232,12 +232,15 @@ class Served:
 
     `fingerprint_sha256` is the leaf that the handshakes found, None when none was served for that name. With
     `is_hidden`, nginx has loaded the certificate where no handshake can be made, or serves it nowhere on this host.
+    `leaf` is what clients get instead; with `is_refused`, nginx refuses a handshake.
     """
 
     is_served: bool
     fingerprint_sha256: str | None
     detail: str
     is_hidden: bool = False
+    leaf: Certificate | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

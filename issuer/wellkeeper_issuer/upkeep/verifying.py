@@ -14,11 +14,13 @@ from wellkeeper_issuer.records import Check, LineageRecord, Rule, Seen
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_node.errors import VerifyError
-from wellkeeper_node.model import Certificate, Flip, Installed, Verified
+from wellkeeper_node.model import Certificate, Flip, Installed, Served, Verified
 from wellkeeper_node.ports import Certificates, Clock
 
 _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 5.0
+_LOST: Final = "no server block uses it"
+_NAME_AGAIN: Final = "Name it in a server block again, or set https_addresses = [] in its [[certificates]]."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,6 @@ class Verifications:
         with run.steps.step("verify") as step:
             try:
                 verified = await self._ask(run)
-                _check_not_lost(run, verified)
             except VerifyError as error:
                 await self._record(run, Seen.WRONG, error.leaf)
                 raise
@@ -63,12 +64,15 @@ class Verifications:
         lineage = run.lineage
         for number in range(1, _TRIES + 1):
             try:
-                return await self.delivery.verify(lineage.name, lineage.https_addresses)
+                verified = await self.delivery.verify(lineage.name, lineage.https_addresses)
+                _check_not_lost(run, verified.served)
             except VerifyError as error:
                 if not error.is_refused or not _was_served(run):
                     raise
                 if number == _TRIES:
                     raise await self._return(run, error) from error
+            else:
+                return verified
             await self.clock.sleep(_PAUSE_SECONDS)
         raise RuntimeError("unreachable")  # pragma: no cover
 
@@ -135,16 +139,19 @@ def refused(flip: Flip) -> VerifyError:
     )
 
 
-def _check_not_lost(run: CertificateRun, verified: Verified) -> None:
+def _check_not_lost(run: CertificateRun, served: Served) -> None:
     """Raise VerifyError when nginx served the certificate before, and no server block uses it now."""
-    check, served = run.record.check, verified.served
+    check = run.record.check
     if served.is_served or served.is_hidden or check is None or check.served_version is None:
         return
-    raise VerifyError(
+    remedy = f"See nginx's error log; workers that read the key of {run.lineage.name} themselves must be able to."
+    error = VerifyError(
         f"nginx no longer serves the certificate of {run.lineage.name}",
-        f"it served version {check.served_version}, and no server block uses it now",
-        "Name it in a server block again, or set https_addresses = [] in its [[certificates]].",
+        f"it served version {check.served_version}, and {'refuses handshakes' if served.is_refused else _LOST} now",
+        remedy if served.is_refused else _NAME_AGAIN,
     )
+    error.leaf, error.is_refused = served.leaf, served.is_refused
+    raise error
 
 
 def _was_served(run: CertificateRun) -> bool:

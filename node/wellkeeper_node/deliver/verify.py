@@ -57,8 +57,22 @@ async def verify(
         raise _error(installed, wrong, handshakes.remedy_for_copy(live_path))
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
     return Served(
-        is_served=False, fingerprint_sha256=leaves[0] if leaves else None, detail=_lines_to_add(installed, live_path)
+        is_served=False,
+        fingerprint_sha256=leaves[0] if leaves else None,
+        detail=_lines_to_add(installed, live_path),
+        leaf=_leaf_instead(wrong),
+        is_refused=_has_refusal(wrong),
     )
+
+
+def _leaf_instead(wrong: Sequence[_Finding]) -> Certificate | None:
+    """Return the certificate that clients get instead, the one that expires first."""
+    found = [one.leaf for one in wrong if one.leaf is not None and one.identifier in one.leaf.identifiers]
+    return min(found, key=lambda one: one.not_after, default=None)
+
+
+def _has_refusal(wrong: Sequence[_Finding]) -> bool:
+    return any(one.leaf is None and one.error is None for one in wrong)
 
 
 async def _ask(installed: Installed, questions: Sequence[Question], probes: Probes) -> list[_Finding]:
@@ -114,9 +128,7 @@ def _error(installed: Installed, wrong: Sequence[_Finding], remedy: str = "") ->
         _describe(shown) + more,
         remedy or handshakes.remedy_for_wrong_leaf(other_key, any(one.leaf for one in wrong)),
     )
-    served = [one.leaf for one in wrong if one.leaf is not None and one.identifier in one.leaf.identifiers]
-    error.leaf = min(served, key=lambda one: one.not_after, default=None)
-    error.is_refused = any(one.leaf is None and one.error is None for one in wrong)
+    error.leaf, error.is_refused = _leaf_instead(wrong), _has_refusal(wrong)
     return error
 
 
