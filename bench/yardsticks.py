@@ -48,7 +48,8 @@ async def _serve(port: int, unix: str) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     server = web.Server(handle, access_log=None)
-    async with await loop.create_server(server, "127.0.0.1", port), await loop.create_unix_server(server, unix):
+    # The port last: whoever waits for it finds the socket, too.
+    async with await loop.create_unix_server(server, unix), await loop.create_server(server, "127.0.0.1", port):
         await stop.wait()
 
 

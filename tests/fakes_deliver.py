@@ -1,7 +1,5 @@
-"""Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
+"""Fakes of the node: certificates in memory, an nginx that reads them, and handshakes."""
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -12,14 +10,9 @@ from cryptography.x509.oid import NameOID
 
 from tests.keys import certificate_key
 from wellkeeper_issuer import pki
-from wellkeeper_node import public_keys
-from wellkeeper_node.certificates import reading
-from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import (
-    LINEAGE_NAME,
     Identifier,
     IdentifierType,
-    Installed,
     KeyType,
     Pair,
 )
@@ -32,7 +25,7 @@ def dns(name: str) -> Identifier:
 
 
 class FakeCa:
-    """Signs what it is asked to, with a root and an intermediate of its own; every part of a leaf can be made wrong."""
+    """A CA with a root and an intermediate; every part of a leaf can be made wrong."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self.now = now
@@ -51,7 +44,7 @@ class FakeCa:
         days: int = 90,
         is_ca: bool = False,
     ) -> bytes:
-        """The leaf alone, PEM."""
+        """Return the leaf alone, PEM."""
         key = load_pem_private_key(certificate_key_pem, password=None)
         csr = x509.load_der_x509_csr(pki.make_csr(certificate_key_pem, identifiers))
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -74,7 +67,7 @@ class FakeCa:
         return self.leaf(certificate_key_pem, *identifiers) + self.intermediate.public_bytes(Encoding.PEM)
 
     def pair(self, *identifiers: Identifier, key_type: KeyType = KeyType.ECDSA_P256) -> Pair:
-        """Return a key and its chain; `tests.keys` says which key."""
+        """Return a key from `tests.keys` and its chain."""
         certificate_key_pem = certificate_key(key_type)
         return Pair(certificate_key_pem, self.chain(certificate_key_pem, *identifiers))
 
@@ -89,130 +82,6 @@ class FakeCa:
         builder = x509.CertificateBuilder(parent, subject, key, x509.random_serial_number(), begin, end)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         return builder.sign(parent_key, hashes.SHA256())
-
-
-class FakeCertificates:
-    """`ports.Certificates` in memory; `live` and `switches` are there to be looked at.
-
-    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read. `live/`
-    refuses other links for the lineages in `stuck`, which the proof notices unless `is_proof_wrong`.
-    """
-
-    def __init__(self, live: Mapping[str, str] | None = None) -> None:
-        self.live: dict[str, str] = dict(live or {})
-        self.without_pair = set(self.live.items())
-        self.pairs: dict[tuple[str, str], Pair] = {}
-        self.switches: list[tuple[str, str | None]] = []
-        self.full_disk_for: set[str] = set()
-        self.stuck: set[str] = set()
-        self.is_proof_wrong = True
-        self.disowned: dict[str, set[str]] = {}
-        self.revoked: set[str] = set()
-
-    def live_path(self, lineage: str) -> str:
-        return f"/certificates/live/{_checked(lineage)}"
-
-    async def versions(self, lineage: str) -> Sequence[str]:
-        found = [version for name, version in self.pairs if name == _checked(lineage)]
-        return sorted(found, key=lambda one: self._not_before(lineage, one))
-
-    def owns(self, lineage: str, path: str) -> bool:
-        return path.startswith((f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"))
-
-    async def write(self, lineage: str, pair: Pair) -> str:
-        if lineage in self.full_disk_for:
-            raise InstallError(f"cannot use /certificates/archive/{lineage}: No space left on device; free some")
-        normalised = _normalised(lineage, pair)
-        first = version = reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
-        numbers = itertools.count(1)
-        while self.pairs.setdefault((_checked(lineage), version), normalised) != normalised:
-            version = f"{first}-{next(numbers)}"
-        return version
-
-    async def prove(self, lineage: str) -> None:
-        if _checked(lineage) in self.stuck and not self.is_proof_wrong:
-            raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
-
-    async def switch(self, lineage: str, version: str | None) -> str | None:
-        known = self.without_pair | self.pairs.keys()
-        if version not in {None, self.live.get(_checked(lineage))} and (lineage, version) not in known:
-            raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
-        if lineage in self.stuck and version != self.live.get(lineage):
-            raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
-        before = self.live.pop(lineage, None)
-        if version is not None:
-            self.live[lineage] = version
-        if version != before:
-            self.switches.append((lineage, version))
-        return before
-
-    async def installed(self, lineage: str) -> Installed | None:
-        version = self.live.get(_checked(lineage))
-        pair = self.pairs.get((lineage, version or ""))
-        if version is None or pair is None:
-            return None
-        return Installed(lineage, version, reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
-
-    async def read_pair(self, lineage: str) -> Pair | None:
-        return self.pairs.get((lineage, self.live.get(_checked(lineage), "")))
-
-    async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
-        before = self.live.get(_checked(lineage))
-        versions = [version for name, version in self.pairs if name == lineage]
-        for version in sorted(versions, key=lambda one: self._not_before(lineage, one), reverse=True):
-            self.live[lineage] = version
-            found = await self.installed(lineage)
-            if found is not None and is_wanted(found) and not self._is_marked(lineage, found):
-                if version != before:
-                    self.switches.append((lineage, version))
-                return found
-        self.live.pop(lineage, None)
-        if before is not None:
-            self.live[lineage] = before
-        return None
-
-    def _not_before(self, lineage: str, version: str) -> datetime:
-        return reading.read_certificate(self.pairs[lineage, version].chain_pem).not_before
-
-    def _is_marked(self, lineage: str, installed: Installed) -> bool:
-        pair = self.pairs[lineage, installed.version]
-        is_disowned = public_keys.leaf_key_fingerprint(pair.chain_pem) in self.disowned.get(lineage, set())
-        return is_disowned or installed.certificate.fingerprint_sha256 in self.revoked
-
-    async def mark_revoked(self, lineage: str) -> None:
-        installed = await self.installed(lineage)
-        if installed is not None:
-            self.revoked.add(installed.certificate.fingerprint_sha256)
-
-    async def disown_key(self, lineage: str) -> None:
-        pair = await self.read_pair(lineage)
-        if pair is not None:
-            self.disowned.setdefault(lineage, set()).add(public_keys.leaf_key_fingerprint(pair.chain_pem))
-
-    async def disowned_keys(self, lineage: str) -> frozenset[str]:
-        return frozenset(self.disowned.get(_checked(lineage), ()))
-
-
-def _checked(lineage: str) -> str:
-    if LINEAGE_NAME.fullmatch(lineage) is None:
-        raise InstallError(f"{lineage!r} is not a valid certificate name")
-    return lineage
-
-
-def _normalised(lineage: str, pair: Pair) -> Pair:
-    """Return the pair as it is read back; a pair that does not match is refused."""
-    key_pem = pair.certificate_key_pem
-    try:
-        is_pair = not key_pem or reading.certificate_key_matches(pair.chain_pem, key_pem)
-        chain_pem = reading.normalise_pem(pair.chain_pem)
-        reading.read_certificate(chain_pem)
-    except ValueError as error:
-        raise InstallError(
-            f"cannot install the certificate of {lineage}", f"the certificate or its key is not PEM: {error}"
-        ) from error
-    if not is_pair:
-        raise InstallError(f"cannot install the certificate of {lineage}", "the key does not match the certificate")
-    return Pair(reading.normalise_pem(key_pem) if key_pem else b"", chain_pem)
 
 
 def _name(text: str) -> x509.Name:

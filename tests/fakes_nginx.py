@@ -1,9 +1,9 @@
 """Fakes of nginx: one that looks at fake certificates, and handshakes with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tests.fakes import FakeClock
-from tests.fakes_deliver import FakeCertificates
+from tests.fakes_certificates import FakeCertificates
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.model import Answer, Certificate, Identifier, KeyAlgorithm, Node, ReadBack, Server, Tested
 
@@ -21,6 +21,8 @@ class FakeNginx:
         self._certificates = certificates
         self._clock = clock or FakeClock()
         self.needed: set[str] = set()
+        self.named_folders: set[str] = set()
+        self.is_dump_broken = False
         self.blocks: list[Server] = []
         self.names_nothing = False
         self.servers_count = 0
@@ -50,6 +52,11 @@ class FakeNginx:
 
     async def finishing(self) -> int:
         return self.finishing_count
+
+    async def named(self, folders: Collection[str]) -> dict[str, str]:
+        if self.is_dump_broken:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')")
+        return dict.fromkeys(self.named_folders & set(folders), "/etc/nginx/nginx.conf:7")
 
     async def servers(self) -> Sequence[Server]:
         self.servers_count += 1

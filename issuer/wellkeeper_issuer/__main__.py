@@ -1,6 +1,5 @@
 """wellkeeper: obtains certificates, delivers them to nginx, and proves that they are served."""
 
-import asyncio
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ import click
 
 try:
     from wellkeeper_issuer.commands.terminal import errors, json_output, options
+    from wellkeeper_issuer.commands.terminal.interrupts import Terminated
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
     from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
     from wellkeeper_issuer.errors import SettingsError
@@ -36,7 +36,10 @@ _SECTIONS: Final = {
             "Create self-signed certificates so that nginx can start.",
         ),
         "files": Place(
-            "wellkeeper_issuer.commands.files:files", "Write nginx snippets and systemd units to a directory."
+            "wellkeeper_issuer.commands.files:files", "Write snippets, units and completion scripts to a directory."
+        ),
+        "completion": Place(
+            "wellkeeper_issuer.commands.completion:completion", "Print the script for completion in a shell."
         ),
         "import": Place(
             "wellkeeper_issuer.commands.import_certbot:import_", "Import certificates and accounts from certbot."
@@ -116,7 +119,7 @@ def _exit_status(arguments: Sequence[str]) -> int:
     try:
         # Standalone, click would end with 1 on Ctrl-C.
         return int(cli(arguments, prog_name="wellkeeper", standalone_mode=False) or 0)
-    except (click.ClickException, WellkeeperError, click.Abort, asyncio.CancelledError) as error:
+    except (click.ClickException, WellkeeperError, click.Abort, Terminated) as error:
         if is_json:
             json_output.print_json({"error": errors.to_json(error)})
         else:

@@ -35,13 +35,12 @@ from typing import Final
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
-from wellkeeper_issuer.records import LineageRecord
 from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.restoring import can_stand_in
-from wellkeeper_issuer.upkeep.verifying import Verifications, refused
+from wellkeeper_issuer.upkeep.verifying import Verifications
 from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
@@ -126,6 +125,7 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
+        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.error is None])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
@@ -136,6 +136,12 @@ class Passes:
             for run in runs:
                 if run.flip is not None:
                     run.error = run.error or error
+
+    async def _prune(self, names: Sequence[str]) -> None:
+        try:
+            await self.delivery.prune(names)
+        except WellkeeperError as error:
+            _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """Take one certificate from due to served, and follow up."""
@@ -234,7 +240,7 @@ class Passes:
         if run.record.undelivered is None:
             return None, False
         if self._verifications.keeps_away(run.record, run.installed, mode):
-            return None, self._is_worth_another_than_refused(run.record, run.record.undelivered)
+            return None, self._verifications.is_replaceable(run.record, run.record.undelivered, _REFUSED_LONG)
         try:
             is_worth_another = await self._is_worth_another(run, run.record.undelivered)
         except MissingVersionError as error:
@@ -242,13 +248,6 @@ class Passes:
             return error, False
         run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
         return None, is_worth_another
-
-    def _is_worth_another_than_refused(self, record: LineageRecord, flip: Flip) -> bool:
-        """Return True when the version that is kept away is old; raises VerifyError before."""
-        schedule = record.schedule
-        if schedule is None or self.renewals.clock.now() - schedule.not_before <= _REFUSED_LONG:
-            raise refused(flip)
-        return True
 
     async def _restore(self, run: CertificateRun) -> bool:
         """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""

@@ -198,6 +198,15 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Old:
+    """A version that is not needed unless nginx uses it; `folder` is its path, `certificate` None if it is damaged."""
+
+    version: str
+    folder: str
+    certificate: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
     """The result of `nginx -t`; `words` are its error lines."""
 

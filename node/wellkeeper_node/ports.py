@@ -4,7 +4,7 @@ Every call raises only errors of `errors`. Everything is cancellable; the caller
 contract says otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +16,7 @@ from wellkeeper_node.model import (
     Installed,
     KeyAlgorithm,
     Node,
+    Old,
     Pair,
     ReadBack,
     Server,
@@ -108,6 +109,13 @@ class Nginx(Protocol):
         """Return the server blocks of the configuration on disk (`nginx -T`). Raises ReloadError when it fails."""
         ...
 
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
+        """Return those of the directories of which the configuration on disk names a file, by whatever path.
+
+        The values are the file and line that do. Raises ReloadError when the configuration cannot be read.
+        """
+        ...
+
 
 class Certificates(Protocol):
     """The `certificates_dir`: `archive/<lineage>/<version>/{fullchain,privkey}.pem` and `live/<lineage>`.
@@ -140,6 +148,14 @@ class Certificates(Protocol):
 
         Raises MissingVersionError when the archive does not have the version.
         """
+        ...
+
+    async def old_versions(self, lineage: str, now: datetime) -> Sequence[Old]:
+        """Return the versions that are not needed: surplus or long expired; never the live one."""
+        ...
+
+    async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
+        """Remove them, each with all its files at once, except the live one. Idempotent."""
         ...
 
     async def installed(self, lineage: str) -> Installed | None:

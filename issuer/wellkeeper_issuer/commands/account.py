@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
 ca_option = click.option(
-    "--ca", "name", metavar="NAME", help="The CA, if there are several: a name or a directory URL."
+    "--ca",
+    "name",
+    metavar="NAME",
+    shell_complete=options.complete_own_cas,
+    help="The CA, if there are several: a name or a directory URL.",
 )
 T = TypeVar("T")
 

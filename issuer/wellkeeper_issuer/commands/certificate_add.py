@@ -10,19 +10,20 @@ import click
 from pydantic import ValidationError
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.one_shot import Work, run
+from wellkeeper_issuer.commands.one_shot import to_json as report_to_json
 from wellkeeper_issuer.commands.placeholder import Placeholders, make_placeholders
 from wellkeeper_issuer.commands.reload import describe
-from wellkeeper_issuer.commands.renew import Work, run
-from wellkeeper_issuer.commands.renew import to_json as report_to_json
 from wellkeeper_issuer.commands.terminal import options, results
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.trust import lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in, write_drop_in
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.settings import Settings, check, read_settings, settings_path
+from wellkeeper_issuer.settings import Settings, check, read_settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
@@ -75,7 +76,12 @@ class _Added:
 @click.option("--name", help="The folder below live/.  [default: the first name]")
 @click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
 @click.option("--profile", help="A profile of the CA, such as shortlived.")
-@click.option("--ca", multiple=True, help="A CA for this certificate; repeat it for others to fall back on.")
+@click.option(
+    "--ca",
+    multiple=True,
+    shell_complete=options.complete_cas,
+    help="A CA for this certificate; repeat it for others to fall back on.",
+)
 @click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for those who pin it.")
 @click.option(
     "--csr",

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,19 @@ from typing import Any
 import click
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.removing import check_unused, files_away
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.daemon.socket import Message
-from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in
+from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in, write_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings import Settings, check
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
-from wellkeeper_node.certificates.removal import remove_files
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.errors import WellkeeperError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class _Removal:
 
 
 @click.command()
-@click.argument("name", type=options.lineage_name)
+@options.name_argument
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
 @options.config_option
@@ -45,10 +48,9 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     path = settings_path(config)
     sources = read_sources(path)
     settings = check(sources)
-    names = [one.name for one in settings.certificates]
-    if name not in names:
-        raise SettingsError(f"no certificate is called {name!r}; 'wellkeeper list' shows those that are there")
-    file, location = sources.place(("certificates", names.index(name)))
+    name = choose(settings, [name])[0].name
+    index = [one.name for one in settings.certificates].index(name)
+    file, location = sources.place(("certificates", index))
     if file is sources.main or len(file.certificates) > 1:
         raise SettingsError(_by_hand(file, location, name))
     removal = _Removal(settings, name, file.path, delete_files)
@@ -80,33 +82,40 @@ def _by_hand(file: TomlFile, location: tuple[int | str, ...], name: str) -> str:
 async def _remove(removal: _Removal) -> None:
     settings, name = removal.settings, removal.name
     if removal.are_files_deleted:
-        await _check_unused(settings, name)
+        await check_unused(settings, name)
     if await remote.ask(settings, {"command": "status"}) is not None:
-        remove_drop_in(removal.drop_in)
-        await remote.demand(settings, {"command": "reload"})
-        await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
+        await _remove_from_daemon(removal)
     elif has_state(settings.state_dir):
-        async with build.owned_state(settings, "certificate") as (state, _):
+        async with build.owned_state(settings, "certificate") as (state, _), _files_away(removal):
             remove_drop_in(removal.drop_in)
             await state.forget_lineage(name)
     else:
-        remove_drop_in(removal.drop_in)
-    if removal.are_files_deleted:
-        await remove_files(settings.certificates_dir, name)
+        async with _files_away(removal):
+            remove_drop_in(removal.drop_in)
+
+
+async def _remove_from_daemon(removal: _Removal) -> None:
+    """Move the files away only when the daemon no longer works on the certificate: it would install another one."""
+    text = removal.drop_in.read_text()
+    remove_drop_in(removal.drop_in)
+    await remote.demand(removal.settings, {"command": "reload"})
+    # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
+    await remote.demand(removal.settings, {"command": "forget", "names": [removal.name]}, _tell)
+    try:
+        async with _files_away(removal):
+            pass
+    except WellkeeperError:
+        write_drop_in(removal.drop_in, text)
+        await remote.demand(removal.settings, {"command": "reload"})
+        raise
+
+
+def _files_away(removal: _Removal) -> AbstractAsyncContextManager[None]:
+    return files_away(removal.settings, removal.name) if removal.are_files_deleted else nullcontext()
 
 
 def _tell(message: Message) -> None:
     click.echo(f"{message.get('certificate')}: {message.get('detail')}", err=True)
-
-
-async def _check_unused(settings: Settings, name: str) -> None:
-    """Without its files nginx would not start again."""
-    live_path = build.certificates(settings).live_path(name)
-    if await build.make_nginx(settings).mentions(f"{live_path}/"):
-        raise InstallError(
-            f"nginx's configuration names {live_path}; take those lines out and reload nginx first ('nginx -T | grep "
-            f"-n {live_path}' shows them). Nothing was changed"
-        )
 
 
 def _to_json(removal: _Removal, *, is_removed: bool) -> dict[str, Any]:

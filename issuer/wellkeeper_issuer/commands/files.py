@@ -1,6 +1,6 @@
-"""files: write the bundled nginx snippets and systemd units to a directory.
+"""files: write the bundled nginx snippets, systemd units and completion scripts to a directory.
 
-In the wheel they are package data; in a checkout they are where people edit them.
+In the wheel snippets and units are package data; in a checkout they are where people edit them.
 """
 
 import errno
@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from wellkeeper_issuer.commands import completion
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_node import durable
@@ -33,7 +34,7 @@ _REMEDIES: Final = {
 @click.option("--force", is_flag=True, help="Replace files that exist and differ.")
 @options.json_option
 def files(directory: str, *, force: bool, as_json: bool) -> None:
-    """Write nginx snippets and systemd units to DIRECTORY.
+    """Write nginx snippets, systemd units and completion scripts for shells to DIRECTORY.
 
     Files that exist with the same content are left alone. If one differs, nothing is written without --force.
 
@@ -61,6 +62,8 @@ def shipped_files() -> Iterator[tuple[str, bytes]]:
         for file in sorted(root.joinpath(folder).iterdir(), key=lambda one: one.name):
             if file.name.endswith(_ENDINGS):
                 yield f"{folder}/{file.name}", file.read_bytes()
+    for shell, path in completion.SCRIPTS.items():
+        yield f"share/{path}", completion.script(shell).encode()
 
 
 def _shipped() -> Traversable:

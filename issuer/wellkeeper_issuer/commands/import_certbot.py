@@ -18,13 +18,14 @@ from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.import_report import report, report_json
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.host.certbot import read_certbot
 from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, write_drop_in
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import parse_account_key
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.settings import Settings, settings_path
+from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES, drop_in_folder
 from wellkeeper_issuer.settings.toml_text import to_toml

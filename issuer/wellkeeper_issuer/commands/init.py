@@ -1,7 +1,6 @@
 """init: writes the settings and responder.env, makes the keys, prints what to do next. Idempotent."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,12 @@ from pydantic import BaseModel
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.questions import Answers, ask
 from wellkeeper_issuer.commands.trust import explain, public_values, to_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
@@ -26,14 +27,6 @@ RESPONDER_ENVIRONMENT: Final = "responder.env"
 _COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
 _REMEDY: Final = "edit the file, or let 'wellkeeper certificate add' add a certificate"
 _ON_TERMS: Final = "read them, then set it to true"
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    ca: str
-    contact: tuple[str, ...]
-    is_agreed: bool
-    certificates: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,11 @@ class _Done:
 
 
 @click.command()
-@click.option("--ca", help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]")
+@click.option(
+    "--ca",
+    shell_complete=options.complete_cas,
+    help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]",
+)
 @click.option("--contact", multiple=True, help="A mail address for the CA; may be left out.")
 @click.option("--agree-to-terms-of-service", is_flag=True, help="You have read the CA's terms of service and agree.")
 @click.option("--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable.")
@@ -95,7 +92,8 @@ class _Done:
 def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: ANN401
     """Set this host up: settings, keys, and the lines for responder and nginx.
 
-    Settings that exist are kept as they are; keys that exist are never replaced.
+    Settings that exist are kept as they are; keys that exist are never replaced. For new settings, it asks for missing
+    options in a terminal; elsewhere and with --json it needs --agree-to-terms-of-service if the CA has terms.
     """
     path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
     folders = {key: answers.pop(key) for key in ("state_dir", "certificates_dir")}
@@ -104,7 +102,7 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
     unused = [] if is_written else [name for name, value in (answers | folders).items() if value]
     if is_written:
         given = {key: value for key, value in folders.items() if value}
-        _write_settings(path, _values(_ask(answers, may_prompt=not as_json), given))
+        _write_settings(path, _values(ask(answers, may_prompt=not as_json), given))
     settings = read_settings(path)
     made = build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated)
     values = public_values(settings)
@@ -139,19 +137,6 @@ def _descriptions() -> dict[str, str]:
     return {key: text for key, text in described.items() if key != CERTIFICATES}
 
 
-def _ask(given: dict[str, Any], *, may_prompt: bool) -> _Answers:
-    """Flags first; in a terminal, what they leave open is asked for."""
-    ca, contact = given["ca"], given["contact"]
-    names, is_agreed = given["certificate"], given["agree_to_terms_of_service"]
-    if may_prompt and sys.stdin.isatty() and sys.stdout.isatty():
-        ca = ca or click.prompt("CA (a name or a directory URL)", default="letsencrypt")
-        contact = contact or tuple(click.prompt("Mail address for the CA (may be empty)", default="").split())
-        names = names or (click.prompt("Names of the first certificate, with commas", default=""),)
-        is_agreed = is_agreed or click.confirm("Do you agree to the CA's terms of service?", default=False)
-    certificates = tuple(tuple(part.strip() for part in one.split(",") if part.strip()) for one in names)
-    return _Answers(ca or "letsencrypt", contact, is_agreed, tuple(filter(None, certificates)))
-
-
 def _write_environment(path: Path, values: dict[str, str]) -> _Environment:
     """Write responder.env; leave one that exists to its editor."""
     if not path.exists():
@@ -164,7 +149,7 @@ def _write_environment(path: Path, values: dict[str, str]) -> _Environment:
     )
 
 
-def _values(answers: _Answers, folders: dict[str, Path]) -> dict[str, Any]:
+def _values(answers: Answers, folders: dict[str, Path]) -> dict[str, Any]:
     certificates = [{"identifiers": identifiers} for identifiers in answers.certificates]
     return {
         "ca": answers.ca,

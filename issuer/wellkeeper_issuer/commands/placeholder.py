@@ -45,7 +45,7 @@ class Placeholders:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=options.lineage_name)
+@options.names_argument
 @options.config_option
 @options.json_option
 def placeholder(names: tuple[str, ...], config: Path | None, *, as_json: bool) -> None:

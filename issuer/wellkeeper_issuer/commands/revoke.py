@@ -19,6 +19,7 @@ from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.upkeep.planner import record_revoked
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
@@ -56,10 +57,14 @@ class Following:
 
 
 @click.command()
-@click.argument("name", type=options.lineage_name)
+@options.name_argument
 @click.option("--reason", type=click.Choice(_REASONS), default="unspecified", show_default=True)
 @click.option("--with-certificate-key", is_flag=True, help="Sign with the certificate's own key; no account is needed.")
-@click.option("--ca", help="The CA that issued it, if that is not recorded: a name or a directory URL.")
+@click.option(
+    "--ca",
+    shell_complete=options.complete_cas,
+    help="The CA that issued it, if that is not recorded: a name or a directory URL.",
+)
 @options.config_option
 @options.json_option
 def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401
@@ -77,6 +82,8 @@ def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) 
 
 async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], *, as_json: bool) -> Following:
     folders = build.certificates(settings)
+    if await folders.installed(name) is None:
+        name = choose(settings, [name])[0].name
     request = await _request(settings, folders, name, options_given)
     if request.reason == "keyCompromise":
         await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again

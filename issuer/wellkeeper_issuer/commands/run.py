@@ -16,6 +16,7 @@ from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -30,7 +31,7 @@ from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import Broadcast
 from wellkeeper_issuer.service.factories import Factories, Worker
 from wellkeeper_issuer.service.serving import Service
-from wellkeeper_issuer.settings import Settings, check, settings_path
+from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.files import Sources, read_sources
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError

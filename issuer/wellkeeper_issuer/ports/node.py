@@ -28,6 +28,14 @@ class Delivery(Protocol):
         """
         ...
 
+    async def prune(self, lineages: Sequence[str]) -> None:
+        """Remove the versions of these lineages that are not needed, except those that nginx names or serves.
+
+        Idempotent. Raises InstallError, and ReloadError when nginx's configuration cannot be read; nothing is removed
+        then.
+        """
+        ...
+
     async def verify(self, lineage: str, https_addresses: Sequence[tuple[str, int]] | None = None) -> Verified:
         """Ask nginx, by handshake, for the certificate that is installed for the lineage.
 

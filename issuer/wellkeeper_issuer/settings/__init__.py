@@ -3,7 +3,6 @@
 An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import DEFAULT_STATE_DIR
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
@@ -30,9 +30,6 @@ from wellkeeper_issuer.settings.tables import (
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
 from wellkeeper_issuer.settings.values import parse_ca_name
-
-DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
-PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
 
 _APART: Final = "must not contain each other: nginx reads the first, and only the issuer the second"
 
@@ -59,7 +56,7 @@ class Settings(Frozen):
         ),
     )
     state_dir: AbsolutePath = Field(
-        default=Path("/var/lib/wellkeeper/issuer"),
+        default=DEFAULT_STATE_DIR,
         description="Directory for account keys and the state of renewals, mode 0700. Never mount it elsewhere.",
     )
     certificates_dir: AbsolutePath = Field(
@@ -162,18 +159,25 @@ class Settings(Frozen):
         for one in self.cas:
             if name in {one.name, one.directory}:
                 return one
-        directory = CA_DIRECTORIES.get(name) or self._directory_at_host(name) or name
+        directory = CA_DIRECTORIES.get(name) or name
         if not directory.startswith("https://"):
-            raise ValueError(self._unknown_ca(name))
+            return self.find_ca(self._directory_at_host(name))
         known = next((short for short, url in CA_DIRECTORIES.items() if url == directory), "")
         return CaSettings(name=known or parse_ca_name(directory), directory=directory)
 
-    def _directory_at_host(self, host: str) -> str | None:
-        """Return the directory URL in the settings at this host, as messages name such a CA; raises ValueError."""
-        urls = {name for _, name in self._named_cas() if name.startswith("https://") and parse_ca_name(name) == host}
-        if len(urls) > 1:
-            raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(sorted(urls))}; write the URL of one")
-        return next(iter(urls), None)
+    def _directory_at_host(self, host: str) -> str:
+        """Return the directory URL at this host, as messages name a CA: in the settings, else of a well-known CA.
+
+        Raises ValueError.
+        """
+        named = {CA_DIRECTORIES.get(name, name) for _, name in self._named_cas()} | {one.directory for one in self.cas}
+        for directories in (named, CA_DIRECTORIES.values()):
+            urls = sorted(one for one in directories if one.startswith("https://") and parse_ca_name(one) == host)
+            if len(urls) > 1:
+                raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(urls)}; write the URL of one")
+            if urls:
+                return urls[0]
+        raise ValueError(self._unknown_ca(host))
 
     def _unknown_ca(self, name: str) -> str:
         known = list(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))
@@ -196,19 +200,6 @@ class Settings(Frozen):
             replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
             for one in self.certificates
         )
-
-
-def settings_path(given: Path | None) -> Path:
-    """`--config`, else WELLKEEPER_CONFIG, else the default."""
-    return find_settings(given)[0]
-
-
-def find_settings(given: Path | None) -> tuple[Path, str]:
-    """Return the path of the settings and what set it; the only place that looks at the environment."""
-    if given:
-        return given, "--config"
-    from_environment = os.environ.get(PATH_VARIABLE)
-    return (Path(from_environment), PATH_VARIABLE) if from_environment else (DEFAULT_PATH, "default")
 
 
 def read_settings(path: Path) -> Settings:

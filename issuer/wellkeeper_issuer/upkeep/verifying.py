@@ -5,6 +5,7 @@ over ten seconds. That happens when workers read the key themselves (paths with 
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from wellkeeper_issuer.obtain.due import check_at
@@ -16,11 +17,14 @@ from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Certificate, Flip, Installed, Served, Verified
 from wellkeeper_node.ports import Certificates, Clock
+from wellkeeper_node.wording import with_reload
 
 _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 5.0
 _LOST: Final = "no server block uses it"
-_NAME_AGAIN: Final = "Name it in a server block again, or set https_addresses = [] in its [[certificates]]."
+_NAME_AGAIN: Final = with_reload(
+    "Name it in a server block again, or set https_addresses = [] in its [[certificates]]."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +133,19 @@ class Verifications:
             return False
         return installed.certificate.not_after > self.clock.now()
 
+    def is_replaceable(self, record: LineageRecord, flip: Flip, after: timedelta) -> bool:
+        """Return True when the version that is kept away is so old that another is worth an order.
 
-def refused(flip: Flip) -> VerifyError:
-    """Return the error of a version that is kept away."""
-    return VerifyError(
-        f"version {flip.before} of {flip.lineage} stays live",
-        f"nginx refused TLS handshakes with version {flip.after}",
-        f"Let nginx's workers read its privkey.pem, then run 'wellkeeper renew {flip.lineage}'.",
-    )
+        Raises VerifyError before.
+        """
+        schedule = record.schedule
+        if schedule is not None and self.clock.now() - schedule.not_before > after:
+            return True
+        raise VerifyError(
+            f"version {flip.before} of {flip.lineage} stays live",
+            f"nginx refused TLS handshakes with version {flip.after}",
+            f"Let nginx's workers read its privkey.pem, then run 'wellkeeper renew {flip.lineage}'.",
+        )
 
 
 def _check_not_lost(run: CertificateRun, served: Served) -> None:

@@ -10,20 +10,20 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from wellkeeper_node import durable, public_keys
-from wellkeeper_node.certificates import links, pairs, reading
+from wellkeeper_node.certificates import links, pairs, pruning, reading
 from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
 from wellkeeper_node.errors import InstallError, MissingVersionError
-from wellkeeper_node.model import LINEAGE_NAME, Installed, Pair
+from wellkeeper_node.model import LINEAGE_NAME, Installed, Old, Pair
 
 _log = logging.getLogger(__name__)
 
-KEPT_VERSIONS: Final = 5
 _DISOWNED: Final = ".disowned-"
 _REVOKED: Final = ".revoked-"
 
@@ -63,12 +63,25 @@ class CertificateFolders:
             await durable.to_its_end(lambda: self._prove(lineage))
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        """Implement `ports.Certificates.switch`, then remove old versions.
-
-        The last five, the live one and the one before it are kept.
-        """
+        """Implement `ports.Certificates.switch`. Raises InstallError."""
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._switch(lineage, version))
+
+    async def old_versions(self, lineage: str, now: datetime) -> list[Old]:
+        """Implement `ports.Certificates.old_versions`. Raises InstallError."""
+        archive, link = self._archive(lineage), self._link(lineage)
+        with durable.translated(self._root):
+            return await durable.to_its_end(lambda: pruning.find_old(archive, links.current(link), now))
+
+    async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
+        """Implement `ports.Certificates.remove_versions`; one that cannot be removed is logged. Raises InstallError."""
+
+        def remove() -> None:
+            with self._locked(lineage):
+                pruning.remove(self._archive(lineage), set(versions) - {links.current(self._link(lineage))})
+
+        with durable.translated(self._root):
+            await durable.to_its_end(remove)
 
     async def installed(self, lineage: str) -> Installed | None:
         """Implement `ports.Certificates.installed`; raises InstallError when it exists but cannot be read."""
@@ -199,7 +212,6 @@ class CertificateFolders:
             else:
                 self._point(link, lineage, version)
             durable.sync(link.parent)
-            self._prune(lineage, {version, before})
         return before
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
@@ -220,14 +232,6 @@ class CertificateFolders:
                 links.prove_link(link.parent, lineage)
             place = next(path for path in (archive, archive.parent, self._root) if path.is_dir())
             links.prove_folder(place, lineage)
-
-    def _prune(self, lineage: str, needed: set[str | None]) -> None:
-        archive = self._archive(lineage)
-        for version in set(_versions(archive)[:-KEPT_VERSIONS]) - needed:
-            try:
-                shutil.rmtree(archive / version)
-            except OSError as error:
-                _log.warning("cannot remove the old version %s: %s", archive / version, error)
 
     @contextlib.contextmanager
     def _locked(self, lineage: str) -> Iterator[None]:
@@ -273,9 +277,7 @@ def _version(archive: Path, files: Mapping[str, bytes]) -> str:
 
 def _versions(archive: Path) -> list[str]:
     """Return the versions, the oldest first."""
-    if not archive.is_dir():
-        return []
-    return sorted(path.name for path in archive.iterdir() if VERSION.fullmatch(path.name))
+    return pruning.versions(archive) if archive.is_dir() else []
 
 
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:

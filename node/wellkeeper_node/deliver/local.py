@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from wellkeeper_node.deliver.batch import Deliveries
+from wellkeeper_node.deliver.in_use import unused
 from wellkeeper_node.deliver.verification import Verification
 from wellkeeper_node.model import Flip, Verified
 from wellkeeper_node.ports import Certificates, Nginx, Probes
@@ -23,6 +24,10 @@ class LocalDelivery:
         https_addresses: Sequence[tuple[str, int]],
         batch: Deliveries,
     ) -> None:
+        self._nginx = nginx
+        self._probes = probes
+        self._certificates = certificates
+        self._https_addresses = https_addresses
         self._batch = batch
         self._verification = Verification(nginx, probes, certificates, https_addresses, batch.clock)
 
@@ -35,3 +40,15 @@ class LocalDelivery:
 
     async def verify(self, lineage: str, https_addresses: Sequence[tuple[str, int]] | None = None) -> Verified:
         return await self._verification.verify(lineage, https_addresses)
+
+    async def prune(self, lineages: Sequence[str]) -> None:
+        now = self._batch.clock.now()
+        old = {name: await self._certificates.old_versions(name, now) for name in lineages}
+        every = [one for versions in old.values() for one in versions]
+        if not every:
+            return
+        removable = {one.folder for one in await unused(every, self._nginx, self._https_addresses, self._probes)}
+        for name, versions in old.items():
+            chosen = [one.version for one in versions if one.folder in removable]
+            if chosen:
+                await self._certificates.remove_versions(name, chosen)

@@ -7,7 +7,7 @@ There is no event for that, so /proc is looked at every 20 ms. Design: docs/desi
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,10 @@ from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Server, Tested
 from wellkeeper_node.nginx import processes, servers
 from wellkeeper_node.nginx.configuration import Configuration, parse
+from wellkeeper_node.nginx.named import named_folders
 from wellkeeper_node.nginx.processes import Process, Workers
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +127,11 @@ class LocalNginx:
         lines = (line for line in (await self._dump()).splitlines() if path in line)
         return any(path in line.partition("#")[0] for line in lines)
 
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
+        """Implement `ports.Nginx.named`."""
+        configuration = await self.configuration()
+        return await asyncio.to_thread(named_folders, configuration, folders)
+
     async def _dump(self) -> str:
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
         if finished.exit_code != 0:
@@ -142,7 +149,7 @@ class LocalNginx:
             raise ReloadError(
                 f"cannot reload nginx: '{' '.join(command)}' failed with exit code {finished.exit_code}",
                 _words(finished.output, passed=False),
-                "Fix it, or correct nginx.reload_command in the settings, then run 'wellkeeper renew' again.",
+                with_reload("Fix it, or correct nginx.reload_command in the settings."),
             )
 
     async def _wait(self, master: Process, before: Workers, limit: float) -> Workers:
@@ -193,7 +200,7 @@ async def _run(argv: Sequence[str], output_bytes: int = _LOG_BYTES) -> process.F
     try:
         return await process.run(argv, _COMMAND_TIMEOUT_SECONDS, output_bytes)
     except process.ProcessError as error:
-        remedy = "Check nginx.command and nginx.reload_command in the settings."
+        remedy = with_reload("Check nginx.command and nginx.reload_command in the settings.")
         raise ReloadError("cannot test or reload nginx", str(error), remedy) from error
 
 

@@ -1,4 +1,4 @@
-"""files: what comes with the program is written out whole, and never over something else."""
+"""files: snippets and units are written completely, and never over other files."""
 
 import subprocess
 from pathlib import Path
@@ -7,13 +7,14 @@ import pytest
 
 from stand.processes import PROGRAMS
 from tests.issuer.commands.conftest import Program
+from wellkeeper_issuer.commands.completion import SCRIPTS, script
 
 PROJECT = Path(__file__).resolve().parents[3]
 SOURCES = {
     f"{folder}/{path.name}": path.read_bytes()
     for folder in ("nginx/snippets", "systemd")
     for path in (PROJECT / folder).iterdir()
-}
+} | {f"share/{path}": script(shell).encode() for shell, path in SCRIPTS.items()}
 
 
 def written(directory: Path) -> dict[str, bytes]:
@@ -29,7 +30,7 @@ def test_snippets_and_units_are_written(program: Program, folder: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (folder / "a/b").rglob("*.conf")} == {0o644}
 
 
-def test_second_time_only_what_is_missing_is_written(program: Program, folder: Path) -> None:
+def test_second_run_writes_only_missing_files(program: Program, folder: Path) -> None:
     program.run("files", str(folder))
     (folder / "systemd/wellkeeper.service").unlink()
     reported = program.run("files", str(folder), "--json").json()
@@ -63,7 +64,7 @@ def test_changed_files_are_listed_and_nothing_is_written(program: Program, folde
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("/proc/nobody", "cannot write /proc/nobody: No such file or directory; choose another directory"),
+        ("/proc/missing", "cannot write /proc/missing: No such file or directory; choose another directory"),
         (
             "/sys",
             "cannot write /sys/nginx: Operation not permitted; run it as root, or choose a directory",

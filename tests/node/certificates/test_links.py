@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.unprivileged import as_nobody, shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import MAX_LINEAGE_NAME
@@ -71,7 +71,7 @@ def immutable(folder: Path) -> Iterator[None]:
 @contextmanager
 def of_another_user(folder: Path) -> Iterator[None]:
     folder.chmod(0o555)
-    with as_nobody():
+    with as_unprivileged_user():
         yield
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fakes_deliver import FakeCa, FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import FakeCa, dns
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.errors import InstallError
 
@@ -23,7 +24,7 @@ async def test_installing_the_live_pair_again_changes_nothing() -> None:
     assert len(certificates.switches) == 1
 
 
-async def test_what_cannot_be_written_leaves_the_old_one_live() -> None:
+async def test_failed_write_keeps_the_old_version_live() -> None:
     certificates = FakeCertificates({"web": "old"})
     certificates.full_disk_for.add("web")
     with pytest.raises(InstallError, match="No space left"):
