@@ -80,9 +80,9 @@ class FakeNginx:
 
 
 class FakeProbes:
-    """`ports.Probes`: `leaves` is what a handshake brings, by address and name; elsewhere nobody listens.
+    """`ports.Probes`: handshakes return `leaves`, by address and name; other addresses refuse connections.
 
-    `second_leaves` are for clients that take no key of the first one's algorithm.
+    `second_leaves` are for clients that do not accept the first one's key algorithm.
     """
 
     def __init__(self) -> None:

@@ -185,7 +185,7 @@ class Rehearsal:
 
 
 class Seen(StrEnum):
-    """What the last look at nginx showed; hidden: it has loaded the certificate where no handshake can be made."""
+    """The result of the last look at nginx; hidden: it has loaded the certificate where no handshake can be made."""
 
     SERVED = "served"
     HIDDEN = "hidden"

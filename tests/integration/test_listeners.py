@@ -1,4 +1,4 @@
-"""Where a certificate is served: every listener of nginx that names it, and what no handshake can show."""
+"""Verification at every listener of nginx that names a certificate, and of what no handshake can show."""
 
 import json
 import socket
@@ -141,11 +141,11 @@ async def test_certificate_that_is_named_through_links_is_verified_where_its_blo
 
 async def test_addresses_in_the_settings_of_a_certificate_win(folder: Path) -> None:
     async with running_host(folder, {"www": [WWW], "admin": [ADMIN]}) as host:
-        nobody_listens = free_port()
-        set_addresses(host, [f"127.0.0.1:{nobody_listens}"])
+        unused_port = free_port()
+        set_addresses(host, [f"127.0.0.1:{unused_port}"])
         finished = await host.issuer.run("renew", "--json")
         assert outcomes(finished) == {"www": "served", "admin": "failed"}, finished
-        assert f"127.0.0.1:{nobody_listens}" in error_of(finished, "admin")
+        assert f"127.0.0.1:{unused_port}" in error_of(finished, "admin")
 
 
 async def test_certificate_that_nothing_on_this_host_serves_is_installed_and_its_hook_runs(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is on the wire decides: another pair, a copy, an older version, and a key that workers may no longer read."""
+"""Judging by what is on the wire: another pair, a copy, an older version, and a key that workers may no longer read."""
 
 import grp
 import json
@@ -109,7 +109,7 @@ def workers_group(host: Host) -> int:
 
 
 def let_workers_read(host: Host) -> None:
-    """What an administrator does once: the group of the workers may read keys."""
+    """Let the group of the workers read keys, as an administrator does once."""
     group = workers_group(host)
     for path in (host.issuer.certificates_dir, *host.issuer.certificates_dir.rglob("*")):
         if not path.is_symlink():
@@ -159,9 +159,7 @@ async def test_version_that_workers_may_not_read_is_left_for_the_previous_one_on
         assert await served(host, NAME) == installed(host.issuer, "web")
         assert deployed.read_text() == hooks
         newer = next(one for one in host.issuer.live("web").resolve().parent.iterdir() if one.name > before)
-        for path in (newer, newer / "privkey.pem"):
-            os.chown(path, -1, (host.issuer.live("web") / "privkey.pem").stat().st_gid)
-            path.chmod(0o750 if path.is_dir() else 0o640)
+        let_workers_read(host)
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
         assert version(host.issuer, "web") == newer.name

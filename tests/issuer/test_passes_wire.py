@@ -1,4 +1,4 @@
-"""What is on the wire decides: checks within an interval, and the previous version when handshakes are refused."""
+"""Judging by what is on the wire: checks within an interval, and the previous version when handshakes are refused."""
 
 from dataclasses import replace
 from typing import Final

@@ -1,4 +1,4 @@
-"""Who may read a version: owner, group and modes, which a new version takes over from the previous one."""
+"""The access to a version: owner, group and modes, which a new version takes over from the previous one."""
 
 import os
 import stat

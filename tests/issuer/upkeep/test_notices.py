@@ -83,7 +83,7 @@ def test_unsent_notice_is_owed_until_sent_and_ended_by_recovery() -> None:
 
 @pytest.mark.parametrize(("days_left", "expected"), [(11, None), (10, Notice.DANGER), (-1, Notice.DANGER)])
 def test_danger_goes_by_the_certificate_that_clients_get(days_left: int, expected: Notice | None) -> None:
-    """Of ninety days, the last third of the third in which it is renewed."""
+    """Danger begins with the last third of the third of its ninety days in which it is renewed."""
     expiry = NOW + days_left * DAY
     check = Check("www", "2", Seen.WRONG, NOW, leaf_not_before=expiry - 90 * DAY, leaf_not_after=expiry)
     record = LineageRecord(failure=FAILURE, schedule=HEALTHY, notices=frozenset({Notice.FAILURE}), check=check)

@@ -72,15 +72,11 @@ async def test_owner_and_group_of_the_previous_version_are_kept(tmp_path: Path) 
 
 
 async def test_owner_and_group_of_the_settings_win(tmp_path: Path) -> None:
-    version = await renew(
-        CertificateFolders(tmp_path, owner=2 if IS_ROOT else None, group=3 if IS_ROOT else GROUP),
-        0o600,
-        0o700,
-        USER,
-        GROUP,
-    )
+    owner, group = (2, 3) if IS_ROOT else (USER, GROUP)
+    folders = CertificateFolders(tmp_path, owner=owner, group=group)
+    version = await renew(folders, 0o600, 0o700, USER, GROUP)
     status = (version / "privkey.pem").stat()
-    assert (status.st_uid, status.st_gid) == ((2, 3) if IS_ROOT else (USER, GROUP))
+    assert (status.st_uid, status.st_gid) == (owner, group)
     assert modes(version) == (0o640, 0o644, 0o750)
 
 

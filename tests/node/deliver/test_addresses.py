@@ -1,4 +1,4 @@
-"""Where a certificate must be served."""
+"""The addresses at which a certificate must be served."""
 
 import pytest
 
