@@ -124,7 +124,7 @@ class Sources:
 def _is_exempt(schedule: Schedule, now: datetime) -> bool:
     """Return whether Let's Encrypt exempts the order from its limits: inside the window (Boulder, wfe2/wfe.go).
 
-    The second early renewal in a row counts all the same: it may be a mistake of the CA.
+    The second early renewal in a row counts anyway: it may be a mistake of the CA.
     """
     window = schedule.window
     is_inside = schedule.rule is Rule.ARI and window is not None and window.start <= now <= window.end

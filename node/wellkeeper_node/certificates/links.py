@@ -74,7 +74,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def unfinished_path(path: Path) -> Path:
-    """Return the name of what is to be renamed to `path`."""
+    """Return the temporary name of what will be renamed to `path`."""
     return path.with_name(f"{_UNFINISHED}{path.name}")
 
 
