@@ -129,8 +129,11 @@ class LocalNginx:
 
     async def named(self, folders: Collection[str]) -> Mapping[str, str]:
         """Implement `ports.Nginx.named`."""
-        configuration = await self.configuration()
-        return await asyncio.to_thread(named_folders, configuration, folders)
+        dump = await self._dump()
+        try:
+            return await asyncio.to_thread(lambda: named_folders(parse(dump), folders))
+        except ValueError as error:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')", str(error)) from error
 
     async def _dump(self) -> str:
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
