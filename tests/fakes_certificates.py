@@ -1,7 +1,7 @@
 """A fake of the certificates on disk."""
 
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from wellkeeper_node import public_keys
@@ -31,6 +31,13 @@ class FakeCertificates:
 
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{_checked(lineage)}"
+
+    async def versions(self, lineage: str) -> Sequence[str]:
+        found = [version for name, version in self.pairs if name == _checked(lineage)]
+        return sorted(found, key=lambda one: self._not_before(lineage, one))
+
+    def owns(self, lineage: str, path: str) -> bool:
+        return path.startswith((f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"))
 
     async def write(self, lineage: str, pair: Pair) -> str:
         if lineage in self.full_disk_for:

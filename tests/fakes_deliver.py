@@ -1,6 +1,5 @@
 """Fakes of the node: certificates in memory, an nginx that reads them, and handshakes."""
 
-from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -9,22 +8,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from tests.fakes import FakeClock
-from tests.fakes_certificates import FakeCertificates
 from tests.keys import certificate_key
 from wellkeeper_issuer import pki
-from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.model import (
-    Answer,
-    Certificate,
     Identifier,
     IdentifierType,
-    KeyAlgorithm,
     KeyType,
-    Node,
     Pair,
-    ReadBack,
-    Tested,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -92,92 +82,6 @@ class FakeCa:
         builder = x509.CertificateBuilder(parent, subject, key, x509.random_serial_number(), begin, end)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         return builder.sign(parent_key, hashes.SHA256())
-
-
-class FakeNginx:
-    """`ports.Nginx` whose configuration names the lineages in `needed`; versions in `bad_versions` do not load.
-
-    `broken` is the message of another fault; `refusal` makes a reload fail although the test passed.
-    """
-
-    def __init__(self, certificates: FakeCertificates, clock: FakeClock | None = None) -> None:
-        self._certificates = certificates
-        self._clock = clock or FakeClock()
-        self.needed: set[str] = set()
-        self.named_folders: set[str] = set()
-        self.is_dump_broken = False
-        self.bad_versions: set[str] = set()
-        self.broken: str | None = None
-        self.refusal: str | None = None
-        self.test_count = 0
-        self.finishing_count = 0
-        self.reloads: list[dict[str, str]] = []
-        self.at_test: Callable[[int], None] = lambda _: None
-
-    async def test(self) -> Tested:
-        self.test_count += 1
-        self.at_test(self.test_count)
-        words = self._words()
-        return Tested(words is None, words or "", 0.1)
-
-    async def reload(self, tested: Tested) -> int:
-        if not tested.passed:
-            raise ReloadError("reload was asked for although the test failed")
-        self._clock.advance(0.2)
-        if self.refusal is not None:
-            raise ReloadError(self.refusal)
-        self.reloads.append(dict(self._certificates.live))
-        return self.finishing_count
-
-    async def finishing(self) -> int:
-        return self.finishing_count
-
-    async def named(self, folders: Collection[str]) -> dict[str, str]:
-        if self.is_dump_broken:
-            raise ReloadError("cannot read nginx's configuration ('nginx -T')")
-        return dict.fromkeys(self.named_folders & set(folders), "/etc/nginx/nginx.conf:7")
-
-    async def mentions(self, path: str) -> bool:
-        return any(path == f"{self._certificates.live_path(name)}/fullchain.pem" for name in self.needed)
-
-    def _words(self) -> str | None:
-        if self.broken is not None:
-            return self.broken
-        for name in sorted(self.needed):
-            version = self._certificates.live.get(name)
-            if version is None:
-                return f"[emerg] cannot load certificate {name}: no such file"
-            if version in self.bad_versions:
-                return f"[emerg] cannot load certificate {name}: key values mismatch"
-        return None
-
-
-class FakeProbes:
-    """`ports.Probes`: handshakes return `leaves`, by address and name; other addresses refuse connections.
-
-    `second_leaves` are for clients that do not accept the first one's key algorithm.
-    """
-
-    def __init__(self) -> None:
-        self.leaves: dict[tuple[tuple[str, int], Identifier], Certificate | None] = {}
-        self.second_leaves: dict[tuple[tuple[str, int], Identifier], Certificate] = {}
-        self.cause: str | None = None
-
-    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
-        return tuple(
-            ReadBack(node.name, f"http://{answer.identifier}/", f"{host}:{port}", 200, self.cause)
-            for host, port in node.http_addresses
-        )
-
-    async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
-    ) -> Certificate | None:
-        if (address, identifier) not in self.leaves:
-            raise VerifyError(f"no TLS handshake for {identifier} at {address[0]}:{address[1]}")
-        leaf = self.leaves[address, identifier]
-        if leaf is None or key_algorithm is None or leaf.key_algorithm is key_algorithm:
-            return leaf
-        return self.second_leaves.get((address, identifier))
 
 
 def _name(text: str) -> x509.Name:

@@ -218,7 +218,11 @@ class FakeReadBacks:
         return (ReadBack(node.name, url, f"{host}:{port}", 404 if cause else 200, cause),)
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         raise ValueError(f"obtaining must not make handshakes: {address}, {identifier}, {key_algorithm}")
 

@@ -105,6 +105,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
     "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver"),
+    "wellkeeper_node.deliver.verification": (*_NODE, "wellkeeper_node.deliver"),
+    "wellkeeper_node.deliver.verify": (*_NODE, "wellkeeper_node.deliver.addresses"),
     "wellkeeper_node.deliver*": _NODE,
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
     "wellkeeper_node.nginx.configuration": ("crossplane",),
@@ -167,7 +169,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy"),
     "wellkeeper_issuer.outside.host.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
-    "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
+    "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep"),
     "wellkeeper_issuer.renew": (
         *_PARTS,
         *_BYTES,

@@ -220,7 +220,7 @@ def _log_report(report: Report) -> None:
         case Outcome.FAILED:
             again = f" (next try at {format_exact_time(report.next_try_at)})" if report.next_try_at else ""
             _log.error("certificate %s: failed: %s%s", report.lineage, report.error, again)
-        case Outcome.SERVED | Outcome.NOT_SERVED_YET:
+        case Outcome.SERVED | Outcome.INSTALLED | Outcome.NOT_SERVED_YET:
             until = f", valid until {format_time(report.certificate.not_after)}" if report.certificate else ""
             _log.info("certificate %s: %s%s (%s)", report.lineage, report.outcome, until, report.reason)
         case Outcome.UNCHANGED | Outcome.WAITING:

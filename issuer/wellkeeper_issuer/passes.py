@@ -8,13 +8,17 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     attempt      The key, the CSR and the URL of the order are recorded. A later pass continues that order.
     installed    Recorded as undelivered; live/ points to the version. A later pass delivers it without asking the CA.
     reloaded     nginx has loaded it; recorded as unserved. Later passes verify it, also when nothing is due.
-    served       Every handshake that counts returned it. The deploy hook runs, if it is still owed.
+    served       Every handshake that counts returned it, or none can be made (QUIC alone, not on this host).
+
+    The deploy hook runs once nginx has loaded the version, whatever the handshakes return, until it succeeds.
+
 
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
     blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
                  for one of its certificates.
     deferred     Due, but its CAs are blocked: nothing is ordered, which is not a failure. Due again when a block ends.
+    returned     nginx refuses handshakes with the version: the one before is live again, once per version.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
     waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
 """
@@ -38,6 +42,7 @@ from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.restoring import can_stand_in
+from wellkeeper_issuer.upkeep.verifying import Verifications
 from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
@@ -89,10 +94,15 @@ class Passes:
     at_once: int = 8
     _slots: asyncio.Semaphore = field(init=False)
     _proofs: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_PROOFS_AT_ONCE))
+    _verifications: Verifications = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(init=False, default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.at_once)
+        renewals = self.renewals
+        self._verifications = Verifications(
+            self.delivery, renewals.certificates, renewals.delivery_records, renewals.clock
+        )
 
     def slot(self, name: str) -> AbstractAsyncContextManager[None]:
         """Return a context manager that keeps passes from working on that certificate; it waits for one that does."""
@@ -171,11 +181,16 @@ class Passes:
                 if run.issued is not None:
                     group.create_task(self._guarded(run, self._plan(run, run.issued)))
         async with self._proofs:
-            if run.is_to_be_verified and run.error is None:
-                await self._guarded(run, self._verify(run))
-            if run.error is None and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
-                await self._guarded(run, self._deploy(run))
+            if run.error is None:
+                await self._verify_and_deploy(run)
         run.error = run.error or run.left_out
+
+    async def _verify_and_deploy(self, run: CertificateRun) -> None:
+        """Verify what nginx has loaded; the hook runs whatever it serves, unless the version before is live again."""
+        if run.is_to_be_verified:
+            await self._guarded(run, self._verifications.verify(run))
+        if not run.has_returned and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
+            await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
         """Await `work` and keep its error with the certificate; the first error counts."""
@@ -190,11 +205,11 @@ class Passes:
             run.error = run.error or error
 
     async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
-        run.is_to_be_verified = run.record.is_unserved
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
+        run.is_to_be_verified = self._verifications.is_due(run.record, run.installed)
         if not run.record.is_installed:
             await self._take_up(run)
-        lost, is_worth_another = await self._switch_to_undelivered(run)
+        lost, is_worth_another = await self._switch_to_undelivered(run, mode)
         if run.installed is None and await self._restore(run):
             lost = None
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
@@ -229,10 +244,12 @@ class Passes:
         await self.renewals.delivery_records.record_found(flip)
         run.record = replace(run.record, undelivered=flip)
 
-    async def _switch_to_undelivered(self, run: CertificateRun) -> tuple[MissingVersionError | None, bool]:
+    async def _switch_to_undelivered(self, run: CertificateRun, mode: Mode) -> tuple[MissingVersionError | None, bool]:
         """Switch to what an earlier pass left undelivered; return why it is lost, and whether to order another."""
         if run.record.undelivered is None:
             return None, False
+        if self._verifications.keeps_away(run.record, run.installed, mode):
+            return None, self._verifications.is_replaceable(run.record, run.record.undelivered, _REFUSED_LONG)
         try:
             is_worth_another = await self._is_worth_another(run, run.record.undelivered)
         except MissingVersionError as error:
@@ -275,15 +292,6 @@ class Passes:
     async def _deliver(self, run: CertificateRun, flip: Flip) -> None:
         run.steps.seconds["reload"] = await self.delivery.deliver(flip)
         run.is_to_be_verified = True
-
-    async def _verify(self, run: CertificateRun) -> None:
-        name = run.lineage.name
-        with run.steps.step("verify") as step:
-            verified = await self.delivery.verify(name)
-            run.certificate, run.served = verified.certificate, verified.served
-            step.detail = verified.served.detail if verified.served.is_served else "no server block uses it yet"
-        if verified.served.is_served:
-            await self.renewals.delivery_records.record_served(name)
 
     async def _deploy(self, run: CertificateRun) -> None:
         with run.steps.step("deploy"):

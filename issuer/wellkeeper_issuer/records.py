@@ -199,6 +199,34 @@ class Rehearsal:
     detail: str
 
 
+class Seen(StrEnum):
+    """The result of the last look at nginx; hidden: it has loaded the certificate where no handshake can be made."""
+
+    SERVED = "served"
+    HIDDEN = "hidden"
+    UNUSED = "unused"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The last look at what nginx serves, while `version` was live.
+
+    `leaf_not_before` and `leaf_not_after` are the dates of another certificate that clients get instead.
+    `served_version` is the last version that handshakes showed; `returned_from` the one that nginx refused handshakes
+    with, so that the version before it is live again.
+    """
+
+    lineage: str
+    version: str
+    seen: Seen
+    at: datetime
+    leaf_not_before: datetime | None = None
+    leaf_not_after: datetime | None = None
+    served_version: str | None = None
+    returned_from: str | None = None
+
+
 class Notice(StrEnum):
     """A kind of notice to the administrator about a lineage, sent once each."""
 
@@ -213,11 +241,13 @@ class LineageRecord:
 
     `undelivered` is installed (or was rolled back), but nginx may not have loaded it; with `is_unserved`, nginx has
     loaded it, but is not verified to serve it. `owed_hook` is the version whose deploy hook has not succeeded yet;
-    `notices` are those sent since the last recovery.
+    `notices` are those sent since the last recovery. `flip` is the last one, delivered or not.
     """
 
     attempt: Attempt | None = None
     origin: Origin | None = None
+    flip: Flip | None = None
+    check: Check | None = None
     undelivered: Flip | None = None
     is_installed: bool = False
     is_unserved: bool = False

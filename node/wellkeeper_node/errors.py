@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
-from wellkeeper_node.model import Identifier, Problem
+from wellkeeper_node.model import Certificate, Identifier, Problem
 
 
 class Retry(Enum):
@@ -83,4 +83,8 @@ class ReloadError(WellkeeperError):
 
 
 class VerifyError(WellkeeperError):
+    """`leaf` is the certificate that clients get instead, if any; `is_refused`: nginx refuses a handshake."""
+
     stage = "verify"
+    leaf: Certificate | None = None
+    is_refused: bool = False

@@ -72,6 +72,31 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """One address at which a server block of nginx accepts TLS: (host, port), or ("unix:PATH", 0).
+
+    Without `is_visible`, no handshake is possible from here: QUIC alone, STARTTLS, or an address of another host.
+    """
+
+    address: tuple[str, int]
+    is_default: bool = False
+    is_visible: bool = True
+    speaks_proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server block of http, stream or mail: its server names, TLS addresses and certificate files.
+
+    `chain_paths` are without symbolic links; a path with variables is as it was written.
+    """
+
+    names: tuple[str, ...]
+    listeners: tuple[Listener, ...]
+    chain_paths: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A problem document of the CA (RFC 8555 section 6.7), with the additions of its HTTP reply."""
 
@@ -214,12 +239,17 @@ class Reloaded:
 class Served:
     """The result of verifying: nginx serves the installed leaf, or does not use it yet.
 
-    `fingerprint_sha256` is the leaf that the handshakes found, None when none was served for that name.
+    `fingerprint_sha256` is the leaf that the handshakes found, None when none was served for that name. With
+    `is_hidden`, nginx has loaded the certificate where no handshake can be made, or serves it nowhere on this host.
+    `leaf` is what clients get instead; with `is_refused`, nginx refuses a handshake.
     """
 
     is_served: bool
     fingerprint_sha256: str | None
     detail: str
+    is_hidden: bool = False
+    leaf: Certificate | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

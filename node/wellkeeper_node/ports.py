@@ -19,6 +19,7 @@ from wellkeeper_node.model import (
     Old,
     Pair,
     ReadBack,
+    Server,
     Tested,
 )
 
@@ -77,12 +78,17 @@ class Probes(Protocol):
         ...
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         """Return the leaf served for the identifier (no SNI for an IP address); None when the handshake is refused.
 
-        With `key_algorithm`, the leaf for a client that accepts no other, over TLS 1.2. Raises VerifyError when
-        nothing listens there or no answer comes in time.
+        The host of `address` may be `unix:PATH`. With `key_algorithm`, the leaf for a client that accepts no other,
+        over TLS 1.2. `speaks_proxy_protocol` is None where the settings decide. Raises VerifyError when nothing
+        listens there or no answer comes in time.
         """
         ...
 
@@ -106,15 +112,15 @@ class Nginx(Protocol):
         """Return the number of old workers that still finish requests; 0 when nginx does not run."""
         ...
 
+    async def servers(self) -> Sequence[Server]:
+        """Return the server blocks of the configuration on disk (`nginx -T`). Raises ReloadError when it fails."""
+        ...
+
     async def named(self, folders: Collection[str]) -> Mapping[str, str]:
         """Return those of the directories of which the configuration on disk names a file, by whatever path.
 
         The values are the file and line that do. Raises ReloadError when the configuration cannot be read.
         """
-        ...
-
-    async def mentions(self, path: str) -> bool:
-        """Return True when the configuration on disk (`nginx -T`) contains the path."""
         ...
 
 
@@ -126,6 +132,14 @@ class Certificates(Protocol):
 
     def live_path(self, lineage: str) -> str:
         """Return the directory that nginx reads: `<certificates_dir>/live/<lineage>`."""
+        ...
+
+    async def versions(self, lineage: str) -> Sequence[str]:
+        """Return the names of all versions in the archive, the oldest first; each contains its leaf's fingerprint."""
+        ...
+
+    def owns(self, lineage: str, path: str) -> bool:
+        """Return True when the path, of which symbolic links are resolved, is a file of any version of the lineage."""
         ...
 
     async def write(self, lineage: str, pair: Pair) -> str:

@@ -29,6 +29,7 @@ from wellkeeper_node.model import (
     Node,
     Problem,
     ReadBack,
+    Server,
     Tested,
 )
 
@@ -236,14 +237,18 @@ class WorkingNginx:
     async def finishing(self) -> int:
         return 0
 
+    async def servers(self) -> Sequence[Server]:
+        return ()
+
     async def named(self, _folders: Collection[str]) -> dict[str, str]:
         return {}
 
-    async def mentions(self, path: str) -> bool:
-        return bool(path)
-
     async def handshake(
-        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        _address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         installed = await self._certificates.installed(self._names[identifier])
         if installed is None or key_algorithm is not None:

@@ -165,6 +165,6 @@ async def _by_daemon(settings: Settings, name: str) -> Replacement | None:
     if not reports:
         return None
     report = reports[0]
-    if report.outcome in {Outcome.SERVED, Outcome.NOT_SERVED_YET}:
+    if report.outcome in {Outcome.SERVED, Outcome.INSTALLED, Outcome.NOT_SERVED_YET}:
         return Replacement("the daemon has replaced it", is_replaced=True)
     return Replacement(f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}", has_failed=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wellkeeper_issuer.model import Due, Lineage
-from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
+from wellkeeper_issuer.records import Check, NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Seen, Window
 from wellkeeper_node.model import Installed
 from wellkeeper_node.wording import format_time
 
@@ -56,6 +56,16 @@ def latest_at(not_before: datetime, not_after: datetime) -> datetime:
 def check_seconds(lifetime: timedelta) -> float:
     """Return the longest pause between two checks: a tenth of the lifetime, and at most half a day."""
     return min(max(lifetime.total_seconds() / 10, 1.0), _LONGEST_CHECK_SECONDS)
+
+
+def check_at(check: Check | None, lifetime: timedelta, now: datetime) -> datetime:
+    """Return when to look again at what nginx serves: at once without a check that showed the certificate.
+
+    A check in the future was recorded while the clock was wrong.
+    """
+    if check is None or check.seen is Seen.WRONG or check.at > now:
+        return now
+    return check.at + timedelta(seconds=check_seconds(lifetime))
 
 
 def plan(installed: Installed, origin: Origin | None, now: datetime, choose: Callable[[], float]) -> Schedule:

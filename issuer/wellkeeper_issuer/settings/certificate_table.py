@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_valid
 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.tables import Frozen
-from wellkeeper_issuer.settings.value_types import AbsolutePath, CaNames, CertificateIdentifier, Name
+from wellkeeper_issuer.settings.value_types import AbsolutePath, Address, CaNames, CertificateIdentifier, Name
 from wellkeeper_issuer.settings.values import UNNAMED, parse_identifier
 from wellkeeper_node.model import KeyType, shortened_name
 
@@ -79,6 +79,14 @@ class CertificateSettings(Frozen):
             "full set is tried every day."
         ),
     )
+    https_addresses: tuple[Address, ...] | None = Field(
+        default=None,
+        description=(
+            "Addresses (`HOST:PORT`) at which this certificate must be served. By default those of the server blocks "
+            "of nginx that name it, in http, stream and mail. An empty list: nothing on this host serves it, so it "
+            "is installed, nginx is reloaded, and the deploy hook runs."
+        ),
+    )
     must_staple: Annotated[Literal[False], BeforeValidator(_refuse_must_staple)] = Field(
         default=False,
         description="Only false is accepted: Let's Encrypt ended OCSP in 2025, so nginx has nothing to staple.",
@@ -112,4 +120,5 @@ class CertificateSettings(Frozen):
             reuses_key=self.reuse_key,
             csr_path=str(self.csr) if self.csr else None,
             drops_failing_names=self.drop_failing_names,
+            https_addresses=self.https_addresses,
         )

@@ -31,6 +31,7 @@ class CertificateRun:
     served: Served | None = None
     is_to_be_verified: bool = False
     certificate: Certificate | None = None
+    has_returned: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -40,6 +41,8 @@ class CertificateRun:
             return Outcome.WAITING
         if self.served is None:
             return Outcome.UNCHANGED
+        if self.served.is_hidden:
+            return Outcome.INSTALLED
         return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
 
     @property

@@ -67,7 +67,7 @@ class FollowUp:
     async def report(self, lineage: str, record: LineageRecord) -> None:
         """Send the notice that the administrator has not received yet. If it cannot be sent, it stays owed."""
         failure, schedule = record.failure, record.schedule
-        notice = owed(failure, schedule, record.notices, self.clock.now())
+        notice = owed(record, self.clock.now())
         if notice is None:
             return
         if not await self._try(self.notifications.send(notice, lineage, _detail(notice, failure, schedule))):

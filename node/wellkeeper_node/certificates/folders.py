@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from wellkeeper_node import durable, public_keys
 from wellkeeper_node.certificates import links, pairs, pruning, reading
+from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
 from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import LINEAGE_NAME, Installed, Old, Pair
@@ -41,6 +42,14 @@ class CertificateFolders:
 
     def live_path(self, lineage: str) -> str:
         return str(self._link(lineage))
+
+    async def versions(self, lineage: str) -> Sequence[str]:
+        """Implement `ports.Certificates.versions`. Raises InstallError."""
+        with durable.translated(self._root):
+            return await asyncio.to_thread(_versions, self._archive(lineage))
+
+    def owns(self, lineage: str, path: str) -> bool:
+        return Path(path).is_relative_to(self._archive(lineage).resolve())
 
     async def write(self, lineage: str, pair: Pair) -> str:
         """Implement `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""
@@ -143,8 +152,7 @@ class CertificateFolders:
     def _wanted(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> tuple[str | None, Pair] | None:
         """Return the newest usable pair that is wanted; without its version if it has to be written again."""
         archive = self._archive(lineage)
-        versions = pruning.versions(archive) if archive.is_dir() else []
-        for version in reversed(versions):
+        for version in reversed(_versions(archive)):
             found = pairs.salvage_pair(archive / version)
             if found is None:
                 continue
@@ -179,22 +187,18 @@ class CertificateFolders:
             links.remove_leftovers(archive)
             version = _version(archive, files)
             if not (archive / version).exists():
-                self._write_version(archive, version, files)
+                access = self._access(links.current(self._link(lineage)), archive)
+                _write_version(archive, version, files, access)
             durable.sync(archive)
         return version
 
-    def _write_version(self, archive: Path, version: str, files: Mapping[str, bytes]) -> None:
-        unfinished = links.unfinished_path(archive / version)
-        try:
-            durable.make_folder(unfinished, self._folder_mode, self._owner)
-            for name, content in files.items():
-                mode = self._key_mode if name == KEY_FILE else 0o644
-                durable.write_file(unfinished / name, content, mode, self._owner)
-            durable.sync(unfinished)
-            unfinished.rename(archive / version)
-        except OSError:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
+    def _access(self, before: str | None, archive: Path) -> Access:
+        """Return owner and modes of a new version: those of the previous one, where the settings give no others.
+
+        Workers that read the key themselves could do so until now.
+        """
+        usual = Access(self._owner, self._key_mode, self._folder_mode)
+        return usual if before is None else kept_access(archive / before, usual)
 
     def _switch(self, lineage: str, version: str | None) -> str | None:
         link = self._link(lineage)
@@ -236,6 +240,19 @@ class CertificateFolders:
             yield
 
 
+def _write_version(archive: Path, version: str, files: Mapping[str, bytes], access: Access) -> None:
+    unfinished = links.unfinished_path(archive / version)
+    try:
+        durable.make_folder(unfinished, access.folder_mode, access.owner)
+        for name, content in files.items():
+            durable.write_file(unfinished / name, content, access.key_mode if name == KEY_FILE else 0o644, access.owner)
+        durable.sync(unfinished)
+        unfinished.rename(archive / version)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
 def _checked(lineage: str) -> str:
     if LINEAGE_NAME.fullmatch(lineage) is None:
         raise InstallError(
@@ -256,6 +273,11 @@ def _version(archive: Path, files: Mapping[str, bytes]) -> str:
     while (archive / version).exists() and not _holds(archive / version, files):
         version, number = f"{first}-{number}", number + 1
     return version
+
+
+def _versions(archive: Path) -> list[str]:
+    """Return the versions, the oldest first."""
+    return pruning.versions(archive) if archive.is_dir() else []
 
 
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:

@@ -16,9 +16,9 @@ import aiofiles
 
 from wellkeeper_node import process
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.model import Tested
-from wellkeeper_node.nginx import processes
-from wellkeeper_node.nginx.configuration import parse, split_files
+from wellkeeper_node.model import Server, Tested
+from wellkeeper_node.nginx import processes, servers
+from wellkeeper_node.nginx.configuration import Configuration, parse, split_files
 from wellkeeper_node.nginx.named import named_folders
 from wellkeeper_node.nginx.processes import Process, Workers
 from wellkeeper_node.ports import Clock
@@ -107,8 +107,23 @@ class LocalNginx:
         except ReloadError:
             return 0  # the reload that follows reports it
 
+    async def servers(self) -> Sequence[Server]:
+        """Implement `ports.Nginx.servers`."""
+        return await asyncio.to_thread(servers.read_servers, await self.configuration())
+
+    async def configuration(self) -> Configuration:
+        """Return the configuration on disk. Raises ReloadError when nginx refuses it or it cannot be understood."""
+        dump = await self._dump()
+        try:
+            found = await asyncio.to_thread(parse, dump)
+        except ValueError as error:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')", str(error)) from error
+        for words in found.errors:
+            _log.warning("cannot parse all of nginx's configuration: %s", words)
+        return found
+
     async def mentions(self, path: str) -> bool:
-        """Implement `ports.Nginx.mentions`; comments do not count."""
+        """Return True when the configuration on disk (`nginx -T`) contains the path; comments do not count."""
         lines = (line for line in (await self._dump()).splitlines() if path in line)
         return any(path in line.partition("#")[0] for line in lines)
 

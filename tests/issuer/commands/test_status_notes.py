@@ -49,6 +49,7 @@ def test_interrupted_renewal_is_shown_as_under_way(program: Program) -> None:
 
 def test_failed_forced_renewal_of_a_certificate_not_due_is_not_failing(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
+    program.hide_last()
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
 

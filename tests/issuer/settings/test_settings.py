@@ -133,6 +133,21 @@ def test_relative_csr_path_is_kept(tmp_path: Path) -> None:
     assert settings.lineages()[0].csr_path == "/etc/a.csr"
 
 
+@pytest.mark.parametrize(
+    ("line", "addresses"),
+    [
+        ("", None),
+        ("https_addresses = []", ()),
+        ("https_addresses = ['127.0.0.1:8443', '[::1]:8443']", (("127.0.0.1", 8443), ("::1", 8443))),
+    ],
+)
+def test_certificate_says_where_it_must_be_served(
+    tmp_path: Path, line: str, addresses: tuple[tuple[str, int], ...] | None
+) -> None:
+    settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['a.example']\n{line}")
+    assert settings.lineages()[0].https_addresses == addresses
+
+
 @pytest.mark.parametrize("line", ["key_type = 'rsa-2048'", "reuse_key = true"])
 def test_csr_excludes_key_options(tmp_path: Path, line: str) -> None:
     text = f"[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\n{line}"

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes_certificates import FakeCertificates
-from tests.fakes_deliver import FakeCa, FakeNginx, FakeProbes, dns
+from tests.fakes_deliver import FakeCa, dns
+from tests.fakes_nginx import FakeNginx, FakeProbes
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.in_use import served_fingerprints, unused
 from wellkeeper_node.errors import ReloadError

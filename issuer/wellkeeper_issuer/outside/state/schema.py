@@ -14,6 +14,20 @@ from wellkeeper_issuer.errors import JournalError
 VERSION: Final = 5
 # Of release 0.1.0.
 _OLDER_VERSION: Final = 4
+_CHECKS: Final = """
+CREATE TABLE checks (
+    lineage TEXT NOT NULL,
+    node TEXT NOT NULL,
+    version TEXT NOT NULL,
+    seen TEXT NOT NULL,
+    at REAL NOT NULL,
+    leaf_not_before REAL,
+    leaf_not_after REAL,
+    served_version TEXT,
+    returned_from TEXT,
+    PRIMARY KEY (lineage, node)
+) STRICT;
+"""
 _TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
@@ -104,16 +118,17 @@ CREATE TABLE rehearsals (
     detail TEXT NOT NULL
 ) STRICT;
 """
-_SINCE_OLDER: Final = """
+_SINCE_OLDER: Final = f"""
 ALTER TABLE schedules ADD COLUMN held_until REAL;
 ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused_since REAL;
-"""
+{_CHECKS}"""
 # All tables with rows of a lineage, except `uses`: the CA keeps counting.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
     "DELETE FROM deliveries WHERE lineage = ?",
+    "DELETE FROM checks WHERE lineage = ?",
     "DELETE FROM vetoes WHERE lineage = ?",
     "DELETE FROM schedules WHERE lineage = ?",
     "DELETE FROM failures WHERE lineage = ?",
@@ -138,6 +153,6 @@ def read_version(connection: sqlite3.Connection, path: Path) -> int:
 
 def make_current(connection: sqlite3.Connection, version: int) -> None:
     """Create all tables, or change those of an older version, in one transaction. The caller owns the state."""
-    changes = {0: _TABLES, _OLDER_VERSION: _SINCE_OLDER}.get(version)
+    changes = {0: _TABLES + _CHECKS, _OLDER_VERSION: _SINCE_OLDER}.get(version)
     if changes is not None:
         connection.executescript(f"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -48,6 +48,7 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
     execute(path, "ALTER TABLE schedules DROP COLUMN held_until")
     for column in ("identifiers", "refused", "refused_since"):
         execute(path, f"ALTER TABLE failures DROP COLUMN {column}")
+    execute(path, "DROP TABLE checks")
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
         assert await state.schedules.read_schedule("web") == replace(before, held_until=None)
@@ -55,6 +56,7 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
         unknown = replace(failure, identifiers=nothing, refused=nothing, refused_since=None)
         assert await state.schedules.read_failure("web") == unknown
         assert await state.deliveries.installed() == {"web"}
+        assert await state.deliveries.checks() == {}
     assert execute(path, "PRAGMA user_version") == [(5 if may_write else 4,)]
 
 
