@@ -106,7 +106,7 @@ class FakeCertificates:
         return frozenset(self.disowned.get(_checked(lineage), ()))
 
     async def old_versions(self, lineage: str, now: datetime) -> list[Old]:
-        """Sort by age; among equals, the last one written is the newest."""
+        """Take the order of writing for the order of age."""
         checked = _checked(lineage)
         known = [version for name, version in self.pairs if name == checked]
         found = []

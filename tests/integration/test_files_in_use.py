@@ -72,7 +72,7 @@ async def test_pair_that_nginx_names_is_not_deleted(folder: Path, form: Callable
         finished = await remove(host)
         assert finished.exit_code == 1, finished
         reported = one_line(finished.err)
-        assert f"cannot delete the files of {SHOP}, nothing was changed" in reported
+        assert f"cannot delete the files of {SHOP}; nothing was changed" in reported
         assert f"nginx's configuration names them in {host.nginx.config_path}:" in reported
         assert await passes_test(host.nginx)
         assert (host.issuer.live(SHOP) / "privkey.pem").exists()

@@ -4,7 +4,8 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,10 @@ from stand.daemon import IssuerDaemon
 from stand.fault_proxy import Kind
 from stand.faults import answer
 from stand.host import Host, running_host
+from stand.issuer import Finished, Issuer
 from stand.nginx import Site
+from stand.processes import PROGRAMS
+from tests.integration.full_disk import traced
 from tests.integration.observed import error_of, installed, issued, orders, outcomes, served
 
 pytestmark = pytest.mark.integration
@@ -24,46 +28,62 @@ pytestmark = pytest.mark.integration
 NAME: Final = "www.example.org"
 
 
-def run(*argv: str) -> None:
-    """Skip where this is not possible: the file system or the user decides."""
-    finished = subprocess.run(argv, check=False, capture_output=True, text=True)
-    if finished.returncode != 0:
-        pytest.skip(f"{' '.join(argv)}: {finished.stderr}")
+def can(*argv: str) -> bool:
+    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+
+
+async def run_injected(issuer: Issuer, injected: Sequence[str], *arguments: str) -> Finished:
+    """The command, with a kernel that answers so."""
+    return await traced(issuer, injected, (str(PROGRAMS / "wellkeeper"), *arguments))
 
 
 @contextmanager
-def immutable(live: Path) -> Iterator[None]:
-    run("chattr", "+i", str(live))
+def immutable(live: Path) -> Iterator[Sequence[str]]:
+    assert can("chattr", "+i", str(live))
     try:
-        yield
+        yield ()
     finally:
-        run("chattr", "-i", str(live))
+        assert can("chattr", "-i", str(live))
 
 
 @contextmanager
-def read_only_mount(live: Path) -> Iterator[None]:
-    run("mount", "--bind", str(live), str(live))
+def read_only_mount(live: Path) -> Iterator[Sequence[str]]:
+    assert can("mount", "--bind", str(live), str(live))
     try:
-        run("mount", "-o", "remount,bind,ro", str(live))
-        yield
+        assert can("mount", "-o", "remount,bind,ro", str(live))
+        yield ()
     finally:
-        run("umount", str(live))
+        assert can("umount", str(live))
 
 
-OBSTACLES: Final[dict[str, Callable[[Path], AbstractContextManager[None]]]] = {
-    "immutable": immutable,
-    "a read-only mount": read_only_mount,
-}
+@contextmanager
+def no_links(_: Path) -> Iterator[Sequence[str]]:
+    yield "-e", "inject=?symlink,symlinkat:error=EROFS"
+
+
+Obstacle = Callable[[Path], AbstractContextManager[Sequence[str]]]
+
+
+def obstacles() -> dict[str, Obstacle]:
+    """Those that this user and this file system allow."""
+    found: dict[str, Obstacle] = {"the kernel says so": no_links}
+    with tempfile.TemporaryDirectory() as folder:
+        if can("chattr", "+i", folder) and can("chattr", "-i", folder):
+            found["immutable"] = immutable
+        if can("mount", "--bind", folder, folder) and can("umount", folder):
+            found["a read-only mount"] = read_only_mount
+    return found
+
+
+OBSTACLES: Final = obstacles()
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES.values(), ids=OBSTACLES)
-async def test_ca_is_not_asked_while_live_cannot_be_changed(
-    folder: Path, obstacle: Callable[[Path], AbstractContextManager[None]]
-) -> None:
+async def test_ca_is_not_asked_while_live_cannot_be_changed(folder: Path, obstacle: Obstacle) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
-        with obstacle(host.issuer.certificates_dir / "live"):
+        with obstacle(host.issuer.certificates_dir / "live") as injected:
             for arguments in (["--retry"], ["--retry"], ["--force"]):
-                finished = await host.issuer.run("renew", *arguments, "--json")
+                finished = await run_injected(host.issuer, injected, "renew", *arguments, "--json")
                 assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"})
                 assert f"cannot use {host.issuer.certificates_dir}/live" in error_of(finished, "web")
         assert orders(host.ca) == 0
@@ -72,22 +92,15 @@ async def test_ca_is_not_asked_while_live_cannot_be_changed(
 
 
 async def test_version_that_cannot_be_made_live_is_ordered_once_and_delivered_later(folder: Path) -> None:
-    """The pre hook runs after the proof and makes `live/` immutable."""
+    """The proof before the order succeeds, and the switch after it does not."""
     async with running_host(folder, {"web": [NAME]}) as host:
-        live = str(host.issuer.certificates_dir / "live")
-        run("chattr", "+i", live)
-        run("chattr", "-i", live)
-        config, hooks = host.issuer.config_path, f"[hooks]\npre = {json.dumps(['chattr', '+i', live])}\n"
-        intact = config.read_text()
-        config.write_text(intact.replace("[nginx]\n", f"{hooks}[nginx]\n", 1))
-        try:
-            for arguments in (["--retry"], ["--retry"], ["--force"], ["--retry"], ["--force"]):
-                finished = await host.issuer.run("renew", *arguments, "--json")
-                assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"})
-                assert (orders(host.ca), issued(host.ca)) == (1, 1)
-        finally:
-            run("chattr", "-i", live)
-        config.write_text(intact)
+        live = host.issuer.certificates_dir / "live"
+        injected = ("-P", f"{live}/.tmp-web", "-e", "inject=?rename,renameat,?renameat2:error=EROFS")
+        for arguments in (["--retry"], ["--retry"], ["--force"], ["--retry"], ["--force"]):
+            finished = await run_injected(host.issuer, injected, "renew", *arguments, "--json")
+            assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"})
+            assert f"cannot use {live}: Read-only file system" in error_of(finished, "web")
+            assert (orders(host.ca), issued(host.ca)) == (1, 1)
         await host.issuer.run_well("renew", "--retry")
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
         assert await served(host, NAME) == installed(host.issuer, "web")

@@ -56,7 +56,7 @@ async def _test_without(settings: Settings, name: str) -> None:
 
 def _in_use(name: str, why: str) -> InstallError:
     return InstallError(
-        f"cannot delete the files of {name}, nothing was changed",
+        f"cannot delete the files of {name}; nothing was changed",
         why,
         "Remove its lines from nginx's configuration, reload nginx, then run this command again.",
     )

@@ -56,15 +56,10 @@ def prove_folder(folder: Path, lineage: str) -> None:
 
 def remove(path: Path) -> None:
     """Remove what is there, of whatever kind; nothing is fine. Raises OSError."""
-    try:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
         path.unlink(missing_ok=True)
-    except OSError as error:
-        if path.is_symlink() or not path.is_dir():
-            raise
-        try:
-            shutil.rmtree(path)
-        except OSError as inner:
-            raise inner from error
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -74,7 +69,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def unfinished_path(path: Path) -> Path:
-    """Return the name of a link that will be renamed to `path`."""
+    """Return the temporary name of what will be renamed to `path`."""
     return path.with_name(f"{_UNFINISHED}{path.name}")
 
 

@@ -18,7 +18,12 @@ _FileId = tuple[int, int]
 
 
 def named_folders(configuration: Configuration, folders: Collection[str]) -> dict[str, str]:
-    """Return the directories that the configuration names, or of which it names a file, with file and line."""
+    """Return the directories that the configuration names, or of which it names a file, with file and line.
+
+    Raises ValueError when a part of the configuration was not parsed.
+    """
+    if configuration.errors:
+        raise ValueError(configuration.errors[0])
     named = dict[_FileId, str]()
     for path, where in _paths(configuration):
         if (found := _file_id(path)) is not None:

@@ -183,7 +183,7 @@ def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) ->
     finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
     assert finished.exit_code == 1
     assert finished.err.splitlines() == [
-        "wellkeeper: cannot delete the files of b.example, nothing was changed",
+        "wellkeeper: cannot delete the files of b.example; nothing was changed",
         "  nginx's configuration names them in /etc/nginx/nginx.conf:1",
         "  Remove its lines from nginx's configuration, reload nginx, then run this command again.",
     ]
