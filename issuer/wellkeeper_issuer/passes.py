@@ -12,11 +12,9 @@ nothing changed. It is idempotent: the next pass continues what this one left un
 
     The deploy hook runs once nginx has loaded the version, whatever the handshakes return, until it succeeds.
 
-
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
-    blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
-                 for one of its certificates.
+    blocked      A CA is down, asked us to wait, or a limit is used up: recorded until when, per CA or certificate.
     deferred     Due, but its CAs are blocked: nothing is ordered, which is not a failure. Due again when a block ends.
     returned     nginx refuses handshakes with the version: the one before is live again, once per version.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
@@ -49,8 +47,7 @@ from wellkeeper_node.steps import Steps
 
 _log = logging.getLogger(__name__)
 
-# Three a week: Let's Encrypt issues five certificates for the same names in seven days.
-_REFUSED_LONG: Final = timedelta(days=2, hours=8)
+_REFUSED_LONG: Final = timedelta(days=2, hours=8)  # three a week: Let's Encrypt allows five for the same names
 _PROOFS_AT_ONCE: Final = 8
 _RESTORED: Final = "the live files are missing or damaged; version {} from the archive is live instead"
 _TO_BE_DELIVERED: Final = {
@@ -277,8 +274,7 @@ class Passes:
     async def _is_worth_another(self, run: CertificateRun, flip: Flip) -> bool:
         """Return whether nginx rolled this version back so long ago that a new one is worth an order.
 
-        Switches to the version once more. nginx may always refuse this version, and the old one must not expire
-        meanwhile.
+        Switches to the version once more. nginx may refuse it forever, and the old one must not expire meanwhile.
         """
         live, failure, certificates = run.installed, run.record.failure, self.renewals.certificates
         is_rolled_back = flip.before != flip.after and (live.version if live else None) == flip.before

@@ -11,7 +11,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
-from tests.fakes_obtain import FakeWatches, QuickResponders
+from tests.fakes_obtain import QuickResponders
+from tests.fakes_watch import FakeWatches
 from tests.node.nodes import Nodes
 from tests.responder.messages import OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN
 from wellkeeper_node.errors import PublishError

@@ -292,14 +292,3 @@ def test_check_fails_when_nothing_is_configured(program: Program) -> None:
     program.configure()
     assert program.run("status", "--check").exit_code == 1
     assert program.run("status").exit_code == 0
-
-
-def test_check_fails_while_the_certificate_lacks_a_dead_name(program: Program, ca: FakeCa) -> None:
-    table = "[[certificates]]\nidentifiers = ['{}'{}]\ndrop_failing_names = true"
-    program.configure(more=table.format(NAME, ", 'old.example'"))
-    version = install(program, ca.pair(dns(NAME)))
-    record(program, version, is_reloaded=True, is_served=True)
-    write(program, lambda state: state.schedules.record_schedule(schedule(version)))
-    assert program.run("status", "--check").exit_code == 1
-    program.configure(more=table.format(NAME, ""))
-    assert program.run("status", "--check").exit_code == 0
