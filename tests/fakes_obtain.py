@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from tests.fakes import FakeClock
+from tests.fakes_watch import FakeWatch, FakeWatches
 from tests.responder.messages import THUMBPRINT
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_node.errors import WellkeeperError
