@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from wellkeeper_client import wire
+from wellkeeper_client import streams, wire
 from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS, Responder
 from wellkeeper_responder.clock import SystemClock
 from wellkeeper_responder.health import is_healthy
@@ -131,7 +131,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
 @click.option(
     "--check-health", is_flag=True, help="Ask the responder at the first control address; exit 0 if it is well."
 )
-def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
+def command(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
     """Answer ACME http-01 challenges behind nginx, from memory.
 
     Serves the tokens that an issuer has published and signed, for the ACME accounts it is pinned to, and nothing else.
@@ -193,6 +193,12 @@ async def _run(settings: Settings) -> int:
         _log.error("%s", error)
         return 1
     return 0
+
+
+def main() -> None:
+    """Run the command of the process; its log may go nowhere without any harm."""
+    streams.secure("wellkeeper-responder")
+    command()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 
-_PYTHON = (sys.executable, "-B", "-m", "wellkeeper_responder")
+PYTHON = (sys.executable, "-B", "-m", "wellkeeper_responder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Process:
         return token
 
 
-def _arguments(folder: Path) -> tuple[str, ...]:
+def arguments(folder: Path) -> tuple[str, ...]:
     return (
         f"--public=unix:{folder}/public.sock",
         f"--control=unix:{folder}/control.sock",
@@ -63,7 +63,7 @@ def _arguments(folder: Path) -> tuple[str, ...]:
 @contextlib.asynccontextmanager
 async def _responder(folder: Path, *command: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        *(command or _PYTHON), *_arguments(folder), stderr=asyncio.subprocess.PIPE
+        *(command or PYTHON), *arguments(folder), stderr=asyncio.subprocess.PIPE
     )
     try:
         assert process.stderr is not None
@@ -77,7 +77,7 @@ async def _responder(folder: Path, *command: str) -> AsyncIterator[Process]:
 
 
 async def _refused_start(folder: Path) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(*_PYTHON, *_arguments(folder), stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*PYTHON, *arguments(folder), stderr=asyncio.subprocess.PIPE)
     _, errors = await asyncio.wait_for(process.communicate(), 20)
     return process.returncode, errors.decode()
 
@@ -134,7 +134,7 @@ async def test_what_a_killed_one_left_is_replaced(tmp_path: Path) -> None:
 
 
 async def test_health_check_is_a_command(running: Process) -> None:
-    command = (*_PYTHON, "--check-health", f"--control={running.control}")
+    command = (*PYTHON, "--check-health", f"--control={running.control}")
     assert await (await asyncio.create_subprocess_exec(*command)).wait() == 0
     await running.stop()
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
@@ -210,7 +210,7 @@ async def test_poll_is_answered_empty_when_nothing_was_fetched_in_its_time(runni
 async def test_message_in_broken_chunks_is_refused(tmp_path: Path, parser: str, status: int) -> None:
     """aiohttp's parser in Python sees it at once; from its compiled one, nothing more comes."""
     environment = ("env", "AIOHTTP_NO_EXTENSIONS=1") if parser == "plain" else ("env",)
-    async with _responder(tmp_path, *environment, *_PYTHON) as running:
+    async with _responder(tmp_path, *environment, *PYTHON) as running:
         reader, writer = await connect(running.control)
         head = f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
         writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -258,7 +258,7 @@ async def test_socket_never_has_a_wider_mode_than_it_ends_with(tmp_path: Path) -
     trace = tmp_path / "trace"
     calls = "trace=fchmod,bind,chmod,fchmodat,?fchmodat2,listen"
     strace = ("sh", "-c", 'umask 000; exec "$@"', "-", "strace", "-f", "-qq", "-e", calls, "-o", str(trace))
-    async with _responder(tmp_path, *strace, *_PYTHON) as running:
+    async with _responder(tmp_path, *strace, *PYTHON) as running:
         await _stop_traced(running, trace)
     names = re.findall(r"^\d+ +(fchmod|bind|chmod|listen)(?:at2?)?\(", trace.read_text(), re.MULTILINE)
     # Before it has a name; and nobody can connect before it listens.
@@ -282,7 +282,7 @@ async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
     # Its environment could ask for more than the program does of itself, such as to measure its coverage.
     bare = ("env", "-i", f"PATH={os.environ['PATH']}")
     strace = ("strace", "-f", "-qq", "-e", "trace=open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2")
-    async with _responder(tmp_path, *bare, *strace, "-o", str(trace), *_PYTHON) as running:
+    async with _responder(tmp_path, *bare, *strace, "-o", str(trace), *PYTHON) as running:
         token = await running.publish()
         assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
         for path in (wire.FETCHES_PATH, wire.METRICS_PATH, wire.STATUS_PATH):
