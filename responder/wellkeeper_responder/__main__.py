@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import resource
@@ -15,7 +16,8 @@ from typing import Any, Final, TypeVar
 import click
 
 from wellkeeper_client import streams, wire
-from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS, Responder
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.capacity import Limits, limits_for, wanted_files
 from wellkeeper_responder.clock import SystemClock
 from wellkeeper_responder.health import is_healthy
 from wellkeeper_responder.listeners import ListenError
@@ -37,8 +39,9 @@ from wellkeeper_responder.settings import (
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-# Listeners, the event loop, standard streams, connections that are just being refused.
-_OWN_FILES: Final = 64
+# Accepting pauses for a second each time that no file can be opened.
+_REPORT_SECONDS: Final = 60.0
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def _each(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_T, ...]]:
@@ -142,8 +145,7 @@ def command(*, log_format: str, check_health: bool, **options: Any) -> None:  # 
         sys.exit(_check_health(options["control"]))
     settings = _settings(options)
     set_up(log_format)
-    _raise_file_limit()
-    sys.exit(asyncio.run(_run(settings)))
+    sys.exit(asyncio.run(_run(settings, _raise_file_limit(settings))))
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -168,24 +170,43 @@ def _check_health(control: Sequence[Address]) -> int:
     return 1
 
 
-def _raise_file_limit() -> None:
-    """The usual soft limit (1024) is less than the connections that are allowed: accepting would stall on it."""
+def _raise_file_limit(settings: Settings) -> Limits:
+    """Return how many connections can be held: the usual soft limit (1024) is less than those that are allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS + _OWN_FILES
+    listeners = len(settings.public), len(settings.control)
+    wanted = wanted_files(*listeners)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         _log.warning("the limit on open files is %d; below %d, fewer connections can be held", hard, wanted)
         wanted = hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return limits_for(wanted, *listeners)
 
 
-async def _run(settings: Settings) -> int:
+def _report_faults(loop: asyncio.AbstractEventLoop) -> None:
+    """Log failures of the event loop; of those to accept connections, one per minute."""
+    next_at = 0.0
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal next_at
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
+            loop.default_exception_handler(context)
+        elif loop.time() >= next_at:
+            next_at = loop.time() + _REPORT_SECONDS
+            _log.error("cannot accept connections: %s; raise the limit on open files", error.strerror)
+
+    loop.set_exception_handler(report)
+
+
+async def _run(settings: Settings, limits: Limits) -> int:
     loop = asyncio.get_running_loop()
+    _report_faults(loop)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with Responder(settings, SystemClock()):
+        async with Responder(settings, SystemClock(), limits):
             # What is loaded by now stays: looking through it again and again would hold up answers for 60 ms each time.
             gc.freeze()
             await stop.wait()

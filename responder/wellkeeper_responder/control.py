@@ -19,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from wellkeeper_client import wire
 from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.connections import note_signature
 from wellkeeper_responder.fetches import Fetches
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.publishing_keys import PublishingKeys
@@ -91,12 +92,14 @@ class Control:
                 401, "permit-required", f"over TCP this needs 'Authorization: Bearer' with a signed {wire.READ_TYPE}"
             )
         self._parts.keys.check_permit(message.strip().encode("utf-8", "surrogateescape"), self._now())
+        note_signature(request)
 
     async def _publish(self, request: web.BaseRequest) -> web.StreamResponse:
         parts = self._parts
         try:
             message = await _message(request)
             publication = parts.keys.check_publication(message, self._now())
+            note_signature(request)
             _check_path(request, publication.token)
             published = parts.tokens.publish(publication)
         except WireError as error:
@@ -120,6 +123,7 @@ class Control:
         try:
             message = await _message(request)
             withdrawal = parts.keys.check_withdrawal(message, self._now())
+            note_signature(request)
             _check_path(request, withdrawal.token)
             has_stood = parts.tokens.withdraw(withdrawal)
         except WireError as error:

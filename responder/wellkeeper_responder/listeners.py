@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_responder.capacity import ACCEPTED_AT_ONCE
 from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
@@ -34,12 +35,13 @@ class Listener:
         try:
             if isinstance(address, UnixAddress):
                 bound = _bind(address.path, mode)
-                server = await loop.create_unix_server(connections, sock=bound, backlog=_BACKLOG)
+                server = await loop.create_unix_server(connections, sock=bound, backlog=ACCEPTED_AT_ONCE)
             else:
-                server = await loop.create_server(connections, address.host, address.port, backlog=_BACKLOG)
+                server = await loop.create_server(connections, address.host, address.port, backlog=ACCEPTED_AT_ONCE)
                 address = TcpAddress(address.host, server.sockets[0].getsockname()[1])
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {reason(error, address)}") from error
+        _lengthen_queues(server)
         return cls(address, connections, server)
 
     def stop_accepting(self) -> None:
@@ -63,6 +65,13 @@ class Listener:
         self._connections.pre_shutdown()
         await self._connections.shutdown(timeout_seconds)
         await _loop_cycles()
+
+
+def _lengthen_queues(server: asyncio.Server) -> None:
+    """Let more clients wait: asyncio accepts as many at once as its backlog says, and those need a file each."""
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(_BACKLOG)
 
 
 async def _loop_cycles() -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer
+from wellkeeper_responder.capacity import Capacity
+from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.listeners import Listener, ListenError, reason
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 
-def _not_refused() -> None:
-    raise AssertionError("no connection is refused here")
+def _not_full() -> None:
+    raise AssertionError("no connection has to make room here")
 
 
 async def _answer(_request: web.BaseRequest) -> web.StreamResponse:
@@ -25,7 +26,7 @@ async def _answer(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def _open(address: Address, mode: int = 0o660) -> Listener:
-    return await Listener.open(address, mode, ConnectionServer(_answer, ConnectionLimit(8, _not_refused)))
+    return await Listener.open(address, mode, ConnectionServer(_answer, Capacity(8, _not_full, _not_full)))
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=["umask 000", "umask 022", "umask 077"])
