@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# A directory has this name: not a path, not hidden, and the same on file systems that ignore case.
-LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
+# A directory has this name: not a path, not hidden, not an option, and the same on file systems that ignore case.
+LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_][a-z0-9._-]*")
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 
 

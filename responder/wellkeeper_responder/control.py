@@ -7,10 +7,10 @@ Errors are RFC 9457 problem documents that say what was wrong and what was expec
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
@@ -33,6 +33,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "wellkeeper-responder",
 }
+_NUMBER: Final = re.compile("[0-9]{1,15}")
 _Action = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -221,12 +222,11 @@ async def _message(request: web.BaseRequest) -> bytes:
 
 
 def _query(request: web.BaseRequest) -> dict[str, int]:
-    pairs = parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True)
-    query = dict(pairs)
-    is_plain = all(value.isascii() and value.isdigit() and len(value) <= 15 for value in query.values())
-    if len(pairs) != len(query) or query.keys() - {"after", "wait"} or not is_plain:
+    query = request.raw_path.partition("?")[2]
+    pairs = [part.partition("=") for part in query.split("&")] if query else []
+    numbers = {name: int(value) for name, _, value in pairs if _NUMBER.fullmatch(value)}
+    if len(pairs) != len(numbers) or numbers.keys() - {"after", "wait"}:
         raise WireError(400, "malformed", "expected 'after' and 'wait' at most, each once, whole numbers")
-    numbers = {name: int(value) for name, value in query.items()}
     if numbers.get("wait", 0) > wire.MAX_WAIT_SECONDS:
         raise WireError(400, "malformed", f"'wait' is at most {wire.MAX_WAIT_SECONDS} seconds")
     return numbers

@@ -78,7 +78,8 @@ class CertificateSettings(Frozen):
             first = parse_identifier(values["identifiers"][0]).value
         except (KeyError, IndexError, TypeError, ValueError):
             first = UNNAMED  # only the mistake in the identifiers is reported
-        return {"name": first.replace(":", "-"), **values}
+        full = f"0{first}" if first.startswith(":") else first  # a name must not start with "-"
+        return {"name": full.replace(":", "-"), **values}
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":

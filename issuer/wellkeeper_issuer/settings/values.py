@@ -124,7 +124,10 @@ def parse_name(value: object) -> str:
     """Check a name that can be a directory below `live/`; raises ValueError."""
     text = parse_text(value)
     if not LINEAGE_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', without '..' or a leading dot")
+        raise ValueError(
+            f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', not '..',"
+            " and must start with a letter, a digit or '_'"
+        )
     return text
 
 

@@ -218,7 +218,7 @@ def _checked(lineage: str) -> str:
     if LINEAGE_NAME.fullmatch(lineage) is None:
         raise InstallError(
             f"{lineage!r:.80} is not a valid certificate name",
-            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..' and without a dot at the start.",
+            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..', and start with a letter, a digit or '_'.",
         )
     return lineage
 
