@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import permissions
 from wellkeeper_responder.capacity import ACCEPTED_AT_ONCE
 from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
@@ -82,17 +83,20 @@ async def _loop_cycles() -> None:
 
 def _bind(path: Path, mode: int) -> socket.socket:
     """A bound socket that nobody can connect to before it listens, and that never had a wider mode than `mode`."""
+    if fault := permissions.find_fault(path.parent):
+        raise ListenError(f"cannot listen on unix:{path}: {fault.why}. {fault.remedy}")
     _make_way(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0)  # a later chmod would follow a link that was put there
     try:
-        # Linux makes the file with this mode less the umask (net/unix/af_unix.c, unix_bind_bsd)…
+        # Linux makes the file with this mode less the umask (net/unix/af_unix.c, unix_bind_bsd).
         os.fchmod(bound.fileno(), mode)
         bound.bind(str(path))
-        # … and this gives back what the umask took.
-        path.chmod(mode)
     except OSError:
         bound.close()
         raise
+    finally:
+        os.umask(umask)
     return bound
 
 

@@ -149,3 +149,15 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
 def test_place_that_cannot_be_used_is_told_with_the_remedy(error: OSError, address: Address, words: str) -> None:
     """Root may use every place, and names are others' business: nothing here can be tried everywhere."""
     assert words in reason(error, address)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+async def test_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ListenError, match=f"may write to {folder} .mode 0{mode:o}.. Run 'chmod go-w {folder}'"):
+        await _open(UnixAddress(folder / "a.sock"))
+    assert not (folder / "a.sock").exists()
+    folder.chmod(0o1777)
+    await (await _open(UnixAddress(folder / "a.sock"), 0o666)).close(0.1)

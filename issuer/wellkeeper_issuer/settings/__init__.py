@@ -3,6 +3,7 @@
 An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Final, Literal
 
 from pydantic import Field, StrictBool, StrictInt, ValidationError
 
+from wellkeeper_client.permissions import is_readable_by_all
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.model import Lineage
@@ -30,6 +32,8 @@ from wellkeeper_issuer.settings.tables import (
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
 from wellkeeper_issuer.settings.values import parse_ca_name
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
 PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
@@ -226,6 +230,9 @@ def check(sources: Sources) -> Settings:
     found = _contradictions(sources, settings)
     if found:
         raise SettingsError("\n".join(found))
+    if settings.notifications.webhook and is_readable_by_all(sources.main.path):
+        path = sources.main.path
+        _log.warning("every user may read %s, which has the URL of the webhook: run 'chmod o= %s'", path, path)
     return settings
 
 

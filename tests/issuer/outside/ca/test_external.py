@@ -90,7 +90,5 @@ def test_hmac_key_that_is_missing_or_no_file_is_named(folder: Path) -> None:
 def test_hmac_key_that_all_can_read_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = key_file(folder, mode=0o644)
     assert ExternalAccount("kid", path).read_hmac_key() == KEY
-    assert caplog.messages == [
-        f"every user of this host can access {path} (eab_hmac_key_file): run 'chmod 0600 {path}'"
-    ]
+    assert caplog.messages == [f"other users may read {path}: run 'chmod go= {path}'"]
     assert caplog.records[0].levelno == logging.WARNING
