@@ -1,7 +1,7 @@
 """Find who else may change a file: such users would decide what a program does.
 
 The rules are those of sshd's StrictModes: the file, its directory and all directories above belong to root or to the
-user of this process, and nobody else may write to them. Sticky directories and read-only mounts are harmless.
+user of this process, and no one else may write to them. Sticky directories and read-only mounts are harmless.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why others may change a file, and how to prevent that."""
+    """The reason why others may change a file, and the command that prevents it."""
 
     why: str
     remedy: str

@@ -1,6 +1,5 @@
-"""wellkeeper: obtains certificates, delivers them to nginx, and proves that they are served."""
+"""wellkeeper: obtain certificates, deliver them to nginx, and verify that it serves them."""
 
-import asyncio
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import click
 try:
     from wellkeeper_client import streams
     from wellkeeper_issuer.commands.terminal import errors, json_output, options
+    from wellkeeper_issuer.commands.terminal.interrupts import Terminated
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
     from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
     from wellkeeper_issuer.errors import SettingsError
@@ -38,7 +38,10 @@ _SECTIONS: Final = {
             "Create self-signed certificates so that nginx can start.",
         ),
         "files": Place(
-            "wellkeeper_issuer.commands.files:files", "Write nginx snippets and systemd units to a directory."
+            "wellkeeper_issuer.commands.files:files", "Write snippets, units and completion scripts to a directory."
+        ),
+        "completion": Place(
+            "wellkeeper_issuer.commands.completion:completion", "Print the script for completion in a shell."
         ),
         "import": Place(
             "wellkeeper_issuer.commands.import_certbot:import_", "Import certificates and accounts from certbot."
@@ -78,16 +81,16 @@ def cli(config: Path | None) -> None:
 
     Run a command with --help for details.
     """
-    # The option keeps it for the command that follows.
+    # The option's callback keeps it for the command.
     del config
     if click.get_current_context().invoked_subcommand not in _REPORTS:
         streams.report_on_stderr()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
+    """Run a command with these arguments, by default those of the process.
 
-    `arguments` are those of the process by default.
+    Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
     """
     streams.secure("wellkeeper")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
@@ -102,7 +105,7 @@ def _exit_status(arguments: Sequence[str]) -> int:
     try:
         # Standalone, click would end with 1 on Ctrl-C.
         return int(cli(arguments, prog_name="wellkeeper", standalone_mode=False) or 0)
-    except (click.ClickException, WellkeeperError, click.Abort, asyncio.CancelledError) as error:
+    except (click.ClickException, WellkeeperError, click.Abort, Terminated) as error:
         if is_json:
             json_output.print_json({"error": errors.to_json(error)})
         else:

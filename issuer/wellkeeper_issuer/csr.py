@@ -19,6 +19,7 @@ from wellkeeper_issuer.settings.values import parse_identifier
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates.reading import read_identifiers, value_errors
 from wellkeeper_node.model import Identifier
+from wellkeeper_node.wording import with_reload
 
 _BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]{0,60})-----")
 _LABELS: Final = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
@@ -116,7 +117,7 @@ def _check_identifiers(csr: x509.CertificateSigningRequest, where: str, wanted: 
         raise SettingsError(
             f"the names in {where} differ from the settings",
             f"it {' and '.join(wrong)}",
-            "Make the names in the CSR and the identifiers in the settings equal.",
+            with_reload("Make the names in the CSR and the identifiers in the settings equal."),
         )
     others = [name for name in _alternative_names(csr) if not isinstance(name, x509.DNSName | x509.IPAddress)]
     if others:

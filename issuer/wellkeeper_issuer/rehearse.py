@@ -28,7 +28,7 @@ from wellkeeper_node.errors import ReloadError, WellkeeperError
 from wellkeeper_node.model import Answer, Node
 from wellkeeper_node.ports import Clock, Nginx, Probes, Progress, Responders
 from wellkeeper_node.steps import Steps
-from wellkeeper_node.wording import counted
+from wellkeeper_node.wording import counted, with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ async def _test_nginx(nginx: Nginx) -> str:
 async def _publish(lineage: Lineage, deps: RehearsalDeps) -> str:
     """Publish made-up tokens, and read them back as the CA would."""
     if not lineage.directory_urls:
-        raise SettingsError(f"certificate {lineage.name} has no CA", remedy="Add 'ca' to the settings.")
+        raise SettingsError(f"certificate {lineage.name} has no CA", remedy=with_reload("Add 'ca' to the settings."))
     thumbprint = deps.authorities.open(lineage.directory_urls[0]).thumbprint
     wanted = [Answer(deps.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
     async with _published(wanted, deps) as count:

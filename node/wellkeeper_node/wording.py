@@ -1,6 +1,9 @@
 """Wording that many messages share."""
 
 from datetime import datetime
+from typing import Final
+
+_RELOAD: Final = ", then run 'wellkeeper reload' if a daemon runs"
 
 
 def format_time(at: datetime) -> str:
@@ -21,3 +24,8 @@ def counted(count: int, one: str, several: str = "") -> str:
 def times_in_a_row(count: int) -> str:
     """Return `once` or `2 times in a row`."""
     return "once" if count == 1 else f"{count} times in a row"
+
+
+def with_reload(remedy: str) -> str:
+    """Return a remedy that changes the settings, with the reload that makes a daemon read them; repeatable."""
+    return f"{remedy.replace(_RELOAD, '').removesuffix('.')}{_RELOAD}."

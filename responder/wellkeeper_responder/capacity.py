@@ -1,4 +1,4 @@
-"""How many connections each listener holds, and which of them makes room for a new one.
+"""Limit the connections of each listener, and choose the one that makes room for a new one.
 
 A full listener closes a connection that has sent no valid signature, idle ones first, then one that has and is idle;
 among equals one of the peer that holds the most, the one without a request for longest. A new connection is refused
@@ -31,11 +31,11 @@ class Held(Protocol):
 
     @property
     def is_handling(self) -> bool:
-        """Whether a request is under way."""
+        """True while a request is under way."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way, nor was a moment ago."""
+        """True when no request is under way, nor was a moment ago."""
 
     def drop(self) -> None:
         """End at once, whatever is under way."""

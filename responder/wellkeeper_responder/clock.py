@@ -1,4 +1,4 @@
-"""Time, as the responder is handed it: the wall clock for messages, the monotonic clock for lifetimes."""
+"""The clocks of a responder: the wall clock for messages, the monotonic clock for lifetimes."""
 
 import time
 from datetime import UTC, datetime
@@ -7,11 +7,15 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Wall clock, aware, UTC."""
+        """Return the wall clock's time, aware, in UTC."""
+        ...
+
+    def timestamp(self) -> float:
+        """Return the UNIX time of the wall clock."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds; goes on evenly, whatever somebody sets the wall clock to."""
+        """Return seconds that do not jump when the wall clock is set."""
         ...
 
 
@@ -21,5 +25,6 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # Asked for in each request: without a frame of our own between.
+    timestamp = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)

@@ -1,32 +1,32 @@
-"""What the CA sees: GET and HEAD of a published token (RFC 8555 section 8.3), and 404 for everything else.
+"""Answer the CA: GET and HEAD of a published token (RFC 8555 section 8.3), and 404 for everything else.
 
-Decided on the path as it came over the wire, byte for byte: no routing, no normalisation, no query.
+Requests are matched by the raw path, byte for byte, without routing, normalization or a query.
 """
 
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from wellkeeper_client import wire
 from wellkeeper_responder.fetch_log import FetchLog
-from wellkeeper_responder.fetches import Fetches, Request
+from wellkeeper_responder.fetches import Fetches
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.tokens import Tokens
 
-# nosniff: the body must never be taken for a page; no-store: a cached miss would cost the next validation.
+# nosniff: browsers must not show the body as a page; no-store: a cached 404 would fail the next validation.
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Server": "wellkeeper-responder",
+    hdrs.CACHE_CONTROL: "no-store",
+    hdrs.SERVER: "wellkeeper-responder",
 }
-_ANSWER_HEADERS: Final = {**_HEADERS, "Content-Type": "application/octet-stream"}
+_ANSWER_HEADERS: Final = {**_HEADERS, hdrs.CONTENT_TYPE: "application/octet-stream"}
 _MAX_ADDRESS: Final = 64
 _MAX_USER_AGENT: Final = 200
 _MAX_HOST: Final = 255
 
 
 class Public:
-    """Answers on the public listeners."""
+    """Answer requests on the public listeners."""
 
     def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics, log: FetchLog) -> None:
         self._tokens = tokens
@@ -50,16 +50,17 @@ class Public:
 
     def _record(self, request: web.BaseRequest, token: str, status: int) -> None:
         headers = request.headers
-        asked = Request(
-            token=token,
+        is_read_back = wire.READ_BACK_HEADER in headers
+        fetch = self._fetches.record(
+            token,
+            status,
             client_address=_bounded(headers.get("X-Real-IP"), _MAX_ADDRESS),
-            user_agent=_bounded(headers.get("User-Agent"), _MAX_USER_AGENT),
-            host=_bounded(headers.get("Host"), _MAX_HOST),
-            is_read_back=wire.READ_BACK_HEADER in headers,
+            user_agent=_bounded(headers.get(hdrs.USER_AGENT), _MAX_USER_AGENT),
+            host=_bounded(headers.get(hdrs.HOST), _MAX_HOST),
+            is_read_back=is_read_back,
         )
-        fetch = self._fetches.record(asked, status)
-        self._metrics.fetches["read_back" if asked.is_read_back else "ca", str(status)] += 1
-        self._log.tell(fetch)
+        self._metrics.fetches["read_back" if is_read_back else "ca", str(status)] += 1
+        self._log.write(status, fetch)
 
 
 def _token(raw_path: str) -> str | None:
@@ -72,10 +73,8 @@ def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> w
 
 
 def _bounded(text: str | None, characters: int) -> str | None:
-    """Cut, and without what a log or a JSON reader could stumble over."""
-    if text is None:
-        return None
-    text = text[:characters]
-    if text.isprintable():
+    """Return the text, cut to this length, with a replacement for each unprintable character."""
+    if text is None or (len(text) <= characters and text.isprintable()):
         return text
+    text = text[:characters]
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,6 +1,7 @@
 """Files that other users may change."""
 
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from wellkeeper_client import permissions
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 @pytest.fixture
@@ -66,10 +67,10 @@ def test_what_belongs_to_another_user_is_reported(file: Path) -> None:
     if os.geteuid() != 0:
         return  # only root gives files away
     for owned in (file, file.parent):
-        os.chown(owned, NOBODY, -1)
+        os.chown(owned, UNPRIVILEGED, -1)
         fault = permissions.find_fault(file)
         assert fault is not None
-        assert fault.why == f"{owned} belongs to another user (nobody)"
+        assert fault.why == f"{owned} belongs to another user ({pwd.getpwuid(UNPRIVILEGED).pw_name})"
         os.chown(owned, 0, -1)
 
 

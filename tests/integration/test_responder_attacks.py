@@ -24,8 +24,8 @@ from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 
-NOBODY: Final = 65534
-OTHER: Final = 65533
+ATTACKER: Final = 65534
+OTHER_ATTACKER: Final = 65533
 SLOW_BODY: Final = (
     f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
     "Content-Length: 100\r\n\r\nabc"
@@ -97,21 +97,21 @@ class Responder:
 Holding = Callable[[Responder], Sequence[tuple[int, str, bytes, int]]]
 # Connections, where, what each says, and the user.
 ATTACKS: Final[dict[str, Holding]] = {
-    "idle on control": lambda one: [(64, str(one.control.path), b"", NOBODY)],
-    "idle after a request on control": lambda one: [(100, str(one.control.path), ONE_REQUEST, NOBODY)],
-    "slow bodies on control": lambda one: [(100, str(one.control.path), SLOW_BODY, NOBODY)],
-    "slow headers on control": lambda one: [(100, str(one.control.path), HALF_A_HEADER, NOBODY)],
-    "idle over TCP": lambda one: [(64, one.tcp, b"", NOBODY)],
-    "slow bodies over TCP": lambda one: [(100, one.tcp, SLOW_BODY, NOBODY)],
-    "idle on public": lambda one: [(1024, str(one.public.path), b"", NOBODY)],
+    "idle on control": lambda one: [(64, str(one.control.path), b"", ATTACKER)],
+    "idle after a request on control": lambda one: [(100, str(one.control.path), ONE_REQUEST, ATTACKER)],
+    "slow bodies on control": lambda one: [(100, str(one.control.path), SLOW_BODY, ATTACKER)],
+    "slow headers on control": lambda one: [(100, str(one.control.path), HALF_A_HEADER, ATTACKER)],
+    "idle over TCP": lambda one: [(64, one.tcp, b"", ATTACKER)],
+    "slow bodies over TCP": lambda one: [(100, one.tcp, SLOW_BODY, ATTACKER)],
+    "idle on public": lambda one: [(1024, str(one.public.path), b"", ATTACKER)],
     "idle on public, two users": lambda one: [
-        (600, str(one.public.path), b"", NOBODY),
-        (600, str(one.public.path), HALF_A_HEADER, OTHER),
+        (600, str(one.public.path), b"", ATTACKER),
+        (600, str(one.public.path), HALF_A_HEADER, OTHER_ATTACKER),
     ],
     "everywhere": lambda one: [
-        (600, str(one.public.path), b"", NOBODY),
-        (64, one.tcp, SLOW_BODY, NOBODY),
-        (64, str(one.control.path), b"", OTHER),
+        (600, str(one.public.path), b"", ATTACKER),
+        (64, one.tcp, SLOW_BODY, ATTACKER),
+        (64, str(one.control.path), b"", OTHER_ATTACKER),
     ],
 }
 
@@ -142,7 +142,7 @@ async def test_few_open_files_suffice_under_attack_and_the_log_stays_short(
     folder: Path, open_files: int, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
     responder = Responder(folder)
-    holding = [(200, str(responder.public.path), b"", NOBODY), (100, responder.tcp, b"", NOBODY)]
+    holding = [(200, str(responder.public.path), b"", ATTACKER), (100, responder.tcp, b"", ATTACKER)]
     prefix = ("prlimit", f"--nofile={open_files}", "--")
     await attack(responder, holding, pytestconfig.getoption("attack_seconds"), prefix)
     lines = [line for line in responder.log.read_text().splitlines() if '"event": "publish"' not in line]
@@ -154,7 +154,7 @@ async def test_few_open_files_suffice_under_attack_and_the_log_stays_short(
 
 async def test_user_holds_at_most_half_of_the_public_socket(folder: Path) -> None:
     responder = Responder(folder)
-    async with responder.run(()), responder.idle(MAX_PUBLIC_CONNECTIONS, str(responder.public.path), b"", NOBODY):
+    async with responder.run(()), responder.idle(MAX_PUBLIC_CONNECTIONS, str(responder.public.path), b"", ATTACKER):
         metrics = (await ask(responder.control, "GET", wire.METRICS_PATH)).body.decode()
     found = [line for line in metrics.splitlines() if line.startswith('wellkeeper_connections{listener="public"}')]
     assert [float(line.split()[1]) for line in found] == [MAX_PUBLIC_CONNECTIONS / 2]

@@ -41,7 +41,7 @@ async def assert_works(running: Process) -> None:
 
 
 def targets(pid: int) -> list[str]:
-    """Where standard input, output and error of the process lead."""
+    """Return what standard input, output and error of the process are."""
     return [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)]
 
 

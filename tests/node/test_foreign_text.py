@@ -1,4 +1,4 @@
-"""Words of others: whatever JSON may hold can be written down afterwards."""
+"""Text from other systems: any JSON string can be stored and printed afterwards."""
 
 import json
 
@@ -17,7 +17,7 @@ from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
         ("größer", "größer"),
     ],
 )
-def test_text_can_be_encoded_and_is_bounded(reported: object, kept: str) -> None:
+def test_foreign_text_can_be_encoded_and_is_bounded(reported: object, kept: str) -> None:
     assert cleaned(reported) == kept
     assert cleaned(reported).encode()
 
@@ -27,5 +27,5 @@ def test_text_can_be_encoded_and_is_bounded(reported: object, kept: str) -> None
     [("größer 😀", "größer 😀"), ("a\nb\x1b[2Jc\u2028d\u202ee\x7f", "a b [2Jc d e "), ("\ud800", " ")],
     ids=["text", "control characters", "half a character"],
 )
-def test_what_is_not_printable_becomes_a_space(reported: str, shown: str) -> None:
+def test_unprintable_characters_become_spaces(reported: str, shown: str) -> None:
     assert printable(reported) == shown

@@ -1,4 +1,4 @@
-"""Which connection makes room for a new one."""
+"""The choice of the connection that makes room for a new one."""
 
 from dataclasses import dataclass
 

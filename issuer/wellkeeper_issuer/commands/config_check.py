@@ -7,8 +7,10 @@ import click
 
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.settings import Settings, settings_path
+from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings import check as check_values
 from wellkeeper_issuer.settings.complaints import key_of
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
@@ -28,8 +30,9 @@ def check(config: Path | None, as_json: bool) -> None:
     if unreadable := list(_unreadable(sources, settings)):
         raise SettingsError("\n".join(unreadable))
     counts = {"certificates": len(settings.certificates), "cas": len(settings.all_cas()), "nodes": len(settings.nodes)}
+    is_outdated = warn_if_outdated(settings, config)
     if as_json:
-        print_json(counts)
+        print_json({**counts, "is_reload_needed": is_outdated})
     else:
         click.echo(f"OK: {', '.join(counted(number, kind) for kind, number in _kinds(counts))}")
 

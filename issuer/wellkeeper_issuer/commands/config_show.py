@@ -10,7 +10,8 @@ import click
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.settings import check, find_settings
+from wellkeeper_issuer.location import find_settings
+from wellkeeper_issuer.settings import check
 from wellkeeper_issuer.settings.effective import Entry, Origin, effective
 from wellkeeper_issuer.settings.files import Location, read_sources
 from wellkeeper_node.foreign_text import printable

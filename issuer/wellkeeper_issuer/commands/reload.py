@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +11,8 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.service import remote
 from wellkeeper_node.wording import counted
+
+_KEPT: Final = "A running daemon keeps its current settings. Fix these, then run 'wellkeeper reload' again."
 
 
 @click.command()
@@ -25,7 +27,7 @@ def reload(config: Path | None, *, as_json: bool) -> None:
         settings = options.read(config)
         answer = asyncio.run(remote.demand(settings, {"command": "reload"}))
     except SettingsError as error:
-        raise SettingsError(f"{error}\na daemon that runs goes on with the settings of before") from error
+        raise SettingsError(error.what, error.why, f"{error.remedy} {_KEPT}".strip()) from error
     if as_json:
         print_json(answer)
     else:

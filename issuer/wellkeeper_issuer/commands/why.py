@@ -28,7 +28,7 @@ _STATES: Final = {State.SERVED: "nginx serves it.", State.EXPIRED: "It has expir
 
 
 @click.command()
-@click.argument("name", type=options.lineage_name)
+@options.name_argument
 @options.config_option
 @options.json_option
 def why(name: str, config: Path | None, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from wellkeeper_issuer.ports.state import VetoRecords
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer, Installed, Node, ReadBack
 from wellkeeper_node.ports import Clock, Probes, Progress, Responders
-from wellkeeper_node.wording import format_time
+from wellkeeper_node.wording import format_time, with_reload
 
 # A failed read-back keeps the CA from being asked for so long; CAs allow far more than one failed validation per day.
 _VETO: Final = timedelta(hours=24)
@@ -50,7 +50,7 @@ def answers(ordered: Ordered, thumbprint: str) -> tuple[Answer, ...]:
             raise PublishError(
                 f"the CA does not offer an http-01 challenge for {authorization.identifier}",
                 f"it offers: {offered}",
-                "Wellkeeper answers http-01 only. Use a CA that offers it for this name.",
+                with_reload("Wellkeeper answers http-01 only. Use a CA that offers it for this name."),
             )
         wanted.append(Answer(authorization.challenge.token, thumbprint, authorization.identifier))
     return tuple(wanted)
@@ -125,7 +125,10 @@ class Vetoes:
             raise PublishError(
                 f"the CA was not asked, because {error.what}; it is asked anyway from {format_time(asks_at)}",
                 error.why,
-                f'{error.remedy} If only the read-back is wrong, as behind a NAT, set read_back = "advisory".'.strip(),
+                with_reload(
+                    f"{error.remedy} If only the read-back is wrong, as behind a NAT,"
+                    ' set read_back = "advisory".'.strip()
+                ),
             )
         is_expiring = expiring_at is not None and now >= expiring_at
         return "less than a tenth of the lifetime is left" if is_expiring else "it has failed for 24 h"

@@ -151,7 +151,15 @@ class Service:
         _log.info("received a request to renew %s (%s)", what, mode.value)
         with self._asking(), self.broadcast.listening(chosen, tell):
             reports = await worker.work(lineages, mode)
-        return {"reports": [encode_report(report) for report in reports]}
+        is_outdated = await asyncio.to_thread(self._is_outdated)
+        return {"reports": [encode_report(report) for report in reports], "is_reload_needed": is_outdated}
+
+    def _is_outdated(self) -> bool:
+        """Return whether the settings changed since they were loaded."""
+        try:
+            return read_sources(self.path).digest != self.digest
+        except SettingsError:
+            return True
 
     def _known_worker(self) -> Worker:
         if self._worker is None:
@@ -200,7 +208,9 @@ class Service:
                 await self._take(await asyncio.to_thread(check, sources))
                 self.digest = sources.digest
             except WellkeeperError as error:
-                _log.error("new settings rejected, keeping the current ones: %s", error)
+                _log.error(
+                    "new settings rejected, keeping the current ones: %s (fix it, then run 'wellkeeper reload')", error
+                )
                 raise
             finally:
                 self.factories.ready(self.describe())

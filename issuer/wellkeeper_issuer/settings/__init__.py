@@ -1,10 +1,9 @@
-"""The issuer's settings: a TOML file and drop-ins beside it, parsed once into frozen objects.
+"""Parse the issuer's settings, a TOML file and drop-ins beside it, once into frozen objects.
 
-An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
+An unknown key or a bad value stops the program; the message has file, line, key, value and what is allowed.
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError
 from wellkeeper_client.permissions import is_readable_by_all
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import DEFAULT_STATE_DIR
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
@@ -34,9 +34,6 @@ from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, Positi
 from wellkeeper_issuer.settings.values import parse_ca_name
 
 _log = logging.getLogger(__name__)
-
-DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
-PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
 
 _APART: Final = "must not contain each other: nginx reads the first, and only the issuer the second"
 
@@ -63,7 +60,7 @@ class Settings(Frozen):
         ),
     )
     state_dir: AbsolutePath = Field(
-        default=Path("/var/lib/wellkeeper/issuer"),
+        default=DEFAULT_STATE_DIR,
         description="Directory for account keys and the state of renewals, mode 0700. Never mount it elsewhere.",
     )
     certificates_dir: AbsolutePath = Field(
@@ -127,7 +124,7 @@ class Settings(Frozen):
     )
 
     def contradictions(self) -> list[tuple[Location, str]]:
-        """What no single value shows: names given twice, folders in one another, CAs that nobody knows; by location."""
+        """Return mistakes that no single value shows, with locations: nested directories and unknown CAs."""
         found: list[tuple[Location, str]] = []
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
@@ -148,8 +145,8 @@ class Settings(Frozen):
             for name in certificate.ca:
                 yield ("certificates", index, "ca"), name
 
-    def twins(self) -> Iterator[tuple[Location, Location, str]]:
-        """Tables that have a name which an earlier one has: where it stands, where the earlier one stands, the name."""
+    def duplicates(self) -> Iterator[tuple[Location, Location, str]]:
+        """Yield tables with the name of an earlier table: location, location of the earlier one, name."""
         names = (
             ("cas", [ca.name for ca in self.cas]),
             ("nodes", [node.name for node in self.nodes]),
@@ -166,18 +163,25 @@ class Settings(Frozen):
         for one in self.cas:
             if name in {one.name, one.directory}:
                 return one
-        directory = CA_DIRECTORIES.get(name) or self._directory_at_host(name) or name
+        directory = CA_DIRECTORIES.get(name) or name
         if not directory.startswith("https://"):
-            raise ValueError(self._unknown_ca(name))
+            return self.find_ca(self._directory_at_host(name))
         known = next((short for short, url in CA_DIRECTORIES.items() if url == directory), "")
         return CaSettings(name=known or parse_ca_name(directory), directory=directory)
 
-    def _directory_at_host(self, host: str) -> str | None:
-        """Return the directory URL in the settings at this host, as messages name such a CA; raises ValueError."""
-        urls = {name for _, name in self._named_cas() if name.startswith("https://") and parse_ca_name(name) == host}
-        if len(urls) > 1:
-            raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(sorted(urls))}; write the URL of one")
-        return next(iter(urls), None)
+    def _directory_at_host(self, host: str) -> str:
+        """Return the directory URL at this host, as messages name a CA: in the settings, else of a well-known CA.
+
+        Raises ValueError.
+        """
+        named = {CA_DIRECTORIES.get(name, name) for _, name in self._named_cas()} | {one.directory for one in self.cas}
+        for directories in (named, CA_DIRECTORIES.values()):
+            urls = sorted(one for one in directories if one.startswith("https://") and parse_ca_name(one) == host)
+            if len(urls) > 1:
+                raise ValueError(f"{host!r} matches {len(urls)} CAs: {', '.join(urls)}; write the URL of one")
+            if urls:
+                return urls[0]
+        raise ValueError(self._unknown_ca(host))
 
     def _unknown_ca(self, name: str) -> str:
         known = list(dict.fromkeys([*CA_DIRECTORIES, *(one.name for one in self.cas)]))
@@ -187,14 +191,14 @@ class Settings(Frozen):
         return f"unknown CA {name!r}; write the https:// URL of its ACME directory, or one of {', '.join(known)}"
 
     def all_cas(self) -> tuple[CaSettings, ...]:
-        """Every CA that may be asked, in order of preference; the one for rehearsals is the last."""
+        """Return every configured CA in order of preference, with the one for rehearsals last."""
         names = [*self.ca, *(name for one in self.certificates for name in one.ca)]
         names += [self.rehearsal.ca] if self.rehearsal.ca else []
         found = [self.find_ca(name) for name in dict.fromkeys(names)]
         return tuple({one.directory: one for one in reversed(found)}.values())[::-1]
 
     def lineages(self) -> tuple[Lineage, ...]:
-        """What the certificates are to be, each with its CAs in order of preference."""
+        """Return the configured certificates, each with its CAs in order of preference."""
         default = tuple(self.find_ca(name).directory for name in self.ca)
         return tuple(
             replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
@@ -202,26 +206,13 @@ class Settings(Frozen):
         )
 
 
-def settings_path(given: Path | None) -> Path:
-    """`--config`, else WELLKEEPER_CONFIG, else the default."""
-    return find_settings(given)[0]
-
-
-def find_settings(given: Path | None) -> tuple[Path, str]:
-    """Return the path of the settings and what set it; the only place that looks at the environment."""
-    if given:
-        return given, "--config"
-    from_environment = os.environ.get(PATH_VARIABLE)
-    return (Path(from_environment), PATH_VARIABLE) if from_environment else (DEFAULT_PATH, "default")
-
-
 def read_settings(path: Path) -> Settings:
-    """The file and the drop-ins beside it. Raises SettingsError, with a line for each mistake."""
+    """Read the file and the drop-ins beside it. Raises SettingsError with a line per mistake."""
     return check(read_sources(path))
 
 
 def check(sources: Sources) -> Settings:
-    """Raises SettingsError, with a line for each mistake."""
+    """Parse the settings. Raises SettingsError with a line per mistake."""
     try:
         settings = Settings.model_validate(sources.merged())
     except ValidationError as error:
@@ -249,7 +240,7 @@ def _contradictions(sources: Sources, settings: Settings) -> list[str]:
     found = [
         f"{sources.name_place(here)}: two {here[0]} are named {name!r} "
         f"(the other at {sources.name_place(there)}); rename one"
-        for here, there, name in settings.twins()
+        for here, there, name in settings.duplicates()
     ]
     found += [
         f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"

@@ -3,6 +3,8 @@
 import errno
 from typing import Final
 
+from wellkeeper_node.wording import with_reload
+
 _FREE: Final = "Free some space there, then run 'wellkeeper renew' again: nothing was changed."
 _RAISE_LIMIT: Final = "Raise the file size limit of the issuer's process (ulimit -f, LimitFSIZE)."
 _READING: Final = {
@@ -26,7 +28,7 @@ _WRITING: Final = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,
     errno.EFBIG: _RAISE_LIMIT,
-    errno.EROFS: "Mount the file system read-write, or set certificates_dir to another directory.",
+    errno.EROFS: with_reload("Mount the file system read-write, or set certificates_dir to another directory."),
     errno.EACCES: "Give the issuer's user access to it, or run the issuer as its owner.",
     errno.EPERM: "Run the issuer as root, or set a group of its user: only root may give files away.",
     errno.ENOTDIR: "Move it away: it is not a directory.",

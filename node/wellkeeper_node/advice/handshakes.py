@@ -3,6 +3,7 @@
 from typing import Final
 
 from wellkeeper_node.model import KeyAlgorithm
+from wellkeeper_node.wording import with_reload
 
 _WRONG: Final = (
     "Look in 'nginx -T' for another server block with this name, a default_server that answers instead, or a copy of"
@@ -12,7 +13,7 @@ _OTHER_KEY: Final = (
     "Look in 'nginx -T' for another server block with this name, or add TLSv1.2 to ssl_protocols: without it clients"
     " cannot ask for the {} certificate."
 )
-_SILENT: Final = (
+_SILENT: Final = with_reload(
     "Check that nginx has 'listen 443 ssl' at this address, and https_addresses and proxy_protocol in the settings."
 )
 

@@ -11,6 +11,7 @@ import aiohttp
 
 from wellkeeper_client import wire
 from wellkeeper_node.model import Answer
+from wellkeeper_node.wording import with_reload
 
 _INCLUDE: Final = (
     "Include challenge.conf in the server block for {host} and in the default_server of port 80, then reload nginx."
@@ -81,15 +82,19 @@ def _advice_on_broken_connection(error: Exception, port: int) -> Advice:
     if number == errno.ECONNREFUSED:
         return Advice(
             "connection refused: nothing listens there",
-            f"Start nginx, and check its 'listen {port};', 'listen [::]:{port};' and http_addresses in the settings.",
+            with_reload(
+                f"Start nginx, and check 'listen {port};', 'listen [::]:{port};' and http_addresses in the settings."
+            ),
         )
     if isinstance(error, aiohttp.ServerDisconnectedError) or number in {errno.ECONNRESET, errno.EPIPE}:
         return Advice(
             "the connection was closed without an answer",
-            "Remove 'return 444' from the server block, or set proxy_protocol = true for 'listen … proxy_protocol'.",
+            with_reload(
+                "Remove 'return 444' from the server block, or set proxy_protocol = true for 'listen … proxy_protocol'."
+            ),
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Advice("the host of this address does not resolve", "Set an IP address in the settings.")
+        return Advice("the host of this address does not resolve", with_reload("Set an IP address in the settings."))
     return Advice(f"the request failed: {error.strerror if isinstance(error, OSError) and error.strerror else error}")
 
 
@@ -136,7 +141,7 @@ def _advice_on_not_found(reply: Reply) -> Advice:
     if upstream == "404" or reply.body == wire.NO_SUCH_TOKEN.encode():
         return Advice(
             "the responder behind this nginx lacks the token: it restarted, or nginx asks another responder",
-            "Compare the sockets in upstream.conf and in the settings.",
+            with_reload("Compare the sockets in upstream.conf and in the settings."),
         )
     return Advice(
         f"the server block for {reply.host} does not include the challenge location{_server(reply)}",
@@ -151,7 +156,7 @@ _STATUSES: Final[Mapping[int, Advice]] = {
     ),
     400: Advice(
         "bad request: this port expects TLS or the PROXY protocol",
-        "Set http_addresses to a plain HTTP port, and proxy_protocol as in its 'listen' line.",
+        with_reload("Set http_addresses to a plain HTTP port, and proxy_protocol as in its 'listen' line."),
     ),
     401: Advice(
         "an auth_basic or auth_request of the server block for {host} asks for a password",

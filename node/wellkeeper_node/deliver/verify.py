@@ -9,7 +9,7 @@ from wellkeeper_node.advice import handshakes
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, Installed, Served
 from wellkeeper_node.ports import Nginx, Probes
-from wellkeeper_node.wording import counted
+from wellkeeper_node.wording import counted, with_reload
 
 _CONCURRENT_HANDSHAKES: Final = 8
 
@@ -98,7 +98,7 @@ def _error(installed: Installed, wrong: Sequence[_Finding]) -> VerifyError:
         return VerifyError(
             f"cannot verify the certificate of {installed.lineage}",
             "this node has no https_addresses",
-            "Set https_addresses in the settings.",
+            with_reload("Set https_addresses in the settings."),
         )
     shown, *others = sorted(wrong, key=lambda one: one.leaf is None)
     leaf = installed.certificate

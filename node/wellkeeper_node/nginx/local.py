@@ -19,6 +19,7 @@ from wellkeeper_node.model import Tested
 from wellkeeper_node.nginx import processes
 from wellkeeper_node.nginx.processes import Process, Workers
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class LocalNginx:
             raise ReloadError(
                 f"cannot reload nginx: '{' '.join(command)}' failed with exit code {finished.exit_code}",
                 _words(finished.output, passed=False),
-                "Fix it, or correct nginx.reload_command in the settings, then run 'wellkeeper renew' again.",
+                with_reload("Fix it, or correct nginx.reload_command in the settings."),
             )
 
     async def _wait(self, master: Process, before: Workers, limit: float) -> Workers:
@@ -173,7 +174,7 @@ async def _run(argv: Sequence[str], output_bytes: int = _LOG_BYTES) -> process.F
     try:
         return await process.run(argv, _COMMAND_TIMEOUT_SECONDS, output_bytes)
     except process.ProcessError as error:
-        remedy = "Check nginx.command and nginx.reload_command in the settings."
+        remedy = with_reload("Check nginx.command and nginx.reload_command in the settings.")
         raise ReloadError("cannot test or reload nginx", str(error), remedy) from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.wording import with_reload
 
 _PROC: Final = Path("/proc")
 _MASTER_TITLE: Final = "nginx: master process"
@@ -91,7 +92,9 @@ def hang_up(master: Process) -> None:
         raise ReloadError(
             "cannot reload nginx",
             f"uid {os.geteuid()} may not signal nginx (process {master.pid})",
-            'Run the issuer as root, or set nginx.reload_command = ["sudo", "-n", "systemctl", "reload", "nginx"].',
+            with_reload(
+                'Run the issuer as root, or set nginx.reload_command = ["sudo", "-n", "systemctl", "reload", "nginx"].'
+            ),
         ) from error
     except OSError as error:
         raise ReloadError(f"cannot signal nginx (process {master.pid})", error.strerror or str(error)) from error
@@ -127,7 +130,9 @@ def _read_pid(pid_file: Path) -> int:
         raise ReloadError(
             "cannot find the nginx master",
             f"{pid_file} does not exist",
-            "Start nginx, or set nginx.pid_file to the path in the 'pid' line of 'nginx -T' ('nginx -V': the default).",
+            with_reload(
+                "Start nginx, or set nginx.pid_file to the path in the 'pid' line of 'nginx -T' (default: 'nginx -V')."
+            ),
         ) from error
     except OSError as error:
         raise ReloadError(f"cannot read the pid file {pid_file}", error.strerror or str(error)) from error

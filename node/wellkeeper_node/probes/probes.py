@@ -25,6 +25,7 @@ from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector, greeting
+from wellkeeper_node.wording import with_reload
 
 _USER_AGENT: Final = "wellkeeper (reads its own ACME challenge back)"
 _MAX_REDIRECTS: Final = 10
@@ -94,7 +95,9 @@ class NodeProbes:
             raise VerifyError(
                 f"no TLS handshake for {identifier} at {_text(address)}",
                 words(error),
-                f"Check that nginx runs with 'listen {address[1]} ssl', and https_addresses in the settings.",
+                with_reload(
+                    f"Check that nginx runs with 'listen {address[1]} ssl', and https_addresses in the settings."
+                ),
             ) from error
         except ValueError as error:
             raise VerifyError(f"{_text(address)} serves a broken certificate for {identifier}", str(error)) from error
@@ -175,7 +178,7 @@ class _Question:
         if address is None:
             return Advice(
                 f"a redirect to {location[:200]!r}, but {self._node.name} has no https_addresses",
-                "Set https_addresses of the node in the settings.",
+                with_reload("Set https_addresses of the node in the settings."),
             )
         return _Hop(url, address)
 

@@ -1,4 +1,4 @@
-"""config check, as the program runs it."""
+"""config check."""
 
 import tomllib
 
@@ -6,7 +6,7 @@ from tests.issuer.commands.conftest import Program
 from tests.issuer.settings_texts import schema_mistakes
 
 
-def test_check_counts_what_it_found(program: Program) -> None:
+def test_check_prints_counts(program: Program) -> None:
     program.configure("a.example", "b.example")
     finished = program.run("config", "check")
     assert (finished.exit_code, finished.out) == (0, "OK: 2 certificates, 1 CA, 1 node\n")
@@ -14,7 +14,7 @@ def test_check_counts_what_it_found(program: Program) -> None:
 
 def test_check_prints_the_counts_as_json(program: Program) -> None:
     program.configure("a.example")
-    expected = {"schema_version": 1, "certificates": 1, "cas": 1, "nodes": 1}
+    expected = {"schema_version": 1, "certificates": 1, "cas": 1, "nodes": 1, "is_reload_needed": False}
     assert program.run("config", "check", "--json").json() == expected
 
 

@@ -1,4 +1,4 @@
-"""An ACME server that misbehaves on demand, and our account at it."""
+"""Fixtures: an ACME server that misbehaves on demand, and our account there."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,12 +19,12 @@ async def server() -> AsyncIterator[AcmeServer]:
         yield running
 
 
-# Nobody listens there.
+# Nothing listens on this port.
 AWAY = "http://127.0.0.1:1/directory"
 
 
 def authority(directory_url: str, accounts: AccountFolder, clock: FakeClock, **options: Any) -> AcmeAuthority:  # noqa: ANN401
-    """Called `a CA`; the caller closes it."""
+    """Return a CA named `a CA`, which the caller closes."""
     found = CaOptions("a CA", directory_url, **options)
     return AcmeAuthority(found, accounts, clock, version="1", thread_count=4)
 

@@ -1,4 +1,4 @@
-"""Threads that never hold up the end of the program."""
+"""Daemon threads, which never delay the end of the program."""
 
 import asyncio
 import threading
@@ -14,13 +14,13 @@ def threads() -> DaemonThreads:
     return DaemonThreads(2, "test")
 
 
-async def test_result_comes_back_to_the_loop(threads: DaemonThreads) -> None:
+async def test_result_is_returned_to_the_loop(threads: DaemonThreads) -> None:
     name = await asyncio.get_running_loop().run_in_executor(threads, lambda: threading.current_thread().name)
     assert name in {"test-0", "test-1"}
     threads.shutdown()
 
 
-async def test_exception_comes_back_to_the_loop(threads: DaemonThreads) -> None:
+async def test_exception_is_raised_in_the_loop(threads: DaemonThreads) -> None:
     with pytest.raises(ZeroDivisionError):
         await asyncio.get_running_loop().run_in_executor(threads, lambda: 1 / 0)
     threads.shutdown()
@@ -51,7 +51,7 @@ def test_task_cancelled_in_the_queue_is_not_run() -> None:
     assert ran == []
 
 
-def test_what_was_submitted_before_the_end_is_still_done(threads: DaemonThreads) -> None:
+def test_tasks_submitted_before_shutdown_are_still_run(threads: DaemonThreads) -> None:
     gate = threading.Event()
     waiting = [threads.submit(gate.wait) for _ in range(4)]
     threads.shutdown()
@@ -59,7 +59,7 @@ def test_what_was_submitted_before_the_end_is_still_done(threads: DaemonThreads)
     assert all(one.result() for one in waiting)
 
 
-def test_nothing_is_taken_after_the_end(threads: DaemonThreads) -> None:
+def test_tasks_are_refused_after_shutdown(threads: DaemonThreads) -> None:
     threads.shutdown()
     threads.shutdown()
     with pytest.raises(RuntimeError, match="'test' were shut down"):

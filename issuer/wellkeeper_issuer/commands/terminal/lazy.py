@@ -7,11 +7,12 @@ from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A command's place, `module:attribute`, and its line in the list of commands, which loads none of them."""
+    """A command's place, `module:attribute`, and its help line, so that the list of commands loads none of them."""
 
     where: str
     line: str
@@ -48,6 +49,12 @@ class LazyGroup(click.Group):
             if not close:
                 raise
             raise click.UsageError(f"{error.message} Did you mean {' or '.join(close)}?", error.ctx) from error
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Propose commands without loading them, then options."""
+        found = [CompletionItem(name, help=place.line) for name, place in self._places.items()]
+        commands = [one for one in found if one.value.startswith(incomplete)]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         width = max(map(len, self._places))

@@ -1,13 +1,20 @@
-"""Options of several commands."""
+"""Options and arguments of several commands, and what a shell proposes for them.
 
+The settings are loaded when they are read: a command that the daemon carries out needs none.
+"""
+
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from wellkeeper_issuer import idn
-from wellkeeper_issuer.settings import Settings, read_settings, settings_path
+from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import settings_path
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.settings import Settings
 
 _CONFIG: Final = "wellkeeper.config"
 
@@ -30,12 +37,58 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
 
 def lineage_name(value: str) -> str:
     """Return the name of a certificate as the settings have it; Unicode and upper case are accepted."""
+    lower = value.lower()
+    if lower.isascii() and "xn--" not in lower:
+        return lower  # a plain name needs no tables of Unicode
+    from wellkeeper_issuer import idn
+
     try:
         return idn.to_ascii(value)
     except ValueError:
         return value  # `choose` reports that no certificate has this name
 
 
+def _settings_to_complete(context: click.Context) -> "Settings | None":
+    """Return the settings; None when they are invalid."""
+    from wellkeeper_issuer.settings import read_settings
+
+    try:
+        return read_settings(settings_path(context.meta.get(_CONFIG)))
+    except Exception:  # noqa: BLE001 - any message would end up in the user's prompt
+        return None
+
+
+def complete_certificates(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the certificates that are not on the command line yet."""
+    settings, given = _settings_to_complete(context), context.params.get(parameter.name or "") or ()
+    names = [one.name for one in settings.certificates] if settings else []
+    return [name for name in names if name.startswith(incomplete) and name not in given]
+
+
+def complete_own_cas(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the CAs at which we have account keys."""
+    return _matching(_own_cas(context), incomplete)
+
+
+def complete_cas(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the CAs in the settings, then those of well-known ones."""
+    return _matching([*_own_cas(context), *CA_DIRECTORIES], incomplete)
+
+
+def _own_cas(context: click.Context) -> Iterator[str]:
+    from wellkeeper_issuer.settings.cas import directory_urls
+
+    settings = _settings_to_complete(context)
+    if settings is not None:
+        yield from (settings.find_ca(url).name for url in directory_urls(settings))
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+name_argument = click.argument("name", type=lineage_name, shell_complete=complete_certificates)
+names_argument = click.argument("names", nargs=-1, type=lineage_name, shell_complete=complete_certificates)
 config_option = click.option(
     "--config",
     callback=_remembered,
@@ -68,8 +121,10 @@ def verbosity(*, is_verbose: bool, is_quiet: bool) -> Verbosity:
     return Verbosity.VERBOSE if is_verbose else Verbosity.BRIEF
 
 
-def read(config: Path | None, *, is_staging: bool = False) -> Settings:
+def read(config: Path | None, *, is_staging: bool = False) -> "Settings":
     """Read the settings, and apply `--staging`; raises SettingsError."""
+    from wellkeeper_issuer.settings import read_settings
+
     settings = read_settings(settings_path(config))
     if is_staging:
         staging = ("letsencrypt-staging",)

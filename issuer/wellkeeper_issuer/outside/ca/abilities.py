@@ -9,6 +9,7 @@ from acme import messages
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.foreign_text import cleaned
+from wellkeeper_node.wording import with_reload
 
 _MEMBERS: Final = ("newNonce", "newAccount", "newOrder")
 
@@ -58,7 +59,7 @@ def choose_profile(abilities: Abilities, ca_name: str, wanted: str | None) -> st
         raise OrderError(
             f"the CA {ca_name} does not offer the profile {wanted!r}",
             f"it offers {offered}",
-            "Set profile to one of those.",
+            with_reload("Set profile to one of those."),
             retry=Retry.NEVER,
         )
     return wanted

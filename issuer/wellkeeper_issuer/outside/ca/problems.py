@@ -17,7 +17,7 @@ from wellkeeper_node.errors import Retry, WellkeeperError
 from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Problem
 from wellkeeper_node.ports import Clock
-from wellkeeper_node.wording import format_time
+from wellkeeper_node.wording import format_time, with_reload
 
 _COUNTED_IN_SECONDS: Final = 3600.0
 
@@ -130,7 +130,9 @@ def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock)
         raise kind(*_unreadable(ca, request, error)) from error
     except requests.exceptions.SSLError as error:
         what = f"the TLS certificate of the CA {ca} is not trusted"
-        raise kind(what, _root(error), "For a test CA, set ca_bundle to the file with its root certificate.") from error
+        raise kind(
+            what, _root(error), with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
+        ) from error
     except requests.RequestException as error:
         what = f"no answer from the CA {ca} to {request}"
         raise kind(what, _root(error), "Check network, proxy and DNS of this host.") from error

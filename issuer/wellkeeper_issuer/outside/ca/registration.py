@@ -14,6 +14,7 @@ from wellkeeper_issuer.outside.ca.problems import translated
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import with_reload
 
 
 def location(reply: requests.Response) -> str:
@@ -48,7 +49,7 @@ class Registration:
         return messages.RegistrationResource(uri=record.account_url, body=messages.Registration())
 
     def check(self, directory: messages.Directory) -> None:
-        """Raise OrderError or SettingsError when the account cannot be registered; ask nobody."""
+        """Raise OrderError or SettingsError when the account cannot be registered; send no requests."""
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
             raise self._deactivated()
@@ -69,7 +70,7 @@ class Registration:
             raise OrderError(
                 f"cannot register an account at the CA {self.options.name}",
                 "it requires external account binding (EAB)",
-                "Get the EAB key ID and HMAC key from the CA, then set eab_key_id and eab_hmac_key_file under [[cas]].",
+                with_reload("Get both from the CA, and set eab_key_id and eab_hmac_key_file under [[cas]]."),
                 retry=Retry.NEVER,
             )
         members = {}
@@ -85,7 +86,7 @@ class Registration:
             raise OrderError(
                 f"cannot register an account at the CA {self.options.name}",
                 f"it requires agreement to its terms of service at {terms}",
-                "Read them, then set terms_of_service_agreed = true.",
+                with_reload("Read them, then set terms_of_service_agreed = true."),
                 retry=Retry.NEVER,
             )
 

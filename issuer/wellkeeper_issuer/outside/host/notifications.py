@@ -13,6 +13,7 @@ from wellkeeper_issuer.records import Notice
 from wellkeeper_node.foreign_text import printable
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import with_reload
 
 _TIMEOUT_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 2000
@@ -37,7 +38,7 @@ class Webhook:
         self._timeout_seconds = timeout_seconds
         self._headers = {"User-Agent": f"wellkeeper/{version}"}
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
         body = {
             "event": notice.value,
@@ -68,7 +69,7 @@ class Webhook:
         return HookError(
             f"cannot notify the webhook at {urlsplit(self._url).hostname} of the {notice} of {lineage}",
             why,
-            "Check webhook under [notifications]; the next pass tries again.",
+            with_reload("The next pass tries again. If the URL is wrong, correct webhook under [notifications]."),
         )
 
 

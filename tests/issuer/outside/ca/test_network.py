@@ -1,4 +1,4 @@
-"""What the environment says about proxies goes for requests to a CA, host by host."""
+"""Proxies from the environment for requests to a CA, per host."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.fakes_acme import AcmeServer, Canned
 from wellkeeper_issuer.outside.ca.network import Network
 
 
-async def test_proxy_of_the_environment_is_used_but_for_what_is_excepted(
+async def test_environment_proxy_is_used_except_for_excluded_hosts(
     server: AcmeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url(""))

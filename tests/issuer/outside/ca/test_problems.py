@@ -1,4 +1,4 @@
-"""What is made of the CA's HTTP replies: problems, Retry-After, and the five families of exceptions."""
+"""Translation of the CA's HTTP replies: problems, Retry-After, and the five families of exceptions."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def reply(status: int = 200, body: str = "", **headers: str) -> requests.Response:
-    """Underscores in the names of headers stand for hyphens."""
+    """Return a reply; underscores in header names become hyphens."""
     made = requests.Response()
     made.status_code = status
     made._content = body.encode()  # noqa: SLF001 - requests has no other way to make a reply without a server
@@ -45,7 +45,7 @@ def test_problem_document_keeps_status_and_retry_after() -> None:
     assert str(found) == "rateLimited for a.example (HTTP 429): too many"
 
 
-def test_subproblems_are_told_by_identifier() -> None:
+def test_subproblems_are_reported_by_identifier() -> None:
     subs = [
         {"type": f"{ERROR_PREFIX}caa", "detail": "no", "identifier": {"type": "dns", "value": "a.example"}},
         "nonsense",
@@ -68,7 +68,7 @@ def test_subproblems_are_told_by_identifier() -> None:
     ],
     ids=str,
 )
-def test_half_a_problem_document_is_taken_as_far_as_it_goes(body: dict[str, object]) -> None:
+def test_incomplete_problem_document_is_used_as_far_as_possible(body: dict[str, object]) -> None:
     found = parse_problem(body, 500)
     assert (found.status, found.subproblems, found.identifier) == (500, (), None)
     assert str(found).endswith(f"(HTTP 500): {found.detail}")
@@ -94,7 +94,7 @@ def test_other_bodies_are_quoted(body: str, words: str) -> None:
     ("status", "expected"),
     [(429, True), (500, True), (503, True), (504, True), (400, False), (403, False), (None, False)],
 )
-def test_what_passes_by_itself(status: int | None, expected: bool) -> None:
+def test_temporary_errors_are_retryable(status: int | None, expected: bool) -> None:
     assert is_passing(Problem("x", "y", status)) is expected
 
 
@@ -121,7 +121,7 @@ def translation(error: Exception) -> OrderError:
         ("somethingNew", Retry.SOON),
     ],
 )
-def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> None:
+def test_problem_is_translated_with_the_cas_detail(name: str, retry: Retry) -> None:
     problem = Problem(ERROR_PREFIX + name, "the CA's words", 403)
     error = translation(ProblemError(problem))
     assert str(error) == f"the CA example refused the order: {name} (HTTP 403): the CA's words"
@@ -143,7 +143,7 @@ def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> No
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_reply_that_cannot_be_understood(error: Exception) -> None:
+def test_unreadable_reply_is_reported(error: Exception) -> None:
     text = str(translation(error))
     assert text.startswith(f"cannot read the CA example's reply to the order: {type(error).__name__}: ")
 
@@ -151,7 +151,7 @@ def test_reply_that_cannot_be_understood(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [requests.ConnectionError("gone"), requests.ReadTimeout("slow"), requests.TooManyRedirects("on and on")]
 )
-def test_no_answer(error: Exception) -> None:
+def test_missing_answer_is_reported(error: Exception) -> None:
     assert str(translation(error)) == (
         f"no answer from the CA example to the order: {type(error).__name__}: {error}."
         " Check network, proxy and DNS of this host."
@@ -168,30 +168,31 @@ def test_no_answer(error: Exception) -> None:
     ],
     ids=str,
 )
-def test_of_several_subproblems_the_worst_counts(inner: tuple[str, ...], retry: Retry) -> None:
+def test_worst_of_several_subproblems_decides(inner: tuple[str, ...], retry: Retry) -> None:
     subproblems = tuple(Problem(ERROR_PREFIX + name, "no") for name in inner)
     assert decide(Problem(f"{ERROR_PREFIX}compound", "several", 400, subproblems=subproblems)) is retry
 
 
-def test_user_action_leads_to_the_place_that_the_ca_names() -> None:
+def test_user_action_required_shows_the_cas_link() -> None:
     body = {"type": f"{ERROR_PREFIX}userActionRequired", "detail": "new terms", "instance": "https://ca.example/terms"}
     assert parse_problem(body).detail == "new terms (see https://ca.example/terms)"
 
 
-def test_no_answer_names_the_innermost_reason() -> None:
+def test_missing_answer_names_the_innermost_reason() -> None:
     outer = requests.ConnectionError(OSError("pool", ConnectionRefusedError(111, "Connection refused")))
     assert "ConnectionRefusedError: [Errno 111] Connection refused. Check" in str(translation(outer))
 
 
-def test_untrusted_ca_server() -> None:
+def test_untrusted_ca_server_is_reported() -> None:
     text = str(translation(requests.exceptions.SSLError("self-signed certificate")))
     assert text == (
         "the TLS certificate of the CA example is not trusted: SSLError: self-signed certificate."
-        " For a test CA, set ca_bundle to the file with its root certificate."
+        " For a test CA, set ca_bundle to the file with its root certificate,"
+        " then run 'wellkeeper reload' if a daemon runs."
     )
 
 
-def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> None:
+def test_unencodable_detail_is_escaped_and_long_detail_is_shortened() -> None:
     body = {
         "type": "\ud800" * 3,
         "detail": "no \ud800" + "x" * 5_000,
@@ -206,6 +207,6 @@ def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> N
     assert str(translation(ValueError("\ud800"))).encode().endswith(b"ValueError: ?")
 
 
-def test_defects_of_ours_are_not_translated() -> None:
+def test_own_defects_are_not_translated() -> None:
     with pytest.raises(ZeroDivisionError), translated(OrderError, "example", "the order", FakeClock(NOW)):
         raise ZeroDivisionError
