@@ -72,7 +72,10 @@ class Settings(Frozen):
     )
     certificates_owner: str | None = Field(
         default=None,
-        description="User who owns the installed certificates and keys. By default the user of the issuer.",
+        description=(
+            "User who owns the installed certificates and keys. By default the user of the issuer. Root uses "
+            "`certificates_dir` with the rights of this user only: after setting it, run `chown -R` there."
+        ),
     )
     certificates_group: str | None = Field(
         default=None,

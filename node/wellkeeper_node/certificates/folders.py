@@ -15,9 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import aiofiles
-
-from wellkeeper_node import durable, public_keys
+from wellkeeper_node import durable, public_keys, rights
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION, linked_version
 from wellkeeper_node.errors import InstallError
@@ -85,7 +83,7 @@ class CertificateFolders:
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
         """Implement `ports.Certificates.disowned_keys`. Raises InstallError."""
         with durable.translated(self._root):
-            found = await asyncio.to_thread(lambda: list(self._archive(lineage).glob(f"{_DISOWNED}*")))
+            found = await asyncio.to_thread(self._disowned, lineage)
         return frozenset(path.name.removeprefix(_DISOWNED) for path in found)
 
     async def _live(self, lineage: str) -> tuple[str, Pair] | None:
@@ -98,7 +96,7 @@ class CertificateFolders:
             return None
         folder = self._archive(lineage) / version
         try:
-            pair = Pair(await _read_key(folder / KEY_FILE), await _read(folder / CHAIN_FILE))
+            pair = await asyncio.to_thread(self._read_pair, folder)
             is_pair = await asyncio.to_thread(_is_usable, pair)  # checking a large RSA key takes many milliseconds
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
@@ -107,6 +105,14 @@ class CertificateFolders:
             error.filename = self.live_path(lineage)  # the path in nginx's configuration
             raise
         return (version, pair) if is_pair else None
+
+    def _read_pair(self, folder: Path) -> Pair:
+        with rights.of_owner(self._root):
+            return Pair(_read_key(folder / KEY_FILE), rights.read_file(folder / CHAIN_FILE))
+
+    def _disowned(self, lineage: str) -> list[Path]:
+        with rights.of_owner(self._root):
+            return list(self._archive(lineage).glob(f"{_DISOWNED}*"))
 
     def _mark(self, lineage: str, path: Path) -> None:
         with self._locked(lineage):
@@ -183,7 +189,11 @@ class CertificateFolders:
     @contextlib.contextmanager
     def _locked(self, lineage: str) -> Iterator[None]:
         durable.make_folder(self._root, 0o755, self._owner)
-        with durable.locked(self._root / ".lock", lineage):
+        if self._owner.user != -1:
+            # Only root may create these in a directory of root; neither call follows a link.
+            durable.make_folder(self._root / "archive", 0o755, self._owner)
+            durable.make_folder(self._root / "live", 0o755, self._owner)
+        with rights.of_owner(self._root, self._owner.group), durable.locked(self._root / ".lock", lineage):
             yield
 
 
@@ -269,16 +279,11 @@ def _remove_leftovers(archive: Path) -> None:
         shutil.rmtree(path)
 
 
-async def _read(path: Path) -> bytes:
-    async with aiofiles.open(path, "rb") as file:
-        return await file.read()
-
-
-async def _read_key(path: Path) -> bytes:
+def _read_key(path: Path) -> bytes:
     """Return the key, empty when it stays elsewhere. Raises FileNotFoundError and ValueError for a lost key."""
-    if await asyncio.to_thread(path.with_name(_KEYLESS_FILE).exists):
+    if path.with_name(_KEYLESS_FILE).exists():
         return b""
-    content = await _read(path)
+    content = rights.read_file(path)
     if not content:
         raise ValueError(f"{path.name} is empty")
     return content

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from wellkeeper_node import durable
+from wellkeeper_node import durable, rights
 
 
 async def remove_files(certificates_dir: Path, lineage: str) -> None:
@@ -12,7 +12,7 @@ async def remove_files(certificates_dir: Path, lineage: str) -> None:
     def work() -> None:
         if not certificates_dir.is_dir():
             return
-        with durable.locked(certificates_dir / ".lock", lineage):
+        with rights.of_owner(certificates_dir), durable.locked(certificates_dir / ".lock", lineage):
             live, archive = certificates_dir / "live" / lineage, certificates_dir / "archive" / lineage
             live.unlink(missing_ok=True)
             if archive.is_dir():
