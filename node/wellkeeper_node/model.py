@@ -12,8 +12,8 @@ from enum import StrEnum
 
 # File systems take names of 255 bytes; the rest is room for our own prefixes and suffixes.
 MAX_LINEAGE_NAME = 240
-# A directory has this name: not a path, not hidden, and the same on file systems that ignore case.
-LINEAGE_NAME = re.compile(rf"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]{{0,{MAX_LINEAGE_NAME - 1}}}")
+# A directory has this name: not a path, not hidden, not an option, and the same on file systems that ignore case.
+LINEAGE_NAME = re.compile(rf"(?!.*\.\.)[a-z0-9_][a-z0-9._-]{{0,{MAX_LINEAGE_NAME - 1}}}")
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 
 _DIGEST_CHARACTERS = 16

@@ -101,7 +101,7 @@ class CertificateSettings(Frozen):
             name = shortened_name(parse_identifier(values["identifiers"][0]).value.replace(":", "-"))
         except (KeyError, IndexError, TypeError, ValueError):
             name = UNNAMED  # only the mistake in the identifiers is reported
-        return {"name": name, **values}
+        return {"name": f"0{name}" if name.startswith("-") else name, **values}  # it must not look like an option
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":

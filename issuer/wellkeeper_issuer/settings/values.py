@@ -126,7 +126,10 @@ def parse_name(value: object) -> str:
     if len(text) > MAX_LINEAGE_NAME:
         raise ValueError(f"{text!r:.80} is too long: a name has at most {MAX_LINEAGE_NAME} characters")
     if not LINEAGE_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', without '..' or a leading dot")
+        raise ValueError(
+            f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', not '..',"
+            " and must start with a letter, a digit or '_'"
+        )
     return text
 
 

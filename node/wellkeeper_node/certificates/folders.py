@@ -13,9 +13,9 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from wellkeeper_node import durable, public_keys
+from wellkeeper_node import durable, public_keys, rights
 from wellkeeper_node.certificates import links, pairs, pruning, reading
 from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
@@ -23,6 +23,7 @@ from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import LINEAGE_NAME, Installed, Old, Pair
 
 _log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 _DISOWNED: Final = ".disowned-"
 _REVOKED: Final = ".revoked-"
@@ -71,7 +72,9 @@ class CertificateFolders:
         """Implement `ports.Certificates.old_versions`. Raises InstallError."""
         archive, link = self._archive(lineage), self._link(lineage)
         with durable.translated(self._root):
-            return await durable.to_its_end(lambda: pruning.find_old(archive, links.current(link), now))
+            return await durable.to_its_end(
+                lambda: self._as_owner(lambda: pruning.find_old(archive, links.current(link), now))
+            )
 
     async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
         """Implement `ports.Certificates.remove_versions`; one that cannot be removed is logged. Raises InstallError."""
@@ -99,7 +102,7 @@ class CertificateFolders:
     async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
         """Implement `ports.Certificates.restore`. Raises InstallError."""
         with durable.translated(self._root):
-            found = await durable.to_its_end(lambda: self._wanted(lineage, is_wanted))
+            found = await durable.to_its_end(lambda: self._as_owner(lambda: self._wanted(lineage, is_wanted)))
         if found is None:
             return None
         version, pair = found
@@ -126,8 +129,9 @@ class CertificateFolders:
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
         """Implement `ports.Certificates.disowned_keys`. Raises InstallError."""
+        archive = self._archive(lineage)
         with durable.translated(self._root):
-            found = await asyncio.to_thread(lambda: list(self._archive(lineage).glob(f"{_DISOWNED}*")))
+            found = await asyncio.to_thread(self._as_owner, lambda: list(archive.glob(f"{_DISOWNED}*")))
         return frozenset(path.name.removeprefix(_DISOWNED) for path in found)
 
     async def _live(self, lineage: str) -> tuple[str, Pair] | None:
@@ -141,7 +145,7 @@ class CertificateFolders:
         folder = self._archive(lineage) / version
         try:
             # Reading is blocking work, and checking a large RSA key takes many milliseconds.
-            return version, await asyncio.to_thread(pairs.read_pair, folder)
+            return version, await asyncio.to_thread(self._as_owner, lambda: pairs.read_pair(folder))
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
@@ -166,6 +170,11 @@ class CertificateFolders:
             if is_wanted(Installed(lineage, version, certificate, bool(found.pair.certificate_key_pem))):
                 return version if found.is_whole else None, found.pair
         return None
+
+    def _as_owner(self, work: Callable[[], _Result]) -> _Result:
+        """Do it with the rights of the directory's owner: its paths may lead anywhere."""
+        with rights.of_owner(self._root):
+            return work()
 
     def _mark(self, lineage: str, path: Path) -> None:
         with self._locked(lineage):
@@ -236,7 +245,11 @@ class CertificateFolders:
     @contextlib.contextmanager
     def _locked(self, lineage: str) -> Iterator[None]:
         durable.make_folder(self._root, 0o755, self._owner)
-        with durable.locked(self._root / ".lock", lineage):
+        if self._owner.user != -1:
+            # Only root may create these in a directory of root; neither call follows a link.
+            durable.make_folder(self._root / "archive", 0o755, self._owner)
+            durable.make_folder(self._root / "live", 0o755, self._owner)
+        with rights.of_owner(self._root, self._owner.group), durable.locked(self._root / ".lock", lineage):
             yield
 
 
@@ -257,7 +270,7 @@ def _checked(lineage: str) -> str:
     if LINEAGE_NAME.fullmatch(lineage) is None:
         raise InstallError(
             f"{lineage!r:.80} is not a valid certificate name",
-            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..' and without a dot at the start.",
+            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..', and start with a letter, a digit or '_'.",
         )
     return lineage
 
@@ -282,6 +295,6 @@ def _versions(archive: Path) -> list[str]:
 
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
     try:
-        return all((folder / name).read_bytes() == content for name, content in files.items())
-    except FileNotFoundError:
+        return all(rights.read_file(folder / name) == content for name, content in files.items())
+    except (FileNotFoundError, ValueError):
         return False

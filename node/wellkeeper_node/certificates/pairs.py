@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_node import rights
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, KEYLESS_FILE
 from wellkeeper_node.errors import InstallError
@@ -45,7 +46,7 @@ def files_of(lineage: str, pair: Pair) -> dict[str, bytes]:
 
 def read_pair(folder: Path) -> Pair:
     """Return the pair of a version. Raises ValueError for one that nginx or its clients could not use."""
-    pair = Pair(_read_key(folder), (folder / CHAIN_FILE).read_bytes())
+    pair = Pair(_read_key(folder), rights.read_file(folder / CHAIN_FILE))
     _, rest = reading.split_chain(pair.chain_pem)
     reading.read_certificate(pair.chain_pem)
     if not _is_pair(pair):
@@ -67,7 +68,7 @@ def salvage_pair(folder: Path) -> Salvaged | None:
 
 
 def _put_together(folder: Path) -> Pair:
-    leaf, rest = ((folder / name).read_bytes() for name in (_LEAF_FILE, _REST_FILE))
+    leaf, rest = (rights.read_file(folder / name) for name in (_LEAF_FILE, _REST_FILE))
     pair = Pair(_read_key(folder), leaf + rest)
     # Its certificates as they were written: a file that was cut short is not one of them.
     if b"".join(reading.split_chain(pair.chain_pem)) != pair.chain_pem or not _is_pair(pair):
@@ -91,7 +92,7 @@ def _read_key(folder: Path) -> bytes:
     """Return the key, empty when it stays elsewhere. Raises FileNotFoundError and ValueError for a lost key."""
     if (folder / KEYLESS_FILE).exists():
         return b""
-    content = (folder / KEY_FILE).read_bytes()
+    content = rights.read_file(folder / KEY_FILE)
     if not content:
         raise ValueError(f"{KEY_FILE} is empty")
     return content

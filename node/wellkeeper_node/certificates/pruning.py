@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_node import rights
 from wellkeeper_node.certificates import links, reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE, VERSION
 from wellkeeper_node.model import Certificate, Old
@@ -49,7 +50,7 @@ def remove(archive: Path, chosen: Collection[str]) -> None:
 
 def _read(folder: Path) -> Certificate | None:
     try:
-        return reading.read_certificate((folder / CHAIN_FILE).read_bytes())
+        return reading.read_certificate(rights.read_file(folder / CHAIN_FILE))
     except (OSError, ValueError):
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node import durable
+from wellkeeper_node import durable, rights
 from wellkeeper_node.certificates import links, pruning
 from wellkeeper_node.model import Old
 
@@ -17,9 +17,13 @@ _AWAY: Final = ".removed-"
 
 async def read_versions(certificates_dir: Path, lineage: str) -> list[Old]:
     """Return all versions in the archive. Raises InstallError."""
-    archive = certificates_dir / "archive" / lineage
+
+    def read() -> list[Old]:
+        with rights.of_owner(certificates_dir):
+            return pruning.read_versions(certificates_dir / "archive" / lineage)
+
     with durable.translated(certificates_dir):
-        return await durable.to_its_end(lambda: pruning.read_versions(archive))
+        return await durable.to_its_end(read)
 
 
 async def move_away(certificates_dir: Path, lineage: str) -> None:
@@ -75,7 +79,7 @@ async def _locked(certificates_dir: Path, lineage: str, work: Callable[[], None]
     def run() -> None:
         if not certificates_dir.is_dir():
             return
-        with durable.locked(certificates_dir / ".lock", lineage):
+        with rights.of_owner(certificates_dir), durable.locked(certificates_dir / ".lock", lineage):
             work()
             for path in _places(certificates_dir, lineage):
                 if path.parent.is_dir():

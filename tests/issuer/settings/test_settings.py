@@ -211,7 +211,7 @@ def test_duplicate_certificate_name_is_refused(tmp_path: Path, text: str, what: 
 
 @pytest.mark.parametrize(
     ("identifier", "name"),
-    [("A.Example.", "a.example"), ("2001:DB8::7", "2001-db8--7"), ("[2001:db8::7]", "2001-db8--7"), ("::1", "--1")],
+    [("A.Example.", "a.example"), ("2001:DB8::7", "2001-db8--7"), ("[2001:db8::7]", "2001-db8--7"), ("::1", "0--1")],
 )
 def test_default_name_is_the_first_identifier(tmp_path: Path, identifier: str, name: str) -> None:
     settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['{identifier}', 'z.example']")

@@ -85,7 +85,14 @@ from wellkeeper_issuer.settings import read_settings
         ("[[certificates]]\nidentifiers = ['https://a.example/']", "'https://a.example/' is neither"),
         (
             "[[certificates]]\nidentifiers = ['a.example']\nname = '../x'",
-            "certificates[0].name: '../x' may contain only a-z, 0-9, '.', '_' and '-', without '..' or a leading dot",
+            "'../x' may contain only a-z, 0-9, '.', '_' and '-', not '..', and must start with a letter, a digit",
+        ),
+        *(
+            (
+                f"[[certificates]]\nidentifiers = ['a.example']\nname = '{name}'",
+                f"certificates[0].name: '{name}' may contain only",
+            )
+            for name in ("-rf", "--force", "-")
         ),
         ("[[certificates]]\nidentifiers = ['a.example']\nname = '.x'", "certificates[0].name: '.x' may contain only"),
         (

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from tests.node.certificates.test_folders import renewals
+from tests.unprivileged import shared_folder
 from wellkeeper_node.certificates.folders import CertificateFolders
 
 IS_ROOT: Final = os.geteuid() == 0
@@ -71,13 +72,14 @@ async def test_owner_and_group_of_the_previous_version_are_kept(tmp_path: Path) 
     assert modes(version) == (0o640, 0o644, 0o750)
 
 
-async def test_owner_and_group_of_the_settings_win(tmp_path: Path) -> None:
+async def test_owner_and_group_of_the_settings_win() -> None:
     owner, group = (2, 3) if IS_ROOT else (USER, GROUP)
-    folders = CertificateFolders(tmp_path, owner=owner, group=group)
-    version = await renew(folders, 0o600, 0o700, USER, GROUP)
-    status = (version / "privkey.pem").stat()
-    assert (status.st_uid, status.st_gid) == (owner, group)
-    assert modes(version) == (0o640, 0o644, 0o750)
+    with shared_folder() as folder:
+        folders = CertificateFolders(folder / "certificates", owner=owner, group=group)
+        version = await renew(folders, 0o600, 0o700, USER, GROUP)
+        status = (version / "privkey.pem").stat()
+        assert (status.st_uid, status.st_gid) == (owner, group)
+        assert modes(version) == (0o640, 0o644, 0o750)
 
 
 @pytest.mark.parametrize("lose", [replace_key_by_link, remove_key])
