@@ -76,7 +76,7 @@ async def test_owner_and_group_of_the_settings_win() -> None:
     owner, group = (2, 3) if IS_ROOT else (USER, GROUP)
     with shared_folder() as folder:
         folders = CertificateFolders(folder / "certificates", owner=owner, group=group)
-        version = await renew(folders, 0o600, 0o700, USER, GROUP)
+        version = await renew(folders, 0o600, 0o700, owner, GROUP)
         status = (version / "privkey.pem").stat()
         assert (status.st_uid, status.st_gid) == (owner, group)
         assert modes(version) == (0o640, 0o644, 0o750)
