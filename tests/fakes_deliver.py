@@ -55,7 +55,7 @@ class FakeCa:
         certificate_key_pem: bytes,
         *identifiers: Identifier,
         starts_in: timedelta = timedelta(hours=-1),
-        days: int = 90,
+        days: float = 90,
         is_ca: bool = False,
     ) -> bytes:
         """The leaf alone, PEM."""

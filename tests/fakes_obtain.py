@@ -87,6 +87,7 @@ class FakeAuthority:
         self.scripts: defaultdict[str, deque[Order | Authorization | WellkeeperError | None]] = defaultdict(deque)
         self.orders: dict[str, _Placed] = {}
         self.authorizations: dict[str, Authorization] = {}
+        self.at_prepare: Callable[[], Awaitable[None]] = _nothing
         self.at_new_order: Callable[[], Awaitable[None]] = _nothing
         self.at_finalize: Callable[[], Awaitable[None]] = _nothing
         self.at_answer: Callable[[Challenge], Awaitable[None]] | None = None
@@ -109,6 +110,9 @@ class FakeAuthority:
 
     async def account_url(self) -> str:
         return f"{self.directory_url}/account/1"
+
+    async def prepare(self) -> None:
+        await self.at_prepare()
 
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         self.calls.append("newOrder")

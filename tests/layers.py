@@ -158,7 +158,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),
     "wellkeeper_issuer.obtain*": _STAGE,
     "wellkeeper_issuer.outside.ca.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
-    "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
+    "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy"),
     "wellkeeper_issuer.outside.host.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
     "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),

@@ -104,6 +104,12 @@ def test_program_starts_with_its_own_dependencies_only(program: Program) -> None
     assert ("Usage: " in result.stdout) is bool(program.starts)
 
 
+def test_issuer_loads_neither_acme_nor_requests_before_a_ca_is_asked() -> None:
+    code = "import sys, wellkeeper_issuer.assembly.build_passes; print(sorted({'acme', 'requests'} & {*sys.modules}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
 @pytest.mark.parametrize(
     ("name", "missing"),
     [("client", "cryptography"), ("responder", "click"), ("node", "aiofiles"), ("node", "wellkeeper_client")],

@@ -31,6 +31,7 @@ from typing import Final
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
+from wellkeeper_issuer.records import Issued
 from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
@@ -155,7 +156,10 @@ class Passes:
                 await self._guarded(run, self._obtain(run, opening, mode))
         # Deliver what an earlier pass installed, even if it is due again and that renewal failed.
         if run.flip is not None:
-            await self._guarded(run, self._deliver(run, run.flip))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._guarded(run, self._deliver(run, run.flip)))
+                if run.issued is not None:
+                    group.create_task(self._guarded(run, self._plan(run, run.issued)))
         async with self._proofs:
             if run.is_to_be_verified and run.error is None:
                 await self._guarded(run, self._verify(run))
@@ -203,8 +207,11 @@ class Passes:
     async def _renew(self, run: CertificateRun, found: Found, reason: str, mode: Mode) -> None:
         run.reason = reason
         self.renewals.progress.note(run.lineage.name, f"due: {reason}")
-        run.flip, schedule = await self.renewals.renew(run.lineage, found, run.steps, mode)
-        run.record = replace(run.record, attempt=None, schedule=schedule, owed_hook=run.flip.after)
+        run.flip, run.issued = await self.renewals.renew(run.lineage, found, run.steps, mode)
+        run.record = replace(run.record, attempt=None, owed_hook=run.flip.after)
+
+    async def _plan(self, run: CertificateRun, issued: Issued) -> None:
+        run.record = replace(run.record, schedule=await self.renewals.plan(issued))
 
     async def _take_up(self, run: CertificateRun) -> None:
         """Record a version that is installed but missing in a lost state: nginx may not have loaded it."""

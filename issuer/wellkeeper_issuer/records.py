@@ -10,7 +10,7 @@ from typing import Final
 
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.model import Flip, Identifier
+from wellkeeper_node.model import Flip, Identifier, Installed
 
 # The node whose nginx runs beside the issuer.
 LOCAL_NODE: Final = "local"
@@ -22,6 +22,14 @@ class Origin:
 
     directory_url: str
     account_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A version that was installed, and who issued it."""
+
+    installed: Installed
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)

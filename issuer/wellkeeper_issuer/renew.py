@@ -21,7 +21,7 @@ from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.ports.state import Attempts, DeliveryRecords, LineageRecords
-from wellkeeper_issuer.records import LineageRecord, Origin, Schedule
+from wellkeeper_issuer.records import Issued, LineageRecord, Origin, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
@@ -103,8 +103,8 @@ class Renewals:
                 retry=Retry.NEVER,
             )
 
-    async def renew(self, lineage: Lineage, found: Found, steps: Steps, mode: Mode) -> tuple[Flip, Schedule | None]:
-        """Obtain and install; return the flip to deliver and the schedule of the new version.
+    async def renew(self, lineage: Lineage, found: Found, steps: Steps, mode: Mode) -> tuple[Flip, Issued]:
+        """Obtain and install; return the flip to deliver, and what was issued, to be planned meanwhile.
 
         Raises the error of the stage that failed, with everything withdrawn.
         """
@@ -118,11 +118,16 @@ class Renewals:
             flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
-        # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
         leaf, has_key = reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
         origin = Origin(issued.directory_url, issued.account_url)
-        schedule = await self.planner.schedule(Installed(lineage.name, flip.after, leaf, has_key), None, origin)
-        return flip, schedule
+        return flip, Issued(Installed(lineage.name, flip.after, leaf, has_key), origin)
+
+    async def plan(self, issued: Issued) -> Schedule | None:
+        """Return the schedule of a new version. RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
+
+        Best awaited while nginx reloads.
+        """
+        return await self.planner.schedule(issued.installed, None, issued.origin)
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
         await self.delivery_records.record_flip(_since(earlier, flip))

@@ -135,6 +135,16 @@ async def test_certificate_that_vanishes_before_it_is_verified_is_told(host: Hos
     )
 
 
+async def test_renewal_info_of_a_new_certificate_is_asked_while_nginx_reloads(host: Host) -> None:
+    async def wait_for_the_reload() -> None:
+        await turns_until(lambda: bool(host.nginx.reloads))
+
+    host.infos.at_ask = wait_for_the_reload
+    assert outcomes(await host.run()) == ALL_SERVED
+    assert len(host.infos.asked) == 3
+    assert await host.state.schedules.read_schedule("a") is not None
+
+
 async def test_few_renewals_at_once(host: Host) -> None:
     gate, waiting = asyncio.Event(), []
 

@@ -221,9 +221,11 @@ async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, s
     url = f"{BASE}/order/2"
 
     async def lag() -> None:
-        ca.script(url, replace(ca.orders[url].order, status=Status.PENDING), ca.orders[url].order)
+        ca.script(f"{url}/finalize", replace(ca.orders[url].order, status=Status.PENDING))
+        ca.script(url, ca.orders[url].order)
         ca.set_order(url, Status.PENDING)
 
     ca.at_new_order = lag
     assert (await renew(renewals, LINEAGE, steps, Mode.RETRY)).lineage == "web"
-    assert ca.calls.count(f"read {url}") == 2
+    assert ca.calls.count(f"read {url}") == 1
+    assert ca.calls.count(f"finalize {url}") == 2

@@ -100,6 +100,9 @@ class YearCa:
             return NoRenewalInfo("no answer", is_passing=True)
         return RenewalInfo(self._live[certificate_id], None, 86_400.0)
 
+    async def prepare(self) -> None:
+        """Nothing is needed."""
+
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         if profile is not None:
             raise ValueError(profile)

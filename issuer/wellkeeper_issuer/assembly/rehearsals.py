@@ -51,7 +51,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
         yield RehearsalDeps(
-            authorities=stack.enter_context(authorities),
+            authorities=await stack.enter_async_context(authorities),
             responders=await stack.enter_async_context(AllResponders(clients, accounts.publishing_key, clock)),
             nodes=build.nodes(settings),
             probes=NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol),

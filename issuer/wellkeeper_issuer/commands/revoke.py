@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -127,11 +126,10 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
 
 
 async def _ask(request: _Request) -> bool:
-    with open_authorities(request.settings) as authorities:
+    async with open_authorities(request.settings) as authorities:
         if not request.with_certificate_key:
             return await _send(authorities.open(request.origin.directory_url).connection, request)
-        with closing(authorities.connect(request.origin.directory_url)) as connection:
-            return await _send(connection, request)
+        return await _send(authorities.connect(request.origin.directory_url), request)
 
 
 async def _send(connection: "Connection", request: _Request) -> bool:

@@ -84,9 +84,9 @@ def parse_responder(value: object) -> str:
 
 
 def parse_directory_url(value: object) -> str:
-    """Check the `https://` URL of an ACME directory; raises ValueError."""
+    """Check the URL of an ACME directory, which `CaSettings` may restrict to https; raises ValueError."""
     text = parse_text(value)
-    if not text.startswith("https://"):
+    if not text.startswith(("https://", "http://")):
         raise ValueError(f"{text!r} is not the https:// URL of an ACME directory")
     return text
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.records import Failure, LineageRecord
+from wellkeeper_issuer.records import Failure, Issued, LineageRecord
 from wellkeeper_issuer.reports import Outcome, Report
 from wellkeeper_node.model import Certificate, Flip, Installed, Served
 from wellkeeper_node.steps import Steps
@@ -24,6 +24,7 @@ class CertificateRun:
     waits: Failure | None = None
     deferred: DeferredError | None = None
     flip: Flip | None = None
+    issued: Issued | None = None
     served: Served | None = None
     is_to_be_verified: bool = False
     certificate: Certificate | None = None

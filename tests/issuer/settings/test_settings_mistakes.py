@@ -117,6 +117,11 @@ from wellkeeper_issuer.settings import read_settings
         ),
         ("[notifications]\nwebhook = 'mail'", "notifications.webhook: 'mail' is not an http:// or https:// URL"),
         ("[[cas]]\nname = 'own'", "[[cas]] number 1 ('own') has no directory; add directory = "),
+        (
+            "[[cas]]\nname = 'own'\ndirectory = 'http://ca.example/directory'",
+            "cas[0]: 'http://ca.example/directory' is not an https:// URL; for a CA of your own, add allow_http = true",
+        ),
+        ("[[cas]]\nname = 'own'\ndirectory = 'ftp://ca.example/'", "cas[0].directory: 'ftp://ca.example/' is not the"),
         ("[[cas]]\nname = 'google'\neab_key_id = 'x'", "cas[0]: set both eab_key_id and eab_hmac_key_file, or neither"),
         (
             "[[cas]]\nname = 'google'\n[[cas.limits]]\nx=1\nspent = 'order'\nscope = 'account'\ncount = 1\nseconds=9",

@@ -61,14 +61,16 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True)
 class CaOptions:
-    """Settings of one CA. `bundle` is the file with the roots that verify its server; None for the system's roots.
+    """Settings of one CA.
 
-    `profile` applies to certificates that set none; `preferred_chain` is the common name of a root.
+    `bundle` is the file with the roots that verify its server; None for the system's roots. With `allow_http`, its URLs
+    may be plain http. `profile` applies to certificates that set none; `preferred_chain` is the common name of a root.
     """
 
     name: str
     directory_url: str
     bundle: str | None = None
+    allow_http: bool = False
     profile: str | None = None
     preferred_chain: str | None = None
     external_account: ExternalAccount | None = field(default=None, repr=False)
