@@ -10,12 +10,14 @@ _UNPAUSE_LINK: Final = re.compile(r"https://\S*unpause\S*")
 # Boulder: 'Account is not valid, has status "deactivated"'; Pebble words it the other way round.
 _DEACTIVATED: Final = re.compile(r"account.*\b(?:deactivated|revoked)\b|\bdeactivated\b.*account", re.IGNORECASE)
 
+WAY_TO_THE_NODES: Final = "Check what lies between the CA and the nodes: A and AAAA records, firewall, port 80."
+
 
 def of_validation(problem: Problem) -> str:
     """Return what to check after a failed validation."""
     match problem.name:
         case "connection":
-            return "Check what lies between the CA and the nodes: A and AAAA records, firewall, port 80."
+            return WAY_TO_THE_NODES
         case "dns":
             return "Check that the name has an A or AAAA record and that its name servers answer."
         case "caa":

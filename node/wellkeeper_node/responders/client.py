@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wellkeeper_client import wire
 from wellkeeper_client.signing import Permit, sign_permit
 from wellkeeper_node.errors import PublishError
+from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 
@@ -23,17 +24,18 @@ _log = logging.getLogger(__name__)
 # A responder answers from memory, within milliseconds; the CA must not wait for one that hangs.
 _CALL_SECONDS: Final = 2.0
 _PERMIT_SECONDS: Final = 300
+_LONGEST_ADDRESS: Final = 64
 _CHECK_ADDRESS: Final = "Check that this is the --control address of wellkeeper-responder."
 
 
 @dataclass(frozen=True, slots=True)
 class Fetches:
-    """One reply of the feed: the fetched `tokens` in order, without those of read-backs."""
+    """One reply of the feed: token and client of each fetch that is not a read-back."""
 
     instance_id: str
     next: int
     is_incomplete: bool
-    tokens: tuple[str, ...]
+    fetched: tuple[tuple[str, str], ...]
 
 
 class ResponderClient:
@@ -89,7 +91,11 @@ class ResponderClient:
                 instance_id=str(body["instance_id"]),
                 next=int(body["next"]),
                 is_incomplete=body["gap"] is not None,
-                tokens=tuple(str(one["token"]) for one in body["fetches"] if not one["is_read_back"]),
+                fetched=tuple(
+                    (str(one["token"]), cleaned(one.get("client_address") or "an unknown address")[:_LONGEST_ADDRESS])
+                    for one in body["fetches"]
+                    if not one["is_read_back"]
+                ),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PublishError(

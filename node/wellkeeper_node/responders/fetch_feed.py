@@ -60,8 +60,8 @@ class FetchFeed:
         self._after = reply.next
         # A new instance answers a long poll late, because it has no fetches yet. So whenever the old one may have ended
         # (an error, or an empty poll, as from a responder that stops), the next poll does not wait.
-        self._is_waiting = bool(reply.tokens) or not self._is_waiting
-        for token in reply.tokens:
-            self._watches.notify(token)
+        self._is_waiting = bool(reply.fetched) or not self._is_waiting
+        for token, client_address in reply.fetched:
+            self._watches.notify(token, client_address)
         if reply.is_incomplete:
             self._watches.notify_all()
