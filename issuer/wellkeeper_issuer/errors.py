@@ -6,8 +6,10 @@ WellkeeperError
     HookError           a hook or notification of the administrator failed
     DaemonError         the daemon refused a request or cannot be reached
     OrderError          the CA's directory, our account, or the order failed
+        UnusableOrderError  the CA's replies about one order cannot be used; a new order may succeed
         DeferredError       the CA was not contacted: we wait for it or for its rate limits
     ChallengeError      the CA did not accept an authorization
+        UnusableAuthorizationError  the CA's replies about it cannot be used; a new order may succeed
     FinalizeError       the certificate was not issued
         ChainError          it was issued, but is not what we ordered
             DatesError          it is what we ordered, but not valid now by our clock
@@ -36,6 +38,10 @@ class OrderError(WellkeeperError):
     stage = "order"
 
 
+class UnusableOrderError(OrderError):
+    """It concerns this order alone, not the CA."""
+
+
 class DeferredError(OrderError):
     """Nothing was tried and nothing failed; `retry_at` is set."""
 
@@ -44,6 +50,10 @@ class DeferredError(OrderError):
 
 class ChallengeError(WellkeeperError):
     stage = "validate"
+
+
+class UnusableAuthorizationError(ChallengeError):
+    """It concerns the order of this authorization alone."""
 
 
 class FinalizeError(WellkeeperError):

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.model import Attempt, Lineage
+from wellkeeper_issuer.model import Attempt, Lineage, Order
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import Terms, order
 from wellkeeper_issuer.obtain.publish import answers, read_back_error
@@ -195,7 +195,7 @@ class ForgetfulAttempts:
     async def forget_attempt(self, lineage: str) -> None:
         """Do nothing."""
 
-    async def record_order(self, lineage: str, order_url: str) -> None:
+    async def record_order(self, lineage: str, placed: Order) -> None:
         """Do nothing."""
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:

@@ -55,13 +55,14 @@ async def _finalized(attempt: Attempt, order: Order, ca: CertificateAuthority, a
 async def _valid_order(
     attempt: Attempt, placed: Order, ca: CertificateAuthority, attempts: Attempts, clock: Clock
 ) -> Order:
+    known = placed.authorization_urls, placed.finalize_url
     deadline = clock.monotonic() + _LIMIT_SECONDS
     wait_seconds = _FIRST_WAIT_SECONDS
     # All authorizations are valid, so a pending order is ready, or will be soon: the reply to the CSR says so.
     order = replace(placed, status=Status.READY) if placed.status is Status.PENDING else placed
     while order.status is not Status.VALID:
         if order.status is Status.READY:
-            order = await _finalized(attempt, order, ca, attempts)
+            order = (await _finalized(attempt, order, ca, attempts)).completed(*known)
         if order.status is Status.VALID:
             break
         _check_can_still_succeed(order, placed)
@@ -76,7 +77,7 @@ async def _valid_order(
             )
         await clock.sleep(pause_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
-        order = await _read(order.url, ca)
+        order = (await _read(order.url, ca)).completed(*known)
     return order
 
 

@@ -18,8 +18,13 @@ _INCLUDE: Final = (
 )
 _EXEMPT: Final = "Exempt the challenge location from the limit."
 _WEB_PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
-# Boulder reads 128 bytes and refuses a body that fills them (va/http.go); a key authorization has 87.
-MAX_BODY_BYTES: Final = 127
+# Boulder reads 128 bytes and refuses a body that fills them (va/http.go); its key authorizations have 87.
+_MAX_BODY_BYTES: Final = 127
+
+
+def longest_body(answer: Answer) -> int:
+    """Return how many bytes the CA reads: more where its tokens are longer than Boulder's (django-ca: 86)."""
+    return max(_MAX_BODY_BYTES, len(answer.key_authorization))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +105,16 @@ def _advice_on_broken_connection(error: Exception, port: int) -> Advice:
 
 def _advice_on_body(reply: Reply, answer: Answer) -> Advice | None:
     expected = answer.key_authorization.encode()
-    if len(reply.body) <= MAX_BODY_BYTES and reply.body.rstrip() == expected:
+    longest = longest_body(answer)
+    if len(reply.body) <= longest and reply.body.rstrip() == expected:
         return None
     if _WEB_PAGE.match(reply.body):
         return Advice(
             f"the answer is a web page: another location of the server block for {reply.host} answers",
             "Include challenge.conf in it, and keep 'rewrite' and 'return' inside other locations.",
         )
-    if len(reply.body) > MAX_BODY_BYTES:
-        return Advice(
-            f"the answer is longer than the {MAX_BODY_BYTES} bytes that the CA reads; it begins {_excerpt(reply)}"
-        )
+    if len(reply.body) > longest:
+        return Advice(f"the answer is longer than the {longest} bytes that the CA reads; it begins {_excerpt(reply)}")
     token, dot, thumbprint = reply.body.rstrip().decode(errors="replace").partition(".")
     if token == answer.token and dot and wire.THUMBPRINT_PATTERN.fullmatch(thumbprint):
         return Advice(

@@ -51,7 +51,7 @@ async def test_ready_order_gets_the_csr_and_the_chain_is_durable(
     assert ca.calls == [f"finalize {URL}", f"chain {URL}"]
     assert ca.orders[URL].csr_der == attempt.csr_der
     pki.check_chain(chain, attempt.csr_der, [A], clock.now())
-    assert await attempts.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
+    assert await attempts.read_attempt("web") == replace(attempt.with_order(ca.orders[URL].order), chain_pem=chain)
     assert clock.slept == []
 
 
@@ -186,7 +186,7 @@ async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_h
     ca.script(FINALIZE, FinalizeError("the CA refused", problem=problem))
     with pytest.raises(FinalizeError, match="the CA refused"):
         await finalize(attempt, placed(ca), ca, attempts, clock)
-    assert await attempts.read_attempt("web") == (replace(attempt, order_url=URL) if is_kept else None)
+    assert await attempts.read_attempt("web") == (attempt.with_order(ca.orders[URL].order) if is_kept else None)
 
 
 @pytest.mark.parametrize(

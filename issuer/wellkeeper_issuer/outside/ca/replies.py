@@ -16,9 +16,14 @@ from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Identifier, IdentifierType
 
 
-def parse_order(url: str, members: Mapping[str, Any], retry_after_seconds: float | None) -> Order:
-    """Parse an order. Raises ReplyError."""
-    authorizations = members.get("authorizations")
+def parse_order(
+    url: str, members: Mapping[str, Any], retry_after_seconds: float | None, *, is_new: bool = False
+) -> Order:
+    """Parse an order. Raises ReplyError.
+
+    Some CAs name `finalize` in the reply to newOrder only (django-ca); the authorizations may be missing there as well.
+    """
+    authorizations = members.get("authorizations", None if is_new else [])
     if not isinstance(authorizations, list) or not all(isinstance(entry, str) for entry in authorizations):
         raise ReplyError("order member 'authorizations' must be a list of URLs")
     problem = members.get("error")
@@ -26,7 +31,7 @@ def parse_order(url: str, members: Mapping[str, Any], retry_after_seconds: float
         url=url,
         status=_status(members, "order"),
         authorization_urls=tuple(map(cleaned, authorizations)),
-        finalize_url=_text(members, "finalize", "order"),
+        finalize_url=_text(members, "finalize", "order") if is_new or "finalize" in members else "",
         certificate_url=_text(members, "certificate", "order") if "certificate" in members else None,
         problem=parse_problem(problem) if isinstance(problem, Mapping) else None,
         retry_after_seconds=retry_after_seconds,

@@ -10,8 +10,8 @@ from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
 
-# Development versions wrote 1 to 3, with other tables; they are refused.
-VERSION: Final = 4
+# Development versions wrote 1 to 4, with other tables; they are refused.
+VERSION: Final = 5
 _TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
@@ -21,6 +21,8 @@ CREATE TABLE attempts (
     certificate_key_pem BLOB NOT NULL,
     csr_der BLOB NOT NULL,
     order_url TEXT,
+    authorization_urls TEXT NOT NULL,
+    finalize_url TEXT NOT NULL,
     chain_pem BLOB
 ) STRICT;
 CREATE TABLE deliveries (

@@ -11,7 +11,7 @@ from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
 
 
-@pytest.mark.parametrize("version", [-1, 1, 3, 5], ids=["unknown", "first", "older", "newer"])
+@pytest.mark.parametrize("version", [-1, 1, 4, 6], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_and_not_touched(
     folder: Path, version: int, *, may_write: bool
@@ -34,7 +34,7 @@ async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(f
     assert path.read_bytes() == b""
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-    assert execute(path, "PRAGMA user_version") == [(4,)]
+    assert execute(path, "PRAGMA user_version") == [(5,)]
 
 
 async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folder: Path) -> None:
