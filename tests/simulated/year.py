@@ -197,6 +197,8 @@ class OneAuthority:
 class WorkingResponders:
     """`ports.Responders` that always work; the CA fetches after a second."""
 
+    clients = ("192.0.2.1",)
+
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
         await asyncio.sleep(min(1.0 + quiet_seconds, timeout_seconds))
         return True
