@@ -55,6 +55,7 @@ class FakeAuthority:
         self.at_new_order: Callable[[], Awaitable[None]] = _nothing
         self.at_finalize: Callable[[], Awaitable[None]] = _nothing
         self.at_answer: Callable[[Challenge], Awaitable[None]] | None = None
+        self.deactivation_error: WellkeeperError | None = None
         self.new_order_error: WellkeeperError | None = None
         self.refused: dict[str, Problem | None] = {}
         self.reuse_valid = False
@@ -111,6 +112,12 @@ class FakeAuthority:
             if isinstance(reply, Authorization):
                 return reply
         return self.authorizations[url]
+
+    async def deactivate_authorization(self, url: str) -> None:
+        self.calls.append(f"deactivate {url}")
+        if self.deactivation_error:
+            raise self.deactivation_error
+        self.set_authorization(url, Status.DEACTIVATED)
 
     async def answer_challenge(self, challenge: Challenge) -> None:
         self.calls.append(f"answer {challenge.token}")

@@ -12,7 +12,7 @@ from tests.fakes_around import FakeHooks
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
 from tests.node.nodes import Nodes
-from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.errors import ChallengeError, OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.ca import CertificateAuthority
@@ -161,6 +161,28 @@ async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Aroun
     assert around.authorities.live.calls == []
     assert "fake issued a chain of 2 certificates, which was discarded" in around.progress.lines[-1]
     assert await nodes.holding(token(100)) == []
+
+
+async def test_reused_authorizations_are_deactivated_so_that_the_ca_looks_every_time(around: Around) -> None:
+    around.deps = replace(around.deps, test_directory_url=TEST)
+    around.authorities.test.reuse_valid = True
+    for _ in range(3):
+        [result] = await around.rehearse()
+        assert result.is_well, result.detail
+    calls = around.authorities.test.calls
+    assert len([call for call in calls if call.startswith("answer ")]) == 6
+    assert len([call for call in calls if call.startswith("deactivate ")]) == 4
+    assert "without fetching" not in around.progress.lines[-1]
+
+
+async def test_ca_that_keeps_its_authorizations_is_reported_not_to_have_looked(around: Around) -> None:
+    around.deps = replace(around.deps, test_directory_url=TEST)
+    around.authorities.test.reuse_valid = True
+    around.authorities.test.deactivation_error = ChallengeError("not implemented")
+    await around.rehearse()
+    [result] = await around.rehearse()
+    assert result.is_well, result.detail
+    assert "without fetching a token, because it reused earlier authorizations" in around.progress.lines[-1]
 
 
 async def test_refusal_of_the_test_ca_is_reported(around: Around) -> None:

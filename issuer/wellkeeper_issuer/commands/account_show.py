@@ -114,7 +114,7 @@ def _text(one: Shown) -> str:
         f"  thumbprint        {one.thumbprint}",
     ]
     if one.next_thumbprint:
-        lines.append(f"  next thumbprint   {one.next_thumbprint} (a rollover is under way: account rollover goes on)")
+        lines.append(f"  next thumbprint   {one.next_thumbprint} (account rollover finishes it, --abandon ends it)")
     lines.append(f"  contact           {', '.join(one.contact) or 'none'}")
     if one.error:
         return "\n".join([*lines, f"  not told          {one.error}"])

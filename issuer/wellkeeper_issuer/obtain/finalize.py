@@ -19,6 +19,8 @@ _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 8.0
 # Let's Encrypt issues within seconds, others promise minutes.
 _LIMIT_SECONDS: Final = 300.0
+# Reading an order is cheap, and some CAs that ask for a day (ZeroSSL) issue within seconds.
+_LONGEST_ASKED_SECONDS: Final = 600.0
 _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 
@@ -66,7 +68,7 @@ async def _valid_order(
         if order.status is Status.VALID:
             break
         _check_can_still_succeed(order, placed)
-        pause_seconds = order.retry_after_seconds or wait_seconds
+        pause_seconds = min(order.retry_after_seconds or wait_seconds, _LONGEST_ASKED_SECONDS)
         if clock.monotonic() + pause_seconds > deadline:
             raise FinalizeError(
                 f"the CA did not issue the certificate within {_LIMIT_SECONDS:.0f} s",

@@ -21,7 +21,7 @@ from wellkeeper_issuer.outside.ca.abilities import Abilities, choose_profile, re
 from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
-from wellkeeper_issuer.outside.ca.messages import EmptyMessage, NewOrder
+from wellkeeper_issuer.outside.ca.messages import Deactivation, EmptyMessage, NewOrder
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
@@ -115,6 +115,12 @@ class AcmeAuthority:
             if isinstance(error.__cause__, ReplyError):
                 raise UnusableAuthorizationError(error.what, error.why, error.remedy) from error.__cause__
             raise
+
+    async def deactivate_authorization(self, url: str) -> None:
+        async def work(sender: Sender, _: messages.Directory) -> None:
+            await sender.send(url, Deactivation())
+
+        await self.connection.call(ChallengeError, f"the deactivation of authorization {url}", work)
 
     async def answer_challenge(self, challenge: Challenge) -> None:
         async def work(sender: Sender, _: messages.Directory) -> None:
