@@ -15,6 +15,7 @@ PROGRAMS: Final = ("client", "responder", "node", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
 _ADVICE: Final = ("wellkeeper_node.model", "wellkeeper_node.wording")
+_CONTRACT: Final = ("wellkeeper_client.foreign_text", "wellkeeper_client.wire")
 _NODE: Final = (
     "wellkeeper_node.model",
     "wellkeeper_node.errors",
@@ -44,7 +45,7 @@ _OUTSIDE: Final = (
     *_STAGE,
     "wellkeeper_node",
     "wellkeeper_issuer.outside",
-    "wellkeeper_client.wire",
+    *_CONTRACT,
     "aiofiles",
     "aiohttp",
     "cryptography",
@@ -96,9 +97,9 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_node.model": (),
     "wellkeeper_node.wording": (),
-    "wellkeeper_node.advice.read_back": (*_ADVICE, "wellkeeper_client.wire", "aiohttp"),
+    "wellkeeper_node.advice.read_back": (*_ADVICE, *_CONTRACT, "aiohttp"),
     "wellkeeper_node.advice*": _ADVICE,
-    "wellkeeper_node.errors": ("wellkeeper_node.model",),
+    "wellkeeper_node.errors": ("wellkeeper_node.model", "wellkeeper_client.foreign_text"),
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
@@ -107,7 +108,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
     "wellkeeper_node*": (
         "wellkeeper_node",
-        "wellkeeper_client.wire",
+        *_CONTRACT,
         "aiofiles",
         "aiohttp",
         "cryptography",

@@ -20,6 +20,7 @@ from wellkeeper_node.errors import Retry, WellkeeperError
 
 class SettingsError(WellkeeperError):
     default_retry = Retry.NEVER
+    has_own_lines = True
 
 
 class JournalError(WellkeeperError):

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
+from wellkeeper_client.foreign_text import LONGEST_SENTENCE, one_line
 from wellkeeper_node.model import Identifier, Problem
 
 
@@ -33,6 +34,8 @@ class WellkeeperError(Exception):
 
     stage: ClassVar[str] = "settings"
     default_retry: ClassVar[Retry] = Retry.SOON
+    # Errors that quote only the administrator's files; all others are bounded, since they may quote many foreign words.
+    has_own_lines: ClassVar[bool] = False
 
     def __init__(  # noqa: PLR0913 - the lines are its text, the rest are keywords
         self,
@@ -44,6 +47,8 @@ class WellkeeperError(Exception):
         retry: Retry | None = None,
         retry_at: datetime | None = None,
     ) -> None:
+        if not self.has_own_lines:
+            what, why, remedy = (one_line(text, LONGEST_SENTENCE) for text in (what, why, remedy))
         super().__init__(what, why, remedy)
         self.what = what
         self.why = why

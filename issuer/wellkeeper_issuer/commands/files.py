@@ -29,6 +29,10 @@ _REMEDIES: Final = {
 }
 
 
+class _DifferingFilesError(WellkeeperError):
+    has_own_lines = True
+
+
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False))
 @click.option("--force", is_flag=True, help="Replace files that exist and differ.")
@@ -76,7 +80,7 @@ def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list
     changed = [path for path, content in wanted.items() if not _holds(path, content)]
     differing = [path for path in changed if path.exists() or path.is_symlink()]
     if differing and not force:
-        raise WellkeeperError(
+        raise _DifferingFilesError(
             f"{counted(len(differing), 'file')} in {directory} differ from the shipped versions; nothing was written.\n"
             + "".join(f"  {path.relative_to(directory)}\n" for path in differing)
             + "Compare them, then run it again with --force to replace them."

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from wellkeeper_client import wire
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node.model import Answer
 from wellkeeper_node.wording import with_reload
 
@@ -76,7 +77,7 @@ def advice_on_failure(error: Exception, seconds: float, port: int) -> Advice:
         )
     if isinstance(error, aiohttp.ClientResponseError):
         return Advice(
-            f"the answer is not HTTP/1.1 ({error.message.strip()[:80]})",
+            f"the answer is not HTTP/1.1 ({one_line(error.message, 80)})",
             "Check which program listens there: it is not nginx.",
         )
     return _advice_on_broken_connection(error, port)
@@ -100,7 +101,8 @@ def _advice_on_broken_connection(error: Exception, port: int) -> Advice:
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Advice("the host of this address does not resolve", with_reload("Set an IP address in the settings."))
-    return Advice(f"the request failed: {error.strerror if isinstance(error, OSError) and error.strerror else error}")
+    text = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return Advice(f"the request failed: {one_line(text, 200)}")
 
 
 def _advice_on_body(reply: Reply, answer: Answer) -> Advice | None:

@@ -52,6 +52,7 @@ class FetchFeed:
                 pause_seconds = _FIRST_PAUSE_SECONDS
 
     async def _step(self) -> None:
+        asked_at = self._clock.monotonic()
         reply = await self._client.fetches(self._after, wait_seconds=_WAIT_SECONDS if self._is_waiting else 0)
         if self._instance_id not in {None, reply.instance_id}:
             _log.warning("the responder of node %r restarted; publishing the tokens to it again", self._client.node)
@@ -61,7 +62,9 @@ class FetchFeed:
         # A new instance answers a long poll late, because it has no fetches yet. So whenever the old one may have ended
         # (an error, or an empty poll, as from a responder that stops), the next poll does not wait.
         self._is_waiting = bool(reply.fetched) or not self._is_waiting
-        for token, client_address in reply.fetched:
-            self._watches.notify(token, client_address)
+        is_ours = [self._watches.notify(token, client_address) for token, client_address in reply.fetched]
         if reply.is_incomplete:
             self._watches.notify_all()
+        if not any(is_ours) and self._clock.monotonic() - asked_at < _FIRST_PAUSE_SECONDS:
+            # A responder that answers at once without end must not make us ask without a pause.
+            await self._clock.sleep(_FIRST_PAUSE_SECONDS)

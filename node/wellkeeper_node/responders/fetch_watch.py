@@ -61,9 +61,12 @@ class Watches:
             if not self._by_token[token]:
                 del self._by_token[token]
 
-    def notify(self, token: str, client_address: str | None = None) -> None:
-        for watch in self._by_token.get(token, ()):
+    def notify(self, token: str, client_address: str | None = None) -> bool:
+        """Return whether the token is watched."""
+        watches = self._by_token.get(token, ())
+        for watch in watches:
             watch.notify(client_address)
+        return bool(watches)
 
     def notify_all(self) -> None:
         """Notify every watch, because fetches were lost: all must poll the CA."""

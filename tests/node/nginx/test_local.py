@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock
+from tests.hostile import HOSTILE
 from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError
@@ -71,3 +72,11 @@ async def test_nginx_without_workers_serves_nothing(folder: Path, clock: FakeClo
     async with fake_master(folder) as master:
         with pytest.raises(ReloadError, match=r"no workers left and serves nothing"):
             await nginx(master, clock).reload(PASSED)
+
+
+async def test_words_of_nginx_and_of_its_log_are_harmless(folder: Path, clock: FakeClock) -> None:
+    said = f"nginx: [emerg] {HOSTILE}".replace("\n", "\x0b")
+    control = Control(("sh", "-c", f"printf '%s' '{said}'; exit 1"), folder / "nginx.pid")
+    tested = await LocalNginx(control, clock).test()
+    assert tested.words.isprintable()
+    assert "[2J" in tested.words

@@ -83,6 +83,15 @@ async def test_waits_only_when_the_instance_is_sure(folder: Path, clock: FakeClo
     assert [path.split("wait=")[1] for path in speaker.asked[:5]] == ["0", "30", "30", "0", "30"]
 
 
+async def test_responder_that_always_answers_at_once_is_not_asked_without_a_pause(
+    folder: Path, clock: FakeClock
+) -> None:
+    speaker, began = Speaker(folder, reply("i", 1, OTHER_TOKEN)), clock.monotonic()
+    async with speaker.speaking(clock) as client:
+        await run_until(FetchFeed(client, Watches(), clock, ignore, "i"), lambda: len(speaker.asked) > 10)
+    assert clock.monotonic() - began >= 0.2 * 10
+
+
 @pytest.mark.parametrize("known", ["i", None], ids=["the same", "none known"])
 async def test_no_restart_no_second_handing_out(folder: Path, clock: FakeClock, known: str | None) -> None:
     sent: list[str] = []

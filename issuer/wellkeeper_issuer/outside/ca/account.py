@@ -7,6 +7,7 @@ from typing import Any
 
 from acme import messages
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
@@ -17,7 +18,6 @@ from wellkeeper_issuer.outside.ca.signing import Sender, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.foreign_text import cleaned
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,6 @@ class AccountAtCa:
             status, contact = body.get("status"), body.get("contact") or []
             if not isinstance(status, str) or not isinstance(contact, list):
                 raise ReplyError("account member 'status' must be a string, 'contact' a list")
-            return AccountState(url, cleaned(status), tuple(map(cleaned, contact)))
+            return AccountState(url, one_line(status), tuple(map(one_line, contact)))
 
         return await self._connection.call(OrderError, request, work)

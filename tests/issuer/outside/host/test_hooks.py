@@ -81,7 +81,7 @@ async def test_ten_thousand_names_fit(caplog: pytest.LogCaptureFixture) -> None:
 
 async def test_error_of_any_form_can_be_told(caplog: pytest.LogCaptureFixture) -> None:
     found = await reported(caplog, Event.FAILED, Occasion(("www",), error="zero \0 byte, " + "ü" * 9000))
-    assert found["WELLKEEPER_ERROR"].startswith("zero   byte, üü")
+    assert found["WELLKEEPER_ERROR"].startswith("zero byte, üü")
     assert len(found["WELLKEEPER_ERROR"].encode()) <= 8192
 
 

@@ -100,7 +100,7 @@ async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiv
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
     assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
     assert reported.endswith(
-        "x. The next pass tries again. If the URL is wrong,"
+        "x…. The next pass tries again. If the URL is wrong,"
         " correct webhook under [notifications], then run 'wellkeeper reload' if a daemon runs."
     )
     assert len(reported) < 450
