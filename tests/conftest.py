@@ -1,4 +1,4 @@
-"""For the whole suite: what is quick and tells most runs first."""
+"""Options and test order of the whole suite: quick unit tests run first."""
 
 import signal
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Let our programs hear Ctrl-C, even if whoever started the tests in the background had it ignored."""
+    """Restore SIGINT's default, which a shell ignores for background jobs, so that our programs receive Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -16,5 +16,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests, then the integration tests; within each, the order of collection."""
+    """Run unit tests before integration tests; keep the order of collection within each."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is not None)

@@ -1,4 +1,4 @@
-"""Fakes that several suites share: plain classes that keep the contracts of what they stand for."""
+"""Fakes that several suites share: plain classes that fulfil the contracts of the real ones."""
 
 import asyncio
 import itertools
@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """A clock (`Clock` of issuer and responder) that stands still until it is told to go on.
+    """A clock (`Clock` of issuer and responder) that advances only when a test advances it or code sleeps.
 
-    `sleep` goes on by itself, after the other tasks had their turn; `slept` says for how long each time.
-    Wall clock and monotonic clock go together, but for `step`, which is an administrator who sets the time.
+    `sleep` advances it at once, after the other tasks had their turn; `slept` lists the durations.
+    Wall clock and monotonic clock advance together, except for `step`: an administrator sets the time.
     """
 
     def __init__(self, now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)) -> None:
@@ -33,18 +33,18 @@ class FakeClock:
         await asyncio.sleep(0)
 
     def advance(self, seconds: float) -> None:
-        """Time passes."""
+        """Let time pass."""
         self._monotonic += seconds
         self._now += timedelta(seconds=seconds)
 
     def step(self, seconds: float) -> None:
-        """The wall clock is set, forwards or (negative) backwards; no time passes."""
+        """Set the wall clock forwards or (negative) backwards without letting time pass."""
         self._now += timedelta(seconds=seconds)
 
 
-async def turns_until(is_so: Callable[[], bool]) -> None:
-    """Gives the other tasks turns until it is so; the test's time-out is the limit."""
+async def run_tasks_until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition holds; the test's time-out is the limit."""
     for _ in itertools.repeat(None):
-        if is_so():
+        if condition():
             return
         await asyncio.sleep(0)

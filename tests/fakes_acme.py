@@ -1,4 +1,4 @@
-"""An ACME server in this process, over plain HTTP on the loopback, that can be told to misbehave at any request."""
+"""An ACME server in this process, over plain HTTP on the loopback, that can misbehave at any request."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ PROBLEM: Final = {"Content-Type": "application/problem+json"}
 
 @dataclass(frozen=True, slots=True)
 class Canned:
-    """An answer; without a status the connection is cut. A nonce comes with it unless `has_nonce` is False.
+    """A canned response; without a status the connection is cut. It carries a nonce unless `has_nonce` is False.
 
-    With `between` it trickles, byte by byte and without an end; `between` is called after each of them.
+    With `between` the body trickles byte by byte without an end; `between` is called after each byte.
     """
 
     status: int | None = 200
@@ -40,7 +40,7 @@ def problem(status: int, name: str, detail: str = "the CA's words", **headers: s
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request; `payload` is None for a POST-as-GET and what is not signed, `kid` for one signed with the bare key."""
+    """A request; `payload` is None for a POST-as-GET or an unsigned one, `kid` is None for one signed with a JWK."""
 
     method: str
     path: str
@@ -50,9 +50,9 @@ class Asked:
 
 
 class AcmeServer:
-    """`async with AcmeServer() as server`. `answers` are the usual ones by path, `next` come before them, once each.
+    """`async with AcmeServer() as server`; `answers` are the usual ones by path; those in `next` come first, once each.
 
-    What `before` has for a path is awaited before the answer leaves.
+    `before` has coroutines by path that are awaited before the answer is sent.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class AcmeServer:
         return f"http://127.0.0.1:{self._port}{path}"
 
     def paths(self) -> list[str]:
-        """What was asked after the directory, the nonces and the account."""
+        """Return the requested paths except directory, nonces and account."""
         known = {"/directory", "/nonce", "/account"}
         return [one.path for one in self.asked if one.path not in known]
 
@@ -88,7 +88,7 @@ class AcmeServer:
         await self._server.wait_closed()
 
     def offer(self, meta: dict[str, Any] | None = None, **members: object) -> None:
-        """The directory has these members as well, and these in its `meta`."""
+        """Add these members to the directory, and these to its `meta`."""
         directory = self.answers["/directory"].body
         self.answers["/directory"] = Canned(200, {**directory, **members, "meta": directory["meta"] | (meta or {})})
 

@@ -1,4 +1,4 @@
-"""Fakes of what stands around a renewal: the CAs, their renewalInfo, hooks, and how the administrator is told."""
+"""Fakes around a renewal: CAs, their renewal infos, hooks and notifications."""
 
 import asyncio
 from collections import defaultdict
@@ -11,7 +11,7 @@ from wellkeeper_issuer.records import Event, Limit, NoRenewalInfo, Notice, Occas
 
 
 class FakeAuthorities:
-    """`ports.Authorities` over fakes, by the URL that each has at the moment; `limited` are their limits."""
+    """`ports.Authorities` of fakes, by their present URLs; `limited` are their limits."""
 
     def __init__(self, *cas: FakeAuthority) -> None:
         self.cas = list(cas)
@@ -31,7 +31,7 @@ class FakeAuthorities:
 
 
 class FakeInfos:
-    """`ports.RenewalInfos`: `answer` for every certificate, after `at_ask`; `asked` are CA and certificate."""
+    """`ports.RenewalInfos` with one `answer` for all, after `at_ask`; `asked` lists CA and certificate."""
 
     def __init__(self) -> None:
         self.answer: RenewalInfo | NoRenewalInfo | None = None
@@ -46,9 +46,9 @@ class FakeInfos:
 
 
 class FakeHooks:
-    """`ports.Hooks`: `events` have one. `ran` are the events and what they were about.
+    """`ports.Hooks` for `events`; `ran` lists events and occasions.
 
-    Those in `failing` fail and say `words`; those in `hanging` run until they are cancelled.
+    Hooks in `failing` fail and print `words`; those in `hanging` run until they are cancelled.
     """
 
     def __init__(self) -> None:
@@ -66,21 +66,21 @@ class FakeHooks:
             await asyncio.Event().wait()
         await asyncio.sleep(0)  # a cancellation arrives here at the latest
         if event in self.failing:
-            raise HookError(f"hook {event} for {' '.join(about.lineages)} failed: {self.words}")
+            raise HookError(f"the hook '{event}' failed for {' '.join(about.lineages)}", self.words)
 
     def is_there(self, event: Event) -> bool:
         return event in self.events
 
 
 class FakeNotifications:
-    """`ports.Notifications`: `told` are notices and lineages; nothing can be handed over while `is_away`."""
+    """`ports.Notifications`: `reported` lists notices and lineages; sending fails while `is_away`."""
 
     def __init__(self) -> None:
         self.reported: list[tuple[Notice, str]] = []
         self.details: list[str] = []
         self.is_away = False
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         if self.is_away:
             raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
         self.reported.append((notice, lineage))

@@ -1,4 +1,4 @@
-"""Fakes of the node: certificates in memory, an nginx that looks at them, and handshakes."""
+"""Fakes of the node: certificates in memory, an nginx that reads them, and handshakes."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ def dns(name: str) -> Identifier:
 
 
 class FakeCa:
-    """Signs what it is asked to, with a root and an intermediate of its own; every part of a leaf can be made wrong."""
+    """A CA with a root and an intermediate; every part of a leaf can be made wrong."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self.now = now
@@ -58,7 +58,7 @@ class FakeCa:
         days: float = 90,
         is_ca: bool = False,
     ) -> bytes:
-        """The leaf alone, PEM."""
+        """Return the leaf alone, PEM."""
         key = load_pem_private_key(certificate_key_pem, password=None)
         csr = x509.load_der_x509_csr(pki.make_csr(certificate_key_pem, identifiers))
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -81,7 +81,7 @@ class FakeCa:
         return self.leaf(certificate_key_pem, *identifiers) + self.intermediate.public_bytes(Encoding.PEM)
 
     def pair(self, *identifiers: Identifier, key_type: KeyType = KeyType.ECDSA_P256) -> Pair:
-        """Return a key and its chain; `tests.keys` says which key."""
+        """Return a key from `tests.keys` and its chain."""
         certificate_key_pem = certificate_key(key_type)
         return Pair(certificate_key_pem, self.chain(certificate_key_pem, *identifiers))
 
@@ -99,9 +99,9 @@ class FakeCa:
 
 
 class FakeCertificates:
-    """`ports.Certificates` in memory; `live` and `switches` are there to be looked at.
+    """`ports.Certificates` in memory; tests may inspect `live` and `switches`.
 
-    `without_pair` are versions, such as those that are live at the start, that can be switched to but not read.
+    `without_pair` has versions, such as those live at the start, that can be switched to but not read.
     """
 
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
@@ -156,9 +156,9 @@ class FakeCertificates:
 
 
 class FakeNginx:
-    """`ports.Nginx`: its configuration names the lineages in `needed`; versions in `bad_versions` do not load.
+    """`ports.Nginx` whose configuration names the lineages in `needed`; versions in `bad_versions` do not load.
 
-    `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
+    `broken` is the message of another fault; `refusal` makes a reload fail although the test passed.
     """
 
     def __init__(self, certificates: FakeCertificates, clock: FakeClock | None = None) -> None:
@@ -207,9 +207,9 @@ class FakeNginx:
 
 
 class FakeProbes:
-    """`ports.Probes`: `leaves` is what a handshake brings, by address and name; elsewhere nobody listens.
+    """`ports.Probes`: handshakes return `leaves`, by address and name; other addresses refuse connections.
 
-    `second_leaves` are for clients that take no key of the first one's algorithm.
+    `second_leaves` are for clients that do not accept the first one's key algorithm.
     """
 
     def __init__(self) -> None:
@@ -241,7 +241,7 @@ def _checked(lineage: str) -> str:
 
 
 def _normalised(lineage: str, pair: Pair) -> Pair:
-    """Return the pair as it is read back; a pair that does not match is refused."""
+    """Return the pair as it is read back; refuse a mismatched pair."""
     key_pem = pair.certificate_key_pem
     try:
         is_pair = not key_pem or reading.certificate_key_matches(pair.chain_pem, key_pem)

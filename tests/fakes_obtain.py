@@ -1,4 +1,4 @@
-"""Fakes of the outer world of a renewal: a CA, read-backs, progress, and watches that need no responder."""
+"""Fakes for obtaining a certificate: a CA, read-backs, progress, and watches that need no responder."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -29,14 +29,14 @@ class _Placed:
 
 
 async def _nothing() -> None:
-    """What happens unless a test says otherwise."""
+    """Do nothing, unless a test says otherwise."""
 
 
 class FakeAuthority:
-    """`ports.CertificateAuthority`: accepts every answer and issues, unless it is told otherwise.
+    """`ports.CertificateAuthority` that accepts every answer and issues, unless a test says otherwise.
 
-    `script` puts replies before the usual ones, by URL and once each; an exception is raised, None is an order that it
-    does not know. `calls` is what it was asked, in order. `chain` makes the chain from a CSR.
+    `script` adds replies that precede the usual ones, by URL and once each; exceptions are raised, None is an order it
+    does not know. `calls` lists the requests in order. `chain` makes the chain from a CSR.
     """
 
     def __init__(self, clock: FakeClock, directory_url: str = f"{BASE}/directory") -> None:
@@ -150,7 +150,7 @@ class FakeAuthority:
         return self.chain(self.orders[order.url].csr_der)
 
     def _authorize(self, number: int, identifier: Identifier) -> str:
-        """The challenge's URL is the authorization's, which saves a table."""
+        """Return the authorization's URL, which is its challenge's too."""
         valid = [
             url
             for url, one in self.authorizations.items()
@@ -175,7 +175,7 @@ class FakeAuthority:
 
 
 class FakeReadBacks:
-    """`ports.Probes`, for read-backs: well, but for `causes` by node; `asked` are node and token."""
+    """`ports.Probes` for read-backs that succeed, except for `causes` by node; `asked` lists node and token."""
 
     def __init__(self) -> None:
         self.causes: dict[str, str] = {}
@@ -191,11 +191,11 @@ class FakeReadBacks:
     async def handshake(
         self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
     ) -> Certificate | None:
-        raise ValueError(f"nobody shakes hands while obtaining: {address}, {identifier}, {key_algorithm}")
+        raise ValueError(f"obtaining must not make handshakes: {address}, {identifier}, {key_algorithm}")
 
 
 class FakeProgress:
-    """`ports.Progress`: one line a call."""
+    """`ports.Progress` with one line per call."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -214,7 +214,7 @@ class FakeProgress:
 
 
 class FakeWatch:
-    """`ports.Watch`: `fetches` says after how many seconds the last fetch of each call came; then none come."""
+    """`ports.Watch`: `fetches` has the seconds until the last fetch of each call; afterwards none come."""
 
     def __init__(self, clock: FakeClock, fetches: Sequence[float]) -> None:
         self._clock = clock
@@ -240,9 +240,9 @@ class FakeWatch:
 
 
 class FakeWatches:
-    """The half of `ports.Responders` that validation needs; `watched` are the watches by token.
+    """The part of `ports.Responders` that validation needs; `watched` has the watches by token.
 
-    Nobody fetches the tokens in `ignored`.
+    Tokens in `ignored` are never fetched.
     """
 
     def __init__(self, clock: FakeClock, fetches: Sequence[float] = (0.5,)) -> None:
@@ -252,7 +252,7 @@ class FakeWatches:
         self.watched: dict[str, FakeWatch] = {}
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
-        raise ValueError(f"nobody publishes while validating: {answers}")
+        raise ValueError(f"validation must not publish: {answers}")
 
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
@@ -261,7 +261,7 @@ class FakeWatches:
 
 
 class QuickResponders:
-    """Real responders hold the tokens; fetches are reported without the quiet fifth of a second after each."""
+    """Real responders whose fetches are reported without the quiet fifth of a second after each."""
 
     def __init__(self, real: Responders, clock: FakeClock) -> None:
         self._real = real

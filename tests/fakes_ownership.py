@@ -9,7 +9,7 @@ from wellkeeper_issuer.errors import JournalError
 
 
 class FakeHeld:
-    """Implements `ports.state.Held`; `why` says that it was lost, which `extend` finds out."""
+    """Implements `ports.state.Held`; `why` is set once it was lost, which `extend` detects."""
 
     def __init__(self) -> None:
         self.why = ""
@@ -24,7 +24,7 @@ class FakeHeld:
 
 
 class FakeOwnership:
-    """Implements `ports.state.Ownership`; `held` is the present one."""
+    """Implements `ports.state.Ownership`; `held` is the current holder's."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

@@ -1,4 +1,4 @@
-"""The state on disk, in memory: plain classes that keep the contracts of `wellkeeper_issuer.ports.state`."""
+"""In-memory fakes that fulfil the contracts of `wellkeeper_issuer.ports.state`."""
 
 import asyncio
 from collections import defaultdict
@@ -53,7 +53,7 @@ class FakeSchedules:
 
 
 class FakeLedger:
-    """Implements `ports.state.Ledger`; `uses` are in the order in which they were booked."""
+    """Implements `ports.state.Ledger`; `uses` are in the order of booking."""
 
     def __init__(self) -> None:
         self._uses: dict[tuple[str, Spent, Scope, str], list[Use]] = defaultdict(list)
@@ -65,7 +65,7 @@ class FakeLedger:
     ) -> Sequence[datetime]:
         uses = self._uses.get((directory_url, spent, scope, value), ())
         found = sorted(use.at for use in uses if use.at >= since and not use.is_exempt)
-        await asyncio.sleep(0)  # a real answer is old by the time it arrives
+        await asyncio.sleep(0)  # a real answer may be outdated when it arrives
         return found
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
@@ -93,7 +93,7 @@ class FakeLedger:
 
 
 class FakeNotes:
-    """Implements `ports.state.Notes`; hooks are owed by `FakeDeliveries.record_flip`, or by the test."""
+    """Implements `ports.state.Notes`; `FakeDeliveries.record_flip` or the test adds owed hooks."""
 
     def __init__(self) -> None:
         self.owed_hooks: dict[str, str] = {}
@@ -166,7 +166,7 @@ class FakeVetoes:
 
 
 class FakeDeliveries:
-    """Implements `ports.state.DeliveryRecords`; a flip ends an attempt and a veto, and owes a hook."""
+    """Implements `ports.state.DeliveryRecords`; a flip ends an attempt and a veto, and adds an owed hook."""
 
     def __init__(self, attempts: FakeAttempts, vetoes: FakeVetoes, notes: FakeNotes) -> None:
         self._attempts = attempts

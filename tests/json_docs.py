@@ -1,4 +1,4 @@
-"""Compares what a command prints with --json with the tables of docs/json.md."""
+"""Comparison of a command's --json output with the tables of docs/json.md."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ def documented_commands() -> set[str]:
 
 
 def assert_documented(command: str, found: Mapping[str, Any]) -> None:
-    """Every key is in the table of this command, and every key of the table is there where its parent is."""
+    """Check that the command's table and the object have the same keys, except below parents that are absent."""
     types = documented_keys(command)
     assert found["schema_version"] == 1
     result = {key: value for key, value in found.items() if key != "schema_version"}

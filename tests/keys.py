@@ -15,8 +15,8 @@ _FOLDER: Final = Path(__file__).with_name("rsa_keys")
 
 @cache
 def rsa_key(name: str = "2048") -> rsa.RSAPrivateKey:
-    """Return the key of this many bits; `2048-exponent-3` is an odd one."""
-    # Ours, and known to be good: checking one takes as long as signing a hundred times with it.
+    """Return the key with this many bits; `2048-exponent-3` has an unusual exponent."""
+    # Known to be good: checking a key takes as long as signing a hundred times with it.
     key = load_pem_private_key(rsa_pem(name), None, unsafe_skip_rsa_key_validation=True)
     assert isinstance(key, rsa.RSAPrivateKey)
     return key

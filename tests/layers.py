@@ -1,4 +1,4 @@
-"""Which module may import what: the table of the design, and a checker that reads source text."""
+"""Table of the imports that each module may make, and a checker that reads source text."""
 
 import ast
 import sys
@@ -52,7 +52,7 @@ _OUTSIDE: Final = (
     "yarl",
 )
 _PARTS: Final = (*_CORE, "wellkeeper_issuer.obtain", "wellkeeper_issuer.reports")
-# From disk alone; it asks nobody.
+# Reads the disk only, never the network.
 _SHOWN: Final = (
     *_PARTS,
     "wellkeeper_issuer.status",
@@ -65,6 +65,7 @@ _SHOWN: Final = (
 _SERVED: Final = (
     *_PARTS,
     "wellkeeper_issuer.service",
+    "wellkeeper_issuer.location",
     "wellkeeper_issuer.settings",
     "wellkeeper_issuer.outside.daemon",
     "pydantic",
@@ -81,8 +82,8 @@ _ASSEMBLED: Final = (
     "wellkeeper_issuer.known_cas",
 )
 
-# The first pattern that matches a module decides; a module that none matches has no room yet. Names stand for
-# themselves and all below them, `*` for everything; the standard library is free, but for the ban below.
+# The first pattern that matches a module decides; a module without a match has no place yet. Names stand for
+# themselves and all below them, `*` for everything; the standard library is allowed, except for the ban below.
 ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_client.wire": (),
     "wellkeeper_client*": ("wellkeeper_client", "cryptography"),
@@ -124,6 +125,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.records": (*_NOUNS, "wellkeeper_issuer.errors"),
     "wellkeeper_issuer.reports": (*_NOUNS, "wellkeeper_issuer.records"),
     "wellkeeper_issuer.known_cas": (),
+    "wellkeeper_issuer.location": (),
     "wellkeeper_issuer.advice*": _NOUNS,
     "wellkeeper_issuer.published_limits": ("wellkeeper_issuer.known_cas", "wellkeeper_issuer.records"),
     "wellkeeper_issuer.upkeep.notices": ("wellkeeper_issuer.records", "wellkeeper_issuer.obtain.due"),
@@ -148,6 +150,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.published_limits",
         "wellkeeper_issuer.errors",
         "wellkeeper_issuer.records",
+        "wellkeeper_issuer.location",
         "wellkeeper_issuer.known_cas",
         "wellkeeper_issuer.idn",
         "wellkeeper_issuer.settings",
@@ -181,7 +184,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer": (),
     "bench.yardsticks": ("acme", "aiohttp", "click", "josepy"),
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),
-    # What ten thousand certificates leave on disk is written by the issuer's own hands.
+    # The issuer writes the files of ten thousand certificates itself.
     "bench.installed": ("bench", "wellkeeper_issuer", "wellkeeper_node", "cryptography"),
     "bench*": (
         "bench",
@@ -196,7 +199,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "stand*": ("stand", "aiohttp", "click", "cryptography", "rich", "yarl"),
 }
 
-# Stages decide; the world is handed to them.
+# Stages decide; everything that does I/O is passed to them.
 BANNED: Final[dict[str, frozenset[str]]] = {
     pattern: frozenset({"socket", "ssl", "subprocess", "sqlite3", "time", "random"})
     for pattern in (
@@ -211,14 +214,14 @@ BANNED: Final[dict[str, frozenset[str]]] = {
     )
 }
 
-# Whoever imports these loads acme, which an installer must be able to do without.
+# Importing these loads acme, which an installer must not need.
 _LOADS_ACME: Final = ("wellkeeper_issuer.outside.ca.*",)
-# Here what is heavy is loaded when it is needed.
+# These import heavy packages only when they are needed.
 _LAZY: Final = ("wellkeeper_issuer.commands*", "wellkeeper_issuer.assembly*", "wellkeeper_issuer.__main__")
 
 
 def source_files() -> Iterator[Path]:
-    """All Python files of ours."""
+    """Return all Python files of the project."""
     for folder in FOLDERS:
         yield from sorted((PROJECT / folder).rglob("*.py"))
 
@@ -231,16 +234,16 @@ def module_name(path: Path) -> str:
 
 
 def violations(module: str, source: str) -> list[str]:
-    """One sentence for each import that its room does not allow."""
+    """Return one sentence for each import that the module's row does not allow."""
     allowed = next((names for pattern, names in ALLOWED.items() if fnmatchcase(module, pattern)), None)
     if allowed is None:
-        return [f"{module} has no room in tests/layers.py: give it one, with a design page"]
+        return [f"{module} is not in tests/layers.py: add it, with a design page"]
     banned = frozenset[str]().union(*(names for pattern, names in BANNED.items() if fnmatchcase(module, pattern)))
     found = []
     for imported in imports(source):
         if imported.split(".")[0] in sys.stdlib_module_names:
             if imported.split(".")[0] in banned:
-                found.append(f"{module} may not import {imported}: it is handed to the stage")
+                found.append(f"{module} may not import {imported}: pass it to the stage instead")
         elif not any(_covers(name, imported) for name in allowed):
             found.append(f"{module} may not import {imported}")
         elif _is_one_of(imported, _LOADS_ACME) and not _is_one_of(module, (*_LOADS_ACME, *_LAZY)):
@@ -261,7 +264,7 @@ def imports(source: str) -> list[str]:
 
 
 def imports_inside_functions(module: str, source: str) -> list[str]:
-    """Where an import hides in a function; commands may do that."""
+    """Return the places of imports inside functions, which only commands may have."""
     if _is_one_of(module, _LAZY):
         return []
     return [f"{module}: an import inside {name}, line {line}" for name, line in _hidden(_parsed(source), None)]

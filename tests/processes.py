@@ -1,4 +1,4 @@
-"""What tests ask about processes that they started."""
+"""Checks of processes that a test started."""
 
 import os
 from pathlib import Path

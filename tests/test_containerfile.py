@@ -1,4 +1,4 @@
-"""What can be said of the Containerfile without a container engine: it is read, not built.
+"""Checks of the Containerfile that need no container engine: it is read, not built.
 
 The wheel that it installs is built and run by tests/integration/test_packages.py.
 """
@@ -47,13 +47,13 @@ def test_base_image_is_a_build_argument_everywhere() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_target_runs_as_somebody_without_a_name(target: str) -> None:
+def test_target_runs_as_a_numeric_unprivileged_user(target: str) -> None:
     assert STAGES[target].all("USER") == ["65532:65532"]
     assert STAGES[target].all("RUN") == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_target_starts_its_command_and_checks_it(target: str) -> None:
+def test_target_starts_its_command_and_has_a_health_check(target: str) -> None:
     command = TARGETS[target]
     assert command in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
     assert json.loads(STAGES[target].all("ENTRYPOINT")[0]) == [command]
@@ -68,7 +68,7 @@ def test_target_is_labelled(target: str, label: str) -> None:
     assert f"org.opencontainers.image.{label}=" in labels
 
 
-def test_responder_image_has_the_responders_group_only() -> None:
+def test_responder_image_installs_only_the_responder_group() -> None:
     copied = [value.split()[0] for value in STAGES["responder"].all("COPY")]
     assert copied == ["--from=responder-venv", "--from=wheel"]
     (command,) = STAGES["responder-venv"].all("RUN")
@@ -76,7 +76,7 @@ def test_responder_image_has_the_responders_group_only() -> None:
     assert [part for part in command.split("&&") if "/wheels/" in part and "--no-deps" not in part] == []
 
 
-def test_group_of_the_responder_is_part_of_the_base_dependencies() -> None:
+def test_responder_group_is_a_subset_of_the_base_dependencies() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     group = project["dependency-groups"]["responder"]
     assert [one for one in group if one not in project["project"]["dependencies"]] == []
@@ -88,7 +88,7 @@ def test_every_version_is_pinned() -> None:
             assert "pip" not in command or "constraints.txt" in command
 
 
-def test_what_is_copied_exists_and_is_sent_to_the_build() -> None:
+def test_copied_files_exist_and_are_in_the_build_context() -> None:
     sent = (PROJECT / ".dockerignore").read_text().splitlines()
     for value in STAGES["wheel"].all("COPY"):
         for source in value.split()[:-1]:

@@ -1,4 +1,4 @@
-"""The documentation names what the programs have."""
+"""Checks of the documentation against the programs."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 
 
-def test_every_point_of_the_best_practices_names_what_shows_it() -> None:
+def test_every_best_practice_names_its_evidence() -> None:
     counts = {"S": 10, "T": 9, "F": 12, "V": 10, "P": 12, "M": 8}
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -19,7 +19,7 @@ def test_every_point_of_the_best_practices_names_what_shows_it() -> None:
 
 
 def _named(cell: str) -> list[str]:
-    """Files, and tests in them."""
+    """Return the files and tests that a cell cites."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -31,7 +31,7 @@ def _is_in_project(name: str) -> bool:
     )
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_resolve() -> None:
     pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("nginx/*.md")]
     broken = [f"{page.name}: {target}" for page in pages for target in _targets(page) if not _exists(page, target)]
     assert broken == []

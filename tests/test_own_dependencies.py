@@ -1,4 +1,4 @@
-"""Each program starts with its own dependencies only: everything else cannot be imported."""
+"""Checks that each program starts with only its own dependencies installed."""
 
 import importlib.metadata
 import json
@@ -17,7 +17,7 @@ from tests.layers import PROJECT, module_name
 
 _RESPONDER: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]["responder"]
 
-# Only the modules that `argv` names can be found, and the standard library's.
+# Finds only the standard library and the modules named in `argv`.
 _SCRIPT: Final = """
 import importlib, json, runpy, sys
 paths, allowed, modules, starts = map(json.loads, sys.argv[1:])
@@ -45,7 +45,7 @@ for name in starts:
 
 @dataclass(frozen=True)
 class Program:
-    """`folders` are those of the packages it consists of; `starts` those that can be run with `python -m`."""
+    """A program: `folders` of its packages, and the modules in `starts` that can be run with `python -m`."""
 
     folders: Sequence[str]
     requirements: Sequence[str]
@@ -61,14 +61,14 @@ PROGRAMS: Final = {
 
 @cache
 def installed_modules() -> dict[str, list[str]]:
-    """Return the distributions that bring each top-level module."""
+    """Return the distributions that provide each top-level module."""
     return {
         module: [one.lower().replace("_", "-") for one in distributions]
         for module, distributions in importlib.metadata.packages_distributions().items()
     }
 
 
-def with_their_own(requirements: Sequence[str]) -> set[str]:
+def with_dependencies(requirements: Sequence[str]) -> set[str]:
     """Return the names of the distributions that are installed with these, as pip does."""
     found: set[str] = set()
     waiting = [Requirement(one) for one in requirements]
@@ -83,14 +83,14 @@ def with_their_own(requirements: Sequence[str]) -> set[str]:
 
 
 def started(program: Program, without: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
-    """Import every module of the program, and show the help of what can be run, where nothing else is installed."""
-    distributions = with_their_own(program.requirements)
+    """Import every module of the program and run its commands with --help, with nothing else installed."""
+    distributions = with_dependencies(program.requirements)
     modules = [module_name(path) for folder in program.folders for path in sorted((PROJECT / folder).rglob("*.py"))]
     assert modules
     others = {module for module, owners in installed_modules().items() if distributions & set(owners)}
     allowed = ({module.partition(".")[0] for module in modules} | others) - set(without)
     arguments = [[str(PROJECT / folder) for folder in program.folders], sorted(allowed), modules, program.starts]
-    # Its environment could ask for more than the program needs, such as to measure its coverage.
+    # The inherited environment could load more, for example to measure coverage.
     return subprocess.run(
         [sys.executable, "-I", "-c", _SCRIPT, *(json.dumps(one) for one in arguments)],
         capture_output=True, text=True, check=False, env={},
@@ -98,7 +98,7 @@ def started(program: Program, without: Collection[str] = ()) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
-def test_program_starts_with_its_own_dependencies_only(program: Program) -> None:
+def test_program_starts_with_only_its_own_dependencies(program: Program) -> None:
     result = started(program)
     assert (result.returncode, result.stderr) == (0, "")
     assert ("Usage: " in result.stdout) is bool(program.starts)
@@ -121,6 +121,6 @@ def test_missing_dependency_is_noticed(name: str, missing: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_dependencies_of_the_issuer_are_not_allowed(name: str) -> None:
+def test_issuer_dependencies_are_not_available(name: str) -> None:
     unwanted = {"acme", "josepy", "requests", "pydantic", "rich"} | ({"click"} if name != "responder" else set())
-    assert with_their_own(PROGRAMS[name].requirements) & unwanted == set()
+    assert with_dependencies(PROGRAMS[name].requirements) & unwanted == set()

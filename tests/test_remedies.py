@@ -1,4 +1,4 @@
-"""Remedies that change the settings name the reload that a daemon needs."""
+"""Checks that remedies which change the settings name the reload that a daemon needs."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""docs/settings.md and docs/settings.schema.json are those that scripts/fix writes."""
+"""Checks that docs/settings.md and docs/settings.schema.json are up to date."""
 
 from tests.settings_docs import PAGE, SCHEMA, page_text, schema_text
 

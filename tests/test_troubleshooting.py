@@ -1,4 +1,4 @@
-"""Each message on the troubleshooting page is one of the product's, and a test expects it."""
+"""Checks that each message on the troubleshooting page is one of the product's, and that a test expects it."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ _ENTRY = re.compile(
     re.MULTILINE,
 )
 _PLACEHOLDER = re.compile(r"\*[^*]+\*")
-# So many words in a row tell one message from another.
+# This many words in a row distinguish one message from another.
 _WORDS = 3
 
 
@@ -31,7 +31,7 @@ def test_every_entry_has_message_test_cause_and_one_command() -> None:
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["message"])
-def test_message_is_one_of_the_product(entry: re.Match[str]) -> None:
+def test_message_occurs_in_the_product(entry: re.Match[str]) -> None:
     fragments = [re.escape(one) for one in _PLACEHOLDER.split(entry["message"])]
     pattern = re.compile(".*".join(fragments), re.DOTALL)
     assert any(pattern.search(text) for text in _texts_of_the_product())

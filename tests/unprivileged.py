@@ -1,4 +1,4 @@
-"""Runs a part of a test as a user without rights, so that the kernel refuses it what only root may do."""
+"""Running part of a test as an unprivileged user, so that the kernel refuses what only root may do."""
 
 import os
 import tempfile
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_NOBODY: Final = 65534
+_UNPRIVILEGED_ID: Final = 65534
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Give up root in this process, for all threads, until the end of the block; another user stays who it is."""
+def as_unprivileged_user() -> Iterator[None]:
+    """Drop root in all threads of this process until the end of the block; do nothing for other users."""
     if os.geteuid() != 0:
         yield
         return
-    os.setresgid(_NOBODY, _NOBODY, 0)
-    os.setresuid(_NOBODY, _NOBODY, 0)
+    os.setresgid(_UNPRIVILEGED_ID, _UNPRIVILEGED_ID, 0)
+    os.setresuid(_UNPRIVILEGED_ID, _UNPRIVILEGED_ID, 0)
     try:
         yield
     finally:

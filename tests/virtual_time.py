@@ -1,4 +1,4 @@
-"""An event loop whose time is simulated: when nobody has anything to do, it is at once the time of the next timer.
+"""An event loop with simulated time: when no task can run, time jumps to the next timer.
 
 Work in executors is waited for in real time, during which simulated time stands still.
 """
@@ -15,7 +15,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class _Jump(selectors.DefaultSelector):
-    """Never waits, unless something happens outside of the simulation."""
+    """A selector that waits only for events outside of the simulation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jump = _Jump()
         super().__init__(self._jump)
-        # asyncio's own nanosecond is less than what a float can tell apart after half a year.
+        # A float cannot distinguish asyncio's usual nanosecond after half a year.
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
@@ -49,7 +49,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *arguments: Any) -> None:  # noqa: ANN401 - a time-out, from Python 3.12 on
-        """Wait for the threads in real time: no simulated time-out passes meanwhile."""
+        """Wait for the threads in real time, so that no simulated time-out passes meanwhile."""
         self._jump.outside_count += 1
         try:
             await super().shutdown_default_executor(*arguments)
@@ -70,7 +70,7 @@ class VirtualClock:
         return self._start + timedelta(seconds=self.monotonic())
 
     def step(self, seconds: float) -> None:
-        """The wall clock is set, forwards or (negative) backwards; no time passes."""
+        """Set the wall clock forwards or (negative) backwards without letting time pass."""
         self._start += timedelta(seconds=seconds)
 
     def monotonic(self) -> float:

@@ -1,6 +1,5 @@
-"""wellkeeper: obtains certificates, delivers them to nginx, and proves that they are served."""
+"""wellkeeper: obtain certificates, deliver them to nginx, and verify that it serves them."""
 
-import asyncio
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ import click
 
 try:
     from wellkeeper_issuer.commands.terminal import errors, json_output, options
+    from wellkeeper_issuer.commands.terminal.interrupts import Terminated
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
     from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
     from wellkeeper_issuer.errors import SettingsError
@@ -79,14 +79,14 @@ def cli(config: Path | None) -> None:
 
     Run a command with --help for details.
     """
-    # The option keeps it for the command that follows.
+    # The option's callback keeps it for the command.
     del config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
+    """Run a command with these arguments, by default those of the process.
 
-    `arguments` are those of the process by default.
+    Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
     """
     _open_missing_streams()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
@@ -119,7 +119,7 @@ def _exit_status(arguments: Sequence[str]) -> int:
     try:
         # Standalone, click would end with 1 on Ctrl-C.
         return int(cli(arguments, prog_name="wellkeeper", standalone_mode=False) or 0)
-    except (click.ClickException, WellkeeperError, click.Abort, asyncio.CancelledError) as error:
+    except (click.ClickException, WellkeeperError, click.Abort, Terminated) as error:
         if is_json:
             json_output.print_json({"error": errors.to_json(error)})
         else:

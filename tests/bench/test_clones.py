@@ -1,4 +1,4 @@
-"""certbot's lineages, cloned: each whole, with links of its own, and nobody to be asked."""
+"""Clones of certbot's lineages: complete, each with its own links, and not due for a renewal info request."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ ari_retry_after = 2020-01-01T00:00:00
 """
 
 
-def test_clones_are_whole_and_not_asked_about(tmp_path: Path) -> None:
+def test_clones_are_complete_and_not_due_for_renewal_info(tmp_path: Path) -> None:
     for folder in ("renewal", "archive/bench", "live/bench"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "renewal/bench.conf").write_text(_CONF.format(etc=tmp_path))

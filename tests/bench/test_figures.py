@@ -1,4 +1,4 @@
-"""Medians, ratios and goals: what a figure says is what was measured."""
+"""Medians, ratios and goals computed from measured values."""
 
 import pytest
 
@@ -9,8 +9,8 @@ def _series(name: str, *values: float) -> Series:
     return Series("requests", name, "/s", values)
 
 
-def test_ratio_is_that_of_rounds_not_of_medians() -> None:
-    """Somebody else took more and more of the machine, from both."""
+def test_ratio_is_taken_per_round_and_not_of_medians() -> None:
+    """Another process slows both measurements down more and more."""
     ours, yardstick = _series("ours", 80, 45, 30), _series("yardstick", 100, 50, 40)
     assert ratio_at_least(ours, yardstick, 0.8).found == pytest.approx(0.8)
 
@@ -21,7 +21,7 @@ def test_ratio_may_reach_its_limit(limit: float, is_met: bool) -> None:
     assert (goal.text, goal.found, goal.is_met) == (f"≤ {limit:g} × yardstick", 0.5, is_met)
 
 
-def test_value_is_held_against_a_limit_by_its_median() -> None:
+def test_median_is_compared_with_the_limit() -> None:
     assert at_most(_series("ours", 1, 99, 2), 2).is_met
     assert not at_most(_series("ours", 1, 99, 3), 2).is_met
 
@@ -30,5 +30,5 @@ def test_value_is_held_against_a_limit_by_its_median() -> None:
     ("value", "text"),
     [(0, "0"), (3.0, "3"), (0.12345, "0.123"), (12.345, "12.3"), (99_999.6, "100 000"), (1234567, "1 234 567")],
 )
-def test_numbers_are_shown_with_three_digits_or_whole(value: float, text: str) -> None:
+def test_numbers_are_shown_with_three_digits_or_as_integers(value: float, text: str) -> None:
     assert shown(value) == text

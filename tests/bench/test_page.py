@@ -1,4 +1,4 @@
-"""Results in docs/: the hand-written part stays, the chart is a picture."""
+"""Benchmark results in docs/: the hand-written text stays, the chart is an image."""
 
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,7 @@ _MACHINE: Final = {
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
-def test_results_replace_what_was_between_the_marks(tmp_path: Path) -> None:
+def test_results_replace_the_text_between_the_markers(tmp_path: Path) -> None:
     file = tmp_path / page.PAGE
     file.write_text(f"by hand\n{page.BEGIN}\nold\n{page.END}\nby hand too\n")
     page.write(tmp_path, [_RESULT], _MACHINE)
@@ -39,19 +39,19 @@ def test_results_replace_what_was_between_the_marks(tmp_path: Path) -> None:
     assert "a processor, 2 cores, 4.0 GiB" in text
 
 
-def test_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
+def test_page_without_markers_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / page.PAGE).write_text("by hand\n")
     with pytest.raises(ValueError, match="has no place for results"):
         page.write(tmp_path, [_RESULT], _MACHINE)
     assert (tmp_path / page.PAGE).read_text() == "by hand\n"
 
 
-def test_our_page_has_the_marks() -> None:
+def test_benchmarks_page_has_the_markers() -> None:
     text = (PROJECT / "docs" / page.PAGE).read_text()
     assert text.count(page.BEGIN) == text.count(page.END) == 1
 
 
-def test_bars_are_as_long_as_their_medians_and_ours_stand_out() -> None:
+def test_bar_length_follows_the_median_and_our_bars_are_highlighted() -> None:
     _, *bars = ElementTree.fromstring(chart([_RESULT])).findall(f"{_SVG}rect")  # noqa: S314 - we wrote it
     widths = [float(bar.attrib["width"]) for bar in bars]
     assert widths[0] / widths[1] == pytest.approx(0.5)

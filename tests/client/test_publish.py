@@ -1,4 +1,4 @@
-"""publish: tokens at a real responder, and what each failure says."""
+"""publish: tokens at a real responder, and the message of each failure."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def test_withdrawing_an_older_publication_leaves_the_newer_one(running: Ru
     assert (await running.get(TOKEN)).status == 200
 
 
-async def test_refusal_carries_status_problem_and_the_responders_words(running: Running) -> None:
+async def test_refusal_carries_status_problem_and_the_responders_detail(running: Running) -> None:
     responder = control(running.control)
     error = await failure(lambda: responder.publish(TOKEN, OTHER_THUMBPRINT, "example.com"))
     assert (error.status, error.problem) == (403, "not-pinned")
@@ -95,11 +95,11 @@ async def test_refusal_carries_status_problem_and_the_responders_words(running: 
         ("127.0.0.1:port", "cannot reach 127.0.0.1:port: nonnumeric port: 'port'. Check that"),
     ],
 )
-async def test_unreachable_address_is_named(address: str, words: str) -> None:
+async def test_error_names_the_unreachable_address(address: str, words: str) -> None:
     assert words in str(await failure(lambda: publish(control(address))))
 
 
-async def test_silence_ends_with_the_time_out() -> None:
+async def test_silent_server_times_out() -> None:
     async with raw_server(b"", delay_seconds=0.3) as address:
         error = await failure(lambda: publish(control(address, timeout_seconds=0.1)))
     assert str(error) == f"{address} did not answer within 0.1 s. Check the responder's log."
@@ -126,7 +126,7 @@ async def test_silence_ends_with_the_time_out() -> None:
     ],
     ids=["empty object", "list", "nested", "proxy", "another protocol", "nothing"],
 )
-async def test_other_replies_are_refused(reply: bytes, words: str) -> None:
+async def test_unexpected_replies_are_refused(reply: bytes, words: str) -> None:
     async with raw_server(reply) as address:
         assert words in str(await failure(lambda: publish(control(address))))
 
@@ -140,7 +140,7 @@ async def test_page_of_a_web_server_is_not_a_success(call: Callable[[ResponderCo
     assert str(error) == f"{address} is not a Wellkeeper responder, or its reply was cut short. Check the address."
 
 
-async def test_words_of_the_other_side_are_short_and_printable() -> None:
+async def test_quoted_reply_is_short_and_printable() -> None:
     body = json.dumps({"type": 5, "detail": "no\x1b[2J\nWARNING " + "x" * 5000}).encode()
     reply = b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     async with raw_server(reply) as address:
@@ -150,7 +150,7 @@ async def test_words_of_the_other_side_are_short_and_printable() -> None:
     assert len(str(error)) < 400
 
 
-async def test_reply_that_trickles_ends_with_the_time_out() -> None:
+async def test_trickling_reply_times_out() -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -172,7 +172,7 @@ async def test_reply_that_trickles_ends_with_the_time_out() -> None:
     assert str(error) == f"{address} did not answer within 0.3 s. Check the responder's log."
 
 
-def test_client_needs_the_standard_library_and_cryptography_only() -> None:
+def test_client_needs_only_the_standard_library_and_cryptography() -> None:
     folder = Path(__file__).resolve().parents[2] / "client"
     script = (
         "import sys; before = set(sys.modules)\n"
@@ -182,6 +182,6 @@ def test_client_needs_the_standard_library_and_cryptography_only() -> None:
         "print(*(name for name in found if not name.startswith('_')))"
     )
     command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{script}"]
-    # Its environment could ask for more than the program does of itself, such as to measure its coverage.
+    # The inherited environment could load more, for example to measure coverage.
     loaded = subprocess.run(command, capture_output=True, text=True, check=True, env={}).stdout
     assert set(loaded.split()) <= {"cryptography", "cffi", "wellkeeper_client"}

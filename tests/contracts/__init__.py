@@ -1,1 +1,1 @@
-"""One suite per port, run against the fake and against the real one."""
+"""Contract suites: one per port, run against the fake and the real implementation."""

@@ -1,4 +1,4 @@
-"""`ports.Certificates`: the folders on disk and the fake behave the same."""
+"""Contract of `ports.Certificates`, for the directories on disk and the fake."""
 
 import asyncio
 import shutil
@@ -36,7 +36,7 @@ async def install(certificates: Certificates, pair: Pair, lineage: str = "web") 
 
 
 def lose(certificates: Certificates, lineage: str, version: str) -> None:
-    """Delete the files of a version, as a person may who tidies up."""
+    """Delete the files of a version, as an administrator might while tidying up."""
     if isinstance(certificates, FakeCertificates):
         del certificates.pairs[lineage, version]
     else:
@@ -53,14 +53,14 @@ def test_live_path_is_below_live_and_ends_with_the_lineage(certificates: Certifi
     assert Path(certificates.live_path("web")).parts[-2:] == ("live", "web")
 
 
-async def test_nothing_is_returned_when_nothing_was_written(certificates: Certificates) -> None:
+async def test_unknown_lineage_has_nothing_installed(certificates: Certificates) -> None:
     assert await certificates.installed("web") is None
     assert await certificates.read_pair("web") is None
     assert await certificates.disowned_keys("web") == frozenset()
     assert await certificates.switch("web", None) is None
 
 
-async def test_written_pair_is_not_live_until_it_is_switched_to(certificates: Certificates) -> None:
+async def test_written_pair_is_not_live_until_the_switch(certificates: Certificates) -> None:
     version = await certificates.write("web", PAIR)
     assert await certificates.installed("web") is None
     assert await certificates.switch("web", version) is None
@@ -76,21 +76,21 @@ async def test_equal_pair_keeps_its_version(certificates: Certificates) -> None:
     assert await asyncio.gather(*(certificates.write("web", PAIR) for _ in range(3))) == [version] * 3
 
 
-async def test_line_ends_of_another_system_make_no_other_pair(certificates: Certificates) -> None:
+async def test_different_line_endings_do_not_make_a_new_version(certificates: Certificates) -> None:
     version = await install(certificates, PAIR)
     foreign = Pair(*(pem.replace(b"\n", b"\r\n") for pem in (PAIR.certificate_key_pem, PAIR.chain_pem)))
     assert await certificates.write("web", foreign) == version
     assert await certificates.read_pair("web") == PAIR
 
 
-async def test_writing_another_pair_leaves_the_live_one(certificates: Certificates) -> None:
+async def test_writing_another_pair_keeps_the_live_one(certificates: Certificates) -> None:
     version = await install(certificates, PAIR)
     assert await certificates.write("web", NEXT) != version
     assert await certificates.read_pair("web") == PAIR
 
 
 @pytest.mark.parametrize(("first", "second"), [(PAIR, KEYLESS), (KEYLESS, PAIR)], ids=["key first", "key last"])
-async def test_certificate_with_and_without_key_has_two_versions(
+async def test_certificate_with_and_without_its_key_are_two_versions(
     certificates: Certificates, first: Pair, second: Pair
 ) -> None:
     versions = [await install(certificates, pair) for pair in (first, second)]
@@ -114,7 +114,7 @@ REFUSED: Final = {
 
 
 @pytest.mark.parametrize("pair", REFUSED.values(), ids=REFUSED)
-async def test_pair_that_does_not_match_is_refused(certificates: Certificates, pair: Pair) -> None:
+async def test_mismatched_pair_is_refused(certificates: Certificates, pair: Pair) -> None:
     version = await install(certificates, PAIR)
     with pytest.raises(InstallError, match="web"):
         await certificates.write("web", pair)
@@ -122,7 +122,7 @@ async def test_pair_that_does_not_match_is_refused(certificates: Certificates, p
     assert await certificates.read_pair("web") == PAIR
 
 
-async def test_switch_returns_the_version_before(certificates: Certificates) -> None:
+async def test_switch_returns_the_previous_version(certificates: Certificates) -> None:
     one, two = [await certificates.write("web", pair) for pair in (PAIR, NEXT)]
     targets = (one, two, two, one, None, None, two)
     assert [await certificates.switch("web", version) for version in targets] == [None, one, two, two, one, None, None]
@@ -147,13 +147,13 @@ async def test_switch_to_an_unknown_version_is_refused_and_changes_nothing(
     assert await certificates.read_pair("web") == PAIR
 
 
-async def test_version_of_another_lineage_is_unknown(certificates: Certificates) -> None:
+async def test_switch_refuses_a_version_of_another_lineage(certificates: Certificates) -> None:
     version = await install(certificates, PAIR, "mail")
     with pytest.raises(InstallError, match="does not have version"):
         await certificates.switch("web", version)
 
 
-async def test_lineages_do_not_touch_each_other(certificates: Certificates) -> None:
+async def test_lineages_are_independent(certificates: Certificates) -> None:
     for lineage, pair in (("web", PAIR), ("mail", NEXT)):
         await install(certificates, pair, lineage)
     await certificates.disown_key("web")
@@ -162,7 +162,7 @@ async def test_lineages_do_not_touch_each_other(certificates: Certificates) -> N
     assert await certificates.disowned_keys("mail") == frozenset()
 
 
-async def test_live_version_whose_files_are_gone_is_nothing_until_it_is_written_again(
+async def test_live_version_with_missing_files_is_not_installed_until_it_is_written_again(
     certificates: Certificates,
 ) -> None:
     version = await install(certificates, PAIR)
@@ -175,13 +175,13 @@ async def test_live_version_whose_files_are_gone_is_nothing_until_it_is_written_
     assert await certificates.read_pair("web") == PAIR
 
 
-async def test_nothing_live_has_no_key_to_disown(certificates: Certificates) -> None:
+async def test_disowning_without_a_live_version_does_nothing(certificates: Certificates) -> None:
     await certificates.write("web", PAIR)
     await certificates.disown_key("web")
     assert await certificates.disowned_keys("web") == frozenset()
 
 
-async def test_disowned_keys_outlive_their_versions(certificates: Certificates) -> None:
+async def test_disowned_keys_stay_disowned_after_their_versions_are_gone(certificates: Certificates) -> None:
     for pair in (PAIR, NEXT):
         await install(certificates, pair)
         for _ in range(2):
@@ -190,7 +190,7 @@ async def test_disowned_keys_outlive_their_versions(certificates: Certificates) 
     assert await certificates.disowned_keys("web") == {fingerprint(PAIR), fingerprint(NEXT)}
 
 
-async def test_key_that_stays_elsewhere_can_be_disowned(certificates: Certificates) -> None:
+async def test_key_kept_elsewhere_can_be_disowned(certificates: Certificates) -> None:
     await install(certificates, KEYLESS)
     await certificates.disown_key("web")
     assert await certificates.disowned_keys("web") == {fingerprint(PAIR)}
@@ -207,14 +207,14 @@ CALLS: Final[dict[str, Callable[[Certificates, str], Awaitable[object]]]] = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_name_that_cannot_be_a_folder_is_refused(
+async def test_name_that_cannot_be_a_directory_is_refused(
     certificates: Certificates, call: Callable[[Certificates, str], Awaitable[object]]
 ) -> None:
     with pytest.raises(InstallError, match="is not a valid certificate name"):
         await call(certificates, "../web")
 
 
-async def test_cancelled_write_leaves_the_live_pair_and_can_be_repeated(certificates: Certificates) -> None:
+async def test_cancelled_write_keeps_the_live_pair_and_can_be_repeated(certificates: Certificates) -> None:
     await install(certificates, PAIR)
     await cancel(certificates.write("web", NEXT))
     assert await certificates.read_pair("web") == PAIR
@@ -235,7 +235,7 @@ async def test_cancelled_switch_leaves_the_old_or_the_new_pair(certificates: Cer
 
 
 async def cancel(call: Awaitable[object]) -> None:
-    """Cancel the call once it has begun; one that has already ended is fine as well."""
+    """Cancel the call once it has started; accept a call that has already finished."""
     task = asyncio.ensure_future(call)
     await asyncio.sleep(0)
     task.cancel()

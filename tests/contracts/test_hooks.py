@@ -1,4 +1,4 @@
-"""`ports.Hooks`: commands that really run and the fake behave the same."""
+"""Contract of `ports.Hooks`, for real commands and the fake."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import pytest
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from tests.fakes_around import FakeHooks
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.outside.host.hooks import CommandHooks
@@ -24,22 +24,22 @@ WORDS: Final = "the balancer is away"
 
 
 class Case(Protocol):
-    """One implementation, and what may be changed or looked at."""
+    """One implementation with its controls and records."""
 
     def hooks(self, *events: Event) -> Hooks:
-        """These events have a hook."""
+        """Return the implementation with a hook for each of these events."""
         ...
 
     def fail(self, *events: Event) -> None:
-        """From now on these hooks say WORDS and fail; the others succeed."""
+        """Make these hooks print WORDS and fail from now on; the others succeed."""
         ...
 
     def hang(self, *events: Event) -> None:
-        """From now on these hooks do not end."""
+        """Make these hooks hang from now on."""
         ...
 
     def ran(self) -> Sequence[tuple[str, str, str]]:
-        """Event, lineages and error of each hook that was started, in order."""
+        """Return event, lineages and error of each hook that was started, in order."""
         ...
 
 
@@ -64,7 +64,7 @@ class FakeCase:
 
 @dataclass
 class CommandCase:
-    """The command appends a line to `ran`; files named like its event tell it to fail or to hang."""
+    """Commands that append a line to `ran`; files named after the event make them fail or hang."""
 
     folder: Path
 
@@ -100,13 +100,13 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return FakeCase() if request.param == "fake" else CommandCase(tmp_path)
 
 
-async def test_only_events_of_the_settings_have_a_hook(case: Case) -> None:
+async def test_only_events_in_the_settings_have_a_hook(case: Case) -> None:
     hooks = case.hooks(Event.PRE, Event.FAILED)
     assert [event for event in EVENTS if hooks.is_there(event)] == [Event.PRE, Event.FAILED]
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_event_without_a_hook_runs_nothing_even_if_others_fail(case: Case, event: Event) -> None:
+async def test_event_without_a_hook_runs_nothing_even_when_other_hooks_fail(case: Case, event: Event) -> None:
     others = set(EVENTS) - {event}
     case.fail(*EVENTS)
     await case.hooks(*others).run(event, ABOUT)
@@ -114,12 +114,12 @@ async def test_event_without_a_hook_runs_nothing_even_if_others_fail(case: Case,
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_hook_has_run_once_when_the_call_returns(case: Case, event: Event) -> None:
+async def test_call_runs_the_hook_exactly_once(case: Case, event: Event) -> None:
     await case.hooks(event).run(event, ABOUT)
     assert case.ran() == [(event.value, "web", "refused")]
 
 
-async def test_hooks_run_in_the_order_of_the_calls_and_again_each_time(case: Case) -> None:
+async def test_hooks_run_on_every_call_in_the_order_of_the_calls(case: Case) -> None:
     hooks = case.hooks(*EVENTS)
     for event, about in ((Event.PRE, ABOUT), (Event.DEPLOY, MAIL), (Event.DEPLOY, ABOUT), (Event.PRE, ABOUT)):
         await hooks.run(event, about)
@@ -128,21 +128,21 @@ async def test_hooks_run_in_the_order_of_the_calls_and_again_each_time(case: Cas
     ]  # fmt: skip
 
 
-async def test_hook_hears_all_lineages(case: Case) -> None:
+async def test_hook_receives_all_lineages(case: Case) -> None:
     await case.hooks(Event.POST).run(Event.POST, Occasion(("web", "mail")))
     assert case.ran() == [("post", "web mail", "")]
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_failure_names_the_hook_and_the_certificate_and_repeats_its_words(case: Case, event: Event) -> None:
+async def test_failure_names_hook_and_certificate_and_quotes_the_output(case: Case, event: Event) -> None:
     hooks = case.hooks(*EVENTS)
     case.fail(event)
-    with pytest.raises(HookError, match=rf"hook {event} for web.*{WORDS}"):
+    with pytest.raises(HookError, match=rf"the hook '{event}' failed for web: .*{WORDS}"):
         await hooks.run(event, ABOUT)
     assert case.ran() == [(event.value, "web", "refused")]
 
 
-async def test_failed_hook_runs_again_with_the_next_call(case: Case) -> None:
+async def test_failed_hook_runs_again_on_the_next_call(case: Case) -> None:
     hooks = case.hooks(Event.DEPLOY, Event.POST)
     case.fail(Event.DEPLOY)
     with pytest.raises(HookError):
@@ -154,11 +154,11 @@ async def test_failed_hook_runs_again_with_the_next_call(case: Case) -> None:
     assert hooks.is_there(Event.DEPLOY)
 
 
-async def test_hook_that_runs_can_be_cancelled_and_runs_again_with_the_next_call(case: Case) -> None:
+async def test_running_hook_can_be_cancelled_and_runs_again_on_the_next_call(case: Case) -> None:
     hooks = case.hooks(Event.PRE)
     case.hang(Event.PRE)
     task = asyncio.create_task(hooks.run(Event.PRE, ABOUT))
-    await turns_until(lambda: len(case.ran()) == 1)
+    await run_tasks_until(lambda: len(case.ran()) == 1)
     assert not task.done()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -168,11 +168,11 @@ async def test_hook_that_runs_can_be_cancelled_and_runs_again_with_the_next_call
     assert case.ran() == [("pre", "web", "refused"), ("pre", "mail", "")]
 
 
-async def test_hook_that_hangs_does_not_hold_up_another_one(case: Case) -> None:
+async def test_hanging_hook_does_not_delay_another_hook(case: Case) -> None:
     hooks = case.hooks(Event.PRE, Event.FAILED)
     case.hang(Event.PRE)
     task = asyncio.create_task(hooks.run(Event.PRE, ABOUT))
-    await turns_until(lambda: len(case.ran()) == 1)
+    await run_tasks_until(lambda: len(case.ran()) == 1)
     await hooks.run(Event.FAILED, MAIL)
     assert not task.done()
     task.cancel()

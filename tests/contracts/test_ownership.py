@@ -1,4 +1,4 @@
-"""The Protocols `ports.state.Ownership` and `Held`: whoever implements them, one process at a time owns the state."""
+"""Contract of `ports.state.Ownership` and `Held`: one process at a time owns the state."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from wellkeeper_issuer.ports.state import Held, Ownership
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`ownership` and `other` are those of two processes at the same state; `take_away` makes the holder lose it."""
+    """`ownership` and `other` belong to two processes that use the same state; `take_away` makes the holder lose it."""
 
     ownership: Ownership
     other: Ownership
@@ -59,14 +59,14 @@ async def is_free(place: Place) -> bool:
         return False
 
 
-async def test_second_one_is_refused_and_told_who_holds_it(place: Place) -> None:
+async def test_second_process_is_refused_with_the_name_of_the_holder(place: Place) -> None:
     async with place.ownership.hold("revoke") as held:
         with pytest.raises(JournalError, match=rf"wellkeeper revoke.* \(pid {os.getpid()}\)"):
             await place.other.hold("renew").__aenter__()
         await held.extend()
 
 
-async def test_state_is_free_after_the_context_and_can_be_held_again(place: Place) -> None:
+async def test_state_is_free_after_the_context_and_can_be_acquired_again(place: Place) -> None:
     for _ in range(2):
         async with place.ownership.hold("run"):
             assert not await is_free(place)
@@ -96,7 +96,7 @@ async def test_state_is_free_after_a_cancellation(place: Place) -> None:
     assert await is_free(place)
 
 
-async def test_what_is_held_can_be_extended_any_number_of_times(place: Place) -> None:
+async def test_held_state_can_be_extended_any_number_of_times(place: Place) -> None:
     async with place.ownership.hold("run") as held:
         for until in (None, datetime.now(UTC) + timedelta(hours=1), None):
             await held.extend(until)
@@ -104,7 +104,7 @@ async def test_what_is_held_can_be_extended_any_number_of_times(place: Place) ->
         assert not await is_free(place)
 
 
-async def test_loss_is_found_by_extend_and_is_final(place: Place) -> None:
+async def test_extend_detects_the_loss_which_is_final(place: Place) -> None:
     async with place.ownership.hold("run") as held:
         place.take_away()
         for _ in range(2):
@@ -113,7 +113,7 @@ async def test_loss_is_found_by_extend_and_is_final(place: Place) -> None:
             assert held.lost.is_set()
 
 
-async def test_loss_wakes_whoever_waits_for_it(place: Place) -> None:
+async def test_loss_wakes_all_waiters(place: Place) -> None:
     async with place.ownership.hold("run") as held:
         waiting = asyncio.create_task(_wait(held))
         place.take_away()

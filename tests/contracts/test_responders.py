@@ -1,6 +1,6 @@
-"""`ports.Responders` and `ports.Watch`: the connections to responders and the quick ones of unit tests behave the same.
+"""Contract of `ports.Responders` and `ports.Watch`, for real connections and the quick ones of unit tests.
 
-Both publish to real responders; the watches of the quick ones are fakes, to which fetches come by themselves.
+Both publish to real responders; the watches of the quick ones are fakes that report fetches by themselves.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ ANSWER: Final = Answer(TOKEN, THUMBPRINT, dns("a.example"))
 OTHER_ANSWER: Final = Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example"))
 REFUSED_ANSWER: Final = Answer(OTHER_TOKEN, OTHER_THUMBPRINT, dns("b.example"))
 BOTH: Final = ["n1", "n2"]
-# Below the time-out of a test.
+# Shorter than the time-out of a test.
 NEVER: Final = 250.0
 
 
@@ -31,14 +31,14 @@ def responders(request: pytest.FixtureRequest, nodes: Nodes, clock: FakeClock) -
     return QuickResponders(nodes.responders, clock) if request.param == "quick" else nodes.responders
 
 
-async def test_all_hold_the_answers_inside_and_none_after_leaving(responders: Responders, nodes: Nodes) -> None:
+async def test_responders_hold_the_answers_only_inside_the_context(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER, OTHER_ANSWER]):
         assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [BOTH, BOTH]
         assert (await nodes["n2"].get(TOKEN)).body.decode() == ANSWER.key_authorization
     assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [[], []]
 
 
-async def test_exception_inside_is_passed_on_after_withdrawing(responders: Responders, nodes: Nodes) -> None:
+async def test_exception_inside_propagates_after_withdrawing(responders: Responders, nodes: Nodes) -> None:
     with pytest.raises(ZeroDivisionError):
         async with responders.publish([ANSWER]):
             raise ZeroDivisionError
@@ -77,7 +77,7 @@ async def test_cancellation_while_publishing_withdraws(responders: Responders, n
 
 
 @pytest.mark.parametrize("away", [["n1"], ["n2"], BOTH], ids=["first", "second", "both"])
-async def test_every_node_that_did_not_take_the_answers_is_named(
+async def test_error_names_every_node_that_refused_the_answers(
     responders: Responders, nodes: Nodes, away: list[str]
 ) -> None:
     for name in away:
@@ -89,7 +89,7 @@ async def test_every_node_that_did_not_take_the_answers_is_named(
         assert not await nodes[name].holds(TOKEN)
 
 
-async def test_refused_answer_takes_back_the_others(responders: Responders, nodes: Nodes) -> None:
+async def test_refused_answer_withdraws_the_others(responders: Responders, nodes: Nodes) -> None:
     with pytest.raises(PublishError, match=r"'n1'.*'n2'"):
         await responders.publish([ANSWER, REFUSED_ANSWER]).__aenter__()
     assert await nodes.holding(TOKEN) == []
@@ -115,9 +115,7 @@ async def test_nothing_to_publish_needs_no_responder(responders: Responders, nod
     assert inside == [True]
 
 
-async def test_answer_that_is_published_twice_is_held_until_both_have_left(
-    responders: Responders, nodes: Nodes
-) -> None:
+async def test_answer_published_twice_is_held_until_both_contexts_end(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER]):
         async with responders.publish([ANSWER, OTHER_ANSWER, ANSWER]):
             assert await nodes.holding(OTHER_TOKEN) == BOTH
@@ -125,7 +123,7 @@ async def test_answer_that_is_published_twice_is_held_until_both_have_left(
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_restarted_responder_is_handed_the_answers_again(responders: Responders, nodes: Nodes) -> None:
+async def test_restarted_responder_receives_the_answers_again(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER, OTHER_ANSWER]):
         await nodes["n1"].stop()
         await nodes["n1"].start()
@@ -134,13 +132,13 @@ async def test_restarted_responder_is_handed_the_answers_again(responders: Respo
     assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [[], []]
 
 
-async def test_responder_that_is_gone_does_not_make_leaving_fail(responders: Responders, nodes: Nodes) -> None:
+async def test_leaving_succeeds_when_a_responder_is_gone(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER]):
         await nodes["n2"].stop()
     assert not await nodes["n1"].holds(TOKEN)
 
 
-async def test_fetch_settles_once(responders: Responders, nodes: Nodes) -> None:
+async def test_fetch_settles_only_one_call(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER]), responders.watch(TOKEN) as watch:
         assert not await watch.settle(0, 0)
         await nodes["n1"].get(TOKEN)
@@ -159,7 +157,7 @@ async def test_fetch_after_a_time_out_settles_the_next_call(
         assert await watch.settle(0, NEVER)
 
 
-async def test_all_who_watch_a_token_hear_of_its_fetch(responders: Responders, nodes: Nodes) -> None:
+async def test_fetch_wakes_all_watches_of_its_token(responders: Responders, nodes: Nodes) -> None:
     async with responders.publish([ANSWER]), AsyncExitStack() as stack:
         watches = [await stack.enter_async_context(responders.watch(TOKEN)) for _ in range(2)]
         await nodes["n1"].get(TOKEN)
@@ -196,7 +194,7 @@ async def test_waiting_for_a_fetch_can_be_cancelled(responders: Responders) -> N
             await waiting
 
 
-async def test_watch_passes_exceptions_on(responders: Responders) -> None:
+async def test_watch_propagates_exceptions(responders: Responders) -> None:
     with pytest.raises(ZeroDivisionError):
         async with responders.watch(TOKEN):
             raise ZeroDivisionError

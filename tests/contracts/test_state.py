@@ -1,4 +1,4 @@
-"""The Protocols of `ports.state`: tables and fakes behave the same."""
+"""Contract of the Protocols in `ports.state`, for the tables and the fakes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
@@ -45,7 +45,7 @@ async def reload(state: StateRecords, lineage: str) -> None:
     await state.deliveries.record_reloaded([lineage])
 
 
-# What is recorded for one lineage: how it is written, read and forgotten.
+# Records of one lineage: how to write, read and forget them.
 ROWS: Final[dict[str, tuple[Write, Read, Write]]] = {
     "attempts": (
         lambda state, name: state.attempts.record_attempt(replace(ATTEMPT, lineage=name)),
@@ -76,7 +76,9 @@ ROWS: Final[dict[str, tuple[Write, Read, Write]]] = {
 
 
 @pytest.mark.parametrize(("write", "read", "forget"), ROWS.values(), ids=ROWS)
-async def test_row_is_read_until_it_is_forgotten(state: StateRecords, write: Write, read: Read, forget: Write) -> None:
+async def test_row_can_be_read_until_it_is_forgotten(
+    state: StateRecords, write: Write, read: Read, forget: Write
+) -> None:
     assert not await read(state, "web")
     for name in ("web", "mail"):
         await write(state, name)
@@ -86,7 +88,7 @@ async def test_row_is_read_until_it_is_forgotten(state: StateRecords, write: Wri
     assert await read(state, "mail")
 
 
-# What is read of all lineages, or of some.
+# Records that can be read for all lineages or for some.
 SEVERAL: Final[dict[str, tuple[Write, Names]]] = {
     "deliveries": (flip, lambda state, among: state.deliveries.installed(among)),
     "undelivered": (flip, lambda state, among: state.deliveries.undelivered(among)),
@@ -104,7 +106,7 @@ SEVERAL: Final[dict[str, tuple[Write, Names]]] = {
 
 
 @pytest.mark.parametrize(("write", "names"), SEVERAL.values(), ids=SEVERAL)
-async def test_only_the_lineages_asked_for_are_returned(state: StateRecords, write: Write, names: Names) -> None:
+async def test_only_requested_lineages_are_returned(state: StateRecords, write: Write, names: Names) -> None:
     for name in ("web", "mail"):
         await write(state, name)
     many = ["web", *(f"unknown-{number}" for number in range(600))]
@@ -112,7 +114,7 @@ async def test_only_the_lineages_asked_for_are_returned(state: StateRecords, wri
     assert found == [{"web", "mail"}, {"web"}, {"web"}, set()]
 
 
-async def test_attempt_grows_step_by_step(state: StateRecords) -> None:
+async def test_attempt_is_completed_step_by_step(state: StateRecords) -> None:
     await state.attempts.record_attempt(ATTEMPT)
     assert await state.attempts.read_attempt("web") == ATTEMPT
     await state.attempts.record_order("web", ORDER)
@@ -122,7 +124,7 @@ async def test_attempt_grows_step_by_step(state: StateRecords) -> None:
     assert await state.attempts.read_attempt("web") == replace(ATTEMPT.with_order(ORDER), chain_pem=b"chain")
 
 
-async def test_later_attempt_replaces_the_earlier_one_whole(state: StateRecords) -> None:
+async def test_later_attempt_replaces_the_earlier_one_completely(state: StateRecords) -> None:
     await state.attempts.record_attempt(ATTEMPT.with_order(ORDER))
     later = replace(ATTEMPT, certificate_key_pem=b"")
     await state.attempts.record_attempt(later)
@@ -130,7 +132,7 @@ async def test_later_attempt_replaces_the_earlier_one_whole(state: StateRecords)
 
 
 @pytest.mark.parametrize("certificate_key_pem", [b"", b"key"], ids=["elsewhere", "here"])
-async def test_under_way_says_where_the_key_is(state: StateRecords, certificate_key_pem: bytes) -> None:
+async def test_under_way_shows_whether_the_key_is_recorded(state: StateRecords, certificate_key_pem: bytes) -> None:
     await state.attempts.record_attempt(replace(ATTEMPT, certificate_key_pem=certificate_key_pem))
     (found,) = (await state.attempts.under_way()).values()
     assert found.has_certificate_key == bool(certificate_key_pem)
@@ -149,7 +151,7 @@ async def test_later_veto_replaces_the_earlier_one(state: StateRecords) -> None:
     assert await state.vetoes.read_veto("web") == NOW - HOUR
 
 
-async def test_flip_turns_the_attempt_into_a_delivery_and_owes_a_hook(state: StateRecords) -> None:
+async def test_flip_turns_the_attempt_into_a_delivery_with_an_owed_hook(state: StateRecords) -> None:
     for name in ("web", "mail"):
         await state.vetoes.record_veto(name, NOW)
     await flip(state, "web")
@@ -173,7 +175,7 @@ async def test_delivery_goes_from_installed_to_reloaded_to_served(state: StateRe
     assert await deliveries.installed() == {"web"}
 
 
-async def test_next_flip_starts_the_delivery_anew(state: StateRecords) -> None:
+async def test_next_flip_restarts_the_delivery(state: StateRecords) -> None:
     await flip(state, "web")
     await state.deliveries.record_served("web")
     await flip(state, "web", "v1", "v2")
@@ -181,7 +183,7 @@ async def test_next_flip_starts_the_delivery_anew(state: StateRecords) -> None:
     assert await state.notes.read_owed_hooks() == {"web": "v2"}
 
 
-async def test_what_was_found_is_to_be_delivered_by_an_unknown_ca_without_a_hook(state: StateRecords) -> None:
+async def test_found_version_is_undelivered_without_an_origin_or_an_owed_hook(state: StateRecords) -> None:
     await flip(state, "web")
     await state.notes.forget_owed_hook("web")
     await state.deliveries.record_found(Flip("web", "v2", "v2"))
@@ -190,7 +192,7 @@ async def test_what_was_found_is_to_be_delivered_by_an_unknown_ca_without_a_hook
     assert await state.notes.read_owed_hooks() == {}
 
 
-async def test_lineage_without_a_delivery_gets_none_from_a_reload(state: StateRecords) -> None:
+async def test_reload_does_not_create_a_delivery(state: StateRecords) -> None:
     await state.deliveries.record_reloaded(["web"])
     await state.deliveries.record_served("web")
     assert await state.deliveries.installed() == frozenset()
@@ -212,7 +214,7 @@ async def test_later_failure_replaces_the_earlier_one(state: StateRecords) -> No
     assert await state.schedules.read_failures() == {"web": later}
 
 
-async def test_uses_are_read_in_order_from_a_time_on_without_the_exempt(state: StateRecords) -> None:
+async def test_uses_since_a_time_are_read_in_order_without_exempt_ones(state: StateRecords) -> None:
     await state.ledger.record_uses([replace(USE, at=NOW - age * HOUR) for age in (0, 3, 1, 2)])
     await state.ledger.record_uses([replace(USE, is_exempt=True)])
     found = await state.ledger.read_uses(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW - 2 * HOUR)
@@ -229,12 +231,12 @@ async def test_uses_are_read_in_order_from_a_time_on_without_the_exempt(state: S
     ],
     ids=["CA", "spent", "scope", "value"],
 )
-async def test_use_counts_for_its_own_only(state: StateRecords, other: Use) -> None:
+async def test_use_counts_only_for_its_ca_kind_scope_and_value(state: StateRecords, other: Use) -> None:
     await state.ledger.record_uses([USE, other, other])
     assert len(await state.ledger.read_uses(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)) == 1
 
 
-async def test_values_are_sorted_and_summed_up_with_the_exempt_apart(state: StateRecords) -> None:
+async def test_values_are_sorted_and_counted_with_exempt_uses_apart(state: StateRecords) -> None:
     domain = replace(USE, scope=Scope.REGISTERED_DOMAIN, value="example.org", is_exempt=True)
     await state.ledger.record_uses([domain, USE, USE, replace(USE, is_exempt=True), replace(USE, at=NOW - 2 * HOUR)])
     await state.ledger.record_uses([replace(USE, directory_url="https://other.example/")])
@@ -258,7 +260,7 @@ async def test_block_is_replaced_for_the_same_ca_and_lineage(state: StateRecords
     assert await state.ledger.read_blocks() == [everything, later]
 
 
-async def test_notices_are_kept_once_each(state: StateRecords) -> None:
+async def test_each_notice_is_kept_once(state: StateRecords) -> None:
     for notice in (Notice.FAILURE, Notice.DANGER, Notice.FAILURE):
         await state.notes.record_notice("web", notice)
     assert await state.notes.read_notices() == {"web": {Notice.FAILURE, Notice.DANGER}}
@@ -275,7 +277,7 @@ async def test_nothing_is_recorded_about_an_unknown_lineage(state: StateRecords)
     assert await state.read_lineage("web") == LineageRecord()
 
 
-async def test_record_of_a_lineage_has_what_each_table_has(state: StateRecords) -> None:
+async def test_lineage_record_combines_all_tables(state: StateRecords) -> None:
     await state.deliveries.record_found(Flip("found", "v0", "v0"))
     await reload(state, "web")
     await state.attempts.record_attempt(ATTEMPT)

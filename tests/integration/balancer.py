@@ -1,4 +1,4 @@
-"""A load balancer before one nginx: takes TCP connections and hands them on behind a line of PROXY protocol."""
+"""A load balancer in front of one nginx: forwards TCP connections with a line of PROXY protocol."""
 
 import asyncio
 import contextlib
@@ -9,21 +9,21 @@ from stand.nginx import Address
 
 @contextlib.asynccontextmanager
 async def balancing(own: Address, behind: Address) -> AsyncIterator[None]:
-    """Version 1 of the protocol, as most speak it."""
+    """Run the balancer with version 1 of the protocol, the most common."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        there_reader, there_writer = await asyncio.open_connection(*behind)
+        upstream_reader, upstream_writer = await asyncio.open_connection(*behind)
         client, client_port = writer.get_extra_info("peername")
-        there_writer.write(f"PROXY TCP4 {client} {own[0]} {client_port} {own[1]}\r\n".encode())
+        upstream_writer.write(f"PROXY TCP4 {client} {own[0]} {client_port} {own[1]}\r\n".encode())
         try:
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+            await asyncio.gather(_pump(reader, upstream_writer), _pump(upstream_reader, writer))
         finally:
             writer.transport.abort()
-            there_writer.transport.abort()
+            upstream_writer.transport.abort()
             tasks.discard(task)
 
     server = await asyncio.start_server(serve, *own)

@@ -1,4 +1,4 @@
-"""Real processes for one test each: they start within tenths of a second, and nothing is shared between tests."""
+"""Fixtures of real processes, started for each test: they start within tenths of a second."""
 
 import resource
 from collections.abc import AsyncIterator, Iterator
@@ -14,21 +14,21 @@ from stand.processes import temporary_folder
 
 @pytest.fixture(autouse=True, scope="session")
 def many_open_files() -> None:
-    """Some tests hold more connections than the usual soft limit of 1 024 allows; the hard limit is far above."""
+    """Raise the soft limit on open files: some tests hold more connections than the usual 1 024 allow."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Short enough for unix sockets and open to nginx's workers; `tmp_path` is neither."""
+    """Yield a directory with a path short enough for unix sockets, accessible to nginx's workers, unlike `tmp_path`."""
     with temporary_folder() as path:
         yield path
 
 
 @pytest.fixture
 def http_port() -> int:
-    """Where the CA of `pebble` fetches tokens, at whatever address `dns` gives for the name."""
+    """Return the port from which the CA of `pebble` fetches tokens, at the address that `dns` returns."""
     return free_port()
 
 
@@ -39,13 +39,13 @@ def https_port() -> int:
 
 @pytest.fixture
 async def dns(folder: Path) -> AsyncIterator[Challtestsrv]:
-    """Every name is at 127.0.0.1 until the test says otherwise."""
+    """Yield a DNS server that resolves every name to 127.0.0.1 until the test changes that."""
     async with Challtestsrv(folder) as running:
         yield running
 
 
 @pytest.fixture
 async def pebble(folder: Path, dns: Challtestsrv, http_port: int) -> AsyncIterator[Pebble]:
-    """A strict CA with the profiles `default` (90 days) and `short` (6 days)."""
+    """Yield a strict CA with the profiles `default` (90 days) and `short` (6 days)."""
     async with Pebble(folder, PebbleSettings(dns.address, http_port)) as running:
         yield running

@@ -1,4 +1,4 @@
-"""Distributions of this checkout, and fresh environments to install them into."""
+"""Distributions of this checkout, and fresh environments to install them in."""
 
 import subprocess
 import sys
@@ -14,14 +14,14 @@ VERSION: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["projec
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Return what a command prints; one that fails is an error that shows what it printed."""
+    """Return the output of a command; raise an error with the output when it fails."""
     finished = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
     assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
     return finished.stdout
 
 
 class Environment:
-    """A fresh virtual environment; what it installs has the versions of constraints.txt."""
+    """A fresh virtual environment that installs the versions of constraints.txt."""
 
     def __init__(self, folder: Path) -> None:
         venv.create(folder, with_pip=True)
@@ -39,7 +39,7 @@ class Environment:
         return run(self.programs / program, *arguments, cwd=self._folder)
 
     def fails(self, program: str, *arguments: str) -> str:
-        """Return what a program that fails prints to standard error."""
+        """Return the standard error of a program that must fail."""
         finished = subprocess.run(
             [self.programs / program, *arguments], cwd=self._folder, check=False, capture_output=True, text=True
         )
@@ -48,12 +48,12 @@ class Environment:
 
 
 def build(folder: Path, source: Path = PROJECT) -> None:
-    """Put the sdist into the folder, and the wheel that is built from it."""
+    """Build the sdist, and the wheel from it, into the directory."""
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder)
 
 
 def unpack(sdist: Path, folder: Path) -> Path:
-    """Return the top folder of the sources."""
+    """Unpack the sdist and return its top directory."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     return folder / f"wellkeeper-{VERSION}"

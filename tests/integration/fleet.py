@@ -1,4 +1,4 @@
-"""Several nodes behind one name: an nginx and a responder each, at addresses of their own, on one HTTP port."""
+"""Several nodes behind one name: each with an nginx and a responder, at its own address, on one HTTP port."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,9 +30,9 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The certificate is delivered on the first node, where the issuer runs; tokens go to all.
+    """A fleet whose issuer delivers the certificate on the first node and sends tokens to all.
 
-    `trust` is what responders are started with: publishing key and thumbprint.
+    `trust` has the publishing key and thumbprint that responders are started with.
     """
 
     dns: Challtestsrv
@@ -50,7 +50,7 @@ class Fleet:
 
 @asynccontextmanager
 async def running_fleet(folder: Path, count: int) -> AsyncIterator[Fleet]:
-    """Nodes `edge-1` at 127.0.0.2, and so on; the CA is led to the first until told otherwise."""
+    """Run nodes `edge-1` at 127.0.0.2, and so on; DNS sends the CA to the first one at the start."""
     http_port, https_port = free_port(), free_port()
     issuer = Issuer(folder)
     addresses = [f"127.0.0.{number + 2}" for number in range(count)]

@@ -1,7 +1,7 @@
-"""The real issuer on a disk that is full: a small file system of its own, or a kernel that says so.
+"""The real issuer on a full disk: a small file system, or a kernel that reports one.
 
-A mount namespace of our own needs neither root nor anything to be undone; where the system does not allow one, strace
-answers the calls that need space. Both tell the issuer ENOSPC, as a full disk does.
+A separate mount namespace needs neither root nor clean-up; where the system does not allow one, strace
+answers the calls that need space. Both return ENOSPC to the issuer, as a full disk does.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from stand.issuer import Finished, Issuer
 from stand.processes import PROGRAMS, search_path
 
 _NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
-# Of a megabyte, filled to the last bytes; what was left there by the issuer is taken back afterwards.
+# A file system of a megabyte, filled up; files left there by the issuer are moved back afterwards.
 _ON_A_FULL_DISK: Final = """
 set -e
 place=$1
@@ -42,12 +42,12 @@ cp -a "$place.before/." "$place"
 mount -o remount,ro "$place"
 exec "$@"
 """
-# What takes space in each place, as far as the issuer gets.
+# The system calls that take space in each directory, as far as the issuer gets.
 _INJECTED: Final = {
     "issuer": ("-e", "inject=pwrite64:error=ENOSPC"),
     "certificates": ("-e", "inject=?mkdir,mkdirat:error=ENOSPC"),
 }
-# Kilobytes, of the mebibyte that the proof needs.
+# Kilobytes; the proof needs a mebibyte.
 _LITTLE: Final = 600
 
 
@@ -65,21 +65,21 @@ WAYS: Final = (Way.FILE_SYSTEM, Way.KERNEL) if _is_allowed() else (Way.KERNEL,)
 
 
 async def run_on_full_disk(issuer: Issuer, place: Path, way: Way, *arguments: str) -> Finished:
-    """The command, while `place` (state_dir or certificates_dir) is full; what it could write there stays."""
+    """Run the command while `place` (state_dir or certificates_dir) is full; files written there are kept."""
     if way is Way.KERNEL:
         return await traced(issuer, _INJECTED[place.name], _command(arguments))
     return await _run_on_full(issuer, place, 0, arguments)
 
 
 async def run_on_small_disk(issuer: Issuer, place: Path, way: Way, *arguments: str) -> Finished:
-    """The same, while SQLite has room enough there, but no certificate has."""
+    """Run the command with enough room for SQLite there, but not for a certificate."""
     if way is Way.KERNEL:
         return await _run_refused(issuer, place, "ENOSPC", arguments)
     return await _run_on_full(issuer, place, _LITTLE, arguments)
 
 
 async def run_on_read_only_disk(issuer: Issuer, place: Path, way: Way, *arguments: str) -> Finished:
-    """The command, while `place` is read-only."""
+    """Run the command while `place` is read-only."""
     if way is Way.KERNEL:
         return await _run_refused(issuer, place, "EROFS", arguments)
     script = ("sh", "-c", _ON_A_READ_ONLY_DISK, "sh", str(place))
@@ -94,7 +94,7 @@ async def _run_on_full(issuer: Issuer, place: Path, left: int, arguments: Sequen
 
 
 async def _run_refused(issuer: Issuer, place: Path, error: str, arguments: Sequence[str]) -> Finished:
-    """Refuse what only the proofs of the two folders call: one after the other, in one thread."""
+    """Run the command and fail system calls that only the proofs of the two directories make, in one thread."""
     number = {"issuer": 1, "certificates": 2}[place.name]
     return await traced(issuer, ("-e", f"inject=fadvise64:error={error}:when={number}"), _command(arguments))
 
@@ -109,7 +109,7 @@ def _take_back(place: Path) -> None:
 
 
 async def run_until_full(issuer: Issuer, write: int) -> Finished:
-    """`renew` on a disk that is full from this write to the journal on."""
+    """Run `renew` on a disk that is full from this write to the journal on."""
     wal = issuer.state_dir / "state.db-wal"
     injected = ("-P", str(wal), "-e", f"inject=pwrite64:error=ENOSPC:when={write}+")
     return await traced(issuer, injected, _command(("renew", "--json")))

@@ -1,4 +1,4 @@
-"""A round of kills: what its certificates were before, and which orders the CA and the issuer know of."""
+"""A round of kills: its old certificates, and the orders known to the CA and the issuer."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _ISSUED: Final = re.compile(r"Issued certificate serial \w+ for order ([\w-]+)")
 
 @dataclass
 class Round:
-    """From old certificates to new ones, with the kills in between; `orders` are ids."""
+    """A renewal of old certificates with kills in between; `orders` are ids."""
 
     host: Host
     orders_before: frozenset[str]
-    # Of which the issuer said that it has them, or which stood in its journal after a kill.
+    # Orders that the issuer logged, or that its journal contained after a kill.
     known_orders: set[str] = field(default_factory=set)
 
     def orders(self) -> set[str]:
@@ -32,7 +32,7 @@ class Round:
         return sorted(one for one in _ISSUED.findall(self._log()) if one not in self.orders_before)
 
     def note(self, reported: Sequence[Mapping[str, Any]]) -> None:
-        """What the issuer told, and what it left."""
+        """Add the orders from the issuer's log and journal."""
         finished = (one for one in reported if (one.get("stage"), one["event"]) == ("order", "finished"))
         self.known_orders |= {_order_id(one["detail"].split(",")[0]) for one in finished}
         recorded = (row["order_url"] for row in journal(self.host.issuer)["attempts"])
@@ -47,7 +47,7 @@ def _order_id(url: str) -> str:
 
 
 async def begin(host: Host, certificates: Mapping[str, Sequence[str]]) -> Round:
-    """Every certificate is an old one again, and due."""
+    """Install old certificates, which are due, and start a round."""
     old = FakeCa(datetime.now(UTC) - timedelta(days=80))
     folders = CertificateFolders(host.issuer.certificates_dir)
     for name, identifiers in certificates.items():

@@ -1,4 +1,4 @@
-"""A reader that never stops: looks at every `live/` link all the time and keeps what no reader must ever see."""
+"""A continuous reader: watches every `live/` link and keeps whatever a reader must never see."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ _FILES: Final = ("fullchain.pem", "privkey.pem")
 class LiveWatch:
     """`with LiveWatch(certificates_dir, names) as watch`; afterwards `faults` is empty and `seen` holds each pair.
 
-    A pair is read whole whenever a file of it is another one or was touched since.
+    A pair is read again whenever one of its files was replaced or touched.
     """
 
     def __init__(self, certificates_dir: Path, names: Sequence[str], pause_seconds: float = _PAUSE_SECONDS) -> None:
@@ -29,7 +29,7 @@ class LiveWatch:
 
     @property
     def pair_count(self) -> int:
-        """How many different pairs were live at some moment."""
+        """Return the number of different pairs that were live at some time."""
         return len(self._known)
 
     def __enter__(self) -> Self:
@@ -48,7 +48,7 @@ class LiveWatch:
 
     def _look(self, link: Path) -> None:
         try:
-            # Entered once, as a reader that wants a pair must.
+            # Resolved once, as a reader of a pair must.
             folder = os.open(link, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             self.faults.append(f"{link}: {error}")

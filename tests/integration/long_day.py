@@ -1,4 +1,4 @@
-"""A host on a long day: one daemon, to whose settings a certificate is added for each fault that it meets."""
+"""A host with a long series of faults: one daemon, to whose settings a certificate is added for each fault."""
 
 import asyncio
 import json
@@ -23,15 +23,15 @@ from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_node.clock import SystemClock
 
 BLOCKED: Final = "blocked-domain.example"
-# Renewal infos are asked for again after this time: the shortest that RFC 9773 section 4.3.2 wants to be respected.
+# Renewal infos are requested again after this time: the shortest interval that RFC 9773 section 4.3.2 asks for.
 ASKED_AGAIN_SECONDS: Final = 60
-# What the daemon does by itself a minute after something else, takes no longer than this.
+# Longest wait for actions that the daemon takes by itself after a minute.
 _LONGEST_SECONDS: Final = 100.0
 
 
 @dataclass
 class Day:
-    """`kept` are the certificates of the settings so far; a certificate `x` is for `x.example.org`."""
+    """A running day; `kept` has the configured certificates, certificate `x` is for `x.example.org`."""
 
     host: Host
     proxy: FaultProxy
@@ -40,7 +40,7 @@ class Day:
     kept: list[str] = field(default_factory=list)
 
     async def add(self, *names: str) -> None:
-        """To the settings; the daemon, told to read them, finds that there is only a placeholder."""
+        """Add certificates, which have only placeholders, to the settings and reload the daemon."""
         self.kept += names
         await self.configure()
         await self.host.issuer.run_well("reload")
@@ -55,31 +55,31 @@ class Day:
         self.host.issuer.configure(replace(self.host.issuer_settings, certificates=certificates))
 
     async def failed(self, name: str) -> str:
-        """What the daemon says when it has tried by itself: that it failed, and when it tries again."""
+        """Wait for the daemon's own attempt to fail, and return its message with the time of the next one."""
         reported = await self.reported("error", f"certificate {name}: failed: ")
         assert "(next try at " in reported, reported
         return reported
 
     async def obtained(self, name: str) -> None:
-        """The daemon has obtained it by itself."""
+        """Wait until the daemon has obtained the certificate by itself."""
         await self.reported("info", f"certificate {name}: served")
         await self.is_served(name)
 
     async def retried(self, name: str, outcome: str = "served") -> None:
-        """Asked to try at once, the daemon does: this is the wait after a failure that the test does not wait for."""
+        """Ask the daemon to retry at once, which skips the wait after a failure."""
         finished = await self.host.issuer.run("renew", name, "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {name: outcome}), f"{finished}{self.daemon.log}"
         await self.is_served(name)
 
     async def waits(self, name: str) -> None:
-        """Whoever does not insist is told to wait, and the CA hears nothing of it."""
+        """Check that a renewal without names waits and does not reach the CA."""
         before = len(self.proxy.asked)
         finished = await self.host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)[name]) == (1, "waiting"), finished
         assert len(self.proxy.asked) == before
 
     async def fails_again(self, name: str) -> str:
-        """Asked to try at once while nothing is mended."""
+        """Ask the daemon to retry at once, with the fault still present, and return the error."""
         finished = await self.host.issuer.run("renew", name, "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {name: "failed"}), finished
         return error_of(finished, name)
@@ -88,7 +88,7 @@ class Day:
         assert await served_unverified(self.host, identifier(name)) == installed(self.host.issuer, name)
 
     async def reported(self, level: str, beginning: str) -> str:
-        """Once each; what else is told meanwhile can be asked for later."""
+        """Wait for a message and remove it; other messages stay for later calls."""
         deadline = time.monotonic() + _LONGEST_SECONDS
         while time.monotonic() < deadline:
             for event in self.daemon.events:
@@ -96,14 +96,14 @@ class Day:
                     self.daemon.events.remove(event)
                     return str(event["detail"])
             await asyncio.sleep(0.05)
-        raise StandError(f"the daemon did not tell {beginning!r}: {self.daemon.log}")
+        raise StandError(f"the daemon did not report {beginning!r}: {self.daemon.log}")
 
     def orders(self) -> list[dict[str, Any]]:
-        """The payloads of newOrder that reached the CA or its fault."""
+        """Return the payloads of newOrder that reached the CA or its fault proxy."""
         return [one.payload() for one in self.proxy.asked if one.kind is Kind.NEW_ORDER]
 
     async def revoke_elsewhere(self, name: str) -> None:
-        """By its key, without our daemon hearing of it."""
+        """Revoke the certificate with its key, without the daemon's knowledge."""
         live, url = self.host.issuer.live(name), self.host.ca.directory_url
         chain_pem, key_pem = (live / "cert.pem").read_bytes(), (live / "privkey.pem").read_bytes()
         options = CaOptions("pebble", url, bundle=str(self.host.ca.ca_bundle))
@@ -112,8 +112,8 @@ class Day:
             assert await revoke(connection, chain_pem, Reason.keyCompromise, key_pem)
 
     @contextmanager
-    def no_room(self) -> Iterator[None]:
-        """The kernel refuses whatever the daemon writes to files, as it does when a disk or a quota is full."""
+    def full_disk(self) -> Iterator[None]:
+        """Make the kernel refuse all file writes of the daemon, as on a full disk or quota."""
         before = resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (0, before[1]))
         try:
@@ -128,7 +128,7 @@ def identifier(name: str) -> str:
 
 @asynccontextmanager
 async def long_day(folder: Path, names: list[str], first: str) -> AsyncIterator[Day]:
-    """All have placeholders and server blocks. The CA is away when the daemon starts, with `first` in its settings."""
+    """Start the daemon with `first` in its settings and the CA away; all names have placeholders and server blocks."""
     async with running_host(folder, {name: [identifier(name)] for name in names}, has_proxy=True) as started:
         proxy = started.proxy
         assert proxy is not None

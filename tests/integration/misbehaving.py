@@ -1,4 +1,4 @@
-"""A host whose CA is behind a fault proxy, and what a pass over it must have shown when it failed and when it ended."""
+"""A host whose CA is behind a fault proxy, and checks of failed and successful passes."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ OTHER_NAME: Final = "shop.example.org"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fault, and what the pass says: the stage that failed and its words (a regular expression)."""
+    """A fault with the stage that fails and its message, a regular expression."""
 
     kind: Kind
     fault: Fault
@@ -31,13 +31,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Misbehaving:
-    """One host and the proxy before its CA. Passes are forced, so that one host does for many of them."""
+    """One host and the proxy in front of its CA. Passes are forced, so that many of them can use one host."""
 
     host: Host
     proxy: FaultProxy
 
     async def fails(self, stage: str, words: str) -> str:
-        """One pass: its exit status, its sentence, and that nothing is left of it."""
+        """Run a pass that must fail; check status, message and clean-up, and return the message."""
         before = await served_unverified(self.host, NAME)
         finished = await self.host.issuer.run("renew", "--force")
         assert finished.exit_code == 1, finished
@@ -48,7 +48,7 @@ class Misbehaving:
         return reported
 
     async def serves(self) -> None:
-        """One pass that ends with a new certificate that nginx serves."""
+        """Run a pass that must end with a new served certificate."""
         before = await served_unverified(self.host, NAME)
         finished = await self.host.issuer.run("renew", "--force")
         assert finished.exit_code == 0, finished
@@ -56,7 +56,7 @@ class Misbehaving:
         assert await served(self.host, NAME) == installed(self.host.issuer, "web") != before
 
     async def fails_then_serves(self, case: Case) -> None:
-        """The whole life of a fault: told, nothing left published, and over once the CA is well again."""
+        """Check that the fault is reported, leaves nothing published, and is over once the CA recovers."""
         self.proxy.heal()
         self.proxy.stage(case.kind, case.fault, times=case.times, after=case.after)
         await self.fails(case.stage, case.words)
@@ -64,13 +64,13 @@ class Misbehaving:
         await self.serves()
 
     def counts(self) -> tuple[int, int]:
-        """Orders and certificates that the CA made so far."""
+        """Return the numbers of orders and certificates that the CA has made."""
         return orders(self.host.ca), issued(self.host.ca)
 
 
 @asynccontextmanager
 async def misbehaving(folder: Path, *names: str, **of_the_ca: Any) -> AsyncIterator[Misbehaving]:  # noqa: ANN401
-    """Nothing is staged yet; the CA has no whims of its own."""
+    """Yield a host without a staged fault, whose CA does not misbehave by itself."""
     of_the_ca = {"nonces_rejected_percent": 0, **of_the_ca}
     async with running_host(folder, {"web": names or (NAME,)}, has_proxy=True, **of_the_ca) as host:
         assert host.proxy is not None
@@ -78,5 +78,5 @@ async def misbehaving(folder: Path, *names: str, **of_the_ca: Any) -> AsyncItera
 
 
 def table(cases: dict[str, Case]) -> pytest.MarkDecorator:
-    """One test a row."""
+    """Parametrize a test with one case per row."""
     return pytest.mark.parametrize("case", cases.values(), ids=cases.keys())

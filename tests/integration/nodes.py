@@ -1,4 +1,4 @@
-"""What stands behind nginx in tests: a responder in this process, or a server that only records."""
+"""Upstreams of nginx in tests: a responder in this process, or a server that only records."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from wellkeeper_responder.settings import Settings, UnixAddress
 
 @asynccontextmanager
 async def responding(folder: Path, *tokens: str) -> AsyncIterator[Path]:
-    """A responder that holds these tokens; yields its public socket, the control socket is beside it."""
+    """Run a responder that holds these tokens; yield its public socket, beside the control socket."""
     public, control = UnixAddress(folder / "public.sock"), UnixAddress(folder / "control.sock")
     settings = Settings((KEY.public_key(),), (THUMBPRINT,), (public,), (control,))
     async with Responder(settings, SystemClock()):
@@ -27,7 +27,7 @@ async def responding(folder: Path, *tokens: str) -> AsyncIterator[Path]:
 
 
 async def publish(folder: Path, token: str = TOKEN) -> None:
-    """Hands the token to the responder whose control socket is in the folder."""
+    """Publish the token at the responder whose control socket is in the directory."""
     message = sign_publication(publication(token, issued_at=int(time.time())), KEY)
     headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
     address = UnixAddress(folder / "control.sock")

@@ -1,4 +1,4 @@
-"""What tests see of a host from outside: what nginx serves, what the CA was asked, what a responder holds."""
+"""Observations of a host from outside: served certificates, requests to the CA, tokens of a responder."""
 
 import asyncio
 import hashlib
@@ -26,13 +26,13 @@ _ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")
 
 
 async def served(host: Host, name: str) -> str:
-    """The fingerprint of the leaf that nginx serves for the name, verified against the root of the test's CA."""
+    """Return the fingerprint of the leaf served for the name, verified against the root of the test CA."""
     context = ssl.create_default_context(cadata=(await host.ca.issuing_root()).decode())
     return await _handshake(host, name, context)
 
 
 async def served_unverified(host: Host, name: str) -> str:
-    """The same for a leaf that may be a placeholder."""
+    """Return the fingerprint of a served leaf that may be a placeholder."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return await _handshake(host, name, context)
@@ -46,7 +46,7 @@ async def _handshake(host: Host, name: str, context: ssl.SSLContext) -> str:
 
 
 def installed(issuer: Issuer, name: str) -> str:
-    """The fingerprint of the leaf that is live."""
+    """Return the fingerprint of the live leaf."""
     pem = (issuer.live(name) / "cert.pem").read_text()
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
@@ -56,39 +56,39 @@ def version(issuer: Issuer, name: str) -> str:
 
 
 def asked(ca: Pebble, path: str = "/") -> int:
-    """How many requests whose path begins so reached the CA: `/order-plz`, `/chalZ`, `/finalize-order`, …"""
+    """Return the number of requests to the CA whose path starts so: `/order-plz`, `/chalZ`, `/finalize-order`, …"""
     return sum(found.startswith(path) for found in _ASKED.findall(ca.process.log.read_text()))
 
 
 def orders(ca: Pebble) -> int:
-    """How many it made; requests may be more, since it rejects some nonces."""
+    """Return the number of orders made; there may be more requests, since the CA rejects some nonces."""
     return ca.process.log.read_text().count('Added order "')
 
 
 def issued(ca: Pebble) -> int:
-    """How many certificates."""
+    """Return the number of issued certificates."""
     return ca.process.log.read_text().count("Issued certificate serial")
 
 
 def reloads(nginx: NginxServer) -> int:
-    """How many new generations the master began (successful or not)."""
+    """Return the number of reloads that the master started, successful or not."""
     return nginx.errors().count(": reconfiguring\n")
 
 
 def workers(nginx: NginxServer) -> frozenset[int]:
-    """The process ids of those that accept connections."""
+    """Return the process ids of the workers that accept connections."""
     found = processes.workers(processes.find_master(nginx.pid_path))
     return frozenset(worker.pid for worker in found.accepting)
 
 
 async def reconfigure(nginx: NginxServer, settings: NginxSettings) -> None:
-    """What an administrator does: writes, tests, reloads; returns once the new workers are there."""
+    """Write, test and reload a configuration as an administrator does, and wait for the new workers."""
     nginx.write(settings)
     await reload(nginx)
 
 
 async def reload(nginx: NginxServer) -> None:
-    """For a configuration that was edited in place."""
+    """Reload a configuration that was edited in place."""
     local = LocalNginx(Control(tuple(nginx.argv()), nginx.pid_path), SystemClock())
     tested = await local.test()
     assert tested.passed, tested.words
@@ -96,12 +96,12 @@ async def reload(nginx: NginxServer) -> None:
 
 
 async def passes_test(nginx: NginxServer) -> bool:
-    """`nginx -t`."""
+    """Return whether `nginx -t` passes."""
     return (await LocalNginx(Control(tuple(nginx.argv()), nginx.pid_path), SystemClock()).test()).passed
 
 
 async def assert_next_pass_only_delivers(host: Host, name: str) -> None:
-    """The certificate `web` for the name, which an earlier pass installed; the CA is not asked for anything."""
+    """Check that the next pass delivers `web`, installed by an earlier pass, without a request to the CA."""
     before = asked(host.ca)
     finished = await host.issuer.run("renew", "--retry", "--json")
     assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
@@ -111,12 +111,12 @@ async def assert_next_pass_only_delivers(host: Host, name: str) -> None:
 
 
 async def tokens(responder: ResponderProcess) -> int:
-    """How many it holds."""
+    """Return the number of tokens that the responder holds."""
     return int((await _read(responder, wire.STATUS_PATH))["counts"]["tokens"])
 
 
 async def fetches(responder: ResponderProcess) -> list[dict[str, Any]]:
-    """Those of the CA, hit or miss."""
+    """Return the CA's fetches, hits and misses."""
     found = (await _read(responder, f"{wire.FETCHES_PATH}?after=0&wait=0"))["fetches"]
     return [one for one in found if not one["is_read_back"]]
 
@@ -128,7 +128,7 @@ async def _read(responder: ResponderProcess, path: str) -> dict[str, Any]:
 
 
 def journal(issuer: Issuer) -> dict[str, list[sqlite3.Row]]:
-    """Return the rows of the state by table, to be read by the names of their columns; none before the tables exist."""
+    """Return the rows of the state by table, accessible by column name; none before the tables exist."""
     connection = sqlite3.connect(issuer.state_dir / "state.db")
     connection.row_factory = sqlite3.Row
     try:
@@ -142,7 +142,7 @@ def journal(issuer: Issuer) -> dict[str, list[sqlite3.Row]]:
 
 
 def journal_bytes(issuer: Issuer) -> bytes:
-    """All that stands on the disk of it, deleted rows included."""
+    """Return all bytes of the state on disk, deleted rows included."""
     return b"".join(path.read_bytes() for path in sorted(issuer.state_dir.glob("state.db*")))
 
 
@@ -151,18 +151,18 @@ def mode(path: Path) -> int:
 
 
 def outcomes(finished: Finished) -> dict[str, str]:
-    """By certificate, of `renew --json`."""
+    """Return the outcomes by certificate of `renew --json`."""
     return {one["name"]: one["outcome"] for one in finished.json()["certificates"]}
 
 
 def error_of(finished: Finished, name: str) -> str:
-    """What `renew --json` says about a certificate that failed."""
+    """Return the error of a failed certificate in `renew --json`."""
     (one,) = (one for one in finished.json()["certificates"] if one["name"] == name)
     return error_text(one["error"])
 
 
 def error_text(error: dict[str, str]) -> str:
-    """Return what failed, why and what to do as one line, of `renew --json`."""
+    """Return the three parts of an error in `renew --json` as one line."""
     failure = ": ".join(part for part in (error["what"], error["why"]) if part)
     return f"{failure.rstrip('.')}. {error['remedy']}" if error["remedy"] else failure
 
@@ -177,6 +177,6 @@ def one_line(text: str) -> str:
 
 
 def events(finished: Finished) -> list[tuple[str, str, str]]:
-    """(certificate, stage, event) of `--log-format json`; notes and warnings are left out."""
+    """Return (certificate, stage, event) of `--log-format json`, without notes and warnings."""
     lines = [json.loads(line) for line in finished.err.splitlines() if line.startswith("{")]
     return [(one["certificate"], one["stage"], one["event"]) for one in lines if "stage" in one]

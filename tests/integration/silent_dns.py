@@ -60,6 +60,6 @@ def _has_question(pid: int) -> bool:
 
 
 def _is_waiting(line: str) -> bool:
-    """Whether a socket at port 53 has something to read: `sl local remote st tx_queue:rx_queue …`, in hexadecimal."""
+    """Return True if a socket at port 53 has data; fields: `sl local remote st tx_queue:rx_queue …`, hexadecimal."""
     fields = line.split()
     return fields[1].endswith(":0035") and int(fields[4].split(":")[1], 16) > 0

@@ -1,4 +1,4 @@
-"""Accounts at a real CA: registered, changed, ended, forgotten by the CA, and shown."""
+"""Accounts at a real CA: registered, changed, deactivated, forgotten by the CA, and shown."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,11 +44,13 @@ async def test_account_is_registered_shown_and_changed(folder: Path) -> None:
         assert "    short           518400 seconds" in shown.splitlines()
 
 
-async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folder: Path) -> None:
+async def test_deactivated_account_is_not_used_and_can_be_replaced(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
-        nobody = await host.issuer.run("account", "deactivate", "--yes")
-        assert nobody.exit_code == 1
-        assert "no account is registered at the CA localhost\n  Run 'wellkeeper account register'.\n" in nobody.err
+        unregistered = await host.issuer.run("account", "deactivate", "--yes")
+        assert unregistered.exit_code == 1
+        assert (
+            "no account is registered at the CA localhost\n  Run 'wellkeeper account register'.\n" in unregistered.err
+        )
         await host.issuer.run_well("renew")
         fingerprint = installed(host.issuer, "web")
         unsure = await host.issuer.run("account", "deactivate")
@@ -68,7 +70,7 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         assert await served(host, NAME) == fingerprint
         shown = await host.issuer.run_well("account", "show")
         assert "  status            deactivated\n" in shown.out
-        assert "CAA 0 issue" not in shown.out  # it would keep every account from issuing
+        assert "CAA 0 issue" not in shown.out  # it would stop every account from issuing
         for path in (host.issuer.state_dir / "accounts").iterdir():
             path.unlink()
         await host.issuer.run_well("init")
@@ -76,8 +78,8 @@ async def test_deactivated_account_is_asked_nothing_and_the_way_back_works(folde
         assert again["account_url"]
 
 
-async def test_account_that_the_ca_deactivated_is_told(folder: Path) -> None:
-    """By somebody else with the key, or by the CA: nothing of it is written down here."""
+async def test_account_deactivated_elsewhere_is_reported(folder: Path) -> None:
+    """Deactivate the account without our records, as another owner of the key or the CA may do."""
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("account", "register")
         (record,) = (host.issuer.state_dir / "accounts").glob("*.json")
@@ -89,7 +91,7 @@ async def test_account_that_the_ca_deactivated_is_told(folder: Path) -> None:
         assert "Run 'wellkeeper account show': the account was permanently deactivated." in (finished.out)
 
 
-async def test_ca_that_lost_its_memory_is_told_of_us_again_in_the_same_pass(folder: Path) -> None:
+async def test_account_is_registered_again_in_the_same_pass_after_the_ca_lost_it(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         (record,) = (host.issuer.state_dir / "accounts").glob("*.json")

@@ -1,4 +1,4 @@
-"""The fetcher is as strict as the CA's, and content with nginx and responder, from several places at once."""
+"""A fetcher as strict as Boulder's, against nginx and responder, from several perspectives at once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,14 +24,14 @@ PLACES: Final = [Place(f"127.0.0.{number}") for number in range(11, 17)]
 _PATH: Final = f"/.well-known/acme-challenge/{TOKEN}"
 
 
-def said(status: int, body: str = "", *headers: str) -> bytes:
+def reply(status: int, body: str = "", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
 @asynccontextmanager
-async def saying(*replies: bytes, host: str = "127.0.0.1", port: int) -> AsyncIterator[None]:
-    """A server that gives one reply after the other, and the last one again and again."""
+async def replying(*replies: bytes, host: str = "127.0.0.1", port: int) -> AsyncIterator[None]:
+    """Run a server that sends the replies in order and repeats the last one."""
     left = list(replies)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,33 +55,33 @@ async def look(seen: Internet, place: Place = PLACES[0]) -> Fetch:
 
 
 def redirect(target: str, status: int = 302) -> bytes:
-    return said(status, "", f"Location: {target}")
+    return reply(status, "", f"Location: {target}")
 
 
 @pytest.mark.parametrize(
     ("replies", "words"),
     [
-        ([said(200, ANSWER)], None),
-        ([said(200, ANSWER + "\n")], "did not match"),
-        ([said(200, ANSWER + " " * (128 - len(ANSWER)))], "128 bytes or more"),
-        ([said(200, ANSWER[:-1])], "did not match"),
-        ([said(201, ANSWER)], "201"),
-        ([said(204)], "204"),
-        ([said(404, ANSWER)], "404"),
-        ([said(200, ANSWER).replace(b"HTTP/1.1", b"HTTP/1.0")], "not HTTP/1.1"),
-        *[([redirect(f"http://{NAME}/x", status), said(200, ANSWER)], None) for status in (301, 302, 307, 308)],
-        ([redirect(f"http://{NAME}/x", 303), said(200, ANSWER)], "303"),
-        ([redirect(f"http://{NAME}:8080/x"), said(200, ANSWER)], "Invalid port"),
-        ([redirect(f"http://{NAME}:443/x"), said(200, ANSWER)], "Invalid port"),
-        ([redirect(f"ftp://{NAME}/x"), said(200, ANSWER)], "Invalid protocol scheme"),
-        ([redirect(_PATH), said(200, ANSWER)], "Redirect loop"),
-        ([redirect("/" + "x" * 2000), said(200, ANSWER)], "too long"),
-        ([*[redirect(f"/{number}") for number in range(10)], said(200, ANSWER)], None),
-        ([*[redirect(f"/{number}") for number in range(11)], said(200, ANSWER)], "Too many redirects"),
+        ([reply(200, ANSWER)], None),
+        ([reply(200, ANSWER + "\n")], "did not match"),
+        ([reply(200, ANSWER + " " * (128 - len(ANSWER)))], "128 bytes or more"),
+        ([reply(200, ANSWER[:-1])], "did not match"),
+        ([reply(201, ANSWER)], "201"),
+        ([reply(204)], "204"),
+        ([reply(404, ANSWER)], "404"),
+        ([reply(200, ANSWER).replace(b"HTTP/1.1", b"HTTP/1.0")], "not HTTP/1.1"),
+        *[([redirect(f"http://{NAME}/x", status), reply(200, ANSWER)], None) for status in (301, 302, 307, 308)],
+        ([redirect(f"http://{NAME}/x", 303), reply(200, ANSWER)], "303"),
+        ([redirect(f"http://{NAME}:8080/x"), reply(200, ANSWER)], "Invalid port"),
+        ([redirect(f"http://{NAME}:443/x"), reply(200, ANSWER)], "Invalid port"),
+        ([redirect(f"ftp://{NAME}/x"), reply(200, ANSWER)], "Invalid protocol scheme"),
+        ([redirect(_PATH), reply(200, ANSWER)], "Redirect loop"),
+        ([redirect("/" + "x" * 2000), reply(200, ANSWER)], "too long"),
+        ([*[redirect(f"/{number}") for number in range(10)], reply(200, ANSWER)], None),
+        ([*[redirect(f"/{number}") for number in range(11)], reply(200, ANSWER)], "Too many redirects"),
     ],
 )
-async def test_fetcher_is_as_strict_as_the_ca(http_port: int, replies: list[bytes], words: str | None) -> None:
-    async with saying(*replies, port=http_port):
+async def test_fetcher_is_as_strict_as_boulder(http_port: int, replies: list[bytes], words: str | None) -> None:
+    async with replying(*replies, port=http_port):
         if words is None:
             await look(internet(http_port))
             return
@@ -89,21 +89,21 @@ async def test_fetcher_is_as_strict_as_the_ca(http_port: int, replies: list[byte
             await look(internet(http_port))
 
 
-async def test_ipv6_comes_first_and_ipv4_after_a_failed_dial_only(http_port: int) -> None:
+async def test_ipv4_is_tried_only_after_a_failed_ipv6_connection(http_port: int) -> None:
     both = internet(http_port, "::1", "127.0.0.1")
-    async with saying(said(200, ANSWER), port=http_port):
+    async with replying(reply(200, ANSWER), port=http_port):
         assert (await look(both)).dialled == ["::1", "127.0.0.1"]
-        async with saying(said(404), host="::1", port=http_port):
+        async with replying(reply(404), host="::1", port=http_port):
             with pytest.raises(RefusedError, match="404"):
                 await look(both)
-        async with saying(said(200, ANSWER), host="::1", port=http_port):
+        async with replying(reply(200, ANSWER), host="::1", port=http_port):
             assert (await look(both)).dialled == ["::1"]
 
 
-async def test_no_second_family_after_a_redirect(http_port: int) -> None:
+async def test_other_family_is_not_tried_after_a_redirect(http_port: int) -> None:
     seen = internet(http_port, "::1", "127.0.0.1", https_port=(https_port := free_port()))
-    first = saying(redirect(f"https://{NAME}/"), host="::1", port=http_port)
-    async with first, saying(said(200, ANSWER), port=https_port):
+    first = replying(redirect(f"https://{NAME}/"), host="::1", port=http_port)
+    async with first, replying(reply(200, ANSWER), port=https_port):
         with pytest.raises(RefusedError, match="::1: Fetching https"):
             await look(seen)
 
@@ -121,7 +121,7 @@ def settings(folder: Path, http_port: int, https_port: int) -> NginxSettings:
     ["", "if ($scheme = http) { return 301 https://$host$request_uri; }", "gzip on; gzip_types *; gzip_min_length 1;"],
     ids=["plain", "everything to https", "compressed"],
 )
-async def test_nginx_and_responder_content_the_ca_from_six_places_at_once(
+async def test_nginx_and_responder_satisfy_the_ca_from_six_perspectives_at_once(
     folder: Path, settings: NginxSettings, in_server: str, addresses: tuple[str, ...]
 ) -> None:
     seen = internet(settings.http[0][1], *addresses, https_port=settings.https[0][1])
@@ -131,7 +131,7 @@ async def test_nginx_and_responder_content_the_ca_from_six_places_at_once(
 
 
 @pytest.mark.parametrize(("denied", "is_content"), [([1], True), ([1, 2], False), ([0], False)])
-async def test_one_of_five_other_places_may_fail(
+async def test_one_of_five_remote_perspectives_may_fail(
     folder: Path, settings: NginxSettings, denied: list[int], is_content: bool
 ) -> None:
     conditions = [f"if ($remote_addr = {PLACES[number].address}) {{ return 403; }}" for number in denied]

@@ -1,4 +1,4 @@
-"""nginx that does not take a configuration: whose fault it is, what stays, and what the next pass has left to do."""
+"""Configurations that nginx rejects: the culprit, what stays installed, and the next pass."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ NAME = "www.example.org"
 
 
 async def test_certificate_that_breaks_nginx_is_rolled_back_and_the_others_are_delivered(folder: Path) -> None:
-    """The site's ssl_certificate_key names one version instead of live: it fits no certificate that follows."""
+    """Name a version instead of live in the site's ssl_certificate_key, which fits no later certificate."""
     async with running_host(folder, {name: [f"{name}.example.org"] for name in ("first", "bad", "last")}) as host:
         before = version(host.issuer, "bad"), await served_unverified(host, "bad.example.org")
         live, pinned = host.issuer.live("bad"), host.issuer.live("bad").resolve()
@@ -44,25 +44,25 @@ async def test_certificate_that_breaks_nginx_is_rolled_back_and_the_others_are_d
         assert reloads(host.nginx) == 1
 
 
-async def test_rolled_back_certificate_is_delivered_without_a_new_order_once_nginx_takes_it(folder: Path) -> None:
+async def test_rolled_back_certificate_is_delivered_without_a_new_order_once_nginx_accepts_it(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         config, live = host.nginx.config_path, host.issuer.live("web")
-        intact = config.read_text()
-        config.write_text(intact.replace(f"{live}/privkey.pem", f"{live.resolve()}/privkey.pem"))
+        original = config.read_text()
+        config.write_text(original.replace(f"{live}/privkey.pem", f"{live.resolve()}/privkey.pem"))
         assert (await host.issuer.run("renew")).exit_code == 1
         assert reloads(host.nginx) == 0
-        config.write_text(intact)
+        config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)
         assert orders(host.ca) == 1
 
 
-async def test_pass_after_the_repair_renews_what_became_due_meanwhile(folder: Path) -> None:
-    """The identifiers in the settings changed while nginx was broken: one pass, one reload."""
+async def test_pass_after_the_repair_also_renews_certificates_due_by_then(folder: Path) -> None:
+    """Change the identifiers while nginx is broken; one pass with one reload delivers everything."""
     async with running_host(folder, {"web": [NAME]}) as host:
-        intact = host.nginx.settings
-        host.nginx.write(replace(intact, in_http="oops;"))
+        original = host.nginx.settings
+        host.nginx.write(replace(original, in_http="oops;"))
         assert (await host.issuer.run("renew")).exit_code == 1
-        host.nginx.write(intact)
+        host.nginx.write(original)
         host.issuer.configure(replace(host.issuer_settings, certificates={"web": [NAME, "new.example.org"]}))
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
@@ -71,12 +71,12 @@ async def test_pass_after_the_repair_renews_what_became_due_meanwhile(folder: Pa
         assert await served(host, "new.example.org") == installed(host.issuer, "web")
 
 
-async def test_nginx_whose_new_workers_all_end_is_told_to_serve_nothing(folder: Path) -> None:
-    """`nginx -t` passes, the master takes the configuration, and no worker can begin with so few files."""
+async def test_nginx_whose_new_workers_all_exit_is_reported(folder: Path) -> None:
+    """Lower the limit on files so that `nginx -t` and the master succeed, but no worker can start."""
     async with running_host(folder, {"web": [NAME]}) as host:
         config = host.nginx.config_path
-        intact = config.read_text()
-        config.write_text(f"worker_rlimit_nofile 3;\n{intact}")
+        original = config.read_text()
+        config.write_text(f"worker_rlimit_nofile 3;\n{original}")
         assert await passes_test(host.nginx)
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
@@ -85,12 +85,12 @@ async def test_nginx_whose_new_workers_all_end_is_told_to_serve_nothing(folder: 
         assert "(24: Too many open files)" in reported
         assert reported.endswith("restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.")
         assert workers(host.nginx) == frozenset()
-        config.write_text(intact)
+        config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)
 
 
-async def test_nginx_that_is_not_running_is_told_and_the_certificate_waits_for_it(folder: Path) -> None:
-    """The pid file is what tells; nginx itself goes on, for validation needs it."""
+async def test_nginx_that_does_not_run_is_reported_and_the_certificate_waits_for_it(folder: Path) -> None:
+    """Remove only the pid file; nginx itself keeps running, because validation needs it."""
     async with running_host(folder, {"web": [NAME]}) as host:
         host.issuer.configure(replace(host.issuer_settings, nginx_pid_file=folder / "none.pid"))
         finished = await host.issuer.run("renew", "--json")

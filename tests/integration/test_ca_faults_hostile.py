@@ -1,4 +1,4 @@
-"""A CA that is hostile or out of its mind: URLs without TLS, JSON and chains beyond all bounds, orders for others."""
+"""A hostile CA: URLs without TLS, oversized JSON, replies and chains, authorizations that were not ordered."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from tests.integration.misbehaving import NAME, Case, Misbehaving, misbehaving, 
 from tests.integration.observed import orders
 from tests.integration.two_cas import two_cas
 
-# One host for all rows: each ends with a pass that is well.
+# One host for all rows: each ends with a pass that serves.
 pytestmark = pytest.mark.integration
 
 _DEEP = "[" * 10_000 + "]" * 10_000
@@ -29,7 +29,7 @@ async def ca() -> AsyncIterator[Misbehaving]:
 
 
 def plain(member: str) -> Fault:
-    """The URL of this member of the reply, or the first of them, without TLS."""
+    """Remove TLS from the URLs in this member of the reply."""
 
     def edit(members: dict[str, Any]) -> None:
         if member == "challenges":
@@ -48,7 +48,7 @@ def _plain(url: str) -> str:
 
 
 def redirected(status: int) -> Fault:
-    """To the same place, without TLS."""
+    """Redirect to the same URL without TLS."""
 
     async def fault(asked: Asked, _: Forward) -> Reply:
         return Reply(status, b"", {"Location": _plain(asked.url)})
@@ -57,7 +57,7 @@ def redirected(status: int) -> Fault:
 
 
 async def packed(_: Asked, forward: Forward) -> Reply:
-    """A gigabyte of blanks in a megabyte, before what the real CA said."""
+    """Prepend 200 MB of blanks to the CA's reply, and compress both."""
     reply = await forward()
     body = gzip.compress(b" " * 200_000_000, 9) + gzip.compress(reply.body)
     return Reply(reply.status, body, reply.headers | {"Content-Encoding": "gzip"})
@@ -121,7 +121,7 @@ def long_chain(body: bytes) -> bytes:
         ),
     }
 )
-async def test_hostile_reply_is_refused_and_the_next_pass_ends_served(ca: Misbehaving, case: Case) -> None:
+async def test_hostile_reply_is_refused_and_the_next_pass_succeeds(ca: Misbehaving, case: Case) -> None:
     await ca.fails_then_serves(case)
 
 

@@ -1,4 +1,4 @@
-"""A CA that answers with errors, with web pages or not at all: what is read, and that the next pass ends well."""
+"""A CA that answers with errors, with web pages or not at all: the message, and the next successful pass."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,7 +11,7 @@ from stand.faults import answer, cut, cut_after, problem, slow
 from stand.processes import temporary_folder
 from tests.integration.misbehaving import Case, Misbehaving, misbehaving, table
 
-# One host for all rows: each ends with a pass that is well.
+# All rows share one host, because each ends with a successful pass.
 pytestmark = pytest.mark.integration
 
 _PAGE = "<html><head><title>Down for maintenance</title></head><body>We are back soon.</body></html>"
@@ -26,7 +26,7 @@ async def ca() -> AsyncIterator[Misbehaving]:
 
 
 def busy_until(seconds: float) -> Fault:
-    """503 with Retry-After as a date in a zone that is not UTC, `seconds` after the question."""
+    """Answer 503 with Retry-After as a date in a zone other than UTC, `seconds` after the request."""
 
     async def fault(asked: Asked, forward: Forward) -> Reply:
         at = (datetime.now(UTC) + timedelta(seconds=seconds)).astimezone(_INDIA)
@@ -115,7 +115,7 @@ def busy_until(seconds: float) -> Fault:
         ),
     }
 )
-async def test_error_is_told_in_the_cas_words_and_the_next_pass_ends_served(ca: Misbehaving, case: Case) -> None:
+async def test_error_is_reported_in_the_cas_words_and_the_next_pass_succeeds(ca: Misbehaving, case: Case) -> None:
     await ca.fails_then_serves(case)
 
 
@@ -143,9 +143,7 @@ async def test_error_is_told_in_the_cas_words_and_the_next_pass_ends_served(ca: 
         "certificate": Case(Kind.CERTIFICATE, cut, "finalize", "no answer from the CA localhost to ", times=3),
     }
 )
-async def test_cut_connection_is_told_and_the_next_pass_goes_on_with_the_same_order(
-    ca: Misbehaving, case: Case
-) -> None:
+async def test_cut_connection_is_reported_and_the_next_pass_resumes_the_order(ca: Misbehaving, case: Case) -> None:
     orders, issued = ca.counts()
     await ca.fails_then_serves(case)
     assert ca.counts() == (orders + 1, issued + 1)
@@ -159,7 +157,7 @@ async def test_account_whose_reply_is_lost_is_found_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [cut_after, slow(31)], ids=["cut", "after 31 s"])
-async def test_order_whose_reply_is_lost_is_the_only_one_to_be_made_twice(ca: Misbehaving, fault: Fault) -> None:
+async def test_order_whose_reply_is_lost_is_placed_twice(ca: Misbehaving, fault: Fault) -> None:
     orders, issued = ca.counts()
     await ca.fails_then_serves(
         Case(Kind.NEW_ORDER, fault, "order", "no answer from the CA localhost to the order for ")
@@ -184,7 +182,7 @@ async def test_order_whose_reply_is_lost_is_the_only_one_to_be_made_twice(ca: Mi
         "slow certificate": Case(Kind.CERTIFICATE, slow(1), "", ""),
     }
 )
-async def test_short_trouble_costs_no_second_pass(ca: Misbehaving, case: Case) -> None:
+async def test_short_outage_does_not_fail_the_pass(ca: Misbehaving, case: Case) -> None:
     orders, issued = ca.counts()
     ca.proxy.stage(case.kind, case.fault, times=case.times, after=case.after)
     await ca.serves()
@@ -198,10 +196,10 @@ async def test_short_trouble_costs_no_second_pass(ca: Misbehaving, case: Case) -
     ids=["seconds", "date in another zone"],
 )
 @pytest.mark.parametrize("kind", [Kind.AUTHORIZATION, Kind.CERTIFICATE], ids=["authorization", "certificate"])
-async def test_retry_after_of_a_read_is_waited_for(ca: Misbehaving, kind: Kind, fault: Fault) -> None:
+async def test_read_waits_for_retry_after(ca: Misbehaving, kind: Kind, fault: Fault) -> None:
     ca.proxy.asked.clear()
     ca.proxy.stage(kind, fault)
     await ca.serves()
     first, second, *_ = ca.proxy.times(kind)
-    # Such a date has whole seconds only.
+    # HTTP dates have whole seconds only.
     assert second - first >= 2

@@ -1,4 +1,4 @@
-"""A CA whose orders, authorizations, chains and nonces are not what they should be."""
+"""A CA with wrong orders, authorizations, chains and nonces."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from stand.faults import changed, changed_body, problem, with_nonce
 from stand.processes import temporary_folder
 from tests.integration.misbehaving import NAME, OTHER_NAME, Case, Misbehaving, misbehaving, table
 
-# One host for all rows: each ends with a pass that is well.
+# All rows share one host, because each ends with a successful pass.
 pytestmark = pytest.mark.integration
 
 
@@ -31,7 +31,7 @@ def without_certificate(members: dict[str, Any]) -> None:
 
 
 def status(name: str, **headers: str) -> Fault:
-    """The object with another status, and no word on why."""
+    """Change the status of the object, without an error."""
 
     def edit(members: dict[str, Any]) -> None:
         members["status"] = name
@@ -43,7 +43,7 @@ def status(name: str, **headers: str) -> Fault:
 
 
 def authorization(name: str, words: str) -> Case:
-    """As the CA tells it from the second look on; the first two are for the order's two names."""
+    """Return a case that changes authorizations after the first two reads, one for each name of the order."""
     return Case(Kind.AUTHORIZATION, status(name), "validate", words, times=50, after=2)
 
 
@@ -60,11 +60,11 @@ def authorization(name: str, words: str) -> Case:
         "a status of its own": authorization("undecided", "status' is 'undecided', which RFC 8555 section 7.1.6 does"),
     }
 )
-async def test_authorization_that_is_lost_is_told_for_each_name(ca: Misbehaving, case: Case) -> None:
+async def test_lost_authorization_is_reported_for_each_name(ca: Misbehaving, case: Case) -> None:
     await ca.fails_then_serves(case)
 
 
-async def test_both_names_are_told_in_one_sentence(ca: Misbehaving) -> None:
+async def test_both_names_are_reported_in_one_message(ca: Misbehaving) -> None:
     ca.proxy.stage(Kind.AUTHORIZATION, status("invalid"), times=50, after=2)
     reported = await ca.fails("validate", "")
     assert f"{NAME}: its authorization is invalid" in reported
@@ -139,11 +139,11 @@ async def test_challenge_in_processing_with_an_error_is_waited_for(ca: Misbehavi
         ),
     }
 )
-async def test_order_that_is_lost_or_late_is_told(ca: Misbehaving, case: Case) -> None:
+async def test_lost_or_late_order_is_reported(ca: Misbehaving, case: Case) -> None:
     await ca.fails_then_serves(case)
 
 
-async def test_order_that_is_processed_for_long_is_gone_on_with(ca: Misbehaving) -> None:
+async def test_order_that_stays_processing_is_waited_for(ca: Misbehaving) -> None:
     orders, issued = ca.counts()
     ca.proxy.asked.clear()
     ca.proxy.stage(Kind.ORDER, status("processing", Retry_After="1"), times=3)
@@ -153,7 +153,7 @@ async def test_order_that_is_processed_for_long_is_gone_on_with(ca: Misbehaving)
     assert ca.counts() == (orders + 1, issued + 1)
 
 
-async def test_order_not_ready_is_looked_at_again_and_finalized(ca: Misbehaving) -> None:
+async def test_order_not_ready_is_read_again_and_finalized(ca: Misbehaving) -> None:
     orders, issued = ca.counts()
     ca.proxy.stage(Kind.FINALIZE, problem(403, "orderNotReady", "not yet"), times=3)
     await ca.serves()
@@ -161,7 +161,7 @@ async def test_order_not_ready_is_looked_at_again_and_finalized(ca: Misbehaving)
     assert ca.counts() == (orders + 1, issued + 1)
 
 
-async def test_order_that_changes_its_authorizations_is_proven_anew_in_the_next_pass(ca: Misbehaving) -> None:
+async def test_order_with_changed_authorizations_is_validated_again_in_the_next_pass(ca: Misbehaving) -> None:
     orders, issued = ca.counts()
     ca.proxy.stage(Kind.NEW_ORDER, changed(lambda members: members["authorizations"].pop()))
     await ca.fails(
@@ -173,7 +173,7 @@ async def test_order_that_changes_its_authorizations_is_proven_anew_in_the_next_
 
 
 def foreign(_: bytes) -> bytes:
-    """A good chain for the same names, of somebody else's key."""
+    """Return a valid chain for the same names with another key."""
     with temporary_folder() as folder:
         return make_server_certificate(folder, (NAME, OTHER_NAME)).certificate.read_bytes()
 
@@ -198,7 +198,7 @@ def with_a_foreign_root(chain: bytes) -> bytes:
     ],
     ids=["foreign leaf", "private key", "foreign chain behind it", "cut short", "empty"],
 )
-async def test_chain_that_is_not_ours_is_not_installed_and_the_next_pass_orders_anew(
+async def test_wrong_chain_is_not_installed_and_the_next_pass_places_a_new_order(
     ca: Misbehaving, edit: Callable[[bytes], bytes], words: str
 ) -> None:
     orders, issued = ca.counts()
@@ -210,7 +210,7 @@ async def test_chain_that_is_not_ours_is_not_installed_and_the_next_pass_orders_
 
 
 def stale() -> Fault:
-    """Each answer comes with a nonce that was used before."""
+    """Send an already used nonce with each answer."""
     used: list[str] = []
 
     async def fault(_: Asked, forward: Forward) -> Reply:
@@ -226,7 +226,7 @@ def stale() -> Fault:
     [stale(), with_nonce("bm9uc2Vuc2U"), with_nonce("not base64url!"), with_nonce(None)],
     ids=["stale", "unknown", "malformed", "missing"],
 )
-async def test_bad_nonces_cost_no_second_order(ca: Misbehaving, fault: Fault) -> None:
+async def test_bad_nonces_do_not_cause_a_second_order(ca: Misbehaving, fault: Fault) -> None:
     orders, issued = ca.counts()
     for kind in (Kind.NEW_ORDER, Kind.AUTHORIZATION, Kind.CHALLENGE, Kind.FINALIZE, Kind.ORDER):
         ca.proxy.stage(kind, fault, times=2)
@@ -235,7 +235,7 @@ async def test_bad_nonces_cost_no_second_order(ca: Misbehaving, fault: Fault) ->
     assert ca.counts() == (orders + 1, issued + 1)
 
 
-async def test_account_that_the_ca_forgot_is_registered_anew(folder: Path) -> None:
+async def test_account_forgotten_by_the_ca_is_registered_again(folder: Path) -> None:
     async with misbehaving(folder) as fresh:
         await fresh.serves()
         registrations = _registrations(fresh)
@@ -247,7 +247,7 @@ async def test_account_that_the_ca_forgot_is_registered_anew(folder: Path) -> No
         assert json.loads(record.read_text())
 
 
-async def test_account_that_the_ca_forgets_again_and_again_is_registered_once(folder: Path) -> None:
+async def test_account_that_the_ca_keeps_forgetting_is_registered_once(folder: Path) -> None:
     async with misbehaving(folder) as fresh:
         await fresh.fails_then_serves(
             Case(

@@ -1,4 +1,4 @@
-"""CAs of two ages, that use authorizations again or never, that reject every second nonce; RSA and ECDSA keys."""
+"""CAs of two versions, with and without reused authorizations, with half of the nonces rejected; RSA and ECDSA."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ NAME: Final = "www.example.org"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`key` is what `key_type` must have led to."""
+    """A kind of CA; `key` is the expected result of `key_type`."""
 
     programs: Path
     reused_percent: int
@@ -61,15 +61,15 @@ async def test_first_and_second_certificate_are_served(folder: Path, kind: Kind)
             validated.append(asked(host.ca, "/chalZ/"))
         assert await tokens(host.responder) == 0
         assert (orders(host.ca), issued(host.ca)) == (2, 2)
-        # What is valid already is neither published nor fetched again.
+        # Valid authorizations are neither published nor fetched again.
         assert fetched[0] > 0
-        # Pebble draws from 0 to 99 and reuses unless the number is greater: at 0 % still one time in a hundred.
+        # Pebble draws from 0 to 99 and reuses unless the number is greater: even 0 % reuses once in a hundred times.
         assert (fetched[1] == fetched[0]) == (validated[1] == validated[0])
         assert kind.reused_percent == 0 or fetched[1] == fetched[0]
 
 
-async def test_twenty_of_twenty_certificates_though_every_second_nonce_is_rejected(folder: Path) -> None:
-    """In one pass; each needs eight requests at least."""
+async def test_all_twenty_certificates_are_issued_with_half_of_the_nonces_rejected(folder: Path) -> None:
+    """Issue twenty certificates in one pass; each needs at least eight requests."""
     certificates = {f"site-{number}": [f"site-{number}.example.org"] for number in range(20)}
     async with running_host(folder, certificates, nonces_rejected_percent=50) as host:
         finished = await host.issuer.run("renew", "--json")

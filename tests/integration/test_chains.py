@@ -1,4 +1,4 @@
-"""A CA that offers chains to two roots: the preferred one is installed, the default when there is no such root."""
+"""A CA that offers chains to two roots: the preferred one is installed, or the default without such a root."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ def installed_root(host: Host) -> str:
     return common_name(chain[-1].issuer)
 
 
-async def test_preferred_chain_is_installed_and_the_default_when_there_is_none(folder: Path) -> None:
+async def test_preferred_chain_is_installed_or_the_default_without_one(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}, environment={"PEBBLE_ALTERNATE_ROOTS": "2"}) as host:
         roots = [
             common_name(x509.load_pem_x509_certificate(await host.ca.issuing_root(number)).subject)

@@ -1,4 +1,4 @@
-"""wellkeeper by hand, when something is missing or wrong: one clear message, the right exit code."""
+"""The command line with missing or wrong parts: one clear message and the right exit status."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ NAME = "www.example.org"
 
 @pytest.fixture
 def alone(folder: Path) -> tuple[Issuer, IssuerSettings]:
-    """An issuer whose settings are good, and nothing else that runs."""
+    """Yield an issuer with valid settings, without any other process."""
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     node = NodeUnderTest("local", f"unix:{folder}/control.sock", http, https)
     ca_bundle = make_server_certificate(folder / "ca", ("localhost",)).ca_bundle
@@ -60,7 +60,7 @@ def failed(finished: Finished) -> str:
         (["status", "surplus"], "unexpected extra argument (surplus)"),
     ],
 )
-async def test_wrong_usage_is_told_with_what_is_right(
+async def test_wrong_usage_is_reported_with_the_correct_one(
     alone: tuple[Issuer, IssuerSettings], arguments: list[str], words: str
 ) -> None:
     finished = await alone[0].run(*arguments)
@@ -113,7 +113,7 @@ async def test_missing_keys_are_named_with_the_remedy(alone: tuple[Issuer, Issue
         ('certificates_group = "no-such-group"', "certificates_group = 'no-such-group'"),
     ],
 )
-async def test_bad_settings_are_told_with_file_key_and_value(
+async def test_bad_settings_are_reported_with_file_key_and_value(
     alone: tuple[Issuer, IssuerSettings], line: str, words: str
 ) -> None:
     issuer, settings = alone
@@ -123,13 +123,13 @@ async def test_bad_settings_are_told_with_file_key_and_value(
     assert words in reported
 
 
-async def test_status_tells_what_is_missing_before_the_first_pass(alone: tuple[Issuer, IssuerSettings]) -> None:
+async def test_status_shows_missing_certificates_before_the_first_pass(alone: tuple[Issuer, IssuerSettings]) -> None:
     finished = await alone[0].run("status")
     assert (finished.exit_code, finished.err) == (0, "")
     assert finished.out.splitlines()[::4] == ["1 certificate: 1 missing", "Next: sudo wellkeeper renew"]
 
 
-async def test_ca_that_cannot_be_reached_is_named_with_reason_and_remedy(alone: tuple[Issuer, IssuerSettings]) -> None:
+async def test_unreachable_ca_is_named_with_reason_and_remedy(alone: tuple[Issuer, IssuerSettings]) -> None:
     issuer, settings = alone
     await issuer.make_keys()
     reported = failed(await issuer.run("renew", "--json"))
@@ -138,7 +138,7 @@ async def test_ca_that_cannot_be_reached_is_named_with_reason_and_remedy(alone: 
     assert "Check network, proxy and DNS of this host" in reported
 
 
-async def test_ca_whose_own_certificate_is_not_trusted_is_told_with_the_remedy(folder: Path) -> None:
+async def test_untrusted_certificate_of_the_ca_is_reported_with_the_remedy(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         config = host.issuer.config_path
         lines = config.read_text().splitlines(keepends=True)
@@ -157,7 +157,7 @@ async def test_responder_that_does_not_run_is_named_with_the_remedy(folder: Path
         assert asked(host.ca, "/chalZ") == 0
 
 
-async def test_nginx_that_does_not_run_is_told_before_the_ca_is_bothered(folder: Path) -> None:
+async def test_nginx_that_does_not_run_is_reported_before_the_ca_is_asked(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.nginx.process.stop()
         reported = failed(await host.issuer.run("renew", "--json"))

@@ -1,4 +1,4 @@
-"""Completion in a real bash: what a user gets after a tabulator."""
+"""Completion in a real bash: the proposals after a tab."""
 
 import asyncio
 import os
@@ -65,7 +65,7 @@ async def proposals(settings: Path, *words: str) -> list[str]:
         (("account", "show", "--ca", ""), ["letsencrypt", "letsencrypt-staging"]),
     ],
 )
-async def test_bash_gets_commands_options_certificates_and_cas(
+async def test_bash_completes_commands_options_certificates_and_cas(
     settings: Path, words: tuple[str, ...], expected: list[str]
 ) -> None:
     assert await proposals(settings, *words) == expected
@@ -77,7 +77,7 @@ async def test_name_is_completed_as_it_is_typed(settings: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["bogus = 1", "ca = [", None], ids=["unknown key", "not TOML", "missing"])
-async def test_invalid_settings_leave_the_prompt_alone(settings: Path, content: str | None) -> None:
+async def test_invalid_settings_print_nothing_at_the_prompt(settings: Path, content: str | None) -> None:
     spoil(settings, content)
     screen = await type_in_bash(settings, "wellkeeper why \t\t\x15")
     assert set(re.findall(r"\w+", screen)) == {"wellkeeper", "why", "ready", "exit"}
@@ -112,7 +112,7 @@ def _typed(terminal: int, keys: str) -> str:
 
 
 def _read_until(terminal: int, end: bytes) -> bytes:
-    """Read until the output ends so, or until bash has ended."""
+    """Read until the output ends with this text, or until bash has ended."""
     shown = b""
     while not end or not shown.endswith(end):
         try:

@@ -1,4 +1,4 @@
-"""Who reaches the control listener, and what a responder can be made to serve: with the real snippet and without it."""
+"""Access to the control listener and to published tokens, with the real snippet and without it."""
 
 import time
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 pytestmark = pytest.mark.integration
 
-# What a location without the captured token would pass on, path and all.
+# A location without the captured token, which passes the whole path on.
 BARE: Final = "proxy_pass http://wellkeeper_responder;"
 PATHS: Final = (
     wire.TOKENS_PREFIX + TOKEN,
@@ -59,14 +59,14 @@ async def put(address: Address, path: str, message: bytes | str) -> Reply:
 
 
 async def message(host: Host, *, thumbprint: str | None = None) -> str:
-    """A publication that control takes, unless the thumbprint is a foreign one."""
+    """Return a publication that control accepts unless the thumbprint is foreign."""
     whole = replace(publication(TOKEN, issued_at=int(time.time())), thumbprint=thumbprint or await own_thumbprint(host))
     return sign_publication(whole, publishing_key(host))
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
 async def test_no_path_leads_from_the_public_side_to_control(host: Host, method: str) -> None:
-    """Through the public socket, through the snippet, and through a bare proxy_pass to the same upstream."""
+    """Try the public socket, the snippet, and a bare proxy_pass to the same upstream."""
     good, public, nginx = await message(host), UnixAddress(host.responder.public_socket), TcpAddress(*host.http)
     unchanged = replace(host.nginx.settings, location="return 404;")
     found = {}
@@ -84,25 +84,25 @@ async def test_no_path_leads_from_the_public_side_to_control(host: Host, method:
     assert (await put(UnixAddress(host.responder.control_socket), wire.TOKENS_PREFIX + TOKEN, good)).status == 201
 
 
-async def test_foreign_thumbprint_is_never_taken_and_never_served(host: Host) -> None:
+async def test_foreign_thumbprint_is_never_accepted_or_served(host: Host) -> None:
     control = UnixAddress(host.responder.control_socket)
     refused = await put(control, wire.TOKENS_PREFIX + TOKEN, await message(host, thumbprint=THUMBPRINT))
     assert (refused.status, refused.json()["type"]) == (403, f"{wire.PROBLEM_PREFIX}not-pinned")
     assert (await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)).status == 404
 
 
-async def test_publication_of_a_stranger_is_never_taken_and_never_served(host: Host) -> None:
-    """Under a key id of their own, and under ours."""
-    control, stranger = UnixAddress(host.responder.control_socket), Ed25519PrivateKey.generate()
+async def test_publication_with_a_foreign_key_is_never_accepted_or_served(host: Host) -> None:
+    """Sign with a foreign key, under its own key id and under ours."""
+    control, foreign_key = UnixAddress(host.responder.control_socket), Ed25519PrivateKey.generate()
     whole = claims(thumbprint=await own_thumbprint(host), iat=int(time.time()), exp=int(time.time()) + 600)
-    for key in (stranger, publishing_key(host)):
-        forged = signed(header(kid=key_id(key.public_key())), whole, stranger)
+    for key in (foreign_key, publishing_key(host)):
+        forged = signed(header(kid=key_id(key.public_key())), whole, foreign_key)
         assert (await put(control, wire.TOKENS_PREFIX + TOKEN, forged)).status == 401
     assert (await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)).status == 404
 
 
 async def test_own_publication_is_served_through_nginx(host: Host) -> None:
-    """Or the refusals above would prove nothing."""
+    """Check the positive case, without which the refusals above would prove nothing."""
     control = UnixAddress(host.responder.control_socket)
     assert (await put(control, wire.TOKENS_PREFIX + TOKEN, await message(host))).status == 201
     reply = await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)

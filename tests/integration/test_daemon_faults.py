@@ -1,8 +1,8 @@
-"""One daemon, and all that can go wrong around it, one after another: it ends as it began, with everything served.
+"""One daemon and a series of faults around it: in the end, everything is served.
 
-Each fault has a certificate of its own, which the daemon finds in its settings and tries by itself. Where it says that
-it waits (a minute after a first failure, ten after a second, a day for what no retry mends, what the CA asked for),
-`renew NAME` makes it try at once; only in the last part nobody helps.
+Each fault has its own certificate, which the daemon finds in its settings and tries by itself. Where it reports that
+it waits (a minute after a first failure, ten after a second, a day after a permanent one, or as the CA asked),
+`renew NAME` makes it try at once, except in the last part.
 """
 
 import signal
@@ -35,22 +35,22 @@ SERVED: Final = (
 
 
 @pytest.mark.timeout(400)
-async def test_one_daemon_survives_them_all(folder: Path) -> None:
+async def test_one_daemon_survives_all_faults(folder: Path) -> None:
     async with long_day(folder, list(SERVED), "early") as day:
         pid = day.daemon.pid
         for fault in (
             ca_away_at_the_start,
             ca_away_in_the_middle,
-            ca_without_memory,
-            ca_that_limits,
-            name_that_is_refused_beside_one_that_is_not,
+            ca_lost_its_data,
+            ca_rate_limit,
+            refused_name_beside_a_valid_one,
             responder_down,
-            configuration_of_nginx_broken,
+            nginx_configuration_broken,
             nginx_stopped,
-            no_room_on_disk,
+            disk_full,
             bad_settings,
-            hook_that_fails,
-            nobody_helps,
+            failing_hook,
+            recovery_without_commands,
         ):
             await fault(day)
         for name in SERVED:
@@ -71,7 +71,7 @@ async def ca_away_at_the_start(day: Day) -> None:
 
 
 async def ca_away_in_the_middle(day: Day) -> None:
-    """When everything is validated; the order is still good when it comes back."""
+    """Stop the CA after validation; the order is still usable when it comes back."""
 
     async def away(_: Asked, __: Forward) -> Reply | None:
         await day.proxy.leave()
@@ -87,14 +87,14 @@ async def ca_away_in_the_middle(day: Day) -> None:
     assert orders(day.host.ca) == before + 1
 
 
-async def ca_without_memory(day: Day) -> None:
-    """Neither account nor order is known there; no wait is needed."""
+async def ca_lost_its_data(day: Day) -> None:
+    """Make the CA forget account and orders, which causes no wait."""
     await day.host.ca.restart()
     await day.add("amnesia")
     await day.obtained("amnesia")
 
 
-async def ca_that_limits(day: Day) -> None:
+async def ca_rate_limit(day: Day) -> None:
     limited = problem(429, "rateLimited", "too many new orders", Retry_After="3000")
     day.proxy.stage(Kind.NEW_ORDER, limited)
     await day.add("limited")
@@ -103,7 +103,7 @@ async def ca_that_limits(day: Day) -> None:
     await day.retried("limited")  # the fifty minutes of Retry-After are skipped
 
 
-async def name_that_is_refused_beside_one_that_is_not(day: Day) -> None:
+async def refused_name_beside_a_valid_one(day: Day) -> None:
     await day.add("refused", "beside")
     assert "rejectedIdentifier" in await day.failed("refused")
     await day.obtained("beside")
@@ -121,8 +121,8 @@ async def responder_down(day: Day) -> None:
     await day.retried("responder")  # a minute is skipped
 
 
-async def configuration_of_nginx_broken(day: Day) -> None:
-    """By the administrator; the certificate is delivered without another order once that is mended."""
+async def nginx_configuration_broken(day: Day) -> None:
+    """Break nginx's configuration; the certificate is delivered without another order once it is fixed."""
     nginx = day.host.nginx
     good = nginx.config_path.read_text()
     nginx.config_path.write_text(f"{good}\nbogus;\n")
@@ -145,10 +145,10 @@ async def nginx_stopped(day: Day) -> None:
     await day.retried("stopped")  # a minute is skipped
 
 
-async def no_room_on_disk(day: Day) -> None:
-    """Nothing can be written to the state: the CA is not asked for what could not be kept."""
+async def disk_full(day: Day) -> None:
+    """Make the state unwritable: the CA is not asked for a certificate that could not be stored."""
     before = asked(day.host.ca, "/order-plz")
-    with day.no_room():
+    with day.full_disk():
         await day.add("full")
         reported = await day.reported("error", "certificate full: failed: ")
         assert f"cannot store 1 MiB in {day.host.issuer.state_dir}, so the CA was not asked: " in reported
@@ -168,8 +168,8 @@ async def bad_settings(day: Day) -> None:
     await day.daemon.until(level="info", logger="serving")
 
 
-async def hook_that_fails(day: Day) -> None:
-    """The certificate is in place; what is owed runs until it succeeds."""
+async def failing_hook(day: Day) -> None:
+    """Make the deploy hook fail: the certificate is installed, and the hook runs until it succeeds."""
     day.hook_fails.touch()
     await day.add("hook")
     assert "no such balancer" in await day.failed("hook")
@@ -180,8 +180,8 @@ async def hook_that_fails(day: Day) -> None:
     assert asked(day.host.ca) == before
 
 
-async def nobody_helps(day: Day) -> None:
-    """A certificate is revoked behind our back, and the CA is away for a while: a minute or two, nothing is skipped."""
+async def recovery_without_commands(day: Day) -> None:
+    """Revoke a certificate elsewhere and stop the CA for a minute or two; no wait is skipped."""
     revoked = reading.read_certificate((day.host.issuer.live("hook") / "cert.pem").read_bytes())
     count = issued(day.host.ca)
     await day.revoke_elsewhere("hook")

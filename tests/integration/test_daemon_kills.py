@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a daemon with a hundred certificates, started again each time: nothing lost, none twice.
+"""SIGKILL at random moments of a daemon with a hundred certificates, restarted each time: none is lost or issued twice.
 
 `--kills 200` tries a quarter as many random moments, 6 by default.
 """
@@ -30,12 +30,12 @@ MOST_IN_A_ROW: Final = 6
 # From just started to the last reload; an undisturbed pass takes about ten seconds here.
 LATEST_SECONDS: Final = 7.0
 END_SECONDS: Final = 90.0
-# As many links as here would keep a core busy.
+# Watching this many links without a pause would keep a core busy.
 WATCH_PAUSE_SECONDS: Final = 0.05
 
 
 def note(round_: Round, finished: Finished) -> None:
-    """What the daemon told; a kill may cut the last line."""
+    """Add the daemon's log; a kill may cut the last line."""
     assert "Traceback" not in finished.err, finished
     lines = (line for line in finished.err.splitlines() if line.startswith("{") and line[-1] == "}")
     round_.note([json.loads(line) for line in lines])
@@ -50,17 +50,17 @@ async def kill_after(round_: Round, seconds: float) -> None:
 
 
 async def all_served(host: Host) -> None:
-    """Returns once `status` says so."""
+    """Wait until `status` reports all certificates as served."""
     for _ in itertools.repeat(None):
         if (await host.issuer.run("status", "--check")).exit_code == 0:
             return
         await asyncio.sleep(0.5)
 
 
-async def end_well(round_: Round) -> set[str]:
-    """A daemon that nobody disturbs: one certificate a name, and one order but for those that were never known.
+async def finish_round(round_: Round) -> set[str]:
+    """Run an undisturbed daemon: one certificate per name, and one order each except for orders never recorded.
 
-    Returns those orders.
+    Return those orders.
     """
     host = round_.host
     async with IssuerDaemon(host.issuer) as daemon:
@@ -78,7 +78,7 @@ async def end_well(round_: Round) -> set[str]:
 
 
 @pytest.mark.timeout(3600)
-async def test_daemon_killed_at_any_moment_goes_on_with_a_hundred_certificates(
+async def test_daemon_killed_at_any_moment_resumes_with_a_hundred_certificates(
     folder: Path, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random("daemon kills")  # noqa: S311 - to be repeated, not to be secret
@@ -92,7 +92,7 @@ async def test_daemon_killed_at_any_moment_goes_on_with_a_hundred_certificates(
                 for _ in range(min(MOST_IN_A_ROW, wanted - killed)):
                     await kill_after(round_, chance.uniform(0, LATEST_SECONDS))
                     killed += 1
-                lost += len(await end_well(round_))
+                lost += len(await finish_round(round_))
     assert watch.faults == []
     record_property("kills", killed)
-    record_property("orders that were never known", lost)
+    record_property("orders never recorded", lost)

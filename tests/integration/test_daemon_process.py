@@ -1,4 +1,4 @@
-"""The daemon as a process: what it does by itself, for those who ask, with new settings, and when it ends."""
+"""The daemon as a process: its own work, requests, new settings, and shutdown."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ GATE_ADDRESS = "127.0.0.9"
 
 @asynccontextmanager
 async def quick_host(folder: Path, certificates: Mapping[str, Sequence[str]] | None = None) -> AsyncIterator[Host]:
-    """Whose nginx may be reloaded as often as it takes."""
+    """Run a host whose nginx may be reloaded without an interval."""
     async with running_host(folder, certificates or {"web": [NAME]}) as host:
         host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.1))
         yield host
@@ -36,7 +36,7 @@ async def quick_host(folder: Path, certificates: Mapping[str, Sequence[str]] | N
 
 @asynccontextmanager
 async def gated_host(folder: Path) -> AsyncIterator[tuple[Host, Gate]]:
-    """The CA looks in vain until the test lets it through."""
+    """Run a host whose CA cannot fetch tokens until the test opens the gate."""
     async with quick_host(folder) as host:
         await host.dns.set_default_address(GATE_ADDRESS)
         async with Gate((GATE_ADDRESS, host.http[1]), host.http) as gate:
@@ -50,7 +50,7 @@ def drop_in(issuer: Issuer, name: str, identifier: str) -> Path:
     return path
 
 
-async def test_daemon_obtains_what_is_missing_and_does_what_it_is_asked_for(folder: Path) -> None:
+async def test_daemon_obtains_missing_certificates_and_answers_requests(folder: Path) -> None:
     async with quick_host(folder, {"web": [NAME], "other": [OTHER]}) as host, IssuerDaemon(host.issuer) as daemon:
         path = host.issuer.state_dir / "daemon.sock"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -76,7 +76,7 @@ async def test_daemon_obtains_what_is_missing_and_does_what_it_is_asked_for(fold
     assert not path.exists()
 
 
-async def test_reload_takes_up_a_new_certificate_at_once(folder: Path) -> None:
+async def test_reload_obtains_a_new_certificate_at_once(folder: Path) -> None:
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
         drop_in(host.issuer, "other", OTHER)
@@ -108,7 +108,7 @@ async def test_certificate_is_added_and_removed_through_the_daemon(folder: Path)
         assert (await daemon.end(signal.SIGTERM)).exit_code == 0
 
 
-async def test_hang_up_takes_other_settings_and_bad_ones_change_nothing(folder: Path) -> None:
+async def test_sighup_applies_new_settings_and_bad_ones_change_nothing(folder: Path) -> None:
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
         good = host.issuer.config_path.read_text()
@@ -132,7 +132,7 @@ async def test_hang_up_takes_other_settings_and_bad_ones_change_nothing(folder: 
         assert (await daemon.end(signal.SIGTERM)).exit_code == 0
 
 
-async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Path) -> None:
+async def test_second_daemon_is_refused_and_commands_use_the_first(folder: Path) -> None:
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         second = await host.issuer.run("run")
         assert second.exit_code == 1
@@ -143,7 +143,7 @@ async def test_second_daemon_and_one_shot_command_find_the_first_one(folder: Pat
         await daemon.until(certificate="web", stage="verify", event="finished")
 
 
-async def test_status_is_there_while_a_renewal_is_under_way_and_a_client_may_go(folder: Path) -> None:
+async def test_status_works_during_a_renewal_whose_client_may_disconnect(folder: Path) -> None:
     async with gated_host(folder) as (host, gate), IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="validate", event="started")
         await gate.knocked()
@@ -159,7 +159,7 @@ async def test_status_is_there_while_a_renewal_is_under_way_and_a_client_may_go(
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
 
 
-async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -> None:
+async def test_stopped_daemon_withdraws_its_tokens_and_the_next_one_resumes(folder: Path) -> None:
     async with gated_host(folder) as (host, gate):
         async with IssuerDaemon(host.issuer) as daemon:
             await gate.knocked()
@@ -178,7 +178,7 @@ async def test_stopped_daemon_withdraws_and_the_next_one_goes_on(folder: Path) -
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
 
 
-async def test_killed_daemon_leaves_a_socket_that_stands_in_nobodys_way(folder: Path) -> None:
+async def test_socket_of_a_killed_daemon_is_replaced(folder: Path) -> None:
     async with gated_host(folder) as (host, gate):
         async with IssuerDaemon(host.issuer) as daemon:
             await gate.knocked()
@@ -192,7 +192,7 @@ async def test_killed_daemon_leaves_a_socket_that_stands_in_nobodys_way(folder: 
         assert outcomes(await host.issuer.run_well("renew", "--json")) == {"web": "unchanged"}
 
 
-async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not_end_it(folder: Path) -> None:
+async def test_daemon_starts_without_a_ca_and_survives_failing_certificates(folder: Path) -> None:
     async with quick_host(folder) as host:
         settings = replace(host.issuer_settings, directory_url="https://127.0.0.1:1/directory", nginx_command=["false"])
         host.issuer.configure(settings)
@@ -208,7 +208,7 @@ async def test_daemon_starts_with_nobody_there_and_certificates_that_fail_do_not
             assert os.getpgid(daemon.pid) == daemon.pid
 
 
-async def test_daemon_that_lost_its_state_ends_and_says_why(folder: Path) -> None:
+async def test_daemon_that_lost_its_state_ends_with_the_reason(folder: Path) -> None:
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
         (host.issuer.state_dir / "state.lock").unlink()
@@ -233,7 +233,7 @@ async def test_daemon_does_not_start_with_bad_settings(folder: Path, text: str |
     assert words in finished.err
 
 
-async def test_reload_without_a_daemon(folder: Path) -> None:
+async def test_reload_without_a_daemon_is_reported(folder: Path) -> None:
     issuer = Issuer(folder)
     issuer.config_path.parent.mkdir()
     issuer.config_path.write_text(f"state_dir = '{folder}/issuer'\n")
@@ -244,7 +244,7 @@ async def test_reload_without_a_daemon(folder: Path) -> None:
     )
 
 
-async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:
+async def test_service_manager_is_notified_of_each_state(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as reported:
         reported.bind(f"{folder}/notify")
         environment = {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "10000000"}
@@ -259,7 +259,7 @@ async def test_service_manager_is_told_how_it_goes(folder: Path) -> None:
 
 
 def received(listener: socket.socket) -> list[str]:
-    """All lines that wait."""
+    """Return all waiting lines."""
     lines = list[str]()
     with contextlib.suppress(BlockingIOError):
         while True:

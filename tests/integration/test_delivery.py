@@ -1,4 +1,4 @@
-"""From the issuer to nginx on a bad day: nginx that stopped, restarts or hangs; and certificates of an unusual kind."""
+"""Delivery to an nginx that stopped, restarts or hangs, and unusual certificates."""
 
 import asyncio
 import hashlib
@@ -29,18 +29,18 @@ ADDRESS: Final = "127.0.0.1"
 
 
 def details(finished: Finished) -> dict[str, str]:
-    """What `--log-format json` said at the end of each stage."""
+    """Return the details at the end of each stage, from `--log-format json`."""
     lines = [json.loads(line) for line in finished.err.splitlines() if line.startswith("{")]
     return {one["stage"]: one["detail"] for one in lines if one["event"] == "finished"}
 
 
-async def test_nginx_that_stopped_leaves_an_empty_pid_file_and_the_certificate_waits_for_it(folder: Path) -> None:
-    """The file is there because `nginx -t` made it."""
+async def test_empty_pid_file_of_a_stopped_nginx_is_reported_and_the_certificate_waits(folder: Path) -> None:
+    """Start from the empty pid file that `nginx -t` creates."""
     async with running_host(folder, {"web": [NAME]}) as host:
-        intact = host.nginx.settings
-        host.nginx.write(replace(intact, in_http="oops;"))
+        original = host.nginx.settings
+        host.nginx.write(replace(original, in_http="oops;"))
         assert (await host.issuer.run("renew")).exit_code == 1
-        host.nginx.write(intact)
+        host.nginx.write(original)
         await host.nginx.process.stop()
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert host.nginx.pid_path.read_text() == ""
@@ -50,15 +50,15 @@ async def test_nginx_that_stopped_leaves_an_empty_pid_file_and_the_certificate_w
         await assert_next_pass_only_delivers(host, NAME)
 
 
-async def test_nginx_that_is_restarted_during_the_reload_is_told_and_the_next_pass_delivers(folder: Path) -> None:
+async def test_nginx_restarted_during_the_reload_is_reported_and_the_next_pass_delivers(folder: Path) -> None:
     asked, done = folder / "asked", folder / "done"
     for pipe in (asked, done):
         os.mkfifo(pipe)
     command = ["sh", "-c", f"echo > {asked}; cat {done}"]
     async with running_host(folder, {"web": [NAME]}) as host:
         config = host.issuer.config_path
-        intact = config.read_text()
-        config.write_text(intact.replace("[nginx]\n", f"[nginx]\nreload_command = {json.dumps(command)}\n"))
+        original = config.read_text()
+        config.write_text(original.replace("[nginx]\n", f"[nginx]\nreload_command = {json.dumps(command)}\n"))
         running = asyncio.create_task(host.issuer.run("renew", "--json"))
         await asyncio.to_thread(asked.read_bytes)
         await host.nginx.process.stop()
@@ -67,11 +67,11 @@ async def test_nginx_that_is_restarted_during_the_reload_is_told_and_the_next_pa
         finished = await running
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
         assert "ended or was replaced during the reload" in error_of(finished, "web")
-        config.write_text(intact)
+        config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)
 
 
-async def test_old_worker_that_still_finishes_a_request_is_told_and_not_waited_for(folder: Path) -> None:
+async def test_old_worker_that_still_finishes_a_request_is_only_reported(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         reader, writer = await asyncio.open_connection(*host.http)
         writer.write(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n".encode())
@@ -87,7 +87,7 @@ async def test_old_worker_that_still_finishes_a_request_is_told_and_not_waited_f
 
 
 async def test_certificates_of_two_key_types_in_one_server_block_are_both_verified(folder: Path) -> None:
-    """Clients that take both, as ours, get the ECDSA one."""
+    """Verify both, although clients that accept both get the ECDSA certificate."""
     async with running_host(folder, {"ecdsa": [NAME], "rsa": [NAME]}) as host:
         rsa = host.issuer.live("rsa")
         second = f"ssl_certificate {rsa}/fullchain.pem; ssl_certificate_key {rsa}/privkey.pem;"
@@ -113,8 +113,8 @@ async def served_to_rsa_only(host: Host) -> str:
     return hashlib.sha256(leaf).hexdigest()
 
 
-async def test_certificate_for_an_address_is_what_the_default_server_has_to_serve(folder: Path) -> None:
-    """Clients send no name for an address (RFC 6066 section 3), and nginx takes the default server's certificate."""
+async def test_certificate_for_an_address_must_be_served_by_the_default_server(folder: Path) -> None:
+    """Connect without a server name (RFC 6066 section 3), for which nginx uses the default server's certificate."""
     async with running_host(folder, {"web": [NAME], "address": [ADDRESS]}) as host:
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "served", "address": "failed"}), finished

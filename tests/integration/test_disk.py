@@ -1,4 +1,4 @@
-"""Certificates on a real disk, with processes that die, run out of room and get in each other's way."""
+"""Certificates on a real disk, with processes that die, run out of space and run concurrently."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 CA = FakeCa()
 A = dns("a.example")
 
-# Writes the pair of the folder and switches to it, again and again or once; `limit` is in bytes a file.
+# Writes the directory's pair and switches to it, repeatedly or once; `limit` is in bytes per file.
 WRITER = """
 import asyncio, resource, sys
 from pathlib import Path
@@ -60,7 +60,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_file_that_cannot_be_finished_leaves_nothing_half_done(tmp_path: Path) -> None:
+async def test_failed_write_leaves_no_partial_version(tmp_path: Path) -> None:
     root = tmp_path / "certificates"
     old, new = save(tmp_path / "old", CA.pair(A)), save(tmp_path / "new", CA.pair(A))
     assert await write(root, old) == Finished(0, "")
@@ -73,7 +73,7 @@ async def test_file_that_cannot_be_finished_leaves_nothing_half_done(tmp_path: P
     assert await write(root, new) == Finished(0, "")
 
 
-async def test_writer_killed_at_any_moment_leaves_a_pair_live_and_the_next_goes_on(tmp_path: Path) -> None:
+async def test_writer_killed_at_any_moment_leaves_a_live_pair_and_the_next_continues(tmp_path: Path) -> None:
     root, folders = tmp_path / "certificates", CertificateFolders(tmp_path / "certificates")
     await folders.switch("web", await folders.write("web", CA.pair(A)))
     for round_ in range(12):
@@ -105,7 +105,7 @@ LOOP = """    print("ready", flush=True)
     for pair in map(Path, sys.argv[5:] * 1000):"""
 
 
-async def test_processes_that_write_at_once_do_not_meet(tmp_path: Path) -> None:
+async def test_concurrent_writers_do_not_conflict(tmp_path: Path) -> None:
     root = tmp_path / "certificates"
     pairs = [save(tmp_path / str(number), CA.pair(A)) for number in range(3)]
     finished = await asyncio.gather(*(write(root, pair, count=20) for pair in pairs))
@@ -122,7 +122,7 @@ async def test_reader_never_misses_the_pair_and_never_sees_a_mixture(tmp_path: P
     stop, seen = threading.Event(), set[str]()
 
     def read() -> int:
-        """Enters the folder once, as a reader that wants a pair must."""
+        """Read a pair after resolving the link once, as a reader must."""
         count = 0
         while not stop.is_set():
             folder = os.open(root / "live/web", os.O_RDONLY | os.O_DIRECTORY)
@@ -160,21 +160,21 @@ def _inode(path: Path) -> int:
     return path.stat().st_ino
 
 
-async def test_user_without_access_is_told_what_to_do(tmp_path: Path) -> None:
+async def test_user_without_access_gets_the_remedy(tmp_path: Path) -> None:
     root, pair = tmp_path / "certificates", save(tmp_path / "pair", CA.pair(A))
     assert await write(root, pair) == Finished(0, "")
-    _let_strangers_in(tmp_path, root)
-    finished = await run([sys.executable, "-c", STRANGER, str(root), str(pair)], 60)
+    _grant_access(tmp_path, root)
+    finished = await run([sys.executable, "-c", AS_OTHER_USER, str(root), str(pair)], 60)
     assert finished.exit_code == 0
-    # Whoever measures the coverage of processes complains as well, as this stranger may not write.
+    # Coverage measurement of processes complains as well, because this user may not write.
     reported = [line for line in finished.output.splitlines() if line.startswith("cannot use")]
     assert len(reported) == 2
     assert reported[0].startswith(f"cannot use {root}/live/web: Permission denied. ")
     assert all("Permission denied. Give the issuer's user access to it" in line for line in reported)
 
 
-def _let_strangers_in(folder: Path, root: Path) -> None:
-    """As far as the certificates, whose own modes are what is tried; a normal user cannot become another one."""
+def _grant_access(folder: Path, root: Path) -> None:
+    """Let other users reach the certificates, whose modes are under test; a normal user cannot become another."""
     if os.geteuid() != 0:
         (root / "archive/web").chmod(0o000)
         return
@@ -182,8 +182,8 @@ def _let_strangers_in(folder: Path, root: Path) -> None:
         path.chmod(0o755)
 
 
-# Root may do everything, so root becomes somebody else first, once all modules are loaded.
-STRANGER = """
+# Root may do everything, so it becomes another user first, once all modules are loaded.
+AS_OTHER_USER = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
 from wellkeeper_node.errors import InstallError

@@ -1,4 +1,4 @@
-"""A disk that is full, from the start or from any write on: one clear error, and what the CA gave is not lost."""
+"""A full disk, from the start or from any write on: one clear error, and no certificate is lost."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -24,12 +24,12 @@ from wellkeeper_node.certificates.folders import CertificateFolders
 pytestmark = pytest.mark.integration
 
 NAME: Final = "www.example.org"
-# One pass records key and CSR, what it may ask the CA for, URL, chain, schedule, reload and handshake: about 40 writes.
+# A pass records key and CSR, reservations, URL, chain, schedule, reload and handshake: about 40 writes.
 LAST_WRITE: Final = 80
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_full_state_directory_is_told_before_the_ca_is_asked(folder: Path, way: Way) -> None:
+async def test_full_state_directory_is_reported_before_the_ca_is_asked(folder: Path, way: Way) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         questions, before = asked(host.ca), version(host.issuer, "web")
         finished = await run_on_full_disk(host.issuer, host.issuer.state_dir, way, "renew")
@@ -44,7 +44,7 @@ async def test_full_state_directory_is_told_before_the_ca_is_asked(folder: Path,
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("place", ["issuer", "certificates"])
-async def test_read_only_disk_is_told_before_the_ca_is_asked(folder: Path, place: str, way: Way) -> None:
+async def test_read_only_disk_is_reported_before_the_ca_is_asked(folder: Path, place: str, way: Way) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         questions, before = asked(host.ca), version(host.issuer, "web")
         finished = await run_on_read_only_disk(host.issuer, folder / place, way, "renew")
@@ -59,7 +59,7 @@ async def test_read_only_disk_is_told_before_the_ca_is_asked(folder: Path, place
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("place", ["issuer", "certificates"])
-async def test_little_room_is_told_before_the_ca_is_asked(folder: Path, place: str, way: Way) -> None:
+async def test_lack_of_space_is_reported_before_the_ca_is_asked(folder: Path, place: str, way: Way) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         questions, before = asked(host.ca), version(host.issuer, "web")
         finished = await run_on_small_disk(host.issuer, folder / place, way, "renew")
@@ -71,7 +71,7 @@ async def test_little_room_is_told_before_the_ca_is_asked(folder: Path, place: s
         assert (orders(host.ca), issued(host.ca)) == (1, 1)
 
 
-async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_later(folder: Path) -> None:
+async def test_certificate_without_space_is_kept_and_installed_later(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         place, before = host.issuer.certificates_dir, version(host.issuer, "web")
         finished = await run_on_full_disk(host.issuer, place, Way.KERNEL, "renew", "--json")
@@ -87,7 +87,7 @@ async def test_certificate_for_which_there_is_no_room_is_kept_and_installed_late
 
 
 async def make_due(issuer: Issuer) -> None:
-    """What is live is eighty days old."""
+    """Install a certificate that is eighty days old."""
     folders, old = CertificateFolders(issuer.certificates_dir), FakeCa(datetime.now(UTC) - timedelta(days=80))
     await folders.switch("web", await folders.write("web", old.pair(dns(NAME))))
 
@@ -106,7 +106,7 @@ async def test_disk_that_fills_up_at_any_write_of_the_journal_loses_no_certifica
             assert "Traceback" not in finished.err
             assert await tokens(host.responder) == 0
             await host.issuer.run_well("renew", "--retry")
-            # The room ran out between the CA's reply and its record: the same gap as for a process that dies there.
+            # The disk filled up between the CA's reply and its record: the same gap as for a process killed there.
             assert orders(host.ca) - orders_before == (2 if is_order_unknown else 1)
             assert issued(host.ca) - issued_before == 1
             assert await served(host, NAME) == installed(host.issuer, "web")

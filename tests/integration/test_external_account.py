@@ -1,4 +1,4 @@
-"""A CA that registers its own customers only (RFC 8555 section 7.3.4)."""
+"""A CA that registers only its own customers (RFC 8555 section 7.3.4)."""
 
 from base64 import urlsafe_b64encode
 from dataclasses import replace
@@ -29,7 +29,7 @@ def configure(host: Host, folder: Path, key_id: str, hmac_key: str) -> None:
     host.issuer.configure(replace(host.issuer_settings, more=table))
 
 
-async def test_customers_get_certificates_and_others_are_told_what_to_set(folder: Path) -> None:
+async def test_customers_get_certificates_and_others_get_the_settings_to_add(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}, external_accounts={KEY_ID: HMAC_KEY}) as host:
         refused = await host.issuer.run("renew", "--json")
         assert refused.exit_code == 1

@@ -1,4 +1,4 @@
-"""A list of two real CAs: the second one issues in the same pass where the first one does not."""
+"""A list of two real CAs: the second one issues in the same pass when the first one does not."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ BLOCKED = "www.blocked-domain.example"
 
 
 async def falls_back(cas: TwoCas, words: str) -> None:
-    """One pass; it says why the first CA does not issue."""
+    """Run a pass that falls back to the second CA and reports why the first does not issue."""
     finished = await cas.host.issuer.run("renew", "--json")
     assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
     assert "WARNING: " in finished.err
@@ -36,7 +36,7 @@ async def test_ca_that_is_down_is_replaced_in_the_same_pass_and_preferred_again_
         await first.process.start(first.is_ready)
         await cas.host.issuer.run_well("renew", "--force")
         assert cas.issued == (1, 1)
-        # It is not asked to replace what another one issued.
+        # It is not asked to replace a certificate of another CA.
         assert asked(first, "/order-plz") == 1
         await cas.is_served(first)
         assert "(the CA first)" in (await cas.host.issuer.run_well("why", "web")).out
@@ -60,7 +60,7 @@ async def test_ca_that_refuses_is_replaced_in_the_same_pass(
         assert outcomes(nothing) == {"web": "unchanged"}
 
 
-async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_asked_on_the_day(folder: Path) -> None:
+async def test_unpinned_second_ca_is_warned_about_at_start_and_never_asked(folder: Path) -> None:
     async with two_cas(folder, NAME, pinned_count=1) as cas:
         await cas.host.issuer.run_well("renew")
         async with IssuerDaemon(cas.host.issuer) as daemon:
@@ -70,15 +70,15 @@ async def test_second_ca_that_no_responder_knows_is_told_at_the_start_and_not_as
             await cas.host.ca.process.stop()
             failed = await cas.host.issuer.run("renew", "--force", "web", "--json")
             assert failed.exit_code == 1
-            # The first one may come back sooner than somebody mends the other.
+            # The first CA may come back before the second one is pinned.
             assert "Connection refused" in str(failed.json()["certificates"][0]["error"])
             assert "does not trust our account key at the CA second" in daemon.log
         assert asked(cas.second, "/order-plz") == 0
 
 
-async def test_nothing_is_told_at_the_start_where_responders_know_both(folder: Path) -> None:
+async def test_no_warning_at_start_when_both_cas_are_pinned(folder: Path) -> None:
     async with two_cas(folder, NAME) as cas, IssuerDaemon(cas.host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
         warnings = [line for line in daemon.log.splitlines() if '"level": "warning"' in line]
-        # Where /tmp is kept in memory, the daemon says so.
+        # The daemon warns when /tmp is in memory.
         assert [line for line in warnings if "lies on tmpfs" not in line] == []

@@ -11,7 +11,7 @@ from stand.faults import answer, changed, cut, problem
 from stand.host import running_host
 from tests.integration.misbehaving import NAME, OTHER_NAME, misbehaving
 from tests.integration.observed import installed, issued, outcomes, served
-from tests.integration.test_rollover import other_account, told_responder
+from tests.integration.test_rollover import other_account, updated_responder
 from tests.json_docs import assert_documented
 
 pytestmark = pytest.mark.integration
@@ -104,7 +104,7 @@ async def test_key_change_that_is_not_implemented_leaves_no_rollover_behind(fold
         assert_documented("account rollover", abandoned.json())
         assert not following.exists()
         await ca.host.issuer.run("account", "rollover")
-        async with told_responder(ca.host, folder):
+        async with updated_responder(ca.host, folder):
             ca.proxy.stage(Kind.KEY_CHANGE, problem(501, "rejectedIdentifier", "not implemented"))
             refused = await ca.host.issuer.run("account", "rollover")
             assert refused.exit_code == 1

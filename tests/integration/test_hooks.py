@@ -1,4 +1,4 @@
-"""Hooks and the webhook around real renewals: when they run, what they see, and what their failure does."""
+"""Hooks and the webhook around real renewals: order, environment, and failures."""
 
 import json
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ NAME = "www.example.org"
 
 
 class Notes:
-    """What hooks wrote down; `fail` makes the event's hook fail until `mend`."""
+    """Records written by hooks; `fail` makes the event's hook fail until `repair`."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "notes"
         self._folder = folder
 
     def read(self) -> list[str]:
-        """Once: the next call has what came since."""
+        """Return the records since the last call."""
         found = self.path.read_text().splitlines() if self.path.exists() else []
         self.path.unlink(missing_ok=True)
         return found
@@ -36,11 +36,11 @@ class Notes:
     def fail(self, event: str) -> None:
         (self._folder / f"{event}-fails").touch()
 
-    def mend(self, event: str) -> None:
+    def repair(self, event: str) -> None:
         (self._folder / f"{event}-fails").unlink()
 
     def hook(self, event: str, more: str = "true") -> str:
-        """The hook as a line of TOML, ahead of all tables."""
+        """Return the hook as a line of TOML for the top of the file."""
         note = 'echo "$WELLKEEPER_EVENT:$WELLKEEPER_CERTIFICATE"'
         fails = f"{self._folder}/{event}-fails"
         script = f"{note} >> {self.path}; {more}; if [ -e {fails} ]; then echo cannot {event} >&2; exit 3; fi"
@@ -51,7 +51,7 @@ class Notes:
 
 
 def unreachable(settings: IssuerSettings) -> IssuerSettings:
-    """Nothing can be read back: each renewal fails before the CA validates."""
+    """Make every read-back fail, so that renewals fail before the CA validates."""
     return replace(settings, nodes=(replace(settings.nodes[0], http_address=("127.0.0.1", free_port())),))
 
 
@@ -70,7 +70,7 @@ def error(finished: Finished) -> str:
     return error_text(finished.json()["certificates"][0]["error"])
 
 
-async def test_hooks_run_in_their_order_and_not_at_all_when_nothing_is_due(folder: Path, notes: Notes) -> None:
+async def test_hooks_run_in_order_and_only_when_a_certificate_is_due(folder: Path, notes: Notes) -> None:
     async with running_host(folder, {"a": ["a.example.org"], "b": ["b.example.org"]}) as host:
         configure(host, notes.hooks())
         await host.issuer.run_well("renew")
@@ -80,8 +80,8 @@ async def test_hooks_run_in_their_order_and_not_at_all_when_nothing_is_due(folde
         assert notes.read() == []
 
 
-async def test_deploy_hook_of_certbot_runs_as_it_is(folder: Path, notes: Notes) -> None:
-    """It finds the new certificate in RENEWED_LINEAGE while nginx serves the same one."""
+async def test_certbot_deploy_hook_runs_unchanged(folder: Path, notes: Notes) -> None:
+    """Check that it finds the new certificate in RENEWED_LINEAGE while nginx serves the same one."""
     copy = folder / "copy.pem"
     async with running_host(folder, {"web": [NAME, "example.org"]}) as host:
         script = f'cat "$RENEWED_LINEAGE/cert.pem" > {copy}; echo "$RENEWED_DOMAINS" >> {notes.path}'
@@ -92,9 +92,7 @@ async def test_deploy_hook_of_certbot_runs_as_it_is(folder: Path, notes: Notes) 
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_deploy_hook_that_fails_makes_the_pass_fail_and_runs_again_until_it_succeeds(
-    folder: Path, notes: Notes
-) -> None:
+async def test_failing_deploy_hook_fails_the_pass_and_runs_again_until_it_succeeds(folder: Path, notes: Notes) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         configure(host, notes.hooks())
         notes.fail("deploy")
@@ -108,14 +106,14 @@ async def test_deploy_hook_that_fails_makes_the_pass_fail_and_runs_again_until_i
         assert notes.read() == ["pre:web", "deploy:web", "failed:web", "post:web"]
         before = asked(host.ca)
         assert (await host.issuer.run("renew", "--retry")).exit_code == 1
-        notes.mend("deploy")
+        notes.repair("deploy")
         await host.issuer.run_well("renew", "--retry")
         assert notes.read() == ["deploy:web", "failed:web", "deploy:web"]
         await host.issuer.run_well("renew", "--retry")
         assert (notes.read(), asked(host.ca)) == ([], before)
 
 
-async def test_pre_hook_that_fails_keeps_the_ca_from_being_asked(folder: Path, notes: Notes) -> None:
+async def test_failing_pre_hook_stops_the_pass_before_the_ca_is_asked(folder: Path, notes: Notes) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         configure(host, notes.hooks())
         notes.fail("pre")
@@ -124,11 +122,11 @@ async def test_pre_hook_that_fails_keeps_the_ca_from_being_asked(folder: Path, n
         assert finished.exit_code == 1
         assert "cannot pre. Fix the hook: nothing is renewed while it fails." in error(finished)
         assert asked(host.ca) == before
-        notes.mend("pre")
+        notes.repair("pre")
         await host.issuer.run_well("renew", "--retry")
 
 
-async def test_post_hook_that_fails_makes_the_pass_fail_with_everything_in_place(folder: Path, notes: Notes) -> None:
+async def test_failing_post_hook_fails_the_pass_with_everything_installed(folder: Path, notes: Notes) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         configure(host, notes.hooks())
         notes.fail("post")
@@ -140,7 +138,7 @@ async def test_post_hook_that_fails_makes_the_pass_fail_with_everything_in_place
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_hook_that_hangs_is_ended(folder: Path, notes: Notes) -> None:
+async def test_hanging_hook_is_killed(folder: Path, notes: Notes) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         configure(host, [notes.hook("deploy", "sleep 600"), "hooks.timeout_seconds = 0.5"])
         finished = await host.issuer.run("renew", "--json")
@@ -149,7 +147,7 @@ async def test_hook_that_hangs_is_ended(folder: Path, notes: Notes) -> None:
 
 
 class Receiver:
-    """A webhook at `url`, and what it was sent."""
+    """A webhook at `url` that keeps the requests it received."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -168,7 +166,7 @@ async def receiver(aiohttp_server: AiohttpServer) -> Receiver:
     return made
 
 
-async def test_administrator_is_told_of_failure_and_recovery_once_each(folder: Path, receiver: Receiver) -> None:
+async def test_failure_and_recovery_are_notified_once_each(folder: Path, receiver: Receiver) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         settings = configure(host, [f"notifications.webhook = {json.dumps(receiver.url)}"])
         host.issuer.configure(unreachable(settings))
@@ -183,7 +181,7 @@ async def test_administrator_is_told_of_failure_and_recovery_once_each(folder: P
         assert [one["event"] for one in receiver.received] == ["failure", "recovery"]
 
 
-async def test_what_nobody_could_be_told_is_told_later(folder: Path, receiver: Receiver) -> None:
+async def test_failed_notification_is_sent_later(folder: Path, receiver: Receiver) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         webhook = f"http://127.0.0.1:{free_port()}/secret-path"
         settings = configure(host, [f"notifications.webhook = {json.dumps(webhook)}"])

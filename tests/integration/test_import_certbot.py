@@ -1,4 +1,4 @@
-"""From certbot to Wellkeeper: a real certbot's folder is taken over, and nothing is issued anew."""
+"""Import from a real certbot's directory, without issuing any certificate again."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +31,7 @@ NEW_ACCOUNT: Final = "/sign-me-up"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """nginx with certbot's recipe; certbot and the issuer beside it."""
+    """A machine with nginx in certbot's configuration, certbot and the issuer."""
 
     host: Host
     certbot: Certbot
@@ -40,12 +40,12 @@ class Machine:
     def issuer(self) -> Issuer:
         return self.host.issuer
 
-    def theirs(self) -> list[str]:
-        """The fingerprints of certbot's certificates."""
+    def certbot_fingerprints(self) -> list[str]:
+        """Return the fingerprints of certbot's certificates."""
         chains = [(self.certbot.live(name) / "fullchain.pem").read_bytes() for name in NAMES]
         return [reading.read_certificate(chain).fingerprint_sha256 for chain in chains]
 
-    def ours(self) -> list[str]:
+    def issuer_fingerprints(self) -> list[str]:
         return [installed(self.issuer, name) for name in NAMES]
 
     async def served(self) -> list[str]:
@@ -55,7 +55,7 @@ class Machine:
         return (await self.issuer.run_well("import", "certbot", str(self.certbot.etc), *more)).out
 
     def change_nginx(self, reported: str) -> None:
-        """As the report told: other folders, and the snippet in place of the webroot. It is not reloaded."""
+        """Edit nginx as the report says: other directories, and the snippet instead of the webroot; do not reload."""
         text = self.host.nginx.config_path.read_text()
         for name in NAMES:
             before, after = f"{self.certbot.etc}/live/{name}/", f"{self.issuer.live(name)}/"
@@ -67,7 +67,7 @@ class Machine:
 
     @asynccontextmanager
     async def moved(self) -> AsyncIterator[None]:
-        """All that the report tells to do by hand is done."""
+        """Do everything that the report asks for."""
         self.change_nginx(await self.import_("--apply"))
         values = (await self.issuer.run_well("trust", "--json")).json()["responder"]
         keys = [values[f"WELLKEEPER_RESPONDER_{name}"] for name in ("PUBLISHING_KEY", "ACCOUNT_THUMBPRINT")]
@@ -77,7 +77,7 @@ class Machine:
 
 
 def servers(http: Address, https: Address, certbot: Certbot) -> str:
-    """What certbot's users have in nginx; two blocks on 443 once there are certificates."""
+    """Return server blocks as certbot's users have them; two on 443 once there are certificates."""
     webroot = f"location /.well-known/acme-challenge/ {{ root {certbot.webroot}; }}"
     blocks = [f"server {{ listen {http[0]}:{http[1]} default_server; {webroot} }}"]
     for name in NAMES:
@@ -90,11 +90,11 @@ def servers(http: Address, https: Address, certbot: Certbot) -> str:
 
 @asynccontextmanager
 async def machine(folder: Path) -> AsyncIterator[Machine]:
-    """certbot has two certificates, RSA with two names and ECDSA; the issuer was set up, and has none."""
+    """Yield a machine where certbot has an RSA certificate with two names and an ECDSA one, and the issuer none."""
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     async with AsyncExitStack() as stack:
         dns = await stack.enter_async_context(Challtestsrv(folder))
-        # certbot gives up on a rejected nonce now and then.
+        # certbot sometimes gives up on a rejected nonce.
         ca = await stack.enter_async_context(
             Pebble(folder, PebbleSettings(dns.address, http[1], nonces_rejected_percent=0))
         )
@@ -102,8 +102,8 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
         settings = NginxSettings(sockets / "public.sock", (), in_http=servers(http, https, certbot))
         nginx = NginxServer(folder / "nginx", settings)
         node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
-        ours = IssuerSettings(ca.directory_url, ca.ca_bundle, {}, (node,), nginx.argv(), nginx.pid_path)
-        issuer.configure(ours)
+        issuer_fingerprints = IssuerSettings(ca.directory_url, ca.ca_bundle, {}, (node,), nginx.argv(), nginx.pid_path)
+        issuer.configure(issuer_fingerprints)
         publishing_key, thumbprint = await issuer.make_keys()
         async with nginx:
             await certbot.obtain(*SHOP, key_type="rsa")
@@ -112,11 +112,11 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
             await reload(nginx)
             nginx.settings = replace(settings, http=(http,), https=(https,))
             responder = ResponderProcess(sockets, publishing_key, thumbprint)
-            yield Machine(Host(dns, ca, issuer, ours, responder, nginx), certbot)
+            yield Machine(Host(dns, ca, issuer, issuer_fingerprints, responder, nginx), certbot)
 
 
 def tree(folder: Path) -> dict[str, Any]:
-    """Every file and link below, with its content and when it was changed."""
+    """Return every file and link below, with content and modification time."""
     return {
         str(path): (path.lstat().st_mtime_ns, path.readlink() if path.is_symlink() else path.read_bytes())
         for path in folder.rglob("*")
@@ -124,12 +124,12 @@ def tree(folder: Path) -> dict[str, Any]:
     }
 
 
-async def test_certificates_go_on_and_nothing_is_issued_anew(folder: Path) -> None:
+async def test_certificates_are_imported_and_nothing_is_issued_again(folder: Path) -> None:
     async with machine(folder) as host:
         before, requests, certificates = tree(host.certbot.etc), asked(host.host.ca), issued(host.host.ca)
         async with host.moved():
             assert asked(host.host.ca) == requests
-            assert await host.served() == host.ours() == host.theirs()
+            assert await host.served() == host.issuer_fingerprints() == host.certbot_fingerprints()
             for outcome in ("served", "unchanged"):
                 finished = await host.issuer.run("renew", "--json")
                 assert outcomes(finished) == dict.fromkeys(NAMES, outcome), finished
@@ -137,14 +137,14 @@ async def test_certificates_go_on_and_nothing_is_issued_anew(folder: Path) -> No
         assert tree(host.certbot.etc) == before
 
 
-async def test_next_renewal_is_ours_with_the_same_account_and_the_same_kinds_of_keys(folder: Path) -> None:
+async def test_next_renewal_uses_the_same_account_and_key_types(folder: Path) -> None:
     async with machine(folder) as host:
         accounts, certificates = asked(host.host.ca, NEW_ACCOUNT), issued(host.host.ca)
         async with host.moved():
             keys = [(host.issuer.live(name) / "privkey.pem").read_bytes() for name in NAMES]
             finished = await host.issuer.run("renew", "--force", "--json")
             assert outcomes(finished) == dict.fromkeys(NAMES, "served"), finished
-            assert await host.served() == host.ours() != host.theirs()
+            assert await host.served() == host.issuer_fingerprints() != host.certbot_fingerprints()
         assert issued(host.host.ca) == certificates + len(NAMES)
         assert asked(host.host.ca, NEW_ACCOUNT) == accounts
         shop, www = [(host.issuer.live(name) / "privkey.pem").read_bytes() for name in NAMES]
@@ -153,7 +153,7 @@ async def test_next_renewal_is_ours_with_the_same_account_and_the_same_kinds_of_
         assert www == keys[1]  # --reuse-key
 
 
-async def test_dry_run_and_second_run_change_nothing_unless_certbot_went_on(folder: Path) -> None:
+async def test_dry_run_and_second_run_change_nothing_unless_certbot_renewed(folder: Path) -> None:
     async with machine(folder) as host:
         state = tree(host.certbot.etc) | tree(host.issuer.state_dir)
         reported = await host.import_()
@@ -162,9 +162,9 @@ async def test_dry_run_and_second_run_change_nothing_unless_certbot_went_on(fold
         assert not host.issuer.certificates_dir.exists()
         await host.import_("--apply")
         before = tree(host.issuer.certificates_dir) | tree(host.issuer.config_path.parent)
-        assert (await host.import_("--apply")).count("; taken over already") == len(NAMES)
+        assert (await host.import_("--apply")).count("; already imported") == len(NAMES)
         assert tree(host.issuer.certificates_dir) | tree(host.issuer.config_path.parent) == before
         await host.certbot.obtain(WWW, more=("--force-renewal",))
         reported = await host.import_("--apply")
-        assert "; its certificate is newer than ours, and taken over" in reported
-        assert host.ours() == host.theirs()
+        assert "; imported again: its certificate is newer" in reported
+        assert host.issuer_fingerprints() == host.certbot_fingerprints()

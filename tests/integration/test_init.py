@@ -66,7 +66,7 @@ async def test_invalid_answers_are_asked_again_with_the_reason(folder: Path, peb
         assert line in settings
 
 
-async def test_printed_values_are_those_of_trust_and_a_second_run_keeps_all(folder: Path, pebble: Pebble) -> None:
+async def test_printed_values_match_trust_and_a_second_run_keeps_everything(folder: Path, pebble: Pebble) -> None:
     issuer = Issuer(folder)
     session = await type_and_watch(
         issuer,
@@ -110,7 +110,7 @@ async def test_ca_without_terms_needs_no_agreement(folder: Path, pebble: Pebble)
     assert "terms_of_service_agreed = false" in issuer.config_path.read_text()
 
 
-async def test_terms_that_cannot_be_read_are_asked_about_with_the_cause(folder: Path, pebble: Pebble) -> None:
+async def test_unreadable_terms_are_asked_about_with_the_cause(folder: Path, pebble: Pebble) -> None:
     issuer = Issuer(folder)
     session = await type_and_watch(
         issuer,

@@ -1,4 +1,4 @@
-"""A pass that is killed or interrupted: nothing published stays, no second order, and the next pass goes on."""
+"""A killed or interrupted pass: nothing stays published, no second order, and the next pass resumes."""
 
 import asyncio
 import fcntl
@@ -20,7 +20,7 @@ from tests.integration.under_way import Gate, renewing
 pytestmark = pytest.mark.integration
 
 NAME = "www.example.org"
-# The CA looks here in vain until the test lets it through; nodes are asked at their own addresses.
+# The CA's fetches wait here until the test opens the gate; nodes are read back at their own addresses.
 GATE_ADDRESS = "127.0.0.9"
 
 
@@ -34,10 +34,10 @@ async def gated_host(folder: Path) -> AsyncIterator[tuple[Host, Gate]]:
 
 @contextmanager
 def held_certificates(issuer: Issuer) -> Iterator[None]:
-    """As another process that writes certificates would: an issuer that wants to install waits."""
+    """Lock the certificates as another writing process does, so that an issuer waits before installing."""
     descriptor = os.open(issuer.certificates_dir / ".lock", os.O_RDWR)
     try:
-        # All of the file, at whatever byte an issuer asks for its own.
+        # Lock the whole file, since an issuer may lock any byte of it.
         fcntl.lockf(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -45,7 +45,7 @@ def held_certificates(issuer: Issuer) -> Iterator[None]:
 
 
 async def logged(ca: Pebble, text: str) -> None:
-    """Returns once the CA wrote it: what it does next takes it as long as the issuer's own wait of a second."""
+    """Wait until the CA has logged the text; its next step takes as long as the issuer's wait of a second."""
     while text not in ca.process.log.read_text():  # noqa: ASYNC110 - another process's
         await asyncio.sleep(0.01)
 
@@ -80,7 +80,7 @@ async def test_pass_killed_during_validation_resumes_its_order(folder: Path) -> 
 
 
 async def resume(host: Host, gate: Gate, order: str) -> None:
-    """The next pass goes on with this order, with the CA still in the middle of its validation."""
+    """Check that the next pass resumes this order while the CA is still validating."""
     async with renewing(host.issuer) as run:
         assert (await run.until("order", "finished"))["detail"] == order
         await run.until("validate", "started")
@@ -92,7 +92,7 @@ async def resume(host: Host, gate: Gate, order: str) -> None:
     assert await tokens(host.responder) == 0
 
 
-async def test_pass_killed_while_the_ca_issues_takes_that_certificate(folder: Path) -> None:
+async def test_pass_killed_while_the_ca_issues_is_resumed_with_that_certificate(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         async with renewing(host.issuer) as run:
             order = await run.until("order", "finished")
@@ -108,7 +108,7 @@ async def test_pass_killed_while_the_ca_issues_takes_that_certificate(folder: Pa
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_pass_killed_before_it_installed_goes_on_without_asking_the_ca(folder: Path) -> None:
+async def test_pass_killed_before_installing_resumes_without_asking_the_ca(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         async with renewing(host.issuer) as run:
             with held_certificates(host.issuer):
@@ -124,7 +124,7 @@ async def test_pass_killed_before_it_installed_goes_on_without_asking_the_ca(fol
         assert journal(host.issuer)["attempts"] == []
 
 
-async def test_pass_killed_between_the_record_and_the_switch_is_delivered_by_the_next(folder: Path) -> None:
+async def test_pass_killed_between_record_and_switch_is_delivered_by_the_next(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         placeholder = version(host.issuer, "web")
         async with renewing(host.issuer) as run:
@@ -148,7 +148,7 @@ async def test_pass_killed_between_the_record_and_the_switch_is_delivered_by_the
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_second_issuer_at_the_same_state_is_turned_away(folder: Path) -> None:
+async def test_second_issuer_with_the_same_state_is_refused(folder: Path) -> None:
     async with gated_host(folder) as (host, gate), renewing(host.issuer) as run:
         await gate.knocked()
         refused = await host.issuer.run("renew")

@@ -1,4 +1,4 @@
-"""Certificates for bare addresses, of both families, with the snippet of the default server as it stands."""
+"""Certificates for IP addresses of both families, with the unmodified snippet of the default server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ V6: Final = "::1"
 
 @asynccontextmanager
 async def addressed_host(folder: Path) -> AsyncIterator[Host]:
-    """A certificate for each of the two addresses, in the default server of that address."""
+    """Run a host with a certificate for each of two addresses, in the default server of that address."""
     async with running_host(folder, {"v4": [V4], "v6": [V6]}) as host:
         (_, http), (_, https) = host.http, host.https
         include = host.nginx.config_path.with_name("snippets") / "wellkeeper"
@@ -38,7 +38,7 @@ async def addressed_host(folder: Path) -> AsyncIterator[Host]:
             live = host.issuer.live(name)
             servers += f"server {{ listen {address}:{https} ssl default_server; include {SNIPPETS}/tls.conf;"
             servers += f" ssl_certificate {live}/fullchain.pem; ssl_certificate_key {live}/privkey.pem; }}\n"
-        # The stand's own server blocks are left out; where it asks for readiness stays.
+        # The stand's own server blocks are removed, except the one for its readiness check.
         settings = host.nginx.settings
         await reconfigure(host.nginx, replace(settings, http=(), https=(), sites=(), in_http=servers))
         host.nginx.settings = settings
@@ -50,13 +50,13 @@ async def addressed_host(folder: Path) -> AsyncIterator[Host]:
 
 
 async def leaf(address: str, port: int) -> str:
-    """The fingerprint of what a client without a server name is served."""
+    """Return the fingerprint of the leaf served to a client without a server name."""
     found = await NodeProbes().handshake((address, port), Identifier(IdentifierType.IP, address))
     assert found
     return found.fingerprint_sha256
 
 
-async def test_addresses_of_both_families_are_proven_and_served(folder: Path) -> None:
+async def test_addresses_of_both_families_are_validated_and_served(folder: Path) -> None:
     async with addressed_host(folder) as host:
         finished = await host.issuer.run("renew", "--json")
         assert outcomes(finished) == {"v4": "served", "v6": "served"}, finished
@@ -66,7 +66,7 @@ async def test_addresses_of_both_families_are_proven_and_served(folder: Path) ->
         assert await tokens(host.responder) == 0
 
 
-async def test_default_server_has_nothing_but_tokens(folder: Path) -> None:
+async def test_default_server_serves_only_tokens(folder: Path) -> None:
     async with addressed_host(folder) as host:
         site = TcpAddress(V4, host.http[1])
         assert (await ask(site, "GET", "/")).status == 404

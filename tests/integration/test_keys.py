@@ -1,4 +1,4 @@
-"""Certificate keys that are not new each time: a CSR of the administrator's, and reuse_key."""
+"""Certificate keys that are not new each time: the administrator's CSR, and reuse_key."""
 
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ IDENTIFIER: Final = Identifier(IdentifierType.DNS, NAME)
 
 
 def add(host: Host, line: str) -> None:
-    """To the only certificate, which is the last table."""
+    """Add a line to the only certificate, which is the last table."""
     text = host.issuer.config_path.read_text()
     lines = [one for one in text.splitlines() if not (line.startswith("csr") and one.startswith("key_type"))]
     host.issuer.config_path.write_text("\n".join([*lines, line]))
@@ -41,13 +41,13 @@ async def renew(host: Host) -> Finished:
     return await host.issuer.run("renew", "--force", "--json")
 
 
-async def test_key_of_a_csr_stays_elsewhere(folder: Path) -> None:
+async def test_certificate_of_a_csr_is_installed_without_a_key(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         key, csr = folder / "own.key", folder / "own.csr"
         key.write_bytes(pki.make_certificate_key(KeyType.ECDSA_P256))
         write_csr(csr, key.read_bytes())
         add(host, f"csr = '{csr}'")
-        # nginx is told of the key once; its certificate comes with the next reload.
+        # nginx gets the path of the key once; its certificate comes with the next reload.
         config = host.nginx.config_path
         config.write_text(config.read_text().replace(f"{host.issuer.live('web')}/privkey.pem", str(key)))
         for count in (1, 2):
@@ -63,7 +63,7 @@ async def test_key_of_a_csr_stays_elsewhere(folder: Path) -> None:
         assert outcomes(finished) == {"web": "unchanged"}
 
 
-async def test_csr_that_does_not_fit_is_told_before_the_ca_is_asked(folder: Path) -> None:
+async def test_wrong_csr_is_reported_before_the_ca_is_asked(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME, "example.org"]}) as host:
         csr = folder / "own.csr"
         write_csr(csr, pki.make_certificate_key(KeyType.ECDSA_P256))
@@ -74,7 +74,7 @@ async def test_csr_that_does_not_fit_is_told_before_the_ca_is_asked(folder: Path
         assert asked(host.ca, "/order-plz") == 0
 
 
-async def test_key_is_used_again_until_its_type_changes(folder: Path) -> None:
+async def test_key_is_reused_until_its_type_changes(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         add(host, "reuse_key = true")
         keys = []
@@ -88,7 +88,7 @@ async def test_key_is_used_again_until_its_type_changes(folder: Path) -> None:
         assert public_keys.certificate_key_kind(live_key(host)) is KeyType.ECDSA_P384
 
 
-async def test_key_that_was_compromised_is_used_no_more(folder: Path) -> None:
+async def test_compromised_key_is_not_reused(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         add(host, "reuse_key = true")
         assert (await renew(host)).exit_code == 0

@@ -1,6 +1,6 @@
-"""SIGKILL after each stage and at random moments of passes over several certificates: what the next pass makes of it.
+"""SIGKILL after each stage and at random moments of passes over several certificates: the next pass resumes.
 
-`--kills 200` tries so many random moments, 24 by default, in portions that can run beside each other.
+`--kills 200` tries that many random moments, 24 by default, in portions that can run in parallel.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ STAGES: Final = ("order", "publish", "validate", "finalize", "install", "reload"
 
 
 async def kill_after(round_: Round, seconds: float) -> bool:
-    """One pass, killed at that moment; False when it had ended before."""
+    """Kill a pass at that moment; return False if it had ended before."""
     async with renewing(round_.host.issuer) as run:
         reading = asyncio.ensure_future(run.finish())
         await asyncio.wait([reading], timeout=seconds)
@@ -48,7 +48,7 @@ async def kill_after(round_: Round, seconds: float) -> bool:
 
 
 async def kill_at(round_: Round, stage: str) -> None:
-    """One pass, killed as soon as the first certificate has this stage behind it (the reload is everybody's)."""
+    """Kill a pass as soon as the first certificate has finished this stage (all share the reload)."""
     async with renewing(round_.host.issuer) as run:
         await run.until(stage, "finished", None)
         finished = await run.end(signal.SIGKILL)
@@ -56,10 +56,10 @@ async def kill_at(round_: Round, stage: str) -> None:
     round_.note([json.loads(line) for line in finished.err.splitlines() if line.startswith("{")])
 
 
-async def end_well(round_: Round) -> set[str]:
-    """A pass that nobody disturbs: one certificate a name, and one order but for those that were never known.
+async def finish_round(round_: Round) -> set[str]:
+    """Run an undisturbed pass: one certificate per name, and one order each except for orders never recorded.
 
-    Returns those orders.
+    Return those orders.
     """
     host = round_.host
     finished = await host.issuer.run("renew", "--log-format", "json")
@@ -80,23 +80,23 @@ async def has_nothing_to_do(host: Host) -> bool:
     return (again.exit_code, events(again)) == (0, [])
 
 
-async def test_pass_killed_after_each_stage_is_gone_on_with(folder: Path) -> None:
+async def test_pass_killed_after_any_stage_is_resumed(folder: Path) -> None:
     async with running_host(folder, CERTIFICATES) as host:
         with LiveWatch(host.issuer.certificates_dir, list(CERTIFICATES)) as watch:
             for stage in STAGES:
                 round_ = await begin(host, CERTIFICATES)
                 await kill_at(round_, stage)
-                # The other certificates may just be in the gap, in the first stage.
-                lost = await end_well(round_)
+                # The other certificates may be between the CA's reply and its record, in the first stage.
+                lost = await finish_round(round_)
                 assert lost == set() or stage in {"order", "publish"}, stage
             assert await has_nothing_to_do(host)
     assert watch.faults == []
-    assert watch.pair_count > len(CERTIFICATES) * len(STAGES)  # it may miss one that was soon replaced
+    assert watch.pair_count > len(CERTIFICATES) * len(STAGES)  # it may miss a pair that was soon replaced
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("portion", range(PORTIONS))
-async def test_pass_killed_at_any_moment_is_gone_on_with(
+async def test_pass_killed_at_any_moment_is_resumed(
     folder: Path, portion: int, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(f"kills {portion}")  # noqa: S311 - to be repeated, not to be secret
@@ -107,8 +107,8 @@ async def test_pass_killed_at_any_moment_is_gone_on_with(
                 round_ = await begin(host, CERTIFICATES)
                 for _ in range(min(chance.randint(1, MOST_IN_A_ROW), wanted - killed)):
                     killed += await kill_after(round_, chance.uniform(EARLIEST_SECONDS, LATEST_SECONDS))
-                lost += len(await end_well(round_))
+                lost += len(await finish_round(round_))
             assert await has_nothing_to_do(host)
     assert watch.faults == []
     record_property("kills", killed)
-    record_property("orders that were never known", lost)
+    record_property("orders never recorded", lost)

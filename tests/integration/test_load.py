@@ -1,4 +1,4 @@
-"""The load generator counts what really happened: it is what the demo's figures rest on."""
+"""Counts of the load generator, on which the demo's figures are based."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ NAME = "www.example.org"
 
 
 class Server:
-    """Serves so many requests on each connection and closes it, at once or when the next one arrives."""
+    """A server that closes each connection after some requests, at once or when the next one arrives."""
 
     def __init__(self, requests_per_connection: int, reply: bytes, *, closes_at_once: bool = False) -> None:
         self._requests_per_connection = requests_per_connection
@@ -51,7 +51,7 @@ async def counted(server: Server, port: int) -> Counts:
     return load.counts
 
 
-async def test_kept_connection_that_ends_before_a_reply_is_retried_once(http_port: int) -> None:
+async def test_kept_connection_closed_before_a_reply_is_retried_once(http_port: int) -> None:
     server = Server(3, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     counts = await counted(server, http_port)
     assert (counts.failed, counts.reasons) == (0, [])
@@ -59,14 +59,14 @@ async def test_kept_connection_that_ends_before_a_reply_is_retried_once(http_por
     assert counts.retried > 5
 
 
-async def test_connection_whose_end_was_announced_is_not_used_again(http_port: int) -> None:
+async def test_connection_with_an_announced_close_is_not_reused(http_port: int) -> None:
     server = Server(1, b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
     counts = await counted(server, http_port)
     assert (counts.failed, counts.retried) == (0, 0)
     assert counts.served == server.reply_count
 
 
-async def test_fresh_connection_that_ends_before_a_reply_is_a_failure(http_port: int) -> None:
+async def test_new_connection_closed_before_a_reply_is_a_failure(http_port: int) -> None:
     counts = await counted(Server(0, b""), http_port)
     assert (counts.served, counts.retried) == (0, 0)
     assert counts.failed >= 50

@@ -1,4 +1,4 @@
-"""State that is missing, damaged or out of reach: one clear error, nothing lost, and the CA is not asked in vain."""
+"""Missing, damaged or inaccessible state: one clear error, nothing lost, and no needless request to the CA."""
 
 import asyncio
 import os
@@ -34,24 +34,24 @@ pytestmark = pytest.mark.integration
 
 NAME: Final = "www.example.org"
 
-# The command as somebody else's user, once all modules are loaded; a normal user stays who it is.
-AS_NOBODY: Final = """
+# Runs the command as another user, once all modules are loaded; a normal user does not change.
+AS_OTHER_USER: Final = """
 import concurrent.futures.thread, importlib, os, pkgutil, pwd
 import cryptography.hazmat.backends.openssl.backend
 import wellkeeper_issuer
 for found in pkgutil.walk_packages(wellkeeper_issuer.__path__, "wellkeeper_issuer."):
     importlib.import_module(found.name)
 if os.geteuid() == 0:
-    nobody = pwd.getpwnam("nobody")
+    user = pwd.getpwnam("nobody")
     os.setgroups([])
-    os.setgid(nobody.pw_gid)
-    os.setuid(nobody.pw_uid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
 wellkeeper_issuer.__main__.main()
 """
 
 
 def lose(issuer: Issuer) -> None:
-    """The journal, with what belongs to it."""
+    """Delete the journal with its WAL files."""
     for path in issuer.state_dir.glob("state.db*"):
         path.unlink()
 
@@ -63,26 +63,26 @@ def one_error(finished: Finished, exit_code: int = 1) -> str:
     return one_line(finished.err)
 
 
-async def is_at_peace(host: Host) -> bool:
-    """A further pass has nothing to do."""
+async def has_nothing_to_do(host: Host) -> bool:
+    """Check that another pass has nothing to do."""
     finished = await host.issuer.run("renew", "--log-format", "json")
     return (finished.exit_code, events(finished)) == (0, [])
 
 
-async def test_missing_journal_is_made_anew_and_nothing_is_obtained_again(folder: Path) -> None:
+async def test_missing_journal_is_created_again_and_nothing_is_obtained_again(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME], "mail": ["mail.example.org"]}) as host:
         await host.issuer.run_well("renew")
         before, questions, generations = version(host.issuer, "web"), asked(host.ca), reloads(host.nginx)
         lose(host.issuer)
         await host.issuer.run_well("renew")
         assert (version(host.issuer, "web"), asked(host.ca)) == (before, questions)
-        # Whether nginx had read it stood in what was lost: one reload makes sure.
+        # The lost journal recorded whether nginx had loaded it, so one reload makes sure.
         assert reloads(host.nginx) == generations + 1
         assert [row["state"] for row in journal(host.issuer)["deliveries"]] == ["served", "served"]
-        assert await is_at_peace(host)
+        assert await has_nothing_to_do(host)
 
 
-async def test_certificate_that_nginx_had_not_read_when_the_journal_was_lost_is_served_all_the_same(
+async def test_certificate_not_yet_loaded_when_the_journal_was_lost_is_still_served(
     folder: Path,
 ) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
@@ -109,7 +109,7 @@ def spoilt_page(path: Path) -> None:
     path.write_bytes(whole[:8192] + b"\xa5" * 4096 + whole[12_288:])
 
 
-async def test_damaged_journal_is_told_and_moved_away_it_costs_nothing(folder: Path) -> None:
+async def test_damaged_journal_is_reported_and_moving_it_away_loses_nothing(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         questions, path = asked(host.ca), host.issuer.state_dir / "state.db"
@@ -128,11 +128,11 @@ async def test_damaged_journal_is_told_and_moved_away_it_costs_nothing(folder: P
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_damaged_key_is_told_before_anybody_is_asked(folder: Path) -> None:
+async def test_damaged_key_is_reported_before_any_request(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         questions = asked(host.ca)
         (account_key,) = (host.issuer.state_dir / "accounts").glob("*.pem")
-        # One CA's key may keep that CA from being asked; without the publishing key nothing goes at all.
+        # A damaged account key affects only its CA; without the publishing key nothing works.
         for path, exit_code in ((account_key, 1), (host.issuer.state_dir / "publishing_key.pem", 2)):
             whole = path.read_bytes()
             for damaged in (whole[:60], b""):
@@ -148,7 +148,7 @@ async def test_damaged_key_is_told_before_anybody_is_asked(folder: Path) -> None
         await host.issuer.run_well("renew", "--retry")
 
 
-async def test_damaged_record_of_the_account_is_told_and_removed_it_is_asked_for_again(folder: Path) -> None:
+async def test_damaged_account_record_is_reported_and_looked_up_again_once_removed(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         (path,) = (host.issuer.state_dir / "accounts").glob("*.json")
@@ -166,11 +166,11 @@ async def test_damaged_record_of_the_account_is_told_and_removed_it_is_asked_for
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def run_as_nobody(issuer: Issuer, *arguments: str) -> Finished:
+async def run_as_other_user(issuer: Issuer, *arguments: str) -> Finished:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        AS_NOBODY,
+        AS_OTHER_USER,
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -181,19 +181,19 @@ async def run_as_nobody(issuer: Issuer, *arguments: str) -> Finished:
     return Finished(await process.wait(), out.decode(), err.decode())
 
 
-def hand_over(place: Path, to: int) -> None:
-    """Root gives it away; a normal user has it already."""
+def change_owner(place: Path, to: int) -> None:
+    """Change the owner if root; a normal user has it already."""
     if os.geteuid() == 0:
         for path in (place, *place.rglob("*")):
             shutil.chown(path, to)
 
 
-async def test_state_directory_of_somebody_else_is_told_and_nobody_is_asked(folder: Path) -> None:
+async def test_state_directory_of_another_user_is_reported_without_any_request(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         questions = asked(host.ca)
         if os.geteuid() != 0:
             host.issuer.state_dir.chmod(0)
-        reported = one_error(await run_as_nobody(host.issuer, "renew"), exit_code=2)
+        reported = one_error(await run_as_other_user(host.issuer, "renew"), exit_code=2)
         host.issuer.state_dir.chmod(0o700)
         assert f"cannot use {host.issuer.state_dir}/" in reported
         assert "Permission denied. Run the command as root or as the issuer's user." in reported
@@ -201,19 +201,19 @@ async def test_state_directory_of_somebody_else_is_told_and_nobody_is_asked(fold
         await host.issuer.run_well("renew")
 
 
-async def test_state_directory_that_is_read_only_is_told_and_nobody_is_asked(folder: Path) -> None:
+async def test_read_only_state_directory_is_reported_without_any_request(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         questions, place = asked(host.ca), host.issuer.state_dir
         places = (place, host.issuer.certificates_dir)
         for one in places:
-            hand_over(one, pwd.getpwnam("nobody").pw_uid)
+            change_owner(one, pwd.getpwnam("nobody").pw_uid)
         place.chmod(0o500)
-        reported = one_error(await run_as_nobody(host.issuer, "renew"))
-        shown = await run_as_nobody(host.issuer, "status")
+        reported = one_error(await run_as_other_user(host.issuer, "renew"))
+        shown = await run_as_other_user(host.issuer, "status")
         left = sorted(path.name for path in place.glob("state.*"))
         place.chmod(0o700)
         for one in places:
-            hand_over(one, os.geteuid())
+            change_owner(one, os.geteuid())
         assert f"wellkeeper: cannot lock {place}/state." in reported
         assert "Permission denied. Let the issuer's user write to state_dir and its files" in reported
         assert (shown.exit_code, shown.err, left) == (0, "", []), shown
@@ -221,17 +221,17 @@ async def test_state_directory_that_is_read_only_is_told_and_nobody_is_asked(fol
         await host.issuer.run_well("renew")
 
 
-async def test_certificate_for_a_directory_that_is_read_only_is_kept_and_installed_later(folder: Path) -> None:
+async def test_certificate_for_a_read_only_directory_is_kept_and_installed_later(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         places = (host.issuer.state_dir, host.issuer.certificates_dir, host.responder.control_socket)
         for place in places:
-            hand_over(place, pwd.getpwnam("nobody").pw_uid)
+            change_owner(place, pwd.getpwnam("nobody").pw_uid)
         archive, before = host.issuer.certificates_dir / "archive/web", version(host.issuer, "web")
         archive.chmod(0o500)
-        finished = await run_as_nobody(host.issuer, "renew", "--json")
+        finished = await run_as_other_user(host.issuer, "renew", "--json")
         archive.chmod(0o700)
         for place in places:
-            hand_over(place, os.geteuid())
+            change_owner(place, os.geteuid())
         (one,) = finished.json()["certificates"]
         assert f"cannot use {archive}/" in str(one["error"])
         assert one["error"]["why"] == "Permission denied"

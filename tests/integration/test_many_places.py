@@ -1,4 +1,4 @@
-"""A CA that looks from several places: the verdict falls after the last, and the tokens stand until then."""
+"""A CA with several perspectives: it decides after the last one, and tokens stay published until then."""
 
 import re
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ OTHERS: Final = [Place(f"127.0.0.{number}") for number in range(12, 16)]
 
 
 @asynccontextmanager
-async def looked_at_from(folder: Path, *places: Place) -> AsyncIterator[Misbehaving]:
+async def multi_perspective_host(folder: Path, *places: Place) -> AsyncIterator[Misbehaving]:
     async with misbehaving(folder, environment=ENVIRONMENT) as ca:
         host = ca.host
         internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
@@ -32,7 +32,7 @@ async def looked_at_from(folder: Path, *places: Place) -> AsyncIterator[Misbehav
 
 
 async def seen(ca: Misbehaving) -> dict[str, int]:
-    """The status that each place got."""
+    """Return the status that each perspective got."""
     return {one["client_address"]: one["status"] for one in await fetches(ca.host.responder)}
 
 
@@ -41,22 +41,24 @@ async def deny(ca: Misbehaving, *places: Place) -> None:
     await reconfigure(ca.host.nginx, replace(ca.host.nginx.settings, in_server=" ".join(conditions)))
 
 
-async def test_five_places_are_answered(folder: Path) -> None:
-    async with looked_at_from(folder, FIRST, *OTHERS) as ca:
+async def test_five_perspectives_are_answered(folder: Path) -> None:
+    async with multi_perspective_host(folder, FIRST, *OTHERS) as ca:
         await ca.serves()
         assert await seen(ca) == {place.address: 200 for place in (FIRST, *OTHERS)}
 
 
-async def test_place_that_looks_seconds_after_the_others_still_finds_the_token(folder: Path) -> None:
+async def test_late_perspective_still_finds_the_token(folder: Path) -> None:
     late = replace(OTHERS[-1], delay_seconds=3)
-    async with looked_at_from(folder, FIRST, *OTHERS[:-1], late) as ca:
+    async with multi_perspective_host(folder, FIRST, *OTHERS[:-1], late) as ca:
         await ca.serves()
         assert (await seen(ca))[late.address] == 200
 
 
-async def test_first_place_answered_and_later_ones_not_is_a_refusal(folder: Path) -> None:
-    """Read back through the very same nginx it was well: the CA has the last word."""
-    async with looked_at_from(folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])) as ca:
+async def test_failure_at_later_perspectives_is_a_refusal(folder: Path) -> None:
+    """Fail in the CA's view although the read-back through the same nginx succeeded."""
+    async with multi_perspective_host(
+        folder, FIRST, *OTHERS[:2], *(replace(one, delay_seconds=1) for one in OTHERS[2:])
+    ) as ca:
         await deny(ca, *OTHERS[2:])
         reported = await ca.fails(
             "validate", rf"the CA did not accept {re.escape(NAME)}: unauthorized \(HTTP 403\): During secondary"
@@ -70,7 +72,7 @@ async def test_first_place_answered_and_later_ones_not_is_a_refusal(folder: Path
         await ca.serves()
 
 
-async def test_one_later_place_that_is_not_answered_is_borne(folder: Path) -> None:
-    async with looked_at_from(folder, FIRST, *OTHERS) as ca:
+async def test_failure_at_one_later_perspective_is_tolerated(folder: Path) -> None:
+    async with multi_perspective_host(folder, FIRST, *OTHERS) as ca:
         await deny(ca, OTHERS[0])
         await ca.serves()

@@ -1,4 +1,4 @@
-"""Three nodes behind one name: all hold the token, or the CA is not told."""
+"""Three nodes behind one name: the CA is asked only when all hold the token."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ async def fleet(folder: Path) -> AsyncIterator[Fleet]:
 
 
 async def refused(fleet: Fleet) -> str:
-    """What a pass says that must not bother the CA with a validation; nothing stays published."""
+    """Run a pass that must fail before validation and leave nothing published; return its error."""
     before = await served_unverified(fleet.first, NAME)
     finished = await fleet.issuer.run("renew", "--json")
     assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
@@ -41,7 +41,7 @@ async def refused(fleet: Fleet) -> str:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-async def test_cas_fetch_is_answered_by_whichever_node_it_lands_on(fleet: Fleet, number: int) -> None:
+async def test_every_node_answers_the_fetch_of_the_ca(fleet: Fleet, number: int) -> None:
     landed_on = fleet.edges[number]
     await fleet.dns.set_addresses(NAME, landed_on.address)
     finished = await fleet.issuer.run("renew")
@@ -53,7 +53,7 @@ async def test_cas_fetch_is_answered_by_whichever_node_it_lands_on(fleet: Fleet,
     assert await served(fleet.first, NAME) == installed(fleet.issuer, "web")
 
 
-async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
+async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_asked(fleet: Fleet) -> None:
     await fleet.edges[1].nginx.process.stop()
     reported = await refused(fleet)
     assert "node 'edge-2' at 127.0.0.3:" in reported
@@ -63,7 +63,7 @@ async def test_node_whose_nginx_is_down_is_named_and_the_ca_is_not_told(fleet: F
     assert [await tokens(edge.responder) for edge in fleet.edges] == [0, 0, 0]
 
 
-async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_told(fleet: Fleet) -> None:
+async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_asked(fleet: Fleet) -> None:
     await fleet.edges[2].responder.process.stop()
     reported = await refused(fleet)
     assert "cannot publish the tokens on node 'edge-3', so the CA was not asked: " in reported
@@ -72,8 +72,8 @@ async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_told(flee
     assert [await tokens(edge.responder) for edge in fleet.edges[:2]] == [0, 0]
 
 
-async def test_node_that_asks_another_responder_is_named_with_url_status_and_cause(fleet: Fleet, folder: Path) -> None:
-    """It is up, has the same keys, and nobody publishes to it."""
+async def test_node_with_a_wrong_responder_is_named_with_url_status_and_cause(fleet: Fleet, folder: Path) -> None:
+    """Point the node to a running responder with the same keys that receives no publications."""
     async with ResponderProcess(folder / "stray", *fleet.trust, name="stray") as stray:
         nginx = fleet.edges[1].nginx
         await reconfigure(nginx, replace(nginx.settings, responder_socket=stray.public_socket))
@@ -85,7 +85,7 @@ async def test_node_that_asks_another_responder_is_named_with_url_status_and_cau
     assert "'edge-3'" not in reported
 
 
-async def test_pass_after_the_node_came_back_goes_on_with_the_same_order(fleet: Fleet, folder: Path) -> None:
+async def test_pass_after_the_node_came_back_resumes_the_order(fleet: Fleet, folder: Path) -> None:
     responder = fleet.edges[2].responder
     await responder.process.stop()
     await refused(fleet)

@@ -18,7 +18,7 @@ def soft_limit(pid: int) -> int:
     return int(line.split()[3])
 
 
-async def test_soft_limit_on_open_files_does_not_lower_those_on_connections(folder: Path) -> None:
+async def test_soft_limit_on_open_files_does_not_lower_the_limits_on_connections(folder: Path) -> None:
     program = folder / "limited"
     program.write_text(f'#!/bin/sh\nulimit -Sn 256\nexec {INSTALLED} "$@"\n')
     program.chmod(0o755)
@@ -26,7 +26,7 @@ async def test_soft_limit_on_open_files_does_not_lower_those_on_connections(fold
         assert soft_limit(running.process.pid) > MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS
 
 
-async def test_hard_limit_below_that_is_told(folder: Path) -> None:
+async def test_insufficient_hard_limit_is_reported(folder: Path) -> None:
     program = folder / "limited"
     program.write_text(f'#!/bin/sh\nulimit -n 256\nexec {INSTALLED} "$@"\n')
     program.chmod(0o755)

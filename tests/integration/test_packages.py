@@ -1,4 +1,4 @@
-"""The wheel and the sdist as users install them: into environments of their own, each program run from there."""
+"""Wheel and sdist as users install them: in fresh environments, with each program run from there."""
 
 import asyncio
 import importlib.metadata
@@ -25,15 +25,15 @@ from wellkeeper_responder.settings import UnixAddress
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NAME: Final = "www.example.org"
-# What a responder alone does without.
+# Packages that a responder alone does not need.
 ISSUER_ONLY: Final = ["acme", "aiofiles", "josepy", "pydantic", "requests", "rich"]
-# The web framework of that name, whose package must not meet ours.
+# The web framework of that name, whose package must not conflict with packages.
 PYPI_RESPONDER: Final = "responder==9.2.0"
 
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, and the wheel that is built from it."""
+    """Return the sdist, and the wheel built from it."""
     folder = tmp_path_factory.mktemp("dist")
     build(folder)
     return folder
@@ -58,14 +58,14 @@ def environment(
     return made
 
 
-def test_wheel_puts_nothing_beside_its_own_packages(wheel: Path) -> None:
+def test_wheel_installs_only_its_own_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    ours = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_node", "wellkeeper_issuer"}
-    assert {name.split("/")[0] for name in names} == ours | {f"wellkeeper-{VERSION}.dist-info"}
-    assert {f"{package}/py.typed" for package in ours} <= set(names)
+    packages = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_node", "wellkeeper_issuer"}
+    assert {name.split("/")[0] for name in names} == packages | {f"wellkeeper-{VERSION}.dist-info"}
+    assert {f"{package}/py.typed" for package in packages} <= set(names)
 
 
-def test_links_of_the_project_page_lead_to_the_tagged_version(wheel: Path) -> None:
+def test_links_of_the_project_page_point_to_the_tagged_version(wheel: Path) -> None:
     metadata = zipfile.ZipFile(wheel).read(f"wellkeeper-{VERSION}.dist-info/METADATA").decode()
     targets = re.findall(r"\]\(([^)]+)\)", metadata)
     assert len(targets) > 10
@@ -75,7 +75,7 @@ def test_links_of_the_project_page_lead_to_the_tagged_version(wheel: Path) -> No
     assert [name for name in within if not (PROJECT / name).exists()] == []
 
 
-def test_sdist_holds_what_its_readme_names(sdist: Path, tmp_path: Path) -> None:
+def test_sdist_contains_the_files_named_in_its_readme(sdist: Path, tmp_path: Path) -> None:
     root = unpack(sdist, tmp_path)
     readme = (root / "README.md").read_text()
     targets = {target.split("#")[0] for target in re.findall(r"\]\((?!https?:)([^)]+)\)", readme)}
@@ -87,7 +87,7 @@ def test_sdist_holds_what_its_readme_names(sdist: Path, tmp_path: Path) -> None:
         assert (root / name).exists()
 
 
-def test_every_program_answers(environment: Environment) -> None:
+def test_every_program_starts(environment: Environment) -> None:
     entry_points = importlib.metadata.distribution("wellkeeper").entry_points
     for program in {point.name for point in entry_points.select(group="console_scripts")}:
         assert "Usage: " in environment.run(program, "--help")
@@ -115,7 +115,7 @@ async def test_certificate_is_obtained_and_served(environment: Environment, fold
         assert [one["state"] for one in status["certificates"]] == ["served"]
 
 
-def test_snippets_and_units_are_written_out(environment: Environment, tmp_path: Path) -> None:
+def test_snippets_and_units_are_written(environment: Environment, tmp_path: Path) -> None:
     environment.run("wellkeeper", "files", tmp_path / "new")
     for folder in ("nginx/snippets", "systemd"):
         source = {path.name: path.read_bytes() for path in (PROJECT / folder).iterdir()}
@@ -123,16 +123,16 @@ def test_snippets_and_units_are_written_out(environment: Environment, tmp_path: 
 
 
 async def test_responder_runs_with_only_its_dependency_group(tmp_path: Path, folder: Path, wheel: Path) -> None:
-    lean = Environment(tmp_path / "venv")
-    lean.install("--group", f"{PROJECT / 'pyproject.toml'}:responder")
-    lean.install("--no-deps", wheel)
+    minimal = Environment(tmp_path / "venv")
+    minimal.install("--group", f"{PROJECT / 'pyproject.toml'}:responder")
+    minimal.install("--no-deps", wheel)
     found = f"import importlib.util as u; print([n for n in {ISSUER_ONLY} if u.find_spec(n)])"
-    assert lean.run("python", "-c", found) == "[]\n"
-    assert lean.fails("wellkeeper", "--help") == (
+    assert minimal.run("python", "-c", found) == "[]\n"
+    assert minimal.fails("wellkeeper", "--help") == (
         "wellkeeper: the Python package 'pydantic' is missing; only the responder may be installed here.\n"
         "Run 'pip install wellkeeper' to install everything.\n"
     )
-    await serve_a_token(folder, lean.programs / PROGRAM)
+    await serve_a_token(folder, minimal.programs / PROGRAM)
 
 
 async def test_client_alone_publishes_a_token(tmp_path: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Passes in which not everything goes well, or not everything is there yet: one certificate never stops another."""
+"""Passes with failing or incomplete certificates: one never stops another."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ GOOD = "good.example.org"
 BLOCKED = "blocked-domain.example"
 
 
-async def test_certificate_without_a_server_block_is_installed_and_the_lines_are_told(folder: Path) -> None:
+async def test_certificate_without_a_server_block_is_installed_and_its_lines_are_shown(folder: Path) -> None:
     async with running_host(folder, {"good": [GOOD]}) as host:
         names = {"good": [GOOD], "new": ["new.example.org"]}
         host.issuer.configure(replace(host.issuer_settings, certificates=names))
@@ -53,7 +53,7 @@ async def test_certificate_without_a_server_block_is_installed_and_the_lines_are
         assert "served  new " in (await host.issuer.run_well("status")).out
 
 
-async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certificate_is_delivered(
+async def test_rejected_identifier_fails_with_the_cas_detail_and_the_other_certificate_is_delivered(
     folder: Path,
 ) -> None:
     async with running_host(folder, {"good": [GOOD], "bad": [BLOCKED, "www.example.org"]}) as host:
@@ -69,8 +69,8 @@ async def test_rejected_identifier_fails_with_the_cas_words_and_the_other_certif
         assert [row["lineage"] for row in journal(host.issuer)["deliveries"]] == ["good"]
 
 
-async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_does(folder: Path) -> None:
-    """Nobody listens at the name's address, for the CA; the node itself is well."""
+async def test_name_resolving_elsewhere_fails_with_the_cas_detail(folder: Path) -> None:
+    """Resolve the name, for the CA, to an address that refuses connections; the node itself works."""
     async with running_host(folder, {"good": [GOOD], "bad": ["elsewhere.example.org"]}) as host:
         await host.dns.set_addresses("elsewhere.example.org", "127.0.0.66")
         finished = await host.issuer.run("renew", "--json")
@@ -85,14 +85,14 @@ async def test_name_that_does_not_lead_here_fails_with_the_cas_words_until_it_do
         assert orders(host.ca) == 3
 
 
-async def test_half_of_the_nonces_rejected_does_not_keep_a_certificate_away(folder: Path) -> None:
+async def test_certificate_is_issued_with_half_of_the_nonces_rejected(folder: Path) -> None:
     async with running_host(folder, {"good": [GOOD]}, nonces_rejected_percent=50) as host:
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 0, finished
         assert await served(host, GOOD) == installed(host.issuer, "good")
 
 
-async def test_authorizations_that_are_valid_already_are_not_proven_again(folder: Path) -> None:
+async def test_valid_authorizations_are_not_validated_again(folder: Path) -> None:
     names = {"good": [GOOD, "new.example.org"]}
     async with running_host(folder, {"good": [GOOD]}, authorizations_reused_percent=100) as host:
         await host.issuer.run_well("renew")

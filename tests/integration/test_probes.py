@@ -1,4 +1,4 @@
-"""Read-back and handshakes with a real nginx: what people's server blocks do, and what we say about it."""
+"""Read-backs and handshakes with a real nginx: common server blocks, and our explanations."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ def settings(folder: Path, http_port: int, https_port: int) -> NginxSettings:
 
 
 async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Says nothing until the other side has lost patience."""
+    """Accept a connection and never answer."""
     while await reader.read(1000):
         pass
     writer.close()
@@ -45,7 +45,7 @@ async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @asynccontextmanager
 async def node(folder: Path, settings: NginxSettings, *edits: tuple[str, str]) -> AsyncIterator[Node]:
-    """An nginx whose configuration was edited by hand; the first match of each is replaced."""
+    """Run an nginx with an edited configuration; the first match of each edit is replaced."""
     server = NginxServer(folder / "nginx", settings)
     for old, new in edits:
         text = server.config_path.read_text()
@@ -56,7 +56,7 @@ async def node(folder: Path, settings: NginxSettings, *edits: tuple[str, str]) -
 
 
 async def ask(node: Node, answer: Answer = ANSWER) -> ReadBack:
-    """Both families must agree; one result for both."""
+    """Read back over both families, which must agree, and return one result."""
     v4, v6 = await NodeProbes().read_back(node, answer)
     assert (v4.status, v4.cause) == (v6.status, v6.cause)
     assert v4.address != v6.address
@@ -80,7 +80,7 @@ async def test_token_is_read_back_over_both_families(folder: Path, settings: Ngi
     [Identifier(IdentifierType.IP, "192.0.2.7"), Identifier(IdentifierType.IP, "2001:db8::7")],
     ids=["v4", "v6"],
 )
-async def test_address_as_identifier_is_asked_for_by_address(
+async def test_ip_address_identifier_is_requested_by_address(
     folder: Path, settings: NginxSettings, identifier: Identifier
 ) -> None:
     async with responding(folder, TOKEN), node(folder, settings) as edge:
@@ -105,7 +105,7 @@ async def test_redirect_of_everything_to_https_is_followed_to_the_same_node(
 async def test_redirect_to_https_is_followed_with_the_name_and_fails_as_it_would_for_the_ca(
     folder: Path, settings: NginxSettings
 ) -> None:
-    """A default server that refuses the handshake, as careful people have it."""
+    """Use a default server that refuses the handshake, a common precaution."""
     listen = " ".join(f"listen {host}:{settings.https[0][1]} default_server ssl;" for host in ("127.0.0.1", "[::1]"))
     settings = replace(
         settings,
@@ -139,7 +139,7 @@ async def test_redirect_to_https_is_followed_with_the_name_and_fails_as_it_would
     ],
     ids=lambda value: value.strip(";")[:30] if isinstance(value, str) and "return" in value else "",
 )
-async def test_server_block_that_answers_itself_is_explained(
+async def test_server_block_that_answers_the_request_itself_is_explained(
     folder: Path, settings: NginxSettings, in_server: str, status: int | None, words: str
 ) -> None:
     async with responding(folder, TOKEN), node(folder, replace(settings, in_server=in_server)) as edge:
@@ -149,7 +149,7 @@ async def test_server_block_that_answers_itself_is_explained(
 
 
 @pytest.mark.parametrize(("count", "is_followed"), [(10, True), (11, False)])
-async def test_ten_redirects_are_followed_and_no_more(
+async def test_at_most_ten_redirects_are_followed(
     folder: Path, settings: NginxSettings, count: int, is_followed: bool
 ) -> None:
     in_server = f'if ($args !~ "^x{{{count}}}$") {{ return 302 http://$host$uri?x$args; }}'
@@ -159,9 +159,7 @@ async def test_ten_redirects_are_followed_and_no_more(
     assert result.url.endswith("?" + "x" * 10)
 
 
-async def test_location_that_is_not_included_is_told_from_a_missing_token(
-    folder: Path, settings: NginxSettings
-) -> None:
+async def test_missing_location_is_distinguished_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
     settings = replace(settings, location="return 404;")
     async with responding(folder, OTHER_TOKEN):
         async with node(folder, settings) as edge:
@@ -175,7 +173,7 @@ async def test_location_that_is_not_included_is_told_from_a_missing_token(
     assert "server block for a.example does not include the challenge location" in cause
 
 
-async def test_dead_socket_and_hanging_responder_are_told_apart(folder: Path, settings: NginxSettings) -> None:
+async def test_dead_socket_and_hanging_responder_are_distinguished(folder: Path, settings: NginxSettings) -> None:
     async with node(folder, settings) as edge:
         assert "cannot reach the responder's socket" in ((await ask(edge)).cause or "")
         server = await asyncio.start_unix_server(hang, folder / "public.sock")
@@ -184,32 +182,32 @@ async def test_dead_socket_and_hanging_responder_are_told_apart(folder: Path, se
             assert "did not answer nginx in time" in ((await ask(edge)).cause or "")
 
 
-async def test_socket_that_workers_may_not_open_is_explained(folder: Path, settings: NginxSettings) -> None:
+async def test_socket_not_accessible_to_workers_is_explained(folder: Path, settings: NginxSettings) -> None:
     async with responding(folder, TOKEN) as socket, node(folder, settings) as edge:
         socket.chmod(0o000)
         result = await ask(edge)
-    # A worker that runs as root opens it all the same; with nobody listening, no worker could.
+    # A worker that runs as root can open it anyway; without a listener, no worker could.
     assert result.cause is None or "cannot reach the responder's socket" in result.cause
 
 
-async def test_silence_and_nobody_are_told_apart(http_port: int) -> None:
-    nobody = Node("edge-1", "", (("127.0.0.1", http_port),), ())
-    (refused,) = await NodeProbes().read_back(nobody, ANSWER)
+async def test_silent_and_closed_ports_are_distinguished(http_port: int) -> None:
+    edge = Node("edge-1", "", (("127.0.0.1", http_port),), ())
+    (refused,) = await NodeProbes().read_back(edge, ANSWER)
     assert refused.status is None
     assert f"'listen {http_port};'" in refused.remedy
     server = await asyncio.start_server(hang, "127.0.0.1", http_port)
     async with server:
-        (silent,) = await NodeProbes(0.3).read_back(nobody, ANSWER)
+        (silent,) = await NodeProbes(0.3).read_back(edge, ANSWER)
     assert "a firewall drops the connection" in (silent.cause or "")
 
 
-async def test_port_that_speaks_tls_is_explained(folder: Path, settings: NginxSettings) -> None:
+async def test_tls_port_is_explained(folder: Path, settings: NginxSettings) -> None:
     async with node(folder, settings) as edge:
         (result,) = await NodeProbes().read_back(replace(edge, http_addresses=settings.https[:1]), ANSWER)
     assert "http_addresses" in result.remedy
 
 
-async def test_something_that_is_no_http_is_explained(http_port: int) -> None:
+async def test_port_without_http_is_explained(http_port: int) -> None:
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         writer.close()
@@ -220,7 +218,7 @@ async def test_something_that_is_no_http_is_explained(http_port: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.example", "unknown.example"])
-async def test_handshake_brings_the_leaf(folder: Path, settings: NginxSettings, name: str) -> None:
+async def test_handshake_returns_the_leaf(folder: Path, settings: NginxSettings, name: str) -> None:
     async with node(folder, settings):
         leaf = await NodeProbes().handshake(settings.https[1], dns(name))
     assert leaf == reading.read_certificate((folder / "tls/fullchain.pem").read_bytes())
@@ -236,14 +234,16 @@ async def test_handshake_for_an_address_sends_no_name(folder: Path, settings: Ng
     assert by_name == reading.read_certificate((folder / "tls/fullchain.pem").read_bytes())
 
 
-async def test_refused_handshake_is_none(folder: Path, settings: NginxSettings) -> None:
+async def test_refused_handshake_returns_none(folder: Path, settings: NginxSettings) -> None:
     refusing = "server { listen 127.0.0.1:%d ssl; server_name refused.example; ssl_reject_handshake on; }"
     in_http = refusing % settings.https[0][1]
     async with node(folder, replace(settings, in_http=in_http)):
         assert await NodeProbes().handshake(settings.https[0], dns("refused.example")) is None
 
 
-async def test_nobody_silence_and_plain_text_are_errors(folder: Path, settings: NginxSettings, https_port: int) -> None:
+async def test_closed_silent_and_plain_text_ports_are_errors(
+    folder: Path, settings: NginxSettings, https_port: int
+) -> None:
     address = ("127.0.0.1", https_port)
     with pytest.raises(VerifyError, match=rf"no TLS handshake for \S+ at 127\.0\.0\.1:{https_port}: .*refused"):
         await NodeProbes().handshake(address, dns("a.example"))

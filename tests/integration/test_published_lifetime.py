@@ -1,4 +1,4 @@
-"""What a killed issuer leaves published ends by itself."""
+"""Expiry of tokens that a killed issuer left published."""
 
 import signal
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ GATE_ADDRESS: Final = "127.0.0.9"
 
 
 class AheadClock:
-    """This machine's clocks, but for the time that tests let pass."""
+    """This machine's clocks plus the time that a test lets pass."""
 
     def __init__(self) -> None:
         self.ahead_seconds = 0.0
@@ -38,7 +38,7 @@ class AheadClock:
 
 
 async def settings_in_place_of(host: Host) -> Settings:
-    """Those of the host's responder, which ends."""
+    """Return the settings of the host's responder after stopping it."""
     values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
     await host.responder.process.stop()
     return Settings(
@@ -49,7 +49,7 @@ async def settings_in_place_of(host: Host) -> Settings:
     )
 
 
-async def test_token_of_a_killed_issuer_is_answered_no_longer_than_its_lifetime(folder: Path) -> None:
+async def test_token_of_a_killed_issuer_expires_with_its_lifetime(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.dns.set_default_address(GATE_ADDRESS)
         settings, clock = await settings_in_place_of(host), AheadClock()

@@ -1,4 +1,4 @@
-"""What the read-back finds before the CA is told: the server block, the socket, a redirect; and when it is ignored."""
+"""Problems that the read-back finds before the CA is asked: server block, socket, redirect; and ignoring it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "www.example.org"
 
 
 async def refused(host: Host) -> str:
-    """What a pass says that must not bother the CA with a validation; nothing stays published."""
+    """Run a pass that must fail before validation and leave nothing published; return its error."""
     finished = await host.issuer.run("renew", "--json")
     assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
     assert asked(host.ca, "/chalZ") == 0
@@ -30,7 +30,7 @@ async def refused(host: Host) -> str:
     return reported
 
 
-async def test_server_block_without_the_snippet_is_told(folder: Path) -> None:
+async def test_server_block_without_the_snippet_is_reported(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         config = host.nginx.config_path
         text = config.read_text().replace(f"include {SNIPPETS}/challenge.conf;", "")
@@ -41,7 +41,7 @@ async def test_server_block_without_the_snippet_is_told(folder: Path) -> None:
         assert f"Include challenge.conf in the server block for {NAME}" in reported
 
 
-async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> None:
+async def test_socket_not_accessible_to_nginxs_workers_is_reported(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         host.responder.public_socket.chmod(0)
         reported = await refused(host)
@@ -53,7 +53,7 @@ async def test_socket_that_nginxs_workers_may_not_open_is_told(folder: Path) -> 
 
 
 async def test_redirect_to_https_is_followed_on_the_same_node(folder: Path) -> None:
-    """For the read-back only: the CA would have to find a real port 443 here."""
+    """Follow it in the read-back only, since the CA would need a real port 443 here."""
     async with running_host(folder, {"web": [NAME]}) as host:
         redirect = (
             "set $asked $scheme$http_wellkeeper_read_back;"
@@ -68,8 +68,8 @@ async def test_redirect_to_https_is_followed_on_the_same_node(folder: Path) -> N
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_read_back_that_is_only_advisory_is_told_and_the_ca_is_asked_all_the_same(folder: Path) -> None:
-    """As behind a NAT that this host cannot look through: its own nginx is well, the settings name a dead address."""
+async def test_failed_advisory_read_back_is_reported_and_the_ca_still_asked(folder: Path) -> None:
+    """Configure a dead address for a working nginx, as behind a NAT without loopback."""
     async with running_host(folder, {"web": [NAME]}) as host:
         (node,) = host.issuer_settings.nodes
         dead = replace(node, http_address=("127.0.0.77", host.http[1]))

@@ -1,4 +1,4 @@
-"""Nodes that this host cannot ask like a browser: behind PROXY protocol, or at an address that is not loopback."""
+"""Nodes that need special addressing: behind PROXY protocol, or at an address that is not loopback."""
 
 import fcntl
 import os
@@ -35,7 +35,7 @@ _SIOCSIFFLAGS: Final = 0x8914
 
 @pytest.fixture
 def settings(folder: Path, http_port: int, https_port: int) -> NginxSettings:
-    """Every port wants PROXY protocol; the second address of each kind is IPv6."""
+    """Return settings in which every port requires PROXY protocol; the second address of each kind is IPv6."""
     made = make_server_certificate(folder / "tls", ("a.example",))
     return NginxSettings(
         folder / "public.sock",
@@ -60,13 +60,13 @@ async def test_token_is_read_back_over_proxy_protocol(folder: Path, settings: Ng
         assert [result.cause for result in results] == [None, None]
 
 
-async def test_node_that_was_not_said_to_speak_it_is_explained(folder: Path, settings: NginxSettings) -> None:
+async def test_node_not_configured_for_proxy_protocol_is_explained(folder: Path, settings: NginxSettings) -> None:
     async with responding(folder, TOKEN), NginxServer(folder / "nginx", settings):
         for result in await read_backs(settings, speaks_proxy_protocol=False):
             assert "set proxy_protocol = true for 'listen … proxy_protocol'" in result.remedy
 
 
-async def test_node_that_does_not_speak_it_is_explained(folder: Path, settings: NginxSettings) -> None:
+async def test_node_without_proxy_protocol_is_explained(folder: Path, settings: NginxSettings) -> None:
     async with responding(folder, TOKEN), NginxServer(folder / "nginx", replace(settings, listen_flags="")):
         for result in await read_backs(settings, speaks_proxy_protocol=True):
             assert (
@@ -75,7 +75,9 @@ async def test_node_that_does_not_speak_it_is_explained(folder: Path, settings: 
             )
 
 
-async def test_nobody_and_a_refused_handshake_are_told_apart_there_too(folder: Path, settings: NginxSettings) -> None:
+async def test_closed_port_and_refused_handshake_are_distinguished_over_proxy_protocol(
+    folder: Path, settings: NginxSettings
+) -> None:
     listen = " ".join(
         f"listen {host}:{settings.https[0][1]} ssl default_server proxy_protocol;" for host in ("127.0.0.1", "[::1]")
     )
@@ -104,7 +106,7 @@ async def test_handshake_is_made_over_proxy_protocol(folder: Path, settings: Ngi
 
 
 async def move(host: Host, address: str, *, speaks_proxy_protocol: bool) -> None:
-    """nginx and its node in the issuer's settings go to the address; the ports stay."""
+    """Move nginx, and its node in the issuer's settings, to the address; keep the ports."""
     http, https = (address, host.http[1]), (address, host.https[1])
     flags = "proxy_protocol" if speaks_proxy_protocol else ""
     (node,) = host.issuer_settings.nodes
@@ -114,7 +116,7 @@ async def move(host: Host, address: str, *, speaks_proxy_protocol: bool) -> None
 
 
 async def serves(host: Host) -> None:
-    """One pass that ends served, with a fetch by the CA."""
+    """Run a pass that must end served, with a fetch by the CA."""
     finished = await host.issuer.run("renew", "--json")
     assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
     (reported,) = finished.json()["certificates"]
@@ -124,7 +126,7 @@ async def serves(host: Host) -> None:
 
 
 async def test_host_behind_a_load_balancer_obtains_and_serves(folder: Path) -> None:
-    """The CA and browsers come through the balancer; we go to nginx itself."""
+    """Let the CA and browsers come through the balancer while the issuer asks nginx itself."""
     async with running_host(folder, {"web": [NAME]}) as host:
         http, https = host.http, host.https
         await move(host, "127.0.0.2", speaks_proxy_protocol=True)
@@ -134,11 +136,11 @@ async def test_host_behind_a_load_balancer_obtains_and_serves(folder: Path) -> N
 
 @pytest.fixture
 def outer_address() -> Iterator[str]:
-    """An address of this machine that is not loopback: one made for the test, else one that it has.
+    """Yield an address of this machine that is not loopback: one made for the test, else an existing one.
 
     Nothing leaves the machine: it is a second address of the loopback device.
     """
-    # A network of its own (RFC 2544's): the kernel removes an address together with the first one of its network.
+    # A separate network (of RFC 2544), because the kernel removes an address with the first one of its network.
     made = f"198.18.{os.getpid() % 250}.77"
     name = f"lo:wk{os.getpid() % 250}".encode()
     address = struct.pack("16sH2s4s8s", name, socket.AF_INET, b"", socket.inet_aton(made), b"")
@@ -155,7 +157,7 @@ def outer_address() -> Iterator[str]:
 
 
 def _own_address() -> str:
-    """From the kernel's table of local addresses."""
+    """Return an address from the kernel's table of local addresses."""
     lines = Path("/proc/net/fib_trie").read_text().splitlines()
     local = [before.split()[-1] for before, line in pairwise(lines) if "host LOCAL" in line]
     return next(address for address in local if not address.startswith("127."))
@@ -169,7 +171,7 @@ async def test_host_at_an_address_that_is_not_loopback_obtains_and_serves(folder
         assert {one["client_address"] for one in await fetches(host.responder)} == {outer_address}
 
 
-async def test_host_whose_settings_name_the_wrong_address_is_told_so(folder: Path, outer_address: str) -> None:
+async def test_wrong_address_in_the_settings_is_reported(folder: Path, outer_address: str) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         wrong: Address = (outer_address, host.http[1])
         (node,) = host.issuer_settings.nodes

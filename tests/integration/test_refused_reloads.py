@@ -1,4 +1,4 @@
-"""Every way known in which nginx keeps its old configuration: the issuer notices and says why, the next pass delivers.
+"""All known ways in which nginx keeps its old configuration: the issuer reports why, and the next pass delivers.
 
 Those that pass `nginx -t` let `nginx -s reload` exit with 0 as well (nginx 1.22 and 1.30).
 """
@@ -55,7 +55,7 @@ def two_pairs(host: Host, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def no_more_files(host: Host, _folder: Path) -> Iterator[str]:
-    """The limit of the running master; `nginx -t` is a process of its own."""
+    """Lower the limit of the running master; `nginx -t` is a separate process."""
     pid = host.nginx.process.pid
     _, hard = before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
@@ -69,9 +69,9 @@ def no_more_files(host: Host, _folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Fault:
-    """What somebody adds to the http block, and nginx's words for it; `{around}` is what `around` yields.
+    """An addition to the http block, and nginx's message about it; `{around}` is the value that `around` yields.
 
-    `before` is in its place when nginx starts.
+    `before` replaces it when nginx starts.
     """
 
     in_http: str
@@ -83,21 +83,21 @@ class Fault:
 
 FAULTS: Final = {
     "unknown directive": Fault("lsiten 80;", 'unknown directive "lsiten"'),
-    "certificate that is missing": Fault(
+    "missing certificate": Fault(
         "server {{ {around} ssl_certificate {folder}/no.pem; ssl_certificate_key {folder}/no.pem; }}",
         'cannot load certificate "{folder}/no.pem"',
         around=two_pairs,
     ),
-    "pair that does not match": Fault(
+    "mismatched pair": Fault(
         "server {{ {around} ssl_certificate {folder}/1/fullchain.pem; ssl_certificate_key {folder}/2/privkey.pem; }}",
         "key values mismatch",
         around=two_pairs,
     ),
-    "folder of a log that is missing": Fault("access_log {folder}/none/a.log;", 'open() "{folder}/none/a.log" failed'),
-    "upstream that has no address": Fault(
+    "missing log directory": Fault("access_log {folder}/none/a.log;", 'open() "{folder}/none/a.log" failed'),
+    "upstream that does not resolve": Fault(
         "upstream other {{ server no-such-host.invalid; }}", 'host not found in upstream "no-such-host.invalid"'
     ),
-    "port that is taken": Fault(
+    "taken port": Fault(
         "server {{ listen 127.0.0.1:{around}; }}", "bind() to 127.0.0.1:{around} failed", True, around=taken_port
     ),
     "zone with another key": Fault(
@@ -111,14 +111,16 @@ FAULTS: Final = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_reload_that_nginx_refuses_is_told_in_its_words_and_made_up_for(folder: Path, fault: Fault) -> None:
+async def test_refused_reload_is_reported_in_nginxs_words_and_the_next_pass_delivers(
+    folder: Path, fault: Fault
+) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
-        intact = replace(host.nginx.settings, in_http=fault.before)
-        await reconfigure(host.nginx, intact)
+        original = replace(host.nginx.settings, in_http=fault.before)
+        await reconfigure(host.nginx, original)
         old, placeholder = workers(host.nginx), version(host.issuer, "web")
         was_served = await served_unverified(host, NAME)
         with fault.around(host, folder) as around:
-            host.nginx.write(replace(intact, in_http=fault.in_http.format(folder=folder, around=around)))
+            host.nginx.write(replace(original, in_http=fault.in_http.format(folder=folder, around=around)))
             assert await passes_test(host.nginx) is fault.passes_test
             finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
@@ -132,5 +134,5 @@ async def test_reload_that_nginx_refuses_is_told_in_its_words_and_made_up_for(fo
         state = (await host.issuer.run_well("status")).out
         assert state.startswith("1 certificate: 1 failing\n")
         assert "; installed, nginx not reloaded yet" in state
-        host.nginx.write(intact)
+        host.nginx.write(original)
         await assert_next_pass_only_delivers(host, NAME)

@@ -1,4 +1,4 @@
-"""A rehearsal on a real host: what it finds, and that nothing that is live changes."""
+"""A rehearsal on a real host: it finds problems and changes nothing live."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ NAME = "www.example.org"
 
 @asynccontextmanager
 async def renewed_host(folder: Path) -> AsyncIterator[Host]:
-    """One certificate is served."""
+    """Run a host that serves one certificate."""
     async with running_host(folder, {NAME: (NAME, "example.org")}) as host:
         await host.issuer.run_well("renew")
         yield host
@@ -37,7 +37,7 @@ async def host(folder: Path) -> AsyncIterator[Host]:
 
 
 def everything_in(folder: Path) -> dict[str, str]:
-    """Every file with its content, every link with its target."""
+    """Return every file with its content and every link with its target."""
     return {
         str(path.relative_to(folder)): str(path.readlink())
         if path.is_symlink()
@@ -48,7 +48,7 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 
 async def rehearse(host: Host) -> Finished:
-    """Whatever it finds, what is installed stays as it was, byte for byte."""
+    """Run a rehearsal and check that installed files stay the same, byte for byte."""
     before = everything_in(host.issuer.certificates_dir)
     finished = await host.issuer.run("rehearse")
     assert everything_in(host.issuer.certificates_dir) == before
@@ -66,7 +66,7 @@ def failed_lines(finished: Finished) -> list[str]:
     return [line.split(" ", 2)[2] for line in finished.err.splitlines() if " s  failed: " in line]
 
 
-async def test_all_is_well_and_a_certificate_of_a_test_ca_is_thrown_away(host: Host, folder: Path) -> None:
+async def test_rehearsal_succeeds_and_discards_the_certificate_of_a_test_ca(host: Host, folder: Path) -> None:
     (folder / "test-ca").mkdir()
     settings = PebbleSettings(host.dns.address, host.http[1], nonces_rejected_percent=0)
     async with Pebble(folder / "test-ca", settings) as test_ca:
@@ -104,7 +104,7 @@ async def test_test_ca_that_reuses_authorizations_looks_at_every_rehearsal(folde
         assert validated[0] < validated[1] < validated[2]
 
 
-async def test_account_that_is_recorded_is_looked_up_and_none_is_registered(host: Host) -> None:
+async def test_recorded_account_is_looked_up_and_none_is_registered(host: Host) -> None:
     finished = await host.issuer.run("renew", "--dry-run", "--json")
     assert finished.exit_code == 0, finished
     assert_documented("rehearse", finished.json())
@@ -121,14 +121,14 @@ async def test_account_that_is_recorded_is_looked_up_and_none_is_registered(host
     assert not record.exists()
 
 
-async def test_ca_that_does_not_answer_is_found(host: Host) -> None:
+async def test_unreachable_ca_is_reported(host: Host) -> None:
     await host.ca.process.stop()
     finished = await rehearse(host)
     assert finished.exit_code == 1
     assert [line.split()[1] for line in failed_lines(finished)] == ["directory"]
 
 
-async def test_responder_that_is_down_is_found(host: Host) -> None:
+async def test_responder_that_is_down_is_reported(host: Host) -> None:
     await host.responder.process.stop()
     finished = await rehearse(host)
     assert finished.exit_code == 1
@@ -139,7 +139,7 @@ async def test_responder_that_is_down_is_found(host: Host) -> None:
     assert not (await last_rehearsal(host))["is_well"]
 
 
-async def test_token_that_nginx_does_not_serve_is_found(host: Host) -> None:
+async def test_token_that_nginx_does_not_serve_is_reported(host: Host) -> None:
     config, snippet = host.nginx.config_path.read_text(), f"include {SNIPPETS}/challenge.conf;"
     # Only the first server block, which listens on port 80.
     host.nginx.config_path.write_text(config.replace(snippet, 'location /.well-known/ { return 404 "mine\\n"; }', 1))
@@ -152,7 +152,7 @@ async def test_token_that_nginx_does_not_serve_is_found(host: Host) -> None:
     assert "gave HTTP 404" in line
 
 
-async def test_configuration_that_nginx_would_refuse_is_found(host: Host) -> None:
+async def test_configuration_that_nginx_would_refuse_is_reported(host: Host) -> None:
     host.nginx.config_path.write_text(f"{host.nginx.config_path.read_text()}\nnonsense on;\n")
     finished = await rehearse(host)
     [line] = failed_lines(finished)
@@ -161,7 +161,7 @@ async def test_configuration_that_nginx_would_refuse_is_found(host: Host) -> Non
     assert 'unknown directive "nonsense"' in line
 
 
-async def test_account_key_that_no_responder_knows_is_found(host: Host, folder: Path) -> None:
+async def test_unpinned_account_key_is_reported(host: Host, folder: Path) -> None:
     values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
     await host.responder.process.stop()
     key, other = values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"], "A" * 43
@@ -172,7 +172,7 @@ async def test_account_key_that_no_responder_knows_is_found(host: Host, folder: 
     assert "does not trust our account key at the CA" in failed_lines(finished)[0]
 
 
-async def test_hooks_hear_that_it_is_a_rehearsal(host: Host, folder: Path) -> None:
+async def test_hooks_receive_the_rehearsal_flag(host: Host, folder: Path) -> None:
     heard = folder / "heard"
     command = ["/bin/sh", "-c", f'echo "$WELLKEEPER_EVENT $WELLKEEPER_REHEARSAL" >> {heard}; exit 3']
     more = ("[hooks]", f"deploy = {command!r}")

@@ -1,4 +1,4 @@
-"""scripts/release, in a repository of its own: what it makes, and what it refuses."""
+"""scripts/release, in a separate repository: its files, and its refusals."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class Repository:
         return run("scripts/release", *arguments, cwd=self.folder)
 
     def refusal(self, *arguments: str | Path) -> str:
-        """Return the last line that a release which is refused prints."""
+        """Return the last line of a release that must be refused."""
         finished = subprocess.run(
             [self.folder / "scripts/release", *arguments], cwd=self.folder, check=False, capture_output=True, text=True
         )
@@ -39,7 +39,7 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """The sdist's files as a first commit."""
+    """Yield a repository with the sdist's files as its first commit."""
     (tmp_path / "dist").mkdir()
     build(tmp_path / "dist")
     made = Repository(unpack(tmp_path / f"dist/wellkeeper-{VERSION}.tar.gz", tmp_path))
@@ -63,7 +63,7 @@ def test_release_is_complete_repeatable_and_tagged_last(repository: Repository, 
     assert "there are uncommitted changes; commit or stash them first" in repository.refusal(tmp_path / "new")
     repository.git("checkout", "README.md")
 
-    repository.release("--no-tag", "../trial")  # relative to where the caller stands
+    repository.release("--no-tag", "../trial")  # relative to the caller's working directory
     assert repository.git("tag") == ""
     repository.release(tmp_path / "real")
     for folder in ("trial", "real"):
@@ -84,7 +84,7 @@ def test_release_is_complete_repeatable_and_tagged_last(repository: Repository, 
 
 
 def check_release(folder: Path) -> None:
-    """Fail unless the checksums fit, the components are listed, and the notes are those of this version."""
+    """Check that the checksums match, the components are listed, and the notes are for this version."""
     names = {f"wellkeeper{part}-{VERSION}{ending}" for part in ("", "_client") for ending in ENDINGS}
     names.add(f"wellkeeper-{VERSION}.cdx.json")
     sums = {f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names}

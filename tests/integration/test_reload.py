@@ -1,4 +1,4 @@
-"""A real nginx is reloaded, or refuses to be; certificates on a real disk go back and forth."""
+"""Reloads of a real nginx, successful and refused, with certificates on a real disk."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ CLOCK = SystemClock()
 
 @dataclass
 class Host:
-    """One nginx with a site for each name, a placeholder certificate live for each, and what delivers to it."""
+    """One nginx with a site and a live placeholder for each name, and the delivery to it."""
 
     server: NginxServer
     folders: CertificateFolders
@@ -55,7 +55,7 @@ class Host:
         return await verify(installed, self.https, self.nginx, self.folders.live_path(name), NodeProbes())
 
     async def served(self, name: str) -> str:
-        """The version that is served: its folder's name ends with the fingerprint."""
+        """Return the served version, whose directory name ends with the fingerprint."""
         leaf = await NodeProbes().handshake(self.https[0], dns(name))
         assert leaf is not None
         return leaf.fingerprint_sha256[:8]
@@ -90,7 +90,7 @@ async def host(folder: Path, http_port: int, https_port: int) -> AsyncIterator[H
         yield started
 
 
-async def test_one_reload_delivers_all_and_the_handshake_proves_it(host: Host) -> None:
+async def test_one_reload_delivers_all_and_handshakes_prove_it(host: Host) -> None:
     before = await host.served("a.example")
     flips = await host.install(*NAMES)
     assert await host.served("a.example") == before
@@ -109,20 +109,20 @@ async def test_reload_by_command_is_proven_the_same_way(host: Host) -> None:
     assert (await host.verify("a.example")).is_served
 
 
-async def test_reload_command_that_fails_says_why(host: Host) -> None:
+async def test_failing_reload_command_is_reported_with_its_output(host: Host) -> None:
     nginx = LocalNginx(replace(host.control, reload_command=("sh", "-c", "echo no polkit; exit 4")), CLOCK)
     with pytest.raises(ReloadError, match="failed with exit code 4: no polkit"):
         await nginx.reload(await nginx.test())
 
 
-async def test_reload_command_that_does_nothing_is_no_reload(host: Host) -> None:
+async def test_reload_command_without_effect_is_an_error(host: Host) -> None:
     nginx = LocalNginx(replace(host.control, reload_command=("true",)), CLOCK)
     with pytest.raises(ReloadError, match=r"did not load .* no reason found; look for \[emerg\] lines in .*error\.log"):
         await nginx.reload(await nginx.test())
 
 
-async def test_port_that_is_taken_is_a_refusal_with_nginxs_words(host: Host) -> None:
-    """`nginx -t` and `nginx -s reload` both say that all is well."""
+async def test_taken_port_is_a_refusal_with_nginxs_message(host: Host) -> None:
+    """Take a port, of which `nginx -t` and `nginx -s reload` do not complain."""
     before = await host.served("a.example")
     flips = await host.install("a.example")
     with socket.socket() as taken:
@@ -139,7 +139,7 @@ async def test_port_that_is_taken_is_a_refusal_with_nginxs_words(host: Host) -> 
     assert (await host.verify("a.example")).is_served
 
 
-async def test_changed_zone_passes_the_test_and_is_a_refusal_all_the_same(folder: Path, https_port: int) -> None:
+async def test_changed_zone_passes_the_test_but_is_a_refusal(folder: Path, https_port: int) -> None:
     zone = "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s;"
     async with running(folder, https_port, lambda plain: replace(plain, in_http=zone)) as host:
         flips = await host.install("a.example")
@@ -149,14 +149,14 @@ async def test_changed_zone_passes_the_test_and_is_a_refusal_all_the_same(folder
             await host.reload(flips)
 
 
-async def test_fault_elsewhere_is_told_and_the_next_pass_only_delivers(host: Host) -> None:
-    intact = host.server.config_path.read_text()
+async def test_fault_elsewhere_is_reported_and_the_next_pass_only_delivers(host: Host) -> None:
+    original = host.server.config_path.read_text()
     flips = await host.install(*NAMES)
     host.break_()
     with pytest.raises(ReloadError, match=r'with the previous certificates too: .*unknown directive "oops"'):
         await host.reload(flips)
     assert [host.live(flip.lineage) for flip in flips] == [flip.after for flip in flips]
-    host.server.config_path.write_text(intact)
+    host.server.config_path.write_text(original)
     await host.reload(flips)
     assert [(await host.verify(name)).is_served for name in NAMES] == [True] * 3
 
@@ -174,7 +174,7 @@ async def test_culprit_in_the_batch_is_rolled_back_and_the_rest_is_served(host: 
     assert [(await host.verify(name)).is_served for name in ("a.example", "c.example")] == [True] * 2
 
 
-async def test_old_worker_that_waits_for_a_slow_client_does_not_hold_the_reload_up(host: Host) -> None:
+async def test_old_worker_with_a_slow_client_does_not_delay_the_reload(host: Host) -> None:
     _, writer = await asyncio.open_connection(*host.server.settings.http[0])
     writer.write(b"GET / HTTP/1.1\r\nHost: a.exam")
     await writer.drain()
@@ -186,34 +186,34 @@ async def test_old_worker_that_waits_for_a_slow_client_does_not_hold_the_reload_
     writer.close()
 
 
-async def test_nginx_that_does_not_run_is_told(host: Host) -> None:
+async def test_nginx_that_does_not_run_is_reported(host: Host) -> None:
     flips = await host.install("a.example")
     await host.server.process.stop()
     with pytest.raises(ReloadError, match="nginx is not running"):
         await host.reload(flips)
 
 
-async def test_master_that_ends_during_the_reload_is_told(host: Host) -> None:
+async def test_master_that_ends_during_the_reload_is_reported(host: Host) -> None:
     nginx = LocalNginx(replace(host.control, reload_command=("sh", "-c", f"kill -9 {host.server.process.pid}")), CLOCK)
     tested = await nginx.test()
     with pytest.raises(ReloadError, match="ended or was replaced during the reload"):
         await nginx.reload(tested)
 
 
-async def test_binary_upgrade_under_way_is_told(host: Host) -> None:
+async def test_binary_upgrade_in_progress_is_reported(host: Host) -> None:
     pid_path = host.server.pid_path
     pid_path.with_name("nginx.pid.oldbin").write_text(pid_path.read_text())
     with pytest.raises(ReloadError, match="binary upgrade of nginx is in progress"):
         await host.nginx.reload(await host.nginx.test())
 
 
-async def test_missing_nginx_is_told(host: Host) -> None:
+async def test_missing_nginx_is_reported(host: Host) -> None:
     nginx = LocalNginx(replace(host.control, command=("/no/such/nginx",)), CLOCK)
     with pytest.raises(ReloadError, match=r"'/no/such/nginx' does not exist.*nginx\.command"):
         await nginx.test()
 
 
-async def test_configuration_mentions_what_it_uses_but_not_what_it_comments_out(host: Host) -> None:
+async def test_configuration_mentions_used_paths_but_not_commented_ones(host: Host) -> None:
     assert await host.nginx.mentions(f"{host.folders.live_path('a.example')}/fullchain.pem")
     assert not await host.nginx.mentions(f"{host.folders.live_path('d.example')}/fullchain.pem")
     host.break_("events", "# ssl_certificate /commented/fullchain.pem;\nevents")
@@ -228,8 +228,8 @@ async def test_certificate_that_no_server_block_names_is_not_served_yet(host: Ho
     assert f"ssl_certificate     {host.folders.live_path('d.example')}/fullchain.pem;" in served.detail
 
 
-async def test_certificate_that_another_server_block_shadows_is_an_error(host: Host) -> None:
-    """Two server blocks with one name: the first wins, with a warning only."""
+async def test_certificate_shadowed_by_another_server_block_is_an_error(host: Host) -> None:
+    """Use two server blocks with one name, of which the first wins with only a warning."""
     shadow = Site(("b.example",), Path(host.folders.live_path("a.example")))
     settings = host.server.settings
     host.server.write(replace(settings, sites=(shadow, *settings.sites)))
@@ -239,7 +239,7 @@ async def test_certificate_that_another_server_block_shadows_is_an_error(host: H
     assert (await host.verify("c.example")).is_served
 
 
-async def test_name_without_a_server_block_is_told_beside_those_that_are_served(host: Host) -> None:
+async def test_name_without_a_server_block_is_reported_beside_served_ones(host: Host) -> None:
     pair = host.ca.pair(dns("b.example"), dns("extra.example"))
     await host.reload([await install("b.example", pair, host.folders)])
     served = await host.verify("b.example")

@@ -1,4 +1,4 @@
-"""What a reload keeps depends on nginx's version: certificates that seem unchanged, and connections."""
+"""Reloads of different nginx versions: certificates that seem unchanged, and kept connections."""
 
 import os
 from collections.abc import AsyncIterator
@@ -26,13 +26,13 @@ from wellkeeper_node.probes.probes import NodeProbes
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 NAME: Final = "www.example.org"
-# ssl_object_cache_inheritable and keepalive_min_timeout came with it.
+# The version that introduced ssl_object_cache_inheritable and keepalive_min_timeout.
 INHERITS: Final = (1, 27, 4)
 SOME_TIME: Final = 1_700_000_000
 
 
 class Node:
-    """One site whose certificate is installed."""
+    """A node with one site whose certificate is installed."""
 
     def __init__(self, folder: Path, https_port: int) -> None:
         self.ca = FakeCa(datetime.now(UTC).replace(microsecond=0))
@@ -43,13 +43,13 @@ class Node:
         self.nginx = NginxServer(folder / "nginx", settings)
 
     async def install(self) -> None:
-        """Another certificate, whose files seem as old as those of any other."""
+        """Install another certificate whose files have the same modification times."""
         await install("web", self.ca.pair(dns(NAME)), self.folders)
         for path in self.live.iterdir():
             os.utime(path, (SOME_TIME, SOME_TIME))
 
     def overwrite(self) -> None:
-        """What nobody should do: another certificate in the same files."""
+        """Write another certificate into the same files, which users must not do."""
         pair = self.ca.pair(dns(NAME))
         for name, content in (("fullchain.pem", pair.chain_pem), ("privkey.pem", pair.certificate_key_pem)):
             (self.live / name).write_bytes(content)
@@ -77,7 +77,7 @@ async def node(folder: Path, https_port: int) -> AsyncIterator[Node]:
         yield node
 
 
-async def test_installed_certificate_is_served_after_a_reload_whatever_the_time_of_its_files(node: Node) -> None:
+async def test_installed_certificate_is_served_after_a_reload_despite_equal_file_times(node: Node) -> None:
     before = await node.served()
     await node.install()
     await reload(node.nginx)
@@ -85,8 +85,10 @@ async def test_installed_certificate_is_served_after_a_reload_whatever_the_time_
     assert await node.verify()
 
 
-async def test_certificate_that_was_overwritten_in_place_is_served_by_old_versions_and_verify_tells(node: Node) -> None:
-    """Newer ones take a file with the same inode and time for unchanged, at every further reload too."""
+async def test_certificate_overwritten_in_place_is_served_only_by_old_versions_and_verify_detects_it(
+    node: Node,
+) -> None:
+    """Reload twice: newer versions take a file with the same inode and time for unchanged each time."""
     before = await node.served()
     node.overwrite()
     await reload(node.nginx)
@@ -100,8 +102,8 @@ async def test_certificate_that_was_overwritten_in_place_is_served_by_old_versio
             await node.verify()
 
 
-async def test_kept_connections_outlast_reloads_where_nginx_can_be_told_so(node: Node, http_port: int) -> None:
-    """Without `keepalive_min_timeout` a reload closes those that are idle: see test_load.py."""
+async def test_kept_connections_survive_reloads_where_nginx_supports_it(node: Node, http_port: int) -> None:
+    """Keep connections with `keepalive_min_timeout`; without it a reload closes idle ones: see test_load.py."""
     http, https = ("127.0.0.1", http_port), node.nginx.settings.https[0]
     node.nginx.write(replace(node.nginx.settings, http=(http,), in_http="keepalive_min_timeout 2s;"))
     if nginx_version() < INHERITS:

@@ -1,4 +1,4 @@
-"""Renewals: what is due and what is not, new files, one reload for all, none for nothing."""
+"""Renewals: due certificates, new files, one shared reload, and none without changes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,13 +17,13 @@ NAME = "www.example.org"
 
 
 async def reason(host: Host) -> str:
-    """Why the only certificate is renewed; the pass must succeed."""
+    """Run a pass that must succeed, and return why the only certificate was renewed."""
     finished = await host.issuer.run("renew", "--json")
     assert finished.exit_code == 0, finished
     return str(finished.json()["certificates"][0]["reason"])
 
 
-async def test_forced_renewal_brings_new_files_and_new_workers_under_the_same_master(folder: Path) -> None:
+async def test_forced_renewal_makes_new_files_and_new_workers_under_the_same_master(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         live = host.issuer.live("web")
@@ -53,7 +53,7 @@ async def test_several_certificates_of_one_pass_share_one_reload(folder: Path) -
         assert (reloads(host.nginx), orders(host.ca)) == (2, 4)
 
 
-async def test_short_certificate_is_due_when_its_ca_suggests_and_not_before(folder: Path) -> None:
+async def test_short_lived_certificate_is_due_when_its_ca_suggests(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         host.issuer.configure(replace(host.issuer_settings, profile="short"))
         await host.issuer.run_well("renew")
@@ -79,7 +79,7 @@ async def test_changed_identifiers_are_renewed_at_once(folder: Path) -> None:
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_changed_ca_is_asked_for_a_certificate_of_its_own(folder: Path) -> None:
+async def test_changed_ca_issues_a_new_certificate(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         (folder / "other").mkdir()

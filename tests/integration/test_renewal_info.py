@@ -1,4 +1,4 @@
-"""Renewal infos of a real CA: what Pebble suggests, what it is made to suggest, and what a revocation changes."""
+"""Renewal infos of a real CA: Pebble's suggestions, staged suggestions, and revocations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +37,7 @@ HOUR: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate of Pebble's, with the CA and the account that can revoke it."""
+    """A certificate from Pebble, with the CA and the account that can revoke it."""
 
     ca: Pebble
     account: client.ClientV2
@@ -57,7 +57,7 @@ class Issued:
 
 @pytest.fixture
 async def issued(folder: Path, dns: Challtestsrv, http_port: int) -> AsyncIterator[Issued]:
-    """Without validation, and without rejected nonces: the client below does not repeat a request."""
+    """Issue without validation and without rejected nonces, because the client below does not repeat requests."""
     environment = {"PEBBLE_VA_ALWAYS_VALID": "1"}
     settings = PebbleSettings(dns.address, http_port, nonces_rejected_percent=0, environment=environment)
     async with Pebble(folder, settings) as ca:
@@ -98,7 +98,7 @@ def schedule_after(issued: Issued, answer: RenewalInfo | NoRenewalInfo | None, c
     return made, replan(made, answer, NOW, choose)
 
 
-async def test_new_certificate_is_known_under_our_name_for_it(issued: Issued) -> None:
+async def test_new_certificate_is_known_by_our_certificate_id(issued: Issued) -> None:
     answer = await ask(issued)
     assert isinstance(answer, RenewalInfo)
     certificate = issued.certificate
@@ -121,7 +121,7 @@ async def test_window_in_the_past_means_now(issued: Issued) -> None:
     assert after.renew_at <= NOW
 
 
-async def test_window_in_the_future_is_waited_for_until_the_last_part_of_the_lifetime(issued: Issued) -> None:
+async def test_future_window_is_waited_for_until_the_last_part_of_the_lifetime(issued: Issued) -> None:
     near = (NOW + 10 * HOUR, NOW + 20 * HOUR)
     await issued.suggest(near[0].isoformat(), near[1].isoformat())
     _, after = schedule_after(issued, await ask(issued), lambda: 0.3)
@@ -141,7 +141,7 @@ async def test_window_in_the_future_is_waited_for_until_the_last_part_of_the_lif
     ],
     ids=["inverted", "empty"],
 )
-async def test_window_that_is_none_changes_nothing(issued: Issued, start: str, end: str, words: str) -> None:
+async def test_invalid_window_changes_nothing(issued: Issued, start: str, end: str, words: str) -> None:
     await issued.suggest(start, end)
     answer = await ask(issued)
     assert isinstance(answer, NoRenewalInfo)
@@ -161,25 +161,25 @@ async def test_malformed_info_changes_nothing(issued: Issued, response: Any) -> 
     assert after.renew_at == made.renew_at
 
 
-async def test_revoked_certificate_is_to_be_replaced_now(issued: Issued) -> None:
+async def test_revoked_certificate_is_replaced_now(issued: Issued) -> None:
     await issued.revoke()
     answer = await ask(issued)
     assert isinstance(answer, RenewalInfo)
     assert answer.window.end <= datetime.now(UTC)
 
 
-async def test_certificate_that_the_ca_does_not_know(issued: Issued) -> None:
+async def test_certificate_unknown_to_the_ca_has_no_renewal_info(issued: Issued) -> None:
     answer = await ask(issued, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")
     assert isinstance(answer, NoRenewalInfo)
     assert "answered HTTP 4" in answer.reason
 
 
-async def test_ca_of_an_age_without_renewal_info(folder: Path, dns: Challtestsrv, http_port: int) -> None:
+async def test_old_ca_has_no_renewal_info(folder: Path, dns: Challtestsrv, http_port: int) -> None:
     async with Pebble(folder, PebbleSettings(dns.address, http_port, programs=OLDEST)) as ca, infos_of(ca) as infos:
         assert await infos.ask(ca.directory_url, "a.b") is None
 
 
-async def test_ca_whose_tls_certificate_is_not_trusted_is_not_believed(issued: Issued, folder: Path) -> None:
+async def test_untrusted_ca_is_not_believed(issued: Issued, folder: Path) -> None:
     other = make_server_certificate(folder / "other", ("localhost",))
     async with infos_of(issued.ca, other.ca_bundle) as infos:
         answer = await infos.ask(issued.ca.directory_url, str(issued.certificate.certificate_id))

@@ -1,6 +1,6 @@
-"""When a certificate that is live is renewed at a real CA: `renew` and the daemon do what `why` says.
+"""Renewal times of live certificates at a real CA: `renew` and the daemon do what `why` says.
 
-A CA says when it wants to be asked for renewal info again, Pebble after six hours; `hours_later` is how they pass here.
+A CA sets when to ask for renewal info again, Pebble after six hours; `hours_later` lets them pass.
 """
 
 import shutil
@@ -36,13 +36,13 @@ def window(start: datetime, end: datetime) -> dict[str, Any]:
 
 
 def hours_later(issuer: Issuer) -> None:
-    """The CA may be asked again."""
+    """Let time pass until the CA may be asked again."""
     with closing(sqlite3.connect(issuer.state_dir / "state.db")) as connection, connection:
         connection.execute("UPDATE schedules SET ask_at = ask_at - 86400")
 
 
 async def suggest(host: Host, response: dict[str, Any]) -> None:
-    """From now on, of the certificate that is live."""
+    """Stage renewal info for the live certificate."""
     await host.ca.set_renewal_info((host.issuer.live("web") / "cert.pem").read_text(), response)
     hours_later(host.issuer)
 
@@ -56,7 +56,7 @@ def certificate_id(host: Host) -> str | None:
 
 
 def replaced(host: Host) -> list[str | None]:
-    """What each newOrder named."""
+    """Return the `replaces` of each newOrder."""
     assert host.proxy is not None
     return [one.payload().get("replaces") for one in host.proxy.asked if one.kind is Kind.NEW_ORDER]
 
@@ -103,7 +103,7 @@ async def test_daemon_follows_a_window_in_the_past(folder: Path) -> None:
     ],
     ids=["future", "beyond expiry", "inverted", "malformed"],
 )
-async def test_other_windows_change_nothing_now(folder: Path, response: dict[str, Any], words: str) -> None:
+async def test_other_windows_do_not_cause_a_renewal(folder: Path, response: dict[str, Any], words: str) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         await suggest(host, response)
@@ -118,8 +118,8 @@ async def test_other_windows_change_nothing_now(folder: Path, response: dict[str
         assert issued(host.ca) == 1
 
 
-async def test_certificate_that_was_replaced_behind_our_back_is_renewed_all_the_same(folder: Path) -> None:
-    """As after a backup was restored: the CA answers alreadyReplaced, and is asked once more without it."""
+async def test_certificate_already_replaced_elsewhere_is_still_renewed(folder: Path) -> None:
+    """Get alreadyReplaced from the CA, as after restoring a backup, and order once more without `replaces`."""
     async with running_host(folder, {"web": [NAME]}, has_proxy=True, nonces_rejected_percent=0) as host:
         await host.issuer.run_well("renew")
         first, backup = version(host.issuer, "web"), folder / "backup"

@@ -1,4 +1,4 @@
-"""A responder that somebody wants to be silent or to grow: floods, connections that are held, junk without end.
+"""Attacks on a responder's availability and memory: floods, held connections, endless junk.
 
 `--junk-seconds 600` sends junk for ten minutes instead of a few seconds.
 """
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.integration
 
 MANY_TOKENS: Final = 1_000
 HALF_A_HEADER: Final = b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX-Slow: "
-# The first junk fills what is bounded: the feed's misses, a counter for each kind of refusal.
+# The first junk fills bounded structures: the feed's misses, a counter for each kind of refusal.
 FIRST_JUNK: Final = 3_000
-# Then memory stays, but for what the allocator keeps. A miss in the feed has 700 bytes; 6 000 requests, 2 400 misses.
+# Then memory is stable apart from the allocator. A miss in the feed takes 700 bytes; 6 000 requests, 2 400 misses.
 MORE_JUNK: Final = 6_000
 ALLOWED_GROWTH_BYTES: Final = 600_000
 
@@ -74,7 +74,7 @@ def memory_bytes(running: ResponderProcess) -> int:
 
 @asynccontextmanager
 async def held(address: Address, count: int, first_bytes: bytes) -> AsyncIterator[None]:
-    """So many connections that say this much and no more; those that are turned away count as well."""
+    """Hold this many connections that send these bytes and nothing more, refused ones included."""
     writers = []
     for _ in range(count):
         _, writer = await connect(address)
@@ -90,7 +90,7 @@ async def held(address: Address, count: int, first_bytes: bytes) -> AsyncIterato
 
 @asynccontextmanager
 async def dripped(address: Address, count: int) -> AsyncIterator[None]:
-    """So many clients, each sending a header byte by byte, and again once it was cut off."""
+    """Run this many clients that send a header byte by byte, and again after being cut off."""
 
     async def drip() -> None:
         while True:
@@ -113,7 +113,7 @@ async def dripped(address: Address, count: int) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_slow_headers_and_a_thousand_held_connections_on_control_do_not_silence_the_public_side(
+async def test_slow_headers_and_a_thousand_connections_on_control_do_not_block_the_public_listener(
     folder: Path,
 ) -> None:
     async with responder(folder) as running:
@@ -122,12 +122,12 @@ async def test_slow_headers_and_a_thousand_held_connections_on_control_do_not_si
             for _ in range(20):
                 assert await is_answered(running, made)
                 await asyncio.sleep(0.05)
-        # And issuers are served again once the deadline for headers is over.
+        # Issuers are served again once the deadline for headers has passed.
         await ask_until(control(running), wire.HEALTH_PATH, lambda reply: reply.status == 200, 15)
 
 
 def junk(chance: random.Random) -> Iterator[tuple[str, str, str, bytes]]:
-    """Listener, method, path and body of one request after another, each of which is in vain."""
+    """Yield listener, method, path and body of requests that are all refused."""
     while True:
         token = secrets.token_urlsafe(32)
         for _ in range(4):
@@ -142,7 +142,7 @@ def junk(chance: random.Random) -> Iterator[tuple[str, str, str, bytes]]:
 
 
 async def send_junk(running: ResponderProcess, count: int, chance: random.Random) -> None:
-    """All of it is refused."""
+    """Send junk and check that all of it is refused."""
     addresses = {"public": public(running), "control": control(running)}
     headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
     for listener, method, path, body in itertools.islice(junk(chance), count):
@@ -150,7 +150,7 @@ async def send_junk(running: ResponderProcess, count: int, chance: random.Random
         assert 400 <= reply.status < 500
 
 
-async def test_junk_without_end_leaves_memory_as_it_was(
+async def test_endless_junk_does_not_increase_memory(
     folder: Path, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random("junk")  # noqa: S311 - to be repeated, not to be secret
@@ -167,8 +167,8 @@ async def test_junk_without_end_leaves_memory_as_it_was(
         assert await is_answered(running, await publish(running))
 
 
-async def test_tokens_in_and_out_again_and_again_leave_nothing_standing(folder: Path) -> None:
-    """Through the real door; a hundred thousand are in tests/responder/test_tokens.py."""
+async def test_repeated_publications_and_withdrawals_leave_no_tokens(folder: Path) -> None:
+    """Use the real listener; tests/responder/test_tokens.py does a hundred thousand in process."""
     async with responder(folder) as running:
         headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
         address, sizes = control(running), []
@@ -184,5 +184,5 @@ async def test_tokens_in_and_out_again_and_again_leave_nothing_standing(folder: 
             assert not any([await is_answered(running, one) for one in made[::50]])
             sizes.append((await ask(address, "GET", wire.STATUS_PATH)).json()["counts"])
         assert [one["tokens"] for one in sizes] == [0, 0]
-        # Each is remembered until no message that names it can be accepted any more.
+        # Each is remembered until no message that names it can be accepted.
         assert [one["publications_remembered"] for one in sizes] == [MANY_TOKENS, 2 * MANY_TOKENS]

@@ -35,7 +35,7 @@ class Process:
     control: UnixAddress
 
     async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """The exit code, and the seconds it took."""
+        """Stop the process and return its exit code and the seconds it took."""
         started = time.monotonic()
         self.process.send_signal(number)
         code = await self.process.wait()
@@ -89,7 +89,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Process]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signal_stops_it_within_two_seconds_and_polls_are_answered(running: Process, number: int) -> None:
+async def test_signal_stops_the_responder_within_two_seconds_and_answers_polls(running: Process, number: int) -> None:
     poll = asyncio.create_task(ask(running.control, "GET", f"{wire.FETCHES_PATH}?wait=60"))
     await ask_until(running.control, wire.STATUS_PATH, lambda reply: bool(reply.json()["counts"]["waiting_polls"] == 1))
     code, seconds = await running.stop(number)
@@ -100,14 +100,14 @@ async def test_signal_stops_it_within_two_seconds_and_polls_are_answered(running
     assert not running.control.path.exists()
 
 
-async def test_request_that_never_ends_does_not_delay_the_stop(running: Process) -> None:
+async def test_unfinished_request_does_not_delay_the_stop(running: Process) -> None:
     _, in_header = await connect(running.public)
     in_header.write(b"GET / HTTP/1.1\r\n")
     _, in_body = await connect(running.control)
     head = f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
     in_body.write(head.encode() + b"Content-Length: 100\r\n\r\nabc")
     await in_body.drain()
-    # Answered after both were read: one event loop reads in turn.
+    # This reply proves that both were read, because one event loop reads in turn.
     assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
     code, seconds = await running.stop()
     assert code == 0
@@ -116,15 +116,15 @@ async def test_request_that_never_ends_does_not_delay_the_stop(running: Process)
     in_body.close()
 
 
-async def test_second_one_is_refused_and_the_first_goes_on(running: Process, tmp_path: Path) -> None:
+async def test_second_responder_is_refused_and_the_first_continues(running: Process, tmp_path: Path) -> None:
     code, errors = await _refused_start(tmp_path)
     assert code == 1
     assert len(errors.splitlines()) == 1
-    assert "still accepts connections" in errors
+    assert "another process is listening there" in errors
     assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
 
 
-async def test_what_a_killed_one_left_is_replaced(tmp_path: Path) -> None:
+async def test_sockets_of_a_killed_responder_are_replaced(tmp_path: Path) -> None:
     async with _responder(tmp_path) as killed:
         await killed.stop(signal.SIGKILL)
         assert killed.public.path.exists()
@@ -140,7 +140,7 @@ async def test_health_check_is_a_command(running: Process) -> None:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 1
-    assert b"no responder is well" in errors
+    assert b"no healthy responder" in errors
 
 
 async def _seconds_until_closed(address: UnixAddress, start: bytes, drip: bytes = b"") -> float:
@@ -170,7 +170,7 @@ async def test_header_must_come_within_five_seconds(running: Process) -> None:
     assert all(4.5 < each < 7 for each in seconds), seconds
 
 
-async def test_second_request_on_a_connection_has_five_seconds_as_well(running: Process) -> None:
+async def test_second_request_on_a_connection_has_five_seconds_too(running: Process) -> None:
     reader, writer = await connect(running.public)
     writer.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"there is nothing here\n")
@@ -201,20 +201,20 @@ async def test_body_must_come_within_five_seconds(running: Process) -> None:
     writer.close()
 
 
-async def test_poll_is_answered_empty_when_nothing_was_fetched_in_its_time(running: Process) -> None:
+async def test_poll_without_a_fetch_is_answered_empty(running: Process) -> None:
     reply = await ask(running.control, "GET", f"{wire.FETCHES_PATH}?after=0&wait=1")
     assert (reply.status, reply.json()["fetches"]) == (200, [])
 
 
 @pytest.mark.parametrize(("parser", "status"), [("compiled", 408), ("plain", 400)])
 async def test_message_in_broken_chunks_is_refused(tmp_path: Path, parser: str, status: int) -> None:
-    """aiohttp's parser in Python sees it at once; from its compiled one, nothing more comes."""
+    """Accept both parsers of aiohttp: the Python one refuses at once, the compiled one sends nothing more."""
     environment = ("env", "AIOHTTP_NO_EXTENSIONS=1") if parser == "plain" else ("env",)
     async with _responder(tmp_path, *environment, *_PYTHON) as running:
         reader, writer = await connect(running.control)
         head = f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
         writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
-        # Answered after the head was read: one event loop reads in turn.
+        # This reply proves that the head was read, because one event loop reads in turn.
         assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
         writer.write(b"no chunk\r\n")
         answer = await reader.read()
@@ -222,23 +222,21 @@ async def test_message_in_broken_chunks_is_refused(tmp_path: Path, parser: str, 
         assert parse(answer).status == status
 
 
-async def test_reader_that_does_not_read_is_cut_off(running: Process) -> None:
+async def test_client_that_does_not_read_is_cut_off(running: Process) -> None:
     token = await running.publish()
     requests = 10_000 * f"GET {wire.CHALLENGE_PREFIX}{token} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     started = time.monotonic()
-    with socket.socket(socket.AF_UNIX) as deaf:
-        deaf.setblocking(False)
-        deaf.connect(str(running.public.path))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        client.connect(str(running.public.path))
         with pytest.raises(ConnectionError):
-            await asyncio.get_running_loop().sock_sendall(deaf, requests)
+            await asyncio.get_running_loop().sock_sendall(client, requests)
     assert 9 < time.monotonic() - started < 15
     assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("public", MAX_PUBLIC_CONNECTIONS), ("control", MAX_CONTROL_CONNECTIONS)])
-async def test_connections_are_limited_and_one_kind_does_not_starve_the_other(
-    running: Process, kind: str, limit: int
-) -> None:
+async def test_connection_limits_of_both_listeners_are_independent(running: Process, kind: str, limit: int) -> None:
     token = await running.publish()
     full, other = (running.public, running.control) if kind == "public" else (running.control, running.public)
     held = [await connect(full) for _ in range(limit)]
@@ -254,14 +252,14 @@ async def test_connections_are_limited_and_one_kind_does_not_starve_the_other(
     assert f'wellkeeper_connections_refused_total{{listener="{kind}"}}' in metrics
 
 
-async def test_socket_never_has_a_wider_mode_than_it_ends_with(tmp_path: Path) -> None:
+async def test_socket_never_has_a_wider_mode_than_its_final_one(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     calls = "trace=fchmod,bind,chmod,fchmodat,?fchmodat2,listen"
     strace = ("sh", "-c", 'umask 000; exec "$@"', "-", "strace", "-f", "-qq", "-e", calls, "-o", str(trace))
     async with _responder(tmp_path, *strace, *_PYTHON) as running:
         await _stop_traced(running, trace)
     names = re.findall(r"^\d+ +(fchmod|bind|chmod|listen)(?:at2?)?\(", trace.read_text(), re.MULTILINE)
-    # Before it has a name; and nobody can connect before it listens.
+    # The mode is set before the socket has a name; and no client can connect before it listens.
     assert names[:3] == ["fchmod", "bind", "chmod"]
     assert sorted(names) == sorted(2 * ["fchmod", "bind", "chmod", "listen"])
     assert re.findall(r"fchmod\(\d+, (0\d+)\)", trace.read_text()) == ["0666", "0660"]
@@ -272,14 +270,14 @@ def _traced(trace: Path) -> int:
 
 
 async def _stop_traced(running: Process, trace: Path) -> None:
-    """Stops the program under strace, which is the first that was traced; strace itself would only let go of it."""
+    """Stop the traced program, the first one under strace; strace itself would only detach from it."""
     os.kill(_traced(trace), signal.SIGTERM)
     assert await running.process.wait() == 0
 
 
 async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    # Its environment could ask for more than the program does of itself, such as to measure its coverage.
+    # The inherited environment could add more, for example to measure coverage.
     bare = ("env", "-i", f"PATH={os.environ['PATH']}")
     strace = ("strace", "-f", "-qq", "-e", "trace=open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2")
     async with _responder(tmp_path, *bare, *strace, "-o", str(trace), *_PYTHON) as running:

@@ -1,4 +1,4 @@
-"""A responder that loses its memory while the CA has not decided yet is handed the token again."""
+"""A responder that restarts before the CA has decided gets the token again."""
 
 import signal
 from dataclasses import replace
@@ -21,7 +21,7 @@ GATE_ADDRESS = "127.0.0.9"
 
 
 async def restart(host: Host, folder: Path, number: signal.Signals) -> ResponderProcess:
-    """Another process at the same sockets, with the same trust; the caller enters it."""
+    """Return another process at the same sockets with the same trust; the caller enters it."""
     host.responder.process.signal(number)
     await host.responder.process.wait()
     values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
@@ -29,10 +29,10 @@ async def restart(host: Host, folder: Path, number: signal.Signals) -> Responder
 
 
 @pytest.mark.parametrize(("number", "is_read_back"), [(signal.SIGTERM, True), (signal.SIGKILL, False)])
-async def test_restarted_responder_is_handed_the_token_again_and_the_certificate_is_issued(
+async def test_restarted_responder_gets_the_token_again_and_the_certificate_is_issued(
     folder: Path, number: signal.Signals, is_read_back: bool
 ) -> None:
-    """Without a read-back nothing was fetched from it before it restarts."""
+    """Disable the read-back, so that nothing is fetched before the restart."""
     async with running_host(folder, {"web": [NAME]}) as host:
         if not is_read_back:
             (node,) = host.issuer_settings.nodes

@@ -1,4 +1,4 @@
-"""Certificates are revoked at a real CA, and replaced."""
+"""Revocation and replacement of certificates at a real CA."""
 
 import shutil
 from pathlib import Path
@@ -18,14 +18,14 @@ NAME = "www.example.org"
 
 
 async def status(host: Host) -> tuple[str, Any]:
-    """What the CA says about the certificate that is live: status and reason."""
+    """Return the CA's status and reason for the live certificate."""
     serial = reading.read_certificate((host.issuer.live("web") / "cert.pem").read_bytes()).serial
     found = await host.ca.status_of(serial)
     return found["Status"], found.get("Reason")
 
 
 async def revoked_and_replaced(host: Host, reason: int, *arguments: str) -> None:
-    """One life of a certificate: valid, revoked and still served, replaced."""
+    """Check the life of a certificate: valid, revoked and still served, replaced."""
     fingerprint = installed(host.issuer, "web")
     assert await status(host) == ("Valid", None)
     done = await host.issuer.run_well("revoke", "web", *arguments)
@@ -49,7 +49,7 @@ async def test_revoked_certificate_is_served_until_the_next_pass_replaces_it(fol
         await revoked_and_replaced(host, 4, "--reason", "superseded", "--with-certificate-key")
 
 
-async def test_daemon_replaces_what_was_revoked_at_once(folder: Path) -> None:
+async def test_daemon_replaces_a_revoked_certificate_at_once(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host, IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
         before = installed(host.issuer, "web")
@@ -58,7 +58,7 @@ async def test_daemon_replaces_what_was_revoked_at_once(folder: Path) -> None:
         assert await served(host, NAME) == installed(host.issuer, "web") != before
 
 
-async def test_without_account_and_state_the_key_of_the_certificate_does(folder: Path) -> None:
+async def test_certificate_key_revokes_without_account_and_state(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("renew")
         shutil.rmtree(host.issuer.state_dir / "accounts")
@@ -72,7 +72,7 @@ async def test_without_account_and_state_the_key_of_the_certificate_does(folder:
         assert "the CA that issued web is not recorded; asking localhost (choose another with --ca)" in done.err
 
 
-async def test_what_cannot_be_revoked_is_told(folder: Path) -> None:
+async def test_impossible_revocation_is_reported(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         for name, words in (("web", "'web' has no CA-issued certificate to revoke in "), ("x", "is named 'x'")):
             refused = await host.issuer.run("revoke", name)

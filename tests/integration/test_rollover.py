@@ -1,4 +1,4 @@
-"""An account's key is replaced at a real CA: responders first, resumed wherever it was killed, conflicts told."""
+"""Rollover of an account key at a real CA: responders first, resumed after kills, conflicts reported."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,22 +31,22 @@ THUMBPRINT = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
 
 
 async def trusted(host: Host) -> list[str]:
-    """The thumbprints that `trust` prints."""
+    """Return the thumbprints that `trust` prints."""
     values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
     return str(values[THUMBPRINT]).split()
 
 
 @asynccontextmanager
-async def told_responder(host: Host, folder: Path) -> AsyncIterator[None]:
-    """The responder, started again with what `trust` prints now."""
+async def updated_responder(host: Host, folder: Path) -> AsyncIterator[None]:
+    """Run the responder again with the values that `trust` prints now."""
     await host.responder.process.stop()
     values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-    async with ResponderProcess(folder / "responder", *values.values(), name="told"):
+    async with ResponderProcess(folder / "responder", *values.values(), name="updated"):
         yield
 
 
 def keys(host: Host) -> tuple[Path, Path]:
-    """The present key, and where the next one waits."""
+    """Return the present key and the path of the next one."""
     (record,) = (host.issuer.state_dir / "accounts").glob("*.json")
     return record.with_suffix(".pem"), record.with_suffix(".next.pem")
 
@@ -66,7 +66,7 @@ async def test_responders_learn_the_new_key_before_the_ca_does(folder: Path) -> 
         assert "Put the line that 'wellkeeper trust' prints into their responder.env" in refused.err
         assert asked(host.ca, "/rollover-account-key") == 0
         assert (present.read_bytes(), following.exists()) == (before, True)
-        async with told_responder(host, folder):
+        async with updated_responder(host, folder):
             done = await host.issuer.run_well("account", "rollover", "--json")
             assert_documented("account rollover", done.json())
             assert (done.json()["ca"], done.json()["thumbprint"]) == ("localhost", both[1])
@@ -76,15 +76,15 @@ async def test_responders_learn_the_new_key_before_the_ca_does(folder: Path) -> 
             assert await served(host, NAME) == installed(host.issuer, "web")
 
 
-async def test_killed_after_the_ca_took_the_key_it_is_gone_on_with(folder: Path) -> None:
+async def test_rollover_killed_after_the_ca_accepted_the_key_is_resumed(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         await host.issuer.run_well("account", "register")
         await host.issuer.run("account", "rollover")
         present, following = keys(host)
         before, new = present.read_bytes(), following.read_bytes()
-        async with told_responder(host, folder):
+        async with updated_responder(host, folder):
             await host.issuer.run_well("account", "rollover")
-            # As it was before the rename: the CA knows the new key, our files have the old one in its place.
+            # The state before the rename: the CA knows the new key, our files still have the old one.
             present.write_bytes(before)
             following.write_bytes(new)
             changes = asked(host.ca, "/rollover-account-key")
@@ -96,7 +96,7 @@ async def test_killed_after_the_ca_took_the_key_it_is_gone_on_with(folder: Path)
 
 
 @pytest.mark.parametrize("programs", [NEWEST, OLDEST], ids=["newest", "oldest"])
-async def test_key_that_has_another_account_is_told_and_changes_nothing(folder: Path, programs: Path) -> None:
+async def test_key_of_another_account_is_reported_and_changes_nothing(folder: Path, programs: Path) -> None:
     async with running_host(folder, {"web": [NAME]}, programs=programs) as host:
         await host.issuer.run_well("account", "register")
         present, following = keys(host)
@@ -104,7 +104,7 @@ async def test_key_that_has_another_account_is_told_and_changes_nothing(folder: 
         async with other_account(host.ca, folder / "other") as (_, other):
             following.write_bytes(other.key_path(host.ca.directory_url).read_bytes())
             following.chmod(0o600)
-        async with told_responder(host, folder):
+        async with updated_responder(host, folder):
             refused = await host.issuer.run("account", "rollover")
             assert refused.exit_code == 1
             assert "the new key already has another account there" in refused.err
@@ -116,7 +116,7 @@ async def test_key_that_has_another_account_is_told_and_changes_nothing(folder: 
 
 @asynccontextmanager
 async def other_account(ca: Pebble, folder: Path) -> AsyncIterator[tuple[AcmeAuthority, AccountFolder]]:
-    """An account that has nothing to do with the issuer's."""
+    """Register an account unrelated to the issuer's."""
     accounts = AccountFolder(folder, (ca.directory_url,), terms_of_service_agreed=True)
     accounts.make_keys()
     options = CaOptions("pebble", ca.directory_url, bundle=str(ca.ca_bundle))
@@ -126,8 +126,8 @@ async def other_account(ca: Pebble, folder: Path) -> AsyncIterator[tuple[AcmeAut
 
 
 @dataclass
-class Unaware:
-    """An account that does not look whether the new key has one already, until the CA said yes."""
+class UncheckedAccount:
+    """An account that checks for an existing account of the new key only after the CA's success."""
 
     at_ca: AccountAtCa
     looks: int = 0
@@ -151,8 +151,8 @@ class Unaware:
         await self.at_ca.change_key(following)
 
 
-async def test_conflict_to_which_the_ca_says_yes_is_seen_afterwards(folder: Path, pebble: Pebble) -> None:
-    """Pebble 2.6 and 2.10 answer 200 and change nothing."""
+async def test_conflict_despite_success_of_the_ca_is_detected(folder: Path, pebble: Pebble) -> None:
+    """Use Pebble 2.6 and 2.10, which answer 200 and change nothing."""
     async with (
         other_account(pebble, folder / "other") as (_, other),
         other_account(pebble, folder / "ours") as (ours, accounts),
@@ -161,7 +161,7 @@ async def test_conflict_to_which_the_ca_says_yes_is_seen_afterwards(folder: Path
         path = accounts.next_key_path(url)
         path.write_bytes(other.key_path(url).read_bytes())
         before = accounts.key_path(url).read_bytes()
-        account = Unaware(AccountAtCa(ours.connection))
+        account = UncheckedAccount(AccountAtCa(ours.connection))
         with pytest.raises(OrderError, match="the new key already has another account there"):
             await roll_over(account, accounts, ())
         assert account.looks == 2
@@ -171,8 +171,8 @@ async def test_conflict_to_which_the_ca_says_yes_is_seen_afterwards(folder: Path
         )
 
 
-async def test_daemon_beside_a_rollover_goes_on_with_the_new_key(folder: Path, pebble: Pebble) -> None:
-    """Its connections are older than the key."""
+async def test_daemon_continues_with_the_new_key_after_a_rollover(folder: Path, pebble: Pebble) -> None:
+    """Roll over while the daemon's connections use the old key."""
     async with other_account(pebble, folder / "ours") as (daemon, accounts):
         thumbprint = daemon.thumbprint
         options = CaOptions("pebble", pebble.directory_url, bundle=str(pebble.ca_bundle))

@@ -1,4 +1,4 @@
-"""An account whose key is RSA, as other clients make them: everything works with it, and a key of ours may follow."""
+"""An account with an RSA key, as other clients make them: it works, and can be replaced by an ECDSA key."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 NAME = Identifier(IdentifierType.DNS, "www.example.org")
 
 
-async def test_rsa_account_places_orders_and_changes_its_key_for_ours(folder: Path, pebble: Pebble) -> None:
+async def test_rsa_account_places_orders_and_rolls_over_to_ecdsa(folder: Path, pebble: Pebble) -> None:
     url = pebble.directory_url
     accounts = AccountFolder(folder / "issuer", (url,), terms_of_service_agreed=True)
     accounts.take_over(AccountRecord(url, "unknown yet"), rsa_key())

@@ -1,7 +1,7 @@
-"""Eighteen things that server blocks contain, and what the CA reads when challenge.conf is included as it stands.
+"""Eighteen common contents of server blocks, and what the CA reads with the unmodified challenge.conf.
 
-The comments say what it reads with a bare `location /.well-known/acme-challenge/ { proxy_pass … }` instead. What the
-snippet cannot help (a `return` outside of locations) is in nginx/README.md.
+Comments show what it reads with a bare `location /.well-known/acme-challenge/ { proxy_pass … }` instead. What the
+snippet cannot fix (a `return` outside of locations) is in nginx/README.md.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ PAGE: Final = b"hello\n"
 
 @dataclass(frozen=True)
 class Block:
-    """What is in a server block or around it, and the statuses without the token and with it; then 200 is the token."""
+    """Contents of a server block or around it, and the statuses without and with the token; then 200 is the token."""
 
     in_server: str = ""
     without: int = 404
@@ -38,7 +38,7 @@ class Block:
     location: str = 'return 200 "hello\\n";'
     method: str = "GET"
     path: str = CHALLENGE
-    # What is read in place of the token.
+    # The body that is read instead of the token.
     page: bytes | None = None
     has_responder: bool = True
 
@@ -46,7 +46,7 @@ class Block:
 BLOCKS: Final = {
     # 403: a regular expression beats a plain prefix.
     "1 regular expression against dot files": Block(f"location /.well-known/ {{ deny all; }} {DOT_FILES}"),
-    "2 the same beside another ^~": Block(f"location ^~ /.well-known/ {{ deny all; }} {DOT_FILES}"),
+    "2 regular expression and another ^~": Block(f"location ^~ /.well-known/ {{ deny all; }} {DOT_FILES}"),
     "3 return": Block(REDIRECT, 301, 301),
     "4 if and return": Block(f"if ($scheme = http) {{ {REDIRECT} }}", 301, 301),
     "5 return in location /": Block(location=REDIRECT),
@@ -55,26 +55,26 @@ BLOCKS: Final = {
     "7 auth_basic and deny": Block(f"{PASSWORD} deny all;"),
     # 403.
     "8 deny": Block("deny all;"),
-    # 404 for ten minutes once somebody asked too early.
+    # 404 for ten minutes after a request that came too early.
     "9 proxy_cache of everything": Block(CACHE, in_http="proxy_cache_path {folder}/cache keys_zone=cache:1m;"),
     "10 exact location": Block(f"location = {CHALLENGE} {{ return 410; }}", 410, 410),
     "10 longer ^~": Block(f"location ^~ {CHALLENGE[:-3]} {{ return 410; }}", 410, 410),
-    "11 method that is not GET": Block(without=403, with_token=403, method="POST"),
-    "12 path that nginx has to normalise": Block(path=CHALLENGE.replace("acme-", "x/..//acme%2D")),
+    "11 method other than GET": Block(without=403, with_token=403, method="POST"),
+    "12 path that nginx normalises": Block(path=CHALLENGE.replace("acme-", "x/..//acme%2D")),
     "13 unix socket": Block(),
     # 502.
-    "14 unix socket that is missing": Block(with_token=404, has_responder=False),
+    "14 missing unix socket": Block(with_token=404, has_responder=False),
     "15 rewrite": Block("rewrite ^ /index.php last;", page=PAGE, without=200),
     # 403.
     "16 auth_request": Block("auth_request /auth; location = /auth { return 403; }"),
     "17 auth_request and satisfy all": Block("satisfy all; auth_request /auth; location = /auth { return 403; }"),
-    # The miss becomes a page with status 200.
+    # A miss becomes a page with status 200.
     "18 error page that hides 404": Block("error_page 404 =200 /soft; proxy_intercept_errors on;"),
 }
 
 
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
-async def test_server_block_lets_the_ca_read(folder: Path, http_port: int, block: Block) -> None:
+async def test_ca_reads_the_token_through_the_server_block(folder: Path, http_port: int, block: Block) -> None:
     plain = NginxSettings(folder / "public.sock", http=(("127.0.0.1", http_port),))
     settings = replace(
         plain, in_server=block.in_server, in_http=block.in_http.format(folder=folder), location=block.location

@@ -1,4 +1,4 @@
-"""The snippets as they stand, in a real nginx: what they pass on, how they fail; test_server_blocks.py goes on."""
+"""The unmodified snippets in a real nginx: forwarded requests and failures; more in test_server_blocks.py."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ CERTIFICATES_DIR = "/var/lib/wellkeeper/certificates"
 
 
 class Site:
-    """One nginx, asked on port 80's stand-in."""
+    """One nginx, with requests to its HTTP port."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -64,7 +64,7 @@ async def test_published_token_is_served_over_both_families(folder: Path, settin
         pytest.param("proxy_set_header Host other.example;", id="proxy_set_header"),
     ],
 )
-async def test_server_block_does_not_get_in_the_way(folder: Path, settings: NginxSettings, in_server: str) -> None:
+async def test_server_block_directives_do_not_interfere(folder: Path, settings: NginxSettings, in_server: str) -> None:
     changed = replace(settings, in_server=in_server, location="return 301 https://$host$request_uri;")
     async with responding(folder, TOKEN), site(folder, changed) as nginx:
         served = await nginx.get(TOKEN)
@@ -75,7 +75,9 @@ async def test_server_block_does_not_get_in_the_way(folder: Path, settings: Ngin
         assert (await nginx.get("no-token")).status == 404
 
 
-async def test_responder_sees_the_canonical_path_and_who_asked(folder: Path, settings: NginxSettings) -> None:
+async def test_responder_receives_the_canonical_path_and_the_client_address(
+    folder: Path, settings: NginxSettings
+) -> None:
     recorder = Recorder()
     async with recorder.listening(folder), site(folder, settings) as nginx:
         path = f"//.well-known/x/..//acme%2Dchallenge/{TOKEN}?next=/control"
@@ -102,7 +104,7 @@ async def test_responder_sees_the_canonical_path_and_who_asked(folder: Path, set
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_what_is_no_token_never_leaves_nginx(
+async def test_request_without_a_valid_token_never_leaves_nginx(
     folder: Path, settings: NginxSettings, path: str, method: str
 ) -> None:
     recorder = Recorder()
@@ -120,19 +122,19 @@ async def test_only_get_and_head_reach_the_responder(folder: Path, settings: Ngi
         assert (await nginx.get(TOKEN, "HEAD")).status == 200
 
 
-async def test_dead_socket_is_told_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
+async def test_dead_socket_is_distinguished_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
     async with site(folder, settings) as nginx:
         reply = await nginx.get(TOKEN)
         assert (reply.status, reply.headers[wire.UPSTREAM_HEADER]) == (404, "502")
         async with responding(folder, TOKEN):
-            # At once: a moment without it is not held against it.
+            # At once: nginx does not mark the upstream as failed.
             assert (await nginx.get(TOKEN)).status == 200
             missed = await nginx.get(OTHER_TOKEN)
             assert missed.status == 404
             assert wire.UPSTREAM_HEADER not in missed.headers
 
 
-async def test_unreadable_socket_is_told_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
+async def test_inaccessible_socket_is_distinguished_from_a_missing_token(folder: Path, settings: NginxSettings) -> None:
     async with responding(folder, TOKEN) as socket:
         socket.chmod(0)
         async with NginxServer(folder / "nginx", settings) as nginx:
@@ -141,7 +143,7 @@ async def test_unreadable_socket_is_told_from_a_missing_token(folder: Path, sett
             assert "Permission denied" in nginx.errors()
 
 
-async def test_responder_that_hangs_costs_the_ca_two_seconds(folder: Path, settings: NginxSettings) -> None:
+async def test_hanging_responder_costs_the_ca_two_seconds(folder: Path, settings: NginxSettings) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -153,15 +155,15 @@ async def test_responder_that_hangs_costs_the_ca_two_seconds(folder: Path, setti
         assert (reply.status, reply.headers[wire.UPSTREAM_HEADER]) == (404, "504")
 
 
-def test_token_syntax_is_that_of_the_wire() -> None:
+def test_token_syntax_matches_the_wire_contract() -> None:
     snippet = (SNIPPETS / "challenge.conf").read_text()
     assert re.findall(r"\(\?<wellkeeper_token>(.*?)\)\\z", snippet) == [wire.TOKEN_SYNTAX]
     assert wire.CHALLENGE_PREFIX in snippet
     assert f"add_header {wire.UPSTREAM_HEADER} " in snippet
 
 
-async def test_snippets_load_as_they_stand_without_a_word(folder: Path, http_port: int, https_port: int) -> None:
-    """With upstream.conf itself, whose socket need not be there, and two sites that share tls.conf."""
+async def test_unmodified_snippets_load_without_warnings(folder: Path, http_port: int, https_port: int) -> None:
+    """Include upstream.conf, whose socket need not exist, and two sites that share tls.conf."""
     make_server_certificate(folder / "live/www.example.org", ("www.example.org",))
     lines = (SNIPPETS / "certificate.conf.example").read_text()
     sites = "".join(

@@ -34,30 +34,30 @@ class Session:
 async def type_and_watch(
     issuer: Issuer, *arguments: str, typed: str = "", columns: int = 80, environment: Mapping[str, str] | None = None
 ) -> Session:
-    """Run the command with a terminal for standard input, output and error; return all that it showed."""
-    ours, theirs = pty.openpty()
+    """Run the command in a terminal and return everything it showed."""
+    controller, terminal_end = pty.openpty()
     try:
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+        fcntl.ioctl(terminal_end, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
         process = await asyncio.create_subprocess_exec(
             str(PROGRAMS / "wellkeeper"),
             *arguments,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=terminal_end,
+            stdout=terminal_end,
+            stderr=terminal_end,
             env={"PATH": search_path(), "TERM": "xterm", "WELLKEEPER_CONFIG": str(issuer.config_path)}
             | dict(environment or {}),
             start_new_session=True,
         )
-        os.close(theirs)
-        os.write(ours, typed.encode())
-        screen = await asyncio.to_thread(_all_of, ours)
+        os.close(terminal_end)
+        os.write(controller, typed.encode())
+        screen = await asyncio.to_thread(_all_of, controller)
         return Session(await process.wait(), screen.decode())
     finally:
-        os.close(ours)
+        os.close(controller)
 
 
 def _all_of(terminal: int) -> bytes:
-    """Reading fails once the other side is closed."""
+    """Read until the other side is closed, which makes reading fail."""
     shown = b""
     try:
         while part := os.read(terminal, 65536):
@@ -93,7 +93,7 @@ CERTIFICATES = {"web": [NAME, "example.org"], LONG: [LONG], **{f"n{one}": [f"n{o
 
 @pytest.fixture
 def alone(folder: Path) -> Issuer:
-    """No CA, no responder and no nginx: each certificate fails or is missing."""
+    """Yield an issuer without CA, responder and nginx, whose certificates fail or are missing."""
     issuer = Issuer(folder)
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     node = NodeUnderTest("local", f"unix:{folder}/control.sock", http, https)
@@ -104,13 +104,13 @@ def alone(folder: Path) -> Issuer:
 
 
 def shown_lines(session: Session) -> list[str]:
-    """Without colours and what moves the cursor; a line that is written over counts as one of its own."""
+    """Return the lines without colours and cursor movements; overwritten lines are included."""
     return re.split("[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", session.screen))
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize("command", ["status", "status --all", "list", "why web", "renew n1 n2", "renew -v"])
-async def test_no_line_is_longer_than_the_terminal(alone: Issuer, command: str, columns: int) -> None:
+async def test_lines_fit_the_terminal(alone: Issuer, command: str, columns: int) -> None:
     await alone.make_keys()
     await alone.run("renew", "web")
     session = await type_and_watch(alone, *command.split(), columns=columns)
@@ -119,7 +119,7 @@ async def test_no_line_is_longer_than_the_terminal(alone: Issuer, command: str, 
         assert LONG in "".join(shown_lines(session))
 
 
-async def test_status_of_many_is_one_screen(alone: Issuer) -> None:
+async def test_status_of_many_certificates_fits_one_screen(alone: Issuer) -> None:
     session = await type_and_watch(alone, "status", columns=100)
     lines = shown_lines(session)
     assert lines[0] == "47 certificates: 47 missing"
@@ -135,7 +135,7 @@ async def test_colours_can_be_turned_off(alone: Issuer, environment: dict[str, s
     assert "\x1b" not in session.screen
 
 
-async def test_renewal_of_many_ends_with_a_summary(alone: Issuer) -> None:
+async def test_renewal_of_many_certificates_ends_with_a_summary(alone: Issuer) -> None:
     await alone.make_keys()
     session = await type_and_watch(alone, "renew", "n1", "n2", "n3", columns=200)
     assert session.exit_code == 1

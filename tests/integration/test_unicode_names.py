@@ -1,4 +1,4 @@
-"""A name that people write in unicode, from the settings to what nginx serves."""
+"""A name in Unicode, from the settings to the served certificate."""
 
 from pathlib import Path
 from typing import Final

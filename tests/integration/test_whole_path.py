@@ -1,4 +1,4 @@
-"""The main job, whole: three names, real nginx, real ACME server, responder and issuer as processes of their own."""
+"""The complete main job: three names, a real nginx and ACME server, responder and issuer as processes."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ async def test_three_names_are_served_with_the_certificate_that_was_installed(fo
         assert reloads(host.nginx) == 1
 
 
-async def test_nothing_is_left_behind_but_the_pair_and_its_record(folder: Path) -> None:
+async def test_only_the_pair_and_its_record_are_left(folder: Path) -> None:
     async with running_host(folder, {"web": NAMES}) as host:
         await host.issuer.run_well("renew")
         assert await tokens(host.responder) == 0
@@ -64,7 +64,7 @@ async def test_nothing_is_left_behind_but_the_pair_and_its_record(folder: Path) 
         assert certificate_key.splitlines()[1] not in journal_bytes(host.issuer)
 
 
-async def test_live_is_one_relative_link_and_keys_are_for_their_owner_only(folder: Path) -> None:
+async def test_live_is_one_relative_link_and_keys_are_owner_only(folder: Path) -> None:
     async with running_host(folder, {"web": NAMES}) as host:
         await host.issuer.run_well("renew")
         live, state = host.issuer.live("web"), host.issuer.state_dir
@@ -77,7 +77,7 @@ async def test_live_is_one_relative_link_and_keys_are_for_their_owner_only(folde
         assert mode(live / "fullchain.pem") == 0o644
 
 
-async def test_token_is_answered_to_nobody_once_the_certificate_is_there(folder: Path) -> None:
+async def test_token_is_not_answered_after_issuance(folder: Path) -> None:
     async with running_host(folder, {"web": NAMES[:1]}) as host:
         await host.issuer.run_well("renew")
         token = (await fetches(host.responder))[0]["token"]
@@ -85,7 +85,7 @@ async def test_token_is_answered_to_nobody_once_the_certificate_is_there(folder:
         assert (reply.status, reply.body) == (404, wire.NO_SUCH_TOKEN.encode())
 
 
-async def test_log_and_result_hold_no_key_and_no_request_header(folder: Path) -> None:
+async def test_log_and_result_contain_no_key_or_request_header(folder: Path) -> None:
     async with running_host(folder, {"web": NAMES[:1]}) as host:
         finished = await host.issuer.run_well("renew", "--json", "--log-format", "json")
         seen = finished.out + finished.err + host.responder.process.log.read_text()
@@ -95,7 +95,7 @@ async def test_log_and_result_hold_no_key_and_no_request_header(folder: Path) ->
         assert "Bearer" not in seen
 
 
-async def test_second_pass_asks_nobody_and_reloads_nothing(folder: Path) -> None:
+async def test_second_pass_sends_no_requests_and_reloads_nothing(folder: Path) -> None:
     async with running_host(folder, {"web": NAMES}) as host:
         await host.issuer.run_well("renew")
         before = (asked(host.ca), reloads(host.nginx), workers(host.nginx), host.issuer.live("web").readlink())
@@ -105,7 +105,7 @@ async def test_second_pass_asks_nobody_and_reloads_nothing(folder: Path) -> None
         assert after == before
 
 
-async def test_ip_address_is_proven_and_served_without_a_server_name(folder: Path) -> None:
+async def test_ip_address_is_validated_and_served_without_a_server_name(folder: Path) -> None:
     async with running_host(folder, {"web": [NAMES[0], "127.0.0.1"]}) as host:
         finished = await host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished

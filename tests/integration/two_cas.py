@@ -1,4 +1,4 @@
-"""A host whose settings have a list of two CAs, `first` and `second`."""
+"""A host with a list of two CAs, `first` and `second`."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +17,7 @@ LINEAGE: Final = "web"
 
 @dataclass(frozen=True, slots=True)
 class TwoCas:
-    """`host.ca` is the first one."""
+    """A host with two CAs; `host.ca` is the first one."""
 
     host: Host
     second: Pebble
@@ -25,11 +25,11 @@ class TwoCas:
 
     @property
     def issued(self) -> tuple[int, int]:
-        """How many certificates each has made."""
+        """Return the number of certificates that each has issued."""
         return issued(self.host.ca), issued(self.second)
 
     async def is_served(self, ca: Pebble) -> None:
-        """What is installed, made by this CA."""
+        """Check that the installed certificate comes from this CA and is served."""
         assert await served(replace(self.host, ca=ca), self.name) == installed(self.host.issuer, LINEAGE)
 
 
@@ -41,9 +41,9 @@ async def two_cas(
     pinned_count: int = 2,
     **of_the_first: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[TwoCas]:
-    """The responder knows our keys at the first `pinned_count` of the CAs; no name is blocked by the second.
+    """Run a host whose responder pins the first `pinned_count` CAs; the second CA blocks no name.
 
-    With `has_proxy`, a fault proxy is before the first.
+    With `has_proxy`, requests to the first CA pass through a fault proxy.
     """
     (folder / "second").mkdir()
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""An issuer that is under way: followed stage by stage, stopped where a test wants it; and a gate to hold the CA up."""
+"""A running issuer, followed stage by stage and stopped by a test; and a gate that delays the CA."""
 
 import asyncio
 import contextlib
@@ -14,14 +14,14 @@ from stand.nginx import Address
 
 
 class Run:
-    """One `renew` whose events are read as they come."""
+    """One `renew` whose events are read as they arrive."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.lines: list[str] = []
 
     async def until(self, stage: str, event: str, certificate: str | None = "web") -> dict[str, Any]:
-        """The event, once it came, None: for whichever certificate; the run goes on meanwhile."""
+        """Wait for the event and return it; None means any certificate; the run continues meanwhile."""
         wanted = {"stage": stage, "event": event} | ({"certificate": certificate} if certificate else {})
         async for line in self._read():
             found: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
@@ -30,7 +30,7 @@ class Run:
         raise AssertionError(f"the run ended without {wanted}: {''.join(self.lines)}")
 
     async def finish(self) -> Finished:
-        """To its end."""
+        """Wait for the end of the run."""
         async for _ in self._read():
             continue
         assert self.process.stdout is not None
@@ -50,7 +50,7 @@ class Run:
 
 @asynccontextmanager
 async def renewing(issuer: Issuer, *arguments: str) -> AsyncIterator[Run]:
-    """Killed on leaving, if it still runs."""
+    """Run `renew`; kill it on leaving if it still runs."""
     run = Run(await issuer.start("renew", "--log-format", "json", *arguments))
     try:
         yield run
@@ -62,9 +62,9 @@ async def renewing(issuer: Issuer, *arguments: str) -> AsyncIterator[Run]:
 
 
 class Gate:
-    """Stands where the CA looks, holds its connections until opened, and passes them on to nginx then.
+    """Listens where the CA fetches tokens, holds its connections until opened, and then forwards them to nginx.
 
-    `async with Gate(address, onward) as gate`; a CA that is held up has not decided.
+    `async with Gate(address, onward) as gate`; a CA held here has not decided.
     """
 
     def __init__(self, address: Address, onward: Address) -> None:
@@ -75,7 +75,7 @@ class Gate:
         self._passages: set[asyncio.Task[None]] = set()
 
     async def knocked(self) -> None:
-        """Returns once the CA is there."""
+        """Wait until the CA has connected."""
         await self._knocked.wait()
 
     def open(self) -> None:

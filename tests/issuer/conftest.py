@@ -1,4 +1,4 @@
-"""What tests of several stages need: a short folder, a clock that stands still, a state on disk, running responders."""
+"""Fixtures of several stages: a directory with a short path, a fake clock, a state on disk, running responders."""
 
 import os
 import tempfile
@@ -22,7 +22,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Short enough for unix sockets, which `tmp_path` is not; in memory where that exists, for fsync takes its time."""
+    """Yield a directory with a path short enough for unix sockets, in memory where possible because fsync is slow."""
     memory = Path("/dev/shm")
     is_usable = os.access(memory, os.W_OK | os.X_OK)
     with tempfile.TemporaryDirectory(prefix="wk-", dir=memory if is_usable else None) as path:
@@ -42,7 +42,7 @@ def attempts(state: State) -> SqliteAttempts:
 
 @pytest.fixture
 async def nodes(folder: Path, clock: FakeClock) -> AsyncIterator[Nodes]:
-    """Two nodes whose responders run, and the way to both."""
+    """Yield two nodes with running responders, and the client of both."""
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(Nodes(folder, clock, ("n1", "n2")))
 

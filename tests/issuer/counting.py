@@ -1,4 +1,4 @@
-"""Counts the calls of state and disk: real objects behind a wrapper that writes down each call."""
+"""Counting calls to state and disk, by a wrapper around the real objects."""
 
 import inspect
 from collections import Counter
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def counted(wrapped: T, calls: Counter[str], prefix: str) -> T:
-    """Return the same object, as its users see it; coroutines of it and of its parts are counted by name."""
+    """Return a wrapper with the same interface that counts coroutine calls of the object and its parts by name."""
     return cast(T, _Counted(wrapped, calls, prefix))
 
 

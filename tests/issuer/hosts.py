@@ -1,4 +1,4 @@
-"""A whole host for passes: real stages, state and responders between a CA, an nginx and a disk that are fakes."""
+"""A complete host for passes: real stages, state and responders with a fake CA, nginx and disk."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ _ADDRESSES = (("127.0.0.1", 443),)
 
 
 class Folders(FakeCertificates):
-    """Certificates of which some have lost a version, or may not be read."""
+    """Certificates that can lose a version or become unreadable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Folders(FakeCertificates):
 
 
 class Handshakes:
-    """`ports.Probes`: what nginx served since its last reload, if its configuration names it; `stale` versions win."""
+    """`ports.Probes` of the versions nginx loaded at its last reload, if its configuration names them; `stale` wins."""
 
     def __init__(self, nginx: FakeNginx, certificates: Folders) -> None:
         self._nginx = nginx
@@ -67,7 +67,7 @@ class Handshakes:
         self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
     ) -> Certificate | None:
         if key_algorithm is not None:
-            raise ValueError(f"nginx has keys of one kind only, and somebody asks for {key_algorithm}")
+            raise ValueError(f"nginx has one key type only, cannot serve {key_algorithm}")
         name = identifier.value.removesuffix(".example")
         if name == self.defect_for:
             raise RuntimeError("a defect")
@@ -77,12 +77,12 @@ class Handshakes:
         return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
-        raise ValueError(f"nobody reads back while verifying: {node}, {answer}")
+        raise ValueError(f"verifying must not read back: {node}, {answer}")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Everything of one host; nginx needs all certificates, as far as it is not told otherwise."""
+    """All parts of one host, whose nginx needs all certificates unless a test says otherwise."""
 
     passes: Passes
     ca: FakeAuthority
@@ -99,14 +99,14 @@ class Host:
     nodes: Nodes
 
     def wait(self, seconds: float) -> None:
-        """Time passes, everywhere."""
+        """Let time pass for issuer and nodes."""
         self.clock.advance(seconds)
         self.nodes.advance(seconds)
 
     async def run(
         self, lineages: Sequence[Lineage] = LINEAGES, *, is_forced: bool = False, mode: Mode = Mode.RETRY
     ) -> dict[str, Report]:
-        """A pass that does not wait after failures, unless the mode says otherwise."""
+        """Run a pass that does not wait after failures, unless the mode says otherwise."""
         self.ca.calls.clear()
         here = [replace(one, directory_urls=one.directory_urls or (self.ca.directory_url,)) for one in lineages]
         reports = await self.passes.run(here, Mode.FORCED if is_forced else mode)
@@ -115,8 +115,8 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """What renewals of a test have in common."""
+class RenewalParts:
+    """The parts that the renewals of a test share."""
 
     state: State
     nodes: Nodes
@@ -126,19 +126,19 @@ class Around:
 
 
 def make_renewals(
-    around: Around, certificates: Certificates, probes: FakeReadBacks, progress: FakeProgress
+    parts: RenewalParts, certificates: Certificates, probes: FakeReadBacks, progress: FakeProgress
 ) -> Renewals:
-    """Real stages and responders."""
-    state, clock = around.state, around.clock
+    """Return renewals with real stages and responders."""
+    state, clock = parts.state, parts.clock
     limits = Limits(state.ledger, clock, lambda name: name)
     return Renewals(
-        sources=Sources(around.authorities, limits, Throttle(1e9, clock), clock),
-        planner=RenewalPlanner(state.schedules, around.infos, clock, progress, _middle),
+        sources=Sources(parts.authorities, limits, Throttle(1e9, clock), clock),
+        planner=RenewalPlanner(state.schedules, parts.infos, clock, progress, _middle),
         records=state,
         attempts=state.attempts,
         delivery_records=state.deliveries,
-        responders=QuickResponders(around.nodes.responders, clock),
-        read_backs=ReadBacks(around.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
+        responders=QuickResponders(parts.nodes.responders, clock),
+        read_backs=ReadBacks(parts.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,
@@ -153,7 +153,7 @@ async def look(renewals: Renewals, lineage: Lineage, mode: Mode) -> Found:
 
 
 async def renew(renewals: Renewals, lineage: Lineage, steps: Steps, mode: Mode) -> Flip:
-    """Renew whatever is due or not, and return the flip to deliver."""
+    """Renew the certificate, due or not, and return the flip to deliver."""
     found = await look(renewals, lineage, mode)
     flip, _ = await renewals.renew(lineage, found, steps, mode)
     return flip
@@ -162,14 +162,16 @@ async def renew(renewals: Renewals, lineage: Lineage, steps: Steps, mode: Mode) 
 def make_host(
     state: State, nodes: Nodes, clock: FakeClock, wrap: Callable[[Certificates], Certificates] = lambda one: one
 ) -> Host:
-    """Its nginx names all certificates; all else sees them through `wrap`."""
+    """Return a host whose nginx names all certificates; the other parts see them through `wrap`."""
     progress, folders, ca = FakeProgress(), Folders(), FakeAuthority(clock)
     certificates = wrap(folders)
     authorities, infos, hooks, notifications = FakeAuthorities(ca), FakeInfos(), FakeHooks(), FakeNotifications()
     nginx = FakeNginx(folders, clock)
     nginx.needed = set(NAMES)
     handshakes = Handshakes(nginx, folders)
-    renewals = make_renewals(Around(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress)
+    renewals = make_renewals(
+        RenewalParts(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress
+    )
     batch = Deliveries(nginx, certificates, state.deliveries, clock, progress)
     passes = Passes(
         renewals,

@@ -1,4 +1,4 @@
-"""A responder in this process that is pinned to whatever accounts a test has."""
+"""A responder in this process that is pinned to a test's accounts."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from wellkeeper_responder.settings import Settings, UnixAddress
 
 @asynccontextmanager
 async def pinned_to(thumbprints: Sequence[str], folder: Path, clock: FakeClock) -> AsyncIterator[ResponderClient]:
-    """The way to it; the node is called `n1`."""
+    """Yield a client of the responder of node `n1`."""
     public, control = UnixAddress(folder / "n1-public.sock"), UnixAddress(folder / "n1-control.sock")
     settings = Settings((KEY.public_key(),), tuple(thumbprints), (public,), (control,))
     client = ResponderClient("n1", str(control), KEY, clock)

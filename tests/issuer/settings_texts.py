@@ -1,4 +1,4 @@
-"""Settings written as text, and what is said about them."""
+"""Settings from text, and their error messages."""
 
 import re
 import tomllib
@@ -31,7 +31,7 @@ def read(folder: Path, text: str) -> Settings:
 
 
 def complaint(folder: Path, text: str) -> str:
-    """Without the file's name (and the line) in front of each line, which is there."""
+    """Return the error message without the file name (and line) that starts each line, after checking that prefix."""
     with pytest.raises(SettingsError) as caught:
         read(folder, text)
     place = re.compile(re.escape(f"{folder}/issuer.toml") + r"(:[0-9]+)?")

@@ -1,4 +1,4 @@
-"""CSRs of the administrator: what is taken, and what each refusal says."""
+"""CSRs of the administrator: accepted ones, and the message of each refusal."""
 
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
@@ -76,7 +76,7 @@ def refusal(data: bytes, *identifiers: Identifier, thumbprints: Sequence[str] = 
     [P256, ec.generate_private_key(ec.SECP384R1()), RSA, rsa_key("3072")],
     ids=["P-256", "P-384", "RSA 2048", "RSA 3072"],
 )
-def test_pem_and_der_are_taken(key: Key) -> None:
+def test_pem_and_der_are_accepted(key: Key) -> None:
     csr = make_csr(key)
     der = csr.public_bytes(Encoding.DER)
     assert check(pem(csr)) == check(der) == der
@@ -84,7 +84,7 @@ def test_pem_and_der_are_taken(key: Key) -> None:
     assert check(b"Certificate Request:\n    Data:\n" + pem(csr)) == der
 
 
-def test_names_may_stand_in_any_order_and_place() -> None:
+def test_names_may_be_in_any_order_and_field() -> None:
     names = [x509.DNSName("B.example"), x509.IPAddress(ip_address("2001:db8::7"))]
     check(pem(make_csr(names=names, common_name="A.example")), V6, A, B)
     check(pem(make_csr(names=(), common_name="a.example")))
@@ -108,7 +108,7 @@ def test_names_may_stand_in_any_order_and_place() -> None:
     ],
     ids=["too few", "too many", "others", "company", "wildcard", "mail"],
 )
-def test_names_must_be_those_of_the_settings(csr: x509.CertificateSigningRequest, words: str) -> None:
+def test_names_must_match_the_settings(csr: x509.CertificateSigningRequest, words: str) -> None:
     assert words in refusal(pem(csr), A, B)
 
 
@@ -124,18 +124,18 @@ def test_names_must_be_those_of_the_settings(csr: x509.CertificateSigningRequest
     ],
     ids=["short", "exponent", "odd size", "P-521", "Ed25519", "must-staple"],
 )
-def test_what_no_ca_takes_is_refused_with_the_reason(csr: x509.CertificateSigningRequest, words: str) -> None:
+def test_csr_that_no_ca_accepts_is_refused_with_the_reason(csr: x509.CertificateSigningRequest, words: str) -> None:
     assert words in refusal(pem(csr))
 
 
-def test_signature_of_another_key_is_found_out() -> None:
+def test_signature_of_another_key_is_detected() -> None:
     der = bytearray(make_csr().public_bytes(Encoding.DER))
     der[-1] ^= 1
     assert "is not signed with its own key" in refusal(bytes(der))
 
 
 def test_weak_signature_is_refused() -> None:
-    """The library signs no CSR like this: the name of the algorithm is exchanged."""
+    """Replace the algorithm's name, since the library does not sign such a CSR."""
     sha256, sha1 = bytes.fromhex("06092a864886f70d01010b"), bytes.fromhex("06092a864886f70d010105")
     weak = make_csr(RSA).public_bytes(Encoding.DER).replace(sha256, sha1)
     assert "no CA accepts signatures with sha1" in refusal(weak)
@@ -156,17 +156,17 @@ def test_weak_signature_is_refused() -> None:
     ],
     ids=["nothing", "text", "damaged", "a chain", "two", "with its key"],
 )
-def test_what_is_no_csr_is_said(data: bytes, words: str) -> None:
+def test_invalid_csr_file_is_reported(data: bytes, words: str) -> None:
     assert words in refusal(data)
 
 
-def test_encrypted_key_is_a_private_key_too() -> None:
+def test_encrypted_private_key_is_detected_too() -> None:
     encrypted = P256.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
     assert "contains a private key" in refusal(encrypted + pem(make_csr()))
 
 
 @pytest.mark.parametrize("key", [P256, RSA], ids=["ECDSA", "RSA"])
-def test_account_key_is_no_certificate_key(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+def test_account_key_is_refused_as_a_certificate_key(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
     thumbprint = public_keys.thumbprint(key.public_key())
     assert thumbprint
     assert "its key is an account key" in refusal(pem(make_csr(key)), thumbprints=["other", thumbprint])
@@ -181,7 +181,7 @@ def test_keys_are_recognised(key_type: KeyType) -> None:
     assert public_keys.csr_key_fingerprint(csr_der) == public_keys.leaf_key_fingerprint(FakeCa().leaf(key_pem, A))
 
 
-def test_thumbprints_are_those_of_the_acme_library() -> None:
+def test_thumbprints_match_the_acme_library() -> None:
     for key_type in KeyType:
         key = load_pem_private_key(certificate_key(key_type), None, unsafe_skip_rsa_key_validation=True)
         jwk = JWKRSA(key=key) if isinstance(key, rsa.RSAPrivateKey) else JWKEC(key=key)
@@ -211,5 +211,5 @@ def with_unknown_version() -> bytes:
         (with_unknown_version, "is not a CSR in PEM or DER: 5 is not a valid CSR version"),
     ],
 )
-def test_csr_that_cryptography_refuses_in_its_own_way_is_refused(make: Callable[[], bytes], words: str) -> None:
+def test_csr_with_unusual_parsing_errors_is_refused(make: Callable[[], bytes], words: str) -> None:
     assert refusal(make(), A).startswith(f"/etc/web.csr {words}")

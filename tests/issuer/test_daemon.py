@@ -1,4 +1,4 @@
-"""The daemon's loop in simulated time: what is worked on when, and what does not end it."""
+"""The daemon's loop in simulated time: scheduling and error handling."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -22,7 +22,7 @@ A, B, C = (Lineage(name, (dns(f"{name}.example"),)) for name in "abc")
 
 
 class Work:
-    """Passes that take a second each; `next_at` says when each lineage is due next. `done` are seconds and names."""
+    """Passes that take a second each; `next_at` has the next due time per lineage, `done` seconds, names and modes."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
@@ -50,7 +50,7 @@ class Work:
         return [self.report or Report(one.name, Outcome.SERVED, "due") for one in lineages]
 
     def slot(self, name: str) -> AbstractAsyncContextManager[None]:
-        raise ValueError(f"nobody takes the turn of {name}")
+        raise ValueError(f"the daemon must not take the slot of {name}")
 
     async def wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
         if self.unreadable:
@@ -77,7 +77,7 @@ async def live(daemon: Daemon, seconds: float) -> None:
             await daemon.run()
 
 
-def test_each_is_worked_on_when_its_time_has_come() -> None:
+def test_each_certificate_is_processed_at_its_time() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         work.next_at["b"] = START + timedelta(hours=1)
         await live(make(A, B), 13.5 * HOUR)
@@ -88,7 +88,7 @@ def test_each_is_worked_on_when_its_time_has_come() -> None:
     simulate(scene)
 
 
-def test_what_is_not_due_yet_costs_no_pass() -> None:
+def test_no_pass_runs_before_a_certificate_is_due() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         work.next_at["a"] = START + timedelta(days=3)
         await live(make(A), 24 * HOUR)
@@ -97,7 +97,7 @@ def test_what_is_not_due_yet_costs_no_pass() -> None:
     simulate(scene)
 
 
-def test_state_that_fails_ends_nothing_and_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_state_errors_are_retried_and_do_not_end_the_daemon(caplog: pytest.LogCaptureFixture) -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         errors = [JournalError("state.db: no space"), OrderError("an order"), None]
         work.failing = lambda: errors.pop(0) if errors else None
@@ -111,7 +111,7 @@ def test_state_that_fails_ends_nothing_and_is_tried_again(caplog: pytest.LogCapt
     assert "state.db: disk I/O error" in caplog.text
 
 
-def test_new_certificates_are_taken_up_at_once_and_old_ones_left() -> None:
+def test_new_certificates_start_at_once_and_removed_ones_stop() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         daemon = make(A, B)
         running = asyncio.create_task(live(daemon, 24 * HOUR))
@@ -125,7 +125,7 @@ def test_new_certificates_are_taken_up_at_once_and_old_ones_left() -> None:
     simulate(scene)
 
 
-def test_work_that_is_asked_for_is_done_beside_and_counts() -> None:
+def test_requested_work_runs_concurrently_and_counts_as_a_pass() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         daemon = make(A, B)
         running = asyncio.create_task(live(daemon, 5 * HOUR))
@@ -139,7 +139,7 @@ def test_work_that_is_asked_for_is_done_beside_and_counts() -> None:
 
 
 @pytest.mark.parametrize("step", [7 * HOUR, -7 * HOUR], ids=["forwards", "backwards"])
-def test_wall_clock_that_is_set_is_seen_within_a_minute(step: float) -> None:
+def test_wall_clock_change_is_noticed_within_a_minute(step: float) -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         daemon = make(A)
         running = asyncio.create_task(live(daemon, 24 * HOUR))
@@ -149,13 +149,13 @@ def test_wall_clock_that_is_set_is_seen_within_a_minute(step: float) -> None:
         is_forwards = step > 0
         assert len(work.times("a")) == (2 if is_forwards else 1)
         await running
-        # Set back by seven hours, six hours from the beginning are thirteen.
+        # With the clock set back by seven hours, six hours from the start become thirteen.
         assert work.times("a")[1] <= (HOUR + 70 if is_forwards else 13.1 * HOUR)
 
     simulate(scene)
 
 
-def test_ending_waits_for_what_is_under_way() -> None:
+def test_shutdown_waits_for_the_running_pass() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         work.seconds = 1000.0
         await live(make(A, B), 10)
@@ -168,9 +168,9 @@ def test_ending_waits_for_what_is_under_way() -> None:
 @pytest.mark.parametrize(
     "report",
     [Report("a", Outcome.NOT_SERVED_YET, ""), Report("a", Outcome.FAILED, "", error=JournalError("no space"))],
-    ids=["a server block that a person has to write", "a failure that could not be written down"],
+    ids=["missing server block", "failure that could not be recorded"],
 )
-def test_what_would_be_worked_on_all_the_time_is_worked_on_every_ten_minutes(report: Report) -> None:
+def test_certificate_that_is_always_due_is_retried_every_ten_minutes(report: Report) -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         work.every, work.report = timedelta(), report
         await live(make(A), HOUR)
@@ -179,7 +179,7 @@ def test_what_would_be_worked_on_all_the_time_is_worked_on_every_ten_minutes(rep
     simulate(scene)
 
 
-def test_many_that_are_due_one_after_another_are_worked_on_together() -> None:
+def test_certificates_due_shortly_after_one_another_share_a_pass() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(1000)]
         for number, one in enumerate(many):
@@ -191,7 +191,7 @@ def test_many_that_are_due_one_after_another_are_worked_on_together() -> None:
     simulate(scene)
 
 
-def test_state_that_is_lost_ends_it_and_starts_no_pass() -> None:
+def test_lost_state_ends_the_daemon_without_another_pass() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         running = asyncio.create_task(make(A).run())
         await asyncio.sleep(HOUR)
@@ -204,7 +204,7 @@ def test_state_that_is_lost_ends_it_and_starts_no_pass() -> None:
     simulate(scene)
 
 
-def test_work_that_is_asked_for_is_refused_once_the_state_is_lost_and_the_daemon_ends() -> None:
+def test_requested_work_is_refused_after_the_state_is_lost() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         daemon = make(A)
         running = asyncio.create_task(daemon.run())

@@ -1,4 +1,4 @@
-"""Names in unicode and as A-labels, both ways."""
+"""Conversion of names between Unicode and A-labels."""
 
 import pytest
 
@@ -16,14 +16,14 @@ from wellkeeper_node.model import Identifier, IdentifierType
         ("XN--MNCHEN-3YA.example", "xn--mnchen-3ya.example"),
         ("faß.example", "xn--fa-hia.example"),
         ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
-        # Mixed scripts are the CA's business, and so are emoji that somebody did register.
+        # Mixed scripts and registered emoji are left to the CA.
         ("аpple.example", "xn--pple-43d.example"),
         ("xn--ls8h.example", "xn--ls8h.example"),
         ("plain.example", "plain.example"),
         ("ab--cd.example", "ab--cd.example"),
     ],
 )
-def test_name_is_kept_as_a_labels(written: str, kept: str) -> None:
+def test_name_is_converted_to_a_labels(written: str, kept: str) -> None:
     assert idn.to_ascii(written) == kept
     assert idn.to_ascii(kept) == kept
 
@@ -44,23 +44,23 @@ def test_name_is_kept_as_a_labels(written: str, kept: str) -> None:
         ("www.xn--a.example", "'xn--a' is not a valid A-label"),
     ],
 )
-def test_what_is_no_name_is_one_error(written: str, words: str) -> None:
+def test_invalid_name_is_reported(written: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         idn.to_ascii(written)
 
 
-def test_people_read_both_forms() -> None:
+def test_both_forms_are_displayed() -> None:
     assert idn.describe("xn--mnchen-3ya.example") == "xn--mnchen-3ya.example (münchen.example)"
     assert idn.describe("www.example.org") == "www.example.org"
 
 
-def test_what_cannot_be_read_is_shown_as_it_is() -> None:
-    """A terminal is never sent control characters."""
+def test_undecodable_name_is_shown_unchanged() -> None:
+    """Keep the A-label, so that terminals never receive control characters."""
     assert idn.to_unicode("xn--a.example") == "xn--a.example"
     assert idn.to_unicode("192.0.2.7") == "192.0.2.7"
 
 
-def test_settings_take_unicode() -> None:
+def test_settings_accept_unicode() -> None:
     assert parse_identifier("MÜNCHEN.example.") == Identifier(IdentifierType.DNS, "xn--mnchen-3ya.example")
 
 
@@ -74,6 +74,6 @@ def test_settings_take_unicode() -> None:
         ("☃.example", "is not a valid internationalized name"),
     ],
 )
-def test_settings_say_what_is_wrong(written: str, words: str) -> None:
+def test_invalid_unicode_name_in_the_settings_is_reported(written: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_identifier(written)

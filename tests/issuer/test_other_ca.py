@@ -1,4 +1,4 @@
-"""A list of CAs: the next one is asked where the first one fails for reasons of its own, and only then."""
+"""A list of CAs: the next one is asked only when the first fails for reasons of its own."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ SECOND = "https://second.example/directory"
 
 @pytest.fixture
 def second(host: Host) -> FakeAuthority:
-    """The next CA of every list."""
+    """Return the second CA of every list."""
     ca = FakeAuthority(host.clock, SECOND)
     host.authorities.cas.append(ca)
     host.nginx.needed = {"a"}
@@ -33,7 +33,7 @@ def refusal(name: str, retry: Retry = Retry.SOON) -> OrderError:
     return OrderError(f"newOrder: the CA says {problem}", problem=problem, retry=retry)
 
 
-async def test_second_ca_issues_where_the_first_one_does_not(host: Host, second: FakeAuthority) -> None:
+async def test_second_ca_issues_when_the_first_does_not(host: Host, second: FakeAuthority) -> None:
     host.ca.new_order_error = refusal("serverInternal")
     reports = await host.run(with_both(host))
     assert reports["a"].outcome is Outcome.SERVED
@@ -44,19 +44,19 @@ async def test_second_ca_issues_where_the_first_one_does_not(host: Host, second:
     assert any("WARNING: newOrder: the CA says serverInternal" in line for line in host.progress.lines)
 
 
-async def test_first_ca_alone_is_asked_while_it_issues(host: Host, second: FakeAuthority) -> None:
+async def test_only_the_first_ca_is_asked_while_it_issues(host: Host, second: FakeAuthority) -> None:
     await host.run(with_both(host))
     assert second.calls == []
 
 
-async def test_name_that_does_not_lead_here_is_not_tried_elsewhere(host: Host, second: FakeAuthority) -> None:
+async def test_failed_validation_is_not_retried_at_another_ca(host: Host, second: FakeAuthority) -> None:
     host.ca.refused["a.example"] = Problem(f"{ERROR_PREFIX}connection", "nobody answers", 400)
     reports = await host.run(with_both(host))
     assert reports["a"].outcome is Outcome.FAILED
     assert second.calls == []
 
 
-async def test_of_several_failures_the_one_that_gives_most_hope_is_told(host: Host, second: FakeAuthority) -> None:
+async def test_most_promising_of_several_failures_is_reported(host: Host, second: FakeAuthority) -> None:
     host.ca.new_order_error = refusal("rejectedIdentifier", Retry.NEVER)
     second.new_order_error = refusal("serverInternal", Retry.SOON)
     reports = await host.run(with_both(host))

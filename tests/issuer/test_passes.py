@@ -1,4 +1,4 @@
-"""One pass over several certificates: who fails alone, what is delivered together, what the next pass does."""
+"""One pass over several certificates: separate failures, joint delivery, and the next pass."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from tests.fakes_deliver import dns
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.node.nodes import Nodes
@@ -51,7 +51,7 @@ async def test_forced_pass_renews_what_is_not_due(host: Host) -> None:
     assert len(host.nginx.reloads) == 2
 
 
-async def test_failing_one_does_not_stop_the_others(host: Host) -> None:
+async def test_failed_certificate_does_not_stop_the_others(host: Host) -> None:
     await host.run()
     host.ca.refused["b.example"] = None
     reports = await host.run(is_forced=True)
@@ -75,7 +75,7 @@ async def test_defect_does_not_stop_the_others_and_is_logged(host: Host, caplog:
     assert "certificate b: unexpected error; please report it" in caplog.text
 
 
-async def test_defect_in_verifying_one_does_not_stop_the_others(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+async def test_defect_while_verifying_does_not_stop_the_others(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     host.handshakes.defect_for = "a"
     with caplog.at_level(logging.ERROR):
         reports = await host.run()
@@ -101,7 +101,7 @@ async def test_not_served_yet_is_verified_again_without_a_reload(host: Host) -> 
     assert len(host.nginx.reloads) == 1
 
 
-async def test_one_that_nginx_names_and_does_not_serve_fails_alone_until_it_does(host: Host) -> None:
+async def test_certificate_that_nginx_names_but_does_not_serve_fails_alone(host: Host) -> None:
     await host.run()
     host.handshakes.stale["a"] = host.certificates.live["a"]
     reports = await host.run(is_forced=True)
@@ -114,7 +114,7 @@ async def test_one_that_nginx_names_and_does_not_serve_fails_alone_until_it_does
     assert len(host.nginx.reloads) == 2
 
 
-async def test_unreadable_folder_fails_alone(host: Host) -> None:
+async def test_unreadable_directory_fails_alone(host: Host) -> None:
     await host.run()
     host.certificates.unreadable.add("b")
     reports = await host.run()
@@ -122,7 +122,7 @@ async def test_unreadable_folder_fails_alone(host: Host) -> None:
     assert "Permission denied" in str(reports["b"].error)
 
 
-async def test_certificate_that_vanishes_before_it_is_verified_is_told(host: Host) -> None:
+async def test_certificate_that_vanishes_before_it_is_verified_is_reported(host: Host) -> None:
     def lose(_: int) -> None:
         host.certificates.pairs.pop(("c", host.certificates.live["c"]))
 
@@ -137,7 +137,7 @@ async def test_certificate_that_vanishes_before_it_is_verified_is_told(host: Hos
 
 async def test_renewal_info_of_a_new_certificate_is_asked_while_nginx_reloads(host: Host) -> None:
     async def wait_for_the_reload() -> None:
-        await turns_until(lambda: bool(host.nginx.reloads))
+        await run_tasks_until(lambda: bool(host.nginx.reloads))
 
     host.infos.at_ask = wait_for_the_reload
     assert outcomes(await host.run()) == ALL_SERVED
@@ -145,7 +145,7 @@ async def test_renewal_info_of_a_new_certificate_is_asked_while_nginx_reloads(ho
     assert await host.state.schedules.read_schedule("a") is not None
 
 
-async def test_few_renewals_at_once(host: Host) -> None:
+async def test_at_most_eight_renewals_run_at_once(host: Host) -> None:
     gate, waiting = asyncio.Event(), []
 
     async def wait() -> None:
@@ -156,14 +156,14 @@ async def test_few_renewals_at_once(host: Host) -> None:
     many = [Lineage(f"n{number}", (dns(f"n{number}.example"),)) for number in range(11)]
     host.nginx.needed.clear()
     running = asyncio.create_task(host.run(many))
-    await turns_until(lambda: len(waiting) == 8)
+    await run_tasks_until(lambda: len(waiting) == 8)
     assert sum(line.endswith("order started") for line in host.progress.lines) == 8
     gate.set()
     assert {report.outcome for report in (await running).values()} == {Outcome.NOT_SERVED_YET}
     assert len(waiting) == 11
 
 
-async def test_rehearsal_never_replaces_a_certificate_that_may_be_trusted(host: Host) -> None:
+async def test_staging_certificate_never_replaces_a_trusted_one(host: Host) -> None:
     assert outcomes(await host.run()) == ALL_SERVED
     before = dict(host.certificates.live)
     host.ca.directory_url = "https://staging.example/directory"
@@ -185,11 +185,11 @@ async def test_cancelled_pass_waits_for_its_slowest_certificate(host: Host, node
     host.ca.at_answer = wait
     large = Lineage("large", tuple(dns(f"n{number}.example") for number in range(20)))
     running = asyncio.create_task(host.run([Lineage("small", (dns("small.example"),)), large]))
-    await turns_until(lambda: len(answering) == 21)
+    await run_tasks_until(lambda: len(answering) == 21)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    # Whoever ran the pass closes connections and journal now.
+    # The caller closes connections and journal now.
     left = [task for task in asyncio.all_tasks() if "Passes.run" in repr(task)]
     assert left == []
     published = [one.challenge.token for one in host.ca.authorizations.values() if one.challenge]
@@ -197,7 +197,7 @@ async def test_cancelled_pass_waits_for_its_slowest_certificate(host: Host, node
     assert [token for token in published if await nodes.holding(token)] == []
 
 
-async def test_cancelled_pass_leaves_nothing_published_and_the_next_goes_on(host: Host, nodes: Nodes) -> None:
+async def test_cancelled_pass_leaves_nothing_published_and_the_next_resumes(host: Host, nodes: Nodes) -> None:
     answering: list[object] = []
 
     async def wait(challenge: object) -> None:
@@ -206,7 +206,7 @@ async def test_cancelled_pass_leaves_nothing_published_and_the_next_goes_on(host
 
     host.ca.at_answer = wait
     running = asyncio.create_task(host.run())
-    await turns_until(lambda: len(answering) == len(NAMES))
+    await run_tasks_until(lambda: len(answering) == len(NAMES))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

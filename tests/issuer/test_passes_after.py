@@ -1,4 +1,4 @@
-"""What follows of a pass: waiting after failures and for limits, hooks, and what the administrator is told."""
+"""After a pass: waits after failures and for limits, hooks, and notifications."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ ONE_ORDER = Limit(Spent.ORDER, Scope.ACCOUNT, 2, 3600.0)
 
 
 async def fail(host: Host) -> None:
-    """`b` has failed once."""
+    """Make `b` fail once."""
     await host.run()
     host.ca.refused["b.example"] = REFUSED
     reports = await host.run(is_forced=True)
@@ -45,7 +45,7 @@ async def test_failed_certificate_waits_unless_requested(host: Host) -> None:
     assert reports["b"].certificate is not None
 
 
-async def test_what_waited_is_tried_when_its_time_has_come_and_forgotten_when_it_is_well(host: Host) -> None:
+async def test_failure_is_retried_after_its_wait_and_forgotten_after_success(host: Host) -> None:
     await fail(host)
     host.wait(61)
     assert outcomes(await host.run(mode=Mode.SCHEDULED))["b"] is Outcome.UNCHANGED
@@ -75,7 +75,7 @@ async def test_certificate_deferred_by_limits_waits_without_a_failure(host: Host
     assert waiting.next_try_at is not None
     assert timedelta(minutes=59) < waiting.next_try_at - host.clock.now() <= timedelta(hours=1)
     assert (await host.state.schedules.read_failures(), host.notifications.reported) == ({}, [])
-    # Nobody reckons again before the time has come.
+    # The limits are not computed again before that time.
     assert "not asked before" in (await host.run(mode=Mode.SCHEDULED))[waiting.lineage].reason
     assert outcomes(await host.run([lineage(waiting.lineage)], is_forced=True)) == {
         waiting.lineage: Outcome.NOT_SERVED_YET
@@ -86,7 +86,7 @@ def lineage(name: str) -> Lineage:
     return next(one for one in LINEAGES if one.name == name)
 
 
-async def test_certificate_that_we_do_not_take_counts_as_well(host: Host) -> None:
+async def test_rejected_certificate_counts_against_limits_too(host: Host) -> None:
     host.authorities.limited[host.ca.directory_url] = (Limit(Spent.CERTIFICATE, Scope.EXACT_SET, 5, 604_800.0),)
     of_another_key = pki.make_csr(pki.make_certificate_key(KeyType.ECDSA_P256), LINEAGES[0].identifiers)
     host.ca.chain = lambda _: host.ca.root.chain(of_another_key)
@@ -95,7 +95,7 @@ async def test_certificate_that_we_do_not_take_counts_as_well(host: Host) -> Non
     assert len(host.ca.orders) == 4
 
 
-async def test_renewal_inside_its_window_is_exempt_and_replaces(host: Host) -> None:
+async def test_renewal_inside_its_window_is_exempt_and_names_its_predecessor(host: Host) -> None:
     host.nginx.needed = {"a"}
     now = host.clock.now()
     host.infos.answer = RenewalInfo(Window(now + timedelta(hours=7), now + timedelta(hours=9)))
@@ -110,7 +110,7 @@ async def test_renewal_inside_its_window_is_exempt_and_replaces(host: Host) -> N
     assert [(one[3], one[4]) for one in values] == [(0, 1)]
 
 
-async def test_hooks_run_around_what_is_due_and_for_each_that_nginx_took(host: Host) -> None:
+async def test_hooks_run_around_a_pass_and_for_each_loaded_certificate(host: Host) -> None:
     host.hooks.events = set(Event)
     await host.run()
     events = [event for event, _ in host.hooks.ran]
@@ -124,7 +124,7 @@ async def test_hooks_run_around_what_is_due_and_for_each_that_nginx_took(host: H
     assert host.hooks.ran == []
 
 
-async def test_failed_deploy_hook_fails_the_pass_and_is_run_again(host: Host) -> None:
+async def test_failed_deploy_hook_fails_the_pass_and_runs_again(host: Host) -> None:
     host.nginx.needed = {"a"}
     host.hooks.events, host.hooks.failing = {Event.DEPLOY}, {Event.DEPLOY}
     reports = await host.run(LINEAGES[:1])
@@ -137,7 +137,7 @@ async def test_failed_deploy_hook_fails_the_pass_and_is_run_again(host: Host) ->
     assert host.ca.calls == []
 
 
-async def test_failed_pre_hook_keeps_all_from_being_obtained(host: Host) -> None:
+async def test_failed_pre_hook_prevents_all_renewals(host: Host) -> None:
     host.hooks.events, host.hooks.failing = {Event.PRE}, {Event.PRE}
     reports = await host.run()
     assert {type(one.error) for one in reports.values()} == {HookError}
@@ -145,7 +145,7 @@ async def test_failed_pre_hook_keeps_all_from_being_obtained(host: Host) -> None
     assert len(host.hooks.ran) == 1
 
 
-async def test_failed_post_hook_is_told_of_what_was_obtained(host: Host) -> None:
+async def test_failed_post_hook_fails_the_obtained_certificates(host: Host) -> None:
     host.nginx.needed = {"a"}
     await host.run(LINEAGES[:1])
     host.nginx.needed = set(NAMES)
@@ -153,7 +153,7 @@ async def test_failed_post_hook_is_told_of_what_was_obtained(host: Host) -> None
     assert outcomes(await host.run()) == {"a": Outcome.UNCHANGED, "b": Outcome.FAILED, "c": Outcome.FAILED}
 
 
-async def test_failed_hook_gets_the_reason(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+async def test_hook_failed_receives_the_reason(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     host.hooks.events = {Event.FAILED}
     await fail(host)
     ((event, about),) = host.hooks.ran
@@ -162,10 +162,10 @@ async def test_failed_hook_gets_the_reason(host: Host, caplog: pytest.LogCapture
     host.hooks.failing = {Event.FAILED}
     with caplog.at_level(logging.ERROR):
         await host.run(LINEAGES[1:2], is_forced=True)
-    assert "hook failed for b failed: it says no" in caplog.text
+    assert "the hook 'failed' failed for b: it says no" in caplog.text
 
 
-async def test_failure_danger_and_recovery_are_told_once_each(host: Host) -> None:
+async def test_failure_danger_and_recovery_are_reported_once_each(host: Host) -> None:
     await host.run()
     schedule = (await host.state.schedules.read_schedules())["b"]
     host.wait((schedule.renew_at - host.clock.now()).total_seconds() + 60)
@@ -184,13 +184,13 @@ async def test_failure_danger_and_recovery_are_told_once_each(host: Host) -> Non
     assert host.notifications.reported[2:] == [(Notice.RECOVERY, "b")]
 
 
-async def test_certificate_that_only_waits_is_in_danger_as_well(host: Host) -> None:
+async def test_waiting_certificate_can_be_in_danger_too(host: Host) -> None:
     await host.run()
     schedule = (await host.state.schedules.read_schedules())["b"]
     host.wait((schedule.not_after - host.clock.now()).total_seconds() - 3600)
     until = host.clock.now() + timedelta(minutes=30)
     await host.state.ledger.record_block(Blocked(host.ca.directory_url, "b", until, "the CA has us wait"))
-    # Blocks are read from disk once: as after a restart.
+    # Blocks are read from disk once, so build new limits, as after a restart.
     sources = replace(host.passes.renewals.sources, limits=Limits(host.state.ledger, host.clock, str))
     again = replace(host, passes=replace(host.passes, renewals=replace(host.passes.renewals, sources=sources)))
     assert outcomes(await again.run(LINEAGES[1:2], mode=Mode.SCHEDULED)) == {"b": Outcome.WAITING}
@@ -198,7 +198,7 @@ async def test_certificate_that_only_waits_is_in_danger_as_well(host: Host) -> N
     assert host.notifications.details == [f"its renewal was planned for {schedule.renew_at:%Y-%m-%d %H:%M} UTC"]
 
 
-async def test_what_a_ca_counts_is_forgotten_when_it_no_longer_matters(host: Host) -> None:
+async def test_uses_that_no_longer_count_are_forgotten(host: Host) -> None:
     host.authorities.limited[host.ca.directory_url] = (replace(ONE_ORDER, count=9),)
     began = host.clock.now()
     await host.run()
@@ -208,7 +208,7 @@ async def test_what_a_ca_counts_is_forgotten_when_it_no_longer_matters(host: Hos
     assert count == 3
 
 
-async def test_what_could_not_be_told_is_told_later(host: Host) -> None:
+async def test_failed_notification_is_sent_later(host: Host) -> None:
     host.notifications.is_away = True
     await fail(host)
     assert host.notifications.reported == []
@@ -217,7 +217,7 @@ async def test_what_could_not_be_told_is_told_later(host: Host) -> None:
     assert host.notifications.reported == [(Notice.FAILURE, "b")]
 
 
-async def test_what_keeps_all_from_being_obtained_is_found_once(host: Host) -> None:
+async def test_common_obstacle_is_checked_once_per_pass(host: Host) -> None:
     count = 0
 
     async def prepare() -> None:
@@ -231,7 +231,7 @@ async def test_what_keeps_all_from_being_obtained_is_found_once(host: Host) -> N
     assert (count, host.ca.calls) == (1, [])
 
 
-async def test_failure_that_cannot_be_written_down_stops_no_other(host: Host, folder: Path) -> None:
+async def test_failure_that_cannot_be_recorded_does_not_stop_the_others(host: Host, folder: Path) -> None:
     host.ca.new_order_error = OrderError("no answer")
     await host.run()
     host.ca.new_order_error = None
@@ -242,7 +242,7 @@ async def test_failure_that_cannot_be_written_down_stops_no_other(host: Host, fo
     assert {one.next_try_at for one in reports.values()} == {None}
 
 
-async def test_what_was_revoked_is_due_until_it_is_replaced(host: Host) -> None:
+async def test_revoked_certificate_is_due_until_it_is_replaced(host: Host) -> None:
     host.nginx.needed = {"a"}
     await host.run(LINEAGES[:1])
     revoked = host.certificates.live["a"]
@@ -256,7 +256,7 @@ async def test_what_was_revoked_is_due_until_it_is_replaced(host: Host) -> None:
     assert outcomes(await host.run(LINEAGES[:1])) == {"a": Outcome.UNCHANGED}
 
 
-async def test_two_passes_at_once_obtain_a_certificate_once(host: Host) -> None:
+async def test_concurrent_passes_obtain_a_certificate_once(host: Host) -> None:
     host.nginx.needed = {"a"}
     first, second = await asyncio.gather(host.run(LINEAGES[:1]), host.run(LINEAGES[:1]))
     assert sorted([*outcomes(first).values(), *outcomes(second).values()]) == [Outcome.SERVED, Outcome.UNCHANGED]

@@ -1,4 +1,4 @@
-"""What a pass does when nginx does not take what is new, and what the next one makes of it."""
+"""Passes whose new certificates nginx rejects, and the next pass."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from wellkeeper_node.errors import ReloadError
 
 
 def spoil_next_version(host: Host, name: str) -> None:
-    """What nginx does not take of what is installed next."""
+    """Make nginx reject the next installed version."""
     before = host.certificates.live.get(name)
 
     def spoil(_: int) -> None:
@@ -23,7 +23,7 @@ def spoil_next_version(host: Host, name: str) -> None:
     host.nginx.at_test = spoil
 
 
-async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host: Host) -> None:
+async def test_rejected_certificate_fails_alone_and_is_rolled_back(host: Host) -> None:
     before = (await host.run())["b"].certificate
     spoil_next_version(host, "b")
     reports = await host.run(is_forced=True)
@@ -43,16 +43,14 @@ async def test_one_that_nginx_does_not_take_fails_alone_and_is_rolled_back(host:
     ("count", "words"),
     [(1, ", 1 old worker still finishes requests"), (2, ", 2 old workers still finish requests"), (0, "accepting")],
 )
-async def test_old_workers_that_still_finish_requests_are_told_and_not_waited_for(
-    host: Host, count: int, words: str
-) -> None:
+async def test_old_workers_that_still_finish_requests_are_only_reported(host: Host, count: int, words: str) -> None:
     host.nginx.finishing_count = count
     assert outcomes(await host.run()) == ALL_SERVED
     (reported,) = (line for line in host.progress.lines if "reload finished" in line)
     assert reported.endswith(words)
 
 
-async def test_next_pass_only_delivers_what_nginx_refused(host: Host) -> None:
+async def test_next_pass_only_delivers_the_rejected_certificate(host: Host) -> None:
     await host.run()
     spoil_next_version(host, "b")
     await host.run(is_forced=True)
@@ -64,7 +62,7 @@ async def test_next_pass_only_delivers_what_nginx_refused(host: Host) -> None:
     assert host.ca.calls == []
 
 
-async def test_nginx_broken_elsewhere_fails_what_is_new_and_the_next_pass_only_delivers(host: Host) -> None:
+async def test_fault_elsewhere_in_nginx_fails_new_certificates_and_the_next_pass_only_delivers(host: Host) -> None:
     host.nginx.broken = '[emerg] unknown directive "lsiten"'
     reports = await host.run()
     assert outcomes(reports) == dict.fromkeys(NAMES, Outcome.FAILED)
@@ -80,7 +78,7 @@ async def test_nginx_broken_elsewhere_fails_what_is_new_and_the_next_pass_only_d
     assert len(host.nginx.reloads) == 1
 
 
-async def test_nginx_that_refuses_the_reload_is_asked_again_next_time(host: Host) -> None:
+async def test_refused_reload_is_retried_in_the_next_pass(host: Host) -> None:
     host.nginx.refusal = "nginx kept its old workers"
     assert outcomes(await host.run()) == dict.fromkeys(NAMES, Outcome.FAILED)
     host.nginx.refusal = None
@@ -88,7 +86,7 @@ async def test_nginx_that_refuses_the_reload_is_asked_again_next_time(host: Host
     assert host.ca.calls == []
 
 
-async def test_forced_pass_renews_even_what_is_undelivered(host: Host) -> None:
+async def test_forced_pass_renews_even_undelivered_certificates(host: Host) -> None:
     host.nginx.refusal = "no"
     await host.run()
     host.nginx.refusal = None
@@ -97,7 +95,7 @@ async def test_forced_pass_renews_even_what_is_undelivered(host: Host) -> None:
     assert host.ca.calls.count("newOrder") == 1
 
 
-async def test_lost_version_of_which_nothing_is_live_is_obtained_anew(host: Host) -> None:
+async def test_lost_version_without_a_live_one_is_obtained_again(host: Host) -> None:
     host.nginx.refusal = "no"
     await host.run()
     host.nginx.refusal = None
@@ -109,7 +107,7 @@ async def test_lost_version_of_which_nothing_is_live_is_obtained_anew(host: Host
     assert host.certificates.live["b"] != version
 
 
-async def test_undelivered_one_that_is_due_again_is_renewed_and_delivered_in_one_pass(host: Host) -> None:
+async def test_undelivered_certificate_that_is_due_again_is_renewed_and_delivered_in_one_pass(host: Host) -> None:
     host.nginx.broken = '[emerg] unknown directive "lsiten"'
     await host.run()
     host.nginx.broken = None
@@ -121,7 +119,7 @@ async def test_undelivered_one_that_is_due_again_is_renewed_and_delivered_in_one
     assert (host.ca.calls.count("newOrder"), len(host.nginx.reloads)) == (1, 1)
 
 
-async def test_undelivered_one_whose_renewal_fails_is_delivered_all_the_same(host: Host) -> None:
+async def test_undelivered_certificate_is_delivered_even_when_its_renewal_fails(host: Host) -> None:
     host.nginx.broken = '[emerg] unknown directive "lsiten"'
     await host.run()
     host.nginx.broken = None
@@ -134,7 +132,7 @@ async def test_undelivered_one_whose_renewal_fails_is_delivered_all_the_same(hos
     assert len(host.nginx.reloads) == 1
 
 
-async def test_version_that_is_refused_for_days_is_replaced_before_the_old_one_expires(
+async def test_version_rejected_for_days_is_replaced_before_the_old_one_expires(
     host: Host, clock: FakeClock, nodes: Nodes
 ) -> None:
     await host.run()

@@ -1,4 +1,4 @@
-"""A journal that was lost: what is installed is delivered again, and not obtained again."""
+"""A lost journal: installed certificates are delivered again, not obtained again."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ async def forget_everything(host: Host) -> None:
         await host.state.forget_lineage(name)
 
 
-async def test_what_is_installed_is_delivered_once_more_and_the_ca_is_not_asked(host: Host) -> None:
+async def test_installed_certificates_are_delivered_again_without_asking_the_ca(host: Host) -> None:
     await host.run()
     await forget_everything(host)
     reports = await host.run()
@@ -23,7 +23,7 @@ async def test_what_is_installed_is_delivered_once_more_and_the_ca_is_not_asked(
     assert len(host.nginx.reloads) == 2
 
 
-async def test_what_nginx_does_not_take_stays_to_be_delivered(host: Host) -> None:
+async def test_rejected_certificate_stays_undelivered(host: Host) -> None:
     await host.run()
     await forget_everything(host)
     host.nginx.broken = '[emerg] unknown directive "lsiten"'
@@ -33,7 +33,7 @@ async def test_what_nginx_does_not_take_stays_to_be_delivered(host: Host) -> Non
     assert host.ca.calls == []
 
 
-async def test_forced_renewal_of_what_the_journal_does_not_know_replaces_it(host: Host) -> None:
+async def test_forced_renewal_replaces_a_certificate_missing_in_the_journal(host: Host) -> None:
     before = (await host.run())["a"].certificate
     await forget_everything(host)
     report = (await host.run(LINEAGES[:1], is_forced=True))["a"]
@@ -42,7 +42,7 @@ async def test_forced_renewal_of_what_the_journal_does_not_know_replaces_it(host
     assert await host.state.deliveries.undelivered() == {}
 
 
-async def test_what_cannot_be_read_fails_alone(host: Host) -> None:
+async def test_unreadable_certificate_fails_alone(host: Host) -> None:
     await host.run()
     await forget_everything(host)
     host.certificates.unreadable.add("b")
@@ -50,7 +50,7 @@ async def test_what_cannot_be_read_fails_alone(host: Host) -> None:
     assert host.ca.calls == []
 
 
-async def test_what_a_pass_beside_this_one_obtained_first_is_not_delivered_again(host: Host) -> None:
+async def test_certificate_obtained_by_a_concurrent_pass_is_not_delivered_again(host: Host) -> None:
     first, second = await asyncio.gather(host.run(), host.run())
     assert [outcomes(first), outcomes(second)] == [ALL_SERVED, dict.fromkeys(NAMES, Outcome.UNCHANGED)]
     assert len(host.nginx.reloads) == 1

@@ -1,12 +1,12 @@
-"""What waits for its turn with a certificate: nothing is forgotten that a pass would bring back."""
+"""Slots of certificates: a running pass never restores a forgotten certificate."""
 
 import asyncio
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from tests.issuer.hosts import LINEAGES, Host
 
 
-async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> None:
+async def test_forgetting_waits_for_the_running_pass(host: Host) -> None:
     gate, finalizing = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
@@ -26,7 +26,7 @@ async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> N
     assert not forgetting.done()
     gate.set()
     await forgetting
-    # Its turn had ended: whoever deletes the files now deletes all of them.
+    # The slot was free then, so deleting the files now deletes all of them.
     assert host.certificates.live.keys() == {"a"}
     assert running.done() or await running
     assert await host.state.deliveries.installed() == frozenset()
@@ -34,10 +34,10 @@ async def test_what_is_forgotten_in_its_turn_does_not_come_back(host: Host) -> N
     assert await host.state.schedules.read_schedule("a") is None
 
 
-async def test_others_do_not_wait_for_it(host: Host) -> None:
+async def test_held_slot_does_not_delay_other_certificates(host: Host) -> None:
     async with host.passes.slot("a"):
         running = asyncio.create_task(host.run(LINEAGES[:2]))
-        await turns_until(lambda: "b" in host.certificates.live)
+        await run_tasks_until(lambda: "b" in host.certificates.live)
         assert "a" not in host.certificates.live
     await running
     assert host.certificates.live.keys() == {"a", "b"}

@@ -58,7 +58,7 @@ def test_good_chain_is_described(ca: FakeCa, key: bytes) -> None:
     assert not reading.is_placeholder(certificate)
 
 
-def test_text_before_the_certificates_is_passed_over_everywhere(ca: FakeCa, key: bytes) -> None:
+def test_text_before_the_certificates_is_ignored_everywhere(ca: FakeCa, key: bytes) -> None:
     chain = b"Bag Attributes\n" + ca.chain(key, A)
     assert reading.read_certificate(chain) == check(chain, key, [A], NOW)
 
@@ -75,7 +75,7 @@ def test_chain_with_a_private_key_is_refused(ca: FakeCa, key: bytes) -> None:
 
 
 @pytest.mark.parametrize("chain", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_what_is_no_chain_is_refused(chain: bytes, key: bytes) -> None:
+def test_invalid_chain_is_refused(chain: bytes, key: bytes) -> None:
     with pytest.raises(FinalizeError, match="cannot be parsed"):
         check(chain, key, [A], NOW)
 
@@ -96,7 +96,7 @@ def test_certificate_for_another_key_is_refused(ca: FakeCa, key: bytes) -> None:
     ],
     ids=["too few", "too many", "another", "address missing"],
 )
-def test_wrong_identifiers_are_named(
+def test_missing_and_extra_identifiers_are_named(
     ca: FakeCa, key: bytes, issued: tuple[Identifier, ...], asked: tuple[Identifier, ...], words: str
 ) -> None:
     with pytest.raises(FinalizeError, match=words):
@@ -112,7 +112,7 @@ def test_wrong_identifiers_are_named(
     ],
     ids=["not yet valid", "expired", "a minute left"],
 )
-def test_dates_outside_are_refused(ca: FakeCa, key: bytes, starts_in: timedelta, words: str) -> None:
+def test_certificate_outside_its_validity_is_refused(ca: FakeCa, key: bytes, starts_in: timedelta, words: str) -> None:
     with pytest.raises(FinalizeError, match=words):
         check(ca.leaf(key, A, starts_in=starts_in), key, [A], NOW)
 
@@ -136,7 +136,7 @@ def test_chain_that_tls_clients_would_refuse_is_refused(ca: FakeCa, key: bytes) 
         check(b"x" * 65_536 + b"\n" + ca.chain(key, A), key, [A], NOW)
 
 
-def test_slow_clock_is_tolerated_for_an_hour(ca: FakeCa, key: bytes) -> None:
+def test_slow_clock_is_tolerated_up_to_an_hour(ca: FakeCa, key: bytes) -> None:
     check(ca.leaf(key, A, starts_in=timedelta(minutes=59)), key, [A], NOW)
 
 
@@ -151,7 +151,7 @@ def test_chain_with_a_foreign_intermediate_is_refused(ca: FakeCa, key: bytes) ->
         check(ca.leaf(key, A) + foreign, key, [A], NOW)
 
 
-def test_chain_above_which_a_leaf_stands_is_refused(ca: FakeCa, key: bytes) -> None:
+def test_chain_with_a_leaf_as_issuer_is_refused(ca: FakeCa, key: bytes) -> None:
     with pytest.raises(FinalizeError, match="is not a CA certificate"):
         check(ca.leaf(key, A) + ca.leaf(key, A), key, [A], NOW)
 
@@ -168,11 +168,11 @@ def test_placeholder_is_recognised_and_matches_its_key() -> None:
 @pytest.mark.parametrize(
     ("key_type", "algorithm"), [(KeyType.ECDSA_P384, KeyAlgorithm.ECDSA), (KeyType.RSA_2048, KeyAlgorithm.RSA)]
 )
-def test_certificate_tells_the_algorithm_of_its_key(ca: FakeCa, key_type: KeyType, algorithm: KeyAlgorithm) -> None:
+def test_certificate_shows_the_algorithm_of_its_key(ca: FakeCa, key_type: KeyType, algorithm: KeyAlgorithm) -> None:
     assert reading.read_certificate(ca.pair(A, key_type=key_type).chain_pem).key_algorithm is algorithm
 
 
-def test_certificate_with_a_key_that_no_public_ca_signs_has_no_algorithm() -> None:
+def test_certificate_with_an_unsupported_key_has_no_algorithm() -> None:
     key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name([])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=1))
     assert reading.read_certificate(builder.sign(key, None).public_bytes(Encoding.DER)).key_algorithm is None
@@ -187,11 +187,11 @@ def test_pem_ends_with_one_newline() -> None:
 
 
 def test_certificate_id_of_the_example_in_rfc_9773() -> None:
-    """Appendix A; the serial's first bit is set, so its DER form begins with a zero byte."""
+    """Check appendix A: the serial's first bit is set, so its DER form begins with a zero byte."""
     assert reading.read_certificate(_RFC_9773_EXAMPLE).certificate_id == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
 
 
-def test_certificate_that_does_not_name_its_authority_has_no_certificate_id(ca: FakeCa, key: bytes) -> None:
+def test_certificate_without_an_authority_key_identifier_has_no_certificate_id(ca: FakeCa, key: bytes) -> None:
     assert reading.read_certificate(ca.chain(key, A)).certificate_id is None
 
 

@@ -1,4 +1,4 @@
-"""What a pass has read of a certificate travels with it: the next step does not read it again."""
+"""Reads per pass: each step receives what an earlier step has read."""
 
 from collections import Counter
 from typing import Final
@@ -22,7 +22,7 @@ def calls() -> Counter[str]:
 
 @pytest.fixture
 def watched(state: State, nodes: Nodes, clock: FakeClock, calls: Counter[str]) -> Host:
-    """A host of one certificate that counts its `calls` to the state and to the certificates on disk."""
+    """Return a host of one certificate that counts `calls` to the state and to the certificates on disk."""
     host = make_host(
         counted(state, calls, "state"), nodes, clock, lambda folders: counted(folders, calls, "certificates")
     )

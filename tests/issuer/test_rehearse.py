@@ -1,4 +1,4 @@
-"""A rehearsal: each step is tried, each failure is told with its place, and nothing stays."""
+"""A rehearsal: it tries each step, reports each failure with its place, and leaves nothing behind."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +26,7 @@ LINEAGES = [Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=
 
 
 class FakeAuthorities:
-    """`ports.Authorities`: one CA that is live, and one for tests."""
+    """`ports.Authorities` with a production CA and a test CA."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.live, self.test = FakeAuthority(clock), FakeAuthority(clock, TEST)
@@ -43,7 +43,7 @@ class FakeAuthorities:
 
 
 class Trust:
-    """What the responders have pinned, as far as they are asked."""
+    """Check of the responders' pins, which can fail."""
 
     def __init__(self) -> None:
         self.error: WellkeeperError | None = None
@@ -55,7 +55,7 @@ class Trust:
 
 
 class FirstRequests:
-    """What a CA is asked first, as `RehearsalDeps.ask_ca` gives it; the request named in `failing` fails."""
+    """First requests to a CA, for `RehearsalDeps.ask_ca`; the request named in `failing` fails."""
 
     def __init__(self) -> None:
         self.failing: dict[str, str] = {}
@@ -70,12 +70,12 @@ class FirstRequests:
 
 
 async def new_request(_lineage: Lineage, _thumbprint: str) -> None:
-    """Key and CSR are made anew."""
+    """Make no request: key and CSR are new each time."""
 
 
 @dataclass
-class Around:
-    """The world, and what may be changed or looked at."""
+class Setup:
+    """Everything a rehearsal uses, to change and inspect."""
 
     deps: RehearsalDeps
     authorities: FakeAuthorities
@@ -91,7 +91,7 @@ class Around:
 
 
 @pytest.fixture
-def around(nodes: Nodes, clock: FakeClock) -> Around:
+def setup(nodes: Nodes, clock: FakeClock) -> Setup:
     authorities, probes, trust, progress = FakeAuthorities(clock), FakeReadBacks(), Trust(), FakeProgress()
     certificates, hooks, numbers = FakeCertificates(), FakeHooks(), itertools.count(1)
     nginx, requests = FakeNginx(certificates, clock), FirstRequests()
@@ -111,16 +111,14 @@ def around(nodes: Nodes, clock: FakeClock) -> Around:
         request=new_request,
         throttle=Throttle(1e9, clock),
     )
-    return Around(deps, authorities, probes, nginx, hooks, trust, progress, requests)
+    return Setup(deps, authorities, probes, nginx, hooks, trust, progress, requests)
 
 
-async def test_every_name_is_published_and_read_back_from_every_node_and_withdrawn(
-    around: Around, nodes: Nodes
-) -> None:
-    assert await around.rehearse() == [Rehearsal("web", around.deps.clock.now(), True, "every step succeeded")]
-    assert sorted(around.probes.asked) == [(n, token(t)) for n in ("n1", "n2") for t in (1, 2)]
+async def test_every_name_is_published_read_back_from_every_node_and_withdrawn(setup: Setup, nodes: Nodes) -> None:
+    assert await setup.rehearse() == [Rehearsal("web", setup.deps.clock.now(), True, "every step succeeded")]
+    assert sorted(setup.probes.asked) == [(n, token(t)) for n in ("n1", "n2") for t in (1, 2)]
     assert await nodes.holding(token(1)) == []
-    assert around.progress.lines == [
+    assert setup.progress.lines == [
         "web trust started",
         "web trust finished 0 2 thumbprints pinned at 2 responders",
         "web nginx started",
@@ -136,66 +134,66 @@ async def test_every_name_is_published_and_read_back_from_every_node_and_withdra
     ]
 
 
-async def test_ca_that_does_not_answer_fails_the_certificates_that_use_it(around: Around) -> None:
+async def test_unreachable_ca_fails_only_the_certificates_that_use_it(setup: Setup) -> None:
     other = Lineage("other", (dns("c.example"),), directory_urls=(TEST,))
-    around.requests.failing[TEST] = "nonce"
-    web, other_result = await around.rehearse([*LINEAGES, other])
+    setup.requests.failing[TEST] = "nonce"
+    web, other_result = await setup.rehearse([*LINEAGES, other])
     assert web.is_well
     assert (other_result.is_well, other_result.detail) == (False, "nonce: no answer from the CA")
-    asked = [line for line in around.progress.lines if f"asked {TEST}" in line]
+    asked = [line for line in setup.progress.lines if f"asked {TEST}" in line]
     assert asked == [f"2 certificates directory finished 0 asked {TEST}"]
 
 
-async def test_no_ca_is_asked_unless_one_for_tests_is_named(around: Around) -> None:
-    await around.rehearse()
-    assert around.authorities.live.calls == around.authorities.test.calls == []
+async def test_no_order_is_placed_without_a_test_ca(setup: Setup) -> None:
+    await setup.rehearse()
+    assert setup.authorities.live.calls == setup.authorities.test.calls == []
 
 
-async def test_order_is_tried_with_the_test_ca_up_to_a_certificate(around: Around, nodes: Nodes) -> None:
-    around.deps = replace(around.deps, test_directory_url=TEST)
-    [result] = await around.rehearse()
+async def test_order_at_the_test_ca_obtains_a_certificate(setup: Setup, nodes: Nodes) -> None:
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    [result] = await setup.rehearse()
     assert result.is_well, result.detail
-    test = around.authorities.test
+    test = setup.authorities.test
     assert [order.order.status for order in test.orders.values()] == ["valid"]
     assert test.calls[-1] == f"chain {BASE}/order/1"
-    assert around.authorities.live.calls == []
-    assert "fake issued a chain of 2 certificates, which was discarded" in around.progress.lines[-1]
+    assert setup.authorities.live.calls == []
+    assert "fake issued a chain of 2 certificates, which was discarded" in setup.progress.lines[-1]
     assert await nodes.holding(token(100)) == []
 
 
-async def test_reused_authorizations_are_deactivated_so_that_the_ca_looks_every_time(around: Around) -> None:
-    around.deps = replace(around.deps, test_directory_url=TEST)
-    around.authorities.test.reuse_valid = True
+async def test_reused_authorizations_are_deactivated_so_that_the_ca_looks_every_time(setup: Setup) -> None:
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    setup.authorities.test.reuse_valid = True
     for _ in range(3):
-        [result] = await around.rehearse()
+        [result] = await setup.rehearse()
         assert result.is_well, result.detail
-    calls = around.authorities.test.calls
+    calls = setup.authorities.test.calls
     assert len([call for call in calls if call.startswith("answer ")]) == 6
     assert len([call for call in calls if call.startswith("deactivate ")]) == 4
-    assert "without fetching" not in around.progress.lines[-1]
+    assert "without fetching" not in setup.progress.lines[-1]
 
 
-async def test_ca_that_keeps_its_authorizations_is_reported_not_to_have_looked(around: Around) -> None:
-    around.deps = replace(around.deps, test_directory_url=TEST)
-    around.authorities.test.reuse_valid = True
-    around.authorities.test.deactivation_error = ChallengeError("not implemented")
-    await around.rehearse()
-    [result] = await around.rehearse()
+async def test_ca_that_keeps_its_authorizations_is_reported_not_to_have_looked(setup: Setup) -> None:
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    setup.authorities.test.reuse_valid = True
+    setup.authorities.test.deactivation_error = ChallengeError("not implemented")
+    await setup.rehearse()
+    [result] = await setup.rehearse()
     assert result.is_well, result.detail
-    assert "without fetching a token, because it reused earlier authorizations" in around.progress.lines[-1]
+    assert "without fetching a token, because it reused earlier authorizations" in setup.progress.lines[-1]
 
 
-async def test_refusal_of_the_test_ca_is_reported(around: Around) -> None:
-    around.deps = replace(around.deps, test_directory_url=TEST)
-    around.authorities.test.refused["b.example"] = None
-    [result] = await around.rehearse()
+async def test_refusal_of_the_test_ca_is_reported(setup: Setup) -> None:
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    setup.authorities.test.refused["b.example"] = None
+    [result] = await setup.rehearse()
     assert not result.is_well
     assert result.detail.startswith("order: the CA did not accept b.example: ")
 
 
-async def test_node_that_does_not_serve_the_token_is_named_with_its_address(around: Around, nodes: Nodes) -> None:
-    around.probes.causes["n2"] = "another location answers"
-    [result] = await around.rehearse()
+async def test_node_that_does_not_serve_the_token_is_named_with_its_address(setup: Setup, nodes: Nodes) -> None:
+    setup.probes.causes["n2"] = "another location answers"
+    [result] = await setup.rehearse()
     assert not result.is_well
     assert "2 read-backs failed: " in result.detail
     assert "another location answers" in result.detail
@@ -203,50 +201,50 @@ async def test_node_that_does_not_serve_the_token_is_named_with_its_address(arou
     assert await nodes.holding(token(1)) == []
 
 
-async def test_responder_that_is_down_is_told_with_its_node(around: Around, nodes: Nodes) -> None:
+async def test_responder_that_is_down_is_reported_with_its_node(setup: Setup, nodes: Nodes) -> None:
     await nodes["n1"].stop()
-    [result] = await around.rehearse()
+    [result] = await setup.rehearse()
     assert not result.is_well
     assert "the responder of node 'n1'" in result.detail
 
 
-async def test_every_step_is_tried_whatever_failed_before(around: Around) -> None:
-    around.trust.error = ReloadError("letsencrypt is not pinned at n2")
-    around.nginx.broken = "[emerg] unknown directive"
-    around.hooks.events = around.hooks.failing = set(Event)
-    around.probes.causes["n1"] = "a redirect"
-    around.deps = replace(around.deps, test_directory_url=TEST)
-    [result] = await around.rehearse()
+async def test_every_step_is_tried_after_earlier_failures(setup: Setup) -> None:
+    setup.trust.error = ReloadError("letsencrypt is not pinned at n2")
+    setup.nginx.broken = "[emerg] unknown directive"
+    setup.hooks.events = setup.hooks.failing = set(Event)
+    setup.probes.causes["n1"] = "a redirect"
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    [result] = await setup.rehearse()
     parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx refuses its present configuration: [emerg]"]
-    parts += [f"hook {event} for web failed: it says no" for event in Event]
+    parts += [f"the hook '{event}' failed for web: it says no" for event in Event]
     parts += ["publish: 2 read-backs failed: node 'n1'", "order: 2 read-backs failed: node 'n1'"]
     assert [part for part in parts if part not in result.detail] == []
 
 
-async def test_hooks_are_told_that_it_is_a_rehearsal(around: Around) -> None:
-    around.hooks.events = {Event.PRE, Event.DEPLOY, Event.FAILED, Event.POST}
-    await around.rehearse([*LINEAGES, Lineage("mail", (dns("m.example"),), directory_urls=(LIVE,))])
-    assert all(about.is_rehearsal for _, about in around.hooks.ran)
-    heard = [(event, about.lineages) for event, about in around.hooks.ran]
-    assert heard[0] == (Event.PRE, ("web", "mail"))
-    assert heard[-1] == (Event.POST, ("web", "mail"))
-    assert sorted(heard[1:-1]) == [(e, (n,)) for e in (Event.DEPLOY, Event.FAILED) for n in ("mail", "web")]
-    deployed = next(about for event, about in around.hooks.ran if (event, about.lineages) == (Event.DEPLOY, ("web",)))
+async def test_hooks_receive_the_rehearsal_flag(setup: Setup) -> None:
+    setup.hooks.events = {Event.PRE, Event.DEPLOY, Event.FAILED, Event.POST}
+    await setup.rehearse([*LINEAGES, Lineage("mail", (dns("m.example"),), directory_urls=(LIVE,))])
+    assert all(about.is_rehearsal for _, about in setup.hooks.ran)
+    received = [(event, about.lineages) for event, about in setup.hooks.ran]
+    assert received[0] == (Event.PRE, ("web", "mail"))
+    assert received[-1] == (Event.POST, ("web", "mail"))
+    assert sorted(received[1:-1]) == [(e, (n,)) for e in (Event.DEPLOY, Event.FAILED) for n in ("mail", "web")]
+    deployed = next(about for event, about in setup.hooks.ran if (event, about.lineages) == (Event.DEPLOY, ("web",)))
     assert (deployed.live_path, deployed.identifiers) == ("/certificates/live/web", LINEAGES[0].identifiers)
 
 
-async def test_one_that_fails_does_not_stop_another(around: Around) -> None:
+async def test_failed_rehearsal_does_not_stop_another(setup: Setup) -> None:
     lost = Lineage("lost", (dns("lost.example"),))
-    results = await around.rehearse([lost, *LINEAGES])
+    results = await setup.rehearse([lost, *LINEAGES])
     assert [(one.lineage, one.is_well) for one in results] == [("lost", False), ("web", True)]
     assert results[0].detail.startswith("publish: certificate lost has no CA. Add 'ca' to the settings, then run")
 
 
-async def test_nginx_that_cannot_be_run_is_a_failure_of_all(around: Around) -> None:
+async def test_missing_nginx_fails_all_certificates(setup: Setup) -> None:
     class NoNginx(FakeNginx):
         async def test(self) -> model.Tested:
             raise ReloadError("nginx cannot be tested or reloaded: no such file")
 
-    around.deps = replace(around.deps, nginx=NoNginx(FakeCertificates()))
-    results = await around.rehearse([*LINEAGES, replace(LINEAGES[0], name="other")])
+    setup.deps = replace(setup.deps, nginx=NoNginx(FakeCertificates()))
+    results = await setup.rehearse([*LINEAGES, replace(LINEAGES[0], name="other")])
     assert {one.detail for one in results} == {"nginx: nginx cannot be tested or reloaded: no such file"}

@@ -1,4 +1,4 @@
-"""Rehearsals by themselves: each certificate as often as the settings say, whatever fails."""
+"""Automatic rehearsals: each certificate as often as the settings say, despite failures."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_deliver import dns
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.model import Lineage
@@ -20,7 +20,7 @@ LINEAGES = [Lineage(name, (dns(f"{name}.example"),)) for name in ("a", "b")]
 
 
 class FakeNotes:
-    """`ports.state.Notes`, of rehearsals only; `failures` are raised first."""
+    """`ports.state.Notes` of rehearsals only; the first `failures` reads fail."""
 
     def __init__(self) -> None:
         self.rehearsals: dict[str, Rehearsal] = {}
@@ -51,80 +51,84 @@ class FakeNotes:
         raise ValueError(lineage)
 
 
-class Theatre:
-    """Who rehearses; `played` are the names of each time, with the hours since the beginning."""
+class Rehearsals:
+    """A fake rehearsal; `rehearsed` has the names of each time, with the hours since the start."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock, self.notes, self.began_at = clock, FakeNotes(), clock.now()
         self.every: timedelta | None = None
         self.lineages: Sequence[Lineage] = LINEAGES
-        self.played: list[tuple[float, list[str]]] = []
+        self.rehearsed: list[tuple[float, list[str]]] = []
 
     async def rehearse(self, lineages: Sequence[Lineage]) -> list[Rehearsal]:
         now = self.clock.now()
-        self.played.append(((now - self.began_at) / HOUR, [one.name for one in lineages]))
+        self.rehearsed.append(((now - self.began_at) / HOUR, [one.name for one in lineages]))
         results = [Rehearsal(one.name, now, one.name != "b", f"how {one.name} went") for one in lineages]
         for result in results:
             await self.notes.record_rehearsal(result)
         return results
 
     async def watch(self, hours: int) -> None:
-        """So many of its looks."""
+        """Run for this many hourly checks."""
         rehearsing = Rehearsing(lambda: (self.lineages, self.every), self.rehearse, self.notes, self.clock)
         task = asyncio.create_task(rehearsing.run())
         wanted = len(self.clock.slept) + hours + 1
-        await turns_until(lambda: len(self.clock.slept) >= wanted or task.done())
+        await run_tasks_until(lambda: len(self.clock.slept) >= wanted or task.done())
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
 @pytest.fixture
-def theatre(clock: FakeClock) -> Theatre:
-    return Theatre(clock)
+def rehearsals(clock: FakeClock) -> Rehearsals:
+    return Rehearsals(clock)
 
 
-async def test_nothing_is_rehearsed_unless_the_settings_say_how_often(theatre: Theatre) -> None:
-    await theatre.watch(100)
-    assert theatre.played == []
+async def test_nothing_is_rehearsed_unless_the_settings_say_how_often(rehearsals: Rehearsals) -> None:
+    await rehearsals.watch(100)
+    assert rehearsals.rehearsed == []
 
 
-async def test_each_is_rehearsed_first_after_an_hour_and_then_as_often_as_the_settings_say(theatre: Theatre) -> None:
-    theatre.every = timedelta(days=2)
-    await theatre.watch(100)
-    assert theatre.played == [(hour, ["a", "b"]) for hour in (1, 49, 97)]
+async def test_each_is_rehearsed_first_after_an_hour_and_then_as_often_as_the_settings_say(
+    rehearsals: Rehearsals,
+) -> None:
+    rehearsals.every = timedelta(days=2)
+    await rehearsals.watch(100)
+    assert rehearsals.rehearsed == [(hour, ["a", "b"]) for hour in (1, 49, 97)]
 
 
-async def test_many_are_rehearsed_as_many_an_hour_as_have_to_be_the_oldest_first(theatre: Theatre) -> None:
-    theatre.every = timedelta(days=1)
-    theatre.lineages = [Lineage(f"n{number:03d}", (dns(f"n{number}.example"),)) for number in range(600)]
-    await theatre.watch(25)
-    assert {len(names) for _, names in theatre.played} == {25}
-    assert theatre.played[0][1] == [f"n{number:03d}" for number in range(25)]
-    # After a day it begins again with what was rehearsed first.
-    assert theatre.played[24][1] == theatre.played[0][1]
+async def test_many_certificates_are_spread_over_the_hours_oldest_first(rehearsals: Rehearsals) -> None:
+    rehearsals.every = timedelta(days=1)
+    rehearsals.lineages = [Lineage(f"n{number:03d}", (dns(f"n{number}.example"),)) for number in range(600)]
+    await rehearsals.watch(25)
+    assert {len(names) for _, names in rehearsals.rehearsed} == {25}
+    assert rehearsals.rehearsed[0][1] == [f"n{number:03d}" for number in range(25)]
+    # After a day it starts again with the certificates rehearsed first.
+    assert rehearsals.rehearsed[24][1] == rehearsals.rehearsed[0][1]
 
 
-async def test_new_one_does_not_wait_for_the_others(theatre: Theatre) -> None:
-    theatre.every = timedelta(days=2)
-    await theatre.watch(1)
-    theatre.lineages = [*LINEAGES, Lineage("c", (dns("c.example"),))]
-    await theatre.watch(1)
-    assert [names for _, names in theatre.played] == [["a", "b"], ["c"]]
+async def test_new_certificate_does_not_wait_for_the_others(rehearsals: Rehearsals) -> None:
+    rehearsals.every = timedelta(days=2)
+    await rehearsals.watch(1)
+    rehearsals.lineages = [*LINEAGES, Lineage("c", (dns("c.example"),))]
+    await rehearsals.watch(1)
+    assert [names for _, names in rehearsals.rehearsed] == [["a", "b"], ["c"]]
 
 
-async def test_rehearsal_of_a_clock_that_was_ahead_puts_nothing_off(theatre: Theatre, clock: FakeClock) -> None:
-    theatre.every = timedelta(days=2)
-    theatre.notes.rehearsals["a"] = Rehearsal("a", clock.now() + timedelta(days=900), True, "")
-    await theatre.watch(1)
-    assert theatre.played == [(1, ["b", "a"])]
+async def test_rehearsal_dated_in_the_future_delays_nothing(rehearsals: Rehearsals, clock: FakeClock) -> None:
+    rehearsals.every = timedelta(days=2)
+    rehearsals.notes.rehearsals["a"] = Rehearsal("a", clock.now() + timedelta(days=900), True, "")
+    await rehearsals.watch(1)
+    assert rehearsals.rehearsed == [(1, ["b", "a"])]
 
 
-async def test_failure_is_logged_and_does_not_end_it(theatre: Theatre, caplog: pytest.LogCaptureFixture) -> None:
-    theatre.every, theatre.notes.failures = timedelta(days=2), 1
+async def test_failure_is_logged_and_rehearsals_continue(
+    rehearsals: Rehearsals, caplog: pytest.LogCaptureFixture
+) -> None:
+    rehearsals.every, rehearsals.notes.failures = timedelta(days=2), 1
     with caplog.at_level(logging.INFO):
-        await theatre.watch(2)
-    assert theatre.played == [(2, ["a", "b"])]
+        await rehearsals.watch(2)
+    assert rehearsals.rehearsed == [(2, ["a", "b"])]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("ERROR", "the rehearsal did not run: state.db: disk I/O error; look at it"),
         ("INFO", "certificate a: rehearsed, how a went"),

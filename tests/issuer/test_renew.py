@@ -1,4 +1,4 @@
-"""One certificate's renewal: the stages in order, and what is left of one that fails."""
+"""One certificate's renewal: the stages in order, and the state after a failure."""
 
 import asyncio
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
-from tests.issuer.hosts import Around, look, make_renewals, renew
+from tests.issuer.hosts import RenewalParts, look, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import ChallengeError
@@ -49,13 +49,15 @@ def progress() -> FakeProgress:
 
 
 @pytest.fixture
-def around(ca: FakeAuthority, state: State, nodes: Nodes, clock: FakeClock) -> Around:
-    return Around(state, nodes, clock, FakeAuthorities(ca), FakeInfos())
+def parts(ca: FakeAuthority, state: State, nodes: Nodes, clock: FakeClock) -> RenewalParts:
+    return RenewalParts(state, nodes, clock, FakeAuthorities(ca), FakeInfos())
 
 
 @pytest.fixture
-def renewals(around: Around, probes: FakeReadBacks, certificates: FakeCertificates, progress: FakeProgress) -> Renewals:
-    return make_renewals(around, certificates, probes, progress)
+def renewals(
+    parts: RenewalParts, probes: FakeReadBacks, certificates: FakeCertificates, progress: FakeProgress
+) -> Renewals:
+    return make_renewals(parts, certificates, probes, progress)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ async def reason(renewals: Renewals, lineage: Lineage = LINEAGE, mode: Mode = Mo
     return found.due.reason if found.due else None
 
 
-async def test_all_stages_in_order_and_the_delivery_on_record(
+async def test_renewal_runs_all_stages_in_order_and_records_the_delivery(
     renewals: Renewals,
     steps: Steps,
     progress: FakeProgress,
@@ -96,7 +98,7 @@ async def test_all_stages_in_order_and_the_delivery_on_record(
     ]
 
 
-async def test_tokens_stand_while_the_ca_looks(
+async def test_tokens_are_published_while_the_ca_validates(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes
 ) -> None:
     seen = []
@@ -109,7 +111,7 @@ async def test_tokens_stand_while_the_ca_looks(
     assert seen == [["n1", "n2"]] * 2
 
 
-async def test_renewal_takes_the_same_path(
+async def test_renewal_takes_the_same_path_as_first_issuance(
     renewals: Renewals, steps: Steps, state: State, certificates: FakeCertificates
 ) -> None:
     first = await renew(renewals, LINEAGE, steps, Mode.RETRY)
@@ -131,7 +133,9 @@ async def test_ca_is_not_asked_when_a_node_does_not_serve_the_token(
     assert progress.lines[-1].startswith("web publish failed 0 the CA was not asked, because ")
 
 
-async def test_what_was_refused_is_withdrawn(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
+async def test_tokens_are_withdrawn_after_a_refusal(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes
+) -> None:
     ca.refused["a.example"] = None
     with pytest.raises(ChallengeError):
         await renew(renewals, LINEAGE, steps, Mode.RETRY)
@@ -147,7 +151,9 @@ async def test_next_pass_after_a_refusal_makes_a_new_order(renewals: Renewals, s
     assert ca.calls.count("newOrder") == 2
 
 
-async def test_cancelled_while_the_ca_looks(renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes) -> None:
+async def test_cancellation_during_validation_withdraws_the_tokens(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes
+) -> None:
     looking = asyncio.Event()
 
     async def look(_: object) -> None:
@@ -178,7 +184,7 @@ async def test_order_that_is_ready_is_not_validated_again(
     assert f"web order finished 0 {BASE}/order/2, already ready" in progress.lines
 
 
-async def test_renewal_of_what_is_undelivered_goes_back_to_what_nginx_took_last(
+async def test_renewal_of_an_undelivered_version_rolls_back_to_the_last_loaded_one(
     renewals: Renewals, steps: Steps, state: State
 ) -> None:
     first = await renew(renewals, LINEAGE, steps, Mode.RETRY)
@@ -215,7 +221,9 @@ async def test_certificate_of_unknown_origin_is_left_alone(
     assert await reason(renewals) is None
 
 
-async def test_order_pending_with_everything_valid_goes_on(renewals: Renewals, steps: Steps, ca: FakeAuthority) -> None:
+async def test_pending_order_with_valid_authorizations_continues(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority
+) -> None:
     ca.reuse_valid = True
     await renew(renewals, LINEAGE, steps, Mode.RETRY)
     url = f"{BASE}/order/2"

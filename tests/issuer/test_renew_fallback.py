@@ -1,4 +1,4 @@
-"""A renewal with several CAs: which one issues, and which of their errors tells when it is tried again."""
+"""A renewal with several CAs: the one that issues, and the error that decides on the retry."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks
-from tests.issuer.hosts import Around, make_renewals, renew
+from tests.issuer.hosts import RenewalParts, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, DeferredError, OrderError
 from wellkeeper_issuer.model import Lineage
@@ -34,8 +34,8 @@ def cas(clock: FakeClock) -> tuple[FakeAuthority, FakeAuthority]:
 
 @pytest.fixture
 def renewals(cas: tuple[FakeAuthority, FakeAuthority], state: State, nodes: Nodes, clock: FakeClock) -> Renewals:
-    around = Around(state, nodes, clock, FakeAuthorities(*cas), FakeInfos())
-    return make_renewals(around, FakeCertificates(), FakeReadBacks(), FakeProgress())
+    parts = RenewalParts(state, nodes, clock, FakeAuthorities(*cas), FakeInfos())
+    return make_renewals(parts, FakeCertificates(), FakeReadBacks(), FakeProgress())
 
 
 async def renew_web(renewals: Renewals, mode: Mode = Mode.SCHEDULED) -> None:
@@ -43,7 +43,7 @@ async def renew_web(renewals: Renewals, mode: Mode = Mode.SCHEDULED) -> None:
 
 
 @pytest.mark.parametrize("error", [AWAY, REFUSED], ids=["away", "refused"])
-async def test_second_one_issues_and_the_first_one_the_next_time(
+async def test_second_ca_issues_and_the_first_is_preferred_next_time(
     renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority], clock: FakeClock, error: WellkeeperError
 ) -> None:
     first, second = cas
@@ -62,7 +62,7 @@ async def test_second_one_issues_and_the_first_one_the_next_time(
     [((AWAY, REFUSED), 0), ((REFUSED, AWAY), 1), ((REFUSED, REFUSED), 0)],
     ids=["the first one may come back", "the second one may come back", "neither will"],
 )
-async def test_the_most_hopeful_error_tells_when_it_is_tried_again(
+async def test_most_promising_error_decides_on_the_retry(
     renewals: Renewals,
     cas: tuple[FakeAuthority, FakeAuthority],
     errors: tuple[WellkeeperError, WellkeeperError],
@@ -75,7 +75,7 @@ async def test_the_most_hopeful_error_tells_when_it_is_tried_again(
     assert caught.value is errors[raised]
 
 
-async def test_ca_that_is_blocked_for_a_while_comes_before_one_that_refuses(
+async def test_temporary_block_takes_precedence_over_a_refusal(
     renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority], state: State, clock: FakeClock
 ) -> None:
     until = clock.now() + timedelta(minutes=10)
@@ -83,12 +83,12 @@ async def test_ca_that_is_blocked_for_a_while_comes_before_one_that_refuses(
     cas[1].new_order_error = REFUSED
     with pytest.raises(OrderError, match=r"^customers only: the CA is not asked before .* UTC: it is away$") as caught:
         await renew_web(renewals)
-    # No mere deferral: what the second one refused must be remembered, or it would be asked all the time.
+    # Not a mere deferral: the second CA's refusal must be remembered, or it would be asked in every pass.
     assert not isinstance(caught.value, DeferredError)
     assert (caught.value.retry_at, cas[0].calls) == (until, [])
 
 
-async def test_what_is_wrong_with_the_name_is_not_tried_elsewhere(
+async def test_validation_failure_is_not_retried_at_another_ca(
     renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority]
 ) -> None:
     cas[0].refused["a.example"] = Problem("connection", "timeout")
@@ -97,9 +97,7 @@ async def test_what_is_wrong_with_the_name_is_not_tried_elsewhere(
     assert cas[1].calls == []
 
 
-async def test_one_whose_tokens_responders_would_refuse_is_not_asked(
-    renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority]
-) -> None:
+async def test_unpinned_ca_is_not_asked(renewals: Renewals, cas: tuple[FakeAuthority, FakeAuthority]) -> None:
     unusable = replace(renewals, sources=replace(renewals.sources, unusable={SECOND: "it is not pinned"}))
     cas[0].new_order_error = REFUSED
     with pytest.raises(OrderError, match="it is not pinned") as caught:

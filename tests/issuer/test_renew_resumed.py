@@ -1,4 +1,4 @@
-"""One certificate's renewal, gone on with where an earlier pass ended."""
+"""One certificate's renewal, resumed where an earlier pass ended."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -46,7 +46,7 @@ def steps(clock: FakeClock) -> Steps:
 
 
 async def obtained(ca: FakeAuthority, state: State, lineage: Lineage = LINEAGE) -> Attempt:
-    """What a pass leaves behind that ended right after the chain was recorded."""
+    """Record an attempt as a pass leaves it that ended right after the chain was recorded."""
     key = pki.make_certificate_key(KeyType.ECDSA_P256)
     csr = pki.make_csr(key, lineage.identifiers)
     chain = ca.root.chain(csr)
@@ -83,7 +83,7 @@ async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
     assert await reason(renewals) is None
 
 
-async def test_full_disk_costs_no_second_certificate(
+async def test_full_disk_does_not_cost_a_second_certificate(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, certificates: FakeCertificates
 ) -> None:
     certificates.full_disk_for.add("web")

@@ -1,4 +1,4 @@
-"""What of certbot's certificates becomes ours, under which name, and what is left out and why."""
+"""Import plan for certbot's certificates: names, settings, and the reasons for leaving one out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,14 +27,14 @@ def lineage(name: str = "a.example", pair: Pair | None = PAIR, **parameters: str
     return FoundLineage(name, PARAMETERS | parameters, pair)
 
 
-def take(*lineages: FoundLineage, ours: Mapping[str, frozenset[Identifier]] | None = None) -> list[Taken]:
-    plan = take_over(Found(lineages, (ACCOUNT,)), ours or {}, NOW)
+def take(*lineages: FoundLineage, existing: Mapping[str, frozenset[Identifier]] | None = None) -> list[Taken]:
+    plan = take_over(Found(lineages, (ACCOUNT,)), existing or {}, NOW)
     assert plan.left_out == ()
     return list(plan.taken)
 
 
-def reason(one: FoundLineage, ours: Mapping[str, frozenset[Identifier]] | None = None) -> str:
-    plan = take_over(Found((one,), (ACCOUNT,)), ours or {}, NOW)
+def reason(one: FoundLineage, existing: Mapping[str, frozenset[Identifier]] | None = None) -> str:
+    plan = take_over(Found((one,), (ACCOUNT,)), existing or {}, NOW)
     assert plan.taken == ()
     return plan.left_out[0].reason
 
@@ -47,18 +47,18 @@ def test_names_key_type_ca_and_account_are_taken_over() -> None:
 
 
 @pytest.mark.parametrize("key_type", [KeyType.RSA_2048, KeyType.ECDSA_P384])
-def test_other_key_types_go_on(key_type: KeyType) -> None:
+def test_other_key_types_are_kept(key_type: KeyType) -> None:
     (taken,) = take(lineage(pair=CA.pair(A, key_type=key_type)))
     assert taken.table["key_type"] == key_type.value
 
 
-def test_reuse_key_and_profile_go_on() -> None:
+def test_reuse_key_and_profile_are_kept() -> None:
     (taken,) = take(lineage(reuse_key="True", required_profile="shortlived"))
     assert (taken.table["reuse_key"], taken.table["profile"]) == (True, "shortlived")
     assert taken.notes == ()
 
 
-def test_key_of_a_kind_that_is_not_made_here_goes_on_until_the_next_renewal() -> None:
+def test_unsupported_key_type_is_kept_until_the_next_renewal() -> None:
     key_pem = ec.generate_private_key(ec.SECP521R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (taken,) = take(lineage(pair=Pair(key_pem, CA.chain(key_pem, A))))
     assert "key_type" not in taken.table
@@ -69,7 +69,7 @@ def test_key_of_a_kind_that_is_not_made_here_goes_on_until_the_next_renewal() ->
     ("found", "name"),
     [("a.example-0001", "a.example-0001"), ("WWW.Example", "www.example"), ("my site", "my-site"), (".x..y", "x.y")],
 )
-def test_name_is_changed_only_as_far_as_it_has_to_be(found: str, name: str) -> None:
+def test_name_is_changed_only_as_far_as_necessary(found: str, name: str) -> None:
     (taken,) = take(lineage(found))
     assert (taken.name, taken.found_name) == (name, found)
     assert bool(taken.notes) == (found != name)
@@ -90,7 +90,7 @@ def test_name_is_changed_only_as_far_as_it_has_to_be(found: str, name: str) -> N
         ({"account": "8"}, "its account was not found"),
     ],
 )
-def test_what_changes_is_told(parameters: dict[str, str], words: str) -> None:
+def test_changes_are_noted(parameters: dict[str, str], words: str) -> None:
     (taken,) = take(FoundLineage("a.example", PARAMETERS | parameters, PAIR))
     (note,) = taken.notes
     assert words in note
@@ -102,17 +102,17 @@ def test_wildcard_is_left_to_certbot() -> None:
     assert "http-01 cannot validate *.a.example" in reason(lineage(pair=pair))
 
 
-def test_expired_one_is_left_out() -> None:
+def test_expired_certificate_is_left_out() -> None:
     pair = FakeCa(NOW - timedelta(days=91)).pair(A)
     assert reason(lineage(pair=pair)).startswith("it expired on 2026-02-28; to obtain a new one")
 
 
-def test_one_without_names_or_with_an_odd_ca_is_left_out() -> None:
+def test_broken_certificate_or_one_with_an_invalid_ca_is_left_out() -> None:
     assert "is not https" in reason(lineage(server="http://ca.example/"))
     assert reason(FoundLineage("x", {}, None, "it is broken")) == "it is broken"
 
 
-def test_one_for_no_name_is_left_out() -> None:
+def test_certificate_without_names_is_left_out() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=9))
@@ -121,24 +121,24 @@ def test_one_for_no_name_is_left_out() -> None:
     assert reason(lineage(pair=Pair(key_pem, chain))) == "it has neither DNS names nor IP addresses"
 
 
-def test_first_ca_is_let_s_encrypt_and_its_closed_version_the_open_one() -> None:
+def test_default_ca_is_lets_encrypt_and_its_old_version_is_replaced() -> None:
     without = FoundLineage("a.example", {}, PAIR)
     closed = FoundLineage("b.example", {"server": "https://acme-v01.api.letsencrypt.org/directory"}, PAIR)
     assert [one.directory_url for one in take(without, closed)] == [LETS_ENCRYPT, LETS_ENCRYPT]
 
 
-def test_name_that_is_ours_for_the_same_names_is_that_certificate() -> None:
-    assert [one.name for one in take(lineage(), ours={"a.example": frozenset({A, B})})] == ["a.example"]
+def test_existing_certificate_with_the_same_names_is_matched() -> None:
+    assert [one.name for one in take(lineage(), existing={"a.example": frozenset({A, B})})] == ["a.example"]
 
 
-def test_name_that_is_somebody_else_s_is_left_out() -> None:
+def test_name_of_a_different_existing_certificate_is_left_out() -> None:
     expected = "another certificate named 'a.example' exists, for other names"
     assert reason(lineage(), {"a.example": frozenset({A})}) == expected
     plan = take_over(Found((lineage(), lineage("A.example", CA.pair(A))), (ACCOUNT,)), {}, NOW)
     assert [one.found_name for one in plan.left_out] == ["A.example"]
 
 
-def test_account_of_most_certificates_is_taken_over_one_a_ca() -> None:
+def test_account_of_most_certificates_is_taken_over_per_ca() -> None:
     second = replace(ACCOUNT, name="8", account_url=f"{SERVER}/account/8")
     other = FoundAccount("9", "https://other.example/dir", "https://other.example/9", b"key")
     lineages = (lineage("a", account="7"), lineage("b", account="8"), lineage("c", account="8"))

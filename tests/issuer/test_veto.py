@@ -1,4 +1,4 @@
-"""The read-back's veto over a renewal: how long it stands, when the CA is asked all the same, and how it ends."""
+"""The read-back's veto over a renewal: its duration, its exceptions and its end."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_deliver import FakeCertificates, dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
-from tests.issuer.hosts import Around, make_renewals, renew
+from tests.issuer.hosts import RenewalParts, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Lineage
@@ -25,15 +25,15 @@ _DAY = 24 * _HOUR
 
 
 class Passes:
-    """Renewals of one certificate whose read-back fails until it is told otherwise."""
+    """Renewals of one certificate whose read-back fails until a test changes that."""
 
     def __init__(self, state: State, nodes: Nodes, clock: FakeClock) -> None:
         self.probes, self.progress, self.ca = FakeReadBacks(), FakeProgress(), FakeAuthority(clock)
         self.probes.causes["n2"] = "no location for it"
         self._nodes = nodes
         self._clock = clock
-        around = Around(state, nodes, clock, FakeAuthorities(self.ca), FakeInfos())
-        self._renewals = make_renewals(around, FakeCertificates(), self.probes, self.progress)
+        parts = RenewalParts(state, nodes, clock, FakeAuthorities(self.ca), FakeInfos())
+        self._renewals = make_renewals(parts, FakeCertificates(), self.probes, self.progress)
 
     def wait(self, seconds: float) -> None:
         self._clock.advance(seconds)
@@ -44,7 +44,7 @@ class Passes:
         await renew(self._renewals, LINEAGE, Steps("web", self._clock, self.progress), Mode.RETRY)
 
     async def is_vetoed(self) -> bool:
-        """One pass; nothing stays published in either case."""
+        """Run one pass and check that nothing stays published."""
         reported = len(self.answered)
         try:
             await self.run()
@@ -59,7 +59,7 @@ class Passes:
 
     @property
     def answered(self) -> list[str]:
-        """What the CA was told to look at."""
+        """Return the challenges that the CA was asked to validate."""
         return [call for call in self.ca.calls if call.startswith("answer")]
 
     @property
@@ -84,13 +84,13 @@ async def test_veto_holds_for_a_day_and_then_the_ca_is_asked_with_a_warning(pass
     assert passes.ca.calls.count("newOrder") == 1
 
 
-async def test_a_moment_before_the_day_is_over_it_still_stands(passes: Passes) -> None:
+async def test_veto_still_holds_a_moment_before_the_day_is_over(passes: Passes) -> None:
     assert await passes.is_vetoed()
     passes.wait(_DAY - 1)
     assert await passes.is_vetoed()
 
 
-async def test_ca_that_refuses_is_asked_once_a_day_only(passes: Passes) -> None:
+async def test_refusing_ca_is_asked_only_once_per_day(passes: Passes) -> None:
     passes.ca.refused["a.example"] = None
     assert await passes.is_vetoed()
     for _ in range(2):
@@ -105,7 +105,7 @@ async def test_ca_that_refuses_is_asked_once_a_day_only(passes: Passes) -> None:
 
 
 async def test_successful_read_back_ends_the_veto(passes: Passes) -> None:
-    """And the next one is counted from its own beginning."""
+    """Count the next veto from its own start."""
     passes.ca.refused["a.example"] = None
     assert await passes.is_vetoed()
     passes.wait(_DAY / 2)
@@ -120,7 +120,7 @@ async def test_successful_read_back_ends_the_veto(passes: Passes) -> None:
     assert await passes.is_vetoed()
 
 
-async def test_certificate_that_was_obtained_ends_the_veto(passes: Passes) -> None:
+async def test_obtained_certificate_ends_the_veto(passes: Passes) -> None:
     assert await passes.is_vetoed()
     passes.wait(_DAY)
     assert not await passes.is_vetoed()
@@ -129,7 +129,7 @@ async def test_certificate_that_was_obtained_ends_the_veto(passes: Passes) -> No
 
 
 @pytest.mark.parametrize(("days_left", "is_vetoed"), [(9.1, True), (8.9, False), (-1, False)])
-async def test_below_a_tenth_of_the_lifetime_the_ca_is_asked_at_once(
+async def test_ca_is_asked_at_once_below_a_tenth_of_the_lifetime(
     passes: Passes, days_left: float, is_vetoed: bool
 ) -> None:
     await _obtain(passes)
@@ -148,7 +148,7 @@ async def test_veto_ends_when_the_lifetime_falls_below_a_tenth(passes: Passes) -
     assert not await passes.is_vetoed()
 
 
-async def test_below_a_tenth_a_ca_that_refuses_is_asked_once_a_day_too(passes: Passes) -> None:
+async def test_refusing_ca_is_asked_once_per_day_below_a_tenth_too(passes: Passes) -> None:
     await _obtain(passes)
     passes.ca.refused["a.example"] = None
     passes.wait(85 * _DAY)
@@ -161,7 +161,7 @@ async def test_below_a_tenth_a_ca_that_refuses_is_asked_once_a_day_too(passes: P
         await passes.run()
 
 
-async def test_clock_that_was_set_back_does_not_prolong_it(state: State, clock: FakeClock) -> None:
+async def test_clock_set_back_does_not_prolong_the_veto(state: State, clock: FakeClock) -> None:
     vetoes = Vetoes(state.vetoes, clock)
     for step in (10 * _DAY, -10 * _DAY):
         clock.step(step)

@@ -1,4 +1,4 @@
-"""Fixtures that the tests of the issuer use as well."""
+"""Fixtures shared with the tests of the issuer."""
 
 from tests.issuer.conftest import attempts, clock, folder, nodes, state
 

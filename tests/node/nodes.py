@@ -1,4 +1,4 @@
-"""Responders in this process, on unix sockets, one a node; they can be stopped and started again."""
+"""Responders in this process, one per node, on unix sockets; tests can stop and restart them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from wellkeeper_responder.settings import Settings, UnixAddress
 
 
 class RunningNode:
-    """One responder; its node has HTTP addresses for probes that are fakes."""
+    """A responder whose node has HTTP addresses for fake probes."""
 
     def __init__(self, folder: Path, name: str, clock: FakeClock) -> None:
         self._folder = folder / name
@@ -42,24 +42,24 @@ class RunningNode:
             self.responder = None
 
     async def get(self, token: str, headers: dict[str, str] | None = None) -> Reply:
-        """As the CA asks."""
+        """Request the token as the CA does."""
         return await ask(self.public, "GET", wire.CHALLENGE_PREFIX + token, headers)
 
     async def holds(self, token: str) -> bool:
-        """Asked as a read-back is, which no watch counts."""
+        """Return whether the token is answered, asked as a read-back that no watch counts."""
         return (await self.get(token, {wire.READ_BACK_HEADER: "1"})).status == 200
 
     async def held(self, token: str) -> None:
-        """Returns once it holds the token; the test's time-out is the limit."""
+        """Wait until it holds the token; the test's time-out is the limit."""
         is_held = await self.holds(token)
         while not is_held:
             is_held = await self.holds(token)
 
 
 class Nodes:
-    """`async with Nodes(…)`: the nodes by name, and `responders`, the real way to all of them.
+    """`async with Nodes(…)`: the nodes by name, and `responders`, the real client of all of them.
 
-    The way has a clock of its own: while it waits for a responder that is away, the responders' time stands still.
+    The client has its own clock: while it waits for an unreachable responder, the responders' time does not advance.
     """
 
     def __init__(self, folder: Path, clock: FakeClock, names: Sequence[str]) -> None:
@@ -80,14 +80,14 @@ class Nodes:
         return [one.node for one in self.all]
 
     def advance(self, seconds: float) -> None:
-        """Time passes for the way as well."""
+        """Let time pass for `responders` as well."""
         self._way_clock.advance(seconds)
 
     def __getitem__(self, name: str) -> RunningNode:
         return self.by_name[name]
 
     async def holding(self, token: str) -> list[str]:
-        """Names of the nodes that answer for the token."""
+        """Return the names of the nodes that hold the token."""
         return [one.name for one in self.all if await one.holds(token)]
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Errors have three lines: what failed, why, and what to do."""
+"""Errors in three parts: what failed, why, and what to do."""
 
 import pytest
 
@@ -28,7 +28,9 @@ from wellkeeper_node.errors import InstallError, WellkeeperError
     ],
     ids=["what", "all three", "without a cause", "cause with a full stop"],
 )
-def test_error_is_three_lines_or_one_for_logs(error: WellkeeperError, lines: tuple[str, ...], text: str) -> None:
+def test_error_prints_as_three_lines_or_as_one_for_logs(
+    error: WellkeeperError, lines: tuple[str, ...], text: str
+) -> None:
     assert error.lines == lines
     assert str(error) == text
 

@@ -1,4 +1,4 @@
-"""Causes of failed connections in words."""
+"""Causes of failed connections as text."""
 
 import asyncio
 from pathlib import Path
@@ -17,16 +17,16 @@ async def why(connector: aiohttp.BaseConnector | None, url: str) -> str:
     return words(caught.value)
 
 
-async def test_socket_that_is_not_there(folder: Path) -> None:
+async def test_missing_socket_is_named(folder: Path) -> None:
     connector = aiohttp.UnixConnector(str(folder / "none.sock"))
     assert await why(connector, "http://responder/") == "No such file or directory"
 
 
-async def test_port_on_which_nobody_listens() -> None:
+async def test_refused_connection_is_named() -> None:
     assert await why(None, "http://127.0.0.1:1/") == "Connection refused"
 
 
-async def test_port_that_speaks_no_tls() -> None:
+async def test_port_without_tls_is_named() -> None:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -39,7 +39,7 @@ async def test_port_that_speaks_no_tls() -> None:
     assert reported != "Operation not permitted"
 
 
-def test_error_without_words_is_named() -> None:
+def test_error_without_a_message_is_named_by_its_class() -> None:
     assert words(aiohttp.ClientPayloadError()) == "ClientPayloadError"
     assert words(ConnectionResetError()) == "it closed the connection"
 

@@ -1,4 +1,4 @@
-"""Commands: their output, their end, and what is left of them."""
+"""Commands: output, exit codes, time-outs and leftover children."""
 
 import asyncio
 import sys
@@ -17,33 +17,33 @@ HANGS += (
 )
 
 
-async def test_output_of_both_kinds_and_exit_code_are_kept() -> None:
+async def test_both_output_streams_and_exit_code_are_kept() -> None:
     assert await run(["sh", "-c", "echo out; echo err >&2; exit 3"], 5) == Finished(3, "out\nerr\n")
 
 
-async def test_signal_is_a_negative_exit_code() -> None:
+async def test_death_by_signal_is_a_negative_exit_code() -> None:
     assert (await run(["sh", "-c", "kill -9 $$"], 5)).exit_code == -9
 
 
-async def test_command_is_not_read_by_a_shell_and_gets_no_input() -> None:
+async def test_command_runs_without_a_shell_and_without_input() -> None:
     assert await run(["echo", "$HOME;", "`id`"], 5) == Finished(0, "$HOME; `id`\n")
     assert await run(["cat"], 5) == Finished(0, "")
 
 
-async def test_output_is_bounded_and_the_command_ends_all_the_same() -> None:
+async def test_output_is_bounded_and_the_command_still_ends() -> None:
     finished = await run(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x"], 5, output_bytes=1000)
     assert finished == Finished(0, "x" * 1000)
 
 
-async def test_environment_is_what_it_is_given_and_nothing_else() -> None:
+async def test_command_gets_only_the_given_environment() -> None:
     assert await run(["/usr/bin/env"], 5, environment={"A": "1", "B": "two words"}) == Finished(0, "A=1\nB=two words\n")
 
 
-async def test_without_an_environment_it_has_ours() -> None:
+async def test_without_an_environment_the_command_inherits_ours() -> None:
     assert "PATH=" in (await run(["/usr/bin/env"], 5)).output
 
 
-async def test_what_was_said_before_a_time_out_is_kept() -> None:
+async def test_output_before_a_time_out_is_kept() -> None:
     with pytest.raises(ProcessError) as caught:
         await run(["sh", "-c", "echo so far; exec sleep 60"], 0.4)
     assert caught.value.output == "so far\n"
@@ -54,7 +54,7 @@ async def test_missing_command_is_named() -> None:
         await run(["no-such-nginx", "-t"], 5)
 
 
-async def test_path_that_is_missing_or_lacks_its_interpreter_is_told(folder: Path) -> None:
+async def test_missing_path_or_interpreter_is_reported(folder: Path) -> None:
     script = folder / "hook"
     with pytest.raises(ProcessError, match=f"'{script}' does not exist"):
         await run([str(script)], 5)
@@ -64,19 +64,19 @@ async def test_path_that_is_missing_or_lacks_its_interpreter_is_told(folder: Pat
         await run([str(script)], 5)
 
 
-async def test_command_that_may_not_be_run_is_named(tmp_path: Path) -> None:
+async def test_command_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "nginx").touch(mode=0o644)
     with pytest.raises(ProcessError, match=r"uid \d+ may not run '.*nginx', or it is not executable"):
         await run([str(tmp_path / "nginx")], 5)
 
 
-async def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+async def test_hanging_command_is_killed_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match=r"did not end within 0\.4 s and was killed"):
         await run([sys.executable, "-S", "-c", HANGS, str(tmp_path / "new"), str(tmp_path / "pids")], 0.4)
     await until_gone(tmp_path / "pids")
 
 
-async def test_what_a_command_left_behind_is_killed_with_the_time_out(tmp_path: Path) -> None:
+async def test_background_children_are_killed_on_time_out(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/pids"
     with pytest.raises(ProcessError, match=r"^'sh' did not end within 0\.4 s and was killed"):
         await run(["sh", "-c", script], 0.4)
@@ -93,10 +93,10 @@ async def test_cancelled_command_is_killed_with_its_children(tmp_path: Path) -> 
     await until_gone(tmp_path / "pids")
 
 
-async def test_command_that_is_cancelled_while_it_starts_is_killed_with_its_children(tmp_path: Path) -> None:
+async def test_command_cancelled_while_starting_is_killed_with_its_children(tmp_path: Path) -> None:
     argv = [sys.executable, "-S", "-c", HANGS, str(tmp_path / "new"), str(tmp_path / "pids")]
     task = asyncio.ensure_future(run(argv, 60))
-    for _ in range(2):  # the command is started then, and the loop does not know it yet
+    for _ in range(2):  # the command has started by then, and the loop does not know it yet
         await asyncio.sleep(0)
     deadline = time.monotonic() + 60
     while not exists(tmp_path / "pids") and time.monotonic() < deadline:
@@ -112,7 +112,7 @@ def exists(path: Path) -> bool:
 
 
 async def until_gone(pids: Path) -> None:
-    """The child of a killed child is reaped by another process, a moment later."""
+    """Wait until the processes are gone: another process reaps the child of a killed child a moment later."""
     await until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
 
 
@@ -122,6 +122,6 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_command_that_the_system_refuses_is_reported_in_its_words() -> None:
+async def test_system_error_of_a_command_is_quoted() -> None:
     with pytest.raises(ProcessError, match="Argument list too long"):
         await run(["true", "x" * 200_000], 5)

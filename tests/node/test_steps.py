@@ -1,4 +1,4 @@
-"""Steps: times of the stages, and texts of failures."""
+"""Steps: durations of the stages, and messages of failures."""
 
 import asyncio
 
@@ -20,9 +20,7 @@ def steps(clock: FakeClock, progress: FakeProgress) -> Steps:
     return Steps("web", clock, progress)
 
 
-def test_stages_are_timed_in_the_order_in_which_they_ran(
-    steps: Steps, clock: FakeClock, progress: FakeProgress
-) -> None:
+def test_stages_are_timed_in_the_order_they_ran(steps: Steps, clock: FakeClock, progress: FakeProgress) -> None:
     for stage, seconds in (("order", 2), ("publish", 1), ("order", 3)):
         with steps.step(stage) as step:
             clock.advance(seconds)
@@ -31,7 +29,7 @@ def test_stages_are_timed_in_the_order_in_which_they_ran(
     assert progress.lines[:2] == ["web order started", "web order finished 2 well"]
 
 
-def test_error_of_ours_learns_its_certificate(steps: Steps, progress: FakeProgress) -> None:
+def test_own_error_gets_the_name_of_its_certificate(steps: Steps, progress: FakeProgress) -> None:
     error = OrderError("the CA is away")
     with pytest.raises(OrderError), steps.step("order"):
         raise error
@@ -40,7 +38,7 @@ def test_error_of_ours_learns_its_certificate(steps: Steps, progress: FakeProgre
     assert steps.seconds == {}
 
 
-def test_certificate_once_known_stays(steps: Steps) -> None:
+def test_name_of_the_certificate_is_not_overwritten(steps: Steps) -> None:
     error = OrderError("words")
     error.certificate = "mail"
     with pytest.raises(OrderError), steps.step("order"):
@@ -58,7 +56,7 @@ def test_certificate_once_known_stays(steps: Steps) -> None:
     ],
     ids=["cancelled", "Ctrl-C", "without a text", "with a text"],
 )
-def test_other_errors_are_told_for_what_they_are(
+def test_other_errors_are_reported_by_type(
     steps: Steps, progress: FakeProgress, error: BaseException, words: str
 ) -> None:
     with pytest.raises(type(error)), steps.step("order"):

@@ -1,4 +1,4 @@
-"""Wording that many messages share."""
+"""Wording shared by many messages."""
 
 from datetime import UTC, datetime
 
@@ -7,11 +7,11 @@ from wellkeeper_node.wording import counted, format_exact_time, format_time, tim
 AT = datetime(2026, 3, 1, 4, 5, 59, 999_999, tzinfo=UTC)
 
 
-def test_times_are_cut_off_not_rounded() -> None:
+def test_times_are_truncated_and_not_rounded() -> None:
     assert (format_time(AT), format_exact_time(AT)) == ("2026-03-01 04:05 UTC", "2026-03-01 04:05:59 UTC")
 
 
-def test_one_is_singular_and_none_is_plural() -> None:
+def test_one_is_singular_and_zero_is_plural() -> None:
     assert [counted(count, "token") for count in (0, 1, 2_000_000)] == ["0 tokens", "1 token", "2000000 tokens"]
     assert [counted(count, "address", "addresses") for count in (1, 2)] == ["1 address", "2 addresses"]
     assert [times_in_a_row(count) for count in (1, 2)] == ["once", "2 times in a row"]

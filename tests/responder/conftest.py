@@ -1,4 +1,4 @@
-"""A responder in this process, on unix sockets of its own, with a clock that stands still."""
+"""A responder in this process, on its own unix sockets, with a fake clock."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from wellkeeper_responder.settings import Address, Settings, TcpAddress, UnixAdd
 
 
 class Running:
-    """A running responder and what tests do with it again and again."""
+    """A running responder with the requests that tests often make."""
 
     def __init__(self, responder: Responder, clock: FakeClock) -> None:
         self.responder = responder
@@ -28,7 +28,7 @@ class Running:
 
     @property
     def control(self) -> Address:
-        """A unix socket."""
+        """Return the path of the unix socket."""
         return self.responder.control_addresses[0]
 
     @property

@@ -1,4 +1,4 @@
-"""HTTP as it goes over the wire, byte for byte: client libraries tidy up paths and headers before they send them."""
+"""Raw HTTP, byte for byte: client libraries normalise paths and headers before they send them."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.Strea
 
 
 async def send(address: Address, request: bytes) -> bytes:
-    """All that comes back until the other side closes."""
+    """Send the request and return everything received until the other side closes."""
     reader, writer = await connect(address)
     writer.write(request)
     try:
@@ -43,7 +43,7 @@ async def ask(
     headers: dict[str, str] | None = None,
     body: bytes | str | None = None,
 ) -> Reply:
-    """One request on a connection of its own; the path is sent as it stands."""
+    """Send one request on its own connection, with the path unchanged."""
     content = body.encode() if isinstance(body, str) else body
     lines = {"Host": "example.com", "Connection": "close", **(headers or {})}
     if content is not None:
@@ -53,10 +53,10 @@ async def ask(
 
 
 async def ask_until(address: Address, path: str, is_wanted: Callable[[Reply], bool], seconds: float = 5) -> Reply:
-    """GET again and again, until the reply is the wanted one; raises TimeoutError."""
+    """Repeat GET until the reply is the wanted one; raise TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
-            # A refused connection may end before its 503 is read.
+            # A refused connection may close before its 503 is read.
             with contextlib.suppress(ConnectionError):
                 reply = await ask(address, "GET", path)
                 if is_wanted(reply):
@@ -71,7 +71,7 @@ def parse(answer: bytes) -> Reply:
 
 
 def problem_of(reply: Reply, status: int, name: str) -> dict[str, Any]:
-    """The document of a refusal, once it is checked to be this one (RFC 9457)."""
+    """Return the problem document of a refusal after checking status and type (RFC 9457)."""
     assert (reply.status, reply.headers["Content-Type"]) == (status, "application/problem+json")
     problem: dict[str, Any] = reply.json()
     assert problem["type"] == f"urn:wellkeeper:problem:{name}"

@@ -1,4 +1,4 @@
-"""Messages for tests: right ones with defaults, and wrong ones signed all the same."""
+"""Messages for tests: valid ones with defaults, and signed invalid ones."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -35,7 +35,7 @@ def withdrawal(jti: str = JTI, *, token: str = TOKEN, issued_at: int = NOW) -> W
 
 
 def claims(**changes: object) -> dict[str, Any]:
-    """The claims of `publication()`; None takes one away."""
+    """Return the claims of `publication()` with changes; None removes a claim."""
     whole: dict[str, object] = {
         "aud": wire.AUDIENCE,
         "token": TOKEN,
@@ -49,13 +49,13 @@ def claims(**changes: object) -> dict[str, Any]:
 
 
 def header(**changes: object) -> dict[str, Any]:
-    """The header of a publication; None takes a parameter away."""
+    """Return the header of a publication with changes; None removes a parameter."""
     whole: dict[str, object] = {"typ": wire.PUBLISH_TYPE, "alg": wire.ALGORITHM, "kid": key_id(KEY.public_key())}
     return {name: value for name, value in (whole | changes).items() if value is not None}
 
 
 def signed(head: dict[str, Any] | str, payload: dict[str, Any] | str, key: Ed25519PrivateKey = KEY) -> bytes:
-    """A compact JWS over exactly this, whatever it is: no library has a say."""
+    """Return a compact JWS over exactly this header and payload, without a library's checks."""
     signing_input = b".".join(base64url(_encoded(part)) for part in (head, payload))
     return signing_input + b"." + base64url(key.sign(signing_input))
 

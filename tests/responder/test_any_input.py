@@ -1,4 +1,4 @@
-"""Whatever comes over the wire: a refusal below 500, no traceback, and no answer for what nobody published."""
+"""Arbitrary input: the responder refuses it below 500, without a traceback, and answers only published tokens."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from wellkeeper_responder.settings import Address
 
 pytestmark = pytest.mark.slow
 
-# The responder outlives the examples on purpose: what one leaves behind, the next one meets.
+# The responder deliberately outlives the examples, so that leftovers of one affect the next.
 any_input: Final = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -63,7 +63,7 @@ header_values = st.binary(max_size=120).map(
 
 
 def check(message: bytes) -> None:
-    """Right, or refused: nothing else comes out, whichever kind of message it is taken for."""
+    """Check that the message is accepted or refused as every kind of message, without other exceptions."""
     for checked in (KEYS.check_publication, KEYS.check_withdrawal, KEYS.check_permit):
         refusal = refused(checked, message)
         assert refusal is None or refusal.status in {400, 401, 413}
@@ -79,12 +79,12 @@ def refused(checked: Callable[[bytes, float], object], message: bytes) -> WireEr
 
 
 def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the responder or asyncio had to say about a fault of ours."""
+    """Return log records of the responder or asyncio about internal faults."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info]
 
 
 async def exchange(address: Address, raw: bytes) -> list[int]:
-    """The statuses of all that comes back for these bytes, once we have said that there will be no more."""
+    """Send these bytes and end of input; return the statuses of all replies."""
     reader, writer = await connect(address)
     try:
         writer.write(raw)
@@ -102,7 +102,7 @@ async def exchange(address: Address, raw: bytes) -> list[int]:
 @example(b"..")
 @example(b"e30.e30.")
 @example(b"\xff.\xff.\xff")
-def test_bytes_are_a_message_or_refused(message: bytes) -> None:
+def test_random_bytes_are_a_message_or_refused(message: bytes) -> None:
     check(message)
 
 
@@ -121,7 +121,7 @@ def test_signed_nonsense_is_refused(head: dict[str, Any] | str, payload: dict[st
 
 @any_input
 @given(message=st.binary(max_size=300) | st.builds(signed, headers_of_messages, payloads), method=methods)
-async def test_any_body_is_taken_or_refused(
+async def test_random_body_is_accepted_or_refused(
     running: Running, caplog: pytest.LogCaptureFixture, message: bytes, method: str
 ) -> None:
     reply = await running.put(TOKEN, message, method)
@@ -138,11 +138,11 @@ async def test_any_body_is_taken_or_refused(
 @example(path="*", method="OPTIONS")
 @example(path="example.com:80", method="CONNECT")
 @example(path="http://[::1", method="GET")
-async def test_any_path_but_that_of_a_published_token_is_not_found(
+async def test_every_path_except_a_published_token_is_not_found(
     running: Running, caplog: pytest.LogCaptureFixture, path: str, method: str
 ) -> None:
     await running.publish(publication())
-    # Hypothesis finds the paths that there are, among others.
+    # Hypothesis finds existing paths, too.
     assume(path and path != wire.CHALLENGE_PREFIX + TOKEN and path.partition("?")[0] not in READS)
     assert (await ask(running.public, method, path)).status in {400, 404, 405}
     assert (await ask(running.control, method, path)).status in {400, 404, 405}
@@ -158,7 +158,7 @@ async def test_any_path_but_that_of_a_published_token_is_not_found(
     method=st.sampled_from(["GET", "PUT"]),
 )
 @example(name="Authorization", value="Bearer \udcff.\udcff.", method="GET")
-async def test_any_header_is_survived(
+async def test_responder_survives_any_header(
     running: Running, caplog: pytest.LogCaptureFixture, name: str, value: str, method: str
 ) -> None:
     await running.publish(publication())
@@ -184,7 +184,7 @@ async def test_any_header_is_survived(
 @example(raw=b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
 @example(raw=b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
 @example(raw=b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n")
-async def test_what_is_no_http_is_survived(running: Running, caplog: pytest.LogCaptureFixture, raw: bytes) -> None:
+async def test_responder_survives_invalid_http(running: Running, caplog: pytest.LogCaptureFixture, raw: bytes) -> None:
     for address in (running.public, running.control, running.control_over_tcp):
         assert all(status < 500 for status in await exchange(address, raw))
     assert (await running.read(wire.HEALTH_PATH)).status == 200
@@ -201,10 +201,10 @@ async def test_what_is_no_http_is_survived(running: Running, caplog: pytest.LogC
 @example(query="after=%D9%A1")
 @example(query="after=0&after=0")
 @example(query="%")
-async def test_any_query_of_fetches_is_answered_or_refused(
+async def test_every_fetches_query_is_answered_or_refused(
     running: Running, caplog: pytest.LogCaptureFixture, query: str
 ) -> None:
-    # Those that really wait are answered when a fetch comes.
+    # Queries that wait are answered by the next fetch.
     assume(re.search(r"wait=[0-9]*[1-9]", unquote_plus(query)) is None)
     raw = re.sub(r"\s", "+", query)
     assert (await ask(running.control, "GET", f"{wire.FETCHES_PATH}?{raw}")).status in {200, 400}

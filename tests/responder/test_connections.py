@@ -1,4 +1,4 @@
-"""Connections whose handler fails, and peers that read late."""
+"""Connections whose handler fails, and slow readers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -34,21 +34,21 @@ def serving(tmp_path: Path) -> Serving:
     return serve
 
 
-async def test_fault_is_a_short_answer_without_the_reason_and_the_log_has_it(
+async def test_fault_is_answered_briefly_and_logged_with_the_reason(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(_request: web.BaseRequest) -> web.StreamResponse:
-        raise RuntimeError("a secret of ours")
+        raise RuntimeError("a secret detail")
 
     async with serving(fail) as address:
         reply = await ask(address, "GET", "/")
         assert (reply.status, reply.body) == (500, b"500\n")
         assert reply.headers["Server"] == "wellkeeper-responder"
-    (record,) = [record for record in caplog.records if record.message == "fault while answering"]
-    assert "a secret of ours" in str(record.exc_info)
+    (record,) = [record for record in caplog.records if record.message == "internal error while answering a request"]
+    assert "a secret detail" in str(record.exc_info)
 
 
-async def test_fault_in_the_middle_of_an_answer_cuts_it_off(serving: Serving) -> None:
+async def test_fault_during_an_answer_closes_the_connection(serving: Serving) -> None:
     async def fail_late(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -71,7 +71,7 @@ async def test_reader_that_catches_up_gets_everything(serving: Serving) -> None:
     async with serving(answer) as address:
         reader, writer = await connect(address)
         writer.write(count * REQUEST)
-        # Buffers fill up: nobody reads.
+        # Buffers fill up, because the client does not read.
         for _ in range(2000):
             await asyncio.sleep(0)
         received = b""

@@ -1,4 +1,4 @@
-"""What issuers send: publications, withdrawals, and the refusals they get."""
+"""Control requests of issuers: publications, withdrawals, and their refusals."""
 
 import gzip
 
@@ -26,7 +26,7 @@ from wellkeeper_client.signing import sign_publication, sign_withdrawal
 _MESSAGE = sign_publication(publication(), KEY)
 
 
-async def test_publishing_creates_and_tells_when_it_ends(running: Running) -> None:
+async def test_publishing_returns_201_with_the_expiry(running: Running) -> None:
     reply = await running.put(TOKEN, _MESSAGE)
     assert (reply.status, reply.headers["Content-Type"]) == (201, "application/json")
     assert reply.json() == {
@@ -44,7 +44,7 @@ async def test_publishing_again_changes_nothing(running: Running) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(61, "61 s behind"), (-61, "61 s ahead of")])
-async def test_clocks_over_a_minute_apart_are_warned_about(running: Running, seconds: int, words: str) -> None:
+async def test_clock_difference_over_a_minute_is_warned_about(running: Running, seconds: int, words: str) -> None:
     running.clock.step(seconds)
     reply = await running.put(TOKEN, _MESSAGE)
     assert reply.status == 201
@@ -52,7 +52,7 @@ async def test_clocks_over_a_minute_apart_are_warned_about(running: Running, sec
 
 
 @pytest.mark.parametrize("seconds", [60, -60])
-async def test_clocks_a_minute_apart_are_fine(running: Running, seconds: int) -> None:
+async def test_clock_difference_of_a_minute_is_accepted_without_a_warning(running: Running, seconds: int) -> None:
     running.clock.step(seconds)
     assert "warning" not in (await running.put(TOKEN, _MESSAGE)).json()
 
@@ -65,7 +65,7 @@ async def test_withdrawal_ends_the_publication(running: Running) -> None:
     problem_of(await running.put(TOKEN, _MESSAGE), 409, "ended")
 
 
-async def test_withdrawal_of_what_is_unknown_is_no_error(running: Running) -> None:
+async def test_withdrawing_an_unknown_publication_succeeds(running: Running) -> None:
     assert (await running.put(TOKEN, sign_withdrawal(withdrawal(), KEY), "DELETE")).status == 204
 
 
@@ -74,14 +74,14 @@ async def test_second_key_publishes_and_withdraws_too(running: Running) -> None:
     assert (await running.put(TOKEN, sign_withdrawal(withdrawal(JTI), KEY), "DELETE")).status == 204
 
 
-async def test_forged_signature_is_told_with_the_responders_time(running: Running) -> None:
+async def test_forged_signature_is_refused_with_the_responders_time(running: Running) -> None:
     reply = await running.put(TOKEN, signed(header(), claims(), OTHER_KEY))
     assert problem_of(reply, 401, "bad-signature")["clock"] == NOW
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(("seconds", "name"), [(-601, "clock"), (1201, "expired")])
-async def test_clock_that_is_off_is_told_with_the_responders_time(running: Running, seconds: int, name: str) -> None:
+async def test_wrong_clock_is_refused_with_the_responders_time(running: Running, seconds: int, name: str) -> None:
     running.clock.step(seconds)
     problem = problem_of(await running.put(TOKEN, _MESSAGE), 401, name)
     assert problem["clock"] == NOW + seconds
@@ -93,30 +93,30 @@ async def test_account_that_is_not_pinned_is_forbidden(running: Running) -> None
     assert OTHER_THUMBPRINT in problem_of(reply, 403, "not-pinned")["detail"]
 
 
-async def test_withdrawal_is_no_publication_and_the_reverse(running: Running) -> None:
+async def test_withdrawal_is_not_accepted_as_a_publication_nor_the_reverse(running: Running) -> None:
     problem_of(await running.put(TOKEN, sign_withdrawal(withdrawal(), KEY)), 400, "malformed")
     problem_of(await running.put(TOKEN, _MESSAGE, "DELETE"), 400, "malformed")
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_token_in_the_path_must_be_the_one_in_the_message(running: Running, method: str) -> None:
+async def test_token_in_the_path_must_match_the_message(running: Running, method: str) -> None:
     message = _MESSAGE if method == "PUT" else sign_withdrawal(withdrawal(), KEY)
     problem_of(await running.put(OTHER_TOKEN, message, method), 400, "malformed")
     assert (await running.get(OTHER_TOKEN)).status == 404
 
 
-async def test_full_responder_says_so(running: Running) -> None:
+async def test_full_responder_refuses_a_publication(running: Running) -> None:
     for number in range(4):
         await running.publish(publication(f"{number:043}", jti=f"{number:016}"))
     problem_of(await running.put(TOKEN, _MESSAGE), 507, "full")
 
 
 @pytest.mark.parametrize("size", [wire.MAX_MESSAGE_BYTES + 1, 100_000])
-async def test_message_that_is_too_large_is_refused(running: Running, size: int) -> None:
+async def test_oversized_message_is_refused(running: Running, size: int) -> None:
     problem_of(await running.put(TOKEN, "x" * size), 413, "too-large")
 
 
-async def test_chunked_message_is_bounded_as_well(running: Running) -> None:
+async def test_chunked_message_is_bounded_too(running: Running) -> None:
     headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE, "Transfer-Encoding": "chunked"}
     reader, writer = await connect(running.control)
     head = f"PUT /v1/tokens/{TOKEN} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -134,7 +134,7 @@ async def test_other_media_types_are_refused(running: Running, media_type: str |
     problem_of(reply, 415, "media-type")
 
 
-async def test_compressed_message_is_not_unpacked(running: Running) -> None:
+async def test_compressed_message_is_not_decompressed(running: Running) -> None:
     headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE, "Content-Encoding": "gzip"}
     reply = await ask(running.control, "PUT", wire.TOKENS_PREFIX + TOKEN, headers, gzip.compress(_MESSAGE.encode()))
     problem_of(reply, 400, "malformed")
@@ -176,7 +176,9 @@ async def test_unknown_paths_are_not_found(running: Running, method: str, path: 
         ("POST", wire.METRICS_PATH, "GET"),
     ],
 )
-async def test_wrong_methods_are_told_the_right_ones(running: Running, method: str, path: str, allow: str) -> None:
+async def test_wrong_method_is_answered_with_the_allowed_ones(
+    running: Running, method: str, path: str, allow: str
+) -> None:
     reply = await ask(running.control, method, path)
     problem_of(reply, 405, "method-not-allowed")
     assert reply.headers["Allow"] == allow

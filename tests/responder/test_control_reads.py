@@ -1,4 +1,4 @@
-"""What issuers read: the feed of fetches, status, health, metrics, and who may."""
+"""Control reads of issuers: the feed of fetches, status, health, metrics, and permits."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def _until_polls_wait(running: Running, count: int) -> None:
     )
 
 
-async def test_feed_tells_who_fetched_what(running: Running) -> None:
+async def test_feed_lists_fetches_with_their_clients(running: Running) -> None:
     await running.put(TOKEN, _MESSAGE)
     await running.get(TOKEN)
     await running.get(OTHER_TOKEN)
@@ -58,7 +58,7 @@ async def test_long_poll_is_answered_by_the_next_fetch(running: Running) -> None
     assert [fetch["token"] for fetch in (await poll).json()["fetches"]] == [TOKEN]
 
 
-async def test_poll_whose_client_is_gone_frees_its_place(running: Running) -> None:
+async def test_disconnected_client_frees_its_poll_slot(running: Running) -> None:
     _, writer = await connect(running.control)
     writer.write(b"GET /v1/fetches?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n")
     await _until_polls_wait(running, 1)
@@ -66,7 +66,7 @@ async def test_poll_whose_client_is_gone_frees_its_place(running: Running) -> No
     await _until_polls_wait(running, 0)
 
 
-async def test_stop_answers_polls_at_once(running: Running) -> None:
+async def test_stopping_answers_polls_at_once(running: Running) -> None:
     poll = asyncio.create_task(running.read(wire.FETCHES_PATH + "?wait=60"))
     await _until_polls_wait(running, 1)
     await running.responder.stop()
@@ -91,7 +91,7 @@ async def test_bad_queries_are_malformed(running: Running, query: str) -> None:
     problem_of(await running.read(f"{wire.FETCHES_PATH}?{query}"), 400, "malformed")
 
 
-async def test_status_tells_pins_keys_counts_and_limits(running: Running) -> None:
+async def test_status_shows_pins_keys_counts_and_limits(running: Running) -> None:
     await running.put(TOKEN, _MESSAGE)
     running.clock.advance(5)
     status = (await running.read(wire.STATUS_PATH)).json()
@@ -140,13 +140,13 @@ async def test_health_and_metrics_need_no_permit(running: Running, path: str) ->
     assert (await ask(running.control_over_tcp, "GET", path)).status == 200
 
 
-async def test_publishing_over_tcp_needs_no_permit_but_its_signature(running: Running) -> None:
+async def test_publishing_over_tcp_needs_only_the_signature(running: Running) -> None:
     headers = {"Content-Type": wire.MESSAGE_MEDIA_TYPE}
     path = wire.TOKENS_PREFIX + TOKEN
     assert (await ask(running.control_over_tcp, "PUT", path, headers, _MESSAGE)).status == 201
 
 
-async def test_no_answer_of_control_may_be_stored(running: Running) -> None:
+async def test_control_answers_must_not_be_cached(running: Running) -> None:
     for path in (wire.STATUS_PATH, wire.HEALTH_PATH, wire.METRICS_PATH, wire.FETCHES_PATH, "/nothing"):
         headers = (await running.read(path)).headers
         assert (headers["Cache-Control"], headers["Server"]) == ("no-store", "wellkeeper-responder")

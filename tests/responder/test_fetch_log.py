@@ -1,4 +1,4 @@
-"""The log under a flood: a line each up to a rate, the rest counted."""
+"""The fetch log under a flood: one line per fetch up to a rate, the rest counted."""
 
 import logging
 from typing import Any
@@ -17,7 +17,7 @@ def _fetch(status: int) -> FetchFields:
 
 
 def _reported(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
-    """Event, and status or count."""
+    """Return event and status or count of each record."""
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     return [
         (record.getMessage(), one.get("status", one.get("count")))
@@ -30,7 +30,7 @@ def _everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-def test_more_than_the_rate_is_counted_and_told_with_the_next_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_fetches_over_the_rate_are_counted_and_logged_with_the_next_line(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     log = FetchLog(clock)
     for _ in range(LINES_PER_SECOND + 7):
@@ -38,10 +38,10 @@ def test_more_than_the_rate_is_counted_and_told_with_the_next_line(caplog: pytes
     assert _reported(caplog) == [("fetch", 200)] * LINES_PER_SECOND
     clock.advance(1)
     log.write(200, _fetch(200))
-    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches left out of the log", 7), ("fetch", 200)]
+    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches omitted from the log", 7), ("fetch", 200)]
 
 
-def test_flood_of_misses_silences_no_hit(caplog: pytest.LogCaptureFixture) -> None:
+def test_flood_of_misses_does_not_suppress_hits(caplog: pytest.LogCaptureFixture) -> None:
     log = FetchLog(FakeClock())
     for _ in range(LINES_PER_SECOND + 7):
         log.write(404, _fetch(404))
@@ -49,7 +49,7 @@ def test_flood_of_misses_silences_no_hit(caplog: pytest.LogCaptureFixture) -> No
     assert _reported(caplog)[-1] == ("fetch", 200)
 
 
-def test_nothing_is_said_about_fetches_that_were_all_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_count_is_logged_when_every_fetch_was_logged(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     log = FetchLog(clock)
     log.write(200, _fetch(200))
@@ -59,9 +59,9 @@ def test_nothing_is_said_about_fetches_that_were_all_told(caplog: pytest.LogCapt
     assert _reported(caplog) == [("fetch", 200)] * 2
 
 
-async def test_responder_that_stops_tells_what_it_left_out(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+async def test_stopping_responder_logs_the_omitted_count(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     await running.publish(publication())
     for _ in range(LINES_PER_SECOND + 2):
         await running.get(TOKEN)
     await running.responder.stop()
-    assert _reported(caplog)[-2:] == [("fetches left out of the log", 2), ("stop", None)]
+    assert _reported(caplog)[-2:] == [("fetches omitted from the log", 2), ("stop", None)]

@@ -1,4 +1,4 @@
-"""Listening sockets: modes, stale and living sockets, errors that name the remedy."""
+"""Listening sockets: modes, stale and live sockets, errors that name the remedy."""
 
 import asyncio
 import errno
@@ -49,7 +49,7 @@ async def test_closing_removes_the_socket(tmp_path: Path) -> None:
     assert not (tmp_path / "a.sock").exists()
 
 
-async def test_closing_minds_no_socket_that_is_gone_already(tmp_path: Path) -> None:
+async def test_closing_ignores_a_socket_that_is_already_gone(tmp_path: Path) -> None:
     listener = await _open(UnixAddress(tmp_path / "a.sock"))
     (tmp_path / "a.sock").unlink()
     await listener.close(0.1)
@@ -75,48 +75,48 @@ async def test_stale_socket_is_replaced(tmp_path: Path) -> None:
     await listener.close(0.1)
 
 
-async def test_socket_that_still_accepts_is_refused_and_left(tmp_path: Path) -> None:
+async def test_live_socket_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     first = await _open(UnixAddress(path))
-    with pytest.raises(ListenError, match="still accepts connections"):
+    with pytest.raises(ListenError, match="another process is listening there"):
         await _open(UnixAddress(path))
     _, writer = await asyncio.open_unix_connection(str(path))
     writer.close()
     await first.close(0.1)
 
 
-async def test_socket_whose_queue_is_full_counts_as_living(tmp_path: Path) -> None:
+async def test_socket_with_a_full_queue_counts_as_live(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
         busy.bind(str(path))
         busy.listen(0)
         waiting.connect(str(path))
-        with pytest.raises(ListenError, match="still accepts connections"):
+        with pytest.raises(ListenError, match="another process is listening there"):
             await _open(UnixAddress(path))
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
-async def test_path_that_is_no_socket_is_refused_and_left(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link"])
+async def test_path_that_is_not_a_socket_is_refused_and_kept(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.sock"
     if kind == "file":
         path.write_text("precious")
-    elif kind == "folder":
+    elif kind == "directory":
         path.mkdir()
     else:
         path.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ListenError, match="no socket"):
+    with pytest.raises(ListenError, match="not a socket"):
         await _open(UnixAddress(path))
     assert path.lstat()
 
 
-async def test_missing_folder_is_named(tmp_path: Path) -> None:
+async def test_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ListenError, match="/missing does not exist"):
         await _open(UnixAddress(tmp_path / "missing" / "a.sock"))
 
 
 async def test_port_that_is_taken_is_named() -> None:
     first = await _open(TcpAddress("127.0.0.1", 0))
-    with pytest.raises(ListenError, match=f"cannot listen on {first.address}: Address already in use; choose another"):
+    with pytest.raises(ListenError, match=f"cannot listen on {first.address}: Address already in use. Choose another"):
         await _open(first.address)
     await first.close(0.1)
 
@@ -126,7 +126,7 @@ async def test_host_that_does_not_resolve_is_named() -> None:
         await _open(TcpAddress("nothing.invalid", 80))
 
 
-async def test_any_port_becomes_a_real_one() -> None:
+async def test_port_zero_is_replaced_by_the_chosen_port() -> None:
     listener = await _open(TcpAddress("127.0.0.1", 0))
     assert isinstance(listener.address, TcpAddress)
     assert listener.address.port > 0
@@ -139,12 +139,12 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
 @pytest.mark.parametrize(
     ("error", "address", "words"),
     [
-        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "a directory of its own (systemd: RuntimeDirectory=wellkeeper)"),
-        (_MAY_NOT, TcpAddress("127.0.0.1", 80), "may not do that; choose a port above 1023"),
-        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown; choose another address"),
+        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "write to /run (systemd: RuntimeDirectory=wellkeeper)"),
+        (_MAY_NOT, TcpAddress("127.0.0.1", 80), "Permission denied. Choose a port above 1023"),
+        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Choose another address"),
     ],
-    ids=["folder", "port", "name"],
+    ids=["directory", "port", "name"],
 )
-def test_place_that_cannot_be_used_is_told_with_the_remedy(error: OSError, address: Address, words: str) -> None:
-    """Root may use every place, and names are others' business: nothing here can be tried everywhere."""
+def test_unusable_address_is_reported_with_the_remedy(error: OSError, address: Address, words: str) -> None:
+    """Check the messages alone: root may use every address, and name resolution depends on the network."""
     assert words in reason(error, address)

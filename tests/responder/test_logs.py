@@ -1,4 +1,4 @@
-"""Log lines: complete, one a line, and without what must not be logged."""
+"""Log lines: complete, one line per record, and without secrets."""
 
 import contextlib
 import json
@@ -25,17 +25,17 @@ def _record(**fields: object) -> logging.LogRecord:
     return record
 
 
-def test_text_quotes_what_could_mislead() -> None:
+def test_text_quotes_ambiguous_values() -> None:
     line = TextFormat().format(_record(token=TOKEN, user_agent='a "b" c=d\n', host=None, status=200))
     assert line.endswith(f' info fetch token={TOKEN} user_agent="a \\"b\\" c=d\\n" host=null status=200')
     assert "\n" not in line
 
 
-def test_text_of_one_word_with_a_line_end_stays_on_one_line() -> None:
+def test_text_with_a_line_end_stays_on_one_line() -> None:
     assert "\n" not in TextFormat().format(_record(host="a\nb"))
 
 
-def test_json_is_one_object_a_line() -> None:
+def test_json_is_one_object_per_line() -> None:
     line = JsonFormat().format(_record(token=TOKEN, status=200))
     assert "\n" not in line
     event = json.loads(line)
@@ -43,7 +43,7 @@ def test_json_is_one_object_a_line() -> None:
     assert event["time"].endswith("Z")
 
 
-def test_fault_is_logged_with_its_trace_on_one_line() -> None:
+def test_fault_is_logged_with_its_traceback_on_one_line() -> None:
     record = _record()
     try:
         int("a fault")
@@ -54,15 +54,15 @@ def test_fault_is_logged_with_its_trace_on_one_line() -> None:
     assert json.loads(line)["trace"].endswith("with base 10: 'a fault'")
 
 
-async def test_address_that_others_may_reach_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_address_reachable_by_others_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     exposed = replace(settings(tmp_path), control=(TcpAddress("8.8.8.8", 0),))
     responder = Responder(exposed, FakeClock())
-    # Hardly anybody has this address.
+    # Few machines have this address.
     with contextlib.suppress(ListenError):
         await responder.start()
     await responder.stop()
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "others may reach it" in TextFormat().format(warning)
+    assert "other networks may reach it" in TextFormat().format(warning)
     assert "8.8.8.8" in TextFormat().format(warning)
 
 

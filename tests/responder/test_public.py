@@ -1,4 +1,4 @@
-"""What the CA sees, and that it sees nothing else."""
+"""The public listener: published tokens and nothing else."""
 
 import pytest
 
@@ -17,7 +17,7 @@ async def test_published_token_is_answered_with_exactly_the_key_authorization(ru
     assert (reply.status, reply.body) == (200, _ANSWER)
 
 
-async def test_headers_of_an_answer(running: Running) -> None:
+async def test_answer_has_exactly_these_headers(running: Running) -> None:
     await running.publish(publication())
     headers = (await running.get(TOKEN, {"Accept-Encoding": "gzip, br"})).headers
     del headers["Date"]
@@ -31,7 +31,7 @@ async def test_headers_of_an_answer(running: Running) -> None:
     }
 
 
-async def test_head_is_get_without_the_body(running: Running) -> None:
+async def test_head_returns_the_headers_of_get_without_the_body(running: Running) -> None:
     await running.publish(publication())
     get = await running.get(TOKEN)
     head = await running.get(TOKEN, method="HEAD")
@@ -47,7 +47,7 @@ async def test_token_is_answered_until_its_lifetime_is_over(running: Running) ->
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(wire.CHALLENGE_PREFIX + OTHER_TOKEN, id="a token that nobody published"),
+        pytest.param(wire.CHALLENGE_PREFIX + OTHER_TOKEN, id="an unpublished token"),
         pytest.param(wire.CHALLENGE_PREFIX + TOKEN[:-1], id="a token's beginning"),
         pytest.param(_PATH + "/", id="slash after"),
         pytest.param(_PATH + "?", id="empty query"),
@@ -70,7 +70,7 @@ async def test_token_is_answered_until_its_lifetime_is_over(running: Running) ->
         pytest.param(wire.METRICS_PATH, id="control: metrics"),
     ],
 )
-async def test_everything_else_is_not_there(running: Running, path: str) -> None:
+async def test_everything_else_is_not_found(running: Running, path: str) -> None:
     await running.publish(publication())
     assert (await ask(running.public, "GET", path)).status == 404
 
@@ -79,7 +79,7 @@ async def test_everything_else_is_not_there(running: Running, path: str) -> None
 async def test_other_methods_are_not_allowed(running: Running, method: str) -> None:
     await running.publish(publication())
     reply = await running.get(TOKEN, method=method)
-    # A method in small letters is no HTTP for the parser.
+    # The parser rejects a lower-case method as invalid HTTP.
     assert reply.status in {400, 405}
     if reply.status == 405:
         assert reply.headers["Allow"] == "GET, HEAD"
@@ -87,13 +87,13 @@ async def test_other_methods_are_not_allowed(running: Running, method: str) -> N
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_control_is_not_reached_through_public(running: Running, method: str) -> None:
+async def test_control_is_not_reachable_through_the_public_listener(running: Running, method: str) -> None:
     await running.publish(publication())
     for path in (wire.TOKENS_PREFIX + TOKEN, f"{wire.TOKENS_PREFIX}..%2f.well-known%2facme-challenge%2f{TOKEN}"):
         assert (await ask(running.public, method, path, body=b"x")).status == 404
 
 
-async def test_fetch_is_recorded_as_nginx_passed_it_on(running: Running) -> None:
+async def test_fetch_is_recorded_with_the_headers_from_nginx(running: Running) -> None:
     await running.publish(publication())
     await running.get(TOKEN, {"X-Real-IP": "192.0.2.7", "User-Agent": "CA/1.0", "Host": "www.example.com"})
     fetches = (await running.read(wire.FETCHES_PATH)).json()["fetches"]
@@ -111,7 +111,7 @@ async def test_fetch_is_recorded_as_nginx_passed_it_on(running: Running) -> None
     ]
 
 
-async def test_read_back_is_marked_and_not_counted_as_a_fetch_by_the_ca(running: Running) -> None:
+async def test_read_back_is_marked_and_not_counted_as_a_ca_fetch(running: Running) -> None:
     await running.publish(publication())
     await running.get(TOKEN, {wire.READ_BACK_HEADER: "1"})
     assert (await running.read(wire.FETCHES_PATH)).json()["fetches"][0]["is_read_back"] is True
@@ -120,7 +120,7 @@ async def test_read_back_is_marked_and_not_counted_as_a_fetch_by_the_ca(running:
     assert 'kind="ca"' not in metrics
 
 
-async def test_miss_of_a_token_is_recorded_and_noise_is_not(running: Running) -> None:
+async def test_token_misses_are_recorded_and_other_paths_are_not(running: Running) -> None:
     await running.get(OTHER_TOKEN)
     await running.get("short")
     await running.get(OTHER_TOKEN, method="POST")
@@ -128,7 +128,7 @@ async def test_miss_of_a_token_is_recorded_and_noise_is_not(running: Running) ->
     assert [(fetch["token"], fetch["status"]) for fetch in fetches] == [(OTHER_TOKEN, 404)]
 
 
-async def test_texts_from_outside_are_cut_and_made_printable(running: Running) -> None:
+async def test_foreign_text_is_shortened_and_made_printable(running: Running) -> None:
     await running.get(OTHER_TOKEN, {"User-Agent": "é\udcff" + "x" * 5000, "X-Real-IP": "y" * 500})
     fetch = (await running.read(wire.FETCHES_PATH)).json()["fetches"][0]
     assert len(fetch["user_agent"]) == 200
@@ -136,7 +136,7 @@ async def test_texts_from_outside_are_cut_and_made_printable(running: Running) -
     assert fetch["client_address"] == "y" * 64
 
 
-async def test_what_is_no_http_gets_a_short_400_that_does_not_quote_it(running: Running) -> None:
+async def test_invalid_http_gets_a_short_400_without_quoting_it(running: Running) -> None:
     answer = await send(running.public, b"GET / HTTP/1.1\r\nno header at all <script>\r\n\r\n")
     assert answer.startswith(b"HTTP/1.0 400 ")
     assert b"script" not in answer

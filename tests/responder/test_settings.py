@@ -1,4 +1,4 @@
-"""Settings: addresses, flags, their twins in the environment, and start-ups that are refused."""
+"""Settings: addresses, options and their environment variables, and refused starts."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def _run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
         ("localhost:0", TcpAddress("localhost", 0)),
     ],
 )
-def test_address_is_read_and_written_alike(text: str, address: Address) -> None:
+def test_address_round_trips_through_text(text: str, address: Address) -> None:
     assert parse_address(text) == address
     assert str(address) == text
 
@@ -46,8 +46,8 @@ def test_address_is_read_and_written_alike(text: str, address: Address) -> None:
         "host:٣",
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"expected|absolute|at most"):
+def test_invalid_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not an address|absolute|at most"):
         parse_address(text)
 
 
@@ -67,11 +67,11 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("100.64.0.1", True),
     ],
 )
-def test_address_that_others_may_reach_is_known(host: str, is_exposed: bool) -> None:
+def test_exposed_address_is_recognised(host: str, is_exposed: bool) -> None:
     assert TcpAddress(host, 80).is_exposed is is_exposed
 
 
-def test_same_place_twice_is_refused_however_it_is_written(tmp_path: Path) -> None:
+def test_same_address_twice_is_refused_in_any_notation(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     public = UnixAddress(tmp_path / "a.sock")
     for other in (public, UnixAddress(tmp_path / "link" / "a.sock"), UnixAddress(tmp_path / "x" / ".." / "a.sock")):
@@ -86,7 +86,7 @@ def test_mode_is_octal(text: str, mode: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "888", "0x1ff", "7777", "-660", "rw"])
-def test_what_is_no_mode_is_refused(text: str) -> None:
+def test_invalid_mode_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="octal"):
         parse_mode(text)
 
@@ -99,12 +99,10 @@ def test_what_is_no_mode_is_refused(text: str) -> None:
         (("--account-thumbprint", THUMBPRINT), "--publishing-key"),
     ],
 )
-def test_start_without_key_or_thumbprint_is_refused_saying_how_to_get_them(
-    arguments: tuple[str, ...], missing: str
-) -> None:
+def test_start_without_key_or_thumbprint_is_refused_with_the_remedy(arguments: tuple[str, ...], missing: str) -> None:
     result = _run(*arguments)
     assert result.exit_code == 2
-    assert f"Error: {missing} must be given" in result.output
+    assert f"Error: Missing {missing}." in result.output
     assert "'wellkeeper init'" in result.output
     assert "'wellkeeper trust'" in result.output
 
@@ -112,12 +110,12 @@ def test_start_without_key_or_thumbprint_is_refused_saying_how_to_get_them(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--publishing-key", "AAAA"), "is no publishing key"),
-        (("--account-thumbprint", "AAAA"), "is no RFC 7638 thumbprint"),
-        (("--public", "nonsense"), "is no address"),
+        (("--publishing-key", "AAAA"), "is not a publishing key"),
+        (("--account-thumbprint", "AAAA"), "is not an RFC 7638 thumbprint"),
+        (("--public", "nonsense"), "is not an address"),
         (("--control", "unix:/run/wellkeeper/public.sock"), "more than once"),
         (("--public", "127.0.0.1:80", "--control", "127.0.0.1:80"), "more than once"),
-        (("--control-mode", "999"), "is no mode"),
+        (("--control-mode", "999"), "is not a mode"),
         (("--max-tokens", "0"), "--max-tokens"),
         (("--max-lifetime-seconds", "3601"), "--max-lifetime-seconds"),
         (("--log-format", "xml"), "--log-format"),
@@ -129,7 +127,7 @@ def test_bad_value_is_named(arguments: tuple[str, ...], words: str) -> None:
     assert words in result.output
 
 
-def test_every_option_has_a_twin_in_the_environment(tmp_path: Path) -> None:
+def test_every_option_has_an_environment_variable(tmp_path: Path) -> None:
     environment = {
         "WELLKEEPER_RESPONDER_PUBLIC": f"unix:{tmp_path}/missing/a.sock unix:{tmp_path}/b.sock",
         "WELLKEEPER_RESPONDER_CONTROL": f"unix:{tmp_path}/b.sock",
@@ -148,12 +146,12 @@ def test_every_option_has_a_twin_in_the_environment(tmp_path: Path) -> None:
         assert _run(environment=environment | {name: "%"}).exit_code == 2, name
 
 
-def test_health_check_of_nobody_fails(tmp_path: Path) -> None:
-    result = _run("--check-health", "--control", f"unix:{tmp_path}/nobody.sock")
+def test_health_check_fails_without_a_responder(tmp_path: Path) -> None:
+    result = _run("--check-health", "--control", f"unix:{tmp_path}/missing.sock")
     assert result.exit_code == 1
-    assert "no responder is well at" in result.output
+    assert "no healthy responder at" in result.output
 
 
-def test_version_and_help() -> None:
+def test_version_and_help_are_printed() -> None:
     assert _run("--version").output.startswith("wellkeeper-responder, version ")
     assert "ACME http-01" in _run("--help").output

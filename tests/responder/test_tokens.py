@@ -1,4 +1,4 @@
-"""What stands, what has ended, and what is forgotten."""
+"""Tokens: published, expired, withdrawn and forgotten."""
 
 import gc
 
@@ -40,7 +40,7 @@ def test_published_token_is_answered(tokens: Tokens) -> None:
     assert tokens.answer(TOKEN) == _ANSWER
 
 
-def test_token_that_nobody_published_is_not_answered(tokens: Tokens) -> None:
+def test_unpublished_token_is_not_answered(tokens: Tokens) -> None:
     tokens.publish(publication())
     assert tokens.answer(OTHER_TOKEN) is None
 
@@ -63,7 +63,7 @@ def test_lifetime_is_counted_on_the_monotonic_clock(tokens: Tokens, clock: FakeC
     assert tokens.answer(TOKEN) is None
 
 
-def test_publishing_the_same_again_prolongs_nothing(tokens: Tokens, clock: FakeClock) -> None:
+def test_publishing_again_does_not_extend_the_lifetime(tokens: Tokens, clock: FakeClock) -> None:
     tokens.publish(publication())
     clock.advance(100)
     again = tokens.publish(publication())
@@ -101,34 +101,34 @@ def test_withdrawn_token_is_not_answered(tokens: Tokens) -> None:
     assert len(tokens) == 0
 
 
-def test_withdrawing_twice_is_no_error(tokens: Tokens) -> None:
+def test_withdrawing_twice_succeeds(tokens: Tokens) -> None:
     tokens.publish(publication())
     tokens.withdraw(withdrawal())
     assert not tokens.withdraw(withdrawal())
 
 
-def test_replay_of_a_withdrawn_publication_brings_nothing_back(tokens: Tokens, clock: FakeClock) -> None:
+def test_replay_of_a_withdrawn_publication_does_not_restore_it(tokens: Tokens, clock: FakeClock) -> None:
     tokens.publish(publication())
     tokens.withdraw(withdrawal())
-    # It can be accepted until its `exp` and the skew are over; by then it may have come with an `iat` in the future.
+    # It is acceptable until its `exp` plus the skew has passed; its `iat` may lie in the future.
     clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS - 1)
     refusal = _refusal(tokens, publication().jti)
     assert (refusal.status, refusal.name) == (409, "ended")
     assert tokens.answer(TOKEN) is None
 
 
-def test_replay_of_an_expired_publication_brings_nothing_back(tokens: Tokens, clock: FakeClock) -> None:
+def test_replay_of_an_expired_publication_does_not_restore_it(tokens: Tokens, clock: FakeClock) -> None:
     tokens.publish(publication())
     clock.advance(600)
     assert _refusal(tokens, publication().jti).name == "ended"
 
 
-def test_withdrawal_that_overtakes_its_publication_ends_it(tokens: Tokens) -> None:
+def test_withdrawal_that_arrives_first_ends_its_publication(tokens: Tokens) -> None:
     assert not tokens.withdraw(withdrawal())
     assert _refusal(tokens, publication().jti).name == "ended"
 
 
-def test_newer_publication_replaces_the_one_that_stood(tokens: Tokens, clock: FakeClock) -> None:
+def test_newer_publication_replaces_the_older_one(tokens: Tokens, clock: FakeClock) -> None:
     tokens.publish(publication(jti=_jti(1)))
     clock.advance(500)
     assert tokens.publish(publication(jti=_jti(2))).is_new
@@ -137,7 +137,7 @@ def test_newer_publication_replaces_the_one_that_stood(tokens: Tokens, clock: Fa
     assert _refusal(tokens, _jti(1)).name == "ended"
 
 
-def test_replay_of_an_old_withdrawal_kills_nothing_new(tokens: Tokens) -> None:
+def test_replay_of_an_old_withdrawal_does_not_end_a_newer_publication(tokens: Tokens) -> None:
     tokens.publish(publication(jti=_jti(1)))
     tokens.withdraw(withdrawal(_jti(1)))
     tokens.publish(publication(jti=_jti(2)))
@@ -145,7 +145,7 @@ def test_replay_of_an_old_withdrawal_kills_nothing_new(tokens: Tokens) -> None:
     assert tokens.answer(TOKEN) == _ANSWER
 
 
-def test_withdrawal_ends_its_publication_whatever_token_it_names(tokens: Tokens) -> None:
+def test_withdrawal_ends_its_publication_even_when_it_names_another_token(tokens: Tokens) -> None:
     tokens.publish(publication(jti=_jti(1)))
     tokens.publish(publication(OTHER_TOKEN, jti=_jti(2)))
     assert tokens.withdraw(withdrawal(_jti(1), token=OTHER_TOKEN))
@@ -153,7 +153,7 @@ def test_withdrawal_ends_its_publication_whatever_token_it_names(tokens: Tokens)
     assert tokens.answer(OTHER_TOKEN) is not None
 
 
-def test_jti_is_good_for_one_publication_only(tokens: Tokens) -> None:
+def test_jti_is_valid_for_one_publication_only(tokens: Tokens) -> None:
     tokens.publish(publication())
     refusal = _refusal(tokens, publication().jti, OTHER_TOKEN)
     assert (refusal.status, refusal.name) == (409, "ended")
@@ -162,14 +162,14 @@ def test_jti_is_good_for_one_publication_only(tokens: Tokens) -> None:
     assert (caught.value.status, caught.value.name) == (409, "jti-reused")
 
 
-def test_full_responder_says_so_and_evicts_nothing(tokens: Tokens, clock: FakeClock) -> None:
+def test_full_responder_refuses_and_evicts_nothing(tokens: Tokens, clock: FakeClock) -> None:
     names = [f"{number:043}" for number in range(5)]
     for number, name in enumerate(names[:4]):
         tokens.publish(publication(name, jti=_jti(number)))
     refusal = _refusal(tokens, _jti(4), names[4])
     assert (refusal.status, refusal.name) == (507, "full")
     assert all(tokens.answer(name) for name in names[:4])
-    # What stands can be replaced all the same, and after the lifetime there is room again.
+    # A held publication can still be replaced, and there is room again after the lifetime.
     tokens.publish(publication(names[0], jti=_jti(5)))
     clock.advance(600)
     tokens.publish(publication(names[4], jti=_jti(4)))
@@ -188,7 +188,7 @@ def test_remembered_publications_are_bounded(tokens: Tokens, clock: FakeClock) -
     assert tokens.publish(publication()).is_new
 
 
-def test_everything_is_forgotten_in_the_end(tokens: Tokens, clock: FakeClock) -> None:
+def test_everything_is_forgotten_eventually(tokens: Tokens, clock: FakeClock) -> None:
     for number in range(8):
         tokens.publish(publication(f"{number % 4:043}", jti=_jti(number)))
     clock.advance(600 + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
@@ -196,7 +196,7 @@ def test_everything_is_forgotten_in_the_end(tokens: Tokens, clock: FakeClock) ->
 
 
 @pytest.mark.slow
-def test_hundred_thousand_go_in_and_out_and_more_is_never_remembered(clock: FakeClock) -> None:
+def test_memory_stays_bounded_over_a_hundred_thousand_publications(clock: FakeClock) -> None:
     count = 100_000
     tokens = Tokens(clock, [THUMBPRINT], count)
     for number in range(count):

@@ -21,13 +21,13 @@ tokens, jtis = st.sampled_from(TOKENS), st.sampled_from(JTIS)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """`stands` is what must be answered: the publication and when it ends. `used` are `jti`s, and until when."""
+    """`published` has what must be answered and until when, `used` has `jti`s and until when."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
         self.tokens = Tokens(self.clock, [THUMBPRINT], MAX_TOKENS)
-        self.stands: dict[str, tuple[Publication, float]] = {}
+        self.published: dict[str, tuple[Publication, float]] = {}
         self.used: dict[str, float] = {}
 
     @rule(token=tokens, jti=jtis, lifetime=st.sampled_from([1, 600, wire.MAX_LIFETIME_SECONDS]), is_ours=st.booleans())
@@ -45,19 +45,19 @@ class AnyOrder(RuleBasedStateMachine):
         if published.is_new:
             assert self.used.get(jti, 0) <= self.clock.monotonic()
             self.use(jti, lifetime)
-            self.stands[token] = (wanted, self.clock.monotonic() + lifetime)
-        assert self.stands[token][0] == wanted
+            self.published[token] = (wanted, self.clock.monotonic() + lifetime)
+        assert self.published[token][0] == wanted
 
     @rule(token=tokens, jti=jtis)
     def withdraw(self, token: str, jti: str) -> None:
         try:
-            has_stood = self.tokens.withdraw(withdrawal(jti, token=token))
+            was_published = self.tokens.withdraw(withdrawal(jti, token=token))
         except WireError:  # too many to remember
             return
-        stood = [one for one, (publication_, _) in self.stands.items() if publication_.jti == jti]
-        assert has_stood == bool(stood)
-        for one in stood:
-            del self.stands[one]
+        previous = [one for one, (publication_, _) in self.published.items() if publication_.jti == jti]
+        assert was_published == bool(previous)
+        for one in previous:
+            del self.published[one]
         if self.used.get(jti, 0) <= self.clock.monotonic():
             self.use(jti, wire.MAX_LIFETIME_SECONDS)
 
@@ -65,7 +65,7 @@ class AnyOrder(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
         now = self.clock.monotonic()
-        self.stands = {token: one for token, one in self.stands.items() if one[1] > now}
+        self.published = {token: one for token, one in self.published.items() if one[1] > now}
 
     @rule(days=st.integers(-400, 400))
     def set_the_wall_clock(self, days: int) -> None:
@@ -73,20 +73,20 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
-        """After the longest time there is, nothing is remembered."""
+        """Let the longest lifetime pass, after which nothing is remembered."""
         self.wait(wire.MAX_LIFETIME_SECONDS + 2 * wire.MAX_CLOCK_SKEW_SECONDS)
         assert self.tokens.known_count == 0
 
     def use(self, jti: str, lifetime: float) -> None:
-        """Until no message that names it can be accepted any more."""
+        """Remember the `jti` until no message that names it can be accepted any more."""
         self.used[jti] = self.clock.monotonic() + lifetime + 2 * wire.MAX_CLOCK_SKEW_SECONDS
 
     @invariant()
-    def answers_what_stands_and_nothing_else(self) -> None:
+    def answers_published_tokens_and_nothing_else(self) -> None:
         for token in TOKENS:
-            expected = self.stands[token][0].key_authorization if token in self.stands else None
+            expected = self.published[token][0].key_authorization if token in self.published else None
             assert self.tokens.answer(token) == expected
-        assert len(self.tokens) == len(self.stands) <= MAX_TOKENS
+        assert len(self.tokens) == len(self.published) <= MAX_TOKENS
         assert self.tokens.known_count <= KNOWN_PER_TOKEN * MAX_TOKENS
 
 

@@ -1,4 +1,4 @@
-"""docs/design/0001-wire.md says what the code does: the test vector, the problems, the limits, the paths."""
+"""docs/design/0001-wire.md against the code: the test vector, the problems, the limits, the paths."""
 
 import ast
 import re
@@ -20,26 +20,26 @@ _SEED, _PUBLIC, _KID, _HEADER, _PAYLOAD, _MESSAGE = re.findall(
 _KEY = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_SEED))
 
 
-def test_vector_has_the_keys_it_says() -> None:
+def test_vector_has_the_stated_keys() -> None:
     assert (encode_public_key(_KEY.public_key()), key_id(_KEY.public_key())) == (_PUBLIC, _KID)
 
 
-def test_vector_is_what_its_header_and_payload_give_by_hand() -> None:
+def test_vector_matches_its_header_and_payload_encoded_by_hand() -> None:
     signing_input = base64url(_HEADER.encode()) + b"." + base64url(_PAYLOAD.encode())
     assert (signing_input + b"." + base64url(_KEY.sign(signing_input))).decode() == _MESSAGE
 
 
-def test_vector_is_what_the_code_signs() -> None:
+def test_vector_matches_the_codes_signature() -> None:
     assert sign_publication(publication(), _KEY) == _MESSAGE
 
 
-def test_vector_is_believed() -> None:
+def test_vector_is_accepted() -> None:
     keys = PublishingKeys([decode_public_key(_PUBLIC)])
     assert keys.check_publication(_MESSAGE.encode(), NOW) == publication()
 
 
 def _problems_raised() -> set[tuple[int, str]]:
-    """Status and name of every WireError in the source."""
+    """Return status and name of every WireError in the source."""
     found = set()
     for path in (*(_ROOT / "client").rglob("*.py"), *(_ROOT / "responder").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -50,7 +50,7 @@ def _problems_raised() -> set[tuple[int, str]]:
     return found
 
 
-def test_page_lists_every_problem_and_no_other() -> None:
+def test_page_lists_exactly_the_problems_of_the_code() -> None:
     rows = re.findall(r"^\| (4\d\d|507) \| (`[^|]+`) \|", _PAGE, re.MULTILINE)
     listed = {(int(status), name) for status, names in rows for name in re.findall(r"`([a-z-]+)`", names)}
     assert listed == _problems_raised()
@@ -82,5 +82,5 @@ def test_page_lists_every_problem_and_no_other() -> None:
         f"at most {wire.MAX_WAIT_SECONDS}",
     ],
 )
-def test_page_names_what_the_code_names(text: str) -> None:
+def test_page_names_the_constants_of_the_code(text: str) -> None:
     assert text in _PAGE.replace("\n", " ")

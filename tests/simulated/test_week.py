@@ -1,4 +1,4 @@
-"""A CA that is away for a week of simulated time, while sixty certificates are due: few requests, nothing lost."""
+"""A CA that is down for a week of simulated time with sixty due certificates: few requests, nothing lost."""
 
 import asyncio
 from collections import Counter
@@ -39,8 +39,8 @@ from wellkeeper_node.model import Identifier
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 START: Final = datetime(2027, 1, 15, 12, tzinfo=UTC)
-# Of 21 days: due when half a day of the week is over, and in the last twentieth of their lives before it ends. Those of
-# 24 days are due in it as well, and far from their end.
+# Lifetimes of 21 days: due after half a day of the week, and in their last twentieth before it ends. Those of
+# 24 days are due in the week as well, but far from expiry.
 LIFETIMES: Final = {21: 30, 24: 30}
 AWAY: Final = START + timedelta(days=13.5)
 BACK: Final = AWAY + timedelta(days=7)
@@ -49,14 +49,14 @@ AT_ONCE: Final = 8
 
 
 class Calm(Random):
-    """Nothing that has a small probability happens."""
+    """Randomness in which unlikely events never happen."""
 
     def random(self) -> float:
         return 0.1 + 0.9 * super().random()
 
 
 class WeekCa(YearCa):
-    """Knows when it was asked for orders in vain, and for what."""
+    """A CA that records the times and names of refused orders."""
 
     def __init__(self, clock: VirtualClock, random: Random) -> None:
         super().__init__(clock, random, (AWAY, BACK))
@@ -76,7 +76,7 @@ class WeekCa(YearCa):
 
 
 class Week:
-    """The daemon and its world."""
+    """The daemon and its environment."""
 
     def __init__(self) -> None:
         state, progress = FakeState(), FakeProgress()
@@ -117,14 +117,14 @@ class Week:
         self.daemon = Daemon(passes, wake_times, clock, self.lineages, held=FakeHeld(), sleep=Sleep(5.0, 3600.0))
 
     async def run(self) -> None:
-        """Until half a day after the CA is back; what is told before the week is forgotten."""
+        """Run until half a day after the CA is back; discard messages from before the week."""
         asyncio.get_running_loop().call_later((AWAY - START).total_seconds(), self.notifications.reported.clear)
         with suppress(TimeoutError):
             async with asyncio.timeout((BACK - START + 12 * HOUR).total_seconds()):
                 await self.daemon.run()
 
 
-def test_ca_that_is_away_for_a_week_is_asked_seldom_and_everything_is_renewed_once_it_is_back() -> None:
+def test_ca_down_for_a_week_gets_few_requests_and_everything_is_renewed_afterwards() -> None:
     async def live() -> Week:
         week = Week()
         await week.run()
@@ -133,11 +133,11 @@ def test_ca_that_is_away_for_a_week_is_asked_seldom_and_everything_is_renewed_on
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         week = runner.run(live())
     ca, names = week.ca, {one.name for one in week.lineages}
-    # All that are due at one moment are told by one try, or by as many as were under way together.
+    # Certificates due at the same time are answered by one attempt, or by as many as ran concurrently.
     by_hour = Counter(int((at - AWAY) / HOUR) for at, _ in ca.in_vain)
     assert max(by_hour.values()) <= AT_ONCE
     assert len(by_hour) > 150
-    # The CA is left alone for an hour at most; then nobody waits for anything but a turn.
+    # The CA is not asked for an hour at most; afterwards certificates wait only for their slot.
     times = sorted(ca.issued_at.values())
     assert set(ca.issued_at) == names
     assert BACK < times[0] < BACK + HOUR

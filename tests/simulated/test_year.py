@@ -44,13 +44,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 YEAR = timedelta(days=365)
-# The CA is away for two days: a certificate of six days has three left when it is due.
+# The CA is down for two days: a certificate of six days has three left when it is due.
 OUTAGE = (START + timedelta(days=200), START + timedelta(days=202))
 LIFETIMES = {6: 10, 45: 160, 64: 160, 90: 170}
 
 
 def lineages() -> list[Lineage]:
-    """Half of them below one registered domain, more than its limit lets through in a week."""
+    """Return lineages, half of them below one registered domain, more than its limit allows in a week."""
     found = []
     for days, count in LIFETIMES.items():
         for number in range(count):
@@ -61,7 +61,7 @@ def lineages() -> list[Lineage]:
 
 
 class Year:
-    """The daemon and its world."""
+    """The daemon and its environment."""
 
     def __init__(self) -> None:
         state = FakeState()
@@ -106,7 +106,7 @@ class Year:
         return expiry
 
 
-def test_in_a_year_nothing_expires_and_no_limit_is_broken() -> None:
+def test_nothing_expires_and_no_limit_is_exceeded_in_a_year() -> None:
     async def live() -> tuple[Year, Expiry]:
         year = Year()
         return year, await year.run()
@@ -118,7 +118,7 @@ def test_in_a_year_nothing_expires_and_no_limit_is_broken() -> None:
     assert set(year.certificates.live) == {one.name for one in year.lineages}
     renewals = sum(count - 1 for name, count in year.ca.issued.items() if has_ari(name))
     assert year.ca.replaced_count > 0.9 * renewals
-    # 365 days in parts of two thirds (or half) of the lifetime, but for the weeks that the limit cost at the beginning.
+    # 365 days in parts of two thirds (or half) of the lifetime, except for the weeks that the limit cost at the start.
     for days, most in ((6, 124), (45, 14), (64, 10), (90, 8)):
         counts = [year.ca.issued[one.name] for one in year.lineages if one.name.startswith(f"d{days}-")]
         assert 0.75 * most <= sum(counts) / len(counts) <= most

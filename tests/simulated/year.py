@@ -1,4 +1,4 @@
-"""A world for a year in simulated time: a CA that counts by Let's Encrypt's limits, and an nginx that works."""
+"""An environment for a year of simulated time: a CA with Let's Encrypt's limits, and a working nginx."""
 
 import asyncio
 from collections import Counter
@@ -38,12 +38,12 @@ _FAILING: Final = 0.03
 
 
 def days_of(identifier: Identifier) -> int:
-    """Names say how long their certificates live: `d45-17.…`."""
+    """Return the lifetime in days, which is part of the name: `d45-17.…`."""
     return int(identifier.value.partition("-")[0].removeprefix("d"))
 
 
 def has_ari(name: str) -> bool:
-    """One of five, and all of six days: asking for them all, every day, is what such a year takes its time for."""
+    """Return True for a fifth of the names, and all of six days: daily requests for all would dominate the run time."""
     days, _, number = name.partition(".")[0].removeprefix("d").partition("-")
     return days == "6" or int(number) % 5 == 0
 
@@ -54,7 +54,7 @@ def domain_of(name: str) -> str:
 
 @dataclass
 class Counted:
-    """What the CA counts, by limit and value, as times in seconds; `broken` are the limits that were gone beyond."""
+    """Times in seconds of what the CA counts, by limit and value; `broken` counts exceeded limits."""
 
     times: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     broken: Counter[str] = field(default_factory=Counter)
@@ -68,7 +68,7 @@ class Counted:
 
 
 class YearCa:
-    """`ports.CertificateAuthority` and `ports.RenewalInfos`; it issues what is asked for, unless it is down."""
+    """`ports.CertificateAuthority` and `ports.RenewalInfos`: issues every request unless it is down."""
 
     name = "year"
     directory_url = DIRECTORY
@@ -170,7 +170,7 @@ class YearCa:
                     self.counted.count("domain", domain, self._clock.monotonic(), (50, 604_800.0))
         chain = self._root.chain(csr_der, days_of(identifiers[0]), has_ari=has_ari(identifiers[0].value))
         certificate = reading.read_certificate(chain)
-        # As Boulder has it: 2 % of the lifetime around two thirds of it, or half.
+        # As in Boulder: 2 % of the lifetime around two thirds of it, or half.
         middle, part = renew_at(certificate.not_before, certificate.not_after), certificate.lifetime / 50
         self._live[certificate.certificate_id or ""] = Window(middle - part / 2, middle + part / 2)
         self._had.add(asked)
@@ -199,7 +199,7 @@ class OneAuthority:
 
 
 class WorkingResponders:
-    """`ports.Responders` that always work; the CA fetches after a second."""
+    """`ports.Responders` that always succeed; the CA fetches after a second."""
 
     clients = ("192.0.2.1",)
 
@@ -221,7 +221,7 @@ class WorkingResponders:
 
 
 class WorkingNginx:
-    """`ports.Nginx` and `ports.Probes`: it names and serves whatever is live."""
+    """`ports.Nginx` and `ports.Probes`: names and serves all live certificates."""
 
     def __init__(self, certificates: FakeCertificates, names: Mapping[Identifier, str]) -> None:
         self._certificates = certificates
@@ -256,7 +256,7 @@ class WorkingNginx:
 
 @dataclass
 class Expiry:
-    """Looks every few hours whether anything that was obtained has expired."""
+    """A periodic check for expired certificates."""
 
     certificates: FakeCertificates
     ca: YearCa

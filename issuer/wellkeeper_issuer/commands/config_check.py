@@ -9,7 +9,8 @@ from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.settings import Settings, settings_path
+from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings import check as check_values
 from wellkeeper_issuer.settings.complaints import key_of
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources

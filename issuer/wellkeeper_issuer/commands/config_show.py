@@ -11,7 +11,8 @@ from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.settings import check, find_settings
+from wellkeeper_issuer.location import find_settings
+from wellkeeper_issuer.settings import check
 from wellkeeper_issuer.settings.effective import Entry, Origin, effective
 from wellkeeper_issuer.settings.files import Location, read_sources
 

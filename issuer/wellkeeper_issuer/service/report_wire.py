@@ -1,12 +1,9 @@
 """Encode reports for the daemon's socket, and decode them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
-
-from pydantic import TypeAdapter
 
 from wellkeeper_issuer.errors import (
     ChallengeError,
@@ -17,10 +14,10 @@ from wellkeeper_issuer.errors import (
     OrderError,
     SettingsError,
 )
-from wellkeeper_issuer.records import Rehearsal, Schedule
+from wellkeeper_issuer.records import Rehearsal, Rule, Schedule, Window
 from wellkeeper_issuer.reports import Outcome, Report
 from wellkeeper_node.errors import InstallError, PublishError, ReloadError, Retry, VerifyError, WellkeeperError
-from wellkeeper_node.model import Certificate
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
 
 _ERRORS: Final[Mapping[str, type[WellkeeperError]]] = {
     error.stage: error
@@ -41,41 +38,68 @@ _ERRORS: Final[Mapping[str, type[WellkeeperError]]] = {
 
 
 def encode_report(report: Report) -> dict[str, Any]:
+    """Return the report as JSON has it.
+
+    By hand, as decoding: a command that only talks to the daemon need not load pydantic.
+    """
     error = _encode_error(report.error) if report.error else None
-    found: dict[str, Any] = _adapter().dump_python(_Wire.of(report), mode="json")
-    return found | {"error": error}
+    return {one.name: _plain(getattr(report, one.name)) for one in fields(report)} | {"error": error}
 
 
 def decode_report(found: Mapping[str, Any]) -> Report:
-    """Return the report; an error keeps its stage, its lines and when to retry."""
-    wire = _adapter().validate_python({key: value for key, value in found.items() if key != "error"})
-    error = _decode_error(found["error"]) if found["error"] else None
-    return Report(**{one.name: getattr(wire, one.name) for one in fields(wire)}, error=error)
+    """Return the report; an error keeps its stage, its lines and when to retry. Raises DaemonError."""
+    try:
+        return Report(
+            **dict(found)
+            | {
+                "outcome": Outcome(found["outcome"]),
+                "certificate": _certificate(found["certificate"]) if found["certificate"] else None,
+                "error": _decode_error(found["error"]) if found["error"] else None,
+                "next_try_at": _time(found["next_try_at"]),
+                "schedule": _schedule(found["schedule"]) if found["schedule"] else None,
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DaemonError(
+            "cannot understand the daemon's answer", repr(error), "Run 'systemctl restart wellkeeper'."
+        ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """A report without its error, which is not a plain value."""
-
-    lineage: str
-    outcome: Outcome
-    reason: str
-    detail: str
-    certificate: Certificate | None
-    served_fingerprint_sha256: str | None
-    seconds: dict[str, float]
-    next_try_at: datetime | None
-    schedule: Schedule | None
-
-    @classmethod
-    def of(cls, report: Report) -> "_Wire":
-        return cls(**{one.name: getattr(report, one.name) for one in fields(cls)})
+def _certificate(found: Mapping[str, Any]) -> Certificate:
+    kind = found["key_algorithm"]
+    values: dict[str, Any] = {"identifiers": _identifiers(found), "key_algorithm": KeyAlgorithm(kind) if kind else None}
+    return Certificate(**dict(found) | values | _times(found, "not_before", "not_after"))
 
 
-@cache
-def _adapter() -> TypeAdapter[_Wire]:
-    """Return the adapter, made when first needed: most runs do not talk to a daemon."""
-    return TypeAdapter(_Wire)
+def _schedule(found: Mapping[str, Any]) -> Schedule:
+    window = found["window"]
+    values: dict[str, Any] = {
+        "identifiers": _identifiers(found),
+        "rule": Rule(found["rule"]),
+        "window": Window(**_times(window, "start", "end")) if window else None,
+    }
+    return Schedule(**dict(found) | values | _times(found, "not_before", "not_after", "renew_at", "ask_at"))
+
+
+def _identifiers(found: Mapping[str, Any]) -> frozenset[Identifier]:
+    return frozenset(Identifier(IdentifierType(one["type"]), one["value"]) for one in found["identifiers"])
+
+
+def _times(found: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: _time(found[name]) for name in names}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - the fields of a report
+    """Return the value as JSON has it; enumerations are strings already."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, frozenset):
+        return [_plain(one) for one in sorted(value)]
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _encode_error(error: Exception) -> dict[str, Any]:

@@ -151,7 +151,15 @@ class Service:
         _log.info("received a request to renew %s (%s)", what, mode.value)
         with self._asking(), self.broadcast.listening(chosen, tell):
             reports = await worker.work(lineages, mode)
-        return {"reports": [encode_report(report) for report in reports]}
+        is_outdated = await asyncio.to_thread(self._is_outdated)
+        return {"reports": [encode_report(report) for report in reports], "is_reload_needed": is_outdated}
+
+    def _is_outdated(self) -> bool:
+        """Return whether the settings changed since they were loaded."""
+        try:
+            return read_sources(self.path).digest != self.digest
+        except SettingsError:
+            return True
 
     def _known_worker(self) -> Worker:
         if self._worker is None:

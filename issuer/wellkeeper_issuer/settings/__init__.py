@@ -1,9 +1,8 @@
-"""The issuer's settings: a TOML file and drop-ins beside it, parsed once into frozen objects.
+"""Parse the issuer's settings, a TOML file and drop-ins beside it, once into frozen objects.
 
-An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
+An unknown key or a bad value stops the program; the message has file, line, key, value and what is allowed.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import DEFAULT_STATE_DIR
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
@@ -30,9 +30,6 @@ from wellkeeper_issuer.settings.tables import (
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
 from wellkeeper_issuer.settings.values import parse_ca_name
-
-DEFAULT_PATH: Final = Path("/etc/wellkeeper/issuer.toml")
-PATH_VARIABLE: Final = "WELLKEEPER_CONFIG"
 
 _APART: Final = "must not contain each other: nginx reads the first, and only the issuer the second"
 
@@ -59,7 +56,7 @@ class Settings(Frozen):
         ),
     )
     state_dir: AbsolutePath = Field(
-        default=Path("/var/lib/wellkeeper/issuer"),
+        default=DEFAULT_STATE_DIR,
         description="Directory for account keys and the state of renewals, mode 0700. Never mount it elsewhere.",
     )
     certificates_dir: AbsolutePath = Field(
@@ -123,7 +120,7 @@ class Settings(Frozen):
     )
 
     def contradictions(self) -> list[tuple[Location, str]]:
-        """What no single value shows: names given twice, folders in one another, CAs that nobody knows; by location."""
+        """Return mistakes that no single value shows, with locations: nested directories and unknown CAs."""
         found: list[tuple[Location, str]] = []
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
@@ -144,8 +141,8 @@ class Settings(Frozen):
             for name in certificate.ca:
                 yield ("certificates", index, "ca"), name
 
-    def twins(self) -> Iterator[tuple[Location, Location, str]]:
-        """Tables that have a name which an earlier one has: where it stands, where the earlier one stands, the name."""
+    def duplicates(self) -> Iterator[tuple[Location, Location, str]]:
+        """Yield tables with the name of an earlier table: location, location of the earlier one, name."""
         names = (
             ("cas", [ca.name for ca in self.cas]),
             ("nodes", [node.name for node in self.nodes]),
@@ -190,14 +187,14 @@ class Settings(Frozen):
         return f"unknown CA {name!r}; write the https:// URL of its ACME directory, or one of {', '.join(known)}"
 
     def all_cas(self) -> tuple[CaSettings, ...]:
-        """Every CA that may be asked, in order of preference; the one for rehearsals is the last."""
+        """Return every configured CA in order of preference, with the one for rehearsals last."""
         names = [*self.ca, *(name for one in self.certificates for name in one.ca)]
         names += [self.rehearsal.ca] if self.rehearsal.ca else []
         found = [self.find_ca(name) for name in dict.fromkeys(names)]
         return tuple({one.directory: one for one in reversed(found)}.values())[::-1]
 
     def lineages(self) -> tuple[Lineage, ...]:
-        """What the certificates are to be, each with its CAs in order of preference."""
+        """Return the configured certificates, each with its CAs in order of preference."""
         default = tuple(self.find_ca(name).directory for name in self.ca)
         return tuple(
             replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
@@ -205,26 +202,13 @@ class Settings(Frozen):
         )
 
 
-def settings_path(given: Path | None) -> Path:
-    """`--config`, else WELLKEEPER_CONFIG, else the default."""
-    return find_settings(given)[0]
-
-
-def find_settings(given: Path | None) -> tuple[Path, str]:
-    """Return the path of the settings and what set it; the only place that looks at the environment."""
-    if given:
-        return given, "--config"
-    from_environment = os.environ.get(PATH_VARIABLE)
-    return (Path(from_environment), PATH_VARIABLE) if from_environment else (DEFAULT_PATH, "default")
-
-
 def read_settings(path: Path) -> Settings:
-    """The file and the drop-ins beside it. Raises SettingsError, with a line for each mistake."""
+    """Read the file and the drop-ins beside it. Raises SettingsError with a line per mistake."""
     return check(read_sources(path))
 
 
 def check(sources: Sources) -> Settings:
-    """Raises SettingsError, with a line for each mistake."""
+    """Parse the settings. Raises SettingsError with a line per mistake."""
     try:
         settings = Settings.model_validate(sources.merged())
     except ValidationError as error:
@@ -249,7 +233,7 @@ def _contradictions(sources: Sources, settings: Settings) -> list[str]:
     found = [
         f"{sources.name_place(here)}: two {here[0]} are named {name!r} "
         f"(the other at {sources.name_place(there)}); rename one"
-        for here, there, name in settings.twins()
+        for here, there, name in settings.duplicates()
     ]
     found += [
         f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"

@@ -1,4 +1,4 @@
-"""What responders are pinned to is compared with the CAs of the settings before anybody is asked."""
+"""Comparison of the responders' pins with the configured CAs before any CA is asked."""
 
 import logging
 from pathlib import Path
@@ -31,7 +31,7 @@ def thumbprints(settings: Settings) -> list[str]:
     return [account_thumbprint(key) for _, key in build.accounts(settings).account_keys()]
 
 
-async def test_all_is_well_when_every_ca_is_pinned(
+async def test_no_warning_when_every_ca_is_pinned(
     settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with pinned_to(thumbprints(settings), folder, clock) as client:
@@ -39,7 +39,7 @@ async def test_all_is_well_when_every_ca_is_pinned(
     assert caplog.messages == []
 
 
-async def test_preferred_ca_that_is_not_pinned_is_an_error_and_leaves_the_others_usable(
+async def test_unpinned_preferred_ca_is_an_error_that_leaves_the_others_usable(
     settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = thumbprints(settings)
@@ -51,7 +51,7 @@ async def test_preferred_ca_that_is_not_pinned_is_an_error_and_leaves_the_others
     assert found[FIRST] in caplog.text
 
 
-async def test_fallback_that_is_not_pinned_is_a_loud_warning(
+async def test_unpinned_fallback_is_a_warning(
     settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = thumbprints(settings)
@@ -64,7 +64,7 @@ async def test_fallback_that_is_not_pinned_is_a_loud_warning(
         assert word in reported
 
 
-async def test_fallback_without_a_key_is_a_loud_warning_and_the_preferred_one_an_error(
+async def test_missing_key_is_a_warning_for_a_fallback_and_an_error_for_the_preferred_ca(
     settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, _ = thumbprints(settings)
@@ -79,11 +79,11 @@ async def test_fallback_without_a_key_is_a_loud_warning_and_the_preferred_one_an
     assert [record.levelno for record in reported] == [logging.ERROR]
 
 
-async def test_responder_that_does_not_answer_makes_no_ca_unusable(
+async def test_unreachable_responder_makes_no_ca_unusable(
     settings: Settings, folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     thumbprints(settings)
-    client = ResponderClient("n1", f"unix:{folder}/nobody.sock", KEY, clock)
+    client = ResponderClient("n1", f"unix:{folder}/missing.sock", KEY, clock)
     assert await check_pins(settings, build.accounts(settings), [client]) == {}
     assert "cannot ask a responder which accounts it trusts: cannot reach the responder of node 'n1'" in caplog.text
     await client.close()

@@ -1,4 +1,4 @@
-"""Commands run as the program runs them, in this process."""
+"""Fixtures that run commands in this process, as the program does."""
 
 import json
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from wellkeeper_issuer.__main__ import main
+from wellkeeper_issuer.location import PATH_VARIABLE
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
-from wellkeeper_issuer.settings import PATH_VARIABLE
 
-NOBODY_THERE = "https://127.0.0.1:1/directory"
+UNREACHABLE_CA = "https://127.0.0.1:1/directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Finished:
 
 
 class Program:
-    """The program with settings of its own; `config` is where they are."""
+    """The program with its own settings in `config`."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -42,15 +42,15 @@ class Program:
         return Finished(int(ended.value.code or 0), out, err)
 
     def configure(self, *names: str, more: str = "") -> None:
-        """One certificate a name, from a CA that is away."""
-        lines = [f"ca = '{NOBODY_THERE}'", f"state_dir = '{self.state_dir}'"]
+        """Configure one certificate per name, from an unreachable CA."""
+        lines = [f"ca = '{UNREACHABLE_CA}'", f"state_dir = '{self.state_dir}'"]
         lines += [f"certificates_dir = '{self.certificates_dir}'", more]
         lines += [f"[[certificates]]\nidentifiers = ['{name}']" for name in names]
         self.config.parent.mkdir(exist_ok=True)
         self.config.write_text("\n".join(lines))
 
     def make_keys(self) -> AccountFolder:
-        folder = AccountFolder(self.state_dir, (NOBODY_THERE,))
+        folder = AccountFolder(self.state_dir, (UNREACHABLE_CA,))
         folder.make_keys()
         return folder
 

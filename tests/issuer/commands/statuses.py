@@ -1,4 +1,4 @@
-"""Certificates on disk and in the state, for status, why and list, and the lines that status prints."""
+"""Certificates on disk and in the state, for status, why and list, and the lines printed by status."""
 
 import asyncio
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tests.fakes_deliver import dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
@@ -20,7 +20,7 @@ NOW: Final = datetime.now(UTC).replace(microsecond=0)
 HOUR: Final = timedelta(hours=1)
 UNTIL: Final = NOW - HOUR + timedelta(days=90)
 RENEWED: Final = NOW - HOUR + timedelta(days=60)
-ATTEMPT: Final = Attempt(NAME, NOBODY_THERE, (dns(NAME),), b"key", b"csr")
+ATTEMPT: Final = Attempt(NAME, UNREACHABLE_CA, (dns(NAME),), b"key", b"csr")
 FAILURE: Final = Failure(
     NAME, 2, "order", "no", Retry.LATER, NOW - 2 * HOUR, NOW - HOUR, NOW + HOUR, problem="rateLimited"
 )
@@ -28,7 +28,7 @@ DATES: Final = f"{UNTIL:%Y-%m-%d} (89 days)  {RENEWED:%Y-%m-%d}"
 LIMITED: Final = f"""
 [[cas]]
 name = "test"
-directory = "{NOBODY_THERE}"
+directory = "{UNREACHABLE_CA}"
 limits = [
     {{ spent = "order", scope = "account", count = 3, seconds = 3600 }},
     {{ spent = "order", scope = "identifier", count = 10, seconds = 3600 }},
@@ -37,14 +37,14 @@ limits = [
 
 
 def schedule(version: str) -> Schedule:
-    """By a window of the CA, explained."""
+    """Return a schedule with a window of the CA and an explanation."""
     return Schedule(
         lineage=NAME,
         version=version,
         identifiers=frozenset({dns(NAME)}),
         not_before=NOW - HOUR,
         not_after=UNTIL,
-        directory_url=NOBODY_THERE,
+        directory_url=UNREACHABLE_CA,
         account_url="",
         certificate_id="a.b",
         rule=Rule.ARI,
@@ -56,7 +56,7 @@ def schedule(version: str) -> Schedule:
 
 
 def install(program: Program, pair: Pair) -> str:
-    """Returns the version."""
+    """Install the pair and return its version."""
     folders = CertificateFolders(program.certificates_dir)
 
     async def work() -> str:
@@ -84,7 +84,7 @@ def record(
     is_served: bool = False,
     is_under_way: bool = False,
 ) -> None:
-    """What a pass wrote down about a version that it installed."""
+    """Record a version as a pass that installed it does."""
 
     async def fill(state: State) -> None:
         await state.attempts.record_attempt(ATTEMPT)
@@ -101,14 +101,14 @@ def record(
 
 
 def shown(program: Program) -> list[str]:
-    """All lines."""
+    """Return all lines of status."""
     finished = program.run("status")
     assert finished.exit_code == 0
     return finished.out.splitlines()
 
 
 def line(program: Program) -> str:
-    """The line of the only certificate, with its columns separated by two spaces."""
+    """Return the line of the only certificate, with its columns separated by two spaces."""
     counts, titles, found, *_ = shown(program)
     assert counts.startswith("1 certificate: 1 ")
     assert titles.split() == ["STATE", "NAME", "EXPIRES", "RENEWS", "NOTE"]

@@ -1,4 +1,4 @@
-"""account: what can be said without a CA that answers; tests/integration has the rest."""
+"""account: tests that need no reachable CA; the others are in tests/integration."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from stand.certificates import make_server_certificate
 from tests.fakes import FakeClock
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.ca.options import ExternalAccount
@@ -43,8 +43,8 @@ def with_cas(program: Program, cas: str, more: str = "") -> None:
 
 
 @pytest.mark.parametrize("command", ["register", "update", "rollover", "deactivate"])
-def test_several_cas_need_a_choice(program: Program, command: str) -> None:
-    with_cas(program, f"['letsencrypt', '{NOBODY_THERE}']")
+def test_choice_is_required_among_several_cas(program: Program, command: str) -> None:
+    with_cas(program, f"['letsencrypt', '{UNREACHABLE_CA}']")
     finished = program.run("account", command)
     assert finished.exit_code == 2
     assert finished.err == (
@@ -52,23 +52,23 @@ def test_several_cas_need_a_choice(program: Program, command: str) -> None:
     )
 
 
-def test_unknown_ca_is_told(program: Program) -> None:
+def test_unknown_ca_is_reported(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("account", "register", "--ca", "lets")
     assert finished.exit_code == 2
     assert "cannot use --ca\n  unknown CA 'lets'" in finished.err
 
 
-def test_settings_may_be_named_before_the_command(program: Program) -> None:
+def test_config_option_may_precede_the_command(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("--config", "/nowhere/issuer.toml", "account", "show")
     assert "/nowhere/issuer.toml does not exist" in finished.err
 
 
-def test_ca_that_is_away_is_shown_as_far_as_it_is_known(program: Program) -> None:
+def test_unreachable_ca_is_shown_with_its_recorded_account(program: Program) -> None:
     program.configure("a.example")
     program.run("init")
-    program.make_keys().record(AccountRecord(NOBODY_THERE, "https://127.0.0.1:1/account/1"))
+    program.make_keys().record(AccountRecord(UNREACHABLE_CA, "https://127.0.0.1:1/account/1"))
     finished = program.run("account", "show")
     assert finished.exit_code == 1
     assert "  account           https://127.0.0.1:1/account/1\n" in finished.out
@@ -80,7 +80,7 @@ def test_ca_that_is_away_is_shown_as_far_as_it_is_known(program: Program) -> Non
 
 
 @pytest.mark.parametrize("command", [("update",), ("rollover",), ("deactivate", "--yes")], ids=" ".join)
-def test_ca_without_an_account_is_told(program: Program, command: tuple[str, ...]) -> None:
+def test_missing_account_is_reported(program: Program, command: tuple[str, ...]) -> None:
     program.configure("a.example")
     program.run("init")
     finished = program.run("account", *command)
@@ -88,15 +88,15 @@ def test_ca_without_an_account_is_told(program: Program, command: tuple[str, ...
     assert finished.err.startswith(("wellkeeper: no account is registered", "wellkeeper: no answer from the CA"))
 
 
-def test_next_key_is_told_to_responders_beside_the_present_one(program: Program) -> None:
+def test_trust_includes_the_next_key(program: Program) -> None:
     program.configure("a.example")
     accounts = program.make_keys()
-    accounts.make_next_account_key(NOBODY_THERE)
+    accounts.make_next_account_key(UNREACHABLE_CA)
     values = program.run("trust", "--json").json()["responder"]
     assert len(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"].split()) == 2
 
 
-def test_staging_has_a_key_beside_the_real_ca(program: Program) -> None:
+def test_staging_ca_has_its_own_key(program: Program) -> None:
     with_cas(program, "['letsencrypt', 'google']")
     urls = directory_urls(read_settings(program.config))
     assert (urls[0], urls[-1]) == (LETSENCRYPT, STAGING)
@@ -104,7 +104,7 @@ def test_staging_has_a_key_beside_the_real_ca(program: Program) -> None:
     assert len(list((program.state_dir / "accounts").glob("*.pem"))) == 3
 
 
-async def test_what_the_settings_say_about_a_ca_reaches_it(program: Program, bundle: str) -> None:
+async def test_settings_of_a_ca_take_effect(program: Program, bundle: str) -> None:
     with_cas(program, "['own', 'letsencrypt']", OWN.format(bundle=bundle))
     settings = read_settings(program.config)
     async with AllAuthorities(settings, program.make_keys(), FakeClock(), version="1") as authorities:
@@ -115,15 +115,15 @@ async def test_what_the_settings_say_about_a_ca_reaches_it(program: Program, bun
         (limit,) = authorities.limits("https://own.example/directory")
         assert limit.count == 7
         assert authorities.limits(LETSENCRYPT) == LETS_ENCRYPT
-        assert authorities.limits(NOBODY_THERE) == ()
+        assert authorities.limits(UNREACHABLE_CA) == ()
         assert authorities.options(LETSENCRYPT).bundle is None
-        first = authorities.open(NOBODY_THERE)
-        assert authorities.open(NOBODY_THERE) is first
+        first = authorities.open(UNREACHABLE_CA)
+        assert authorities.open(UNREACHABLE_CA) is first
         with pytest.raises(SettingsError, match=f"no account key for the CA {LETSENCRYPT}"):
             authorities.open(LETSENCRYPT)
 
 
-def test_bundle_of_a_ca_that_cannot_be_used_is_named(program: Program) -> None:
+def test_unusable_bundle_of_a_ca_is_named(program: Program) -> None:
     with_cas(program, "['own']", OWN.format(bundle="/nowhere/ca.pem"))
     with pytest.raises(SettingsError, match=r"cannot use bundle of the CA own = '/nowhere/ca\.pem'"):
         AllAuthorities(read_settings(program.config), program.make_keys(), FakeClock(), version="1")

@@ -1,4 +1,4 @@
-"""certificate add, remove and list, without a daemon; with one they are in tests/integration."""
+"""certificate add, remove and list, without a daemon; tests with one are in tests/integration."""
 
 import sqlite3
 import tomllib
@@ -16,7 +16,7 @@ from tests.issuer.commands.conftest import Finished, Program
 
 @pytest.fixture
 def ready(program: Program) -> Program:
-    """One certificate in the main file, and a CA that is away."""
+    """Return a program with one certificate in the main file and an unreachable CA."""
     program.configure("a.example", more="nginx = { command = ['false'] }")
     program.make_keys()
     return program
@@ -39,7 +39,7 @@ def write_csr(path: Path, *names: str) -> None:
     path.write_bytes(builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
-def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Program) -> None:
+def test_added_certificate_is_obtained_at_once_and_kept_on_failure(ready: Program) -> None:
     finished = ready.run("certificate", "add", "B.example,www.b.example")
     live = ready.certificates_dir / "live/b.example"
     assert finished.exit_code == 1
@@ -47,7 +47,7 @@ def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Pro
         f"b.example: placeholder for 7 days in {live}",
         f"wrote  {drop_in(ready, 'b.example')}",
         "",
-        "In the server block of nginx that listens with ssl:",
+        "Add these lines to the nginx server block that listens with ssl:",
         "",
         "  # b.example, www.b.example",
         f"  ssl_certificate     {live}/fullchain.pem;",
@@ -63,7 +63,7 @@ def test_added_certificate_is_tried_at_once_and_stays_when_that_fails(ready: Pro
     assert ready.run("list", "--json").json()["certificates"] == listed
 
 
-def test_every_option_is_written_down(ready: Program) -> None:
+def test_every_option_is_written_to_the_drop_in(ready: Program) -> None:
     options = ["--name", "web", "--key-type", "rsa-3072", "--profile", "short", "--ca", "google", "--ca", "zerossl"]
     finished = ready.run("certificate", "add", "münchen.example", *options, "--reuse-key", "--no-renew")
     assert finished.exit_code == 0, finished
@@ -82,11 +82,11 @@ def test_every_option_is_written_down(ready: Program) -> None:
 
 def test_value_that_is_not_utf_8_is_refused(ready: Program) -> None:
     words = refused(ready.run("certificate", "add", "b.example", "--profile", "a\udcff", "--no-renew"))
-    assert "profile = 'a\\udcff': that is not UTF-8" in words
+    assert "cannot write profile = 'a\\udcff'\n  it is not UTF-8\n" in words
     assert not drop_in(ready, "b.example").exists()
 
 
-def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) -> None:
+def test_csr_is_checked_before_anything_is_written(ready: Program, folder: Path) -> None:
     path = folder / "b.csr"
     arguments = ("certificate", "add", "b.example", "--csr", str(path), "--no-renew")
     assert f"cannot read {path}\n  No such file or directory\n  Correct the path, or create the file.\n" in refused(
@@ -108,41 +108,41 @@ def test_csr_is_read_before_anything_is_written(ready: Program, folder: Path) ->
         (("*.b.example",), "the new certificate: '*.b.example' is a wildcard"),
         ((",",), "the new certificate: identifiers = []: must have at least one entry"),
         (("b.example", "--name", "../b"), "the new certificate: name: '../b' may contain only"),
-        (("b.example", "--ca", "nobody"), "the new certificate: ca: unknown CA 'nobody'"),
-        (("a.example",), "the certificate a.example is there already ("),
+        (("b.example", "--ca", "no-such-ca"), "the new certificate: ca: unknown CA 'no-such-ca'"),
+        (("a.example",), "certificate a.example already exists\n  "),
         (("b.example", "--key-type", "rsa-1024"), "'rsa-1024' is not one of 'ecdsa-p256'"),
     ],
 )
-def test_certificate_that_does_not_hold_is_refused(ready: Program, arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_certificate_is_refused(ready: Program, arguments: tuple[str, ...], words: str) -> None:
     assert words in refused(ready.run("certificate", "add", *arguments))
     assert not drop_in(ready, "a.example").parent.exists()
 
 
-def test_bad_settings_are_told_before_anything_is_added(ready: Program) -> None:
+def test_bad_settings_are_reported_before_anything_is_added(ready: Program) -> None:
     with ready.config.open("a") as file:
         file.write("\nbogus = 1\n")
     assert "unknown key 'certificates[0].bogus'" in refused(ready.run("certificate", "add", "b.example"))
     assert not drop_in(ready, "b.example").exists()
 
 
-def test_certificate_that_cannot_be_set_up_is_not_left_behind(ready: Program) -> None:
+def test_failed_setup_leaves_no_drop_in(ready: Program) -> None:
     ready.configure("a.example", more="certificates_group = 'nobody-has-it'")
     assert "this host has no such group" in refused(ready.run("certificate", "add", "b.example"))
     assert not drop_in(ready, "b.example").exists()
 
 
-def test_no_settings(program: Program) -> None:
+def test_missing_settings_are_reported(program: Program) -> None:
     assert "does not exist\n  Run 'wellkeeper init'" in refused(program.run("certificate", "add", "b.example"))
     assert "does not exist\n  Run 'wellkeeper init'" in refused(program.run("certificate", "remove", "b.example"))
 
 
-def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> None:
+def test_removed_certificate_is_forgotten_and_its_files_are_kept(ready: Program) -> None:
     ready.run("certificate", "add", "b.example")
     with closing(sqlite3.connect(ready.state_dir / "state.db")) as state:
         assert state.execute("SELECT lineage FROM failures").fetchall() == [("b.example",)]
     finished = ready.run("certificate", "remove", "b.example", "--yes")
     assert (finished.exit_code, finished.err) == (0, "")
-    assert finished.out.startswith(f"removed {drop_in(ready, 'b.example')}; nobody renews it now. ")
+    assert finished.out.startswith(f"removed {drop_in(ready, 'b.example')}; b.example is no longer renewed. ")
     assert not drop_in(ready, "b.example").exists()
     assert (ready.certificates_dir / "live/b.example/fullchain.pem").exists()
     with closing(sqlite3.connect(ready.state_dir / "state.db")) as state:
@@ -150,8 +150,8 @@ def test_removed_certificate_is_forgotten_and_its_files_stay(ready: Program) -> 
     assert [one["name"] for one in ready.run("list", "--json").json()["certificates"]] == ["a.example"]
 
 
-def test_without_renewal_it_is_told_when_a_daemon_learns_of_it(ready: Program) -> None:
-    reported = "A daemon obtains it after the next 'wellkeeper reload'"
+def test_no_renew_mentions_the_reload_of_a_daemon(ready: Program) -> None:
+    reported = "The daemon obtains it after the next 'wellkeeper reload'"
     assert reported in ready.run("certificate", "add", "b.example", "--no-renew").out
     assert reported not in ready.run("certificate", "add", "c.example").out
 
@@ -174,49 +174,52 @@ def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) ->
     ready.run("certificate", "add", "b.example", "--no-renew")
     finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
     assert finished.exit_code == 1
-    assert (
-        f"wellkeeper: nginx's configuration names {live}; take those lines out and reload nginx first" in finished.err
-    )
+    assert finished.err.splitlines() == [
+        f"wellkeeper: cannot delete {live}; nothing was changed",
+        "  nginx's configuration uses it",
+        f"  Run 'nginx -T | grep -n {live}' to find the lines, remove them, and reload nginx.",
+    ]
     assert drop_in(ready, "b.example").exists()
     assert (live / "privkey.pem").exists()
 
 
-def test_what_was_written_by_hand_is_not_rewritten(ready: Program) -> None:
+def test_hand_written_settings_are_not_rewritten(ready: Program) -> None:
     text = ready.config.read_text()
     number = text.splitlines().index("[[certificates]]") + 1
     reported = refused(ready.run("certificate", "remove", "a.example", "--yes"))
-    assert (
-        f"a.example was written by hand, and is not rewritten by a program: remove lines {number} to {number + 1} of"
-        in reported
-    )
+    assert reported.splitlines() == [
+        "wellkeeper: cannot remove a.example; nothing was changed",
+        f"  {ready.config} was written by hand",
+        f"  Remove lines {number} to {number + 1} of {ready.config}, then run 'wellkeeper reload' if the daemon runs.",
+    ]
     assert ready.config.read_text() == text
     drop_in(ready, "x").parent.mkdir()
     drop_in(ready, "x").write_text(
         "[[certificates]]\nidentifiers = ['b.example']\n\n[[certificates]]\nname = 'c'\nidentifiers = ['c.example']\n"
     )
-    assert f"remove lines 4 to 6 of {drop_in(ready, 'x')}" in refused(ready.run("certificate", "remove", "c", "--yes"))
+    assert f"Remove lines 4 to 6 of {drop_in(ready, 'x')}" in refused(ready.run("certificate", "remove", "c", "--yes"))
 
 
-def test_unknown_name(ready: Program) -> None:
+def test_unknown_name_is_refused(ready: Program) -> None:
     assert "no certificate is named 'c.example'\n  Did you mean a.example?" in refused(
         ready.run("certificate", "remove", "c.example", "--yes")
     )
 
 
-def test_certificate_is_removed_by_a_host_name_that_it_alone_covers(ready: Program) -> None:
+def test_certificate_can_be_removed_by_a_host_name_that_only_it_covers(ready: Program) -> None:
     ready.run("certificate", "add", "x.example,y.example", "--no-renew")
     assert ready.run("certificate", "remove", "y.example", "--yes").exit_code == 0
     assert not drop_in(ready, "x.example").exists()
 
 
-def test_without_yes_somebody_has_to_be_there(ready: Program) -> None:
+def test_removal_without_yes_needs_a_terminal(ready: Program) -> None:
     ready.run("certificate", "add", "b.example", "--no-renew")
     assert "Not a terminal: pass --yes to confirm." in refused(ready.run("certificate", "remove", "b.example"))
     assert drop_in(ready, "b.example").exists()
 
 
-def test_names_with_blanks_are_one_certificate_too_many(ready: Program) -> None:
-    assert "one certificate at a time; several names of one have commas: b.example,c.example" in refused(
+def test_names_separated_by_spaces_are_refused(ready: Program) -> None:
+    assert "Add one certificate at a time; separate its names with commas: b.example,c.example" in refused(
         ready.run("certificate", "add", "b.example", "c.example")
     )
     assert not drop_in(ready, "b.example").exists()

@@ -95,9 +95,7 @@ def test_invalid_settings_complete_nothing(
     assert proposals(configured, "renew --fo", monkeypatch) == ["--force"]
 
 
-def test_well_known_cas_are_proposed_before_there_are_settings(
-    program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_well_known_cas_are_proposed_without_settings(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     assert proposals(program, "init --ca ", monkeypatch) == list(CA_DIRECTORIES)
     assert proposals(program, "renew ", monkeypatch) == []
 
@@ -121,7 +119,7 @@ def test_libraries_for_requests_are_not_loaded(configured: Program, line: str) -
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_script_asks_the_program(program: Program, shell: str) -> None:
+def test_script_calls_the_program(program: Program, shell: str) -> None:
     finished = program.run("completion", shell)
     assert (finished.exit_code, finished.err) == (0, "")
     assert f"_WELLKEEPER_COMPLETE={shell}_complete" in finished.out

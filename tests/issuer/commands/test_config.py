@@ -1,4 +1,4 @@
-"""config check, as the program runs it."""
+"""config check."""
 
 import tomllib
 
@@ -6,7 +6,7 @@ from tests.issuer.commands.conftest import Program
 from tests.issuer.settings_texts import schema_mistakes
 
 
-def test_check_counts_what_it_found(program: Program) -> None:
+def test_check_prints_counts(program: Program) -> None:
     program.configure("a.example", "b.example")
     finished = program.run("config", "check")
     assert (finished.exit_code, finished.out) == (0, "OK: 2 certificates, 1 CA, 1 node\n")

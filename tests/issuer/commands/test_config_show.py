@@ -9,7 +9,8 @@ import pytest
 
 from tests.issuer.commands.conftest import Program
 from tests.issuer.settings_texts import SCHEMA, schema_mistakes
-from wellkeeper_issuer.settings import PATH_VARIABLE, Settings, read_settings
+from wellkeeper_issuer.location import PATH_VARIABLE
+from wellkeeper_issuer.settings import Settings, read_settings
 
 MORE = """contact = ["a@example.org"]
 nginx.reload = "command"
@@ -166,7 +167,7 @@ def test_key_limits_the_output(configured: Program, key: str, text: str) -> None
     assert shown(configured, key) == text
 
 
-def test_name_of_a_certificate_shows_its_table_only(configured: Program) -> None:
+def test_name_of_a_certificate_shows_only_its_table(configured: Program) -> None:
     assert {key.rpartition(".")[0] for key in entries(configured, "certificates.web")} == {"certificates.web"}
     assert {key.partition(".")[0] for key in entries(configured, "certificates")} == {"certificates"}
     assert configured.run("config", "show", "certificates.a").exit_code == 2
@@ -199,7 +200,7 @@ def test_secrets_are_never_printed(program: Program, arguments: tuple[str, ...])
     assert "***" in finished.out
 
 
-def test_masked_value_says_so(program: Program) -> None:
+def test_masked_value_is_marked(program: Program) -> None:
     program.configure(more="[notifications]\nwebhook = 'https://hooks.example/services/T/B'")
     text = f'[notifications]\nwebhook = "https://hooks.example/***"  # {program.config}:5, masked\n'
     assert shown(program, "notifications") == text
@@ -207,7 +208,7 @@ def test_masked_value_says_so(program: Program) -> None:
 
 
 @pytest.mark.parametrize("origin", ["--config", PATH_VARIABLE])
-def test_file_has_an_origin_too(program: Program, origin: str) -> None:
+def test_origin_of_the_file_is_shown(program: Program, origin: str) -> None:
     program.configure()
     arguments = ("--config", str(program.config)) if origin == "--config" else ()
     assert program.run("config", "show", "--json", *arguments).json()["file"] == {
@@ -216,7 +217,7 @@ def test_file_has_an_origin_too(program: Program, origin: str) -> None:
     }
 
 
-def test_mistakes_are_reported_instead(program: Program) -> None:
+def test_invalid_settings_are_reported_instead_of_shown(program: Program) -> None:
     program.configure(more="renewals_at_once = 0")
     finished = program.run("config", "show")
     assert (finished.exit_code, finished.out) == (2, "")

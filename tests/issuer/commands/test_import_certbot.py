@@ -1,4 +1,4 @@
-"""import certbot: what it says, what it writes, what it leaves alone."""
+"""import certbot: its report, and the files it writes or keeps."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.outside.host.test_certbot import write_account, write_lineage
 from tests.issuer.settings_texts import schema_mistakes
 from tests.json_docs import assert_documented
@@ -24,84 +24,86 @@ ACCOUNT_KEY = rsa_key()
 
 
 def pair(*names: str) -> Pair:
-    """Valid now, by the real clock."""
+    """Return a pair that is valid now, by the real clock."""
     return FakeCa(datetime.now(UTC)).pair(*map(dns, names))
 
 
 @pytest.fixture
 def etc(folder: Path) -> Path:
-    """Two certificates of the CA of the settings, one of another, one with a wildcard; hooks."""
+    """Return certbot's directory: two certificates of the configured CA, one of another, one wildcard, and hooks."""
     made = folder / "letsencrypt"
-    ours = f"server = {NOBODY_THERE}\naccount = 7\n"
-    write_lineage(made, "a.example", pair("a.example", "www.a.example"), parameters=ours)
-    write_lineage(made, "B.example", pair("b.example"), parameters=f"{ours}renew_hook = /usr/local/bin/copy --all\n")
+    parameters = f"server = {UNREACHABLE_CA}\naccount = 7\n"
+    write_lineage(made, "a.example", pair("a.example", "www.a.example"), parameters=parameters)
+    write_lineage(
+        made, "B.example", pair("b.example"), parameters=f"{parameters}renew_hook = /usr/local/bin/copy --all\n"
+    )
     write_lineage(made, "c.example", pair("c.example"), parameters="renew_hook = systemctl reload nginx\naccount = 9\n")
-    write_lineage(made, "wild", pair("d.example", "*.d.example"), parameters=ours)
-    write_account(made, "7", ACCOUNT_KEY, NOBODY_THERE.removeprefix("https://"))
+    write_lineage(made, "wild", pair("d.example", "*.d.example"), parameters=parameters)
+    write_account(made, "7", ACCOUNT_KEY, UNREACHABLE_CA.removeprefix("https://"))
     return made
 
 
-def test_dry_run_tells_all_and_changes_nothing(program: Program, etc: Path) -> None:
+def test_dry_run_reports_everything_and_changes_nothing(program: Program, etc: Path) -> None:
     program.configure()
     program.make_keys()
     before = sorted(program.folder.rglob("*"))
     finished = program.run("import", "certbot", str(etc))
     assert finished.exit_code == 0
     lines = finished.out.splitlines()
-    assert lines[0] == "These certificates would be taken over:"
+    assert lines[0] == "These certificates would be imported:"
     assert [line.split(":")[0] for line in lines if line.startswith("  ") and "; " in line][:3] == [
         "  b.example",
         "  a.example",
         "  c.example",
     ]
     assert "    its new name is b.example: names may contain only a-z, 0-9, '.', '_' and '-'" in lines
-    assert "Left out:" in lines
+    assert "Not imported:" in lines
     assert any(line.startswith("  wild: http-01 cannot validate *.d.example") for line in lines)
-    assert f"  {NOBODY_THERE}: https://ca.example/account/7" in lines
-    assert "Hooks that reload nginx are not needed any more: that is done here, and proven." in lines
+    assert f"  {UNREACHABLE_CA}: https://ca.example/account/7" in lines
+    assert "Hooks that reload nginx are no longer needed: Wellkeeper reloads nginx and verifies the result." in lines
     assert 'deploy = ["/bin/sh", "-c", "/usr/local/bin/copy --all"]' in lines
     assert "'wellkeeper import certbot" in lines[-1]
     assert sorted(program.folder.rglob("*")) == before
 
 
-def test_apply_writes_settings_that_hold_and_records_who_issued_what(program: Program, etc: Path) -> None:
+def test_apply_writes_valid_settings_and_records_the_issuing_cas(program: Program, etc: Path) -> None:
     program.configure()
     program.make_keys()
     finished = program.run("import", "certbot", str(etc), "--apply")
     assert finished.exit_code == 0, finished
     assert (program.config.with_suffix(".d") / "a.example.toml").read_text() == (
-        "# Taken over from certbot.\n\n[[certificates]]\n"
+        "# Imported from certbot.\n\n[[certificates]]\n"
         'name = "a.example"\nidentifiers = ["a.example", "www.a.example"]\n'
     )
     assert f'ca = "{OTHER}"' in (program.config.with_suffix(".d") / "c.example.toml").read_text()
     written = [tomllib.loads(path.read_text()) for path in program.config.with_suffix(".d").iterdir()]
     assert [schema_mistakes(one) for one in written] == [[]] * len(written)
-    for name, theirs in (("a.example", "a.example"), ("b.example", "B.example")):
+    for name, certbot_name in (("a.example", "a.example"), ("b.example", "B.example")):
         for file in ("fullchain", "privkey"):
             live = (program.certificates_dir / "live" / name / f"{file}.pem").read_bytes()
-            assert live == (etc / "live" / theirs / f"{file}.pem").read_bytes()
+            assert live == (etc / "live" / certbot_name / f"{file}.pem").read_bytes()
 
     async def origins() -> list[Origin | None]:
         async with open_state(program.state_dir / "state.db", may_write=False) as state:
             assert await state.notes.read_owed_hooks() == {}
             return [await state.deliveries.read_origin(name) for name in ("a.example", "c.example")]
 
-    assert asyncio.run(origins()) == [Origin(NOBODY_THERE, "https://ca.example/account/7"), Origin(OTHER, "")]
+    assert asyncio.run(origins()) == [Origin(UNREACHABLE_CA, "https://ca.example/account/7"), Origin(OTHER, "")]
     accounts = program.make_keys()
-    assert accounts.read(NOBODY_THERE) == AccountRecord(NOBODY_THERE, "https://ca.example/account/7")
-    key = accounts.account_key(NOBODY_THERE)
+    assert accounts.read(UNREACHABLE_CA) == AccountRecord(UNREACHABLE_CA, "https://ca.example/account/7")
+    key = accounts.account_key(UNREACHABLE_CA)
     assert key.private_numbers() == ACCOUNT_KEY.private_numbers()
     assert json.loads(program.run("list", "--json").out)["certificates"][0]["name"] == "a.example"
 
 
-def test_account_of_ours_stays(program: Program, etc: Path) -> None:
+def test_existing_account_is_kept(program: Program, etc: Path) -> None:
     program.configure()
-    program.make_keys().record(AccountRecord(NOBODY_THERE, "https://ca.example/account/1"))
+    program.make_keys().record(AccountRecord(UNREACHABLE_CA, "https://ca.example/account/1"))
     reported = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in reported["accounts"]] == ["left out: we have another account there"]
+    assert [one["done"] for one in reported["accounts"]] == ["not imported: Wellkeeper has another account there"]
 
 
-def test_json_has_the_same(program: Program, etc: Path) -> None:
+def test_json_has_the_same_content(program: Program, etc: Path) -> None:
     program.configure()
     program.make_keys()
     dry = program.run("import", "certbot", str(etc), "--json").json()
@@ -109,24 +111,24 @@ def test_json_has_the_same(program: Program, etc: Path) -> None:
     assert_documented("import certbot", dry)
     assert [one["certbot_name"] for one in dry["left_out"]] == ["wild"]
     applied = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in applied["taken"]] == ["taken over"] * 3
+    assert [one["done"] for one in applied["taken"]] == ["imported"] * 3
     again = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in again["taken"]] == ["taken over already"] * 3
+    assert [one["done"] for one in again["taken"]] == ["already imported"] * 3
     assert again["hooks"] == [
         {"event": "deploy", "command": "/usr/local/bin/copy --all"},
         {"event": "deploy", "command": "systemctl reload nginx"},
     ]
 
 
-def test_nothing_to_take_over_is_said(program: Program, folder: Path) -> None:
+def test_empty_directory_is_reported(program: Program, folder: Path) -> None:
     program.configure()
     program.make_keys()
     (folder / "empty/renewal").mkdir(parents=True)
     finished = program.run("import", "certbot", str(folder / "empty"), "--apply")
-    assert (finished.exit_code, finished.out) == (0, "There is no certificate that can be taken over.\n")
+    assert (finished.exit_code, finished.out) == (0, "There are no certificates to import.\n")
 
 
-def test_folder_that_is_not_certbot_s_is_a_usage_error(program: Program, folder: Path) -> None:
+def test_other_directory_is_a_usage_error(program: Program, folder: Path) -> None:
     program.configure()
     finished = program.run("import", "certbot", str(folder))
     assert (finished.exit_code, finished.out) == (2, "")

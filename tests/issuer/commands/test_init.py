@@ -1,11 +1,11 @@
-"""init: what it writes, keeps and says."""
+"""init: files it writes and keeps, and its output."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.fakes_deliver import dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import read_settings
@@ -15,7 +15,7 @@ VARIABLES = ("WELLKEEPER_RESPONDER_PUBLISHING_KEY", "WELLKEEPER_RESPONDER_ACCOUN
 
 
 def init(program: Program, *arguments: str) -> str:
-    """With folders of the test's own; what it said."""
+    """Run init with the test's directories and return its output."""
     folders = ("--state-dir", str(program.state_dir), "--certificates-dir", str(program.certificates_dir))
     finished = program.run("init", *folders, AGREE, *arguments)
     assert (finished.exit_code, finished.err) == (0, "")
@@ -63,7 +63,7 @@ def test_only_the_agreement_is_needed(program: Program) -> None:
     settings = read_settings(program.config)
     assert settings.ca == ("letsencrypt",)
     assert (settings.contact, settings.terms_of_service_agreed, settings.certificates) == ((), True, ())
-    assert "No certificate is configured yet: add [[certificates]]" in out
+    assert "No certificates are configured yet. Run 'wellkeeper certificate add NAME'" in out
 
 
 def test_second_run_changes_nothing(program: Program) -> None:
@@ -79,16 +79,15 @@ def test_second_run_changes_nothing(program: Program) -> None:
     ]
 
 
-def test_flags_that_come_too_late_are_told(program: Program) -> None:
+def test_options_that_change_nothing_are_reported(program: Program) -> None:
     init(program)
     finished = program.run("init", "--ca", "letsencrypt-staging", "--certificate", "a.example")
     assert finished.out.splitlines()[0] == (
-        f"kept   {program.config}; --ca, --certificate changed nothing: edit the file,"
-        " or let 'wellkeeper certificate add' add a certificate"
+        f"kept   {program.config}; --ca, --certificate ignored: edit the file, or run 'wellkeeper certificate add'"
     )
 
 
-def test_lost_key_is_made_again_and_the_stale_environment_told(program: Program) -> None:
+def test_lost_key_is_replaced_and_the_stale_environment_reported(program: Program) -> None:
     init(program)
     old = values(program)
     (program.state_dir / "publishing_key.pem").unlink()
@@ -99,7 +98,7 @@ def test_lost_key_is_made_again_and_the_stale_environment_told(program: Program)
     assert values(program) == old
 
 
-def test_what_was_added_to_the_environment_stays(program: Program) -> None:
+def test_additions_to_the_environment_are_kept(program: Program) -> None:
     init(program)
     environment = program.config.with_name("responder.env")
     key, thumbprints = values(program).values()
@@ -118,7 +117,7 @@ def test_what_was_added_to_the_environment_stays(program: Program) -> None:
         (("--certificates-dir", "/var/lib/wellkeeper/issuer/x"), "must not contain each other"),
     ],
 )
-def test_bad_values_leave_no_file(program: Program, arguments: tuple[str, ...], words: str) -> None:
+def test_bad_values_write_no_file(program: Program, arguments: tuple[str, ...], words: str) -> None:
     finished = program.run("init", AGREE, *arguments)
     assert finished.exit_code == 2
     assert words in finished.err
@@ -127,7 +126,7 @@ def test_bad_values_leave_no_file(program: Program, arguments: tuple[str, ...], 
 
 
 @pytest.mark.parametrize("name", ["😀", "q\"'\\", "a\nb\t\x01\x7f", "\u2028", "x" * 255], ids=ascii)
-def test_folder_may_have_any_name(program: Program, name: str) -> None:
+def test_directory_may_have_any_name(program: Program, name: str) -> None:
     finished = program.run(
         *("init", AGREE, "--state-dir", str(program.state_dir / name)),
         *("--certificates-dir", str(program.certificates_dir / name)),
@@ -170,24 +169,24 @@ def test_value_that_is_not_utf_8_is_refused(
 ) -> None:
     finished = program.run("init", AGREE, *arguments)
     assert finished.exit_code == 2
-    assert finished.err.startswith(f"wellkeeper: {request.node.callspec.id} = ")
-    assert finished.err.endswith("use a value in UTF-8\n")
+    assert finished.err.startswith(f"wellkeeper: cannot write {request.node.callspec.id} = ")
+    assert finished.err.endswith("Use a value in UTF-8.\n")
     assert not program.config.parent.exists()
 
 
-def test_config_with_a_name_that_is_too_long_is_told(program: Program) -> None:
+def test_overlong_config_name_is_reported(program: Program) -> None:
     finished = program.run("init", AGREE, "--config", str(program.folder / ("x" * 300)))
     assert finished.exit_code == 2
-    assert "File name too long; run as root, or name another place with --config" in finished.err
+    assert "  File name too long\n  Run the command as root, or choose another file with --config.\n" in finished.err
 
 
-def test_bad_flags_are_usage(program: Program) -> None:
+def test_unknown_option_is_a_usage_error(program: Program) -> None:
     finished = program.run("init", "--certificates", "a.example")
     assert finished.exit_code == 2
     assert "No such option" in finished.err
 
 
-def test_settings_that_are_wrong_are_told_and_kept(program: Program) -> None:
+def test_invalid_existing_settings_are_reported_and_kept(program: Program) -> None:
     program.configure(more="bogus = 1")
     finished = program.run("init")
     assert finished.exit_code == 2
@@ -195,15 +194,15 @@ def test_settings_that_are_wrong_are_told_and_kept(program: Program) -> None:
     assert program.config.exists()
 
 
-def test_place_that_cannot_be_written_is_named(program: Program) -> None:
+def test_unwritable_path_is_named(program: Program) -> None:
     finished = program.run("init", AGREE, "--config", "/proc/wellkeeper/issuer.toml")
     assert finished.exit_code == 2
     assert "cannot write /proc/wellkeeper" in finished.err
-    assert "run as root, or name another place with --config" in finished.err
+    assert "Run the command as root, or choose another file with --config." in finished.err
 
 
 def test_missing_agreement_is_named_when_the_terms_cannot_be_read(program: Program) -> None:
-    finished = program.run("init", "--ca", NOBODY_THERE)
+    finished = program.run("init", "--ca", UNREACHABLE_CA)
     assert finished.exit_code == 2
     assert (
         "Error: Missing option '--agree-to-terms-of-service'. The terms of service of the CA 127.0.0.1 cannot be"

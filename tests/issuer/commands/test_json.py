@@ -1,6 +1,5 @@
-"""--json: every command has it, and docs/json.md describes each object."""
+"""--json on every command; docs/json.md describes each object."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from tests.issuer.commands.workers import REHEARSED_AT
 from tests.json_docs import assert_documented, documented_commands
 from wellkeeper_issuer.__main__ import cli
 from wellkeeper_issuer.commands.terminal.errors import to_json
+from wellkeeper_issuer.commands.terminal.interrupts import Terminated
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Rehearsal
 
 WITHOUT_JSON = {"run"}
-# Those that need a CA or a daemon; tests/integration compares their results with the same tables.
+# Commands that need a CA or a daemon; tests/integration compares their results with the same tables.
 ELSEWHERE = {
     "account register": 1,
     "account update": 1,
@@ -83,7 +83,7 @@ async def _fill(state: State) -> None:
 
 @pytest.fixture
 def filled(program: Program) -> Program:
-    """One certificate with everything that can be recorded, one that was added."""
+    """Return a program with a certificate that has every record, and an added one."""
     program.configure(NAME, more=LIMITED + "[nginx]\ncommand = ['false']")
     program.make_keys()
     install(program, FakeCa(NOW).pair(dns(NAME)))
@@ -123,7 +123,7 @@ def test_one_documented_object_is_printed(filled: Program, folder: Path, line: s
     ],
     ids=["option", "before the command", "command", "argument", "settings", "question"],
 )
-def test_failure_is_one_object(
+def test_failure_prints_one_object(
     filled: Program, arguments: tuple[str, ...], status: int, stage: str, words: str
 ) -> None:
     finished = filled.run(*arguments)
@@ -136,7 +136,7 @@ def test_failure_is_one_object(
 
 @pytest.mark.parametrize(
     ("error", "stage"),
-    [(click.Abort(), "interrupted"), (asyncio.CancelledError(), "interrupted"), (KeyError("x"), None)],
+    [(click.Abort(), "interrupted"), (Terminated(), "interrupted"), (KeyError("x"), None)],
     ids=["Ctrl-C", "SIGTERM", "unexpected"],
 )
 def test_interrupts_and_unexpected_errors_have_the_same_keys(error: BaseException, stage: str | None) -> None:
@@ -145,6 +145,6 @@ def test_interrupts_and_unexpected_errors_have_the_same_keys(error: BaseExceptio
     assert found["stage"] == stage
 
 
-def test_an_argument_called_json_after_two_dashes_asks_for_nothing(program: Program) -> None:
+def test_argument_named_json_after_two_dashes_is_not_the_option(program: Program) -> None:
     program.configure(NAME)
     assert program.run("why", "--", "--json").err.startswith("wellkeeper: no certificate is named '--json'")

@@ -1,4 +1,4 @@
-"""list: the certificates of the settings and their expiry."""
+"""list: configured certificates and their expiry."""
 
 from dataclasses import replace
 
@@ -21,13 +21,13 @@ ca = ["letsencrypt", "test"]
 IDENTIFIERS = "xn--mnchen-3ya.example (münchen.example), 192.0.2.7"
 
 
-def test_nothing_configured(program: Program) -> None:
+def test_no_configured_certificates_are_reported(program: Program) -> None:
     program.configure()
     assert program.run("list").out == ("no certificates are configured\nNext: sudo wellkeeper certificate add NAME\n")
     assert program.run("list", "--json").json() == {"schema_version": 1, "certificates": [], "is_reload_needed": False}
 
 
-def test_names_cas_key_type_and_expiry(program: Program) -> None:
+def test_list_shows_names_cas_key_type_and_expiry(program: Program) -> None:
     program.configure(NAME, more=LIMITED + MORE)
     install(program, FakeCa(NOW).pair(dns(NAME)))
     assert program.run("list").out.splitlines() == [
@@ -54,7 +54,7 @@ def test_names_cas_key_type_and_expiry(program: Program) -> None:
 
 
 def expiry(program: Program) -> str:
-    """The column EXPIRES of the only certificate."""
+    """Return the column EXPIRES of the only certificate."""
     _, found = program.run("list").out.splitlines()
     return found.split("ecdsa-p256  ")[1].removesuffix(NAME).rstrip()
 

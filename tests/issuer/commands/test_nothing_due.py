@@ -1,4 +1,4 @@
-"""What is run every minute by timers and monitors must not load what it does not need."""
+"""Imports of commands that timers and monitors run every minute."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.issuer.commands.statuses import NAME, NOW, install, record, schedule,
 
 pytestmark = pytest.mark.slow  # each starts the program
 
-# The libraries of what talks to CAs, responders and nginx: a fifth of a second together.
+# Libraries for CAs, responders and nginx, which together take a fifth of a second to import.
 HEAVY: Final = ("acme", "aiohttp", "josepy", "requests", "rich", "tomlkit")
 SCRIPT: Final = f"""
 import json, sys
@@ -37,7 +37,7 @@ finally:
     ],
     ids=" ".join,
 )
-def test_nothing_due_loads_nothing_heavy(program: Program, arguments: list[str]) -> None:
+def test_commands_without_due_work_load_no_heavy_libraries(program: Program, arguments: list[str]) -> None:
     program.configure(NAME)
     version = install(program, FakeCa(NOW).pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)

@@ -1,4 +1,4 @@
-"""placeholder: for what is not there, and for nothing else."""
+"""placeholder: made only for missing certificates."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.folders import CertificateFolders
 
 
-def test_made_for_each_that_is_missing(program: Program) -> None:
+def test_placeholder_is_made_for_each_missing_certificate(program: Program) -> None:
     program.configure("a.example", "2001:db8::7")
     finished = program.run("placeholder")
     live = program.certificates_dir / "live"
@@ -25,7 +25,7 @@ def test_made_for_each_that_is_missing(program: Program) -> None:
     assert (live / "a.example/privkey.pem").stat().st_mode & 0o7777 == 0o600
 
 
-def test_what_is_there_stays(program: Program) -> None:
+def test_installed_certificate_is_kept(program: Program) -> None:
     program.configure("a.example")
     folders, pair = CertificateFolders(program.certificates_dir), FakeCa().pair(dns("a.example"))
 
@@ -38,7 +38,7 @@ def test_what_is_there_stays(program: Program) -> None:
     assert (program.certificates_dir / "live/a.example/fullchain.pem").read_bytes() == pair.chain_pem
 
 
-def test_without_the_key_there_is_none(program: Program) -> None:
+def test_certificate_with_a_csr_gets_no_placeholder(program: Program) -> None:
     program.configure("a.example")
     program.config.write_text(f"{program.config.read_text()}\ncsr = '/etc/a.csr'")
     finished = program.run("placeholder")
@@ -50,14 +50,14 @@ def test_without_the_key_there_is_none(program: Program) -> None:
     assert not (program.certificates_dir / "live").exists()
 
 
-def test_only_those_named(program: Program) -> None:
+def test_only_named_certificates_get_placeholders(program: Program) -> None:
     program.configure("a.example", "b.example")
     program.run("placeholder", "b.example")
     assert [path.name for path in (program.certificates_dir / "live").iterdir()] == ["b.example"]
 
 
 @pytest.mark.parametrize("name", ["MÜNCHEN.example", "xn--mnchen-3ya.example"])
-def test_name_may_be_written_as_people_write_it(program: Program, name: str) -> None:
+def test_name_may_be_written_in_unicode(program: Program, name: str) -> None:
     program.configure("münchen.example", "b.example")
     finished = program.run("placeholder", name)
     assert [path.name for path in (program.certificates_dir / "live").iterdir()] == ["xn--mnchen-3ya.example"]
@@ -76,7 +76,7 @@ def test_name_may_be_written_as_people_write_it(program: Program, name: str) -> 
         ((), (), "no certificates are configured"),
     ],
 )
-def test_unknown_names_are_told(
+def test_unknown_names_are_reported(
     program: Program, names: tuple[str, ...], arguments: tuple[str, ...], words: str
 ) -> None:
     program.configure(*names)
@@ -89,12 +89,12 @@ def test_unknown_names_are_told(
     ("more", "words"),
     [
         (
-            "certificates_owner = 'nobody-such'",
-            "cannot use certificates_owner = 'nobody-such'\n  this host has no such user",
+            "certificates_owner = 'no-such-owner'",
+            "cannot use certificates_owner = 'no-such-owner'\n  this host has no such user",
         ),
         (
-            "certificates_group = 'nobody-such'",
-            "cannot use certificates_group = 'nobody-such'\n  this host has no such group",
+            "certificates_group = 'no-such-owner'",
+            "cannot use certificates_group = 'no-such-owner'\n  this host has no such group",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""renew: exit statuses, and how a report is printed. Whole passes are in tests/integration."""
+"""renew: exit statuses and printed reports. Complete passes are in tests/integration."""
 
 import fcntl
 import json
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes_deliver import dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import NAME, UNTIL, schedule
-from wellkeeper_issuer.commands.renew import to_json
+from wellkeeper_issuer.commands.one_shot import to_json
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.results import to_text
 from wellkeeper_issuer.errors import OrderError
@@ -47,7 +47,7 @@ def test_identifier_of_several_certificates_is_refused_with_their_names(program:
     assert finished.exit_code == 2
 
 
-def test_close_names_are_suggested_for_a_mistyped_one(program: Program) -> None:
+def test_similar_names_are_suggested_for_a_mistyped_one(program: Program) -> None:
     program.configure(*(f"n{number}.example" for number in range(30)))
     finished = program.run("renew", "n31.example")
     assert "Did you mean n" in finished.err
@@ -70,7 +70,7 @@ def test_close_names_are_suggested_for_a_mistyped_one(program: Program) -> None:
     ],
     ids=["unknown name", "no settings", "bad value", "bad flag", "no keys"],
 )
-def test_usage_and_settings_end_with_2(program: Program, arguments: tuple[str, ...], words: str) -> None:
+def test_usage_and_settings_errors_exit_with_2(program: Program, arguments: tuple[str, ...], words: str) -> None:
     program.configure("a.example")
     finished = program.run("renew", *arguments)
     assert (finished.exit_code, finished.out) == (2, "")
@@ -78,7 +78,7 @@ def test_usage_and_settings_end_with_2(program: Program, arguments: tuple[str, .
 
 
 @pytest.mark.parametrize("content", [None, b"no PEM"], ids=["missing", "damaged"])
-def test_bundle_that_cannot_be_used_ends_with_2(program: Program, folder: Path, content: bytes | None) -> None:
+def test_unusable_bundle_exits_with_2(program: Program, folder: Path, content: bytes | None) -> None:
     if content is not None:
         (folder / "ca.pem").write_bytes(content)
     program.configure("a.example", more=f"cannot use ca_bundle = '{folder}/ca.pem'")
@@ -88,18 +88,18 @@ def test_bundle_that_cannot_be_used_ends_with_2(program: Program, folder: Path, 
     assert f"cannot use ca_bundle = '{folder}/ca.pem'\n" in finished.err
 
 
-def test_certificate_that_failed_ends_with_1(program: Program) -> None:
+def test_failed_certificate_exits_with_1(program: Program) -> None:
     program.configure("a.example")
     program.make_keys()
     finished = program.run("renew")
     assert finished.exit_code == 1
     assert finished.out.startswith(
-        f"a.example: failed (order): no answer from the CA 127.0.0.1 to the request for its directory {NOBODY_THERE}"
+        f"a.example: failed (order): no answer from the CA 127.0.0.1 to the request for its directory {UNREACHABLE_CA}"
     )
     assert "a.example: " not in finished.err
 
 
-def test_stages_are_details_and_the_failure_is_in_the_result_only(program: Program) -> None:
+def test_failure_is_explained_only_in_the_result(program: Program) -> None:
     program.configure("a.example")
     program.make_keys()
     finished = program.run("renew", "-v")
@@ -116,7 +116,7 @@ def test_quiet_prints_nothing_but_errors(program: Program) -> None:
     assert finished.out.startswith("a.example: failed (order): ")
 
 
-def test_json_result_comes_without_progress(program: Program) -> None:
+def test_json_result_is_printed_without_progress(program: Program) -> None:
     program.configure("a.example")
     program.make_keys()
     assert "a.example: " not in program.run("renew", "--json").err
@@ -130,7 +130,7 @@ def test_verbose_and_quiet_exclude_each_other(program: Program) -> None:
     assert "-v and -q exclude each other" in finished.err
 
 
-def test_json_goes_to_standard_output_and_progress_to_the_other(program: Program) -> None:
+def test_json_goes_to_stdout_and_progress_to_stderr(program: Program) -> None:
     program.configure("a.example")
     program.make_keys()
     finished = program.run("renew", "--json", "--log-format", "json")
@@ -163,13 +163,13 @@ def test_dry_run_takes_only_names(program: Program, option: str) -> None:
     assert "--dry-run cannot be combined with --force, --retry or --staging" in finished.err
 
 
-def test_staging_goes_before_the_settings(program: Program) -> None:
+def test_staging_overrides_the_settings(program: Program) -> None:
     program.configure("a.example")
     assert options.read(program.config, is_staging=True).ca == ("letsencrypt-staging",)
-    assert options.read(program.config).ca == (NOBODY_THERE,)
+    assert options.read(program.config).ca == (UNREACHABLE_CA,)
 
 
-def test_another_pass_at_work_ends_with_1(program: Program) -> None:
+def test_running_pass_of_another_process_exits_with_1(program: Program) -> None:
     program.configure("a.example")
     program.make_keys()
     with (program.state_dir / "state.lock").open("w") as lock:
@@ -198,11 +198,11 @@ def report(outcome: Outcome, *, detail: str = "", error: Exception | None = None
         (report(Outcome.FAILED, error=KeyError("x")), "web: failed (internal): unexpected error: KeyError('x')"),
     ],
 )
-def test_report_as_a_line(found: Report, text: str) -> None:
+def test_report_prints_as_a_line(found: Report, text: str) -> None:
     assert to_text(found) == text
 
 
-def test_report_as_json() -> None:
+def test_report_prints_as_json() -> None:
     assert to_json(report(Outcome.SERVED), LINEAGE) == {
         "name": "web",
         "outcome": "served",
@@ -224,7 +224,7 @@ def test_report_as_json() -> None:
     assert (failed["serial"], failed["not_after"]) == (None, None)
 
 
-def test_json_has_the_same_keys_whatever_is_known() -> None:
+def test_json_always_has_the_same_keys() -> None:
     well = to_json(report(Outcome.SERVED), LINEAGE)
     left_alone = to_json(Report(NAME, Outcome.UNCHANGED, "not due", schedule=schedule("v1")), LINEAGE)
     failed = to_json(report(Outcome.FAILED, error=KeyError("x")), LINEAGE)

@@ -1,4 +1,4 @@
-"""What follows of a revocation; those at a real CA are in tests/integration."""
+"""Replacement after a revocation; revocations at a real CA are in tests/integration."""
 
 import asyncio
 import fcntl
@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.fakes_deliver import NOW, FakeCa, dns
-from tests.issuer.commands.workers import Workshop
+from tests.issuer.commands.workers import WorkerFactory
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.commands.revoke import Following, have_replaced, revoke
+from wellkeeper_issuer.commands.revoke import Replacement, have_replaced, revoke
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -33,70 +33,72 @@ STAYS = "nginx serves it until it is replaced: "
 
 
 @pytest.fixture
-def workshop(folder: Path) -> Workshop:
-    made = Workshop(folder)
+def factory(folder: Path) -> WorkerFactory:
+    made = WorkerFactory(folder)
     made.write(NAME)
     AccountFolder(folder / "state", ()).make_keys()
     return made
 
 
 @pytest.fixture
-def settings(workshop: Workshop) -> Settings:
-    return read_settings(workshop.path)
+def settings(factory: WorkerFactory) -> Settings:
+    return read_settings(factory.path)
 
 
 @pytest.fixture
-async def daemon(workshop: Workshop, settings: Settings) -> AsyncIterator[Workshop]:
-    """Owns the state, and answers."""
+async def daemon(factory: WorkerFactory, settings: Settings) -> AsyncIterator[WorkerFactory]:
+    """Run a daemon that owns the state and answers."""
     async with (
         LocalOwnership(settings.state_dir).hold("run"),
-        workshop.service() as service,
+        factory.service() as service,
         daemon_socket(socket_path(settings.state_dir), service.handlers),
     ):
-        yield workshop
+        yield factory
 
 
 async def test_without_a_daemon_the_next_renewal_replaces_it(settings: Settings) -> None:
-    following = await have_replaced(settings, INSTALLED, ORIGIN)
-    assert following.words.startswith(f"{STAYS}the next renewal replaces it; run ")
-    assert (following.is_replaced, following.has_failed) == (False, False)
+    replacement = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert replacement.words.startswith(f"{STAYS}the next renewal replaces it; run ")
+    assert (replacement.is_replaced, replacement.has_failed) == (False, False)
     async with open_state(settings.state_dir / "state.db", may_write=False) as state:
         schedule = await state.schedules.read_schedule(NAME)
     assert schedule is not None
     assert schedule.rule is Rule.REVOKED
 
 
-async def test_daemon_replaces_it(daemon: Workshop, settings: Settings) -> None:
+async def test_daemon_replaces_it(daemon: WorkerFactory, settings: Settings) -> None:
     assert daemon.workers
-    assert await have_replaced(settings, INSTALLED, ORIGIN) == Following("the daemon has replaced it", is_replaced=True)
+    assert await have_replaced(settings, INSTALLED, ORIGIN) == Replacement(
+        "the daemon has replaced it", is_replaced=True
+    )
 
 
-async def test_daemon_that_cannot_replace_it_is_a_failure(daemon: Workshop, settings: Settings) -> None:
+async def test_failed_replacement_by_the_daemon_is_a_failure(daemon: WorkerFactory, settings: Settings) -> None:
     daemon.workers[0].failing = OrderError("the CA is away")
-    assert await have_replaced(settings, INSTALLED, ORIGIN) == Following(
+    assert await have_replaced(settings, INSTALLED, ORIGIN) == Replacement(
         f"{STAYS}the daemon could not replace it: the CA is away", has_failed=True
     )
 
 
-async def test_state_that_is_damaged_is_told_as_that(settings: Settings) -> None:
-    (settings.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
-    following = await have_replaced(settings, INSTALLED, ORIGIN)
-    assert following.has_failed
-    assert "Restore the file from a backup" in following.words
+async def test_damaged_state_is_reported(settings: Settings) -> None:
+    (settings.state_dir / "state.db").write_bytes(b"not a database " * 100)
+    replacement = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert replacement.has_failed
+    assert "Restore the file from a backup" in replacement.words
 
 
-async def test_who_else_is_at_work_is_told(settings: Settings) -> None:
+async def test_other_process_using_the_state_is_reported(settings: Settings) -> None:
     with (settings.state_dir / "state.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        following = await have_replaced(settings, INSTALLED, ORIGIN)
-    assert following.has_failed
-    assert f"{STAYS}Another Wellkeeper process is changing " in following.words
+        replacement = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert replacement.has_failed
+    assert f"{STAYS}Another Wellkeeper process is changing " in replacement.words
 
 
-async def test_compromised_key_is_not_used_again_though_the_ca_is_away(workshop: Workshop, settings: Settings) -> None:
+async def test_compromised_key_is_disowned_even_when_the_ca_is_away(factory: WorkerFactory, settings: Settings) -> None:
     folders, pair = build.certificates(settings), FakeCa().pair(dns(NAME))
     await folders.switch(NAME, await folders.write(NAME, pair))
-    asked = [NAME, "--config", str(workshop.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
+    asked = [NAME, "--config", str(factory.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
     result = await asyncio.to_thread(CliRunner().invoke, revoke, asked)
     assert isinstance(result.exception, WellkeeperError), result.output
     assert await folders.disowned_keys(NAME) == {public_keys.leaf_key_fingerprint(pair.chain_pem)}
@@ -104,12 +106,12 @@ async def test_compromised_key_is_not_used_again_though_the_ca_is_away(workshop:
 
 @pytest.mark.parametrize("installed", ["web", NAME])
 async def test_host_name_is_accepted_unless_a_certificate_of_that_name_is_installed(
-    workshop: Workshop, installed: str
+    factory: WorkerFactory, installed: str
 ) -> None:
     table = f"[[certificates]]\nname = 'web'\nidentifiers = ['{NAME}']\n"
-    workshop.path.write_text(workshop.path.read_text().partition("[[certificates]]")[0] + table)
-    folders = build.certificates(read_settings(workshop.path))
+    factory.path.write_text(factory.path.read_text().partition("[[certificates]]")[0] + table)
+    folders = build.certificates(read_settings(factory.path))
     await folders.switch(installed, await folders.write(installed, FakeCa().pair(dns(NAME))))
-    asked = [NAME, "--config", str(workshop.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
+    asked = [NAME, "--config", str(factory.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
     await asyncio.to_thread(CliRunner().invoke, revoke, asked)
     assert await folders.disowned_keys(installed)

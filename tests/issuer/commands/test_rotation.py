@@ -1,4 +1,4 @@
-"""The publishing key is replaced without a moment in which no responder believes the issuer."""
+"""Rotation of the publishing key without a gap in which a responder refuses the issuer."""
 
 from tests.issuer.commands.conftest import Program
 
@@ -10,7 +10,7 @@ def public_keys(program: Program) -> list[str]:
     return value.split()
 
 
-def test_next_key_is_shown_beside_the_present_one_and_takes_its_place_by_a_rename(program: Program) -> None:
+def test_next_key_is_shown_with_the_present_one_and_replaces_it_by_a_rename(program: Program) -> None:
     program.configure("a.example")
     assert program.run("init").exit_code == 0
     (present,) = public_keys(program)
@@ -24,7 +24,7 @@ def test_next_key_is_shown_beside_the_present_one_and_takes_its_place_by_a_renam
     assert public_keys(program) == both[1:]
 
 
-def test_next_key_is_made_once(program: Program) -> None:
+def test_next_key_is_created_once(program: Program) -> None:
     program.configure("a.example")
     program.run("init", "--next-publishing-key")
     both = public_keys(program)

@@ -1,4 +1,4 @@
-"""run: what can be tried without a process of its own; the rest is in tests/integration/test_daemon_process.py."""
+"""run: tests without a separate process; the others are in tests/integration/test_daemon_process.py."""
 
 import logging
 
@@ -18,12 +18,12 @@ from wellkeeper_issuer.commands.terminal.progress import TextFormatter, journal_
         (logging.DEBUG, "<7>text"),
     ],
 )
-def test_levels_are_what_the_journal_reads(level: int, line: str) -> None:
+def test_levels_have_the_priorities_of_the_journal(level: int, line: str) -> None:
     record = logging.LogRecord("wellkeeper_issuer.daemon", level, "", 0, "te%s", ("xt",), None)
     assert TextFormatter(journal_prefix).format(record) == line
 
 
-def test_host_that_was_not_set_up(program: Program) -> None:
+def test_missing_keys_are_reported(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("run")
     assert (finished.exit_code, finished.out) == (2, "")
@@ -31,7 +31,7 @@ def test_host_that_was_not_set_up(program: Program) -> None:
     assert not program.state_dir.exists()
 
 
-def test_folder_that_is_too_deep_for_a_socket(program: Program) -> None:
+def test_state_directory_too_deep_for_a_socket_is_reported(program: Program) -> None:
     program.state_dir = program.folder / ("a" * 100)
     program.configure("a.example")
     program.make_keys()

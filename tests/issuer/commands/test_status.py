@@ -1,4 +1,4 @@
-"""status: from disk alone."""
+"""status, read from disk alone."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import (
     DATES,
     FAILURE,
@@ -43,7 +43,7 @@ def test_without_certificates_the_next_step_is_to_add_one(program: Program) -> N
     ]
 
 
-def test_nothing_there(program: Program) -> None:
+def test_missing_certificate_is_shown(program: Program) -> None:
     program.configure(NAME)
     assert shown(program) == [
         "1 certificate: 1 missing",
@@ -81,7 +81,7 @@ def test_nothing_there(program: Program) -> None:
     assert not program.state_dir.exists()
 
 
-def test_placeholder(program: Program) -> None:
+def test_placeholder_is_shown(program: Program) -> None:
     program.configure(NAME)
     install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert line(program) == f"placeholder  {NAME}  {NOW + timedelta(days=7):%Y-%m-%d} (6 days)  -"
@@ -93,7 +93,7 @@ def test_placeholder(program: Program) -> None:
 def test_certificate_that_waits_for_its_ca_shows_until_when(program: Program) -> None:
     program.configure(NAME)
     until = NOW + timedelta(hours=1)
-    write(program, lambda state: state.ledger.record_block(Blocked(NOBODY_THERE, NAME, until, "all are used")))
+    write(program, lambda state: state.ledger.record_block(Blocked(UNREACHABLE_CA, NAME, until, "all are used")))
     assert line(program) == f"missing  {NAME}  -  -  next try at {until:%Y-%m-%d %H:%M:%S} UTC"
     assert shown(program)[-1] == "daemon: not running"
 
@@ -122,7 +122,7 @@ def test_next_try_in_the_past_is_not_shown(program: Program) -> None:
         (True, True, "served", ""),
     ],
 )
-def test_states_of_a_delivery(
+def test_delivery_state_is_shown(
     program: Program, ca: FakeCa, is_reloaded: bool, is_served: bool, state: str, note: str
 ) -> None:
     program.configure(NAME)
@@ -162,7 +162,7 @@ def test_certificate_with_a_schedule_is_not_read(program: Program, ca: FakeCa) -
     assert line(program) == f"served  {NAME}  {DATES}"
 
 
-def test_failure_rehearsal_and_limits_are_shown(program: Program, ca: FakeCa) -> None:
+def test_failures_rehearsals_and_limits_are_shown(program: Program, ca: FakeCa) -> None:
     program.configure(NAME, more=LIMITED)
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
@@ -171,7 +171,7 @@ def test_failure_rehearsal_and_limits_are_shown(program: Program, ca: FakeCa) ->
         await state.schedules.record_failure(FAILURE)
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
         uses = [(Scope.ACCOUNT, ""), (Scope.ACCOUNT, ""), (Scope.IDENTIFIER, NAME)]
-        await state.ledger.record_uses([Use(NOBODY_THERE, Spent.ORDER, scope, value, NOW) for scope, value in uses])
+        await state.ledger.record_uses([Use(UNREACHABLE_CA, Spent.ORDER, scope, value, NOW) for scope, value in uses])
 
     write(program, fill)
     assert line(program).endswith(
@@ -213,7 +213,7 @@ def test_identifiers_are_in_the_order_of_the_settings(program: Program, ca: Fake
     assert reported("status") == [NAME, "2.example", "8.example", "9.example"]
 
 
-def test_daemon_is_shown_with_its_pid_and_does_what_is_due(program: Program) -> None:
+def test_daemon_is_shown_with_its_pid_and_its_next_work(program: Program) -> None:
     program.configure(NAME)
     program.make_keys()
 

@@ -1,16 +1,16 @@
-"""status --json: one object with everything that is recorded."""
+"""status --json: one object with all records."""
 
 from datetime import timedelta
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import FAILURE, HOUR, NAME, NOW, RENEWED, UNTIL, install, record, schedule, write
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_node.certificates import reading
 
 
-def test_everything_that_is_recorded_is_in_the_object(program: Program) -> None:
+def test_object_contains_all_records(program: Program) -> None:
     program.configure(NAME)
     pair = FakeCa(NOW).pair(dns(NAME))
     version = install(program, pair)
@@ -19,7 +19,7 @@ def test_everything_that_is_recorded_is_in_the_object(program: Program) -> None:
     async def fill(state: State) -> None:
         await state.schedules.record_schedule(schedule(version))
         await state.schedules.record_failure(FAILURE)
-        await state.notes.record_rehearsal(Rehearsal(NAME, NOW, True, "all well"))
+        await state.notes.record_rehearsal(Rehearsal(NAME, NOW, True, "every step succeeded"))
 
     write(program, fill)
     certificate = reading.read_certificate(pair.chain_pem)
@@ -39,7 +39,7 @@ def test_everything_that_is_recorded_is_in_the_object(program: Program) -> None:
             "not_after": UNTIL.isoformat(),
             "renew_at": RENEWED.isoformat(),
             "schedule": {
-                "directory_url": NOBODY_THERE,
+                "directory_url": UNREACHABLE_CA,
                 "rule": "ari",
                 "window": {"start": (RENEWED - HOUR).isoformat(), "end": (RENEWED + HOUR).isoformat()},
                 "explanation_url": "https://ca.example/why",
@@ -55,7 +55,7 @@ def test_everything_that_is_recorded_is_in_the_object(program: Program) -> None:
                 "last_at": (NOW - HOUR).isoformat(),
                 "next_try_at": (NOW + HOUR).isoformat(),
             },
-            "rehearsal": {"at": NOW.isoformat(), "is_well": True, "detail": "all well"},
+            "rehearsal": {"at": NOW.isoformat(), "is_well": True, "detail": "every step succeeded"},
         }
     ]
 

@@ -1,4 +1,4 @@
-"""status: conditions, the worst first, and the notes beside them."""
+"""status: conditions, worst first, and their notes."""
 
 import re
 from datetime import timedelta
@@ -31,7 +31,7 @@ def ca() -> FakeCa:
     return FakeCa(NOW)
 
 
-def test_renewal_outweighs_an_older_failed_rehearsal(program: Program, ca: FakeCa) -> None:
+def test_successful_renewal_hides_an_older_failed_rehearsal(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
@@ -47,7 +47,7 @@ def test_interrupted_renewal_is_shown_as_under_way(program: Program) -> None:
     assert "A renewal is under way." in program.run("why", NAME).out
 
 
-def test_failed_force_of_what_is_not_due_is_not_failing(program: Program, ca: FakeCa) -> None:
+def test_failed_forced_renewal_of_a_certificate_not_due_is_not_failing(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)

@@ -1,18 +1,18 @@
-"""trust: public values and the lines to include."""
+"""trust: public values and nginx lines."""
 
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
 
-def test_public_values_and_lines(program: Program) -> None:
+def test_trust_prints_public_values_and_lines(program: Program) -> None:
     program.configure("a.example", "b.example")
     keys = program.make_keys()
     finished = program.run("trust")
     assert finished.exit_code == 0
     for line in (
         f"  WELLKEEPER_RESPONDER_PUBLISHING_KEY={encode_public_key(keys.publishing_key.public_key())}",
-        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key(NOBODY_THERE))}",
+        f"  WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT={account_thumbprint(keys.account_key(UNREACHABLE_CA))}",
         "  include snippets/wellkeeper/upstream.conf;",
         "  include snippets/wellkeeper/challenge.conf;",
         f"  ssl_certificate     {program.certificates_dir}/live/a.example/fullchain.pem;",
@@ -22,20 +22,20 @@ def test_public_values_and_lines(program: Program) -> None:
     assert "PRIVATE" not in finished.out
 
 
-def test_json(program: Program) -> None:
+def test_json_has_the_public_values_and_live_paths(program: Program) -> None:
     program.configure("a.example")
     keys = program.make_keys()
     assert program.run("trust", "--json").json() == {
         "schema_version": 1,
         "responder": {
             "WELLKEEPER_RESPONDER_PUBLISHING_KEY": encode_public_key(keys.publishing_key.public_key()),
-            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key(NOBODY_THERE)),
+            "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": account_thumbprint(keys.account_key(UNREACHABLE_CA)),
         },
         "live": {"a.example": f"{program.certificates_dir}/live/a.example"},
     }
 
 
-def test_missing_keys_are_told(program: Program) -> None:
+def test_missing_keys_are_reported(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("trust")
     assert (finished.exit_code, finished.out) == (2, "")
@@ -45,7 +45,7 @@ def test_missing_keys_are_told(program: Program) -> None:
     )
 
 
-def test_missing_settings_are_told(program: Program) -> None:
+def test_missing_settings_are_reported(program: Program) -> None:
     finished = program.run("trust")
     assert finished.exit_code == 2
     assert f"{program.config} does not exist\n  Run 'wellkeeper init'" in finished.err

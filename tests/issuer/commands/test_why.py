@@ -1,4 +1,4 @@
-"""why: sentences that explain the state of one certificate."""
+"""why: sentences that explain the status of one certificate."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import NOBODY_THERE, Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import (
     ATTEMPT,
     FAILURE,
@@ -49,7 +49,7 @@ def reported(program: Program) -> list[str]:
 
 
 def served(program: Program, changed: Schedule | None = None) -> str:
-    """Installed, delivered and scheduled; returns the version."""
+    """Install, deliver and schedule a version, and return it."""
     program.configure(NAME, more=LIMITED)
     version = install(program, FakeCa(NOW).pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
@@ -58,14 +58,14 @@ def served(program: Program, changed: Schedule | None = None) -> str:
     return version
 
 
-def test_unknown_name(program: Program) -> None:
+def test_unknown_name_is_refused(program: Program) -> None:
     program.configure(NAME)
     finished = program.run("why", "other")
     assert (finished.exit_code, finished.out) == (2, "")
     assert "no certificate is named 'other'" in finished.err
 
 
-def test_nothing_there(program: Program) -> None:
+def test_missing_certificate_is_explained(program: Program) -> None:
     program.configure(NAME)
     assert reported(program) == [
         f"Certificate {NAME} is configured for {NAME}.",
@@ -74,7 +74,7 @@ def test_nothing_there(program: Program) -> None:
     ]
 
 
-def test_served_certificate(program: Program) -> None:
+def test_served_certificate_is_explained(program: Program) -> None:
     version = served(program)
     assert reported(program) == [
         f"Certificate {NAME} is configured for {NAME}.",
@@ -116,12 +116,12 @@ def test_served_certificate(program: Program) -> None:
     ],
     ids=["unknown CA", "no name", "once", "thrice", "no window", "safety net"],
 )
-def test_what_the_ca_said(program: Program, changed: Schedule, sentence: str) -> None:
+def test_answer_of_the_ca_is_explained(program: Program, changed: Schedule, sentence: str) -> None:
     served(program, changed)
     assert sentence in reported(program)
 
 
-def test_revoked_certificate_is_not_asked_about(program: Program) -> None:
+def test_revoked_certificate_has_no_next_renewal_info_request(program: Program) -> None:
     served(
         program, replace(schedule(""), rule=Rule.REVOKED, renew_at=NOW, ask_at=None, window=None, explanation_url=None)
     )
@@ -130,15 +130,15 @@ def test_revoked_certificate_is_not_asked_about(program: Program) -> None:
     assert "RFC 9773" not in " ".join(sentences)
 
 
-def test_failure_and_what_delays_the_next_try(program: Program) -> None:
+def test_failure_and_the_delay_of_the_next_try_are_explained(program: Program) -> None:
     window = Window(NOW - HOUR, NOW + HOUR)
     version = served(program, replace(schedule(""), renew_at=NOW, window=window, explanation_url=None))
     due = f"the CA's suggested window began at {at(window.start)} and ends at {at(window.end)}"
 
     async def fill(state: State) -> None:
         await state.schedules.record_failure(FAILURE)
-        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + 3 * HOUR, "busy"))
-        await state.ledger.record_block(Blocked(NOBODY_THERE, NAME, NOW - 3 * HOUR, "long ago"))
+        await state.ledger.record_block(Blocked(UNREACHABLE_CA, "", NOW + 3 * HOUR, "busy"))
+        await state.ledger.record_block(Blocked(UNREACHABLE_CA, NAME, NOW - 3 * HOUR, "long ago"))
         await state.vetoes.record_veto(NAME, NOW + 2 * HOUR)
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
 
@@ -155,7 +155,7 @@ def test_failure_and_what_delays_the_next_try(program: Program) -> None:
     assert found["wake_at"] == (NOW + 3 * HOUR).isoformat()
 
 
-def test_failure_that_no_retry_fixes(program: Program) -> None:
+def test_permanent_failure_is_explained(program: Program) -> None:
     served(program)
     failure = Failure(NAME, 1, "order", "refused", Retry.NEVER, NOW, NOW, NOW + 24 * HOUR)
     write(program, lambda state: state.schedules.record_failure(failure))
@@ -164,7 +164,7 @@ def test_failure_that_no_retry_fixes(program: Program) -> None:
     assert "Retrying will not help until this is fixed." in " ".join(sentences)
 
 
-def test_missing_server_block_is_for_a_person_to_add(program: Program) -> None:
+def test_missing_server_block_is_left_to_the_administrator(program: Program) -> None:
     version = served(program)
     record(program, version, is_reloaded=True)
     write(program, lambda state: state.notes.forget_owed_hook(NAME))
@@ -178,13 +178,13 @@ def test_reason_of_a_block_is_not_repeated(program: Program) -> None:
 
     async def fill(state: State) -> None:
         await state.schedules.record_failure(Failure(NAME, 1, "order", "refused", Retry.SOON, NOW, NOW, NOW + HOUR))
-        await state.ledger.record_block(Blocked(NOBODY_THERE, "", NOW + HOUR, "the CA is unavailable: refused"))
+        await state.ledger.record_block(Blocked(UNREACHABLE_CA, "", NOW + HOUR, "the CA is unavailable: refused"))
 
     write(program, fill)
     assert f"Wellkeeper sends no orders to the CA 127.0.0.1 until {at(NOW + HOUR)}." in reported(program)
 
 
-def test_placeholder(program: Program) -> None:
+def test_placeholder_is_explained(program: Program) -> None:
     program.configure(NAME)
     version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
     assert reported(program)[1:] == [
@@ -193,13 +193,13 @@ def test_placeholder(program: Program) -> None:
     ]
 
 
-def test_certificate_that_cannot_be_read(program: Program) -> None:
+def test_unreadable_certificate_is_explained(program: Program) -> None:
     version = served(program)
     (program.certificates_dir / "live" / NAME / "fullchain.pem").write_text("nothing of ours")
     assert f"The live version {version} cannot be read." in reported(program)
 
 
-def test_expired(program: Program) -> None:
+def test_expired_certificate_is_explained(program: Program) -> None:
     program.configure(NAME)
     install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
     sentences = reported(program)
@@ -207,7 +207,7 @@ def test_expired(program: Program) -> None:
     assert sentences[2] == "It has expired."
 
 
-def test_daemon_does_it(program: Program) -> None:
+def test_running_daemon_is_mentioned(program: Program) -> None:
     program.configure(NAME)
     program.make_keys()
 

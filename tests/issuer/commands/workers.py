@@ -1,4 +1,4 @@
-"""A worker that does as the test says, and a service with it."""
+"""A fake worker that tests control, and a service with it."""
 
 import asyncio
 from collections import defaultdict
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
-from tests.fakes import turns_until
+from tests.fakes import run_tasks_until
 from wellkeeper_issuer.commands.terminal.progress import JsonProgress
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
@@ -25,7 +25,7 @@ REHEARSED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class FakeWorker:
-    """Implements `serving.Worker`; `work` tells progress and waits until `is_free`."""
+    """Implements `serving.Worker`; `work` reports progress and waits for `is_free`."""
 
     def __init__(self, lineages: Sequence[Lineage], broadcast: Broadcast) -> None:
         self.lineages = [one.name for one in lineages]
@@ -64,8 +64,8 @@ class FakeWorker:
         self.lineages = [one.name for one in lineages]
 
 
-class Workshop:
-    """Makes workers of settings, and remembers all of them; `refusal` is raised instead of making one."""
+class WorkerFactory:
+    """Makes workers from settings and keeps all of them; raises `refusal`, if set, instead of making one."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "issuer.toml"
@@ -107,12 +107,12 @@ class Workshop:
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Service]:
-        """Running."""
+        """Yield a running service."""
         service = self.make()
         task = asyncio.create_task(service.run())
         try:
             await service.is_ready.wait()
-            await turns_until(lambda: self.workers[-1].is_running)
+            await run_tasks_until(lambda: self.workers[-1].is_running)
             yield service
         finally:
             task.cancel()

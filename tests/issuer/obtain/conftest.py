@@ -1,4 +1,4 @@
-"""What tests of what is remembered about a CA need: a ledger in memory, and who reads it."""
+"""Fixtures for what is remembered about a CA: a ledger in memory, and limits that use it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Limits of a CA that are small enough for tests, and orders that count by them."""
+"""Small limits of a CA for tests, and orders that count against them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Orders as a pass does: with the attempt that is recorded."""
+"""Ordering as a pass does: with the recorded attempt."""
 
 from wellkeeper_issuer.model import Attempt, Lineage, Ordered
 from wellkeeper_issuer.obtain import order as stage

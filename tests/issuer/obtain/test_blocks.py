@@ -1,4 +1,4 @@
-"""What CAs asked us to wait for: one failure speaks for all certificates."""
+"""Blocks of a CA: one failure defers all certificates."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ async def wait_of(blocks: Blocks, clock: FakeClock, lineage: str = "www") -> tim
     return blocked.until - clock.now() if blocked else None
 
 
-async def test_ca_that_stays_away_is_asked_ever_more_rarely_and_then_hourly(blocks: Blocks, clock: FakeClock) -> None:
+async def test_unreachable_ca_is_asked_less_and_less_often_and_then_hourly(blocks: Blocks, clock: FakeClock) -> None:
     waits = []
     for _ in range(5):
         await blocks.learn(CA, "www", AWAY)
@@ -43,8 +43,8 @@ async def test_ca_that_stays_away_is_asked_ever_more_rarely_and_then_hourly(bloc
     assert waits == [MINUTE, 10 * MINUTE, HOUR, HOUR, HOUR]
 
 
-async def test_week_without_the_ca_costs_one_request_an_hour(blocks: Blocks, clock: FakeClock) -> None:
-    """Of ten thousand due certificates, the first one that is let through fails for all."""
+async def test_week_without_the_ca_costs_one_request_per_hour(blocks: Blocks, clock: FakeClock) -> None:
+    """Let one of ten thousand due certificates through, which fails for all."""
     requests = 0
     for _ in range(7 * 24 * 60):
         for name in ("first", "second", "third"):
@@ -55,13 +55,13 @@ async def test_week_without_the_ca_costs_one_request_an_hour(blocks: Blocks, clo
     assert requests == 2 + 7 * 24
 
 
-async def test_renewals_that_failed_at_once_are_one_failure(blocks: Blocks, clock: FakeClock) -> None:
+async def test_concurrent_failures_count_as_one(blocks: Blocks, clock: FakeClock) -> None:
     for n in range(8):
         await blocks.learn(CA, f"{n}", AWAY)
     assert await wait_of(blocks, clock) == MINUTE
 
 
-async def test_reason_names_the_ca_and_counts(blocks: Blocks, clock: FakeClock) -> None:
+async def test_reason_names_the_ca_and_the_count_of_failures(blocks: Blocks, clock: FakeClock) -> None:
     for _ in range(2):
         await blocks.learn(CA, "www", AWAY)
         clock.advance(60)
@@ -70,12 +70,12 @@ async def test_reason_names_the_ca_and_counts(blocks: Blocks, clock: FakeClock) 
     assert blocked.reason == "the CA ca.example is unavailable, 2 times in a row: newOrder: no answer from the CA"
 
 
-async def test_other_cas_are_not_concerned(blocks: Blocks) -> None:
+async def test_other_cas_are_not_blocked(blocks: Blocks) -> None:
     await blocks.learn(CA, "www", AWAY)
     assert await blocks.find("https://other.example/directory", "www") is None
 
 
-async def test_answer_ends_the_wait_and_the_count(blocks: Blocks, clock: FakeClock) -> None:
+async def test_answer_ends_the_wait_and_resets_the_count(blocks: Blocks, clock: FakeClock) -> None:
     await blocks.learn(CA, "www", AWAY)
     await blocks.answered(CA)
     assert await blocks.find(CA, "www") is None
@@ -84,13 +84,15 @@ async def test_answer_ends_the_wait_and_the_count(blocks: Blocks, clock: FakeClo
     assert await wait_of(blocks, clock) == MINUTE
 
 
-async def test_busy_ca_is_left_alone_for_as_long_as_it_asks(blocks: Blocks, clock: FakeClock) -> None:
+async def test_busy_ca_is_not_asked_until_its_retry_after(blocks: Blocks, clock: FakeClock) -> None:
     busy = ChallengeError("busy", problem=problem("serverInternal", 503), retry_at=clock.now() + 2 * HOUR)
     await blocks.learn(CA, "www", busy)
     assert await wait_of(blocks, clock, "another") == 2 * HOUR
 
 
-async def test_busy_ca_that_asks_for_a_month_is_asked_again_after_a_day(blocks: Blocks, clock: FakeClock) -> None:
+async def test_busy_ca_that_asks_to_wait_for_a_month_is_asked_again_after_a_day(
+    blocks: Blocks, clock: FakeClock
+) -> None:
     busy = OrderError("busy", problem=problem("serverInternal", 503), retry_at=clock.now() + 30 * DAY)
     await blocks.learn(CA, "www", busy)
     assert await wait_of(blocks, clock) == DAY
@@ -100,13 +102,13 @@ def limited(clock: FakeClock, wait: timedelta) -> OrderError:
     return OrderError("too many", problem=problem("rateLimited", 429), retry_at=clock.now() + wait)
 
 
-async def test_limit_that_one_certificate_met_stops_that_one(blocks: Blocks, clock: FakeClock) -> None:
+async def test_limit_met_by_one_certificate_blocks_only_that_one(blocks: Blocks, clock: FakeClock) -> None:
     await blocks.learn(CA, "www", limited(clock, 34 * HOUR))
     assert await wait_of(blocks, clock, "www") == 34 * HOUR
     assert await wait_of(blocks, clock, "another") is None
 
 
-async def test_limit_that_three_met_in_a_row_stops_all_for_an_hour(blocks: Blocks, clock: FakeClock) -> None:
+async def test_limit_met_three_times_in_a_row_blocks_all_for_an_hour(blocks: Blocks, clock: FakeClock) -> None:
     for name in ("a", "b", "c"):
         await blocks.learn(CA, name, limited(clock, 34 * HOUR))
     assert await wait_of(blocks, clock, "another") == HOUR
@@ -118,7 +120,7 @@ async def test_limit_that_three_met_in_a_row_stops_all_for_an_hour(blocks: Block
     assert await blocks.find(CA, "another") is None
 
 
-async def test_limits_with_an_answer_between_them_are_not_in_a_row(blocks: Blocks, clock: FakeClock) -> None:
+async def test_answer_between_limits_resets_the_count(blocks: Blocks, clock: FakeClock) -> None:
     for name in ("a", "b"):
         await blocks.learn(CA, name, limited(clock, HOUR))
     await blocks.answered(CA)
@@ -131,7 +133,7 @@ async def test_limit_without_a_time_is_left_to_backoff(blocks: Blocks) -> None:
     assert await blocks.find(CA, "www") is None
 
 
-async def test_limit_of_months_is_tried_after_a_week(blocks: Blocks, clock: FakeClock) -> None:
+async def test_limit_of_months_is_retried_after_a_week(blocks: Blocks, clock: FakeClock) -> None:
     await blocks.learn(CA, "www", limited(clock, 90 * DAY))
     assert await wait_of(blocks, clock) == 7 * DAY
 
@@ -148,18 +150,18 @@ async def test_limit_of_months_is_tried_after_a_week(blocks: Blocks, clock: Fake
     ],
     ids=str,
 )
-async def test_what_concerns_one_certificate_stops_nobody(blocks: Blocks, error: WellkeeperError) -> None:
+async def test_failure_of_one_certificate_blocks_no_other(blocks: Blocks, error: WellkeeperError) -> None:
     await blocks.learn(CA, "www", error)
     assert await blocks.find(CA, "www") is None
 
 
-async def test_refusal_of_one_certificate_shows_that_the_ca_is_there(blocks: Blocks) -> None:
+async def test_refusal_of_one_certificate_proves_that_the_ca_is_up(blocks: Blocks) -> None:
     await blocks.learn(CA, "www", AWAY)
     await blocks.learn(CA, "other", OrderError("refused", problem=problem("rejectedIdentifier", 400)))
     assert await blocks.find(CA, "www") is None
 
 
-async def test_what_was_asked_for_survives_a_restart(ledger: FakeLedger, blocks: Blocks, clock: FakeClock) -> None:
+async def test_blocks_survive_a_restart(ledger: FakeLedger, blocks: Blocks, clock: FakeClock) -> None:
     await blocks.learn(CA, "www", limited(clock, HOUR))
     await blocks.learn(CA, "other", AWAY)
     after_restart = Blocks(ledger, clock)
@@ -169,14 +171,14 @@ async def test_what_was_asked_for_survives_a_restart(ledger: FakeLedger, blocks:
 
 
 @pytest.mark.parametrize("back", [1.0, 86_400.0])
-async def test_clock_that_was_set_back_ends_the_wait(blocks: Blocks, clock: FakeClock, back: float) -> None:
+async def test_clock_set_back_ends_the_wait(blocks: Blocks, clock: FakeClock, back: float) -> None:
     await blocks.learn(CA, "www", AWAY)
     clock.step(-back)
     assert await blocks.find(CA, "www") is None
 
 
 @pytest.mark.parametrize(("lineage", "longest"), [("", DAY), ("www", 7 * DAY)], ids=["all", "one"])
-async def test_senseless_time_of_an_earlier_process_is_no_wait(
+async def test_implausible_time_of_an_earlier_process_is_ignored(
     ledger: FakeLedger, clock: FakeClock, lineage: str, longest: timedelta
 ) -> None:
     for seconds, is_wait in ((0, True), (1, False)):
@@ -185,7 +187,7 @@ async def test_senseless_time_of_an_earlier_process_is_no_wait(
         assert (await Blocks(ledger, clock).find(CA, "www") is not None) is is_wait
 
 
-async def test_url_without_a_host_is_named_whole(blocks: Blocks) -> None:
+async def test_url_without_a_host_is_shown_completely(blocks: Blocks) -> None:
     await blocks.learn("somewhere", "www", AWAY)
     blocked = await blocks.find("somewhere", "www")
     assert blocked is not None

@@ -1,4 +1,4 @@
-"""due: whether the time has come, and the reason in words."""
+"""due: decision and reason."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def installed(days: float = 90, *identifiers: Identifier, is_self_signed: bool =
 
 
 def schedule(found: Installed, window: Window | None = None, *, ca: str = CA, see: str | None = None) -> Schedule:
-    """Every time that is chosen is the middle one."""
+    """Return a schedule whose chosen time is the middle of its range."""
     made = plan(found, Origin(ca, ""), BEGIN, lambda: 0.5)
     return replan(made, RenewalInfo(window, see), BEGIN, lambda: 0.5) if window else made
 
@@ -78,13 +78,13 @@ def test_order_of_identifiers_does_not_matter() -> None:
     assert reason(installed(90, B, A)) is None
 
 
-def test_certificate_of_a_ca_that_the_settings_do_not_name_is_due() -> None:
+def test_certificate_of_an_unconfigured_ca_is_due() -> None:
     assert reason(installed(), plans=schedule(installed(), ca=OTHER_CA)) == (
         "the installed certificate was issued by a CA that is no longer configured"
     )
 
 
-def test_certificate_of_any_ca_of_the_list_or_of_nobody_knows_whom_is_not_due() -> None:
+def test_certificate_of_a_listed_or_unknown_ca_is_not_due() -> None:
     lineage = replace(LINEAGE, directory_urls=(OTHER_CA, CA))
     assert due(lineage, installed(), schedule(installed()), now=BEGIN) is None
     assert due(lineage, installed(), schedule(installed(), ca=""), now=BEGIN) is None
@@ -112,13 +112,13 @@ def days(number: float) -> datetime:
             "the last part of the lifetime begins at 2026-05-25 12:00 UTC, before the CA's suggested window",
         ),
     ],
-    ids=["before the chosen time", "in the window", "over", "far off", "safety net"],
+    ids=["before the chosen time", "in the window", "window over", "window far away", "safety net"],
 )
-def test_window_decides_and_the_safety_net_beats_it(window: Window, now: datetime, words: str | None) -> None:
+def test_window_decides_unless_the_safety_net_comes_first(window: Window, now: datetime, words: str | None) -> None:
     assert reason(installed(), now, schedule(installed(), window)) == words
 
 
-def test_what_lies_ahead_is_explained_in_the_future() -> None:
+def test_future_renewal_is_explained_in_the_future_tense() -> None:
     assert (
         explain(schedule(installed()), BEGIN) == "two thirds of the lifetime will have passed at 2026-04-30 00:00 UTC"
     )
@@ -127,7 +127,7 @@ def test_what_lies_ahead_is_explained_in_the_future() -> None:
     )
 
 
-def test_explanation_of_the_ca_is_passed_on() -> None:
+def test_explanation_url_of_the_ca_is_shown() -> None:
     plans = schedule(installed(), Window(days(-3), days(3)), see="https://ca.example/incident")
     assert (reason(installed(), BEGIN, plans) or "").endswith(" UTC (see https://ca.example/incident)")
     over = schedule(installed(), Window(days(-3), days(-1)), see="https://ca.example/incident")
@@ -139,19 +139,19 @@ def test_revoked_certificate_is_due() -> None:
     assert reason(installed(), days(1), revoked) == "it was revoked at 2026-03-02 00:00 UTC"
 
 
-def test_schedule_of_an_earlier_version_says_nothing() -> None:
+def test_schedule_of_an_earlier_version_is_ignored() -> None:
     earlier = replace(schedule(installed(), Window(days(-3), days(-1))), version="v0")
     assert reason(installed(), BEGIN, earlier) is None
     assert reason(installed(), days(60), earlier) is not None
 
 
 @pytest.mark.parametrize(("lifetime", "last"), [(90, 85.5), (45, 42.75), (10, 9.5), (9, 8.1), (6, 5.4), (0.25, 0.225)])
-def test_last_part_of_the_lifetime(lifetime: float, last: float) -> None:
+def test_last_part_of_the_lifetime_is_bounded(lifetime: float, last: float) -> None:
     end = days(lifetime)
     assert abs(latest_at(BEGIN, end) - days(last)) < SECOND
     assert latest_at(BEGIN, end) > renew_at(BEGIN, end)
 
 
 @pytest.mark.parametrize(("lifetime_days", "seconds"), [(90, 43_200), (6, 43_200), (1, 8_640), (1 / 24, 360), (0, 1)])
-def test_looked_at_ten_times_a_lifetime_and_twice_a_day(lifetime_days: float, seconds: float) -> None:
+def test_check_interval_is_a_tenth_of_the_lifetime_and_half_a_day_at_most(lifetime_days: float, seconds: float) -> None:
     assert check_seconds(timedelta(days=lifetime_days)) == pytest.approx(seconds)

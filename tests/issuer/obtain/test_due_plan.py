@@ -1,4 +1,4 @@
-"""due: schedules, planned from dates and planned anew from what the CA answers."""
+"""due: schedules, planned from dates and replanned from the CA's renewal info."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ def planned(lifetime: timedelta = 90 * DAY) -> Schedule:
     return plan(installed(lifetime), ORIGIN, NOW, middle)
 
 
-def test_first_schedule() -> None:
+def test_first_schedule_follows_the_lifetime_rule() -> None:
     assert planned() == Schedule(
         lineage="web",
         version="v1",
@@ -55,9 +55,9 @@ def test_first_schedule() -> None:
 @pytest.mark.parametrize(
     ("found", "origin"),
     [(installed(), None), (installed(), Origin("", "")), (installed(certificate_id=None), ORIGIN)],
-    ids=["nobody wrote down whose it is", "found", "without an authority key identifier"],
+    ids=["without an origin", "with an empty origin", "without an authority key identifier"],
 )
-def test_nobody_is_asked_about_what_has_no_ca_or_no_name(found: Installed, origin: Origin | None) -> None:
+def test_renewal_info_is_not_requested_without_a_ca_or_certificate_id(found: Installed, origin: Origin | None) -> None:
     made = plan(found, origin, NOW, middle)
     assert made.ask_at is None
     assert not is_to_be_asked(made, NOW + DAY)
@@ -73,7 +73,7 @@ def test_lifetime_rule_is_spread_over_a_fiftieth_of_the_lifetime(lifetime: timed
     assert last < latest_at(NOW, NOW + lifetime)
 
 
-def test_time_in_the_window_is_chosen_once_and_evenly() -> None:
+def test_time_in_the_window_is_chosen_once_and_uniformly() -> None:
     for part in (0.0, 0.1, 0.5, 1.0):
         at = replan(planned(), RenewalInfo(WINDOW), NOW, chooser(part)).renew_at
         assert at == WINDOW.start + (WINDOW.end - WINDOW.start) * part
@@ -83,7 +83,7 @@ def test_time_in_the_window_is_chosen_once_and_evenly() -> None:
     assert (again.rule, again.window) == (Rule.ARI, WINDOW)
 
 
-def test_window_that_moved_has_its_time_chosen_anew() -> None:
+def test_moved_window_gets_a_newly_chosen_time() -> None:
     first = replan(planned(), RenewalInfo(WINDOW), NOW, lambda: 0.25)
     moved = Window(NOW - DAY, NOW + DAY)
     assert replan(first, RenewalInfo(moved, "https://ca.example/why"), NOW, middle) == replace(
@@ -95,20 +95,20 @@ def test_window_in_the_past_means_now() -> None:
     assert replan(planned(), RenewalInfo(Window(NOW - 2 * DAY, NOW - DAY)), NOW, lambda: 1.0).renew_at < NOW
 
 
-def test_explanation_goes_when_the_ca_gives_none_any_more() -> None:
+def test_explanation_is_dropped_when_the_ca_no_longer_sends_it() -> None:
     reported = replan(planned(), RenewalInfo(WINDOW, "https://ca.example/why"), NOW, middle)
     assert replan(reported, NoRenewalInfo("HTTP 500", True), NOW, middle).explanation_url == "https://ca.example/why"
     assert replan(reported, RenewalInfo(WINDOW), NOW, middle).explanation_url is None
 
 
 @pytest.mark.parametrize("lifetime", [90 * DAY, 6 * DAY])
-def test_window_beyond_the_last_part_of_the_lifetime_is_not_waited_for(lifetime: timedelta) -> None:
+def test_window_after_the_last_part_of_the_lifetime_is_ignored(lifetime: timedelta) -> None:
     late = Window(NOW + lifetime - HOUR, NOW + lifetime + 40 * DAY)
     assert replan(planned(lifetime), RenewalInfo(late), NOW, middle).renew_at == latest_at(NOW, NOW + lifetime)
 
 
 @pytest.mark.parametrize("end", [WINDOW.start, WINDOW.start - DAY], ids=["empty", "inverted"])
-def test_window_that_is_none_is_no_answer(end: datetime) -> None:
+def test_invalid_window_counts_as_no_answer(end: datetime) -> None:
     answer = RenewalInfo(Window(WINDOW.start, end), "https://ca.example/why", 60)
     assert replan(planned(), answer, NOW, middle) == replace(planned(), ask_at=NOW + 6 * HOUR, unanswered=1)
 
@@ -125,7 +125,7 @@ def test_retry_after_is_clamped(retry_after: float | None, seconds: float) -> No
         assert replan(planned(), refusal, NOW, middle).ask_at == NOW + timedelta(seconds=seconds)
 
 
-def test_passing_errors_are_asked_again_soon_then_rarely_until_an_answer_comes() -> None:
+def test_temporary_errors_are_retried_soon_and_then_every_six_hours() -> None:
     schedule, minutes = planned(), []
     for _ in range(8):
         schedule = replan(schedule, NoRenewalInfo("timed out", True), NOW, middle)
@@ -136,7 +136,7 @@ def test_passing_errors_are_asked_again_soon_then_rarely_until_an_answer_comes()
     assert replan(schedule, RenewalInfo(WINDOW), NOW, middle).unanswered == 0
 
 
-def test_lasting_errors_are_asked_again_after_six_hours_or_so() -> None:
+def test_permanent_errors_are_retried_after_about_six_hours() -> None:
     answer = NoRenewalInfo("HTTP 404")
     assert replan(planned(), answer, NOW, middle).ask_at == NOW + 6 * HOUR
     assert replan(planned(), answer, NOW, lambda: 0.0).ask_at == NOW + 6 * HOUR * 0.95
@@ -147,14 +147,14 @@ def test_ca_without_renewal_info_is_asked_again_in_a_day() -> None:
     assert replan(planned(), None, NOW, middle) == replace(planned(), ask_at=NOW + DAY)
 
 
-def test_window_stays_through_errors() -> None:
+def test_window_is_kept_through_errors() -> None:
     known = replan(planned(), RenewalInfo(WINDOW), NOW, lambda: 0.3)
     for answer in (NoRenewalInfo("HTTP 500", True), NoRenewalInfo("HTTP 404"), None):
         after = replan(known, answer, NOW + DAY, middle)
         assert (after.renew_at, after.window, after.rule) == (known.renew_at, WINDOW, Rule.ARI)
 
 
-def test_asked_when_it_is_time_and_never_after_expiry() -> None:
+def test_renewal_info_is_requested_when_due_and_never_after_expiry() -> None:
     schedule = replan(planned(), RenewalInfo(WINDOW), NOW + 89 * DAY, middle)
     assert schedule.ask_at == NOW + 89 * DAY + 6 * HOUR
     assert not is_to_be_asked(schedule, schedule.ask_at - HOUR)
@@ -162,8 +162,8 @@ def test_asked_when_it_is_time_and_never_after_expiry() -> None:
     assert not is_to_be_asked(schedule, schedule.not_after)
 
 
-def test_clock_that_was_ahead_puts_nothing_off() -> None:
-    """Times follow from dates and windows alone; a time to ask that no pause explains is not waited for."""
+def test_clock_that_was_ahead_delays_nothing() -> None:
+    """Derive times from dates and windows alone; ignore a next request time that no pause explains."""
     ahead = NOW + 365 * DAY
     made = plan(installed(), ORIGIN, ahead, middle)
     assert made.renew_at == planned().renew_at
@@ -172,7 +172,7 @@ def test_clock_that_was_ahead_puts_nothing_off() -> None:
     assert is_to_be_asked(after, NOW)
 
 
-def test_clock_that_is_behind_renews_nothing_early() -> None:
+def test_clock_that_is_behind_does_not_renew_early() -> None:
     behind = NOW - 365 * DAY
     made = replan(plan(installed(), ORIGIN, behind, middle), RenewalInfo(WINDOW), behind, middle)
     assert made.renew_at == WINDOW.start + DAY
@@ -212,5 +212,5 @@ def answered(window: Window | None, url: str | None = None) -> Schedule:
         (answered(WINDOW, URL), answered(WINDOW, URL), None),
     ],
 )
-def test_moved_window_and_new_explanation_are_news(before: Schedule, after: Schedule, words: str | None) -> None:
+def test_moved_window_and_new_explanation_are_reported(before: Schedule, after: Schedule, words: str | None) -> None:
     assert news(before, after) == words

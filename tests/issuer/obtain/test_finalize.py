@@ -1,4 +1,4 @@
-"""finalize: each status of an order, and chains that are not what was asked for."""
+"""finalize: each status of an order, and wrong chains."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def ca(clock: FakeClock) -> FakeAuthority:
 
 @pytest.fixture
 async def attempt(ca: FakeAuthority, attempts: SqliteAttempts) -> Attempt:
-    """Its order is ready."""
+    """Return an attempt whose order is ready."""
     made, _ = await order(Lineage("web", (A,)), ca, attempts)
     ca.set_order(URL, Status.READY)
     ca.calls.clear()
@@ -45,7 +45,7 @@ def placed(ca: FakeAuthority) -> Order:
     return ca.orders[URL].order
 
 
-async def test_ready_order_gets_the_csr_and_the_chain_is_durable(
+async def test_ready_order_is_finalized_and_its_chain_recorded(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     chain = await finalize(attempt, placed(ca), ca, attempts, clock)
@@ -64,7 +64,7 @@ async def test_valid_order_is_not_finalized_again(
     assert ca.calls == [f"chain {URL}"]
 
 
-async def test_order_that_is_processed_is_waited_for_ever_more_patiently(
+async def test_processing_order_is_polled_less_and_less_often(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.issue(URL, attempt.csr_der)
@@ -86,7 +86,7 @@ async def test_processing_after_finalize_honours_retry_after(
     assert ca.calls.count(f"finalize {URL}") == 1
 
 
-async def test_order_not_ready_yet_is_finalized_once_it_is(
+async def test_order_not_yet_ready_is_finalized_once_it_is_ready(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.script(FINALIZE, state(ca, Status.PENDING))
@@ -111,7 +111,7 @@ async def test_order_that_goes_back_to_ready_is_finalized_again(
 
 
 @pytest.mark.parametrize("status", [Status.INVALID, Status.EXPIRED, Status.DEACTIVATED, Status.REVOKED])
-@pytest.mark.parametrize("is_late", [False, True], ids=["read so", "after finalize"])
+@pytest.mark.parametrize("is_late", [False, True], ids=["when read", "after finalize"])
 async def test_lost_order_is_reported_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock, status: Status, is_late: bool
 ) -> None:
@@ -174,9 +174,9 @@ async def test_long_retry_after_ends_the_pass_at_once(
 @pytest.mark.parametrize(
     ("problem", "is_kept"),
     [(None, True), (Problem(f"{ERROR_PREFIX}serverInternal", ""), True), (Problem(f"{ERROR_PREFIX}badCSR", ""), False)],
-    ids=["no answer", "the CA's defect", "a CSR that it will never take"],
+    ids=["no answer", "server error", "rejected CSR"],
 )
-async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_help(
+async def test_refused_finalization_keeps_the_order_if_resuming_can_help(
     attempt: Attempt,
     ca: FakeAuthority,
     attempts: SqliteAttempts,
@@ -209,7 +209,7 @@ async def test_refused_finalization_leaves_the_order_to_be_resumed_if_that_can_h
     ],
     ids=["key", "names", "private key", "page"],
 )
-async def test_wrong_chain_is_told_and_its_attempt_forgotten(
+async def test_wrong_chain_is_reported_and_its_attempt_forgotten(
     attempt: Attempt,
     ca: FakeAuthority,
     attempts: SqliteAttempts,
@@ -223,10 +223,10 @@ async def test_wrong_chain_is_told_and_its_attempt_forgotten(
     assert await attempts.read_attempt("web") is None
 
 
-async def test_chain_that_our_clock_does_not_believe_is_kept(
+async def test_chain_not_valid_by_our_clock_is_kept(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
-    """Or a machine whose clock is wrong would burn a certificate at each pass."""
+    """Keep the chain, or a machine with a wrong clock would order a new certificate in each pass."""
     issued = ca.root.chain(attempt.csr_der, days=1)
     ca.chain = lambda _: issued
     clock.advance(86_400 * 2)
@@ -237,7 +237,7 @@ async def test_chain_that_our_clock_does_not_believe_is_kept(
     assert kept.chain_pem is not None
 
 
-async def test_order_that_changed_its_authorizations_is_not_waited_for(
+async def test_order_with_changed_authorizations_fails_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     before = placed(ca)

@@ -1,4 +1,4 @@
-"""The ledger of limits as time goes by: windows, clocks that are set, what is left, a month of orders."""
+"""The ledger of limits over time: windows, clock changes, budgets, a month of orders."""
 
 from datetime import datetime, timedelta
 
@@ -27,7 +27,9 @@ from wellkeeper_issuer.records import Scope, Spent
 
 
 @pytest.mark.parametrize("back", [60.0, 6 * DAY])
-async def test_clock_set_back_neither_frees_nor_blocks_for_ever(limits: Limits, clock: FakeClock, back: float) -> None:
+async def test_clock_set_back_neither_frees_orders_nor_blocks_them_forever(
+    limits: Limits, clock: FakeClock, back: float
+) -> None:
     for _ in range(2):
         await issue(limits, [PER_SET], WWW)
     clock.step(-back)
@@ -37,14 +39,14 @@ async def test_clock_set_back_neither_frees_nor_blocks_for_ever(limits: Limits, 
     await limits.reserve(CA, [PER_SET], WWW)
 
 
-async def test_what_a_clock_far_ahead_booked_is_no_obstacle(limits: Limits, clock: FakeClock) -> None:
+async def test_bookings_from_far_in_the_future_are_ignored(limits: Limits, clock: FakeClock) -> None:
     for _ in range(2):
         await issue(limits, [PER_SET], WWW)
     clock.step(-3650 * DAY)
     await limits.reserve(CA, [PER_SET], WWW)
 
 
-async def test_budgets_tell_what_is_left_the_least_first(limits: Limits, clock: FakeClock) -> None:
+async def test_budgets_list_the_lowest_remainders_first(limits: Limits, clock: FakeClock) -> None:
     rules = [ORDERS, PER_SET]
     first_at = clock.now()
     await issue(limits, rules, lineage("old.example.org"))
@@ -64,13 +66,13 @@ async def test_budgets_tell_what_is_left_the_least_first(limits: Limits, clock: 
     assert await limits.budgets(OTHER_CA, rules) == []
 
 
-async def test_budgets_leave_out_what_a_clock_far_ahead_booked(limits: Limits, clock: FakeClock) -> None:
+async def test_budgets_ignore_bookings_from_far_in_the_future(limits: Limits, clock: FakeClock) -> None:
     await limits.reserve(CA, [ORDERS], WWW)
     clock.step(-3650 * DAY)
     assert await limits.budgets(CA, [ORDERS]) == []
 
 
-async def test_what_no_window_needs_is_forgotten(limits: Limits, ledger: FakeLedger, clock: FakeClock) -> None:
+async def test_uses_older_than_every_window_are_forgotten(limits: Limits, ledger: FakeLedger, clock: FakeClock) -> None:
     await limits.reserve(CA, [ORDERS], WWW)
     clock.advance(2 * DAY)
     await limits.tidy([ORDERS, PER_SET])
@@ -80,7 +82,7 @@ async def test_what_no_window_needs_is_forgotten(limits: Limits, ledger: FakeLed
     assert ledger.uses == []
 
 
-def test_lets_encrypts_limits_are_known_and_unknown_cas_have_none() -> None:
+def test_limits_of_lets_encrypt_are_known_and_other_cas_have_none() -> None:
     assert known_limits("https://acme-v02.api.letsencrypt.org/directory") == LETS_ENCRYPT
     assert known_limits("https://acme-staging-v02.api.letsencrypt.org/directory") == LETS_ENCRYPT_STAGING
     assert known_limits(CA) == ()
@@ -88,7 +90,7 @@ def test_lets_encrypts_limits_are_known_and_unknown_cas_have_none() -> None:
 
 @pytest.mark.slow
 async def test_year_of_certificates_of_one_domain_never_breaks_a_limit(ledger: FakeLedger, clock: FakeClock) -> None:
-    """Two hundred names, all wanted at once: the ledger, read as the CA would, never holds more than it gives."""
+    """Request two hundred names at once: by the CA's count, the ledger never exceeds the limit."""
     limits = Limits(ledger, clock, registered_domain)
     waiting: dict[Lineage, datetime] = {lineage(f"{n}.example.org"): clock.now() for n in range(200)}
     for _ in range(40 * 24):

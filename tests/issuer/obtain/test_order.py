@@ -1,4 +1,4 @@
-"""order: what is durable when the CA is asked, and what is gone on with after a crash."""
+"""order: records made before the CA is asked, and resuming after a crash."""
 
 import asyncio
 from dataclasses import replace
@@ -61,7 +61,7 @@ async def test_order_is_resumed_with_the_same_key(ca: FakeAuthority, attempts: S
 
 
 @pytest.mark.parametrize("status", [Status.READY, Status.PROCESSING, Status.VALID])
-async def test_order_that_got_further_is_resumed_without_its_authorizations(
+async def test_advanced_order_is_resumed_without_reading_authorizations(
     ca: FakeAuthority, attempts: SqliteAttempts, status: Status
 ) -> None:
     await order(LINEAGE, ca, attempts)
@@ -123,7 +123,7 @@ async def test_another_ca_gets_an_order_of_its_own(clock: FakeClock, attempts: S
     assert attempt.directory_url == other.directory_url
 
 
-async def test_attempt_without_an_order_starts_anew(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+async def test_attempt_without_an_order_makes_a_new_one(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     ca.new_order_error = OrderError("newOrder: no answer from the CA")
     with pytest.raises(OrderError, match="no answer"):
         await order(LINEAGE, ca, attempts)
@@ -134,7 +134,7 @@ async def test_attempt_without_an_order_starts_anew(ca: FakeAuthority, attempts:
     assert attempt.certificate_key_pem != first.certificate_key_pem
 
 
-async def test_url_is_recorded_even_when_cancelled_in_between(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+async def test_order_url_is_recorded_even_when_cancelled(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
@@ -154,7 +154,7 @@ async def test_url_is_recorded_even_when_cancelled_in_between(ca: FakeAuthority,
     assert found.order_url == FIRST
 
 
-async def test_order_that_is_invalid_at_once_is_told_in_the_cas_words(
+async def test_immediately_invalid_order_is_reported_with_the_cas_detail(
     ca: FakeAuthority, attempts: SqliteAttempts
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}rejectedIdentifier", "policy forbids", 400)
@@ -168,7 +168,7 @@ async def test_order_that_is_invalid_at_once_is_told_in_the_cas_words(
     assert (caught.value.problem, caught.value.retry) == (problem, Retry.LATER)
 
 
-async def test_order_of_known_authorizations_is_ready_at_once(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+async def test_order_with_valid_authorizations_is_ready_at_once(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     _, ordered = await order(LINEAGE, ca, attempts)
     for one in ordered.authorizations:
         ca.set_authorization(one.url, Status.VALID)
@@ -179,7 +179,7 @@ async def test_order_of_known_authorizations_is_ready_at_once(ca: FakeAuthority,
 
 
 @pytest.mark.parametrize("key_type", [KeyType.ECDSA_P384, KeyType.RSA_2048])
-async def test_key_is_of_the_type_asked_for(ca: FakeAuthority, attempts: SqliteAttempts, key_type: KeyType) -> None:
+async def test_key_has_the_requested_type(ca: FakeAuthority, attempts: SqliteAttempts, key_type: KeyType) -> None:
     attempt, _ = await order(replace(LINEAGE, key_type=key_type), ca, attempts)
     key = load_pem_private_key(attempt.certificate_key_pem, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
@@ -188,7 +188,7 @@ async def test_key_is_of_the_type_asked_for(ca: FakeAuthority, attempts: SqliteA
 
 @pytest.mark.parametrize("status", [400, 401, 410])
 @pytest.mark.parametrize("what", [FIRST, f"{BASE}/authz/100"], ids=["order", "authorization"])
-async def test_what_the_ca_refuses_to_show_is_ordered_anew(
+async def test_unreadable_order_or_authorization_makes_a_new_order(
     ca: FakeAuthority, attempts: SqliteAttempts, what: str, status: int
 ) -> None:
     await order(LINEAGE, ca, attempts)
@@ -198,7 +198,7 @@ async def test_what_the_ca_refuses_to_show_is_ordered_anew(
 
 
 @pytest.mark.parametrize("problem", [None, Problem("", "", 429), Problem("", "", 503)], ids=["away", "limits", "busy"])
-async def test_what_the_ca_may_show_later_is_waited_for(
+async def test_temporarily_unreadable_order_is_kept(
     ca: FakeAuthority, attempts: SqliteAttempts, problem: Problem | None
 ) -> None:
     first, _ = await order(LINEAGE, ca, attempts)

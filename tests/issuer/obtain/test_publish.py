@@ -1,4 +1,4 @@
-"""publish: every real responder and every node's nginx, or the CA is not told."""
+"""publish: the CA is asked only after every responder and every node's nginx has the token."""
 
 import asyncio
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def authorization(
     return Authorization("https://ca.example/authz", dns(name), status, challenge, tuple(others))
 
 
-async def test_published_and_read_back_inside_and_gone_outside(
+async def test_answers_are_published_and_read_back_only_inside_the_context(
     nodes: Nodes, probes: FakeReadBacks, read_backs: ReadBacks
 ) -> None:
     async with publish(ANSWERS, nodes.responders, read_backs, "web"):
@@ -54,14 +54,14 @@ async def test_published_and_read_back_inside_and_gone_outside(
     assert await nodes.holding(TOKEN) + await nodes.holding(OTHER_TOKEN) == []
 
 
-async def test_gone_after_an_exception(nodes: Nodes, read_backs: ReadBacks) -> None:
+async def test_answers_are_withdrawn_after_an_exception(nodes: Nodes, read_backs: ReadBacks) -> None:
     with pytest.raises(ZeroDivisionError):
         async with publish(ANSWERS, nodes.responders, read_backs, "web"):
             raise ZeroDivisionError
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_gone_after_a_cancellation(nodes: Nodes, read_backs: ReadBacks) -> None:
+async def test_answers_are_withdrawn_after_a_cancellation(nodes: Nodes, read_backs: ReadBacks) -> None:
     inside = asyncio.Event()
 
     async def stay() -> None:
@@ -77,7 +77,7 @@ async def test_gone_after_a_cancellation(nodes: Nodes, read_backs: ReadBacks) ->
     assert await nodes.holding(TOKEN) + await nodes.holding(OTHER_TOKEN) == []
 
 
-async def test_one_responder_down_and_nobody_reads_back(
+async def test_nothing_is_read_back_when_a_responder_is_down(
     nodes: Nodes, probes: FakeReadBacks, read_backs: ReadBacks
 ) -> None:
     await nodes["n2"].stop()
@@ -88,7 +88,7 @@ async def test_one_responder_down_and_nobody_reads_back(
     assert probes.asked == []
 
 
-async def test_read_back_that_fails_names_node_address_url_status_and_cause(
+async def test_failed_read_back_names_node_address_url_status_and_cause(
     nodes: Nodes, probes: FakeReadBacks, read_backs: ReadBacks
 ) -> None:
     probes.causes["n2"] = "no location for it"
@@ -103,7 +103,7 @@ async def test_read_back_that_fails_names_node_address_url_status_and_cause(
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_advisory_read_back_is_reported_and_the_ca_asked(
+async def test_failed_advisory_read_back_is_reported_and_the_ca_asked(
     nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
 ) -> None:
     probes.causes["n2"] = "no location for it"
@@ -116,7 +116,7 @@ async def test_advisory_read_back_is_reported_and_the_ca_asked(
     )
 
 
-async def test_advice_does_not_extend_to_responders(
+async def test_advisory_mode_does_not_apply_to_responders(
     nodes: Nodes, probes: FakeReadBacks, progress: FakeProgress
 ) -> None:
     await nodes["n1"].stop()
@@ -125,14 +125,14 @@ async def test_advice_does_not_extend_to_responders(
         await publish(ANSWERS, nodes.responders, read_backs, "web").__aenter__()
 
 
-def test_what_is_pending_is_published_and_nothing_else() -> None:
+def test_only_pending_authorizations_are_published() -> None:
     several = (authorization("a.example"), authorization("b.example", Status.VALID), authorization("c.example"))
     assert [str(one.identifier) for one in answers(Ordered(ORDER, several), THUMBPRINT)] == ["a.example", "c.example"]
     assert answers(Ordered(ORDER, several[:1]), THUMBPRINT)[0].key_authorization == f"{TOKEN}.{THUMBPRINT}"
 
 
 @pytest.mark.parametrize(("others", "words"), [(("dns-01", "tls-alpn-01"), "dns-01, tls-alpn-01"), ((), "none")])
-def test_no_http01_names_what_is_offered(others: tuple[str, ...], words: str) -> None:
+def test_missing_http01_challenge_names_the_offered_ones(others: tuple[str, ...], words: str) -> None:
     ordered = Ordered(ORDER, (authorization("a.example", token=None, others=others),))
     with pytest.raises(
         PublishError, match=rf"not offer an http-01 challenge for a\.example: it offers: {words}\. .*http-01 only"
@@ -140,5 +140,5 @@ def test_no_http01_names_what_is_offered(others: tuple[str, ...], words: str) ->
         answers(ordered, THUMBPRINT)
 
 
-def test_valid_authorization_needs_no_http01() -> None:
+def test_valid_authorization_does_not_need_http01() -> None:
     assert answers(Ordered(ORDER, (authorization("a.example", Status.VALID, None),)), THUMBPRINT) == ()

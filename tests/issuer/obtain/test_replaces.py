@@ -1,4 +1,4 @@
-"""order: what a new order replaces (RFC 9773 section 5), and what becomes of a CA that does not take that."""
+"""order: the `replaces` field of a new order (RFC 9773 section 5), and CAs that refuse it."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ PREDECESSOR = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
 
 
 class Refusing(FakeAuthority):
-    """Takes no order that replaces anything."""
+    """A CA that refuses orders with `replaces`."""
 
     def __init__(self, clock: FakeClock, name: str) -> None:
         super().__init__(clock)
@@ -33,7 +33,7 @@ class Refusing(FakeAuthority):
 
 
 class Reserved:
-    """`Terms.reserve`: what it was told."""
+    """Fake `Terms.reserve` that records its arguments."""
 
     def __init__(self) -> None:
         self.reported: list[bool] = []
@@ -49,7 +49,7 @@ async def test_predecessor_is_named(clock: FakeClock, attempts: Attempts) -> Non
 
 
 @pytest.mark.parametrize("name", ["alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"])
-async def test_ca_that_does_not_take_the_predecessor_is_asked_once_without(
+async def test_refused_predecessor_is_left_out_in_one_more_order(
     clock: FakeClock, attempts: Attempts, name: str
 ) -> None:
     ca, reserved = Refusing(clock, name), Reserved()
@@ -59,7 +59,7 @@ async def test_ca_that_does_not_take_the_predecessor_is_asked_once_without(
     assert (await attempts.read_attempt("web") or attempt).order_url == ordered.order.url
 
 
-async def test_other_refusals_are_not_answered_with_a_second_order(clock: FakeClock, attempts: Attempts) -> None:
+async def test_other_refusals_do_not_cause_a_second_order(clock: FakeClock, attempts: Attempts) -> None:
     ca = Refusing(clock, "rateLimited")
     with pytest.raises(OrderError, match="rateLimited"):
         await order(LINEAGE, ca, attempts, Terms(PREDECESSOR, Reserved().reserve))

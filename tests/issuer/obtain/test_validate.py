@@ -1,4 +1,4 @@
-"""validate: when the CA is asked for its verdict, and what is made of each."""
+"""validate: polling of the CA's verdict, and the result of each."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ async def ordered(ca: FakeAuthority, attempts: SqliteAttempts) -> Ordered:
 
 @pytest.fixture
 def one(ordered: Ordered) -> Ordered:
-    """The same with its first authorization only."""
+    """Return the same with its first authorization only."""
     return replace(ordered, authorizations=ordered.authorizations[:1])
 
 
@@ -47,7 +47,7 @@ def pending(ordered: Ordered, retry_after_seconds: float | None = None) -> Autho
     return replace(ordered.authorizations[0], retry_after_seconds=retry_after_seconds)
 
 
-async def test_ca_is_asked_after_the_fetch_and_not_before(
+async def test_ca_is_polled_only_after_the_fetch(
     one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     began = clock.monotonic()
@@ -65,7 +65,7 @@ async def test_every_authorization_is_answered(
     assert ca.orders[ordered.order.url].order.status is Status.READY
 
 
-async def test_valid_ones_are_left_alone(
+async def test_valid_authorizations_are_not_answered(
     ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     valid = replace(ordered.authorizations[1], status=Status.VALID)
@@ -73,16 +73,14 @@ async def test_valid_ones_are_left_alone(
     assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
 
 
-async def test_each_further_fetch_is_waited_for(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
+async def test_further_fetches_delay_the_poll(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
     watches = FakeWatches(clock, fetches=(0.5, 0.05))
     ca.script(FIRST, pending(one))
     await validate(one, ca, watches, clock)
     assert watches.watched[token(100)].settles == [(0.2, 2.0), (0.2, 0.1)]
 
 
-async def test_fetches_without_end_make_us_ask_ever_less_often(
-    one: Ordered, ca: FakeAuthority, clock: FakeClock
-) -> None:
+async def test_endless_fetches_make_polls_less_frequent(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
     watches = FakeWatches(clock, fetches=(0.5, *[0.05] * 20))
     ca.script(FIRST, *[pending(one)] * 9)
     await validate(one, ca, watches, clock)
@@ -90,16 +88,16 @@ async def test_fetches_without_end_make_us_ask_ever_less_often(
     assert waits == pytest.approx([2, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 16])
 
 
-async def test_without_fetches_the_ca_is_asked_ever_less_often(
-    one: Ordered, ca: FakeAuthority, clock: FakeClock
-) -> None:
+async def test_without_fetches_polls_become_less_frequent(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
     watches = FakeWatches(clock, fetches=())
     ca.script(FIRST, *[pending(one)] * 5)
     await validate(one, ca, watches, clock)
     assert [seconds for _, seconds in watches.watched[token(100)].settles] == [2, 4, 8, 16, 16, 16]
 
 
-async def test_retry_after_comes_before_our_own_pauses(one: Ordered, ca: FakeAuthority, clock: FakeClock) -> None:
+async def test_retry_after_takes_precedence_over_our_own_pauses(
+    one: Ordered, ca: FakeAuthority, clock: FakeClock
+) -> None:
     watches = FakeWatches(clock, fetches=())
     ca.script(FIRST, pending(one, 30), pending(one, 1), pending(one))
     await validate(one, ca, watches, clock)
@@ -107,7 +105,7 @@ async def test_retry_after_comes_before_our_own_pauses(one: Ordered, ca: FakeAut
 
 
 @pytest.mark.parametrize("asked", [None, 3600], ids=["no Retry-After", "an hour"])
-async def test_ca_that_does_not_decide(one: Ordered, ca: FakeAuthority, clock: FakeClock, asked: float | None) -> None:
+async def test_undecided_ca_times_out(one: Ordered, ca: FakeAuthority, clock: FakeClock, asked: float | None) -> None:
     began, watches = clock.monotonic(), FakeWatches(clock, fetches=())
     ca.script(FIRST, *[pending(one, asked)] * 100)
     words = r"within 120 s: no responder reported a fetch of its token; the order stays open\. Run 'wellkeeper renew'"
@@ -116,7 +114,7 @@ async def test_ca_that_does_not_decide(one: Ordered, ca: FakeAuthority, clock: F
     assert clock.monotonic() - began == 120
 
 
-async def test_refusal_is_reported_with_the_cas_words_and_advice(
+async def test_refusal_is_reported_with_the_cas_detail_and_advice(
     one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}connection", "192.0.2.1: Connection refused", 400)
@@ -173,7 +171,7 @@ async def test_token_that_no_client_fetched_points_to_the_way_to_the_nodes(
 
 
 @pytest.mark.parametrize("status", BAD)
-async def test_bad_from_the_start_is_not_answered(
+async def test_invalid_authorization_is_not_answered(
     one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock, status: Status
 ) -> None:
     dead = replace(one, authorizations=(replace(one.authorizations[0], status=status),))
@@ -182,7 +180,7 @@ async def test_bad_from_the_start_is_not_answered(
     assert ca.calls == []
 
 
-async def test_several_failures_are_one_error(
+async def test_several_failures_are_reported_in_one_error(
     ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     problem = Problem(f"{ERROR_PREFIX}dns", "no such name")
@@ -194,7 +192,7 @@ async def test_several_failures_are_one_error(
     assert caught.value.problem == problem
 
 
-async def test_one_failure_among_good_ones_waits_for_them(
+async def test_failure_is_reported_after_the_others_are_decided(
     ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     ca.refused["a.example"] = None
@@ -222,7 +220,7 @@ async def test_challenge_answered_before_a_crash_is_not_answered_again(
     assert ca.calls == [f"read {FIRST}"]
 
 
-async def test_refused_answer_does_not_matter_when_the_verdict_is_there(
+async def test_refused_answer_does_not_matter_after_the_verdict(
     one: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
     async def refuse(_: Challenge) -> None:
@@ -244,10 +242,10 @@ async def test_refused_answer_counts_while_the_challenge_is_pending(
         await validate(one, ca, watches, clock)
 
 
-async def test_fetches_that_real_responders_report_bring_the_verdict(
+async def test_fetches_reported_by_real_responders_trigger_the_poll(
     one: Ordered, ca: FakeAuthority, nodes: Nodes, clock: FakeClock
 ) -> None:
-    """The one test here that lets time pass: the quiet fifth of a second after the last fetch."""
+    """Use real time, unlike the other tests: the quiet fifth of a second after the last fetch."""
 
     async def fetch(challenge: Challenge) -> None:
         for name in ("n1", "n2", "n1"):

@@ -1,4 +1,4 @@
-"""An ACME server that misbehaves on demand, and our account at it."""
+"""Fixtures: an ACME server that misbehaves on demand, and our account there."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -22,7 +22,7 @@ async def server() -> AsyncIterator[AcmeServer]:
         yield running
 
 
-# Nobody listens there.
+# Nothing listens on this port.
 AWAY = "http://127.0.0.1:1/directory"
 
 

@@ -1,4 +1,4 @@
-"""State files as tests find and make them, row by row."""
+"""State files that tests inspect and fill, row by row."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from wellkeeper_node.model import Flip, Identifier, IdentifierType
 
 CA: Final = "https://ca.example/directory"
 ACCOUNT: Final = "https://ca.example/account/1"
-# With a part of a second, which must survive.
+# With microseconds, which must survive.
 NOW: Final = datetime(2026, 3, 2, 12, 30, 15, 123_457, tzinfo=UTC)
 ADDRESS: Final = Identifier(IdentifierType.IP, "2001:db8::7")
 ATTEMPT: Final = Attempt("web", CA, (dns("a.example"), ADDRESS), b"certificate key", b"csr", account_url=ACCOUNT)
@@ -52,7 +52,7 @@ FAILURE: Final = Failure(
 
 
 def execute(path: Path, statement: str) -> Sequence[Any]:
-    """What it gives, by a connection of its own."""
+    """Return the rows of a statement run on a separate connection."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(statement).fetchall()
 
@@ -62,7 +62,7 @@ def names(folder: Path) -> set[str]:
 
 
 async def record_everything(state: State, lineage: str) -> None:
-    """A row of the lineage in each table."""
+    """Record a row of the lineage in each table."""
     await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
     await state.deliveries.record_flip(Flip(lineage, None, "v1"))
     await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))

@@ -1,45 +1,27 @@
-"""Commands that leave their work to a daemon, over its real socket; and reload and status words."""
+"""Commands that send their work to a daemon over its real socket; reload and status messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from tests.issuer.commands.conftest import Program
-from tests.issuer.commands.workers import Workshop
+from tests.issuer.commands.workers import WorkerFactory
 from wellkeeper_issuer.commands.reload import describe
 from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgress
 from wellkeeper_issuer.errors import DaemonError, SettingsError
-from wellkeeper_issuer.outside.daemon.server import daemon_socket
-from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, read_settings
 
 
 @pytest.fixture
-def workshop(folder: Path) -> Workshop:
-    made = Workshop(folder)
-    made.write("a.example", "b.example")
-    (folder / "state").mkdir()
-    return made
+def settings(factory: WorkerFactory) -> Settings:
+    return read_settings(factory.path)
 
 
-@pytest.fixture
-def settings(workshop: Workshop) -> Settings:
-    return read_settings(workshop.path)
-
-
-@pytest.fixture
-async def daemon(workshop: Workshop, settings: Settings) -> AsyncIterator[Workshop]:
-    """Runs, and answers."""
-    async with workshop.service() as service, daemon_socket(socket_path(settings.state_dir), service.handlers):
-        yield workshop
-
-
-async def test_without_a_daemon_commands_work_by_themselves(settings: Settings) -> None:
+async def test_without_a_daemon_commands_do_the_work_themselves(settings: Settings) -> None:
     progress = LineProgress(StringIO())
     assert await remote.renew(settings, [], Mode.SCHEDULED, progress) is None
     assert await remote.ask(settings, {"command": "status"}) is None
@@ -52,12 +34,12 @@ async def test_request_that_needs_a_daemon_reports_that_none_runs(settings: Sett
         await remote.demand(settings, {"command": "reload"})
 
 
-async def test_folder_in_which_no_daemon_could_run_is_no_error(settings: Settings) -> None:
+async def test_directory_too_deep_for_a_socket_means_no_daemon(settings: Settings) -> None:
     far = settings.model_copy(update={"state_dir": Path("/" + "a" * 200)})
     assert await remote.ask(far, {"command": "status"}) is None
 
 
-async def test_renewal_through_the_daemon_is_told_and_reported_as_without(daemon: Workshop, settings: Settings) -> None:
+async def test_renewal_through_the_daemon_is_reported_as_without_one(daemon: WorkerFactory, settings: Settings) -> None:
     out = StringIO()
     reports = await remote.renew(settings, ["b.example"], Mode.FORCED, LineProgress(out))
     assert reports is not None
@@ -66,7 +48,7 @@ async def test_renewal_through_the_daemon_is_told_and_reported_as_without(daemon
     assert out.getvalue().partition(" ")[2] == "b.example: order      1.50 s  done\n"
 
 
-async def test_every_event_comes_through(daemon: Workshop, settings: Settings) -> None:
+async def test_every_event_reaches_the_command(daemon: WorkerFactory, settings: Settings) -> None:
     out = StringIO()
     worker = daemon.workers[0]
     worker.is_free.clear()
@@ -85,19 +67,21 @@ async def test_every_event_comes_through(daemon: Workshop, settings: Settings) -
     ]
 
 
-async def test_complaint_of_the_daemon_is_raised(daemon: Workshop, settings: Settings) -> None:
+async def test_error_of_the_daemon_is_raised(daemon: WorkerFactory, settings: Settings) -> None:
     daemon.write("a.example", more="bogus = 1")
     with pytest.raises(SettingsError, match="unknown key 'bogus'"):
         await remote.demand(settings, {"command": "reload"})
 
 
-async def test_staging_is_refused_while_a_daemon_runs(daemon: Workshop, settings: Settings) -> None:
+async def test_staging_is_refused_while_a_daemon_runs(daemon: WorkerFactory, settings: Settings) -> None:
     with pytest.raises(DaemonError, match="Run 'wellkeeper rehearse' for a dry run"):
         await remote.renew(settings, [], Mode.RETRY, LineProgress(StringIO()), is_staging=True)
     assert daemon.workers[0].modes == []
 
 
-async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop, settings: Settings) -> None:
+async def test_interrupting_the_command_does_not_stop_the_daemons_work(
+    daemon: WorkerFactory, settings: Settings
+) -> None:
     out, worker = StringIO(), daemon.workers[0]
     worker.is_free.clear()
     asked = asyncio.create_task(remote.renew(settings, [], Mode.SCHEDULED, LineProgress(out)))
@@ -109,13 +93,13 @@ async def test_interrupted_client_leaves_the_work_to_the_daemon(daemon: Workshop
     assert daemon.broadcast.under_way == {"a.example": "order", "b.example": "order"}
 
 
-def test_reload_with_bad_settings_says_what_the_daemon_keeps_and_what_to_do(program: Program) -> None:
+def test_failed_reload_says_that_the_daemon_keeps_its_settings(program: Program) -> None:
     program.configure("a.example", more="bogus = 1")
     finished = program.run("reload")
     assert finished.exit_code == 2
     assert "unknown key 'bogus'" in finished.err
     assert finished.err.endswith(
-        "\n  A running daemon keeps its settings. Fix these, then run 'wellkeeper reload' again.\n"
+        "\n  A running daemon keeps its current settings. Fix these, then run 'wellkeeper reload' again.\n"
     )
 
 

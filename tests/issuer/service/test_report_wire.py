@@ -1,4 +1,4 @@
-"""Reports over the daemon's socket and back."""
+"""Reports sent over the daemon's socket."""
 
 import json
 from dataclasses import fields
@@ -41,28 +41,28 @@ SCHEDULE = Schedule(
 )
 
 
-def there_and_back(report: Report) -> Report:
+def round_trip(report: Report) -> Report:
     return decode_report(json.loads(json.dumps(encode_report(report))))
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_report_comes_back_as_it_was(outcome: Outcome) -> None:
+def test_report_survives_the_round_trip(outcome: Outcome) -> None:
     report = Report("web", outcome, "why", "what", CERTIFICATE, "f" * 64, {"order": 1.25}, None, BEGIN, SCHEDULE)
-    assert there_and_back(report) == report
-    assert there_and_back(Report("web", outcome, "why")) == Report("web", outcome, "why")
+    assert round_trip(report) == report
+    assert round_trip(Report("web", outcome, "why")) == Report("web", outcome, "why")
 
 
 @pytest.mark.parametrize("error", [OrderError("no", retry=Retry.NEVER), SettingsError("bad"), WellkeeperError("x")])
-def test_error_comes_back_with_stage_and_text(error: WellkeeperError) -> None:
-    found = there_and_back(Report("web", Outcome.FAILED, "why", error=error)).error
+def test_error_keeps_its_stage_and_text(error: WellkeeperError) -> None:
+    found = round_trip(Report("web", Outcome.FAILED, "why", error=error)).error
     assert isinstance(found, WellkeeperError)
     assert (str(found), found.stage, found.retry) == (str(error), error.stage, error.retry)
 
 
-def test_defect_comes_back_without_a_stage() -> None:
-    found = there_and_back(Report("web", Outcome.FAILED, "why", error=ZeroDivisionError("x"))).error
+def test_defect_has_no_stage() -> None:
+    found = round_trip(Report("web", Outcome.FAILED, "why", error=ZeroDivisionError("x"))).error
     assert (str(found), hasattr(found, "stage")) == ("x", False)
 
 
-def test_every_part_of_a_report_goes_over_the_wire() -> None:
+def test_every_field_of_a_report_is_sent() -> None:
     assert encode_report(Report("web", Outcome.SERVED, "why")).keys() == {one.name for one in fields(Report)}

@@ -1,15 +1,14 @@
-"""What a daemon does for those who ask, and how it goes over to new settings."""
+"""Requests to a daemon, and its switch to new settings."""
 
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes import turns_until
-from tests.issuer.commands.workers import REHEARSED_AT, Workshop
+from tests.fakes import run_tasks_until
+from tests.issuer.commands.workers import REHEARSED_AT, WorkerFactory
 from wellkeeper_issuer.errors import DaemonError, JournalError, SettingsError
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Outcome
@@ -18,29 +17,22 @@ from wellkeeper_issuer.service.report_wire import decode_rehearsal, decode_repor
 Events = list[Mapping[str, Any]]
 
 
-@pytest.fixture
-def workshop(folder: Path) -> Workshop:
-    made = Workshop(folder)
-    made.write("a.example", "b.example")
-    return made
-
-
 def ignore(_message: Mapping[str, Any]) -> None: ...
 
 
-async def test_worker_runs_until_the_service_ends(workshop: Workshop) -> None:
-    async with workshop.service():
-        (worker,) = workshop.workers
-        await turns_until(lambda: worker.is_running)
+async def test_worker_runs_until_the_service_ends(factory: WorkerFactory) -> None:
+    async with factory.service():
+        (worker,) = factory.workers
+        await run_tasks_until(lambda: worker.is_running)
         assert worker.lineages == ["a.example", "b.example"]
-    assert (worker.is_running, workshop.open_count) == (False, 0)
+    assert (worker.is_running, factory.open_count) == (False, 0)
 
 
-async def test_renewal_is_told_and_reported(workshop: Workshop) -> None:
+async def test_renewal_reports_progress_and_result(factory: WorkerFactory) -> None:
     events: Events = []
-    async with workshop.service() as service:
+    async with factory.service() as service:
         answer = await service.renew({"names": ["b.example"], "mode": "forced"}, events.append)
-    assert workshop.workers[0].modes == [Mode.FORCED]
+    assert factory.workers[0].modes == [Mode.FORCED]
     (report,) = map(decode_report, answer["reports"])
     assert (report.lineage, report.outcome) == ("b.example", Outcome.SERVED)
     assert events == [
@@ -49,32 +41,32 @@ async def test_renewal_is_told_and_reported(workshop: Workshop) -> None:
     ]
 
 
-async def test_without_names_all_are_renewed_that_are_due(workshop: Workshop) -> None:
-    async with workshop.service() as service:
+async def test_without_names_all_due_certificates_are_renewed(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
         answer = await service.renew({}, ignore)
     assert [one["lineage"] for one in answer["reports"]] == ["a.example", "b.example"]
-    assert workshop.workers[0].modes == [Mode.SCHEDULED]
+    assert factory.workers[0].modes == [Mode.SCHEDULED]
 
 
-async def test_clients_hear_of_their_certificates_and_of_what_concerns_several(workshop: Workshop) -> None:
+async def test_clients_receive_events_of_their_certificates_and_shared_ones(factory: WorkerFactory) -> None:
     events: Events = []
-    async with workshop.service() as service:
-        worker = workshop.workers[0]
+    async with factory.service() as service:
+        worker = factory.workers[0]
         worker.is_free.clear()
         asked = asyncio.create_task(service.renew({"names": ["a.example"]}, events.append))
         await worker.is_asked.wait()
-        workshop.broadcast.note("b.example", "of somebody else")
-        workshop.broadcast.note("2 certificates", "of several")
-        workshop.broadcast.failed("a.example", "order", 0.5, "no")
+        factory.broadcast.note("b.example", "about another certificate")
+        factory.broadcast.note("2 certificates", "of several")
+        factory.broadcast.failed("a.example", "order", 0.5, "no")
         worker.is_free.set()
         await asked
-        workshop.broadcast.note("a.example", "too late")
+        factory.broadcast.note("a.example", "too late")
     assert [one.get("detail") for one in events] == [None, "of several", "no", "done"]
 
 
-async def test_rehearsal_is_told_and_its_results_come_back(workshop: Workshop) -> None:
+async def test_rehearsal_reports_progress_and_results(factory: WorkerFactory) -> None:
     events: Events = []
-    async with workshop.service() as service:
+    async with factory.service() as service:
         answer = await service.rehearse({"names": ["b.example"]}, events.append)
     assert [decode_rehearsal(one) for one in answer["rehearsals"]] == [
         Rehearsal("b.example", REHEARSED_AT, False, "by letsencrypt")
@@ -85,11 +77,11 @@ async def test_rehearsal_is_told_and_its_results_come_back(workshop: Workshop) -
 
 
 @pytest.mark.parametrize(("more", "every"), [("", None), ("[rehearsal]\nevery_days = 7", timedelta(days=7))])
-async def test_what_is_rehearsed_by_itself_follows_the_settings(
-    workshop: Workshop, more: str, every: timedelta | None
+async def test_automatic_rehearsals_follow_the_settings(
+    factory: WorkerFactory, more: str, every: timedelta | None
 ) -> None:
-    workshop.write("a.example", more=more)
-    lineages, found = workshop.make().kept()
+    factory.write("a.example", more=more)
+    lineages, found = factory.make().kept()
     assert (found, [one.name for one in lineages]) == (every, ["a.example"] if every else [])
 
 
@@ -105,119 +97,121 @@ async def test_what_is_rehearsed_by_itself_follows_the_settings(
         ({"mode": "now"}, "mode must be one of scheduled, retry, forced, revoked, not 'now'"),
     ],
 )
-async def test_invalid_request_is_refused(workshop: Workshop, request_: dict[str, Any], words: str) -> None:
-    async with workshop.service() as service:
+async def test_invalid_request_is_refused(factory: WorkerFactory, request_: dict[str, Any], words: str) -> None:
+    async with factory.service() as service:
         with pytest.raises((SettingsError, DaemonError), match=words):
             await service.renew(request_, ignore)
-    assert workshop.workers[0].modes == []
+    assert factory.workers[0].modes == []
 
 
-async def test_failure_of_a_pass_is_the_answer_and_ends_nothing(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        worker = workshop.workers[0]
+async def test_failed_pass_is_answered_and_the_daemon_continues(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        worker = factory.workers[0]
         worker.failing = JournalError("disk full")
         with pytest.raises(JournalError, match="disk full"):
             await service.renew({}, ignore)
-        await turns_until(lambda: worker.is_running)
+        await run_tasks_until(lambda: worker.is_running)
 
 
-async def test_new_certificates_do_not_disturb_what_is_under_way(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        worker = workshop.workers[0]
+async def test_new_certificates_do_not_disturb_work_in_progress(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        worker = factory.workers[0]
         worker.is_free.clear()
         asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
         await worker.is_asked.wait()
-        workshop.write("b.example", "c.example")
+        factory.write("b.example", "c.example")
         answer = await service.reload({}, ignore)
-        assert answer == {"path": str(workshop.path), "count": 2, "new": ["c.example"], "gone": ["a.example"]}
+        assert answer == {"path": str(factory.path), "count": 2, "new": ["c.example"], "gone": ["a.example"]}
         assert worker.lineages == ["b.example", "c.example"]
         assert not asked.done()
         worker.is_free.set()
         await asked
-    assert len(workshop.workers) == 1
-    assert workshop.reported == ["reloading", "manages 2 certificates"]
+    assert len(factory.workers) == 1
+    assert factory.reported == ["reloading", "manages 2 certificates"]
 
 
 @pytest.mark.parametrize(
     "more",
     ["renewals_at_once = 3", "[nginx]\nreload = 'command'", "ca = 'google'", "[hooks]\npre = ['x']"],
 )
-async def test_other_changes_make_a_new_worker(workshop: Workshop, more: str) -> None:
-    async with workshop.service() as service:
-        workshop.write("a.example", more=more)
+async def test_other_changed_settings_make_a_new_worker(factory: WorkerFactory, more: str) -> None:
+    async with factory.service() as service:
+        factory.write("a.example", more=more)
         await service.reload({}, ignore)
-        first, second = workshop.workers
-        await turns_until(lambda: second.is_running)
-        assert (first.is_running, workshop.open_count, second.lineages) == (False, 1, ["a.example"])
+        first, second = factory.workers
+        await run_tasks_until(lambda: second.is_running)
+        assert (first.is_running, factory.open_count, second.lineages) == (False, 1, ["a.example"])
         await service.renew({}, ignore)
         assert (first.modes, second.modes) == ([], [Mode.SCHEDULED])
-    assert workshop.open_count == 0
+    assert factory.open_count == 0
 
 
-async def test_certificate_of_another_ca_makes_a_new_worker(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        workshop.write("a.example")
-        with workshop.path.open("a") as file:
+async def test_certificate_of_another_ca_makes_a_new_worker(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        factory.write("a.example")
+        with factory.path.open("a") as file:
             file.write("\nca = 'google'\n")
         await service.reload({}, ignore)
-    assert len(workshop.workers) == 2
+    assert len(factory.workers) == 2
 
 
-async def test_what_is_asked_for_ends_before_the_worker_goes_that_has_taken_it(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        first = workshop.workers[0]
+async def test_requested_work_ends_before_its_worker_is_replaced(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        first = factory.workers[0]
         first.is_free.clear()
         asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
         await first.is_asked.wait()
-        workshop.write("a.example", more="renewals_at_once = 3")
+        factory.write("a.example", more="renewals_at_once = 3")
         reloading = asyncio.create_task(service.reload({}, ignore))
-        await turns_until(lambda: len(workshop.workers) == 2)
+        await run_tasks_until(lambda: len(factory.workers) == 2)
         later = asyncio.create_task(service.renew({"names": ["a.example"], "mode": "retry"}, ignore))
         await asyncio.sleep(0)
         assert first.is_running
         assert not reloading.done()
         first.is_free.set()
         await asyncio.gather(asked, reloading, later)
-        assert (first.modes, workshop.workers[1].modes) == ([Mode.SCHEDULED, Mode.RETRY], [])
+        assert (first.modes, factory.workers[1].modes) == ([Mode.SCHEDULED, Mode.RETRY], [])
 
 
-async def test_bad_settings_keep_the_old_ones_and_say_why(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
-    async with workshop.service() as service:
-        workshop.write("a.example", more="bogus = 1")
+async def test_bad_settings_keep_the_old_ones_with_the_reason(
+    factory: WorkerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with factory.service() as service:
+        factory.write("a.example", more="bogus = 1")
         with pytest.raises(SettingsError, match=r"issuer\.toml:3: unknown key 'bogus'"):
             await service.reload({}, ignore)
-        assert workshop.workers[0].is_running
+        assert factory.workers[0].is_running
         assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["a.example", "b.example"]
     assert "new settings rejected, keeping the current ones: " in caplog.text
     assert "(fix it, then run 'wellkeeper reload')" in caplog.text
     assert "unknown key 'bogus'" in caplog.text
 
 
-async def test_settings_of_which_nothing_can_be_made_keep_the_old_ones(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        workshop.write("c.example", more="renewals_at_once = 3")
-        workshop.refusal = SettingsError("no such group")
+async def test_unusable_settings_keep_the_old_ones(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        factory.write("c.example", more="renewals_at_once = 3")
+        factory.refusal = SettingsError("no such group")
         with pytest.raises(SettingsError, match="no such group"):
             await service.reload({}, ignore)
-        assert [one.is_running for one in workshop.workers] == [True]
+        assert [one.is_running for one in factory.workers] == [True]
         assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["a.example", "b.example"]
-        workshop.refusal = None
+        factory.refusal = None
         await service.reload({}, ignore)
         assert [one["lineage"] for one in (await service.renew({}, ignore))["reports"]] == ["c.example"]
 
 
-async def test_another_state_dir_needs_a_restart(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        workshop.write("a.example", state_dir="elsewhere")
+async def test_another_state_dir_needs_a_restart(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        factory.write("a.example", state_dir="elsewhere")
         with pytest.raises(
             SettingsError, match=r"cannot change state_dir to '.*/elsewhere' while the daemon runs: it uses .*/state\."
         ):
             await service.reload({}, ignore)
 
 
-async def test_status_says_what_is_under_way(workshop: Workshop) -> None:
-    async with workshop.service() as service:
-        worker = workshop.workers[0]
+async def test_status_shows_renewals_in_progress(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        worker = factory.workers[0]
         worker.is_free.clear()
         asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
         await worker.is_asked.wait()
@@ -228,29 +222,29 @@ async def test_status_says_what_is_under_way(workshop: Workshop) -> None:
         assert (await service.status({}, ignore))["under_way"] == {}
 
 
-async def test_only_what_the_settings_do_not_have_is_forgotten(workshop: Workshop) -> None:
-    async with workshop.service() as service:
+async def test_only_unconfigured_certificates_are_forgotten(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
         await service.forget({"names": ["c.example"]}, ignore)
         with pytest.raises(DaemonError, match=r"cannot forget a\.example: it is still in the settings\. Remove it"):
             await service.forget({"names": ["a.example"]}, ignore)
-    assert workshop.forgotten == ["c.example"]
+    assert factory.forgotten == ["c.example"]
 
 
-async def test_certificate_in_progress_is_forgotten_when_done(workshop: Workshop) -> None:
+async def test_certificate_in_progress_is_forgotten_afterwards(factory: WorkerFactory) -> None:
     events: Events = []
-    async with workshop.service() as service:
-        async with workshop.workers[0].slot("c.example"):
-            workshop.broadcast.started("c.example", "finalize")
+    async with factory.service() as service:
+        async with factory.workers[0].slot("c.example"):
+            factory.broadcast.started("c.example", "finalize")
             forgetting = asyncio.create_task(service.forget({"names": ["c.example"]}, events.append))
-            await turns_until(lambda: bool(events))
+            await run_tasks_until(lambda: bool(events))
             await asyncio.sleep(0)
-            assert (forgetting.done(), workshop.forgotten) == (False, [])
+            assert (forgetting.done(), factory.forgotten) == (False, [])
         assert await forgetting == {"names": ["c.example"]}
-    assert workshop.forgotten == ["c.example"]
+    assert factory.forgotten == ["c.example"]
     assert [one["detail"] for one in events] == ["in progress, will be forgotten when done"]
 
 
-async def test_first_settings_of_which_nothing_can_be_made_end_it(workshop: Workshop) -> None:
-    workshop.refusal = SettingsError("no keys")
+async def test_unusable_first_settings_end_the_service(factory: WorkerFactory) -> None:
+    factory.refusal = SettingsError("no keys")
     with pytest.raises(SettingsError, match="no keys"):
-        await workshop.make().run()
+        await factory.make().run()

@@ -1,4 +1,4 @@
-"""The JSON Schema: a description for every key, and the same verdict as the program's."""
+"""The JSON Schema: a description for every key, and the same verdict as the program."""
 
 import contextlib
 import re
@@ -79,7 +79,7 @@ def test_every_key_has_a_description() -> None:
     assert [key for key, field in keys.items() if not re.fullmatch(r"[\w`].*\.", field.description or "")] == []
 
 
-def test_schema_is_a_valid_one_that_refuses_unknown_keys() -> None:
+def test_schema_is_valid_and_refuses_unknown_keys() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     tables = [SCHEMA, *(one for one in SCHEMA["$defs"].values() if "properties" in one)]
@@ -127,7 +127,7 @@ def test_directory_without_tls_is_valid_where_it_is_allowed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", INVALID.values(), ids=INVALID)
-def test_program_and_schema_refuse_the_same(tmp_path: Path, text: str) -> None:
+def test_program_and_schema_refuse_the_same_settings(tmp_path: Path, text: str) -> None:
     assert complaint(tmp_path, text) != ""
     assert schema_mistakes(tomllib.loads(text)) != []
 

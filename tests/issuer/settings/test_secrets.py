@@ -52,5 +52,5 @@ def test_webhook_keeps_its_host(text: str, masked: str) -> None:
     ],
     ids=" ".join,
 )
-def test_command_keeps_what_is_not_secret(arguments: list[str], masked: list[str]) -> None:
+def test_command_keeps_arguments_without_secrets(arguments: list[str], masked: list[str]) -> None:
     assert mask_command(arguments) == masked

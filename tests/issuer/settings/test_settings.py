@@ -1,4 +1,4 @@
-"""The settings: every default, and what holds them together."""
+"""The settings: every default, and checks across keys."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,10 @@ from tests.fakes_deliver import dns
 from tests.issuer.settings_texts import complaint, read
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
+from wellkeeper_issuer.location import DEFAULT_PATH, PATH_VARIABLE, settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Limit, Scope, Spent
-from wellkeeper_issuer.settings import DEFAULT_PATH, PATH_VARIABLE, Settings, read_settings, settings_path
+from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.tables import HooksSettings
 from wellkeeper_node.model import Identifier, IdentifierType, KeyType, Node
 
@@ -20,7 +21,7 @@ def ip(text: str) -> Identifier:
     return Identifier(IdentifierType.IP, text)
 
 
-def test_every_default(tmp_path: Path) -> None:
+def test_defaults_of_every_key(tmp_path: Path) -> None:
     settings = read(tmp_path, '[[certificates]]\nidentifiers = ["a.example"]')
     assert [one.directory for one in settings.all_cas()] == ["https://acme-v02.api.letsencrypt.org/directory"]
     assert settings.state_dir == Path("/var/lib/wellkeeper/issuer")
@@ -48,7 +49,7 @@ def test_empty_file_is_enough(tmp_path: Path) -> None:
     assert read(tmp_path, "") == Settings()
 
 
-def test_everything_set(tmp_path: Path) -> None:
+def test_every_key_can_be_set(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
         """
@@ -127,7 +128,7 @@ def test_cas_are_found_by_name_and_by_directory(tmp_path: Path) -> None:
     assert (second.directory_urls, second.reuses_key) == ((CA_DIRECTORIES["google"],), True)
 
 
-def test_csr_stays_where_it_is(tmp_path: Path) -> None:
+def test_relative_csr_path_is_kept(tmp_path: Path) -> None:
     settings = read(tmp_path, "[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'")
     assert settings.lineages()[0].csr_path == "/etc/a.csr"
 
@@ -139,7 +140,7 @@ def test_csr_excludes_key_options(tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
-def test_known_cas_go_by_name(tmp_path: Path, name: str, url: str) -> None:
+def test_known_cas_are_accepted_by_name(tmp_path: Path, name: str, url: str) -> None:
     assert [one.directory for one in read(tmp_path, f'ca = "{name}"').all_cas()] == [url]
 
 
@@ -154,7 +155,7 @@ def test_state_and_certificates_must_not_contain_each_other(tmp_path: Path, stat
     )
 
 
-def test_neighbours_with_like_names_lie_apart(tmp_path: Path) -> None:
+def test_directories_with_a_common_name_prefix_are_accepted(tmp_path: Path) -> None:
     read(tmp_path, "state_dir = '/a/state'\ncertificates_dir = '/a/state-certificates'")
 
 
@@ -170,7 +171,7 @@ def test_neighbours_with_like_names_lie_apart(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_same_name_twice(tmp_path: Path, text: str, what: str, name: str) -> None:
+def test_duplicate_certificate_name_is_refused(tmp_path: Path, text: str, what: str, name: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     path = tmp_path / "issuer.toml"
@@ -181,34 +182,34 @@ def test_same_name_twice(tmp_path: Path, text: str, what: str, name: str) -> Non
     ("identifier", "name"),
     [("A.Example.", "a.example"), ("2001:DB8::7", "2001-db8--7"), ("[2001:db8::7]", "2001-db8--7"), ("::1", "--1")],
 )
-def test_name_comes_from_the_first_identifier(tmp_path: Path, identifier: str, name: str) -> None:
+def test_default_name_is_the_first_identifier(tmp_path: Path, identifier: str, name: str) -> None:
     settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['{identifier}', 'z.example']")
     assert settings.certificates[0].name == name
 
 
-def test_invalid_toml(tmp_path: Path) -> None:
+def test_invalid_toml_is_reported(tmp_path: Path) -> None:
     (tmp_path / "issuer.toml").write_text("ca = ")
     with pytest.raises(SettingsError, match=r"issuer\.toml:1:6: not valid TOML: Invalid value"):
         read_settings(tmp_path / "issuer.toml")
 
 
-def test_file_that_is_not_utf_8(tmp_path: Path) -> None:
+def test_file_that_is_not_utf_8_is_reported(tmp_path: Path) -> None:
     (tmp_path / "issuer.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match=r"issuer\.toml is not UTF-8: "):
         read_settings(tmp_path / "issuer.toml")
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"issuer\.toml does not exist. Run 'wellkeeper init', or name a file"):
         read_settings(tmp_path / "issuer.toml")
 
 
-def test_unreadable_file(tmp_path: Path) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory. Name a file"):
         read_settings(tmp_path)
 
 
-def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_option_overrides_environment_which_overrides_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PATH_VARIABLE, "/from/environment.toml")
     assert settings_path(Path("/given.toml")) == Path("/given.toml")
     assert settings_path(None) == Path("/from/environment.toml")
@@ -216,7 +217,7 @@ def test_flag_beats_environment_beats_default(monkeypatch: pytest.MonkeyPatch) -
     assert settings_path(None) == DEFAULT_PATH == Path("/etc/wellkeeper/issuer.toml")
 
 
-def test_ca_is_accepted_by_the_host_that_messages_show(tmp_path: Path) -> None:
+def test_ca_is_accepted_by_the_host_name_shown_in_messages(tmp_path: Path) -> None:
     settings = read(tmp_path, 'ca = "https://ca.example/directory"')
     assert settings.find_ca("ca.example").directory == "https://ca.example/directory"
 
@@ -235,7 +236,7 @@ def test_named_ca_is_accepted_by_its_host(tmp_path: Path, text: str, host: str, 
     assert read(tmp_path, text).find_ca(host).name == name
 
 
-def test_host_of_several_cas_is_refused_with_their_urls(tmp_path: Path) -> None:
+def test_host_name_of_several_cas_is_refused_with_their_urls(tmp_path: Path) -> None:
     settings = read(tmp_path, 'ca = ["https://ca.example/a", "https://ca.example/b"]')
     with pytest.raises(ValueError, match=r"'ca\.example' matches 2 CAs: https://ca\.example/a, https://ca"):
         settings.find_ca("ca.example")

@@ -1,4 +1,4 @@
-"""Drop-ins, and the lines that complaints name."""
+"""Drop-ins, and the lines named in error messages."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def complaint(path: Path) -> str:
         ((), None),
     ],
 )
-def test_line_of_what_is_wrong(location: Location, line: int | None) -> None:
+def test_error_has_the_line_of_the_mistake(location: Location, line: int | None) -> None:
     assert find_line(TEXT, location) == line
 
 
@@ -87,41 +87,41 @@ def test_line_of_what_is_wrong(location: Location, line: int | None) -> None:
         (("nodes", 0), None),
     ],
 )
-def test_lines_of_a_table(location: Location, lines: tuple[int, int] | None) -> None:
+def test_lines_of_a_table_are_found(location: Location, lines: tuple[int, int] | None) -> None:
     assert find_table_lines(f"{TEXT}\n# the end\n", location) == lines
 
 
-def test_lines_are_counted_as_editors_do() -> None:
+def test_lines_are_counted_as_in_editors() -> None:
     assert find_line('ca = "\u2028\x85"\ncontact = 1\n', ("contact",)) == 2
     assert find_table_lines('ca = "\u2028\x85"\n[[certificates]]\nname = "a"\n', ("certificates", 0)) == (2, 3)
 
 
-def test_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+def test_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, f"{one('a.example')}\n\n{one('b.example', 'key_type = 5')}\n[nginx]\nreload = 'no'\n")
     first, second = complaint(path).splitlines()
     assert first == "issuer.toml:9: nginx.reload = 'no': must be 'signal' or 'command'"
     assert second.startswith("issuer.toml:7: certificates[1].key_type = 5: must be 'ecdsa-p256', ")
 
 
-def test_folder_of_drop_ins_goes_with_the_file() -> None:
+def test_drop_in_directory_is_next_to_the_file() -> None:
     assert drop_in_folder(Path("/etc/wellkeeper/issuer.toml")) == Path("/etc/wellkeeper/issuer.d")
     assert drop_in_folder(Path("/etc/test.toml")) == Path("/etc/test.d")
 
 
-def test_certificates_of_drop_ins_follow_those_of_the_file_in_the_order_of_names(tmp_path: Path) -> None:
+def test_certificates_of_drop_ins_follow_those_of_the_file_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, one("m.example"), b=one("b.example") + one("b2.example"), a=one("z.example"), empty="")
     names = [certificate.name for certificate in read_settings(path).certificates]
     assert names == ["m.example", "z.example", "b.example", "b2.example"]
 
 
-def test_what_does_not_end_in_toml_or_is_hidden_is_no_drop_in(tmp_path: Path) -> None:
+def test_hidden_and_other_files_are_not_drop_ins(tmp_path: Path) -> None:
     path = write(tmp_path, "", a=one("a.example"))
     for name in (".b.toml", "c.toml.tmp", "d.toml~", "README"):
         (tmp_path / "issuer.d" / name).write_text("no TOML")
     assert [certificate.name for certificate in read_settings(path).certificates] == ["a.example"]
 
 
-def test_drop_in_holds_nothing_but_certificates(tmp_path: Path) -> None:
+def test_drop_in_may_contain_only_certificates(tmp_path: Path) -> None:
     path = write(tmp_path, "", a=one("a.example"), b=f"ca = 'google'\n[nginx]\n{one('b.example')}")
     assert complaint(path).splitlines() == [
         f"issuer.d/b.toml: {key!r} does not belong here: drop-ins may contain only [[certificates]]; "
@@ -130,18 +130,18 @@ def test_drop_in_holds_nothing_but_certificates(tmp_path: Path) -> None:
     ]
 
 
-def test_drop_in_with_single_brackets(tmp_path: Path) -> None:
+def test_drop_in_with_single_brackets_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "", a="[certificates]\nidentifiers = ['a.example']")
     assert complaint(path) == "issuer.d/a.toml: certificates must be tables; write [[certificates]] with two brackets"
 
 
-def test_mistake_in_a_drop_in_is_told_with_its_own_index_and_line(tmp_path: Path) -> None:
+def test_mistake_in_a_drop_in_is_reported_with_its_own_index_and_line(tmp_path: Path) -> None:
     path = write(tmp_path, one("m.example"), a=one("a.example"), b=one("b.example") + one("*.example"))
     found = complaint(path)
     assert found.startswith("issuer.d/b.toml:4: certificates[1].identifiers[0]: '*.example' is a wildcard")
 
 
-def test_same_name_in_two_files_names_both(tmp_path: Path) -> None:
+def test_duplicate_name_in_two_files_names_both(tmp_path: Path) -> None:
     path = write(
         tmp_path, one("m.example"), a=one("a.example"), b=one("b.example") + one("x.example", "name = 'a.example'")
     )
@@ -150,29 +150,29 @@ def test_same_name_in_two_files_names_both(tmp_path: Path) -> None:
     )
 
 
-def test_unknown_ca_in_a_drop_in(tmp_path: Path) -> None:
+def test_unknown_ca_in_a_drop_in_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path, one("m.example"), a=one("a.example", "ca = 'nobody'"))
     assert complaint(path).startswith(
         "issuer.d/a.toml:3: certificates[0].ca: unknown CA 'nobody'; write the https:// URL"
     )
 
 
-def test_drop_in_that_is_no_toml(tmp_path: Path) -> None:
+def test_drop_in_with_invalid_toml_is_reported(tmp_path: Path) -> None:
     assert complaint(write(tmp_path, "", a="[[")).startswith("issuer.d/a.toml:1:3: not valid TOML: ")
 
 
-def test_drop_in_that_leads_nowhere(tmp_path: Path) -> None:
+def test_drop_in_that_is_a_broken_link_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     (tmp_path / "issuer.d/a.toml").symlink_to("nowhere")
     assert complaint(path) == "issuer.d/a.toml is a broken symbolic link. Remove it, or restore its target."
 
 
-def test_drop_in_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_drop_in_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     (tmp_path / "issuer.d/a.toml").mkdir()
     assert complaint(path) == "cannot read issuer.d/a.toml: Is a directory. Name a file, not a directory."
 
 
-def test_mistake_in_the_main_file_hides_no_drop_in(tmp_path: Path) -> None:
+def test_mistakes_in_main_file_and_drop_ins_are_reported_together(tmp_path: Path) -> None:
     path = write(tmp_path, "certificates = 5", a=one("a.example"))
     assert complaint(path) == "issuer.toml:1: certificates must be a list: certificates = [5]"

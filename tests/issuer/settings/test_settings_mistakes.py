@@ -141,13 +141,13 @@ from wellkeeper_issuer.settings import read_settings
         ),
     ],
 )
-def test_mistake_is_named_by_key_value_and_what_is_allowed(tmp_path: Path, text: str, words: str) -> None:
+def test_mistake_is_reported_with_key_value_and_allowed_values(tmp_path: Path, text: str, words: str) -> None:
     found = complaint(tmp_path, text)
     assert words in found
     assert "\n" not in found
 
 
-def test_too_many_names(tmp_path: Path) -> None:
+def test_too_many_identifiers_are_refused(tmp_path: Path) -> None:
     names = [f"n{number}.example" for number in range(101)]
     assert complaint(tmp_path, f"[[certificates]]\nidentifiers = {names}").endswith(
         ": must have at most 100 entries, not 101"
@@ -159,7 +159,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert [re.split("[ :]", line)[0] for line in lines] == ["ca", "read_back", "unknown"]
 
 
-def test_contradictions_are_reported_beside_values_that_do_not_parse(tmp_path: Path) -> None:
+def test_contradictions_are_reported_together_with_invalid_values(tmp_path: Path) -> None:
     text = "renewals_at_once = 100\n[[certificates]]\nidentifiers = ['*.a.example']\n"
     text += "[[certificates]]\nidentifiers = ['b.example']\nca = 'nobody'"
     lines = complaint(tmp_path, text).splitlines()
@@ -168,11 +168,11 @@ def test_contradictions_are_reported_beside_values_that_do_not_parse(tmp_path: P
     assert lines[2].startswith("certificates[1].ca: unknown CA 'nobody'")
 
 
-def test_ca_that_does_not_parse_is_not_reported_as_unknown(tmp_path: Path) -> None:
+def test_invalid_ca_is_not_reported_as_unknown(tmp_path: Path) -> None:
     assert len(complaint(tmp_path, "ca = 'own'\n[[cas]]\nname = 'own'").splitlines()) == 1
 
 
-def test_syntax_error_shows_place_line_and_caret(tmp_path: Path) -> None:
+def test_syntax_error_shows_position_line_and_caret(tmp_path: Path) -> None:
     error = syntax_error(tmp_path, "# settings\nca = letsencrypt")
     assert error.what == f"{tmp_path}/issuer.toml:2:6: not valid TOML: Invalid value"
     assert error.why == "ca = letsencrypt\n       ^"

@@ -1,4 +1,4 @@
-"""How single values of the settings are read."""
+"""Parsing of single values of the settings."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def ip(text: str) -> Identifier:
         ("[2001:db8::7]", ip("2001:db8::7")),
     ],
 )
-def test_identifiers(text: str, identifier: Identifier) -> None:
+def test_identifiers_are_parsed(text: str, identifier: Identifier) -> None:
     assert parse_identifier(text) == identifier
 
 
@@ -30,11 +30,11 @@ def test_identifiers(text: str, identifier: Identifier) -> None:
     ("text", "address"),
     [("a.example:80", ("a.example", 80)), ("127.0.0.1:1", ("127.0.0.1", 1)), ("[::1]:65535", ("::1", 65535))],
 )
-def test_addresses(text: str, address: tuple[str, int]) -> None:
+def test_addresses_are_parsed(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address
 
 
 @pytest.mark.parametrize("text", ["", ":80", "a", "a:", "a:0", "a:65536", "a:x", "::1:80", "[::1:80", "[x]:80", "a:٨٠"])
-def test_no_addresses(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not an address; write HOST:PORT or \[IPV6\]:PORT"):
         parse_address(text)

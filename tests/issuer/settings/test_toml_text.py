@@ -1,4 +1,4 @@
-"""What is written as settings is read as the same values."""
+"""Writing settings as TOML that reads back as the same values."""
 
 import tomllib
 
@@ -21,12 +21,12 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize("text", AWKWARD.values(), ids=AWKWARD)
-def test_every_text_is_read_back(text: str) -> None:
+def test_every_string_reads_back(text: str) -> None:
     values = {"ca": text, "contact": [text, "b"], "certificates": [{"identifiers": [text]}]}
     assert tomllib.loads(to_toml("Settings.", values)) == values
 
 
-def test_layout_is_that_of_a_file_written_by_hand() -> None:
+def test_layout_looks_written_by_hand() -> None:
     values = {"ca": "a", "terms_of_service_agreed": False, "certificates": [{"identifiers": ["b", "c"]}, {"name": "d"}]}
     assert to_toml("Settings.", values) == (
         '# Settings.\nca = "a"\nterms_of_service_agreed = false\n\n'
@@ -53,5 +53,5 @@ def test_comments_are_wrapped_above_their_keys() -> None:
     ids=["text", "list", "table"],
 )
 def test_text_that_is_not_utf_8_is_refused_by_its_key(values: dict[str, object], key: str) -> None:
-    with pytest.raises(SettingsError, match=rf"^{key} = .*a\\udcff': .* is not UTF-8, .*; use a value in UTF-8$"):
+    with pytest.raises(SettingsError, match=rf"^cannot write {key} = .*a\\udcff': it is not UTF-8\. Use a value"):
         to_toml("Settings.", values)

@@ -1,4 +1,4 @@
-"""The program with settings of its own."""
+"""Fixture `program` for these tests."""
 
 from tests.issuer.commands.conftest import program
 

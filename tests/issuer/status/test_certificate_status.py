@@ -1,4 +1,4 @@
-"""standing: what rows and links say, and what they leave to a pass."""
+"""Certificate status from rows and links, and what is left to a pass."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -45,22 +45,22 @@ def failure(next_try_at: datetime, last_at: datetime = NOW - HOUR) -> dict[str, 
     return {"web": Failure("web", 2, "order", "no", Retry.SOON, last_at, last_at, next_try_at)}
 
 
-def stand(
+def status_of(
     known: Rows, version: str | None = "v1", now: datetime = NOW, lineage: Lineage = LINEAGE
 ) -> CertificateStatus:
     return status(lineage, version, known, now)
 
 
-def test_served_and_not_due_is_quiet_until_its_ca_is_asked_again() -> None:
-    found = stand(rows())
+def test_served_certificate_is_idle_until_its_ca_is_asked_again() -> None:
+    found = status_of(rows())
     assert found == CertificateStatus("web", State.SERVED, "v1", SCHEDULE, None, "", None, NOW + 6 * HOUR)
     assert found.is_quiet
     assert not found.is_waiting
     assert (found.not_after, found.renew_at, found.rule) == (SCHEDULE.not_after, SCHEDULE.renew_at, Rule.ARI)
 
 
-def test_what_has_no_schedule_has_no_dates() -> None:
-    found = stand(rows(None))
+def test_certificate_without_a_schedule_has_no_dates() -> None:
+    found = status_of(rows(None))
     assert (found.not_after, found.renew_at, found.rule) == (None, None, None)
 
 
@@ -104,26 +104,28 @@ def test_what_has_no_schedule_has_no_dates() -> None:
         (rows(replace(SCHEDULE, not_after=NOW)), "v1", State.EXPIRED, ""),
     ],
 )
-def test_state_and_what_is_to_do(known: Rows, version: str | None, state: State, to_do: str) -> None:
-    found = stand(known, version)
+def test_state_and_next_action_follow_from_the_records(
+    known: Rows, version: str | None, state: State, to_do: str
+) -> None:
+    found = status_of(known, version)
     assert (found.state, found.to_do, found.is_quiet) == (state, to_do, not to_do)
 
 
 @pytest.mark.parametrize("state", State)
-def test_states_are_bare_words_for_programs_and_sentences_for_people(state: State) -> None:
+def test_states_are_words_for_programs_and_sentences_for_users(state: State) -> None:
     assert state.value == state.name.lower()
     assert " run " not in state.words
 
 
-def test_due_says_by_which_rule() -> None:
-    found = stand(rows(), now=SCHEDULE.renew_at)
+def test_due_certificate_shows_the_rule() -> None:
+    found = status_of(rows(), now=SCHEDULE.renew_at)
     assert found.to_do == "the CA's suggested window began at 2026-04-28 12:00 UTC and ends at 2026-04-30 12:00 UTC"
     assert found.wake_at == SCHEDULE.renew_at
     assert not found.is_quiet
 
 
-def test_due_again_while_the_last_one_is_undelivered() -> None:
-    found = stand(rows(undelivered={"web": FLIP}), now=SCHEDULE.renew_at)
+def test_certificate_can_be_due_again_while_undelivered() -> None:
+    found = status_of(rows(undelivered={"web": FLIP}), now=SCHEDULE.renew_at)
     assert found.state is State.NOT_RELOADED
     assert not found.is_quiet
 
@@ -139,18 +141,18 @@ def test_due_again_while_the_last_one_is_undelivered() -> None:
     ],
     ids=["asked", "no ARI", "twice a day", "due", "a tenth of a short lifetime"],
 )
-def test_next_moment_of_what_is_quiet(schedule: Schedule, wake_at: datetime) -> None:
-    assert stand(rows(schedule)).wake_at == wake_at
+def test_next_wake_time_of_an_idle_certificate(schedule: Schedule, wake_at: datetime) -> None:
+    assert status_of(rows(schedule)).wake_at == wake_at
 
 
-def test_what_is_to_do_is_to_do_now() -> None:
-    assert stand(Rows(), None).wake_at == NOW
-    assert stand(rows(None)).wake_at == NOW
-    assert stand(rows(unserved=frozenset({"web"}))).wake_at == NOW
+def test_pending_work_wakes_at_once() -> None:
+    assert status_of(Rows(), None).wake_at == NOW
+    assert status_of(rows(None)).wake_at == NOW
+    assert status_of(rows(unserved=frozenset({"web"}))).wake_at == NOW
 
 
-def test_failure_is_waited_for() -> None:
-    found = stand(rows(failures=failure(NOW + HOUR), owed_hooks={"web": "v1"}))
+def test_failed_certificate_waits_until_its_next_try() -> None:
+    found = status_of(rows(failures=failure(NOW + HOUR), owed_hooks={"web": "v1"}))
     assert found.is_quiet
     assert found.is_waiting
     assert (found.next_try_at, found.wake_at) == (NOW + HOUR, NOW + HOUR)
@@ -162,15 +164,15 @@ def test_failure_is_waited_for() -> None:
     [failure(NOW), failure(NOW + HOUR, last_at=NOW + HOUR / 2)],
     ids=["over", "written by a clock that was ahead"],
 )
-def test_failure_that_is_over_keeps_nobody(failures: dict[str, Failure]) -> None:
-    found = stand(rows(failures=failures), None)
+def test_past_failure_does_not_delay(failures: dict[str, Failure]) -> None:
+    found = status_of(rows(failures=failures), None)
     assert (found.is_quiet, found.next_try_at, found.wake_at) == (False, None, NOW)
 
 
-def test_failure_whose_wait_is_over_is_cleared_by_a_pass() -> None:
-    waiting = stand(rows(failures=failure(NOW + HOUR)))
+def test_failure_whose_wait_is_over_needs_a_pass() -> None:
+    waiting = status_of(rows(failures=failure(NOW + HOUR)))
     assert (waiting.to_do, waiting.is_waiting, waiting.wake_at) == ("", False, NOW + HOUR)
-    over = stand(rows(failures=failure(NOW)))
+    over = status_of(rows(failures=failure(NOW)))
     assert (over.to_do, over.is_quiet) == ("the last attempt failed, checking again", False)
     assert (over.next_try_at, over.wake_at) == (None, NOW)
 
@@ -193,23 +195,23 @@ def block(directory_url: str, until: datetime, lineage: str = "") -> dict[tuple[
         (block(CA, NOW + HOUR, "mail") | block(SECOND_CA, NOW + HOUR), None),
         (block(CA, NOW + HOUR) | block(SECOND_CA, NOW + 400 * DAY), None),
     ],
-    ids=["none", "another CA is free", "all", "both kinds", "over", "of another", "senseless"],
+    ids=["none", "another CA is free", "all", "both kinds", "over", "of another", "implausible"],
 )
-def test_due_waits_while_every_ca_of_its_list_wants_to_be_left_alone(
+def test_due_certificate_waits_while_every_ca_of_its_list_is_blocked(
     blocks: dict[tuple[str, str], Blocked], next_try_at: datetime | None
 ) -> None:
     known = rows(replace(SCHEDULE, renew_at=NOW), blocks=blocks)
-    assert stand(known).next_try_at == next_try_at
-    assert stand(replace(known, undelivered={"web": FLIP})).next_try_at is None
-    assert stand(rows(blocks=blocks)).next_try_at is None
+    assert status_of(known).next_try_at == next_try_at
+    assert status_of(replace(known, undelivered={"web": FLIP})).next_try_at is None
+    assert status_of(rows(blocks=blocks)).next_try_at is None
 
 
-def test_blocks_of_a_lineage_without_a_list_are_nobodys() -> None:
+def test_lineage_without_cas_is_never_blocked() -> None:
     lineage = replace(LINEAGE, directory_urls=())
-    assert stand(rows(blocks=block(CA, NOW + HOUR)), None, lineage=lineage).next_try_at is None
+    assert status_of(rows(blocks=block(CA, NOW + HOUR)), None, lineage=lineage).next_try_at is None
 
 
-async def test_rows_are_those_of_the_state(state: OpenedState) -> None:
+async def test_rows_are_read_from_the_state(state: OpenedState) -> None:
     await state.schedules.record_schedule(SCHEDULE)
     await state.schedules.record_failure(failure(NOW + HOUR)["web"])
     await state.ledger.record_block(Blocked(CA, "", NOW + HOUR, "busy"))
@@ -231,7 +233,7 @@ async def test_rows_are_those_of_the_state(state: OpenedState) -> None:
     )
 
 
-def test_all_at_once_in_order() -> None:
+def test_all_statuses_are_returned_in_order() -> None:
     others = [replace(LINEAGE, name="mail"), LINEAGE]
     assert [(one.lineage, one.state) for one in statuses(others, {"web": "v1"}, rows(), NOW)] == [
         ("mail", State.MISSING),
@@ -239,15 +241,17 @@ def test_all_at_once_in_order() -> None:
     ]
 
 
-def test_placeholder_is_what_there_is_to_do_unless_something_is_left_over() -> None:
+def test_placeholder_is_due_unless_a_delivery_is_pending() -> None:
     for known in (Rows(), Rows(failures=failure(NOW))):
-        found = stand(known).of_placeholder()
+        found = status_of(known).of_placeholder()
         assert (found.state, found.to_do) == (State.PLACEHOLDER, "only a self-signed placeholder is installed")
-    begun = stand(Rows(under_way={"web": CHAIN}))
+    begun = status_of(Rows(under_way={"web": CHAIN}))
     assert begun.of_placeholder() == replace(begun, state=State.PLACEHOLDER)
 
 
-def test_placeholder_waits_for_its_ca_as_what_is_due_does() -> None:
-    found = stand(replace(rows(blocks=block(CA, NOW + HOUR, "web") | block(SECOND_CA, NOW + 2 * HOUR)), schedules={}))
+def test_placeholder_waits_for_a_blocked_ca_like_a_due_certificate() -> None:
+    found = status_of(
+        replace(rows(blocks=block(CA, NOW + HOUR, "web") | block(SECOND_CA, NOW + 2 * HOUR)), schedules={})
+    )
     assert found.is_waiting
     assert (found.next_try_at, found.wake_at) == (NOW + HOUR, NOW + HOUR)

@@ -1,4 +1,4 @@
-"""status --prometheus, read back by the library that Prometheus gives for it."""
+"""status --prometheus, parsed with the Prometheus client library."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ Samples = dict[str, dict[tuple[str, ...], float]]
 
 
 def parsed(text: str) -> Samples:
-    """By the metric's name and the values of its labels."""
+    """Return samples by name and label values."""
     found: Samples = {}
     for family in text_string_to_metric_families(text):
         assert family.type == "gauge"
@@ -49,7 +49,7 @@ def test_expiry_failures_and_rehearsals_are_metrics(program: Program) -> None:
     assert abs(found["status_at_seconds"][()] - NOW.timestamp()) < timedelta(hours=1).total_seconds()
 
 
-def test_what_limits_leave_is_a_metric_whatever_its_value_holds() -> None:
+def test_remaining_orders_are_a_metric_with_any_label_value() -> None:
     limit = Limit(Spent.ORDER, Scope.EXACT_SET, 5, 3600.0)
     budget = Budget(limit, 'a\\"b\nc', 3, None)
     text = to_prometheus(Overview([], Rows(), NOW, 4711, [("letsencrypt", budget)]))

@@ -1,4 +1,4 @@
-"""A look at rows and a pass agree on what is due, and say it in the same words."""
+"""Agreement of status and passes on which certificates are due and why."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ from wellkeeper_node.model import Certificate, Identifier, Installed
 
 CAS: Final = ("https://ca.example/directory", "https://second.example/directory", "https://third.example/directory")
 NAMES: Final = (dns("a.example"), dns("b.example"))
-# Around the dates of the certificates, with moments at which something begins or ends.
+# Times around the certificates' dates, and moments at which something begins or ends.
 TIMES: Final = st.integers(-10 * 24, 110 * 24).map(lambda hours: NOW + timedelta(hours=hours))
 MOMENT, HOUR = timedelta(microseconds=1), timedelta(hours=1)
 VERSIONS: Final = st.sampled_from(["v1", "v2"])
@@ -56,7 +56,7 @@ ANSWERS: Final = st.lists(st.one_of(WINDOWS, st.just(NoRenewalInfo("away")), st.
 
 @st.composite
 def schedules(draw: st.DrawFn, installed: Installed | None) -> Schedule | None:
-    """Return what may be recorded: nothing, that of an older version, or that of what is installed, as its CA wants."""
+    """Return a possible schedule: none, that of an older version, or that of the installed one with a CA's window."""
     if installed is None or installed.certificate.is_self_signed or draw(st.booleans()):
         return draw(st.none() | st.builds(_schedule, certificates(), st.just("v0"), st.sampled_from(CAS)))
     schedule = _schedule(installed.certificate, installed.version, draw(st.sampled_from(["", *CAS])))
@@ -66,7 +66,7 @@ def schedules(draw: st.DrawFn, installed: Installed | None) -> Schedule | None:
 
 
 def _moments(installed: Installed | None, schedule: Schedule | None) -> st.SearchStrategy[datetime]:
-    """Any, and those around which the answer changes."""
+    """Return arbitrary moments and those around which the answer changes."""
     ends = [installed.certificate.not_after] if installed else []
     changes = ends + ([schedule.renew_at, schedule.renew_at, schedule.not_after] if schedule else [])
     around = st.sampled_from([timedelta(), -MOMENT, MOMENT, -HOUR, HOUR])
@@ -80,7 +80,7 @@ def _schedule(certificate: Certificate, version: str, directory_url: str) -> Sch
 
 @given(st.data(), LINEAGES)
 @settings(max_examples=300, deadline=None, database=None)
-def test_both_agree(data: st.DataObject, lineage: Lineage) -> None:
+def test_status_and_pass_agree(data: st.DataObject, lineage: Lineage) -> None:
     installed = data.draw(INSTALLED) if data.draw(st.integers(0, 9)) else None
     schedule = data.draw(schedules(installed))
     now = data.draw(_moments(installed, schedule))
@@ -107,7 +107,7 @@ def test_both_agree(data: st.DataObject, lineage: Lineage) -> None:
 
 
 def _is_wanted(attempt: Attempt | None, lineage: Lineage) -> bool:
-    """Whether the CA issued what the settings want, so that a pass installs it first."""
+    """Return True if the CA issued what the settings want, so that a pass installs it first."""
     if attempt is None or attempt.chain_pem is None:
         return False
     is_key_right = bool(attempt.certificate_key_pem) == (lineage.csr_path is None)

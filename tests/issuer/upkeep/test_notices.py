@@ -1,4 +1,4 @@
-"""What the administrator is told: once each, not per retry, and again until it was handed over."""
+"""Notices to the administrator: once each, not per retry, and repeated until sent."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,42 +30,42 @@ def schedule(renew_in_days: float, expires_in_days: float) -> Schedule:
     )
 
 
-WELL = schedule(10, 40)
+HEALTHY = schedule(10, 40)
 DUE = schedule(-5, 25)
 ENDANGERED = schedule(-21, 9)
 REVOKED = replace(schedule(-1, 9), rule=Rule.REVOKED)
-TOLD_ALL = frozenset({Notice.FAILURE, Notice.DANGER})
+ALL_SENT = frozenset({Notice.FAILURE, Notice.DANGER})
 
 
 @pytest.mark.parametrize(
     ("failure", "dates", "reported", "expected"),
     [
-        pytest.param(None, WELL, set(), None, id="all is well"),
+        pytest.param(None, HEALTHY, set(), None, id="healthy"),
         pytest.param(None, DUE, set(), None, id="due and not failing"),
         pytest.param(FAILURE, DUE, set(), Notice.FAILURE, id="first failure"),
         pytest.param(FAILURE, None, set(), Notice.FAILURE, id="first failure without a certificate"),
         pytest.param(FAILURE, DUE, {Notice.FAILURE}, None, id="next failure of the series"),
         pytest.param(FAILURE, ENDANGERED, {Notice.FAILURE}, Notice.DANGER, id="less than a third is left"),
-        pytest.param(FAILURE, ENDANGERED, set(), Notice.DANGER, id="danger says that it fails"),
+        pytest.param(FAILURE, ENDANGERED, set(), Notice.DANGER, id="danger with its failure"),
         pytest.param(None, ENDANGERED, set(), Notice.DANGER, id="danger without a failure of its own: the CA is away"),
-        pytest.param(FAILURE, ENDANGERED, TOLD_ALL, None, id="danger was told"),
-        pytest.param(FAILURE, WELL, {Notice.DANGER}, None, id="out of danger and still failing"),
-        pytest.param(None, WELL, {Notice.FAILURE}, Notice.RECOVERY, id="well after failure"),
-        pytest.param(None, WELL, TOLD_ALL, Notice.RECOVERY, id="well after danger"),
-        pytest.param(None, None, {Notice.FAILURE}, Notice.RECOVERY, id="well without a schedule"),
+        pytest.param(FAILURE, ENDANGERED, ALL_SENT, None, id="danger already sent"),
+        pytest.param(FAILURE, HEALTHY, {Notice.DANGER}, None, id="out of danger and still failing"),
+        pytest.param(None, HEALTHY, {Notice.FAILURE}, Notice.RECOVERY, id="healthy after failure"),
+        pytest.param(None, HEALTHY, ALL_SENT, Notice.RECOVERY, id="healthy after danger"),
+        pytest.param(None, None, {Notice.FAILURE}, Notice.RECOVERY, id="healthy without a schedule"),
         pytest.param(None, REVOKED, {Notice.DANGER}, None, id="revoked while in danger"),
-        pytest.param(None, DUE, {Notice.FAILURE}, None, id="due still"),
+        pytest.param(None, DUE, {Notice.FAILURE}, None, id="still due"),
         pytest.param(None, REVOKED, set(), None, id="revoked and not failing"),
     ],
 )
-def test_owed_notice(
+def test_notice_that_is_owed(
     failure: Failure | None, dates: Schedule | None, reported: set[Notice], expected: Notice | None
 ) -> None:
     assert owed(failure, dates, frozenset(reported), NOW) is expected
 
 
 @pytest.mark.parametrize(("renew_in", "expires_in", "is_danger"), [(-19.9, 10, False), (-20, 10, True), (5, 3, False)])
-def test_danger_begins_with_the_last_third(renew_in: float, expires_in: float, *, is_danger: bool) -> None:
+def test_danger_starts_with_the_last_third(renew_in: float, expires_in: float, *, is_danger: bool) -> None:
     assert (owed(None, schedule(renew_in, expires_in), frozenset(), NOW) is Notice.DANGER) is is_danger
 
 
@@ -73,9 +73,9 @@ def test_certificate_that_expired_before_its_renewal_was_planned_is_in_danger() 
     assert owed(None, schedule(5, -1), frozenset(), NOW) is Notice.DANGER
 
 
-def test_undelivered_notice_is_owed_until_it_is_told_and_then_recovery_ends_it() -> None:
+def test_unsent_notice_is_owed_until_sent_and_ended_by_recovery() -> None:
     reported: frozenset[Notice] = frozenset()
     assert [owed(FAILURE, DUE, reported, NOW + n * DAY) for n in range(3)] == [Notice.FAILURE] * 3
     reported = frozenset({Notice.FAILURE})
     assert owed(FAILURE, DUE, reported, NOW + 3 * DAY) is None
-    assert owed(None, WELL, reported, NOW + 4 * DAY) is Notice.RECOVERY
+    assert owed(None, HEALTHY, reported, NOW + 4 * DAY) is Notice.RECOVERY

@@ -1,4 +1,4 @@
-"""The planner: one schedule per version, planned once, and again as the CA answers."""
+"""The planner: one schedule per version, planned once and replanned as the CA answers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -30,7 +30,7 @@ ORIGIN: Final = Origin(CA, "https://ca.example/account/1")
 
 
 class FakeInfos:
-    """`ports.RenewalInfos` with one answer for all."""
+    """`ports.RenewalInfos` with one answer for all certificates."""
 
     def __init__(self) -> None:
         self.answer: RenewalInfo | NoRenewalInfo | None = RenewalInfo(WINDOW, None, 3600)
@@ -48,7 +48,7 @@ def infos() -> FakeInfos:
 
 @pytest.fixture
 async def planner(state: State, clock: FakeClock, infos: FakeInfos) -> RenewalPlanner:
-    """The CA `CA` issued version v1."""
+    """Return a planner; `CA` issued version v1."""
     attempt = Attempt("web", CA, tuple(NAMES), b"key", b"csr", account_url="https://ca.example/account/1")
     await state.attempts.record_attempt(attempt)
     await state.deliveries.record_flip(Flip("web", None, "v1"))
@@ -66,7 +66,7 @@ async def replace_soon(planner: RenewalPlanner, installed: Installed) -> None:
     await planner.replace_soon(installed, await planner.schedules.read_schedule("web"), ORIGIN)
 
 
-async def test_new_version_is_asked_for_at_once_and_kept(
+async def test_renewal_info_of_a_new_version_is_requested_at_once_and_kept(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
     found = await schedule(planner, INSTALLED)
@@ -79,7 +79,7 @@ async def test_new_version_is_asked_for_at_once_and_kept(
 
 
 @pytest.mark.parametrize("unknown", [{"directory_url": ""}, {"certificate_id": None}], ids=["CA", "certificate"])
-async def test_nobody_is_asked_when_ca_or_certificate_id_is_unknown(
+async def test_no_request_without_a_known_ca_and_certificate_id(
     planner: RenewalPlanner, state: State, infos: FakeInfos, unknown: dict[str, str | None]
 ) -> None:
     found = await schedule(planner, INSTALLED)
@@ -91,7 +91,9 @@ async def test_nobody_is_asked_when_ca_or_certificate_id_is_unknown(
     assert infos.asked == []
 
 
-async def test_asked_again_when_it_is_time(planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos) -> None:
+async def test_renewal_info_is_requested_again_when_due(
+    planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos
+) -> None:
     await schedule(planner, INSTALLED)
     clock.advance(3601)
     infos.answer = NoRenewalInfo("HTTP 500", True)
@@ -107,7 +109,7 @@ async def test_asked_again_when_it_is_time(planner: RenewalPlanner, clock: FakeC
         pytest.param(Window(NOW + 95 * DAY, NOW + 97 * DAY), "UTC, before the CA's window", id="not waited for"),
     ],
 )
-async def test_time_that_was_chosen_is_told_as_ours(
+async def test_chosen_time_is_reported_as_our_choice(
     planner: RenewalPlanner, infos: FakeInfos, window: Window, words: str
 ) -> None:
     infos.answer = RenewalInfo(window, None, 3600)
@@ -118,14 +120,14 @@ async def test_time_that_was_chosen_is_told_as_ours(
     assert line.endswith(words)
 
 
-async def test_other_version_is_planned_anew(planner: RenewalPlanner, infos: FakeInfos) -> None:
+async def test_new_version_gets_a_new_schedule(planner: RenewalPlanner, infos: FakeInfos) -> None:
     await schedule(planner, INSTALLED)
     found = await schedule(planner, replace(INSTALLED, version="v2"))
     assert found is not None
     assert (found.version, len(infos.asked)) == ("v2", 2)
 
 
-async def test_nothing_and_placeholders_have_no_schedule(
+async def test_missing_certificates_and_placeholders_have_no_schedule(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
     placeholder = reading.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
@@ -134,7 +136,7 @@ async def test_nothing_and_placeholders_have_no_schedule(
     assert (infos.asked, await state.schedules.read_schedules()) == ([], {})
 
 
-async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(
+async def test_certificate_of_an_unknown_ca_follows_the_lifetime_rule(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
     await state.deliveries.record_found(Flip("web", "v1", "v1"))
@@ -143,7 +145,7 @@ async def test_what_nobody_knows_the_ca_of_goes_by_its_lifetime(
     assert (found.rule, found.renew_at, infos.asked) == (Rule.LIFETIME, NOW + 59 * DAY, [])
 
 
-async def test_window_that_moved_is_a_warning_once(
+async def test_moved_window_is_warned_about_once(
     planner: RenewalPlanner, clock: FakeClock, infos: FakeInfos, caplog: pytest.LogCaptureFixture
 ) -> None:
     await schedule(planner, INSTALLED)

@@ -1,4 +1,4 @@
-"""Causes and remedies for each answer of a node."""
+"""Causes and remedies for each response of a node."""
 
 import errno
 import ssl
@@ -18,7 +18,7 @@ ASKED = ConnectionKey("node.example", 80, False, True, None, None, None)
 
 
 def advice(status: int, body: bytes = b"", **headers: str) -> str | None:
-    """Return cause and remedy on one line."""
+    """Return cause and remedy as one line."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     found = advice_on_reply(Reply("a.example", status, named, body), ANSWER)
     return None if found is None else f"{found.cause}. {found.remedy}"
@@ -71,11 +71,11 @@ def test_wrong_body_is_explained(body: bytes, words: str) -> None:
         ("404", "lacks the token"),
     ],
 )
-def test_header_of_the_snippet_distinguishes_a_dead_socket_from_a_missing_token(upstream: str, words: str) -> None:
+def test_snippet_header_distinguishes_a_dead_socket_from_a_missing_token(upstream: str, words: str) -> None:
     assert words in (advice(404, Wellkeeper_Upstream=upstream) or "")
 
 
-def test_404_of_the_responder_is_not_a_missing_location() -> None:
+def test_404_from_the_responder_is_not_a_missing_location() -> None:
     assert "lacks the token" in (advice(404, b"no such token\n") or "")
 
 

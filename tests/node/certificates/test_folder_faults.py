@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.node.test_durable import largest_file
-from tests.unprivileged import as_nobody, shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node.certificates.folders import KEPT_VERSIONS, CertificateFolders
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.certificates.removal import remove_files
@@ -22,7 +22,7 @@ def pairs(count: int) -> list[Pair]:
     return [FakeCa(NOW + timedelta(days=day)).pair(A) for day in range(count)]
 
 
-async def test_key_that_may_not_be_read_is_named_by_its_live_path() -> None:
+async def test_unreadable_key_is_reported_with_its_live_path() -> None:
     with shared_folder() as folder:
         folders = CertificateFolders(folder / "certificates")
         version = await folders.write("web", pairs(1)[0])
@@ -31,11 +31,11 @@ async def test_key_that_may_not_be_read_is_named_by_its_live_path() -> None:
             path.chmod(0o755)
         key = folder / "certificates/archive/web" / version / "privkey.pem"
         key.chmod(0)
-        with as_nobody(), pytest.raises(InstallError, match="certificates/live/web: Permission denied"):
+        with as_unprivileged_user(), pytest.raises(InstallError, match="certificates/live/web: Permission denied"):
             await folders.read_pair("web")
 
 
-async def test_version_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+async def test_version_that_cannot_be_written_completely_leaves_no_files(tmp_path: Path) -> None:
     folders = CertificateFolders(tmp_path)
     [pair] = pairs(1)
     with largest_file(100), pytest.raises(InstallError, match="File too large"):
@@ -43,7 +43,7 @@ async def test_version_that_cannot_be_written_whole_leaves_nothing(tmp_path: Pat
     assert list((tmp_path / "archive/web").iterdir()) == []
 
 
-async def test_old_version_that_cannot_be_removed_is_reported_and_stops_nothing(
+async def test_old_version_that_cannot_be_removed_is_only_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -68,12 +68,12 @@ async def test_file_in_place_of_the_live_directory_is_an_error(tmp_path: Path) -
         await CertificateFolders(tmp_path).installed("web")
 
 
-async def test_live_directory_that_leads_to_itself_is_an_error(tmp_path: Path) -> None:
+async def test_live_directory_that_links_to_itself_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "live").symlink_to("live")
     with pytest.raises(InstallError, match="Too many levels of symbolic links"):
         await LiveFolder(tmp_path).versions(["web"])
 
 
-async def test_nothing_is_removed_where_nothing_was_installed(tmp_path: Path) -> None:
+async def test_removing_files_of_a_missing_directory_does_nothing(tmp_path: Path) -> None:
     await remove_files(tmp_path / "missing", "web")
     assert not (tmp_path / "missing").exists()

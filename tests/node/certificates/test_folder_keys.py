@@ -1,4 +1,4 @@
-"""Certificates on disk whose key stays elsewhere, and keys that are not used again."""
+"""Certificates on disk whose key is kept elsewhere, and disowned keys."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ async def test_version_without_a_key_has_no_privkey(folders: CertificateFolders,
     assert await folders.write("web", pair) == version
 
 
-async def test_pair_is_read_as_it_was_written(folders: CertificateFolders) -> None:
+async def test_pair_reads_back_as_written(folders: CertificateFolders) -> None:
     pair = CA.pair(A)
     assert await folders.read_pair("web") is None
     await install(folders, pair)
@@ -65,7 +65,7 @@ async def test_same_certificate_with_and_without_key_are_two_versions(folders: C
     assert await folders.write("web", pair) == first
 
 
-async def test_key_that_is_gone_or_damaged_is_no_key_that_stays_elsewhere(
+async def test_missing_or_damaged_key_is_not_taken_for_one_kept_elsewhere(
     folders: CertificateFolders, root: Path
 ) -> None:
     version = await install(folders, CA.pair(A))
@@ -76,7 +76,7 @@ async def test_key_that_is_gone_or_damaged_is_no_key_that_stays_elsewhere(
     assert await folders.installed("web") is None
 
 
-async def test_what_is_no_certificate_is_refused_without_a_key_too(folders: CertificateFolders) -> None:
+async def test_invalid_certificate_without_a_key_is_refused_too(folders: CertificateFolders) -> None:
     with pytest.raises(InstallError, match="of web: the certificate or its key is not PEM"):
         await folders.write("web", Pair(b"", b"hello"))
 

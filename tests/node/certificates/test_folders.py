@@ -1,4 +1,4 @@
-"""Certificates on disk: what a reader can see, modes, remains, names."""
+"""Certificates on disk: layout, modes, leftovers of crashes, names."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o7777
 
 
-async def test_version_holds_what_users_of_other_clients_expect(folders: CertificateFolders, root: Path) -> None:
+async def test_version_holds_the_usual_four_files(folders: CertificateFolders, root: Path) -> None:
     pair = CA.pair(A)
     version = await folders.write("web", pair)
     folder = root / "archive/web" / version
@@ -50,7 +50,7 @@ async def test_version_holds_what_users_of_other_clients_expect(folders: Certifi
     assert (folder / "cert.pem").read_bytes() + (folder / "chain.pem").read_bytes() == pair.chain_pem
 
 
-async def test_version_is_named_by_time_and_fingerprint(folders: CertificateFolders) -> None:
+async def test_version_is_named_after_time_and_fingerprint(folders: CertificateFolders) -> None:
     pair = CA.pair(A)
     fingerprint = reading.read_certificate(pair.chain_pem).fingerprint_sha256
     assert await folders.write("web", pair) == f"20260301T110000Z-{fingerprint[:8]}"
@@ -64,7 +64,9 @@ async def test_live_is_one_relative_link(folders: CertificateFolders, root: Path
     assert sorted(path.name for path in (root / "live").iterdir()) == ["web"]
 
 
-async def test_switch_returns_what_was_live_and_can_go_back_to_nothing(folders: CertificateFolders, root: Path) -> None:
+async def test_switch_returns_the_previous_version_and_can_remove_the_link(
+    folders: CertificateFolders, root: Path
+) -> None:
     one, two = [await folders.write("web", pair) for pair in renewals(2)]
     assert [await folders.switch("web", version) for version in (one, two, two, one, None, None)] == [
         None, one, two, two, one, None,
@@ -72,7 +74,7 @@ async def test_switch_returns_what_was_live_and_can_go_back_to_nothing(folders: 
     assert not (root / "live/web").is_symlink()
 
 
-async def test_installed_describes_what_is_live(folders: CertificateFolders) -> None:
+async def test_installed_describes_the_live_pair(folders: CertificateFolders) -> None:
     assert await folders.installed("web") is None
     pair = CA.pair(A)
     version = await folders.write("web", pair)
@@ -83,14 +85,14 @@ async def test_installed_describes_what_is_live(folders: CertificateFolders) -> 
     assert (installed.version, installed.certificate) == (version, reading.read_certificate(pair.chain_pem))
 
 
-@pytest.mark.parametrize("damage", ["no key", "no folder", "garbage", "foreign key"])
-async def test_unusable_pair_counts_as_none(folders: CertificateFolders, root: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["no key", "no directory", "garbage", "foreign key"])
+async def test_unusable_pair_counts_as_not_installed(folders: CertificateFolders, root: Path, damage: str) -> None:
     await folders.switch("web", await folders.write("web", CA.pair(A)))
     folder = (root / "live/web").resolve()
     match damage:
         case "no key":
             (folder / "privkey.pem").unlink()
-        case "no folder":
+        case "no directory":
             folder.rename(root / "elsewhere")
         case "garbage":
             (folder / "fullchain.pem").write_text("garbage")
@@ -107,7 +109,7 @@ async def test_equal_pair_is_not_written_again(folders: CertificateFolders, root
     assert (root / "archive/web" / version / "privkey.pem").stat().st_ino == inode
 
 
-async def test_damaged_version_is_not_overwritten_but_written_beside(folders: CertificateFolders, root: Path) -> None:
+async def test_damaged_version_is_kept_and_the_pair_written_beside_it(folders: CertificateFolders, root: Path) -> None:
     pair = CA.pair(A)
     version = await folders.write("web", pair)
     (root / "archive/web" / version / "chain.pem").write_text("shortened")
@@ -116,7 +118,7 @@ async def test_damaged_version_is_not_overwritten_but_written_beside(folders: Ce
     assert await folders.switch("web", f"{version}-1") is None
 
 
-async def test_modes_without_a_group_are_for_the_owner_alone(folders: CertificateFolders, root: Path) -> None:
+async def test_without_a_group_only_the_owner_may_read_keys(folders: CertificateFolders, root: Path) -> None:
     version = await folders.write("web", CA.pair(A))
     await folders.switch("web", version)
     folder = root / "archive/web" / version
@@ -125,7 +127,7 @@ async def test_modes_without_a_group_are_for_the_owner_alone(folders: Certificat
     assert (mode(folder / "privkey.pem"), mode(folder / "fullchain.pem")) == (0o600, 0o644)
 
 
-async def test_modes_with_a_group_let_the_group_read(root: Path) -> None:
+async def test_with_a_group_its_members_may_read(root: Path) -> None:
     group = os.getgroups()[-1] if os.getgroups() else os.getgid()
     version = await CertificateFolders(root, group=group).write("web", CA.pair(A))
     folder = root / "archive/web" / version
@@ -144,7 +146,7 @@ async def test_modes_do_not_depend_on_the_umask(root: Path) -> None:
     assert (mode(root), mode(folder), mode(folder / "fullchain.pem")) == (0o755, 0o750, 0o644)
 
 
-async def test_remains_of_a_crash_are_replaced(folders: CertificateFolders, root: Path) -> None:
+async def test_leftovers_of_a_crash_are_replaced(folders: CertificateFolders, root: Path) -> None:
     pair = CA.pair(A)
     version = await folders.write("web", pair)
     archive = root / "archive/web"
@@ -158,7 +160,7 @@ async def test_remains_of_a_crash_are_replaced(folders: CertificateFolders, root
     assert [path.name for path in (root / "live").iterdir()] == ["web"]
 
 
-async def test_last_five_versions_stay_and_never_goes_the_live_one_or_the_one_before(
+async def test_last_five_versions_and_the_live_and_previous_ones_are_kept(
     folders: CertificateFolders, root: Path
 ) -> None:
     versions = [await folders.write("web", pair) for pair in renewals(8)]
@@ -176,7 +178,7 @@ async def test_last_five_versions_stay_and_never_goes_the_live_one_or_the_one_be
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a..b", ".hidden", "A", "a\n", "ä", "a\0"])
-async def test_names_that_could_leave_the_folder_are_refused(
+async def test_names_that_could_leave_the_directory_are_refused(
     folders: CertificateFolders, root: Path, name: str
 ) -> None:
     with pytest.raises(InstallError, match="is not a valid certificate name"):
@@ -187,13 +189,13 @@ async def test_names_that_could_leave_the_folder_are_refused(
 
 
 @pytest.mark.parametrize("version", ["../../x", "", ".", "20260301T110000Z-deadbeef"])
-async def test_version_that_was_not_written_is_refused(folders: CertificateFolders, version: str) -> None:
+async def test_switch_refuses_an_unknown_version(folders: CertificateFolders, version: str) -> None:
     await folders.write("web", CA.pair(A))
     with pytest.raises(InstallError, match="does not have version"):
         await folders.switch("web", version)
 
 
-async def test_pair_that_does_not_match_is_never_written(folders: CertificateFolders, root: Path) -> None:
+async def test_mismatched_pair_is_never_written(folders: CertificateFolders, root: Path) -> None:
     with pytest.raises(InstallError, match="the key does not match the certificate"):
         await folders.write("web", Pair(CA.pair(A).certificate_key_pem, CA.pair(A).chain_pem))
     with pytest.raises(InstallError, match="not PEM"):
@@ -201,15 +203,15 @@ async def test_pair_that_does_not_match_is_never_written(folders: CertificateFol
     assert not exists(root)
 
 
-@pytest.mark.parametrize("thing", ["folder", "file", "foreign link"])
-async def test_what_others_put_at_the_place_of_the_link_is_not_touched(
-    folders: CertificateFolders, root: Path, thing: str
+@pytest.mark.parametrize("kind", ["directory", "file", "foreign link"])
+async def test_foreign_file_in_place_of_the_link_is_not_touched(
+    folders: CertificateFolders, root: Path, kind: str
 ) -> None:
     version = await folders.write("web", CA.pair(A))
     place = root / "live/web"
     place.parent.mkdir()
-    match thing:
-        case "folder":
+    match kind:
+        case "directory":
             place.mkdir()
         case "file":
             place.touch()
@@ -219,16 +221,16 @@ async def test_what_others_put_at_the_place_of_the_link_is_not_touched(
         await folders.switch("web", version)
     with pytest.raises(InstallError):
         await folders.installed("web")
-    assert place.is_symlink() is (thing == "foreign link")
+    assert place.is_symlink() is (kind == "foreign link")
 
 
-async def test_file_in_the_way_is_named(tmp_path: Path) -> None:
+async def test_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "certificates").touch()
     with pytest.raises(InstallError, match=rf"cannot use {tmp_path}/certificates.*Move it away"):
         await CertificateFolders(tmp_path / "certificates").write("web", CA.pair(A))
 
 
-async def test_cancelled_write_ends_whole(folders: CertificateFolders, root: Path) -> None:
+async def test_cancelled_write_is_completed(folders: CertificateFolders, root: Path) -> None:
     task = asyncio.ensure_future(folders.write("web", CA.pair(A)))
     await asyncio.sleep(0)
     task.cancel()
@@ -239,7 +241,7 @@ async def test_cancelled_write_ends_whole(folders: CertificateFolders, root: Pat
     assert await folders.switch("web", version.name) is None
 
 
-async def test_many_writers_at_once_do_not_meet(root: Path) -> None:
+async def test_concurrent_writers_do_not_conflict(root: Path) -> None:
     pairs = renewals(4)
     writers = [CertificateFolders(root).write("web", pair) for pair in pairs * 2]
     versions = await asyncio.gather(*writers)

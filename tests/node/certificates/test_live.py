@@ -26,7 +26,7 @@ def folders(root: Path) -> CertificateFolders:
     return CertificateFolders(root)
 
 
-async def test_all_live_versions_at_one_look(folders: CertificateFolders, root: Path) -> None:
+async def test_live_versions_are_read_from_valid_links_only(folders: CertificateFolders, root: Path) -> None:
     assert await LiveFolder(root).versions() == {}
     versions = {name: await folders.write(name, CA.pair(A)) for name in ("web", "mail", "gone", "off")}
     for name in ("web", "mail", "gone"):
@@ -40,18 +40,18 @@ async def test_all_live_versions_at_one_look(folders: CertificateFolders, root: 
     assert await LiveFolder(root).versions() == {"web": versions["web"], "mail": versions["mail"]}
 
 
-async def test_leaves_are_read_for_those_who_want_to_see_them(
+async def test_leaves_are_read_except_damaged_ones(
     folders: CertificateFolders, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = CA.pair(A)
     versions = {name: await folders.write(name, pair) for name in ("web", "spoilt", "gone")}
-    (root / "archive/spoilt" / versions["spoilt"] / "fullchain.pem").write_text("nothing of ours")
+    (root / "archive/spoilt" / versions["spoilt"] / "fullchain.pem").write_text("garbage")
     (root / "archive/gone" / versions["gone"] / "fullchain.pem").unlink()
     assert await read_leaves(root, versions) == {"web": reading.read_certificate(pair.chain_pem)}
     assert caplog.text.count("cannot read the certificate") == 2
 
 
-def test_folder_that_is_none_is_told(root: Path) -> None:
+def test_file_in_place_of_the_live_directory_is_reported(root: Path) -> None:
     root.mkdir()
     (root / "live").write_text("")
     with pytest.raises(InstallError, match="Move it away: it is not a directory"):

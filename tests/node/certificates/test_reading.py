@@ -1,4 +1,4 @@
-"""Certificates that are unusual, and those that cryptography refuses in ways of its own."""
+"""Unusual certificates, and those that cryptography refuses with various exceptions."""
 
 import base64
 from collections.abc import Callable
@@ -20,7 +20,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def certificate(*extensions: x509.ExtensionType) -> bytes:
-    """A DER certificate with these extensions."""
+    """Return a DER certificate with these extensions."""
     builder = x509.CertificateBuilder(NAME, NAME, KEY.public_key(), 5, NOW, NOW + timedelta(days=1))
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
@@ -32,7 +32,7 @@ def unrecognized(number: int) -> x509.UnrecognizedExtension:
 
 
 def with_duplicate_extension() -> bytes:
-    """A certificate that TLS servers serve, and cryptography loads but does not read."""
+    """Return a certificate that TLS servers accept, and that cryptography loads but cannot read."""
     return certificate(unrecognized(5), unrecognized(6)).replace(b"\x2a\x03\x04\x06", b"\x2a\x03\x04\x05")
 
 
@@ -41,7 +41,7 @@ def with_unknown_version() -> bytes:
 
 
 def with_unknown_curve() -> bytes:
-    """A certificate whose key is on a curve that cryptography does not know."""
+    """Return a certificate whose key is on a curve that cryptography does not know."""
     p256, unknown = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")
     return certificate().replace(p256, unknown, 1)
 
@@ -61,7 +61,7 @@ def test_certificate_that_cryptography_refuses_is_a_value_error(make: Callable[[
         reading.read_certificate(data)
 
 
-def test_key_that_cryptography_does_not_know_is_a_value_error_wherever_a_key_is_compared() -> None:
+def test_unknown_key_type_is_a_value_error_in_every_comparison() -> None:
     chain_pem = to_pem(with_unknown_curve())
     key_pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(ValueError, match="is not supported"):
@@ -74,7 +74,7 @@ def to_pem(der: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
 
-def test_key_of_another_kind_is_refused() -> None:
+def test_unsupported_key_type_is_refused() -> None:
     pem = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(ValueError, match="Ed25519"):
         reading.load_certificate_key(pem)

@@ -1,1 +1,1 @@
-"""Install, reload, verify, and the batch."""
+"""Tests of deliver/: install, reload, verify, and the batch."""

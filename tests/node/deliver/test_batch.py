@@ -1,11 +1,11 @@
-"""Reloads that are shared: who waits for whom, for how long, and what a cancellation leaves behind."""
+"""Shared reloads: waiting, time limits and cancellation."""
 
 import asyncio
 import math
 
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_deliver import FakeCa as DeliverCa
 from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
 from tests.fakes_obtain import FakeProgress
@@ -22,7 +22,7 @@ NAMES = ("a", "b", "c")
 
 
 class Deliverer:
-    """Deliveries on a clock that stands still, and certificates that are installed and wait for nginx."""
+    """Deliveries with a fake clock, and installed certificates that wait for a reload."""
 
     def __init__(self, delivery_records: DeliveryRecords, clock: FakeClock) -> None:
         self.certificates, self.progress, self.clock = FakeCertificates(), FakeProgress(), clock
@@ -47,7 +47,7 @@ def deliverer(state: State, clock: FakeClock) -> Deliverer:
     return Deliverer(state.deliveries, clock)
 
 
-async def test_reload_waits_for_whoever_may_bring_something(deliverer: Deliverer) -> None:
+async def test_reload_waits_for_expected_deliveries(deliverer: Deliverer) -> None:
     with deliverer.deliveries.expecting():
         first = deliverer.deliver(await deliverer.install("a"))
         await asyncio.sleep(0.01)
@@ -65,7 +65,7 @@ async def test_reload_waits_no_longer_than_the_debounce(deliverer: Deliverer) ->
     assert 2.0 in deliverer.clock.slept
 
 
-async def test_steady_stream_is_delivered_after_a_while_all_the_same(deliverer: Deliverer) -> None:
+async def test_steady_stream_of_deliveries_is_reloaded_eventually(deliverer: Deliverer) -> None:
     deliverer.pace(debounce_seconds=2.0)
     flip = await deliverer.install("a")
     with deliverer.deliveries.expecting():
@@ -86,7 +86,7 @@ async def test_reloads_keep_their_interval(deliverer: Deliverer) -> None:
     assert len(deliverer.nginx.reloads) == 2
 
 
-async def test_too_many_old_workers_put_a_reload_off_but_not_for_ever(deliverer: Deliverer) -> None:
+async def test_too_many_old_workers_delay_a_reload_by_ten_minutes_at_most(deliverer: Deliverer) -> None:
     deliverer.pace(finishing_workers=3)
     deliverer.nginx.finishing_count = 4
     began = deliverer.clock.monotonic()
@@ -98,7 +98,7 @@ async def test_too_many_old_workers_put_a_reload_off_but_not_for_ever(deliverer:
     assert deliverer.clock.monotonic() - began < 1.0
 
 
-async def test_what_nginx_does_not_take_fails_alone(deliverer: Deliverer) -> None:
+async def test_rejected_version_does_not_fail_the_others(deliverer: Deliverer) -> None:
     flips = [await deliverer.install(name) for name in NAMES]
     deliverer.nginx.needed = set(NAMES)
     deliverer.nginx.bad_versions = {flips[1].after}
@@ -111,7 +111,7 @@ async def test_what_nginx_does_not_take_fails_alone(deliverer: Deliverer) -> Non
     assert len(deliverer.nginx.reloads) == 1
 
 
-async def test_failed_reload_fails_all_of_its_batch_and_none_after_it(deliverer: Deliverer) -> None:
+async def test_failed_reload_fails_its_whole_batch_and_no_later_one(deliverer: Deliverer) -> None:
     deliverer.nginx.refusal = "no new workers"
     flips = [await deliverer.install(name) for name in NAMES]
     results = await asyncio.gather(*map(deliverer.deliver, flips), return_exceptions=True)
@@ -120,7 +120,7 @@ async def test_failed_reload_fails_all_of_its_batch_and_none_after_it(deliverer:
     assert await deliverer.deliver(flips[0]) > 0
 
 
-async def test_defect_before_the_reload_is_told_to_all_who_wait_for_it(deliverer: Deliverer) -> None:
+async def test_defect_before_the_reload_fails_all_waiting_deliveries(deliverer: Deliverer) -> None:
     class Broken(FakeNginx):
         async def finishing(self) -> int:
             raise RuntimeError("a defect")
@@ -133,10 +133,10 @@ async def test_defect_before_the_reload_is_told_to_all_who_wait_for_it(deliverer
     assert await deliverer.deliver(flips[0]) > 0
 
 
-async def test_cancelled_one_leaves_the_others(deliverer: Deliverer) -> None:
+async def test_cancelled_delivery_does_not_affect_the_others(deliverer: Deliverer) -> None:
     with deliverer.deliveries.expecting():
         first, second = [deliverer.deliver(await deliverer.install(name)) for name in ("a", "b")]
-        await turns_until(lambda: len(deliverer.deliveries._waiting) == 2)  # noqa: SLF001
+        await run_tasks_until(lambda: len(deliverer.deliveries._waiting) == 2)  # noqa: SLF001
         first.cancel()
         await asyncio.wait([first])
     assert await second > 0
@@ -159,17 +159,17 @@ async def test_cancelling_one_delivery_during_the_reload_does_not_affect_the_oth
     assert tasks[0].cancelled()
 
 
-async def test_last_one_cancelled_ends_the_reload(deliverer: Deliverer) -> None:
+async def test_cancelling_the_last_delivery_cancels_the_reload(deliverer: Deliverer) -> None:
     with deliverer.deliveries.expecting():
         only = deliverer.deliver(await deliverer.install("a"))
-        await turns_until(lambda: len(deliverer.deliveries._waiting) == 1)  # noqa: SLF001
+        await run_tasks_until(lambda: len(deliverer.deliveries._waiting) == 1)  # noqa: SLF001
         only.cancel()
         await asyncio.wait([only])
         assert [task for task in asyncio.all_tasks() if "_serve" in repr(task)] == []
     assert deliverer.nginx.reloads == []
 
 
-async def test_journal_that_fails_is_everybodys_error(deliverer: Deliverer) -> None:
+async def test_journal_error_is_raised_to_the_delivery(deliverer: Deliverer) -> None:
     class Broken(SqliteDeliveries):
         async def record_reloaded(self, lineages: object) -> None:
             raise JournalError(f"disk full: {lineages}")

@@ -23,7 +23,7 @@ async def test_installing_the_live_pair_again_changes_nothing() -> None:
     assert len(certificates.switches) == 1
 
 
-async def test_what_cannot_be_written_leaves_the_old_one_live() -> None:
+async def test_failed_write_keeps_the_old_version_live() -> None:
     certificates = FakeCertificates({"web": "old"})
     certificates.full_disk_for.add("web")
     with pytest.raises(InstallError, match="No space left"):

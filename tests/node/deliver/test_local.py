@@ -20,8 +20,8 @@ ADDRESS = ("192.0.2.7", 443)
 A = dns("a.example")
 
 
-class Here:
-    """This host; its nginx names the certificate `web`."""
+class LocalHost:
+    """This host, whose nginx names the certificate `web`."""
 
     def __init__(self, state: State, clock: FakeClock) -> None:
         self.certificates, self.probes = FakeCertificates(), FakeProbes()
@@ -36,41 +36,41 @@ class Here:
 
 
 @pytest.fixture
-def here(state: State, clock: FakeClock) -> Here:
-    return Here(state, clock)
+def host(state: State, clock: FakeClock) -> LocalHost:
+    return LocalHost(state, clock)
 
 
-async def test_delivered_version_is_loaded_by_nginx_and_verified_at_its_addresses(here: Here) -> None:
-    flip = await here.install()
-    assert await here.delivery.deliver(flip) == pytest.approx(0.2)
-    assert here.nginx.reloads == [{"web": flip.after}]
-    leaf = reading.read_certificate(here.pair.chain_pem)
-    here.probes.leaves[ADDRESS, A] = leaf
+async def test_delivered_version_is_loaded_by_nginx_and_verified_at_its_addresses(host: LocalHost) -> None:
+    flip = await host.install()
+    assert await host.delivery.deliver(flip) == pytest.approx(0.2)
+    assert host.nginx.reloads == [{"web": flip.after}]
+    leaf = reading.read_certificate(host.pair.chain_pem)
+    host.probes.leaves[ADDRESS, A] = leaf
     served = Served(is_served=True, fingerprint_sha256=leaf.fingerprint_sha256, detail="1 handshake")
-    assert await here.delivery.verify("web") == Verified(leaf, served)
+    assert await host.delivery.verify("web") == Verified(leaf, served)
 
 
-async def test_delivery_waits_while_another_is_expected(here: Here) -> None:
-    flip = await here.install()
-    with here.delivery.expecting():
-        delivered = asyncio.create_task(here.delivery.deliver(flip))
+async def test_delivery_waits_while_another_is_expected(host: LocalHost) -> None:
+    flip = await host.install()
+    with host.delivery.expecting():
+        delivered = asyncio.create_task(host.delivery.deliver(flip))
         for _ in range(50):
             await asyncio.sleep(0)
-        assert not here.nginx.reloads
+        assert not host.nginx.reloads
     await delivered
-    assert len(here.nginx.reloads) == 1
+    assert len(host.nginx.reloads) == 1
 
 
-async def test_nothing_installed_cannot_be_verified(here: Here) -> None:
+async def test_verifying_without_an_installed_certificate_is_an_error(host: LocalHost) -> None:
     with pytest.raises(
         VerifyError,
         match=r"^cannot verify the certificate of web: /certificates/live/web no longer holds a usable certificate",
     ):
-        await here.delivery.verify("web")
+        await host.delivery.verify("web")
 
 
-async def test_other_leaf_on_the_wire_is_an_error(here: Here) -> None:
-    await here.install()
-    here.probes.leaves[ADDRESS, A] = reading.read_certificate(FakeCa().pair(A).chain_pem)
+async def test_other_leaf_on_the_wire_is_an_error(host: LocalHost) -> None:
+    await host.install()
+    host.probes.leaves[ADDRESS, A] = reading.read_certificate(FakeCa().pair(A).chain_pem)
     with pytest.raises(VerifyError, match="nginx does not serve the installed certificate of web"):
-        await here.delivery.verify("web")
+        await host.delivery.verify("web")

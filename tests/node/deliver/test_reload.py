@@ -24,7 +24,7 @@ class Node:
         self.nginx.needed = set(names)
 
     def break_(self, *names: str) -> None:
-        """These new versions do not load. Versions are renamed to tell them apart."""
+        """Make these new versions fail to load; rename them to distinguish them."""
         self.flips = [Flip(f.lineage, f.before, f"bad-{f.lineage}") if f.lineage in names else f for f in self.flips]
         bad = {name: f"bad-{name}" for name in names}
         self.certificates.live |= bad
@@ -39,13 +39,13 @@ class Node:
         return {name for name, version in self.certificates.live.items() if version == "old"}
 
 
-async def test_nothing_new_is_no_reload_and_no_test() -> None:
+async def test_without_new_versions_nothing_is_tested_or_reloaded() -> None:
     node = Node()
     assert await node.reload() == Reloaded()
     assert (node.nginx.test_count, node.nginx.reloads) == (0, [])
 
 
-async def test_many_certificates_are_one_reload() -> None:
+async def test_many_certificates_share_one_reload() -> None:
     node = Node("a", "b", "c")
     reloaded = await node.reload()
     assert reloaded.rolled_back == ()
@@ -65,7 +65,7 @@ async def test_culprit_stays_rolled_back_and_the_rest_is_delivered() -> None:
 
 
 @pytest.mark.parametrize("bad", [{0}, {999}, {0, 1}, {3, 500, 998}], ids=str)
-async def test_culprits_among_a_thousand_are_found_by_halving(bad: set[int]) -> None:
+async def test_culprits_among_a_thousand_are_found_by_bisection(bad: set[int]) -> None:
     names = [f"n{number:04}" for number in range(1000)]
     node = Node(*names)
     node.break_(*(names[number] for number in bad))
@@ -74,8 +74,8 @@ async def test_culprits_among_a_thousand_are_found_by_halving(bad: set[int]) -> 
     assert node.nginx.test_count <= 2 + len(bad) * (math.ceil(math.log2(1000)) + 1)
 
 
-async def test_words_are_those_about_the_culprit_itself() -> None:
-    """nginx names the first that it meets, in an order of its own; the search meets "d" first."""
+async def test_each_culprit_is_reported_with_nginxs_message_about_it() -> None:
+    """Check the message of each culprit: nginx names the first in its own order, the search finds "d" first."""
     node = Node("d", "c", "b", "a")
     node.break_("a", "d")
     words = {one.flip.lineage: one.words for one in (await node.reload()).rolled_back}
@@ -83,7 +83,7 @@ async def test_words_are_those_about_the_culprit_itself() -> None:
     assert words.keys() == {"a", "d"}
 
 
-async def test_all_culprits_is_no_reload_at_all() -> None:
+async def test_no_reload_when_every_version_is_a_culprit() -> None:
     node = Node("a", "b")
     node.break_("a", "b")
     reloaded = await node.reload()
@@ -102,8 +102,8 @@ async def test_fault_elsewhere_keeps_the_new_certificates_and_is_reported() -> N
     assert node.nginx.reloads == []
 
 
-async def test_first_certificate_is_not_blamed_for_a_bad_renewal() -> None:
-    """Undoing it leaves no file at all, which nginx does not take either."""
+async def test_first_issuance_is_not_blamed_for_a_bad_renewal() -> None:
+    """Keep a first certificate in place: without its file, nginx rejects the configuration as well."""
     node = Node("a", "b", first=("a",))
     node.break_("b")
     reloaded = await node.reload()
@@ -111,7 +111,7 @@ async def test_first_certificate_is_not_blamed_for_a_bad_renewal() -> None:
     assert node.nginx.reloads == [{"a": "new", "b": "old"}]
 
 
-async def test_first_certificates_alone_stand_when_something_else_is_broken() -> None:
+async def test_first_certificates_stay_when_something_else_is_broken() -> None:
     node = Node("a", "b", first=("a", "b"))
     node.nginx.broken = "[emerg] elsewhere"
     with pytest.raises(ReloadError, match="elsewhere"):
@@ -143,7 +143,7 @@ async def test_cancelled_search_keeps_every_flip_except_proven_culprits(at: int)
     assert node.nginx.reloads == []
 
 
-async def test_flips_of_a_broken_off_pass_are_taken_up_again() -> None:
+async def test_flips_of_an_interrupted_pass_are_resumed() -> None:
     node = Node("a", "b")
     node.certificates.live["a"] = "old"
     await node.reload()

@@ -13,7 +13,7 @@ V4, V6 = ("192.0.2.7", 443), ("2001:db8::7", 443)
 
 
 class Node:
-    """A certificate for two names is installed; `use` makes nginx's configuration name it."""
+    """A node with a certificate for two names; `use` makes nginx's configuration name it."""
 
     def __init__(self) -> None:
         self.ca = FakeCa()
@@ -36,14 +36,14 @@ class Node:
         return await verify(installed, addresses, self.nginx, self.certificates.live_path("web"), self.probes)
 
 
-async def test_the_installed_leaf_everywhere_is_served() -> None:
+async def test_installed_leaf_at_every_address_is_served() -> None:
     node = Node()
     node.serve(node.leaf)
     served = await node.verify()
     assert served == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
 
 
-async def test_a_configuration_that_does_not_name_it_is_not_served_yet_and_prints_the_lines() -> None:
+async def test_certificate_missing_from_the_configuration_is_not_served_and_its_lines_are_shown() -> None:
     node = Node()
     other = node.other()
     node.serve(other)
@@ -54,7 +54,7 @@ async def test_a_configuration_that_does_not_name_it_is_not_served_yet_and_print
     assert "    ssl_certificate_key /certificates/live/web/privkey.pem;\n" in served.detail
 
 
-async def test_without_the_key_its_place_is_left_to_the_administrator() -> None:
+async def test_shown_lines_have_a_placeholder_for_a_key_kept_elsewhere() -> None:
     node = Node()
     installed = Installed("web", "v1", node.leaf, has_key=False)
     served = await verify(installed, (V4,), node.nginx, node.certificates.live_path("web"), node.probes)
@@ -68,12 +68,12 @@ async def test_without_the_key_its_place_is_left_to_the_administrator() -> None:
         ("192.0.2.8", [V4]),
         ("2001:db8::9", [V6]),
     ],
-    ids=["the very address", "of its family", "IPv6"],
+    ids=["same address", "same family", "IPv6"],
 )
-async def test_ip_address_is_asked_for_where_its_default_server_may_be(
+async def test_ip_address_is_verified_at_the_addresses_of_its_family(
     identifier: str, expected: list[tuple[str, int]]
 ) -> None:
-    """The default servers of IPv4 and IPv6 may have a certificate each."""
+    """Allow the default servers of IPv4 and IPv6 a certificate each."""
     node = Node()
     ip = Identifier(IdentifierType.IP, identifier)
     leaf = reading.read_certificate(node.ca.pair(ip).chain_pem)
@@ -87,7 +87,7 @@ async def test_ip_address_is_asked_for_where_its_default_server_may_be(
     )
 
 
-async def test_ip_address_of_a_family_that_is_not_there_is_asked_for_everywhere() -> None:
+async def test_ip_address_of_a_missing_family_is_verified_at_every_address() -> None:
     node = Node()
     ip = Identifier(IdentifierType.IP, "2001:db8::9")
     leaf = reading.read_certificate(node.ca.pair(ip).chain_pem)
@@ -97,7 +97,7 @@ async def test_ip_address_of_a_family_that_is_not_there_is_asked_for_everywhere(
 
 
 @pytest.mark.parametrize("listens", [True, False])
-async def test_nothing_served_and_not_named_is_not_served_yet(listens: bool) -> None:
+async def test_unnamed_certificate_without_handshakes_is_not_served_yet(listens: bool) -> None:
     node = Node()
     if listens:
         node.serve(None)
@@ -120,7 +120,7 @@ async def test_another_certificate_is_an_error_that_describes_it() -> None:
 
 
 @pytest.mark.parametrize("is_refused", [True, False])
-async def test_name_that_this_nginx_does_not_serve_is_reported_but_not_an_error(is_refused: bool) -> None:
+async def test_name_that_this_nginx_does_not_serve_is_only_reported(is_refused: bool) -> None:
     node = Node()
     node.use()
     node.serve(node.leaf)
@@ -130,7 +130,7 @@ async def test_name_that_this_nginx_does_not_serve_is_reported_but_not_an_error(
     assert served == Served(True, node.leaf.fingerprint_sha256, "2 handshakes; no server block here serves b.example")
 
 
-async def test_certificate_beside_one_with_another_key_type_is_asked_for_by_its_own() -> None:
+async def test_handshake_requests_the_key_type_of_the_certificate() -> None:
     node = Node()
     node.use()
     rsa = reading.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem)
@@ -139,7 +139,7 @@ async def test_certificate_beside_one_with_another_key_type_is_asked_for_by_its_
     assert await node.verify() == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
 
 
-async def test_older_certificate_beside_one_with_another_key_type_is_an_error() -> None:
+async def test_older_certificate_of_the_same_key_type_is_an_error() -> None:
     node = Node()
     node.use()
     node.serve(reading.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem))
@@ -149,7 +149,7 @@ async def test_older_certificate_beside_one_with_another_key_type_is_an_error() 
         await node.verify()
 
 
-async def test_certificate_with_another_key_type_alone_is_an_error_with_the_likely_cause() -> None:
+async def test_certificate_of_another_key_type_only_is_an_error_with_the_likely_cause() -> None:
     node = Node()
     node.use()
     rsa = reading.read_certificate(node.ca.pair(A, B, key_type=KeyType.RSA_2048).chain_pem)
@@ -171,7 +171,7 @@ async def test_older_certificate_for_one_of_the_names_is_an_error() -> None:
         await node.verify()
 
 
-async def test_refused_handshake_is_an_error_once_the_configuration_names_the_certificate() -> None:
+async def test_refused_handshake_is_an_error_when_the_configuration_names_the_certificate() -> None:
     node = Node()
     node.use()
     node.serve(None)
@@ -181,7 +181,7 @@ async def test_refused_handshake_is_an_error_once_the_configuration_names_the_ce
         await node.verify()
 
 
-async def test_silence_is_an_error_once_the_configuration_names_the_certificate() -> None:
+async def test_missing_handshake_is_an_error_when_the_configuration_names_the_certificate() -> None:
     node = Node()
     node.use()
     with pytest.raises(VerifyError, match=r"no TLS handshake for a\.example at 192\.0\.2\.7:443.*listen 443 ssl"):

@@ -1,1 +1,1 @@
-"""Processes of nginx."""
+"""Tests of nginx/: its processes and reloads."""

@@ -1,4 +1,4 @@
-"""A process that looks like nginx in /proc, with workers that come and go as a test wants."""
+"""A process that looks like an nginx master in /proc, with workers that a test starts."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ LEAVING: Final = "worker process is shutting down"
 
 @dataclass(frozen=True, slots=True)
 class FakeMaster:
-    """`pid_file` names the process; `reload_command` starts another accepting worker and stops none."""
+    """A fake master: `pid_file` names the process; `reload_command` starts another accepting worker and stops none."""
 
     process: Process
     pid_file: Path
@@ -42,7 +42,7 @@ class FakeMaster:
 
 @asynccontextmanager
 async def fake_master(folder: Path) -> AsyncIterator[FakeMaster]:
-    """Yield a master without workers; everything that it started ends with the block."""
+    """Yield a master without workers; end all its processes with the block."""
     fifo, pid_file = folder / "commands", folder / "nginx.pid"
     await asyncio.to_thread(_prepare, fifo, folder / "master.sh")
     command = f"exec -a 'nginx: master process' bash {folder}/master.sh <> {fifo}"
@@ -64,7 +64,7 @@ def _prepare(fifo: Path, script: Path) -> None:
 
 
 async def _master(pid_file: Path) -> Process:
-    """Wait until the shell has taken its name."""
+    """Wait until the shell has changed its title."""
     while True:
         try:
             return find_master(pid_file)

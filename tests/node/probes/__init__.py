@@ -1,1 +1,1 @@
-"""Handshakes and read-backs."""
+"""Tests of probes/: handshakes and read-backs."""

@@ -54,14 +54,14 @@ async def answering(answer: bytes) -> AsyncIterator[int]:
         await finished.wait()
 
 
-async def test_served_certificate_that_cannot_be_read_is_an_error(folder: Path) -> None:
+async def test_unreadable_served_certificate_is_an_error(folder: Path) -> None:
     key_pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     async with tls_server(folder, to_pem(with_duplicate_extension()), key_pem) as port:
         with pytest.raises(VerifyError, match=rf"127\.0\.0\.1:{port} serves"):
             await NodeProbes().handshake(("127.0.0.1", port), A)
 
 
-async def test_certificate_of_one_key_type_is_asked_for(folder: Path) -> None:
+async def test_certificate_of_one_key_type_is_requested(folder: Path) -> None:
     pair = FakeCa().pair(A)
     async with tls_server(folder, pair.chain_pem, pair.certificate_key_pem) as port:
         found = await NodeProbes().handshake(("127.0.0.1", port), A, KeyAlgorithm.ECDSA)
@@ -69,13 +69,13 @@ async def test_certificate_of_one_key_type_is_asked_for(folder: Path) -> None:
     assert found.key_algorithm is KeyAlgorithm.ECDSA
 
 
-async def test_refused_handshake_brings_no_certificate() -> None:
+async def test_refused_handshake_returns_no_certificate() -> None:
     handshake_failure = bytes.fromhex("15030300020228")
     async with answering(handshake_failure) as port:
         assert await NodeProbes().handshake(("127.0.0.1", port), A) is None
 
 
-async def test_redirect_to_something_that_is_not_a_url_is_the_cause() -> None:
+async def test_redirect_to_an_invalid_url_is_the_cause() -> None:
     redirect = b"HTTP/1.1 301 Moved\r\nLocation: http://[\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     async with answering(redirect) as port:
         found = await _read_back(port)

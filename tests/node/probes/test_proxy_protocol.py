@@ -1,4 +1,4 @@
-"""The connector for PROXY protocol overrides a private method of aiohttp: these tests fail first when that changes."""
+"""The PROXY protocol connector, which overrides a private method of aiohttp: these tests fail when that changes."""
 
 import asyncio
 import inspect
@@ -14,14 +14,14 @@ from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector, greeti
 
 
 def test_aiohttp_still_calls_the_method_that_is_overridden() -> None:
-    theirs = inspect.signature(aiohttp.BaseConnector._create_connection)  # noqa: SLF001 - what this test is about
-    ours = inspect.signature(ProxyProtocolConnector._create_connection)  # noqa: SLF001
-    assert list(ours.parameters) == list(theirs.parameters) == ["self", "req", "traces", "timeout"]
+    original = inspect.signature(aiohttp.BaseConnector._create_connection)  # noqa: SLF001 - what this test is about
+    override = inspect.signature(ProxyProtocolConnector._create_connection)  # noqa: SLF001
+    assert list(override.parameters) == list(original.parameters) == ["self", "req", "traces", "timeout"]
     assert "self._create_connection(req, traces, timeout)" in inspect.getsource(aiohttp.BaseConnector.connect)
 
 
 class Recording(ProxyProtocolConnector):
-    """Keeps the requests that aiohttp hands over."""
+    """A connector that records the requests aiohttp passes to it."""
 
     def __init__(self) -> None:
         super().__init__(_trusting_context())
@@ -32,7 +32,7 @@ class Recording(ProxyProtocolConnector):
         return await super()._connect(req)
 
 
-async def test_aiohttp_still_hands_over_what_the_connector_reads() -> None:
+async def test_aiohttp_still_passes_what_the_connector_reads() -> None:
     connector = Recording()
     async with aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises(aiohttp.ClientConnectorError):
@@ -43,7 +43,7 @@ async def test_aiohttp_still_hands_over_what_the_connector_reads() -> None:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-async def test_request_begins_with_the_line_and_only_once(family: socket.AddressFamily) -> None:
+async def test_connection_begins_with_exactly_one_proxy_line(family: socket.AddressFamily) -> None:
     requests: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +71,7 @@ async def test_request_begins_with_the_line_and_only_once(family: socket.Address
     assert len(requests) == 2
 
 
-def test_line_repeats_the_connections_own_addresses() -> None:
+def test_proxy_line_has_the_connections_own_addresses() -> None:
     class Transport(asyncio.BaseTransport):
         pass
 

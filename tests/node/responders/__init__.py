@@ -1,1 +1,1 @@
-"""Connections to responders that run in this process."""
+"""Tests of responders/: connections to responders that run in this process."""

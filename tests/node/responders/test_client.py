@@ -1,4 +1,4 @@
-"""One responder over HTTP: a real one over TCP, and things that are no responder."""
+"""One responder over HTTP: a real one over TCP, and servers that are not a responder."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
-from tests.unprivileged import as_nobody, shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.responders.client import Fetches, ResponderClient
@@ -20,7 +20,7 @@ from wellkeeper_responder.settings import Settings, TcpAddress, UnixAddress
 
 @asynccontextmanager
 async def over_tcp(folder: Path, clock: FakeClock, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """A responder's control address."""
+    """Yield a responder's control address."""
     settings = Settings(
         (KEY.public_key(),), (THUMBPRINT,), (UnixAddress(folder / "public.sock"),), (TcpAddress(host, 0),)
     )
@@ -39,7 +39,7 @@ async def client(address: str, clock: FakeClock) -> AsyncIterator[ResponderClien
 
 @asynccontextmanager
 async def answering(folder: Path, answer: str, clock: FakeClock) -> AsyncIterator[ResponderClient]:
-    """A client of something that answers every request with the same bytes, then closes."""
+    """Yield a client of a server that answers every request with the same bytes and closes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -59,19 +59,19 @@ def http(status: str, body: str, *headers: str) -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_reads_over_tcp_bring_a_permit(folder: Path, clock: FakeClock, host: str) -> None:
+async def test_reads_over_tcp_send_a_permit(folder: Path, clock: FakeClock, host: str) -> None:
     async with over_tcp(folder, clock, host) as address, client(address, clock) as one:
         status = await one.status()
         assert status["account_thumbprints"] == [THUMBPRINT]
         assert await one.fetches(0, wait_seconds=0) == Fetches(status["instance_id"], 0, False, ())
 
 
-async def test_permit_of_a_foreign_key_is_refused_in_the_responders_words(folder: Path, clock: FakeClock) -> None:
+async def test_permit_of_a_foreign_key_is_refused_with_the_responders_detail(folder: Path, clock: FakeClock) -> None:
     async with over_tcp(folder, clock) as address:
-        stranger = ResponderClient("n1", address, OTHER_KEY, clock)
+        foreign = ResponderClient("n1", address, OTHER_KEY, clock)
         with pytest.raises(PublishError, match=r"node 'n1' \(127\.0\.0\.1:\d+\) refused with HTTP 401: .*key"):
-            await stranger.status()
-        await stranger.close()
+            await foreign.status()
+        await foreign.close()
 
 
 async def test_unreachable_responder_is_an_error(clock: FakeClock) -> None:
@@ -115,7 +115,7 @@ async def test_small_clock_difference_is_warned_about_once(
     ],
     ids=["page", "list", "nothing"],
 )
-async def test_success_of_something_else_is_no_success(folder: Path, clock: FakeClock, answer: str) -> None:
+async def test_success_from_another_server_is_an_error(folder: Path, clock: FakeClock, answer: str) -> None:
     async with answering(folder, answer, clock) as one:
         with pytest.raises(PublishError, match=r"is not a wellkeeper-responder: .*this is the --control address"):
             await one.put(TOKEN, "message")
@@ -131,14 +131,14 @@ async def test_redirect_is_not_followed(folder: Path, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("body", ["<html>", "[1]", "", "{}"])
-async def test_refusal_without_a_problem_document(folder: Path, clock: FakeClock, body: str) -> None:
+async def test_refusal_without_a_problem_document_is_an_error(folder: Path, clock: FakeClock, body: str) -> None:
     async with answering(folder, http("404 Not Found", body), clock) as one:
         with pytest.raises(PublishError, match=r"refused with HTTP 404. Check that this is the --control address"):
             await one.put(TOKEN, "message")
 
 
 @pytest.mark.parametrize("answer", ["", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
-async def test_connection_that_breaks_off(folder: Path, clock: FakeClock, answer: str) -> None:
+async def test_broken_connection_is_an_error(folder: Path, clock: FakeClock, answer: str) -> None:
     async with answering(folder, answer, clock) as one:
         with pytest.raises(PublishError, match=r"cannot reach .* 'n1' \(unix:.*other\.sock\)"):
             await one.put(TOKEN, "message")
@@ -152,7 +152,7 @@ async def test_connection_that_breaks_off(folder: Path, clock: FakeClock, answer
         '{"instance_id": "i", "next": 1, "gap": 1}',
     ],
 )
-async def test_feed_that_cannot_be_understood(folder: Path, clock: FakeClock, body: str) -> None:
+async def test_invalid_feed_is_an_error(folder: Path, clock: FakeClock, body: str) -> None:
     async with answering(folder, http("200 OK", body), clock) as one:
         with pytest.raises(PublishError, match=r"cannot read the fetches of .*Update wellkeeper-responder"):
             await one.fetches(0, wait_seconds=0)
@@ -165,7 +165,7 @@ async def test_put_names_the_instance_that_took_it(folder: Path, clock: FakeCloc
         assert taken_by == (await one.status())["instance_id"]
 
 
-async def test_socket_that_this_user_may_not_open_names_the_remedy(clock: FakeClock) -> None:
+async def test_socket_without_permission_is_reported_with_the_remedy(clock: FakeClock) -> None:
     def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -174,6 +174,6 @@ async def test_socket_that_this_user_may_not_open_names_the_remedy(clock: FakeCl
         async with await asyncio.start_unix_server(ignore, path):
             path.chmod(0)
             one = ResponderClient("n1", f"unix:{path}", KEY, clock)
-            with as_nobody(), pytest.raises(PublishError, match="member of the socket's group"):
+            with as_unprivileged_user(), pytest.raises(PublishError, match="member of the socket's group"):
                 await one.status()
             await one.close()

@@ -7,14 +7,14 @@ from wellkeeper_node.responders.fetch_watch import Watches
 NEVER = 10.0
 
 
-async def test_one_fetch_and_quiet_settles() -> None:
+async def test_one_fetch_followed_by_quiet_settles() -> None:
     watches = Watches()
     with watches.open("t") as watch:
         watches.notify("t")
         assert await watch.settle(0, NEVER)
 
 
-async def test_no_fetch_ends_with_the_time_out() -> None:
+async def test_without_a_fetch_the_call_times_out() -> None:
     with Watches().open("t") as watch:
         assert not await watch.settle(NEVER, 0)
 
@@ -33,7 +33,7 @@ async def test_fetch_before_entering_does_not_count() -> None:
         assert not await watch.settle(NEVER, 0)
 
 
-async def test_fetch_counts_once() -> None:
+async def test_fetch_settles_only_one_call() -> None:
     watches = Watches()
     with watches.open("t") as watch:
         watches.notify("t")
@@ -41,7 +41,7 @@ async def test_fetch_counts_once() -> None:
         assert not await watch.settle(0, 0)
 
 
-async def test_settles_after_the_last_fetch_only() -> None:
+async def test_call_settles_only_after_the_last_fetch() -> None:
     watches = Watches()
     with watches.open("t") as watch:
         settling = asyncio.create_task(watch.settle(0.01, NEVER))
@@ -52,7 +52,7 @@ async def test_settles_after_the_last_fetch_only() -> None:
         assert await settling
 
 
-async def test_fetches_without_end_do_not_hold_up_the_question() -> None:
+async def test_endless_fetches_do_not_prolong_the_call() -> None:
     watches = Watches()
     with watches.open("t") as watch:
         settling = asyncio.create_task(watch.settle(NEVER, 0.01))
@@ -62,7 +62,7 @@ async def test_fetches_without_end_do_not_hold_up_the_question() -> None:
         assert settling.result()
 
 
-async def test_lost_fetches_wake_everybody() -> None:
+async def test_lost_fetches_wake_all_watches() -> None:
     watches = Watches()
     with watches.open("t") as one, watches.open("u") as other:
         watches.notify_all()
@@ -70,7 +70,7 @@ async def test_lost_fetches_wake_everybody() -> None:
         assert await other.settle(0, NEVER)
 
 
-async def test_two_who_watch_one_token_both_hear() -> None:
+async def test_both_watches_of_a_token_see_its_fetch() -> None:
     watches = Watches()
     with watches.open("t") as one, watches.open("t") as other:
         watches.notify("t")

@@ -1,4 +1,4 @@
-"""The way to all responders: real ones, on unix sockets."""
+"""Publishing to all responders: real ones on unix sockets."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ OTHER_ANSWER = Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example"))
 BOTH = ["n1", "n2"]
 
 
-async def test_all_hold_all_answers_inside_and_none_after_leaving(nodes: Nodes) -> None:
+async def test_responders_hold_all_answers_only_inside_the_context(nodes: Nodes) -> None:
     async with nodes.responders.publish([ANSWER, OTHER_ANSWER]):
         assert await nodes.holding(TOKEN) == BOTH
         assert await nodes.holding(OTHER_TOKEN) == BOTH
@@ -31,14 +31,14 @@ async def test_all_hold_all_answers_inside_and_none_after_leaving(nodes: Nodes) 
     assert await nodes.holding(OTHER_TOKEN) == []
 
 
-async def test_withdrawn_after_an_exception(nodes: Nodes) -> None:
+async def test_answers_are_withdrawn_after_an_exception(nodes: Nodes) -> None:
     with pytest.raises(ZeroDivisionError):
         async with nodes.responders.publish([ANSWER]):
             raise ZeroDivisionError
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_withdrawn_after_a_cancellation(nodes: Nodes) -> None:
+async def test_answers_are_withdrawn_after_a_cancellation(nodes: Nodes) -> None:
     inside = asyncio.Event()
 
     async def stay() -> None:
@@ -55,7 +55,7 @@ async def test_withdrawn_after_a_cancellation(nodes: Nodes) -> None:
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_one_that_is_down_is_named_and_the_others_keep_nothing(
+async def test_responder_that_is_down_is_named_and_the_others_keep_no_answers(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await nodes["n2"].stop()
@@ -67,31 +67,31 @@ async def test_one_that_is_down_is_named_and_the_others_keep_nothing(
     assert "Check that wellkeeper-responder runs there with this --control address." in text
     assert "'n1'" not in text  # in quotes: the random path of a socket may contain it as well
     assert await nodes["n1"].holds(TOKEN) is False
-    assert caplog.text == ""  # what it never took is not withdrawn
+    assert caplog.text == ""  # the answer that it never accepted is not withdrawn
 
 
-async def test_all_that_are_down_are_named_at_once(nodes: Nodes) -> None:
+async def test_all_responders_that_are_down_are_named_together(nodes: Nodes) -> None:
     for one in nodes.all:
         await one.stop()
     with pytest.raises(PublishError, match=r"nodes 'n1', 'n2', so"):
         await nodes.responders.publish([ANSWER]).__aenter__()
 
 
-async def test_second_token_refused_takes_the_first_one_back(nodes: Nodes) -> None:
+async def test_refused_second_token_withdraws_the_first(nodes: Nodes) -> None:
     foreign = Answer(OTHER_TOKEN, OTHER_THUMBPRINT, dns("b.example"))
     with pytest.raises(PublishError, match=r"refused with HTTP 403: .*start it with --account-thumbprint"):
         await nodes.responders.publish([ANSWER, foreign]).__aenter__()
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_foreign_publishing_key_is_refused_in_the_responders_words(nodes: Nodes, clock: FakeClock) -> None:
+async def test_foreign_publishing_key_is_refused_with_the_responders_detail(nodes: Nodes, clock: FakeClock) -> None:
     client = ResponderClient("n1", str(nodes["n1"].control), OTHER_KEY, clock)
     async with AllResponders([client], OTHER_KEY, clock) as responders:
         with pytest.raises(PublishError, match=r"'n1' \(unix:.*\) refused with HTTP 401: .*key"):
             await responders.publish([ANSWER]).__aenter__()
 
 
-async def test_two_certificates_do_not_withdraw_one_anothers_tokens(nodes: Nodes) -> None:
+async def test_certificates_do_not_withdraw_each_others_tokens(nodes: Nodes) -> None:
     async with nodes.responders.publish([ANSWER]):
         async with nodes.responders.publish([OTHER_ANSWER]):
             assert await nodes.holding(OTHER_TOKEN) == BOTH
@@ -99,8 +99,8 @@ async def test_two_certificates_do_not_withdraw_one_anothers_tokens(nodes: Nodes
         assert await nodes.holding(OTHER_TOKEN) == []
 
 
-async def test_token_that_two_certificates_share_is_withdrawn_by_the_last(nodes: Nodes) -> None:
-    """A CA may use a pending authorization again; both orders wait for the same token then."""
+async def test_token_shared_by_two_certificates_is_withdrawn_by_the_last(nodes: Nodes) -> None:
+    """Share a token, as two orders do when a CA reuses a pending authorization."""
     async with nodes.responders.publish([ANSWER]):
         async with nodes.responders.publish([ANSWER, ANSWER]):
             pass
@@ -108,7 +108,7 @@ async def test_token_that_two_certificates_share_is_withdrawn_by_the_last(nodes:
     assert await nodes.holding(TOKEN) == []
 
 
-async def test_nothing_to_publish_sends_nothing(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_publishing_no_answers_sends_no_requests(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
     for one in nodes.all:
         await one.stop()
     async with nodes.responders.publish([]):
@@ -134,7 +134,7 @@ async def test_each_restart_is_noticed(nodes: Nodes) -> None:
             await nodes["n1"].held(TOKEN)
 
 
-async def test_restart_long_after_the_feed_began_is_noticed(nodes: Nodes) -> None:
+async def test_restart_long_after_the_feed_started_is_noticed(nodes: Nodes) -> None:
     async with nodes.responders.publish([ANSWER]), nodes.responders.watch(TOKEN) as watch:
         await nodes["n1"].get(TOKEN)
         assert await watch.settle(0, 10)
@@ -143,10 +143,10 @@ async def test_restart_long_after_the_feed_began_is_noticed(nodes: Nodes) -> Non
         await nodes["n1"].held(TOKEN)
 
 
-async def test_restart_right_after_the_token_was_taken_is_noticed(nodes: Nodes, clock: FakeClock) -> None:
+async def test_restart_right_after_the_token_was_accepted_is_noticed(nodes: Nodes, clock: FakeClock) -> None:
     node = nodes["n1"]
 
-    class ThenRestarted(ResponderClient):
+    class RestartingClient(ResponderClient):
         async def put(self, token: str, message: str) -> str:
             taken_by = await super().put(token, message)
             if not restarted:
@@ -156,7 +156,7 @@ async def test_restart_right_after_the_token_was_taken_is_noticed(nodes: Nodes, 
             return taken_by
 
     restarted: list[str] = []
-    client = ThenRestarted("n1", str(node.control), KEY, clock)
+    client = RestartingClient("n1", str(node.control), KEY, clock)
     async with AllResponders([client], KEY, clock) as responders, responders.publish([ANSWER]):
         await node.held(TOKEN)
 
@@ -179,7 +179,7 @@ async def test_failed_withdrawal_is_logged_and_not_raised(nodes: Nodes, caplog: 
     assert not await nodes["n1"].holds(TOKEN)
 
 
-async def test_watch_hears_of_fetches_on_any_node(nodes: Nodes) -> None:
+async def test_watch_sees_fetches_on_any_node(nodes: Nodes) -> None:
     async with nodes.responders.publish([ANSWER]):
         for name in BOTH:
             async with nodes.responders.watch(TOKEN) as watch:

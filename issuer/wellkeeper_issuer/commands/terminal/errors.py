@@ -1,9 +1,8 @@
-"""How commands print errors: three short lines, or a JSON object."""
-
-import asyncio
+"""Format errors for commands: three short lines, or a JSON object."""
 
 import click
 
+from wellkeeper_issuer.commands.terminal.interrupts import Terminated
 from wellkeeper_node.errors import WellkeeperError
 
 
@@ -23,7 +22,7 @@ def to_json(error: BaseException) -> dict[str, str | None]:
             return _object("usage", error.format_message().rstrip("."), "", remedy, "never")
         case click.ClickException():
             return _object("usage", error.format_message().rstrip("."), "", "", "never")
-        case click.Abort() | asyncio.CancelledError():
+        case click.Abort() | Terminated():
             return _object("interrupted", "interrupted", "", "", "soon")
         case _:
             return _object(None, f"unexpected error: {error!r}", "", "", None)

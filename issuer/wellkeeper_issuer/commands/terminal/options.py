@@ -1,16 +1,20 @@
-"""Options and arguments of several commands, and what a shell proposes for them."""
+"""Options and arguments of several commands, and what a shell proposes for them.
+
+The settings are loaded when they are read: a command that the daemon carries out needs none.
+"""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from wellkeeper_issuer import idn
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.settings import Settings, read_settings, settings_path
-from wellkeeper_issuer.settings.cas import directory_urls
+from wellkeeper_issuer.location import settings_path
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.settings import Settings
 
 _CONFIG: Final = "wellkeeper.config"
 
@@ -33,14 +37,21 @@ def _remembered(context: click.Context, _: click.Parameter, value: Path | None) 
 
 def lineage_name(value: str) -> str:
     """Return the name of a certificate as the settings have it; Unicode and upper case are accepted."""
+    lower = value.lower()
+    if lower.isascii() and "xn--" not in lower:
+        return lower  # a plain name needs no tables of Unicode
+    from wellkeeper_issuer import idn
+
     try:
         return idn.to_ascii(value)
     except ValueError:
         return value  # `choose` reports that no certificate has this name
 
 
-def _settings_to_complete(context: click.Context) -> Settings | None:
+def _settings_to_complete(context: click.Context) -> "Settings | None":
     """Return the settings; None when they are invalid."""
+    from wellkeeper_issuer.settings import read_settings
+
     try:
         return read_settings(settings_path(context.meta.get(_CONFIG)))
     except Exception:  # noqa: BLE001 - any message would end up in the user's prompt
@@ -65,6 +76,8 @@ def complete_cas(context: click.Context, _: click.Parameter, incomplete: str) ->
 
 
 def _own_cas(context: click.Context) -> Iterator[str]:
+    from wellkeeper_issuer.settings.cas import directory_urls
+
     settings = _settings_to_complete(context)
     if settings is not None:
         yield from (settings.find_ca(url).name for url in directory_urls(settings))
@@ -108,8 +121,10 @@ def verbosity(*, is_verbose: bool, is_quiet: bool) -> Verbosity:
     return Verbosity.VERBOSE if is_verbose else Verbosity.BRIEF
 
 
-def read(config: Path | None, *, is_staging: bool = False) -> Settings:
+def read(config: Path | None, *, is_staging: bool = False) -> "Settings":
     """Read the settings, and apply `--staging`; raises SettingsError."""
+    from wellkeeper_issuer.settings import read_settings
+
     settings = read_settings(settings_path(config))
     if is_staging:
         staging = ("letsencrypt-staging",)

@@ -1,23 +1,28 @@
-"""Reports that the settings files have changed since the daemon loaded them."""
+"""Report that the settings files have changed since the daemon loaded them."""
 
-import asyncio
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.settings import Settings, settings_path
-from wellkeeper_issuer.settings.files import read_sources
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_node.errors import WellkeeperError
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.settings import Settings
 
 OUTDATED: Final = "Settings changed since the daemon loaded them. Run 'wellkeeper reload'."
 # The daemon answers from memory; a busy one must not hold up a look.
 _SECONDS: Final = 2.0
 
 
-async def is_outdated(settings: Settings, config: Path | None) -> bool:
-    """Compare the files with those that the daemon read; false when there is no daemon to ask."""
+async def is_outdated(settings: "Settings", config: Path | None) -> bool:
+    """Return true if the files differ from those that the daemon read; false when no daemon runs."""
+    import asyncio
+
+    from wellkeeper_issuer.service import remote
+    from wellkeeper_issuer.settings.files import read_sources
+
     try:
         async with asyncio.timeout(_SECONDS):
             answer = await remote.ask(settings, {"command": "status"})
@@ -28,9 +33,16 @@ async def is_outdated(settings: Settings, config: Path | None) -> bool:
         return False
 
 
-def warn_if_outdated(settings: Settings, config: Path | None) -> bool:
+def warn_if_outdated(settings: "Settings", config: Path | None) -> bool:
     """Print one line on standard error when a reload is needed; return whether it is."""
+    import asyncio
+
     found = asyncio.run(is_outdated(settings, config))
     if found:
-        click.echo(OUTDATED, err=True)
+        warn()
     return found
+
+
+def warn() -> None:
+    """Print one line on standard error."""
+    click.echo(OUTDATED, err=True)

@@ -59,7 +59,7 @@ class Registration:
         return Account(record.account_url)
 
     def check(self, directory: messages.Directory) -> None:
-        """Raise OrderError or SettingsError when the account cannot be registered; send nothing."""
+        """Raise OrderError or SettingsError when the account cannot be registered; send no requests."""
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
             raise self._deactivated()

@@ -44,7 +44,10 @@ class _Ca:
 
 
 class AcmeRenewalInfos:
-    """Implements `ports.RenewalInfos`. `open_server` returns the CA's server for a directory URL."""
+    """Implements `ports.RenewalInfos`. `open_server` returns the CA's server for a directory URL.
+
+    It raises ValueError for a CA that the settings no longer allow.
+    """
 
     def __init__(self, open_server: Callable[[str], CaServer], clock: Clock) -> None:
         self._open_server = open_server
@@ -55,7 +58,10 @@ class AcmeRenewalInfos:
         """Implement `ports.RenewalInfos.ask`."""
         ca = self._cas.get(directory_url)
         if ca is None:
-            ca = self._cas[directory_url] = _Ca(self._open_server(directory_url))
+            try:
+                ca = self._cas[directory_url] = _Ca(self._open_server(directory_url))
+            except ValueError as error:
+                return NoRenewalInfo(f"cannot ask the CA that issued it: {error}")
         async with ca.slots:
             found = await self._find(ca)
             return await self._read(ca, f"{found.rstrip('/')}/{certificate_id}") if isinstance(found, str) else found

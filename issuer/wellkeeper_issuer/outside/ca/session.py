@@ -18,8 +18,9 @@ from yarl import URL
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError, UrlError, parse_object
 from wellkeeper_issuer.outside.ca.proxies import find_proxy
-from wellkeeper_issuer.outside.ca.resolver import DaemonResolver
+from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_node.bodies import read_body
+from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ class CaSession:
             return found
         raise UrlError(
             f"the URL {url[:200]} is not https",
-            "Report this to the CA; for a CA of your own, set allow_http = true under its [[cas]].",
+            with_reload("Report this to the CA, or set allow_http = true under its [[cas]] if it is your own."),
         )
 
 

@@ -6,9 +6,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from wellkeeper_issuer.errors import DaemonError, SettingsError
-from wellkeeper_issuer.outside.daemon.socket import LONGEST_ANSWER, Message, encode, read_message
-from wellkeeper_node.errors import Retry
+from wellkeeper_issuer.outside.daemon.socket import (
+    LONGEST_ANSWER,
+    Message,
+    encode,
+    ended_early,
+    is_last,
+    read_message,
+    result_of,
+    unreachable,
+)
 
 
 class Conversation:
@@ -25,20 +32,10 @@ class Conversation:
         """
         self._writer.write(encode(request))
         while (message := await read_message(self._reader)) is not None:
-            if "result" in message:
-                return message["result"]
-            if "error" in message:
-                raise _error(message)
+            if is_last(message):
+                return result_of(message)
             on_progress(message)
-        raise DaemonError("the daemon ended before it answered", remedy="Run 'journalctl -u wellkeeper' to see why.")
-
-
-def _error(message: Message) -> SettingsError | DaemonError:
-    lines = [str(message.get(key, "")) for key in ("error", "why", "remedy")]
-    if message.get("stage") == SettingsError.stage:
-        return SettingsError(*lines)
-    known = {retry.value: retry for retry in Retry}
-    return DaemonError(*lines, retry=known.get(str(message.get("retry")), Retry.SOON))
+        raise ended_early()
 
 
 @asynccontextmanager
@@ -50,11 +47,7 @@ async def conversation(path: Path) -> AsyncIterator[Conversation | None]:
         yield None
         return
     except OSError as error:
-        raise DaemonError(
-            f"cannot reach the daemon at {path}",
-            error.strerror or str(error),
-            "Run the command as root or as the issuer's user.",
-        ) from error
+        raise unreachable(path, error) from error
     try:
         yield Conversation(reader, writer)
     finally:

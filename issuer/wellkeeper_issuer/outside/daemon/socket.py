@@ -4,14 +4,17 @@ A connection carries one request, `{"command": …}`, then any number of events,
 "why": …, "remedy": …, "stage": …}`: one JSON object per line. Only users who can read the state can connect.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from wellkeeper_issuer.errors import DaemonError, SettingsError
+from wellkeeper_node.errors import Retry
+
+if TYPE_CHECKING:
+    import asyncio
 
 Message = Mapping[str, Any]
 
@@ -39,7 +42,7 @@ def encode(message: Message) -> bytes:
     return json.dumps(message, ensure_ascii=False).encode() + b"\n"
 
 
-async def read_message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+async def read_message(reader: "asyncio.StreamReader") -> dict[str, Any] | None:
     """Return the next message; None when the peer closed. Raises DaemonError for a line that is not a message."""
     try:
         line = await reader.readline()
@@ -49,6 +52,11 @@ async def read_message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
         raise DaemonError(
             f"a message on the daemon's socket is too long (a request has {LONGEST_LINE} bytes at most)"
         ) from None
+    return decode(line)
+
+
+def decode(line: bytes) -> dict[str, Any] | None:
+    """Return the message; None when the line is incomplete. Raises DaemonError when it is not a message."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -58,3 +66,33 @@ async def read_message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     if not isinstance(message, dict):
         raise DaemonError(f"a message on the daemon's socket is not a JSON object: {line[:80]!r}")
     return message
+
+
+def is_last(message: Message) -> bool:
+    """Return whether the message ends the conversation; the others are events."""
+    return "result" in message or "error" in message
+
+
+def result_of(message: Message) -> Any:  # noqa: ANN401 - what the command answers
+    """Return the result in the last message. Raises the SettingsError or DaemonError that it reports instead."""
+    if "error" in message:
+        lines = [str(message.get(key, "")) for key in ("error", "why", "remedy")]
+        if message.get("stage") == SettingsError.stage:
+            raise SettingsError(*lines)
+        known = {retry.value: retry for retry in Retry}
+        raise DaemonError(*lines, retry=known.get(str(message.get("retry")), Retry.SOON))
+    return message["result"]
+
+
+def ended_early() -> DaemonError:
+    """Return the error for a daemon that closed the connection without a result."""
+    return DaemonError("the daemon ended before it answered", remedy="Run 'journalctl -u wellkeeper' to see why.")
+
+
+def unreachable(path: Path, error: OSError) -> DaemonError:
+    """Return the error for a daemon that runs, but cannot be connected to."""
+    return DaemonError(
+        f"cannot reach the daemon at {path}",
+        error.strerror or str(error),
+        "Run the command as root or as the issuer's user.",
+    )

@@ -10,6 +10,7 @@ import aiohttp
 
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
@@ -38,7 +39,7 @@ class Webhook:
         self._timeout_seconds = timeout_seconds
         self._headers = {"User-Agent": f"wellkeeper/{version}"}
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
         body = {
             "event": notice.value,
@@ -49,9 +50,12 @@ class Webhook:
             "text": _SENTENCES[notice].format(host=self._host, lineage=lineage, detail=detail),
         }
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
+        connector = aiohttp.TCPConnector(resolver=DaemonResolver())
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, headers=self._headers, trust_env=True) as session,
+                aiohttp.ClientSession(
+                    connector=connector, timeout=timeout, headers=self._headers, trust_env=True
+                ) as session,
                 session.post(self._url, json=body, allow_redirects=False) as answer,
             ):
                 if not 200 <= answer.status < 300:

@@ -1,4 +1,4 @@
-"""Progress of a renewal of many: a counter, and one line per finished certificate."""
+"""Progress of renewing many certificates: a counter, and one line per finished certificate."""
 
 import io
 
@@ -37,7 +37,7 @@ def test_single_certificate_has_no_counter() -> None:
     assert out.getvalue() == "a: served\n"
 
 
-def test_total_that_is_not_known_is_left_out() -> None:
+def test_unknown_total_is_left_out() -> None:
     progress, out = lines(Tally())
     renew(progress, "a")
     assert out.getvalue() == "a: served (1 finished)\n"
@@ -52,7 +52,7 @@ def test_terminal_shows_the_counter_instead_of_lines() -> None:
     assert (out.getvalue(), tally.line) == ("", "1/3  b  order …, c  order …")
 
 
-def test_certificate_that_another_ca_is_asked_for_is_not_finished() -> None:
+def test_certificate_retried_at_another_ca_is_not_finished() -> None:
     tally = Tally(2)
     progress, _ = lines(tally)
     renew(progress, "a", fails=True)
@@ -61,15 +61,19 @@ def test_certificate_that_another_ca_is_asked_for_is_not_finished() -> None:
     assert tally.counter == "0/2"
 
 
-def test_warnings_and_what_happens_after_an_interrupt_are_shown() -> None:
+def test_warnings_and_events_after_an_interrupt_are_shown() -> None:
     progress, out = lines(Tally(2))
     progress.note("a", "WARNING: the first CA is away")
     progress.note("renew", "interrupted")
-    progress.note("daemon", "goes on")
-    assert out.getvalue().splitlines() == ["a: WARNING: the first CA is away", "renew: interrupted", "daemon: goes on"]
+    progress.note("daemon", "continues")
+    assert out.getvalue().splitlines() == [
+        "a: WARNING: the first CA is away",
+        "renew: interrupted",
+        "daemon: continues",
+    ]
 
 
-def test_details_of_failures_are_left_to_the_result() -> None:
+def test_details_of_failures_appear_only_in_the_result() -> None:
     out = io.StringIO()
     progress = UnexplainedFailures(LineProgress(out, no_prefix))
     renew(progress, "a", fails=True)

@@ -1,4 +1,4 @@
-"""Settings that changed since the daemon loaded them are reported."""
+"""Reports of settings that changed since the daemon loaded them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stand.processes import PROGRAMS
-from tests.issuer.commands.workers import Workshop
+from tests.issuer.commands.workers import WorkerFactory
 from wellkeeper_issuer.commands.terminal.outdated import is_outdated
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -17,17 +17,17 @@ from wellkeeper_node.process import run
 
 
 @pytest.fixture
-async def daemon(folder: Path) -> AsyncIterator[Workshop]:
-    """Answers over its socket."""
-    workshop = Workshop(folder)
-    workshop.write("a.example")
-    state_dir = read_settings(workshop.path).state_dir
+async def daemon(folder: Path) -> AsyncIterator[WorkerFactory]:
+    """Run a daemon that answers over its socket."""
+    factory = WorkerFactory(folder)
+    factory.write("a.example")
+    state_dir = read_settings(factory.path).state_dir
     state_dir.mkdir()
-    async with workshop.service() as service, daemon_socket(socket_path(state_dir), service.handlers):
-        yield workshop
+    async with factory.service() as service, daemon_socket(socket_path(state_dir), service.handlers):
+        yield factory
 
 
-async def test_edited_settings_need_a_reload(daemon: Workshop) -> None:
+async def test_edited_settings_are_reported(daemon: WorkerFactory) -> None:
     settings = read_settings(daemon.path)
     assert not await is_outdated(settings, daemon.path)
     daemon.write("a.example", "b.example")
@@ -37,7 +37,7 @@ async def test_edited_settings_need_a_reload(daemon: Workshop) -> None:
 
 
 @pytest.mark.parametrize("line", ["status", "list", "why a.example", "config check", "rehearse", "renew"])
-async def test_commands_say_that_settings_were_edited_without_a_reload(daemon: Workshop, line: str) -> None:
+async def test_commands_report_settings_edited_without_a_reload(daemon: WorkerFactory, line: str) -> None:
     AccountFolder(read_settings(daemon.path).state_dir, ()).make_keys()
     command = [str(PROGRAMS / "wellkeeper"), *line.split(), "--config", str(daemon.path)]
     first = await run(command, 30)
@@ -49,19 +49,19 @@ async def test_commands_say_that_settings_were_edited_without_a_reload(daemon: W
     ]
 
 
-async def test_new_drop_in_needs_a_reload(daemon: Workshop) -> None:
+async def test_new_drop_in_is_reported(daemon: WorkerFactory) -> None:
     drop_ins = daemon.path.with_suffix(".d")
     drop_ins.mkdir()
     (drop_ins / "b.toml").write_text("[[certificates]]\nidentifiers = ['b.example']\n")
     assert await is_outdated(read_settings(daemon.path), daemon.path)
 
 
-async def test_file_that_was_only_touched_needs_none(daemon: Workshop) -> None:
+async def test_touched_but_unchanged_file_is_not_reported(daemon: WorkerFactory) -> None:
     daemon.path.write_text(daemon.path.read_text())
     assert not await is_outdated(read_settings(daemon.path), daemon.path)
 
 
-async def test_without_a_daemon_nothing_is_outdated(folder: Path) -> None:
-    workshop = Workshop(folder)
-    workshop.write("a.example")
-    assert not await is_outdated(read_settings(workshop.path), workshop.path)
+async def test_nothing_is_reported_without_a_daemon(folder: Path) -> None:
+    factory = WorkerFactory(folder)
+    factory.write("a.example")
+    assert not await is_outdated(read_settings(factory.path), factory.path)

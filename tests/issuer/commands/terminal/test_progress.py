@@ -1,4 +1,4 @@
-"""How a pass is told without a terminal."""
+"""Progress of a pass without a terminal."""
 
 import io
 import json
@@ -12,16 +12,16 @@ from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgr
 from wellkeeper_node.ports import Progress
 
 
-def tell(reported: Progress) -> None:
+def report_stages(reported: Progress) -> None:
     reported.started("web", "order")
     reported.finished("web", "order", 1.23456, "https://ca.example/order/1")
     reported.failed("web", "publish", 0.5, "node 'n1' is away")
     reported.note("web", "due: no certificate yet")
 
 
-def test_one_line_a_stage() -> None:
+def test_text_has_one_line_per_stage() -> None:
     out = io.StringIO()
-    tell(LineProgress(out))
+    report_stages(LineProgress(out))
     lines = out.getvalue().splitlines()
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (ERROR )?web: ", line) for line in lines)
     assert [line.split(" ", 1)[1] for line in lines] == [
@@ -31,9 +31,9 @@ def test_one_line_a_stage() -> None:
     ]
 
 
-def test_one_object_a_line() -> None:
+def test_json_has_one_object_per_line() -> None:
     out = io.StringIO()
-    tell(JsonProgress(out))
+    report_stages(JsonProgress(out))
     found = [json.loads(line) for line in out.getvalue().splitlines()]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one.pop("time")) for one in found)
     assert found == [
@@ -58,7 +58,7 @@ def test_one_object_a_line() -> None:
     ]
 
 
-def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_format_is_chosen_by_name_and_defaults_to_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     for name, kind in (("auto", LineProgress), ("text", LineProgress), ("json", JsonProgress)):
         with progress(name) as reported:  # type: ignore[arg-type]
             assert isinstance(reported, kind)
@@ -67,7 +67,7 @@ def test_format_is_chosen_by_name_and_lines_without_a_terminal(capsys: pytest.Ca
     assert (out, err.count("here")) == ("", 3)
 
 
-def test_log_beside_the_lines_is_dated_as_they_are() -> None:
+def test_log_lines_have_the_same_dates_as_progress_lines() -> None:
     handler = logging.StreamHandler(out := io.StringIO())
     logging.getLogger().addHandler(handler)
     try:
@@ -79,11 +79,11 @@ def test_log_beside_the_lines_is_dated_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_journal_reads_the_priority_and_dates_the_lines_by_itself(
+def test_journal_lines_have_a_priority_and_no_date(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log_format: LogFormat
 ) -> None:
-    its_stream = os.fstat(2)
-    monkeypatch.setenv("JOURNAL_STREAM", f"{its_stream.st_dev}:{its_stream.st_ino}")
+    stream = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{stream.st_dev}:{stream.st_ino}")
     with progress(log_format) as reported:
         reported.note("web", "here")
         reported.failed("web", "order", 1.0, "away")
@@ -92,7 +92,7 @@ def test_journal_reads_the_priority_and_dates_the_lines_by_itself(
     assert failed.startswith("<3>web: order " if log_format == "text" else "<3>{")
 
 
-def test_file_is_no_journal_though_the_variable_was_inherited(
+def test_inherited_journal_variable_is_ignored_for_a_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "1:1")
@@ -101,7 +101,7 @@ def test_file_is_no_journal_though_the_variable_was_inherited(
     assert capsys.readouterr().err.endswith("Z web: here\n")
 
 
-def test_log_beside_the_stages_is_json_as_well() -> None:
+def test_log_lines_are_json_too() -> None:
     handler = logging.StreamHandler(out := io.StringIO())
     logging.getLogger().addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""The result of a renewal of many."""
+"""The result of renewing many certificates."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_summary_counts_the_outcomes() -> None:
         (Verbosity.VERBOSE, ["a: served", "b: not due", FAILED, WAITING, OTHERS, SUMMARY]),
     ],
 )
-def test_lines_of_many(verbosity: Verbosity, lines: list[str]) -> None:
+def test_failed_and_unserved_certificates_have_lines(verbosity: Verbosity, lines: list[str]) -> None:
     assert list(to_lines(REPORTS, verbosity)) == lines
 
 

@@ -23,7 +23,7 @@ A = dns("a.example")
 PAGE = Canned(200, "<html>maintenance</html>", {"Content-Type": "text/html"})
 
 
-async def test_account_is_made_with_the_first_call_and_remembered(
+async def test_account_is_registered_on_the_first_call_and_recorded(
     ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
 ) -> None:
     await ca.new_order([A], None, None)
@@ -36,7 +36,7 @@ async def test_account_is_made_with_the_first_call_and_remembered(
     assert {one.kid for one in server.asked if one.path.startswith("/order")} == {server.url("/account/1")}
 
 
-async def test_account_on_record_is_not_asked_for(
+async def test_recorded_account_is_used_without_a_request(
     ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
 ) -> None:
     accounts.record(AccountRecord(server.directory_url, server.url("/account/7")))
@@ -46,7 +46,7 @@ async def test_account_on_record_is_not_asked_for(
     assert [one.kid for one in server.asked if one.method == "POST"] == [server.url("/account/7")]
 
 
-async def test_terms_that_nobody_agreed_to_are_named(server: AcmeServer, folder: Path, clock: FakeClock) -> None:
+async def test_unaccepted_terms_of_service_are_named(server: AcmeServer, folder: Path, clock: FakeClock) -> None:
     accounts = AccountFolder(folder / "issuer", (server.directory_url,))
     accounts.make_keys()
     async with authority(server.directory_url, accounts, clock) as ca:
@@ -58,7 +58,7 @@ async def test_terms_that_nobody_agreed_to_are_named(server: AcmeServer, folder:
         assert "/account" not in [one.path for one in server.asked]
 
 
-async def test_account_that_the_ca_forgot_is_made_again_at_once_for_all_who_wait(
+async def test_forgotten_account_is_registered_again_once_for_all_waiting_requests(
     ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
 ) -> None:
     accounts.record(AccountRecord(server.directory_url, server.url("/account/7")))
@@ -70,7 +70,7 @@ async def test_account_that_the_ca_forgot_is_made_again_at_once_for_all_who_wait
             server.before.pop("/order", None)
         await all_asked.wait()
 
-    server.before["/order"] = wait_for_all  # or a quick one asks again, and gets what was meant for a slow one
+    server.before["/order"] = wait_for_all  # or a quick request is repeated and gets the reply meant for a slow one
     found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(3)))
     assert [one.url for one in found] == [server.url("/order/1")] * 3
     assert [one.kid for one in server.asked if one.path == "/account"] == [None]
@@ -78,7 +78,7 @@ async def test_account_that_the_ca_forgot_is_made_again_at_once_for_all_who_wait
     assert record == AccountRecord(server.directory_url, server.url("/account/1"))
 
 
-async def test_account_that_the_ca_forgets_for_ever_is_not_made_for_ever(
+async def test_account_that_the_ca_keeps_forgetting_is_not_registered_endlessly(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.answers["/order"] = problem(400, "accountDoesNotExist")
@@ -93,12 +93,12 @@ async def test_account_that_the_ca_forgets_for_ever_is_not_made_for_ever(
     assert [one.kid for one in server.asked if one.path == "/account"] == [None] * 3
 
 
-async def test_reads_go_on_with_the_account_that_was_made_again(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_reads_continue_with_the_newly_registered_account(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/order/1"].append(problem(400, "accountDoesNotExist"))
     assert await ca.read_order(server.url("/order/1")) is not None
 
 
-async def test_account_that_was_deactivated_is_told_with_the_way_back(
+async def test_deactivated_account_is_reported_with_the_remedy(
     ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
 ) -> None:
     accounts.record(AccountRecord(server.directory_url, server.url("/account/7"), is_deactivated=True))
@@ -109,7 +109,7 @@ async def test_account_that_was_deactivated_is_told_with_the_way_back(
     assert not [one for one in server.asked if one.method == "POST"]
 
 
-async def test_account_that_the_ca_deactivated_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_account_deactivated_by_the_ca_is_reported(ca: AcmeAuthority, server: AcmeServer) -> None:
     detail = 'Account is not valid, has status "deactivated"'
     server.next["/order"].append(problem(403, "unauthorized", detail))
     with pytest.raises(OrderError, match=r"Run 'wellkeeper account show'") as caught:
@@ -117,7 +117,7 @@ async def test_account_that_the_ca_deactivated_is_told(ca: AcmeAuthority, server
     assert caught.value.retry is Retry.NEVER
 
 
-async def test_key_that_another_process_replaced_is_read_again(
+async def test_key_replaced_by_another_process_is_read_again(
     ca: AcmeAuthority, server: AcmeServer, accounts: AccountFolder
 ) -> None:
     await ca.new_order([A], None, None)
@@ -129,7 +129,7 @@ async def test_key_that_another_process_replaced_is_read_again(
     assert b64encode(ca.connection.key.thumbprint(hash_function=SHA256)).decode() == ca.thumbprint
 
 
-def test_thumbprint_is_the_one_of_rfc_7638(ca: AcmeAuthority) -> None:
+def test_thumbprint_follows_rfc_7638(ca: AcmeAuthority) -> None:
     key = ca.connection.key
     assert ca.thumbprint == b64encode(key.thumbprint(hash_function=SHA256)).decode()
     assert re.fullmatch("[A-Za-z0-9_-]{43}", ca.thumbprint)
@@ -153,7 +153,7 @@ def test_thumbprint_is_the_one_of_rfc_7638(ca: AcmeAuthority) -> None:
     ],
     ids=["page", "list", "half", "numbers", "404", "cut"],
 )
-async def test_directory_that_is_none(
+async def test_invalid_directory_is_reported(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, answer: Canned, words: str
 ) -> None:
     server.next["/directory"].extend([answer] * (2 if answer is CUT else 1))  # aiohttp repeats a GET once
@@ -163,7 +163,7 @@ async def test_directory_that_is_none(
     await ca.new_order([A], None, None)
 
 
-async def test_ca_that_did_not_answer_is_asked_again_without_a_wait(
+async def test_ca_that_did_not_answer_is_asked_again_without_waiting(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next["/directory"].extend([CUT, CUT])  # aiohttp repeats a GET once
@@ -173,7 +173,7 @@ async def test_ca_that_did_not_answer_is_asked_again_without_a_wait(
     await ca.new_order([A], None, None)
 
 
-async def test_ca_that_is_away_is_asked_once_for_all_who_wait(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_unreachable_ca_is_asked_once_for_all_waiting_requests(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/directory"].extend([problem(503, "serverInternal", Retry_After="90000")] * 20)
     found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(20)), return_exceptions=True)
     assert {type(error) for error in found} == {OrderError}
@@ -181,7 +181,9 @@ async def test_ca_that_is_away_is_asked_once_for_all_who_wait(ca: AcmeAuthority,
     assert [one.path for one in server.asked] == ["/directory"]
 
 
-async def test_refused_registration_is_asked_for_once_for_all_who_wait(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_refused_registration_is_sent_once_for_all_waiting_requests(
+    ca: AcmeAuthority, server: AcmeServer
+) -> None:
     server.next["/account"].extend([problem(429, "rateLimited", Retry_After="60")] * 20)
     found = await asyncio.gather(*(ca.new_order([A], None, None) for _ in range(20)), return_exceptions=True)
     assert {getattr(error, "retry_at", None) for error in found} == {FakeClock().now() + timedelta(seconds=60)}
@@ -195,7 +197,7 @@ async def test_directory_is_read_again_after_a_day(ca: AcmeAuthority, server: Ac
     assert len([one for one in server.asked if one.path == "/directory"]) == 2
 
 
-async def test_nobody_at_the_directory(accounts: AccountFolder, clock: FakeClock) -> None:
+async def test_unreachable_directory_is_reported(accounts: AccountFolder, clock: FakeClock) -> None:
     async with authority(AWAY, accounts, clock) as ca:
         with pytest.raises(
             OrderError, match=r"no answer from the CA a CA to .*: Connection refused\. Check network, proxy and"

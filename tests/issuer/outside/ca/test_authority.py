@@ -1,4 +1,4 @@
-"""The CA over HTTP: what is repeated and what is not, and words for everything that may come back."""
+"""The CA over HTTP: repeated requests, and messages for every kind of reply."""
 
 import logging
 from dataclasses import replace
@@ -45,7 +45,7 @@ async def test_new_order_names_identifiers_and_profile(ca: AcmeAuthority, server
     assert server.asked[-1].payload == {"identifiers": identifiers, "profile": "shortlived"}
 
 
-async def test_the_program_says_who_it_is(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_requests_have_a_user_agent(ca: AcmeAuthority, server: AcmeServer) -> None:
     await ca.new_order([A], None, None)
     assert all(one.headers["user-agent"].startswith("wellkeeper/1 ") for one in server.asked)
     assert all(one.headers["accept-language"] == "en" for one in server.asked)
@@ -66,7 +66,9 @@ async def test_requests_and_bad_nonces_are_logged_at_debug_level_only(
     ]
 
 
-async def test_bad_nonces_are_repeated_and_not_for_ever(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_requests_with_bad_nonces_are_repeated_a_limited_number_of_times(
+    ca: AcmeAuthority, server: AcmeServer
+) -> None:
     server.next["/order"].extend([problem(400, "badNonce")] * 5)
     assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
     server.next["/order"].extend([problem(400, "badNonce")] * 100)
@@ -83,18 +85,18 @@ async def test_request_with_a_bad_nonce_is_repeated_with_the_nonce_of_the_error(
     assert [one.path for one in server.asked][-4:] == ["/order"] * 4
 
 
-async def test_answer_that_trickles_is_given_up_and_the_next_one_taken(
+async def test_trickling_reply_times_out_and_the_next_request_succeeds(
     accounts: AccountFolder, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next["/order"].append(Canned(201, server.order(), between=lambda: None))
-    async with authority(server.directory_url, accounts, clock, Limits(total_seconds=0.5)) as ca:
+    async with authority(server.directory_url, accounts, clock, Limits(total_seconds=1.0)) as ca:
         with pytest.raises(OrderError, match=r"to the order for a\.example: it did not answer in time") as caught:
             await ca.new_order([A], None, None)
         assert caught.value.retry is Retry.SOON
         assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
 
 
-async def test_answer_without_an_end_is_given_up(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_oversized_reply_is_refused(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/order"].append(Canned(201, "x" * 1_100_000))
     with pytest.raises(OrderError, match=r"reply to the order for a.example: it is longer than 1024 KiB"):
         await ca.new_order([A], None, None)
@@ -111,7 +113,7 @@ async def test_order_is_not_lost_over_a_missing_nonce(
     assert (await ca.read_authorization(server.url("/authz"))).status is Status.PENDING
 
 
-async def test_ca_without_nonces_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_ca_without_nonces_is_reported(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.answers["/nonce"] = Canned(200, has_nonce=False)
     with pytest.raises(
         OrderError,
@@ -151,7 +153,7 @@ async def test_ca_without_nonces_is_told(ca: AcmeAuthority, server: AcmeServer) 
     ],
     ids=["409", "429", "page", "nothing", "list", "bare problem", "200 page", "no Location", "half an order", "cut"],
 )
-async def test_new_order_that_fails_is_told_and_not_repeated(
+async def test_failed_new_order_is_reported_and_not_repeated(
     ca: AcmeAuthority, server: AcmeServer, answer: Canned, words: str
 ) -> None:
     server.next["/order"].append(answer)
@@ -189,7 +191,7 @@ async def test_directory_that_cannot_be_read_concerns_the_ca(ca: AcmeAuthority, 
     assert is_away(caught.value)
 
 
-async def test_problem_brings_its_retry_after_along(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_problem_includes_retry_after(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/order"].append(problem(429, "rateLimited", Retry_After="60"))
     with pytest.raises(OrderError) as caught:
         await ca.new_order([A], None, None)
@@ -204,20 +206,22 @@ async def test_reads_are_repeated_while_the_ca_is_busy(ca: AcmeAuthority, server
     assert clock.slept == [7, 2]
 
 
-async def test_reads_are_repeated_when_the_line_breaks(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
+async def test_reads_are_repeated_when_the_connection_breaks(
+    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
+) -> None:
     server.next["/order/1"].extend([CUT, CUT])
     assert await ca.read_order(server.url("/order/1")) is not None
     assert clock.slept == [0.5, 2]
 
 
-async def test_reads_are_given_up_after_the_third_try(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_reads_fail_after_the_third_try(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.answers["/authz"] = problem(503, "serverInternal")
     with pytest.raises(ChallengeError, match=r"refused the request for authorization http.*/authz: serverInternal"):
         await ca.read_authorization(server.url("/authz"))
     assert server.paths() == ["/authz"] * 3
 
 
-async def test_ca_that_asks_for_long_patience_is_not_asked_again_now(
+async def test_reads_are_not_repeated_after_a_long_retry_after(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next["/authz"].append(problem(503, "rateLimited", Retry_After="600"))
@@ -227,7 +231,7 @@ async def test_ca_that_asks_for_long_patience_is_not_asked_again_now(
 
 
 @pytest.mark.parametrize("answer", [PAGE, problem(400, "malformed"), Canned(200, [])], ids=["page", "400", "list"])
-async def test_reads_are_not_repeated_for_what_stays(
+async def test_reads_are_not_repeated_after_permanent_errors(
     ca: AcmeAuthority, server: AcmeServer, answer: Canned, clock: FakeClock
 ) -> None:
     server.next["/authz"].append(answer)
@@ -237,12 +241,12 @@ async def test_reads_are_not_repeated_for_what_stays(
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_order_that_the_ca_does_not_know_is_none(ca: AcmeAuthority, server: AcmeServer, status: int) -> None:
+async def test_order_unknown_to_the_ca_is_none(ca: AcmeAuthority, server: AcmeServer, status: int) -> None:
     server.next["/order/1"].append(problem(status, "malformed"))
     assert await ca.read_order(server.url("/order/1")) is None
 
 
-async def test_reads_tell_the_retry_after_of_a_good_reply(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_reads_return_the_retry_after_of_a_good_reply(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.answers["/order/1"] = Canned(200, server.order("processing"), {"Retry-After": "9"})
     server.answers["/authz"] = Canned(200, server.authorization(), {"Retry-After": "4"})
     found = await ca.read_order(server.url("/order/1"))
@@ -264,13 +268,13 @@ async def test_refused_challenge_is_a_challenge_error(ca: AcmeAuthority, server:
         await ca.answer_challenge(Challenge(server.url("/chall"), TOKEN, Status.PENDING))
 
 
-async def test_finalize_tells_the_orders_next_state(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_finalize_returns_the_orders_next_state(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.answers["/finalize"] = Canned(200, server.order("processing"), {"Retry-After": "3"})
     found = await ca.finalize(order(server), csr())
     assert (found.url, found.status, found.retry_after_seconds) == (server.url("/order/1"), Status.PROCESSING, 3)
 
 
-async def test_order_that_is_not_ready_comes_back_as_it_is(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_order_not_ready_is_returned_as_it_is(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/finalize"].append(problem(403, "orderNotReady"))
     server.answers["/order/1"] = Canned(200, server.order("processing"))
     assert (await ca.finalize(order(server), csr())).status is Status.PROCESSING
@@ -283,12 +287,12 @@ async def test_refused_csr_is_a_finalize_error(ca: AcmeAuthority, server: AcmeSe
         await ca.finalize(order(server), csr())
 
 
-async def test_chain_comes_as_bytes(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_chain_is_returned_as_bytes(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.next["/certificate"].append(CUT)
     found = await ca.read_chain(order(server, Status.VALID, server.url("/certificate")))
     assert found == b"-----BEGIN CERTIFICATE-----\n"
 
 
-async def test_valid_order_without_a_certificate_is_told(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_valid_order_without_a_certificate_is_reported(ca: AcmeAuthority, server: AcmeServer) -> None:
     with pytest.raises(FinalizeError, match="reports the order as valid but names no certificate"):
         await ca.read_chain(order(server, Status.VALID))

@@ -1,4 +1,4 @@
-"""Which chain is taken: the preferred one by the name of its root, the CA's default otherwise."""
+"""Choice of the chain: the preferred one by the name of its root, the CA's default otherwise."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -59,13 +59,15 @@ async def test_preferred_chain_is_found_among_the_alternates(ca: AcmeAuthority, 
     assert downloads(server) == ["/certificate", "/certificate/1", "/certificate/2"]
 
 
-async def test_default_is_not_looked_beyond_when_it_is_the_preferred_one(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_alternates_are_not_downloaded_when_the_default_is_preferred(
+    ca: AcmeAuthority, server: AcmeServer
+) -> None:
     server.answers["/certificate"] = Canned(200, CHAINS["/certificate/2"], server.answers["/certificate"].headers)
     assert (await ca.read_chain(valid(server))).decode() == CHAINS["/certificate/2"]
     assert downloads(server) == ["/certificate"]
 
 
-async def test_default_is_taken_with_a_warning_when_there_is_no_such_root(
+async def test_default_is_used_with_a_warning_without_the_preferred_root(
     ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers["/certificate/2"] = problem(404, "malformed")
@@ -78,17 +80,17 @@ async def test_default_is_taken_with_a_warning_when_there_is_no_such_root(
     )
 
 
-def test_every_alternate_link_counts() -> None:
+def test_every_alternate_link_is_tried() -> None:
     text = '<https://a/1>;rel="alternate", <https://a/d>;rel="index", <https://a/2>; rel=alternate'
     links = (text, '<https://a/3>;title="x";rel="alternate"')
     assert alternate_urls(links) == ("https://a/1", "https://a/2", "https://a/3")
     assert alternate_urls(()) == ()
 
 
-@pytest.mark.parametrize("text", ["", "no PEM", "-----BEGIN CERTIFICATE-----\nx"])
-def test_chain_that_is_none_has_no_root(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "not PEM", "-----BEGIN CERTIFICATE-----\nx"])
+def test_invalid_chain_has_no_root(text: str) -> None:
     assert root_name(text.encode()) is None
 
 
-def test_ten_alternate_links_are_followed_at_most() -> None:
+def test_at_most_ten_alternate_links_are_tried() -> None:
     assert len(alternate_urls(['<https://a/1>;rel="alternate"'] * 3_000)) == 10

@@ -1,4 +1,4 @@
-"""CAs that take customers of their own only: the binding of our account to theirs (RFC 8555 section 7.3.4)."""
+"""External account binding (RFC 8555 section 7.3.4), for CAs that accept only their own customers."""
 
 import hmac
 import json
@@ -35,7 +35,7 @@ def decoded(part: str) -> bytes:
 
 
 @pytest.mark.parametrize(("algorithm", "digest"), [("HS256", "sha256"), ("HS384", "sha384"), ("HS512", "sha512")])
-async def test_account_key_is_signed_with_the_key_of_the_customer(
+async def test_account_key_is_signed_with_the_customers_hmac_key(
     server: AcmeServer, accounts: AccountFolder, clock: FakeClock, folder: Path, algorithm: str, digest: str
 ) -> None:
     external = ExternalAccount("kid-7", key_file(folder), algorithm)  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ async def test_account_key_is_signed_with_the_key_of_the_customer(
         assert decoded(bound["signature"]) == hmac.digest(KEY, signed, digest)
 
 
-async def test_customers_only_without_settings_names_the_settings(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_required_external_account_names_the_settings(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.offer({"externalAccountRequired": True})
     with pytest.raises(OrderError, match=r"set eab_key_id and eab_hmac_key_file under \[\[cas\]\]") as caught:
         await ca.new_order([A], None, None)
@@ -60,7 +60,7 @@ async def test_customers_only_without_settings_names_the_settings(ca: AcmeAuthor
 
 
 @pytest.mark.parametrize("text", [TEXT, f" {TEXT}\n", TEXT.rstrip("="), TEXT.replace("-", "+").replace("_", "/")])
-def test_hmac_key_is_taken_in_each_form_of_base64(folder: Path, text: str) -> None:
+def test_hmac_key_is_accepted_in_each_form_of_base64(folder: Path, text: str) -> None:
     assert ExternalAccount("kid", key_file(folder, text)).read_hmac_key() == KEY
 
 
@@ -73,12 +73,12 @@ def test_hmac_key_is_taken_in_each_form_of_base64(folder: Path, text: str) -> No
         ("schlüssel", "hmac' is not valid base64url"),
     ],
 )
-def test_hmac_key_that_is_none_is_named(folder: Path, text: str, words: str) -> None:
+def test_invalid_hmac_key_is_named(folder: Path, text: str, words: str) -> None:
     with pytest.raises(SettingsError, match=f"eab_hmac_key_file = '.*{words}"):
         ExternalAccount("kid", key_file(folder, text)).read_hmac_key()
 
 
-def test_hmac_key_that_is_missing_or_no_file_is_named(folder: Path) -> None:
+def test_missing_or_unreadable_hmac_key_is_named(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"none': the file does not exist. Write the HMAC key .*mode 0600"):
         ExternalAccount("kid", folder / "none").read_hmac_key()
     with pytest.raises(SettingsError, match=r"cannot read eab_hmac_key_file = .*: Is a directory\.") as caught:
@@ -86,7 +86,7 @@ def test_hmac_key_that_is_missing_or_no_file_is_named(folder: Path) -> None:
     assert caught.value.retry is Retry.SOON
 
 
-def test_hmac_key_that_all_can_read_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_world_readable_hmac_key_is_warned_about(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = key_file(folder, mode=0o644)
     assert ExternalAccount("kid", path).read_hmac_key() == KEY
     assert caplog.messages == [

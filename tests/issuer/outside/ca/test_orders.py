@@ -1,4 +1,4 @@
-"""What newOrder asks for: profiles and predecessors only where the CA knows them; refusals with their decision."""
+"""newOrder: profiles and predecessors only where the CA supports them; refusals with their retry decision."""
 
 import logging
 from datetime import timedelta
@@ -24,12 +24,12 @@ async def test_predecessor_is_named_where_the_directory_has_renewal_info(ca: Acm
     assert server.asked[-1].payload["replaces"] == "aki.serial"
 
 
-async def test_predecessor_is_not_named_elsewhere(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_predecessor_is_not_named_without_renewal_info(ca: AcmeAuthority, server: AcmeServer) -> None:
     await ca.new_order([A], None, "aki.serial")
     assert "replaces" not in server.asked[-1].payload
 
 
-async def test_profile_of_the_settings_is_asked_for_when_the_certificate_has_none(
+async def test_configured_profile_is_used_when_the_certificate_has_none(
     server: AcmeServer, accounts: AccountFolder, clock: FakeClock
 ) -> None:
     async with authority(server.directory_url, accounts, clock, profile="classic") as ca:
@@ -40,7 +40,7 @@ async def test_profile_of_the_settings_is_asked_for_when_the_certificate_has_non
         assert asked == ["classic", "shortlived"]
 
 
-async def test_profile_that_is_not_offered_is_told_with_those_that_are(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_unknown_profile_is_reported_with_the_offered_ones(ca: AcmeAuthority, server: AcmeServer) -> None:
     server.offer({"profiles": PROFILES})
     with pytest.raises(
         OrderError,
@@ -51,7 +51,7 @@ async def test_profile_that_is_not_offered_is_told_with_those_that_are(ca: AcmeA
     assert server.paths() == []
 
 
-async def test_profile_is_not_sent_to_a_ca_without_profiles_and_the_log_says_so_once(
+async def test_profile_is_not_sent_to_a_ca_without_profiles_and_logged_once(
     ca: AcmeAuthority, server: AcmeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -62,19 +62,17 @@ async def test_profile_is_not_sent_to_a_ca_without_profiles_and_the_log_says_so_
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_patience_that_the_ca_asks_for_is_a_moment(
-    ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, status: int
-) -> None:
+async def test_retry_after_becomes_a_time(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, status: int) -> None:
     server.next["/order"].append(problem(status, "rateLimited", Retry_After="7200"))
     with pytest.raises(OrderError, match=r"Retry after 2026-03-01 14:00 UTC") as caught:
         await ca.new_order([A], None, None)
     assert caught.value.retry_at == clock.now() + timedelta(hours=2)
 
 
-async def test_patience_as_a_date_counts_from_the_date_of_the_ca(
+async def test_retry_after_as_a_date_is_relative_to_the_cas_clock(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
 ) -> None:
-    """Whose clock is a year ahead of ours."""
+    """Use a CA whose clock is a year ahead of ours."""
     dates = {"Date": "Mon, 01 Mar 2027 12:00:00 GMT", "Retry_After": "Mon, 01 Mar 2027 12:00:30 GMT"}
     server.next["/order"].append(problem(503, "serverInternal", **dates))
     with pytest.raises(OrderError) as caught:
@@ -82,14 +80,14 @@ async def test_patience_as_a_date_counts_from_the_date_of_the_ca(
     assert caught.value.retry_at == clock.now() + timedelta(seconds=30)
 
 
-async def test_patience_of_months_is_not_believed(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
+async def test_retry_after_of_months_is_capped(ca: AcmeAuthority, server: AcmeServer, clock: FakeClock) -> None:
     server.next["/order"].append(problem(429, "rateLimited", Retry_After="9999999"))
     with pytest.raises(OrderError) as caught:
         await ca.new_order([A], None, None)
     assert caught.value.retry_at == clock.now() + timedelta(days=1)
 
 
-async def test_paused_name_is_told_with_the_link_and_not_tried_again(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_paused_name_is_reported_with_the_link_and_not_retried(ca: AcmeAuthority, server: AcmeServer) -> None:
     link = "https://portal.example/sfe/v1/unpause?jwt=abc.def.ghi"
     detail = f"Your account is temporarily prevented from requesting certificates for a.example. Please visit: {link}"
     server.next["/order"].append(problem(429, "rateLimited", detail))
@@ -99,7 +97,7 @@ async def test_paused_name_is_told_with_the_link_and_not_tried_again(ca: AcmeAut
     assert caught.value.remedy.endswith(f"open {link} to resume the name.")
 
 
-async def test_new_terms_are_told_with_their_place(ca: AcmeAuthority, server: AcmeServer) -> None:
+async def test_new_terms_are_reported_with_their_url(ca: AcmeAuthority, server: AcmeServer) -> None:
     answer = problem(403, "userActionRequired", "Terms of service have changed")
     answer.body["instance"] = "https://ca.example/agreement"
     server.next["/order"].append(answer)

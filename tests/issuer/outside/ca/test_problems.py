@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def reply(status: int = 200, body: str = "", **headers: str) -> Reply:
-    """Underscores in the names of headers stand for hyphens."""
+    """Return a reply; underscores in header names become hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply("https://ca.example/it", status, named, (), body.encode())
 
@@ -44,7 +44,7 @@ def test_problem_document_keeps_status_and_retry_after() -> None:
     assert str(found) == "rateLimited for a.example (HTTP 429): too many"
 
 
-def test_subproblems_are_told_by_identifier() -> None:
+def test_subproblems_are_reported_by_identifier() -> None:
     subs = [
         {"type": f"{ERROR_PREFIX}caa", "detail": "no", "identifier": {"type": "dns", "value": "a.example"}},
         "nonsense",
@@ -67,7 +67,7 @@ def test_subproblems_are_told_by_identifier() -> None:
     ],
     ids=str,
 )
-def test_half_a_problem_document_is_taken_as_far_as_it_goes(body: dict[str, object]) -> None:
+def test_incomplete_problem_document_is_used_as_far_as_possible(body: dict[str, object]) -> None:
     found = parse_problem(body, 500)
     assert (found.status, found.subproblems, found.identifier) == (500, (), None)
     assert str(found).endswith(f"(HTTP 500): {found.detail}")
@@ -93,7 +93,7 @@ def test_other_bodies_are_quoted(body: str, words: str) -> None:
     ("status", "expected"),
     [(429, True), (500, True), (503, True), (504, True), (400, False), (403, False), (None, False)],
 )
-def test_what_passes_by_itself(status: int | None, expected: bool) -> None:
+def test_temporary_errors_are_retryable(status: int | None, expected: bool) -> None:
     assert is_passing(Problem("x", "y", status)) is expected
 
 
@@ -120,20 +120,20 @@ def translation(error: Exception) -> OrderError:
         ("somethingNew", Retry.SOON),
     ],
 )
-def test_problem_is_translated_with_the_cas_words(name: str, retry: Retry) -> None:
+def test_problem_is_translated_with_the_cas_detail(name: str, retry: Retry) -> None:
     problem = Problem(ERROR_PREFIX + name, "the CA's words", 403)
     error = translation(ProblemError(problem))
     assert str(error) == f"the CA example refused the order: {name} (HTTP 403): the CA's words"
     assert (error.problem, error.retry) == (problem, retry)
 
 
-def test_reply_that_cannot_be_read() -> None:
+def test_unreadable_reply_is_reported() -> None:
     error = translation(ReplyError("it is not JSON"))
     assert str(error) == "cannot read the CA example's reply to the order: it is not JSON"
     assert error.retry is Retry.SOON
 
 
-def test_url_that_is_refused_names_what_to_do() -> None:
+def test_refused_url_names_the_remedy() -> None:
     text = str(translation(UrlError("the URL http://x is not https", "Report this.")))
     assert text == "refused to send the order to the CA example: the URL http://x is not https. Report this."
 
@@ -152,7 +152,7 @@ KEY = ConnectionKey("ca.example", 443, True, True, None, None, None)
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_no_answer(error: Exception, words: str) -> None:
+def test_missing_answer_is_reported(error: Exception, words: str) -> None:
     assert str(translation(error)) == (
         f"no answer from the CA example to the order: {words}. Check network, proxy and DNS of this host."
     )
@@ -168,26 +168,26 @@ def test_no_answer(error: Exception, words: str) -> None:
     ],
     ids=str,
 )
-def test_of_several_subproblems_the_worst_counts(inner: tuple[str, ...], retry: Retry) -> None:
+def test_worst_of_several_subproblems_decides(inner: tuple[str, ...], retry: Retry) -> None:
     subproblems = tuple(Problem(ERROR_PREFIX + name, "no") for name in inner)
     assert decide(Problem(f"{ERROR_PREFIX}compound", "several", 400, subproblems=subproblems)) is retry
 
 
-def test_user_action_leads_to_the_place_that_the_ca_names() -> None:
+def test_user_action_required_shows_the_cas_link() -> None:
     body = {"type": f"{ERROR_PREFIX}userActionRequired", "detail": "new terms", "instance": "https://ca.example/terms"}
     assert parse_problem(body).detail == "new terms (see https://ca.example/terms)"
 
 
-def test_untrusted_ca_server() -> None:
+def test_untrusted_ca_server_is_reported() -> None:
     error = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("self-signed certificate"))
     assert str(translation(error)) == (
         "the TLS certificate of the CA example is not trusted: ('self-signed certificate',)."
-        " For a test CA, set ca_bundle to the file with its root certificate,"
-        " then run 'wellkeeper reload' if a daemon runs."
+        " For a test CA, set ca_bundle to the file with its root certificate, then run 'wellkeeper reload' if a daemon"
+        " runs."
     )
 
 
-def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> None:
+def test_unencodable_detail_is_escaped_and_long_detail_is_shortened() -> None:
     body = {
         "type": "\ud800" * 3,
         "detail": "no \ud800" + "x" * 5_000,
@@ -201,6 +201,6 @@ def test_words_that_cannot_be_encoded_are_made_harmless_and_long_ones_cut() -> N
     assert len(found.detail) < 1_100
 
 
-def test_defects_of_ours_are_not_translated() -> None:
+def test_own_defects_are_not_translated() -> None:
     with pytest.raises(ZeroDivisionError), translated(OrderError, "example", "the order", FakeClock(NOW)):
         raise ZeroDivisionError

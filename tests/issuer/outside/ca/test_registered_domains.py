@@ -1,4 +1,4 @@
-"""What of a name was bought, as CAs count it."""
+"""Registered domains, as CAs count them."""
 
 import subprocess
 import sys
@@ -24,11 +24,11 @@ from wellkeeper_issuer.outside.ca.registered_domains import registered_domain
         ("::1", "::/64"),
     ],
 )
-def test_registered_domain(value: str, expected: str) -> None:
+def test_registered_domain_of_a_name(value: str, expected: str) -> None:
     assert registered_domain(value) == expected
 
 
-def test_list_is_read_when_it_is_needed() -> None:
+def test_list_is_loaded_on_first_use() -> None:
     script = (
         "from wellkeeper_issuer.outside.ca import registered_domains as one;"
         "print(one._suffixes.cache_info().currsize);"

@@ -1,4 +1,4 @@
-"""Renewal infos: what is asked, what is made of the answers, and what a CA in trouble is spared."""
+"""Renewal infos: requests, parsing of the answers, and backing off from a CA in trouble."""
 
 import asyncio
 import email.utils
@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from tests.fakes import FakeClock, turns_until
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
 from tests.opened_cas import make_server
 from wellkeeper_issuer.outside.ca.options import CaOptions
@@ -41,7 +41,7 @@ async def renewal_infos(clock: FakeClock, **options: Any) -> AsyncIterator[AcmeR
 
 @pytest.fixture
 async def infos(server: AcmeServer, clock: FakeClock) -> AsyncIterator[AcmeRenewalInfos]:
-    """The server has renewal infos, and gives a good one."""
+    """Yield a client of a server that offers valid renewal infos."""
     server.answers["/directory"].body["renewalInfo"] = server.url("/info")
     server.answers[PATH] = Canned(200, GOOD)
     async with renewal_infos(clock) as made:
@@ -58,7 +58,7 @@ async def refusal(infos: AcmeRenewalInfos, server: AcmeServer) -> NoRenewalInfo:
     return answer
 
 
-async def test_window_is_asked_for_without_an_account(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+async def test_window_is_requested_without_an_account(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
     assert await ask(infos, server) == RenewalInfo(Window(START, END))
     assert [(one.method, one.path) for one in server.asked] == [("GET", "/directory"), ("GET", PATH)]
     for one in server.asked:
@@ -66,7 +66,7 @@ async def test_window_is_asked_for_without_an_account(infos: AcmeRenewalInfos, s
         assert one.headers["accept-language"] == "en"
 
 
-async def test_directory_is_read_once_a_day_however_many_ask(
+async def test_directory_is_read_once_per_day_for_all_requests(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
 ) -> None:
     await asyncio.gather(*(ask(infos, server) for _ in range(30)))
@@ -76,7 +76,7 @@ async def test_directory_is_read_once_a_day_however_many_ask(
     assert [one.path for one in server.asked].count("/directory") == 2
 
 
-async def test_ca_without_renewal_info(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+async def test_ca_without_renewal_info_returns_none(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
     del server.answers["/directory"].body["renewalInfo"]
     assert await ask(infos, server) is None
     assert [one.path for one in server.asked] == ["/directory"]
@@ -90,7 +90,7 @@ async def test_ca_without_renewal_info(infos: AcmeRenewalInfos, server: AcmeServ
     ],
     ids=["other zones", "nanoseconds"],
 )
-async def test_times_of_rfc_3339(
+async def test_all_forms_of_rfc_3339_times_are_parsed(
     infos: AcmeRenewalInfos, server: AcmeServer, start: str, end: str, window: Window
 ) -> None:
     server.answers[PATH] = Canned(200, {"suggestedWindow": {"start": start, "end": end}})
@@ -116,7 +116,7 @@ async def test_times_of_rfc_3339(
         ({"suggestedWindow": {"start": "2026-05-03T00:00:00Z", "end": "2026-05-03T00:00:00Z"}}, "its window ends at"),
     ],
 )
-async def test_answer_that_is_none(infos: AcmeRenewalInfos, server: AcmeServer, body: Any, words: str) -> None:  # noqa: ANN401
+async def test_invalid_answer_is_reported(infos: AcmeRenewalInfos, server: AcmeServer, body: Any, words: str) -> None:  # noqa: ANN401
     server.answers[PATH] = Canned(200, body)
     answer = await refusal(infos, server)
     assert words in answer.reason
@@ -136,7 +136,7 @@ async def test_answer_that_is_none(infos: AcmeRenewalInfos, server: AcmeServer, 
         (["https://ca.example/"], False),
     ],
 )
-async def test_explanation_is_a_link_or_nothing(
+async def test_explanation_is_dropped_unless_it_is_a_web_link(
     infos: AcmeRenewalInfos, server: AcmeServer, url: object, is_shown: bool
 ) -> None:
     server.answers[PATH] = Canned(200, GOOD | {"explanationURL": url})
@@ -145,7 +145,7 @@ async def test_explanation_is_a_link_or_nothing(
     assert answer.explanation_url == (url if is_shown else None)
 
 
-async def test_retry_after_in_both_forms(infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock) -> None:
+async def test_retry_after_is_read_in_both_forms(infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock) -> None:
     date = email.utils.format_datetime(clock.now() + timedelta(hours=2), usegmt=True)
     for text, seconds in (("21600", 21_600), (date, 7_200), ("soon", None)):
         server.answers[PATH] = Canned(200, GOOD, {"Retry-After": text})
@@ -153,7 +153,7 @@ async def test_retry_after_in_both_forms(infos: AcmeRenewalInfos, server: AcmeSe
 
 
 @pytest.mark.parametrize(("status", "is_passing"), [(500, True), (404, False), (403, False), (201, False)])
-async def test_refusal_concerns_one_certificate(
+async def test_refusal_affects_only_one_certificate(
     infos: AcmeRenewalInfos, server: AcmeServer, status: int, is_passing: bool
 ) -> None:
     server.next[PATH].append(problem(status, "malformed", "no such\n\x1bcertificate", Retry_After="70"))
@@ -164,7 +164,7 @@ async def test_refusal_concerns_one_certificate(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_busy_ca_is_left_alone_by_all_certificates(
+async def test_busy_ca_is_not_asked_for_any_certificate(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock, status: int
 ) -> None:
     server.next[PATH].append(Canned(status, "busy", {"Retry-After": "300"}))
@@ -176,16 +176,14 @@ async def test_busy_ca_is_left_alone_by_all_certificates(
     assert isinstance(await ask(infos, server), RenewalInfo)
 
 
-async def test_silence_has_an_end_whatever_the_ca_says(
-    infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
-) -> None:
+async def test_pause_is_at_most_an_hour(infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock) -> None:
     server.next[PATH].append(Canned(503, "", {"Retry-After": "99999999"}))
     await refusal(infos, server)
     clock.advance(3_601)
     assert isinstance(await ask(infos, server), RenewalInfo)
 
 
-async def test_cut_connection_is_told_and_not_repeated_by_everybody(
+async def test_cut_connection_is_reported_and_pauses_all_requests(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next[PATH].extend([CUT, CUT])  # aiohttp repeats a GET itself, once
@@ -196,9 +194,9 @@ async def test_cut_connection_is_told_and_not_repeated_by_everybody(
 
 
 @pytest.mark.parametrize(
-    "answer", [Canned(500, "<html>"), Canned(200, "<html>"), Canned(404, "")], ids=["500", "no JSON", "404"]
+    "answer", [Canned(500, "<html>"), Canned(200, "<html>"), Canned(404, "")], ids=["500", "not JSON", "404"]
 )
-async def test_directory_that_failed_is_read_again(
+async def test_failed_directory_is_read_again(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock, answer: Canned
 ) -> None:
     server.next["/directory"].append(answer)
@@ -222,12 +220,12 @@ async def test_compressed_body_is_refused(infos: AcmeRenewalInfos, server: AcmeS
         ("http://127.0.0.1:1/info", "cannot reach http://127.0.0.1:1/info/"),
     ],
 )
-async def test_url_that_leads_nowhere(infos: AcmeRenewalInfos, server: AcmeServer, url: str, words: str) -> None:
+async def test_unusable_url_is_reported(infos: AcmeRenewalInfos, server: AcmeServer, url: str, words: str) -> None:
     server.answers["/directory"].body["renewalInfo"] = url
     assert words in (await refusal(infos, server)).reason
 
 
-async def test_plain_http_url_is_not_asked(server: AcmeServer, clock: FakeClock) -> None:
+async def test_plain_http_url_is_not_requested(server: AcmeServer, clock: FakeClock) -> None:
     async with renewal_infos(clock, allow_http=False) as infos:
         answer = await infos.ask(server.directory_url, ID)
     assert isinstance(answer, NoRenewalInfo)
@@ -235,7 +233,7 @@ async def test_plain_http_url_is_not_asked(server: AcmeServer, clock: FakeClock)
     assert server.asked == []
 
 
-async def test_redirects_are_followed_three_times(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+async def test_at_most_three_redirects_are_followed(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
     server.answers[PATH] = Canned(302, "", {"Location": server.url("/there")})
     server.answers["/there"] = Canned(200, GOOD)
     assert isinstance(await ask(infos, server), RenewalInfo)
@@ -243,7 +241,7 @@ async def test_redirects_are_followed_three_times(infos: AcmeRenewalInfos, serve
     assert "it redirects more than 3 times" in (await refusal(infos, server)).reason
 
 
-async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+async def test_at_most_eight_requests_run_at_once(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
     await ask(infos, server)
     gate, waiting = asyncio.Event(), 0
 
@@ -254,7 +252,7 @@ async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServ
 
     server.before[PATH] = hold
     asked = [asyncio.create_task(ask(infos, server)) for _ in range(20)]
-    await turns_until(lambda: waiting >= 8)
+    await run_tasks_until(lambda: waiting >= 8)
     for _ in range(50):
         await asyncio.sleep(0)
     assert waiting == 8
@@ -262,12 +260,20 @@ async def test_eight_questions_at_once(infos: AcmeRenewalInfos, server: AcmeServ
     assert all(isinstance(answer, RenewalInfo) for answer in await asyncio.gather(*asked))
 
 
-async def test_bundle_that_is_gone_is_reported(clock: FakeClock, folder: Path, server: AcmeServer) -> None:
+async def test_ca_that_the_settings_no_longer_allow_is_not_asked(clock: FakeClock) -> None:
+    def refuse(directory_url: str) -> CaServer:
+        raise ValueError(f"unknown CA {directory_url!r}")
+
+    answer = await AcmeRenewalInfos(refuse, clock).ask("http://ca.example/directory", ID)
+    assert answer == NoRenewalInfo("cannot ask the CA that issued it: unknown CA 'http://ca.example/directory'")
+
+
+async def test_missing_bundle_is_reported(clock: FakeClock, folder: Path, server: AcmeServer) -> None:
     async with renewal_infos(clock, bundle=str(folder / "gone.pem")) as infos:
         assert (await refusal(infos, server)).reason.endswith(": No such file or directory")
 
 
-async def test_proxy_of_the_environment_is_honoured(
+async def test_environment_proxy_is_used(
     infos: AcmeRenewalInfos, server: AcmeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url(""))

@@ -1,4 +1,4 @@
-"""The CA's JSON made into nouns: what is taken over as it stands, and what is refused by name."""
+"""Parsing of the CA's JSON: values taken unchanged, and refused members by name."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_orde
 from wellkeeper_node.model import ERROR_PREFIX, Identifier, IdentifierType, Problem
 
 URL = "https://ca.example/it"
-# Valid, though decoded and encoded again it would end with another letter.
+# Valid, although decoding and encoding it again would change its last letter.
 ODD_TOKEN = "A" * 42 + "B"
 PROBLEM = {"type": f"{ERROR_PREFIX}dns", "detail": "no A record"}
 
 
 def order(**changes: object) -> dict[str, Any]:
-    """None takes a member away."""
+    """Return an order with changes; None removes a member."""
     whole = {"status": "pending", "authorizations": ["https://ca.example/authz/1"], "finalize": "https://ca.example/f"}
     return {name: value for name, value in (whole | changes).items() if value is not None}
 
@@ -34,7 +34,7 @@ def authorization(**changes: object) -> dict[str, Any]:
     return {name: value for name, value in (whole | changes).items() if value is not None}
 
 
-def test_order_as_the_ca_wrote_it() -> None:
+def test_order_is_parsed_unchanged() -> None:
     body = order(status="invalid", certificate="https://ca.example/c", error=PROBLEM, expires="tomorrow")
     assert parse_order(URL, body, 7) == Order(
         URL,
@@ -59,12 +59,12 @@ def test_new_order_needs_its_urls(member: str) -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_status_is_known(status: Status) -> None:
+def test_every_status_is_parsed(status: Status) -> None:
     assert parse_order(URL, order(status=status.value), None).status is status
     assert parse_authorization(URL, authorization(status=status.value), None).status is status
 
 
-def test_authorization_as_the_ca_wrote_it() -> None:
+def test_authorization_is_parsed_unchanged() -> None:
     assert parse_authorization(URL, authorization(wildcard=False), 7) == Authorization(
         URL,
         dns("a.example"),
@@ -75,26 +75,26 @@ def test_authorization_as_the_ca_wrote_it() -> None:
     )
 
 
-def test_token_stays_the_string_that_it_was() -> None:
+def test_token_is_kept_as_the_same_string() -> None:
     found = parse_authorization(URL, authorization(challenges=[challenge(token=ODD_TOKEN)]), None)
     assert found.challenge is not None
     assert found.challenge.token == ODD_TOKEN
 
 
-def test_what_the_ca_found_wrong_is_kept() -> None:
+def test_problem_of_the_ca_is_kept() -> None:
     found = parse_authorization(URL, authorization(challenges=[challenge(status="invalid", error=PROBLEM)]), None)
     assert found.challenge is not None
     assert found.challenge.problem == Problem(f"{ERROR_PREFIX}dns", "no A record")
 
 
-def test_no_http01_names_what_there_is() -> None:
+def test_missing_http01_challenge_names_the_offered_ones() -> None:
     found = parse_authorization(
         URL, authorization(challenges=[{"type": "dns-01"}, {"type": "new-01", "token": 5}]), None
     )
     assert (found.challenge, found.other_challenges) == (None, ("dns-01", "new-01"))
 
 
-def test_address_is_an_identifier_too() -> None:
+def test_ip_address_identifier_is_parsed() -> None:
     found = parse_authorization(URL, authorization(identifier={"type": "ip", "value": "2001:DB8::7"}), None)
     assert found.identifier == Identifier(IdentifierType.IP, "2001:db8::7")
 
@@ -111,7 +111,7 @@ def test_address_is_an_identifier_too() -> None:
         (order(status="done"), "order member 'status' is 'done', which RFC 8555 section 7.1.6 does not define"),
     ],
 )
-def test_order_that_is_none(body: dict[str, Any], words: str) -> None:
+def test_invalid_order_is_refused(body: dict[str, Any], words: str) -> None:
     with pytest.raises(ReplyError, match="^" + words.replace("'", ".")):
         parse_order(URL, body, None, is_new=True)
 
@@ -137,6 +137,6 @@ def test_order_that_is_none(body: dict[str, Any], words: str) -> None:
         (authorization(status="done"), "authorization member 'status' is 'done'"),
     ],
 )
-def test_authorization_that_is_none(body: dict[str, Any], words: str) -> None:
+def test_invalid_authorization_is_refused(body: dict[str, Any], words: str) -> None:
     with pytest.raises(ReplyError, match="^" + words.replace("'", ".")):
         parse_authorization(URL, body, None)

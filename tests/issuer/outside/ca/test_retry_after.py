@@ -1,4 +1,4 @@
-"""Retry-After, in both forms and in none."""
+"""Retry-After: both forms, missing and invalid."""
 
 import email.utils
 from datetime import datetime, timedelta
@@ -45,16 +45,16 @@ def http_date(at: datetime) -> str:
         ("Mon, 01 Jan 999999999999999999999 00:00:00 GMT", None),
     ],
 )
-def test_retry_after(value: str, seconds: float | None) -> None:
+def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
     assert retry_after_seconds({"Retry-After": value}, NOW) == seconds
 
 
-def test_no_retry_after() -> None:
+def test_invalid_retry_after_is_ignored() -> None:
     assert retry_after_seconds({}, NOW) is None
 
 
 @pytest.mark.parametrize("hours", [-5, 0, 5])
-def test_date_is_counted_from_that_of_the_reply_whatever_our_clock_says(hours: int) -> None:
+def test_date_is_relative_to_the_date_of_the_reply(hours: int) -> None:
     theirs = NOW + timedelta(hours=hours)
     headers = {"Retry-After": http_date(theirs + timedelta(minutes=10)), "Date": http_date(theirs)}
     assert retry_after_seconds(headers, NOW) == 600

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_acme import AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
@@ -153,7 +153,7 @@ async def test_silent_ca_is_given_up_after_the_limit_of_a_read(
         await gate.wait()
 
     server.before["/order"] = wait
-    async with authority(server.directory_url, accounts, clock, Limits(read_seconds=0.1)) as ca:
+    async with authority(server.directory_url, accounts, clock, Limits(read_seconds=1.0)) as ca:
         with pytest.raises(
             OrderError, match=r"no answer from the CA a CA to the order for .*: it did not answer in time"
         ):
@@ -233,3 +233,25 @@ async def test_ca_that_knows_head_only_gives_its_nonces(ca: AcmeAuthority, serve
     server.next["/nonce"].append(Canned(status, "", has_nonce=False))
     await ca.new_order([A], None, None)
     assert [one.method for one in server.asked if one.path == "/nonce"] == ["GET", "HEAD"]
+
+
+async def test_number_of_requests_at_once_is_limited(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock
+) -> None:
+    gate, waiting = asyncio.Event(), 0
+
+    async def hold() -> None:
+        nonlocal waiting
+        waiting += 1
+        await gate.wait()
+
+    async with authority(server.directory_url, accounts, clock, Limits(requests_at_once=2)) as ca:
+        await ca.prepare()
+        server.before["/authz"] = hold
+        reading = [asyncio.create_task(ca.read_authorization(server.url("/authz"))) for _ in range(5)]
+        await run_tasks_until(lambda: waiting >= 2)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert waiting == 2
+        gate.set()
+        assert [one.identifier for one in await asyncio.gather(*reading)] == [A] * 5

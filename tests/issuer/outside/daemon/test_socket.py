@@ -1,4 +1,4 @@
-"""The daemon's socket, both sides of it, over real sockets."""
+"""Both sides of the daemon's socket, over real sockets."""
 
 import asyncio
 import json
@@ -18,25 +18,25 @@ from wellkeeper_issuer.outside.daemon.socket import LONGEST_LINE, Message, socke
 from wellkeeper_node.errors import Retry
 
 
-def nothing_told(message: Message) -> None:
+def no_events(message: Message) -> None:
     raise AssertionError(message)
 
 
 class Work:
-    """A handler that tells two events, waits until it is let go, and answers."""
+    """A handler that reports two events, waits for `released` between them, and answers."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.let_go = asyncio.Event()
+        self.started = asyncio.Event()
+        self.released = asyncio.Event()
         self.ended = asyncio.Event()
         self.requests: list[Message] = []
 
     async def __call__(self, request: Message, tell: Tell) -> Message:
         self.requests.append(request)
         tell({"event": "started"})
-        self.begun.set()
+        self.started.set()
         try:
-            await self.let_go.wait()
+            await self.released.wait()
             tell({"event": "finished"})
             return {"answer": request.get("value", 42)}
         finally:
@@ -48,7 +48,7 @@ def path(folder: Path) -> Path:
     return socket_path(folder)
 
 
-async def ask(path: Path, reported: Callable[[Message], None] = nothing_told, **request: object) -> object:
+async def ask(path: Path, reported: Callable[[Message], None] = no_events, **request: object) -> object:
     async with conversation(path) as daemon:
         assert daemon is not None
         return await daemon.ask(request, reported)
@@ -76,21 +76,21 @@ async def raw(path: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.S
 
 async def test_request_is_answered_after_its_events(path: Path) -> None:
     work, events = Work(), list[Message]()
-    work.let_go.set()
+    work.released.set()
     async with daemon_socket(path, {"renew": work}):
         assert await ask(path, events.append, command="renew", value="ü") == {"answer": "ü"}
     assert events == [{"event": "started"}, {"event": "finished"}]
     assert work.requests == [{"command": "renew", "value": "ü"}]
 
 
-async def test_socket_is_for_its_owner_only_and_goes_with_the_daemon(path: Path) -> None:
+async def test_socket_is_owner_only_and_removed_with_the_daemon(path: Path) -> None:
     async with daemon_socket(path, {}):
         mode = os.stat(path).st_mode  # noqa: PTH116 - quick enough
         assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o600)
     assert os.listdir(path.parent) == []  # noqa: PTH208
 
 
-async def test_socket_of_a_daemon_that_died_is_replaced(path: Path) -> None:
+async def test_socket_of_a_dead_daemon_is_replaced(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     async with conversation(path) as daemon:
@@ -99,12 +99,12 @@ async def test_socket_of_a_daemon_that_died_is_replaced(path: Path) -> None:
         assert await ask(path, command="renew") == {"command": "renew"}
 
 
-async def test_no_daemon_is_no_error(path: Path) -> None:
+async def test_missing_daemon_is_not_an_error(path: Path) -> None:
     async with conversation(path) as daemon:
         assert daemon is None
 
 
-async def test_socket_that_cannot_be_made_is_told(folder: Path) -> None:
+async def test_failure_to_create_the_socket_is_reported(folder: Path) -> None:
     with pytest.raises(
         DaemonError,
         match=r"cannot create the daemon's socket .*/gone/daemon\.sock: No such file or directory\. Make sure",
@@ -113,7 +113,7 @@ async def test_socket_that_cannot_be_made_is_told(folder: Path) -> None:
             pass
 
 
-async def test_way_to_the_socket_that_is_closed_is_told() -> None:
+async def test_unreachable_socket_is_reported() -> None:
     with pytest.raises(
         DaemonError, match=r"cannot reach the daemon at .*: Not a directory\. Run the command as root or"
     ):
@@ -121,14 +121,14 @@ async def test_way_to_the_socket_that_is_closed_is_told() -> None:
             pass
 
 
-def test_path_that_is_too_long_for_a_socket() -> None:
+def test_overlong_socket_path_is_refused() -> None:
     folder = Path("/" + "a" * 94)
     assert len(str(socket_path(folder))) == 107
     with pytest.raises(SettingsError, match=r"state_dir = '/a+' is too long: .* 108 bytes, the maximum is 107"):
         socket_path(Path("/" + "a" * 95))
 
 
-async def test_unknown_command_is_refused_with_those_that_are_known(path: Path) -> None:
+async def test_unknown_command_is_refused_with_the_known_ones(path: Path) -> None:
     async with daemon_socket(path, {"renew": echo, "reload": echo}):
         with pytest.raises(DaemonError, match="unknown command 'stop': known commands are renew, reload"):
             await ask(path, command="stop")
@@ -144,15 +144,15 @@ async def test_unknown_command_is_refused_with_those_that_are_known(path: Path) 
         (b"\xff\n", "is not JSON"),
         (b"x" * (LONGEST_LINE + 1) + b"\n", f"is too long (a request has {LONGEST_LINE} bytes"),
     ],
-    ids=["broken", "list", "no text", "too long"],
+    ids=["broken", "list", "not text", "too long"],
 )
-async def test_line_that_is_no_request_is_refused(path: Path, line: bytes, words: str) -> None:
+async def test_invalid_request_line_is_refused(path: Path, line: bytes, words: str) -> None:
     async with daemon_socket(path, {"renew": echo}), raw(path) as (reader, writer):
         writer.write(line)
         assert words in json.loads(await reader.readline())["error"]
 
 
-async def test_daemon_outlives_a_client_that_says_nothing(path: Path) -> None:
+async def test_daemon_survives_clients_that_disconnect_early(path: Path) -> None:
     async with daemon_socket(path, {"renew": echo}):
         async with raw(path):
             pass
@@ -161,17 +161,17 @@ async def test_daemon_outlives_a_client_that_says_nothing(path: Path) -> None:
         assert await ask(path, command="renew") == {"command": "renew"}
 
 
-async def test_work_goes_on_when_its_client_goes_away(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_work_continues_when_its_client_disconnects(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     work = Work()
     async with daemon_socket(path, {"renew": work, "echo": echo}):
         async with raw(path) as (_, writer):
             writer.write(b'{"command": "renew"}\n')
-            await work.begun.wait()
+            await work.started.wait()
         await ask(path, command="echo")
         assert not work.ended.is_set()
-        work.let_go.set()
+        work.released.set()
         await work.ended.wait()
-    assert caplog.records == []  # nor is that an error
+    assert caplog.records == []  # the disconnection is not an error either
 
 
 async def test_clients_are_served_at_the_same_time(path: Path) -> None:
@@ -179,13 +179,13 @@ async def test_clients_are_served_at_the_same_time(path: Path) -> None:
     async with daemon_socket(path, {"renew": work, "echo": echo}):
         first = asyncio.create_task(ask(path, events.append, command="renew", value=1))
         second = asyncio.create_task(ask(path, events.append, command="renew", value=2))
-        await work.begun.wait()
+        await work.started.wait()
         assert await ask(path, command="echo") == {"command": "echo"}
-        work.let_go.set()
+        work.released.set()
         assert (await first, await second) == ({"answer": 1}, {"answer": 2})
 
 
-async def test_client_that_does_not_read_keeps_nobody_waiting(path: Path) -> None:
+async def test_client_that_does_not_read_does_not_delay_others(path: Path) -> None:
     async def talk(_request: Message, tell: Tell) -> Message:
         for number in range(30_000):
             tell({"number": number, "filling": "x" * 100})
@@ -202,37 +202,37 @@ async def test_client_that_does_not_read_keeps_nobody_waiting(path: Path) -> Non
     assert lines[-2] == {"event": "left out", "count": 30_000 - len(numbers)}
 
 
-async def test_settings_error_stays_one(path: Path) -> None:
+async def test_settings_error_keeps_its_type(path: Path) -> None:
     async with daemon_socket(path, raising(SettingsError("issuer.toml:3: bad"))):
         with pytest.raises(SettingsError, match=r"^issuer\.toml:3: bad$"):
             await ask(path, command="renew")
 
 
-async def test_other_errors_come_with_their_stage(path: Path) -> None:
+async def test_other_errors_keep_their_retry_decision(path: Path) -> None:
     async with daemon_socket(path, raising(JournalError("disk full", retry=Retry.LATER))):
         with pytest.raises(DaemonError, match=r"^disk full$") as caught:
             await ask(path, command="renew")
     assert caught.value.retry is Retry.LATER
 
 
-async def test_defect_in_one_request_is_logged_and_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_defect_in_a_request_is_logged_and_reported(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with daemon_socket(path, raising(ZeroDivisionError("x"))):
         with pytest.raises(DaemonError, match=r"^unexpected error: ZeroDivisionError\('x'\)\. Please report"):
             await ask(path, command="renew")
     assert "unexpected error in a request; please report it" in caplog.text
 
 
-async def test_end_of_the_daemon_ends_the_work_and_tells_its_client(path: Path) -> None:
+async def test_stopping_the_daemon_ends_the_work_and_informs_its_client(path: Path) -> None:
     work, events = Work(), list[Message]()
     async with daemon_socket(path, {"renew": work}):
         asked = asyncio.create_task(ask(path, events.append, command="renew"))
-        await work.begun.wait()
+        await work.started.wait()
     assert work.ended.is_set()
     with pytest.raises(DaemonError, match=r"the daemon is stopping. The next run resumes"):
         await asked
 
 
-async def test_daemon_that_is_killed_is_told(path: Path) -> None:
+async def test_killed_daemon_is_reported(path: Path) -> None:
     async def die(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -244,7 +244,7 @@ async def test_daemon_that_is_killed_is_told(path: Path) -> None:
         server.close()
 
 
-async def test_only_root_and_the_own_user_may_ask(path: Path) -> None:
+async def test_only_root_and_the_same_user_may_send_requests(path: Path) -> None:
     async with daemon_socket(path, {"renew": echo}, frozenset({os.geteuid() + 1})):
         with pytest.raises(DaemonError, match=rf"refused the request of uid {os.geteuid()}\. Run the command as"):
             await ask(path, command="renew")

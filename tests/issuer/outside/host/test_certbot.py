@@ -1,4 +1,4 @@
-"""certbot's folder: what is read of it, whatever state it is in. A real one is read by the integration tests."""
+"""Reading certbot's directory in any state. The integration tests read a real one."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -20,7 +20,7 @@ CA = FakeCa()
 
 
 def write_lineage(folder: Path, name: str, *pairs: Pair, parameters: str = "", live: int | None = None) -> None:
-    """Versions from 1 on; the last one is live, unless it is said otherwise."""
+    """Write versions from 1 on; the last one is live unless `live` says otherwise."""
     archive = folder / "archive" / name
     archive.mkdir(parents=True)
     for number, pair in enumerate(pairs, 1):
@@ -66,14 +66,14 @@ def test_values_are_read_as_configobj_writes_them(line: str, value: str) -> None
     assert parse_renewal(f"[renewalparams]\n{line}\n") == {"key": value}
 
 
-def test_inner_sections_and_comments_are_passed_over() -> None:
+def test_inner_sections_and_comments_are_ignored() -> None:
     text = (
         "# x = 1\nversion = 1\n[renewalparams]\nserver = s\n[[webroot_map]]\nserver = other\n[else]\nserver = third\n"
     )
     assert parse_renewal(text) == {"version": "1", "server": "s"}
 
 
-def test_newest_pair_that_fits_is_read(tmp_path: Path) -> None:
+def test_newest_matching_pair_is_read(tmp_path: Path) -> None:
     pairs = [FakeCa(NOW + timedelta(days=day)).pair(A) for day in range(3)]
     spoilt = Pair(pairs[0].certificate_key_pem, pairs[2].chain_pem)
     write_lineage(tmp_path, "a.example", pairs[0], pairs[1], spoilt)
@@ -82,7 +82,7 @@ def test_newest_pair_that_fits_is_read(tmp_path: Path) -> None:
     assert lineage.parameters["authenticator"] == "webroot"
 
 
-def test_folder_that_was_moved_is_read_where_it_is(tmp_path: Path) -> None:
+def test_moved_directory_is_read_at_its_new_place(tmp_path: Path) -> None:
     pair = CA.pair(A)
     write_lineage(tmp_path / "before", "a.example", pair)
     (tmp_path / "before").rename(tmp_path / "after")
@@ -135,25 +135,25 @@ def test_hooks_are_read_once_each(tmp_path: Path) -> None:
     assert found.notes == (f"{tmp_path}/cli.ini was ignored: it applies only to certbot",)
 
 
-def test_what_is_no_folder_of_certbot_s_is_said(tmp_path: Path) -> None:
+def test_other_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is not a certbot directory: it has no renewal/"):
         read_certbot(tmp_path)
 
 
-def test_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+def test_binary_renewal_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "renewal").mkdir()
     (tmp_path / "renewal/a.conf").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="contains a file that is not text"):
         read_certbot(tmp_path)
 
 
-def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_renewal_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "renewal/a.conf").mkdir(parents=True)
     with pytest.raises(SettingsError, match=r"cannot read .*a\.conf: Is a directory\. Run the command as root"):
         read_certbot(tmp_path)
 
 
-def test_renewal_file_that_says_nothing_is_told_by_its_name(folder: Path) -> None:
+def test_empty_renewal_file_is_reported_by_name(folder: Path) -> None:
     (folder / "renewal").mkdir()
     (folder / "renewal/x.conf").write_text("garbage\n")
     (folder / "renewal/y.conf").write_text("fullchain =\narchive_dir =\n")

@@ -1,4 +1,4 @@
-"""The webhook: what it is sent, and what counts as handed over."""
+"""The webhook: its payload, and replies that count as success."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from wellkeeper_issuer.records import Notice
 
 
 class Receiver:
-    """A server that takes JSON at `/secret-path` and answers as it is told to."""
+    """A server that accepts JSON at `/secret-path`; tests set its replies."""
 
     def __init__(self) -> None:
         self.status, self.body, self.headers = 204, "", dict[str, str]()
@@ -52,13 +52,13 @@ def webhook(url: str, timeout_seconds: float = 10.0) -> Webhook:
 
 async def failure_of(url: str, timeout_seconds: float = 10.0) -> str:
     with pytest.raises(HookError) as caught:
-        await webhook(url, timeout_seconds).tell(Notice.FAILURE, "www", "no answer from the CA")
+        await webhook(url, timeout_seconds).send(Notice.FAILURE, "www", "no answer from the CA")
     assert "secret-path" not in str(caught.value)
     return str(caught.value)
 
 
 async def test_notice_is_a_json_document(receiver: Receiver) -> None:
-    await webhook(receiver.url).tell(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook(receiver.url).send(Notice.FAILURE, "www", "no answer from the CA")
     assert receiver.received == [
         (
             "application/json",
@@ -82,19 +82,19 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
         (Notice.RECOVERY, "node1: certificate www has recovered"),
     ],
 )
-async def test_text_is_a_sentence_for_people(receiver: Receiver, notice: Notice, text: str) -> None:
-    await webhook(receiver.url).tell(notice, "www", "{why}")
+async def test_text_is_a_readable_sentence(receiver: Receiver, notice: Notice, text: str) -> None:
+    await webhook(receiver.url).send(notice, "www", "{why}")
     assert receiver.received[0][1]["text"] == text
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-async def test_every_success_is_one(receiver: Receiver, status: int) -> None:
+async def test_every_2xx_status_is_a_success(receiver: Receiver, status: int) -> None:
     receiver.status = status
-    await webhook(receiver.url).tell(Notice.RECOVERY, "www", "well again")
+    await webhook(receiver.url).send(Notice.RECOVERY, "www", "well again")
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
-async def test_refusal_is_told_with_the_words_of_the_other_side(receiver: Receiver, status: int) -> None:
+async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: int) -> None:
     receiver.status, receiver.body = status, "no such\n\x1b[2Jchannel " + "x" * 5000
     reported = await failure_of(receiver.url)
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
@@ -112,21 +112,21 @@ async def test_redirect_is_not_followed(receiver: Receiver) -> None:
     assert receiver.elsewhere == []
 
 
-async def test_silence_ends_with_the_time_out(receiver: Receiver) -> None:
+async def test_silent_server_times_out(receiver: Receiver) -> None:
     receiver.is_silent = True
     assert "it did not answer within 0.1 s" in await failure_of(receiver.url, 0.1)
 
 
-async def test_nobody_there_is_told() -> None:
+async def test_refused_connection_is_reported() -> None:
     assert "of www: Connection refused. " in await failure_of("http://127.0.0.1:1/secret-path")
 
 
-async def test_url_that_is_none_is_not_shown() -> None:
+async def test_invalid_url_is_reported_without_showing_it() -> None:
     assert "its URL is not valid" in await failure_of("http://a..b:99999999/secret-path")
 
 
-async def test_proxy_of_the_environment_is_honoured(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_proxy_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", receiver.url.removesuffix("/secret-path"))
     monkeypatch.setenv("no_proxy", "")
-    await webhook("http://hooks.example/secret-path").tell(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook("http://hooks.example/secret-path").send(Notice.FAILURE, "www", "no answer from the CA")
     assert len(receiver.received) == 1

@@ -1,4 +1,4 @@
-"""sd_notify(3), received by a socket of the test's own."""
+"""sd_notify(3), received by a test socket."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ def listener(folder: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def test_every_state_is_told(listener: socket.socket) -> None:
+def test_every_state_is_sent(listener: socket.socket) -> None:
     systemd = Systemd({"NOTIFY_SOCKET": listener.getsockname()})
     systemd.ready("keeps 3 certificates")
     systemd.reloading()
@@ -30,7 +30,7 @@ def test_every_state_is_told(listener: socket.socket) -> None:
     assert reported[2:] == ["WATCHDOG=1", "STOPPING=1"]
 
 
-def test_abstract_address() -> None:
+def test_abstract_socket_address_is_supported() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0wellkeeper-{os.getpid()}")
         listening.settimeout(1)
@@ -38,7 +38,7 @@ def test_abstract_address() -> None:
         assert listening.recv(200) == b"STOPPING=1"
 
 
-def test_nobody_there_is_no_error(folder: Path) -> None:
+def test_missing_socket_is_not_an_error(folder: Path) -> None:
     Systemd({}).ready("")
     Systemd({"NOTIFY_SOCKET": str(folder / "gone")}).ready("")
 
@@ -52,7 +52,7 @@ def test_nobody_there_is_no_error(folder: Path) -> None:
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
-    ids=["none", "for all", "for us", "for another", "no number"],
+    ids=["none", "any process", "this process", "another process", "not a number"],
 )
-def test_watchdog_is_told_twice_in_its_time(environment: dict[str, str], seconds: float | None) -> None:
+def test_watchdog_interval_is_half_the_limit(environment: dict[str, str], seconds: float | None) -> None:
     assert Systemd(environment).watchdog_seconds == seconds

@@ -1,4 +1,4 @@
-"""The account key of each CA, and how one follows another."""
+"""The account key of each CA, and its successor."""
 
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def thumbprint(accounts: AccountFolder, url: str) -> str:
     return account_thumbprint(accounts.account_key(url))
 
 
-def test_only_a_key_that_is_missing_or_damaged_waits_for_a_person(accounts: AccountFolder) -> None:
+def test_only_a_missing_or_damaged_key_is_a_permanent_failure(accounts: AccountFolder) -> None:
     accounts.make_keys()
     path = accounts.key_path(FIRST)
     path.write_bytes(b"no key")
     damaged = _refusal(accounts)
     path.unlink()
     missing = _refusal(accounts)
-    path.mkdir()  # EISDIR stands for what root cannot be refused
+    path.mkdir()  # EISDIR, because root is never refused permission
     unreadable = _refusal(accounts)
     assert [error.retry for error in (damaged, missing, unreadable)] == [Retry.NEVER, Retry.NEVER, Retry.SOON]
     assert "Is a directory" in str(unreadable)
@@ -45,7 +45,7 @@ def _refusal(accounts: AccountFolder) -> SettingsError:
     return caught.value
 
 
-def test_link_to_a_key_that_is_kept_elsewhere_stays_a_link(accounts: AccountFolder, state_dir: Path) -> None:
+def test_link_to_a_key_elsewhere_stays_a_link(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
     path, made = accounts.key_path(FIRST), thumbprint(accounts, FIRST)
     path.rename(state_dir / "elsewhere.pem")
@@ -55,7 +55,7 @@ def test_link_to_a_key_that_is_kept_elsewhere_stays_a_link(accounts: AccountFold
     assert thumbprint(accounts, FIRST) == made
 
 
-def test_next_key_is_made_once_and_told_beside_the_present_one(accounts: AccountFolder) -> None:
+def test_next_key_is_created_once_and_listed_after_the_present_one(accounts: AccountFolder) -> None:
     accounts.make_keys()
     following = accounts.make_next_account_key(SECOND)
     assert account_thumbprint(accounts.make_next_account_key(SECOND)) == account_thumbprint(following)
@@ -64,7 +64,7 @@ def test_next_key_is_made_once_and_told_beside_the_present_one(accounts: Account
     assert accounts.next_account_key(FIRST) is None
 
 
-def test_next_key_takes_the_place_of_the_present_one(accounts: AccountFolder) -> None:
+def test_next_key_replaces_the_present_one(accounts: AccountFolder) -> None:
     accounts.make_keys()
     following = account_thumbprint(accounts.make_next_account_key(FIRST))
     stamp = accounts.key_stamp(FIRST)
@@ -74,6 +74,6 @@ def test_next_key_takes_the_place_of_the_present_one(accounts: AccountFolder) ->
     assert accounts.key_stamp(FIRST) != stamp
 
 
-def test_no_next_key_without_a_present_one(accounts: AccountFolder) -> None:
+def test_next_key_requires_a_present_one(accounts: AccountFolder) -> None:
     with pytest.raises(SettingsError, match="no account key"):
         accounts.make_next_account_key(FIRST)

@@ -1,4 +1,4 @@
-"""Keys and account records in `state_dir`: made once, for their owner, never overwritten, damage told."""
+"""Keys and account records in `state_dir`: created once, owner-only, never overwritten; damage is reported."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: b
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
-def test_keys_are_made_for_their_owner_only_whatever_the_umask(accounts: AccountFolder, state_dir: Path) -> None:
+def test_keys_are_owner_only_under_any_umask(accounts: AccountFolder, state_dir: Path) -> None:
     umask = os.umask(0)
     try:
         made = accounts.make_keys()
@@ -55,7 +55,7 @@ def test_keys_are_made_for_their_owner_only_whatever_the_umask(accounts: Account
     assert isinstance(accounts.publishing_key, ed25519.Ed25519PrivateKey)
 
 
-def test_keys_are_never_made_anew(accounts: AccountFolder, state_dir: Path) -> None:
+def test_existing_keys_are_never_replaced(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
     account_key = (state_dir / CA_KEY).read_bytes()
     (state_dir / "publishing_key.pem").unlink()
@@ -64,14 +64,14 @@ def test_keys_are_never_made_anew(accounts: AccountFolder, state_dir: Path) -> N
     assert (state_dir / CA_KEY).read_bytes() == account_key
 
 
-def test_damaged_key_is_kept_for_whoever_repairs_it(accounts: AccountFolder, state_dir: Path) -> None:
+def test_damaged_key_is_kept_for_repair(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
     (state_dir / "publishing_key.pem").write_bytes(b"half a k")
     assert accounts.make_keys() == ()
     assert (state_dir / "publishing_key.pem").read_bytes() == b"half a k"
 
 
-def test_remains_of_a_crash_do_not_stand_in_the_way(accounts: AccountFolder, state_dir: Path) -> None:
+def test_leftovers_of_a_crash_are_replaced(accounts: AccountFolder, state_dir: Path) -> None:
     state_dir.mkdir(parents=True)
     (state_dir / ".publishing_key.pem.tmp").write_bytes(b"half a k")
     accounts.make_keys()
@@ -79,8 +79,8 @@ def test_remains_of_a_crash_do_not_stand_in_the_way(accounts: AccountFolder, sta
     assert sorted(path.name for path in state_dir.iterdir()) == ["accounts", "publishing_key.pem"]
 
 
-def test_link_that_leads_nowhere_is_not_replaced(accounts: AccountFolder, state_dir: Path) -> None:
-    """Secrets kept elsewhere, on something that is not mounted now."""
+def test_broken_link_is_not_replaced(accounts: AccountFolder, state_dir: Path) -> None:
+    """Keep the link: its target may be on a file system that is not mounted now."""
     state_dir.mkdir(parents=True)
     (state_dir / "publishing_key.pem").symlink_to("/nowhere/publishing_key.pem")
     with pytest.raises(SettingsError, match=r"cannot use .*publishing_key\.pem.*: File exists"):
@@ -88,13 +88,13 @@ def test_link_that_leads_nowhere_is_not_replaced(accounts: AccountFolder, state_
     assert (state_dir / "publishing_key.pem").is_symlink()
 
 
-def test_folder_that_exists_keeps_its_mode(accounts: AccountFolder, state_dir: Path) -> None:
+def test_existing_directory_keeps_its_mode(accounts: AccountFolder, state_dir: Path) -> None:
     state_dir.mkdir(parents=True, mode=0o750)
     accounts.make_keys()
     assert mode(state_dir) == 0o750
 
 
-def test_state_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_state_dir_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         SettingsError, match=r"cannot use /.*/file.*: .*Run the command as root or as the issuer's user"
@@ -113,9 +113,9 @@ def test_state_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         (UNKNOWN_ALGORITHM, "is not an unencrypted PEM key"),
         (None, "does not exist.*Run 'wellkeeper init' to create"),
     ],
-    ids=["empty", "no key", "encrypted", "of another kind", "of an unknown kind", "missing"],
+    ids=["empty", "not a key", "encrypted", "unsupported type", "unknown type", "missing"],
 )
-def test_key_that_is_not_one_is_named(
+def test_unusable_key_is_named(
     accounts: AccountFolder, state_dir: Path, name: str, key: str, content: bytes | None, words: str
 ) -> None:
     accounts.make_keys()
@@ -126,7 +126,7 @@ def test_key_that_is_not_one_is_named(
         _ = accounts.account_key(CA) if key == "account" else accounts.publishing_key
 
 
-def test_keys_in_one_anothers_place_are_noticed(accounts: AccountFolder, state_dir: Path) -> None:
+def test_swapped_keys_are_detected(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
     account_key, publishing_key = state_dir / CA_KEY, state_dir / "publishing_key.pem"
     contents = account_key.read_bytes(), publishing_key.read_bytes()
@@ -138,7 +138,7 @@ def test_keys_in_one_anothers_place_are_noticed(accounts: AccountFolder, state_d
         _ = accounts.publishing_key
 
 
-def test_missing_account_key_leads_to_init_and_to_the_responders(accounts: AccountFolder) -> None:
+def test_missing_account_key_points_to_init_and_the_responders(accounts: AccountFolder) -> None:
     accounts.make_keys()
     new = "https://new.example/directory"
     with pytest.raises(
@@ -148,7 +148,7 @@ def test_missing_account_key_leads_to_init_and_to_the_responders(accounts: Accou
         accounts.account_key(new)
 
 
-def test_account_is_remembered_by_directory(accounts: AccountFolder, state_dir: Path) -> None:
+def test_account_is_recorded_per_directory(accounts: AccountFolder, state_dir: Path) -> None:
     accounts.make_keys()
     assert accounts.read(CA) is None
     first = AccountRecord(CA, "https://ca.example/account/1")

@@ -1,4 +1,4 @@
-"""An account key follows another: what the CA may answer, and what stands on the disk then."""
+"""Rollover of an account key: answers of the CA, and the keys on disk afterwards."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ URL, OTHER_URL = "https://ca.example/account/1", "https://ca.example/account/2"
 
 @dataclass
 class FakeAccount:
-    """At a CA that knows accounts by thumbprint; `answer` is what it says to a keyChange that it did, or not."""
+    """An account at a CA that knows accounts by thumbprint; `answer` is its error after a keyChange, applied or not."""
 
     known: dict[str, str]
     takes: bool = True
@@ -55,7 +55,7 @@ def present(accounts: AccountFolder) -> str:
     return account_thumbprint(accounts.account_key(CA))
 
 
-async def test_new_key_takes_the_place_of_the_old_one_when_the_ca_was_seen_to_take_it(accounts: AccountFolder) -> None:
+async def test_new_key_replaces_the_old_one_after_the_ca_confirmed_it(accounts: AccountFolder) -> None:
     old = present(accounts)
     account = FakeAccount({old: URL})
     new = await roll_over(account, accounts, ())
@@ -79,7 +79,7 @@ async def test_ca_is_not_asked_before_every_responder_knows_the_new_key(
         assert await roll_over(account, accounts, [client]) == account_thumbprint(following)
 
 
-async def test_responder_that_is_away_is_no_responder_that_knows(
+async def test_unreachable_responder_does_not_count_as_knowing_the_key(
     accounts: AccountFolder, folder: Path, clock: FakeClock
 ) -> None:
     account = FakeAccount({present(accounts): URL})
@@ -91,7 +91,7 @@ async def test_responder_that_is_away_is_no_responder_that_knows(
     assert account.asked == ["whose"]
 
 
-async def test_lost_reply_is_looked_after(accounts: AccountFolder) -> None:
+async def test_lost_reply_is_resolved_by_a_lookup(accounts: AccountFolder) -> None:
     account = FakeAccount({present(accounts): URL}, answer=OrderError("keyChange: no answer from the CA"))
     assert await roll_over(account, accounts, ()) == present(accounts)
 
@@ -104,7 +104,7 @@ async def test_refusal_leaves_the_old_key_in_use(accounts: AccountFolder) -> Non
     assert present(accounts) == old
 
 
-async def test_yes_that_changed_nothing_leaves_the_old_key_in_use(accounts: AccountFolder) -> None:
+async def test_success_without_a_change_leaves_the_old_key_in_use(accounts: AccountFolder) -> None:
     old = present(accounts)
     with pytest.raises(
         OrderError, match="the old key stays in use: the CA accepted the new key, but has no account with it"
@@ -113,7 +113,7 @@ async def test_yes_that_changed_nothing_leaves_the_old_key_in_use(accounts: Acco
     assert present(accounts) == old
 
 
-async def test_key_of_another_account_is_told_with_the_file_to_remove(accounts: AccountFolder) -> None:
+async def test_key_of_another_account_is_reported_with_the_file_to_remove(accounts: AccountFolder) -> None:
     old, following = present(accounts), accounts.make_next_account_key(CA)
     account = FakeAccount({old: URL, account_thumbprint(following): OTHER_URL})
     with pytest.raises(
@@ -124,7 +124,7 @@ async def test_key_of_another_account_is_told_with_the_file_to_remove(accounts: 
     assert (account.asked, present(accounts)) == (["whose"], old)
 
 
-async def test_killed_after_the_change_it_asks_for_no_second_one(accounts: AccountFolder) -> None:
+async def test_interrupted_rollover_does_not_repeat_the_change(accounts: AccountFolder) -> None:
     following = account_thumbprint(accounts.make_next_account_key(CA))
     account = FakeAccount({following: URL})
     assert await roll_over(account, accounts, ()) == following == present(accounts)

@@ -18,7 +18,7 @@ async def database(folder: Path) -> AsyncIterator[Database]:
         yield opened
 
 
-async def test_nodes_do_not_touch_one_another(folder: Path, database: Database) -> None:
+async def test_deliveries_of_nodes_are_independent(folder: Path, database: Database) -> None:
     here, there = SqliteDeliveries(database), SqliteDeliveries(database, "web-2")
     for deliveries, version in ((here, "v1"), (there, "v2")):
         await SqliteAttempts(database).record_attempt(ATTEMPT)

@@ -1,4 +1,4 @@
-"""The state on disk: what survives, who may look, what happens to a file that is not ours."""
+"""The state on disk: durability, permissions, and damaged or foreign files."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ async def test_delivery_goes_from_installed_to_reloaded_to_served(folder: Path) 
         assert await state.deliveries.read_origin("mail") is None
 
 
-async def test_files_are_for_their_owner_only_whatever_the_umask(folder: Path) -> None:
+async def test_files_are_owner_only_under_any_umask(folder: Path) -> None:
     umask = os.umask(0)
     try:
         async with opened(folder) as state:
@@ -75,7 +75,7 @@ async def test_files_are_for_their_owner_only_whatever_the_umask(folder: Path) -
     assert found == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
 
 
-async def test_installed_key_is_nowhere_in_the_journal(folder: Path) -> None:
+async def test_installed_key_is_erased_from_the_journal(folder: Path) -> None:
     async with opened(folder) as state:
         await state.attempts.record_attempt(ATTEMPT)
         await state.deliveries.record_flip(Flip("web", None, "v1"))
@@ -95,14 +95,14 @@ async def test_readers_do_not_wait_for_a_pass(folder: Path, state: State) -> Non
         assert await reader.attempts.read_attempt("web") == ATTEMPT
 
 
-async def test_file_that_is_no_database_is_told_to_be_moved(folder: Path) -> None:
-    (folder / "state.db").write_bytes(b"no database at all" * 100)
+async def test_foreign_file_is_reported_with_the_remedy(folder: Path) -> None:
+    (folder / "state.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(JournalError, match=r"state\.db: .*Restore the file from a backup, or move it"):
         await opened(folder).__aenter__()
 
 
 @pytest.mark.parametrize("offset", [4096, 8192, 12_288])
-async def test_damaged_page_is_told_before_anything_is_done(folder: Path, offset: int) -> None:
+async def test_damaged_page_is_reported_when_the_file_is_opened(folder: Path, offset: int) -> None:
     async with opened(folder) as state:
         await state.attempts.record_attempt(ATTEMPT)
     path = folder / "state.db"
@@ -112,7 +112,7 @@ async def test_damaged_page_is_told_before_anything_is_done(folder: Path, offset
         await opened(folder).__aenter__()
 
 
-async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, state: State) -> None:
+async def test_damaged_row_is_reported_as_a_damaged_file(folder: Path, state: State) -> None:
     await state.attempts.record_attempt(ATTEMPT)
     execute(folder / "state.db", "UPDATE attempts SET identifiers = 'nonsense'")
     with pytest.raises(JournalError, match=r"state\.db: .*Restore the file from a backup"):
@@ -128,13 +128,13 @@ async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
     assert not (folder / "state.db-wal").exists()
 
 
-async def test_folder_that_cannot_be_written_is_named() -> None:
-    # Not even root makes files there.
+async def test_unwritable_directory_is_named() -> None:
+    # Not even root can create files there.
     with pytest.raises(JournalError, match=r"/proc/state\.db: .*Check space and permissions of state_dir"):
         await opened(Path("/proc")).__aenter__()
 
 
-async def test_write_is_finished_before_a_cancellation_goes_on(folder: Path, state: State) -> None:
+async def test_write_is_finished_before_a_cancellation_propagates(folder: Path, state: State) -> None:
     writing = asyncio.create_task(state.attempts.record_attempt(ATTEMPT))
     await asyncio.sleep(0)
     writing.cancel()
@@ -144,7 +144,7 @@ async def test_write_is_finished_before_a_cancellation_goes_on(folder: Path, sta
         assert await reader.attempts.read_attempt("web") == ATTEMPT
 
 
-async def test_veto_is_kept_until_it_is_forgotten_or_the_certificate_is_there(folder: Path) -> None:
+async def test_veto_is_kept_until_forgotten_or_the_certificate_is_installed(folder: Path) -> None:
     at = datetime(2026, 3, 2, 12, tzinfo=UTC)
     async with opened(folder) as state:
         await state.vetoes.record_veto("web", at - timedelta(hours=1))
@@ -159,7 +159,7 @@ async def test_veto_is_kept_until_it_is_forgotten_or_the_certificate_is_there(fo
         assert [await state.vetoes.read_veto(name) for name in ("web", "mail")] == [None, None]
 
 
-async def test_what_is_under_way_is_told_without_its_keys(folder: Path) -> None:
+async def test_attempts_in_progress_are_listed_without_their_keys(folder: Path) -> None:
     async with opened(folder) as state:
         await state.attempts.record_attempt(ATTEMPT)
         await state.attempts.record_attempt(replace(ATTEMPT, lineage="mail", chain_pem=b"chain"))

@@ -1,4 +1,4 @@
-"""What was asked of CAs, counted as their limits count it."""
+"""The ledger of requests to CAs, counted as their limits count them."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +22,7 @@ async def test_uses_of_one_call_are_all_recorded_or_none(state: State) -> None:
     assert await state.ledger.read_values(CA, NOW - HOUR) == []
 
 
-async def test_uses_are_found_by_an_index_not_by_looking_at_all(folder: Path, state: State) -> None:
+async def test_uses_are_found_by_an_index(folder: Path, state: State) -> None:
     await state.ledger.record_uses([USE])
     ((*_, plan),) = execute(
         folder / "state.db",

@@ -1,4 +1,4 @@
-"""Owed hooks, notices and rehearsals survive until they are settled."""
+"""Owed hooks, notices and rehearsals, which persist until they are settled."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from wellkeeper_issuer.records import Notice
 from wellkeeper_node.model import Flip
 
 
-async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: Path) -> None:
+async def test_hook_is_owed_from_installation_until_it_succeeds(folder: Path) -> None:
     async with open_state(folder / "state.db", may_write=True) as state:
         for version in ("v1", "v2"):
             await state.attempts.record_attempt(ATTEMPT)
@@ -20,7 +20,7 @@ async def test_hook_is_owed_from_the_installation_on_until_it_succeeded(folder: 
         assert await state.notes.read_owed_hooks() == {}
 
 
-async def test_notices_are_kept_once_each_until_they_are_forgotten(folder: Path) -> None:
+async def test_each_notice_is_kept_once_until_forgotten(folder: Path) -> None:
     async with open_state(folder / "state.db", may_write=True) as state:
         for notice in (Notice.FAILURE, Notice.DANGER, Notice.FAILURE):
             await state.notes.record_notice("web", notice)

@@ -1,4 +1,4 @@
-"""A folder is proved to keep what is written; where it lies is looked at."""
+"""Proof that a directory can store files, and warnings about its file system."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from wellkeeper_node.errors import InstallError
 
 
 def mountinfo(folder: Path, kind: str) -> Path:
-    """As the kernel writes it, with this folder's device on a file system of this kind."""
+    """Write a mountinfo file like the kernel's, with this directory's device on a file system of this type."""
     device = folder.stat().st_dev
     path = folder / "mountinfo"
     path.write_text(
@@ -23,7 +23,7 @@ def mountinfo(folder: Path, kind: str) -> Path:
     return path
 
 
-async def test_folders_that_keep_what_is_written_are_left_as_they_were(folder: Path) -> None:
+async def test_writable_directories_are_left_unchanged(folder: Path) -> None:
     (folder / "state").mkdir(mode=0o700)
     await prove_places(folder / "state", folder / "not/there/yet")
     assert names(folder) == {"state"}
@@ -31,8 +31,8 @@ async def test_folders_that_keep_what_is_written_are_left_as_they_were(folder: P
 
 
 @pytest.mark.parametrize("refusal", [JournalError, InstallError])
-async def test_folder_that_takes_nothing_is_named_with_the_remedy(refusal: type[JournalError | InstallError]) -> None:
-    # Not even root makes files there.
+async def test_unwritable_directory_is_named_with_the_remedy(refusal: type[JournalError | InstallError]) -> None:
+    # Not even root can create files there.
     with pytest.raises(
         refusal, match=r"cannot store 1 MiB in /sys, so the CA was not asked: .* denied\. Give it to the issuer's user"
     ):
@@ -40,7 +40,7 @@ async def test_folder_that_takes_nothing_is_named_with_the_remedy(refusal: type[
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ramfs", "overlay"])
-def test_state_that_a_restart_will_lose_is_told(folder: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+def test_state_lost_by_a_restart_is_warned_about(folder: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
     with caplog.at_level(logging.WARNING):
         warn_of_ephemeral(folder, mountinfo(folder, kind))
     (message,) = caplog.messages
@@ -48,7 +48,7 @@ def test_state_that_a_restart_will_lose_is_told(folder: Path, caplog: pytest.Log
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "nfs4"])
-def test_state_on_a_disk_is_nothing_to_tell(folder: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+def test_state_on_a_disk_causes_no_warning(folder: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
     mounts = mountinfo(folder, kind)
     with caplog.at_level(logging.WARNING):
         warn_of_ephemeral(folder, mounts)
@@ -56,7 +56,7 @@ def test_state_on_a_disk_is_nothing_to_tell(folder: Path, caplog: pytest.LogCapt
     assert file_system(folder, mounts) == kind
 
 
-def test_file_system_that_cannot_be_told_is_none(folder: Path) -> None:
+def test_unknown_file_system_is_none(folder: Path) -> None:
     assert file_system(folder / "missing") is None
     assert file_system(folder, folder / "no mounts") is None
     assert file_system(Path("/proc"), Path("/proc/self/mountinfo")) == "proc"

@@ -1,4 +1,4 @@
-"""Schedules and failures survive to the microsecond."""
+"""Schedules and failures, stored to the microsecond."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ BARE = replace(
 )
 
 
-async def test_schedules_survive_whole(folder: Path) -> None:
+async def test_schedules_survive_unchanged(folder: Path) -> None:
     async with open_state(folder / "state.db", may_write=True) as state:
         for schedule in (SCHEDULE, BARE):
             await state.schedules.record_schedule(schedule)
@@ -49,7 +49,7 @@ async def test_failures_survive_until_they_are_forgotten(folder: Path) -> None:
         assert await state.schedules.read_failure("web") == again
 
 
-async def test_damaged_row_is_told_as_a_damaged_file(folder: Path, state: State) -> None:
+async def test_damaged_row_is_reported_as_a_damaged_file(folder: Path, state: State) -> None:
     await state.schedules.record_schedule(SCHEDULE)
     execute(folder / "state.db", "UPDATE schedules SET rule = 'nonsense'")
     with pytest.raises(JournalError, match="Restore the file from a backup"):

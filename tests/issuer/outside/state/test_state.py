@@ -1,4 +1,4 @@
-"""The state as a whole: its version, who may own it, who may read, what is forgotten together."""
+"""The state as a whole: version, owner, readers, and forgetting a lineage."""
 
 import sqlite3
 from contextlib import closing
@@ -13,9 +13,7 @@ from wellkeeper_issuer.outside.state.state import State, open_state
 
 @pytest.mark.parametrize("version", [-1, 1, 4, 6], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
-async def test_file_of_another_version_is_refused_and_not_touched(
-    folder: Path, version: int, *, may_write: bool
-) -> None:
+async def test_file_of_another_version_is_refused_unchanged(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
     execute(path, f"PRAGMA user_version = {version}")
     before = path.read_bytes()
@@ -26,7 +24,7 @@ async def test_file_of_another_version_is_refused_and_not_touched(
     assert path.read_bytes() == before
 
 
-async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(folder: Path) -> None:
+async def test_file_without_tables_reads_as_empty_until_its_owner_creates_them(folder: Path) -> None:
     path = folder / "state.db"
     path.touch()
     async with open_state(path, may_write=False) as state:
@@ -37,7 +35,7 @@ async def test_file_without_tables_is_read_as_empty_until_its_owner_makes_them(f
     assert execute(path, "PRAGMA user_version") == [(5,)]
 
 
-async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folder: Path) -> None:
+async def test_reader_of_a_missing_file_reads_nothing_and_creates_nothing(folder: Path) -> None:
     for path in (folder / "state.db", folder / "missing" / "state.db"):
         async with open_state(path, may_write=False) as state:
             assert await state.schedules.read_schedules() == {}
@@ -45,7 +43,7 @@ async def test_reader_of_what_is_not_there_reads_nothing_and_makes_nothing(folde
     assert names(folder) == set()
 
 
-async def test_reader_does_not_wait_for_a_long_write_of_another(folder: Path, state: State) -> None:
+async def test_reader_does_not_wait_for_a_long_write(folder: Path, state: State) -> None:
     path = folder / "state.db"
     await state.attempts.record_attempt(ATTEMPT)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -66,7 +64,7 @@ async def test_reader_cannot_write(folder: Path, state: State) -> None:
     assert await state.attempts.read_attempt("web") == ATTEMPT
 
 
-async def test_lineage_is_forgotten_wholly_and_others_are_not_touched(folder: Path, state: State) -> None:
+async def test_lineage_is_forgotten_completely_and_others_are_kept(folder: Path, state: State) -> None:
     path = folder / "state.db"
     for lineage in ("web", "mail"):
         await record_everything(state, lineage)

@@ -1,4 +1,4 @@
-"""`state.lock`: who owns the state, and how an owner finds out that it no longer does."""
+"""`state.lock`: ownership of the state, and detecting its loss."""
 
 import asyncio
 import fcntl
@@ -27,7 +27,7 @@ asyncio.run(hold())
 """
 
 
-async def test_owner_is_told_while_it_has_the_lock(tmp_path: Path) -> None:
+async def test_owner_is_found_while_it_holds_the_lock(tmp_path: Path) -> None:
     path = tmp_path / LOCK
     assert find_owner(path) is None
     async with LocalOwnership(tmp_path).hold("run"):
@@ -35,20 +35,22 @@ async def test_owner_is_told_while_it_has_the_lock(tmp_path: Path) -> None:
     assert find_owner(path) is None
 
 
-def test_pid_that_was_given_to_another_process_is_no_owner(tmp_path: Path) -> None:
+def test_pid_reused_by_another_process_is_not_the_owner(tmp_path: Path) -> None:
     path = tmp_path / LOCK
-    path.write_text(f"{os.getpid()} run\n")  # as ours would be: without the lock
+    path.write_text(f"{os.getpid()} run\n")  # our own pid, but without the lock
     assert find_owner(path) is None
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "99999999 run\n", "\udcff"], ids=["empty", "other", "dead", "bytes"])
-def test_what_a_crash_left_behind_is_no_owner(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "99999999 run\n", "\udcff"], ids=["empty", "garbage", "dead process", "not text"]
+)
+def test_leftover_of_a_crash_is_not_an_owner(tmp_path: Path, text: str) -> None:
     path = tmp_path / LOCK
     path.write_bytes(text.encode(errors="surrogateescape"))
     assert find_owner(path) is None
 
 
-async def test_owner_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
+async def test_killed_owner_does_not_block_the_next(tmp_path: Path) -> None:
     holder = await asyncio.create_subprocess_exec(sys.executable, "-c", _HOLDER, str(tmp_path), stdout=PIPE)
     try:
         assert holder.stdout is not None
@@ -64,7 +66,7 @@ async def test_owner_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "words"),
     [
         (
             "run",
@@ -73,14 +75,14 @@ async def test_owner_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
         ("renew", "'wellkeeper renew' (pid {pid}) is changing {folder}. Wait until it ends."),
     ],
 )
-async def test_refusal_says_who_owns_the_state_and_what_to_do(tmp_path: Path, command: str, said: str) -> None:
+async def test_refusal_names_the_owner_and_the_remedy(tmp_path: Path, command: str, words: str) -> None:
     async with LocalOwnership(tmp_path).hold(command):
         with pytest.raises(JournalError) as refused:
             await LocalOwnership(tmp_path).hold("renew").__aenter__()
-    assert str(refused.value) == said.format(pid=os.getpid(), folder=tmp_path)
+    assert str(refused.value) == words.format(pid=os.getpid(), folder=tmp_path)
 
 
-async def test_folder_that_is_replaced_is_lost(tmp_path: Path) -> None:
+async def test_replaced_directory_means_lost_ownership(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     async with LocalOwnership(folder).hold("run") as held:
@@ -96,7 +98,7 @@ async def test_folder_that_is_replaced_is_lost(tmp_path: Path) -> None:
     )
 
 
-async def test_lock_that_the_file_system_gave_to_another_process_is_lost(tmp_path: Path) -> None:
+async def test_lock_given_to_another_process_means_lost_ownership(tmp_path: Path) -> None:
     path = tmp_path / LOCK
     async with LocalOwnership(tmp_path).hold("run") as held:
         _unlock(path)
@@ -106,7 +108,7 @@ async def test_lock_that_the_file_system_gave_to_another_process_is_lost(tmp_pat
                 await held.extend()
 
 
-async def test_file_that_cannot_be_checked_counts_as_lost(tmp_path: Path) -> None:
+async def test_unreadable_lock_file_means_lost_ownership(tmp_path: Path) -> None:
     path = tmp_path / LOCK
     async with LocalOwnership(tmp_path).hold("run") as held:
         path.unlink()
@@ -115,14 +117,14 @@ async def test_file_that_cannot_be_checked_counts_as_lost(tmp_path: Path) -> Non
             await held.extend()
 
 
-async def test_folder_that_cannot_be_written_is_named() -> None:
-    # Not even root makes files there.
+async def test_unwritable_directory_is_named() -> None:
+    # Not even root can create files there.
     with pytest.raises(JournalError, match=r"/proc/state\.lock: .*Check space and permissions of state_dir"):
         await LocalOwnership(Path("/proc")).hold("run").__aenter__()
 
 
 def _unlock(path: Path) -> None:
-    """As a file server does that was restarted."""
+    """Release the lock, as a restarted file server does."""
     for link in Path("/proc/self/fd").iterdir():
         if link.exists() and link.samefile(path):
             fcntl.flock(int(link.name), fcntl.LOCK_UN)

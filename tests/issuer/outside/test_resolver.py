@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from wellkeeper_issuer.outside.ca.resolver import DaemonResolver, Found
+from wellkeeper_issuer.outside.resolver import DaemonResolver, Found
 
 
 async def test_addresses_of_a_name_are_found() -> None:
