@@ -15,7 +15,7 @@ _ROOT_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake Roo
 
 
 class FakeRoot:
-    """Signs leaves for CSRs, or for whatever else it is told."""
+    """Signs leaves for CSRs."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

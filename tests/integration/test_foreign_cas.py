@@ -1,4 +1,4 @@
-"""What other CAs than Let's Encrypt reply: step-ca, Caddy, acme2certifier, serles, django-ca."""
+"""Replies that differ from those of Let's Encrypt: step-ca, Caddy, acme2certifier, serles, django-ca."""
 
 import json
 from pathlib import Path

@@ -29,7 +29,7 @@ def known(server: AcmeServer, accounts: AccountFolder) -> AccountRecord:
 
 
 def lookups(server: AcmeServer) -> list[bool]:
-    """Whether each newAccount only looked for an account."""
+    """Return for each newAccount if it only looked for an account."""
     return ["onlyReturnExisting" in one.payload for one in server.asked if one.path == "/account"]
 
 
