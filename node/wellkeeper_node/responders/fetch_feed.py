@@ -14,6 +14,8 @@ _log = logging.getLogger(__name__)
 _WAIT_SECONDS: Final = 30
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
+# Replies that come at once without a fetch of our tokens, as read-backs cause: more in a row only waste time.
+_MOST_FRUITLESS: Final = 20
 
 
 class FetchFeed:
@@ -34,6 +36,7 @@ class FetchFeed:
         self._instance_id = instance_id
         self._after = 0
         self._is_waiting = False
+        self._fruitless_count = 0
 
     async def run(self) -> None:
         """Follow until cancelled; retries while the responder is down, when validation polls the CA instead."""
@@ -65,6 +68,7 @@ class FetchFeed:
         is_ours = [self._watches.notify(token, client_address) for token, client_address in reply.fetched]
         if reply.is_incomplete:
             self._watches.notify_all()
-        if not any(is_ours) and self._clock.monotonic() - asked_at < _FIRST_PAUSE_SECONDS:
-            # A responder that answers at once without end must not make us ask without a pause.
+        is_quick = self._clock.monotonic() - asked_at < _FIRST_PAUSE_SECONDS
+        self._fruitless_count = self._fruitless_count + 1 if is_quick and not any(is_ours) else 0
+        if self._fruitless_count > _MOST_FRUITLESS:
             await self._clock.sleep(_FIRST_PAUSE_SECONDS)
