@@ -33,6 +33,7 @@ class HookError(WellkeeperError):
 
 class DaemonError(WellkeeperError):
     stage = "daemon"
+    has_own_lines = True  # of our own daemon, which bounds them
 
 
 class OrderError(WellkeeperError):

@@ -34,7 +34,7 @@ class WellkeeperError(Exception):
 
     stage: ClassVar[str] = "settings"
     default_retry: ClassVar[Retry] = Retry.SOON
-    # Errors that quote only the administrator's files; all others are bounded, since they may quote many foreign words.
+    # For errors that quote only our own texts and files; all others are bounded, since they may quote foreign words.
     has_own_lines: ClassVar[bool] = False
 
     def __init__(  # noqa: PLR0913 - the lines are its text, the rest are keywords

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 _ATTEMPTS: Final = 400
 _STATUSES: Final = (200, 200, 200, 201, 204, 301, 302, 307, 400, 401, 403, 404, 409, 418, 429, 500, 503, 599)
-_HEADERS: Final = (
+_HEADERS: Final[tuple[dict[str, str], ...]] = (
     *({}, {}, {}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "br"}, {"Location": "http://127.0.0.1:1/x"}),
     *({"Location": ""}, {"Location": "x" * 5_000}, {"Retry-After": "9" * 400}, {"Retry-After": "-1"}),
     *({"Replay-Nonce": "="}, {"Link": '<>;rel="alternate"' * 900}, {"Transfer-Encoding": "chunked"}),
