@@ -34,6 +34,8 @@ class Kind(StrEnum):
     DIRECTORY = "/dir"
     NONCE = "/nonce-plz"
     ACCOUNT = "/sign-me-up"
+    OUR_ACCOUNT = "/my-account/"
+    KEY_CHANGE = "/rollover-account-key"
     NEW_ORDER = "/order-plz"
     ORDER = "/my-order/"
     AUTHORIZATION = "/authZ/"

@@ -12,6 +12,7 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=24, help="how many random moments test_kills.py tries (%(default)s)")
+    parser.addoption("--hostile-seconds", type=float, default=0, help="how long a hostile CA and responder reply")
     parser.addoption("--junk-seconds", type=float, default=0, help="how long test_responder_floods.py sends junk")
     parser.addoption("--attack-seconds", type=float, default=2, help="how long each of test_responder_attacks.py lasts")
 

@@ -4,58 +4,22 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-
 from tests.fakes import FakeClock
+from tests.fakes_root import FakeRoot
 from tests.fakes_watch import FakeWatch, FakeWatches
 from tests.responder.messages import THUMBPRINT
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import Answer, Certificate, Identifier, KeyAlgorithm, Node, Problem, ReadBack
-from wellkeeper_node.ports import Clock, Responders
+from wellkeeper_node.ports import Responders
 
 BASE: Final = "https://ca.example"
-_ROOT_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake Root")])
 
 
 def token(number: int) -> str:
     return f"token{number:017d}"
-
-
-class FakeRoot:
-    """A root that signs leaves for CSRs."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        begin, end = clock.now() - timedelta(days=1000), clock.now() + timedelta(days=1000)
-        self._certificate = (
-            x509.CertificateBuilder(_ROOT_NAME, _ROOT_NAME, self._key.public_key(), 1, begin, end)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def chain(self, csr_der: bytes, days: int = 90, *, has_ari: bool = True) -> bytes:
-        """Return leaf and root, PEM; without `has_ari` the leaf has no authority key identifier, so no renewal info."""
-        csr = x509.load_der_x509_csr(csr_der)
-        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        begin = self._clock.now() - timedelta(hours=1)
-        serial, subject = x509.random_serial_number(), x509.Name([])
-        end = begin + timedelta(days=days)
-        builder = x509.CertificateBuilder(_ROOT_NAME, subject, csr.public_key(), serial, begin, end)
-        builder = builder.add_extension(names, critical=True)
-        if has_ari:
-            parent = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-            builder = builder.add_extension(parent, critical=False)
-        leaf = builder.sign(self._key, hashes.SHA256())
-        return leaf.public_bytes(Encoding.PEM) + self._certificate.public_bytes(Encoding.PEM)
 
 
 @dataclass
@@ -91,6 +55,7 @@ class FakeAuthority:
         self.at_new_order: Callable[[], Awaitable[None]] = _nothing
         self.at_finalize: Callable[[], Awaitable[None]] = _nothing
         self.at_answer: Callable[[Challenge], Awaitable[None]] | None = None
+        self.deactivation_error: WellkeeperError | None = None
         self.new_order_error: WellkeeperError | None = None
         self.refused: dict[str, Problem | None] = {}
         self.reuse_valid = False
@@ -147,6 +112,12 @@ class FakeAuthority:
             if isinstance(reply, Authorization):
                 return reply
         return self.authorizations[url]
+
+    async def deactivate_authorization(self, url: str) -> None:
+        self.calls.append(f"deactivate {url}")
+        if self.deactivation_error:
+            raise self.deactivation_error
+        self.set_authorization(url, Status.DEACTIVATED)
 
     async def answer_challenge(self, challenge: Challenge) -> None:
         self.calls.append(f"answer {challenge.token}")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from wellkeeper_issuer.model import Attempt, UnderWay
+from wellkeeper_issuer.model import Attempt, Order, UnderWay
 from wellkeeper_issuer.records import (
     Blocked,
     Check,
@@ -141,9 +141,9 @@ class FakeAttempts:
     async def forget_attempt(self, lineage: str) -> None:
         self.attempts.pop(lineage, None)
 
-    async def record_order(self, lineage: str, order_url: str) -> None:
+    async def record_order(self, lineage: str, placed: Order) -> None:
         if lineage in self.attempts:
-            self.attempts[lineage] = replace(self.attempts[lineage], order_url=order_url)
+            self.attempts[lineage] = self.attempts[lineage].with_order(placed)
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
         if lineage in self.attempts:

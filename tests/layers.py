@@ -15,6 +15,7 @@ PROGRAMS: Final = ("client", "responder", "node", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
 _ADVICE: Final = ("wellkeeper_node.model", "wellkeeper_node.wording")
+_CONTRACT: Final = ("wellkeeper_client.foreign_text", "wellkeeper_client.wire")
 _NODE: Final = (
     "wellkeeper_node.model",
     "wellkeeper_node.errors",
@@ -45,7 +46,7 @@ _OUTSIDE: Final = (
     "wellkeeper_node",
     "wellkeeper_issuer.outside",
     "wellkeeper_client.permissions",
-    "wellkeeper_client.wire",
+    *_CONTRACT,
     "aiofiles",
     "aiohttp",
     "cryptography",
@@ -99,9 +100,9 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_node.model": (),
     "wellkeeper_node.wording": (),
-    "wellkeeper_node.advice.read_back": (*_ADVICE, "wellkeeper_client.wire", "aiohttp"),
+    "wellkeeper_node.advice.read_back": (*_ADVICE, *_CONTRACT, "aiohttp"),
     "wellkeeper_node.advice*": _ADVICE,
-    "wellkeeper_node.errors": ("wellkeeper_node.model",),
+    "wellkeeper_node.errors": ("wellkeeper_node.model", "wellkeeper_client.foreign_text"),
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
@@ -113,7 +114,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.nginx.configuration": ("crossplane",),
     "wellkeeper_node*": (
         "wellkeeper_node",
-        "wellkeeper_client.wire",
+        *_CONTRACT,
         "aiofiles",
         "aiohttp",
         "cryptography",

@@ -21,6 +21,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client import wire
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.signing import (
     Permit,
     Publication,
@@ -95,7 +96,7 @@ class ResponderControl:
             kind = found.get("type")
             is_known_type = isinstance(kind, str) and kind.startswith(wire.PROBLEM_PREFIX)
             problem = str(kind).removeprefix(wire.PROBLEM_PREFIX) if is_known_type else None
-            detail = _printable(str(found.get("detail", "")))
+            detail = one_line(found.get("detail", ""), _MAX_DETAIL)
             why = f"HTTP {status}: {detail}" if detail else f"HTTP {status} without a reason. Check the address."
             raise ResponderError(f"{self.address} refused the request: {why}", status, problem)
         if status != http.HTTPStatus.NO_CONTENT and "instance_id" not in found:
@@ -175,8 +176,3 @@ def _abort(sock: socket.socket, is_late: threading.Event) -> None:
     is_late.set()
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-
-
-def _printable(text: str) -> str:
-    """Return the beginning of the text, without control characters."""
-    return "".join(one if one.isprintable() else " " for one in text[:_MAX_DETAIL])

@@ -6,8 +6,10 @@ WellkeeperError
     HookError           a hook or notification of the administrator failed
     DaemonError         the daemon refused a request or cannot be reached
     OrderError          the CA's directory, our account, or the order failed
+        UnusableOrderError  the CA's replies about one order cannot be used; a new order may succeed
         DeferredError       the CA was not contacted: we wait for it or for its rate limits
     ChallengeError      the CA did not accept an authorization
+        UnusableAuthorizationError  the CA's replies about it cannot be used; a new order may succeed
     FinalizeError       the certificate was not issued
         ChainError          it was issued, but is not what we ordered
             DatesError          it is what we ordered, but not valid now by our clock
@@ -18,6 +20,7 @@ from wellkeeper_node.errors import Retry, WellkeeperError
 
 class SettingsError(WellkeeperError):
     default_retry = Retry.NEVER
+    has_own_lines = True
 
 
 class JournalError(WellkeeperError):
@@ -30,10 +33,15 @@ class HookError(WellkeeperError):
 
 class DaemonError(WellkeeperError):
     stage = "daemon"
+    has_own_lines = True  # of our own daemon, which bounds them
 
 
 class OrderError(WellkeeperError):
     stage = "order"
+
+
+class UnusableOrderError(OrderError):
+    """It concerns this order alone, not the CA."""
 
 
 class DeferredError(OrderError):
@@ -44,6 +52,10 @@ class DeferredError(OrderError):
 
 class ChallengeError(WellkeeperError):
     stage = "validate"
+
+
+class UnusableAuthorizationError(ChallengeError):
+    """It concerns the order of this authorization alone."""
 
 
 class FinalizeError(WellkeeperError):

@@ -3,7 +3,7 @@
 Types for certificates beside nginx are in `wellkeeper_node.model`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from wellkeeper_node.model import Identifier, KeyType, Problem
@@ -65,6 +65,8 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Order:
+    """An order; a CA may name `authorization_urls` and `finalize_url` in its reply to newOrder only."""
+
     url: str
     status: Status
     authorization_urls: tuple[str, ...]
@@ -72,6 +74,14 @@ class Order:
     certificate_url: str | None = None
     problem: Problem | None = None
     retry_after_seconds: float | None = None
+
+    def completed(self, authorization_urls: tuple[str, ...], finalize_url: str) -> "Order":
+        """Return the order with these URLs where the CA's reply has none."""
+        return replace(
+            self,
+            authorization_urls=self.authorization_urls or authorization_urls,
+            finalize_url=self.finalize_url or finalize_url,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,8 @@ class UnderWay:
 class Attempt:
     """A renewal under way, as recorded in the state: enough to resume after a crash at any point.
 
-    `certificate_key_pem` is empty when the key stays elsewhere (an administrator's CSR).
+    `certificate_key_pem` is empty when the key stays elsewhere (an administrator's CSR). The URLs are those of the
+    CA's reply to newOrder.
     """
 
     lineage: str
@@ -119,6 +130,13 @@ class Attempt:
     order_url: str | None = None
     chain_pem: bytes | None = field(default=None, repr=False)
     account_url: str = ""
+    authorization_urls: tuple[str, ...] = ()
+    finalize_url: str = ""
+
+    def with_order(self, placed: Order) -> "Attempt":
+        """Return the attempt with what the CA replied to newOrder."""
+        urls = placed.authorization_urls
+        return replace(self, order_url=placed.url, authorization_urls=urls, finalize_url=placed.finalize_url)
 
     @property
     def under_way(self) -> UnderWay:

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.model import Attempt, Lineage
+from wellkeeper_issuer.errors import ChallengeError, SettingsError
+from wellkeeper_issuer.model import Attempt, Lineage, Order, Ordered, Status
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import Terms, order
 from wellkeeper_issuer.obtain.publish import answers, read_back_error
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.obtain.validate import validate
-from wellkeeper_issuer.ports.ca import Authorities
+from wellkeeper_issuer.ports.ca import Authorities, CertificateAuthority
 from wellkeeper_issuer.ports.people import Hooks
 from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
@@ -178,13 +178,41 @@ async def _published(wanted: Sequence[Answer], deps: RehearsalDeps) -> AsyncIter
 
 async def _order(lineage: Lineage, deps: RehearsalDeps, directory_url: str) -> str:
     """Obtain a certificate of the test CA, and discard it."""
-    ca, attempts = deps.authorities.open(directory_url), ForgetfulAttempts()
-    await deps.throttle.slot()
-    attempt, ordered = await order(lineage, ca, attempts, None, Terms(request=deps.request))
+    ca = deps.authorities.open(directory_url)
+    attempt, ordered = await _place(lineage, deps, ca)
+    reused = await _deactivate_reused(ordered, ca, len(lineage.identifiers))
+    if reused:
+        attempt, ordered = await _place(lineage, deps, ca)
     async with _published(answers(ordered, ca.thumbprint), deps):
         await validate(ordered, ca, deps.responders, deps.clock)
-    chain_pem = await finalize(attempt, ordered.order, ca, attempts, deps.clock)
-    return f"{ca.name} issued a chain of {chain_pem.count(b'-----BEGIN')} certificates, which was discarded"
+    chain_pem = await finalize(attempt, ordered.order, ca, ForgetfulAttempts(), deps.clock)
+    is_unseen = all(one.status is Status.VALID for one in ordered.authorizations)
+    unseen = " without fetching a token, because it reused earlier authorizations" if is_unseen else ""
+    return f"{ca.name} issued a chain of {chain_pem.count(b'-----BEGIN')} certificates{unseen}, which was discarded"
+
+
+async def _place(lineage: Lineage, deps: RehearsalDeps, ca: CertificateAuthority) -> tuple[Attempt, Ordered]:
+    await deps.throttle.slot()
+    return await order(lineage, ca, ForgetfulAttempts(), None, Terms(request=deps.request))
+
+
+async def _deactivate_reused(ordered: Ordered, ca: CertificateAuthority, count: int) -> bool:
+    """Deactivate authorizations of an earlier order, with which the CA would not look at this host; return True if any.
+
+    Test CAs reuse them for weeks. One that cannot be deactivated is left as it is.
+    """
+    found = ordered.authorizations
+    if ordered.order.status is not Status.PENDING:
+        urls = ordered.order.authorization_urls[:count]
+        found = tuple(await asyncio.gather(*map(ca.read_authorization, urls)))
+    reused = [one for one in found if one.status is Status.VALID]
+    try:
+        for one in reused:
+            await ca.deactivate_authorization(one.url)
+    except ChallengeError as error:
+        _log.warning("the test CA %s reuses authorizations: %s", ca.name, error)
+        return False
+    return bool(reused)
 
 
 class ForgetfulAttempts:
@@ -199,7 +227,7 @@ class ForgetfulAttempts:
     async def forget_attempt(self, lineage: str) -> None:
         """Do nothing."""
 
-    async def record_order(self, lineage: str, order_url: str) -> None:
+    async def record_order(self, lineage: str, placed: Order) -> None:
         """Do nothing."""
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
+from wellkeeper_client.foreign_text import LONGEST_SENTENCE, one_line
 from wellkeeper_node.model import Certificate, Identifier, Problem
 
 
@@ -34,6 +35,8 @@ class WellkeeperError(Exception):
 
     stage: ClassVar[str] = "settings"
     default_retry: ClassVar[Retry] = Retry.SOON
+    # For errors that quote only our own texts and files; all others are bounded, since they may quote foreign words.
+    has_own_lines: ClassVar[bool] = False
 
     def __init__(  # noqa: PLR0913 - the lines are its text, the rest are keywords
         self,
@@ -45,6 +48,8 @@ class WellkeeperError(Exception):
         retry: Retry | None = None,
         retry_at: datetime | None = None,
     ) -> None:
+        if not self.has_own_lines:
+            what, why, remedy = (one_line(text, LONGEST_SENTENCE) for text in (what, why, remedy))
         super().__init__(what, why, remedy)
         self.what = what
         self.why = why

@@ -39,6 +39,11 @@ class Clock(Protocol):
 class Watch(Protocol):
     """The fetches of one token that responders report."""
 
+    @property
+    def clients(self) -> Sequence[str]:
+        """Return the addresses that fetched the token since it was watched, as nginx passed them; the first few."""
+        ...
+
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
         """Return True once a fetch came since the last call and none for `quiet_seconds`; False after the timeout.
 

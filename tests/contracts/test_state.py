@@ -7,13 +7,12 @@ from typing import Final
 
 import pytest
 
-from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, SCHEDULE
+from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, ORDER, SCHEDULE
 from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, LineageRecord, Notice, Origin, Rehearsal, Scope, Spent, Use
 from wellkeeper_node.model import Flip
 
 HOUR: Final = timedelta(hours=1)
-URL: Final = "https://ca.example/order/1"
 USE: Final = Use(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)
 REHEARSAL: Final = Rehearsal("web", NOW, is_well=False, detail="nginx -t says no")
 
@@ -106,15 +105,15 @@ async def test_only_requested_lineages_are_returned(state: StateRecords, write: 
 async def test_attempt_is_completed_step_by_step(state: StateRecords) -> None:
     await state.attempts.record_attempt(ATTEMPT)
     assert await state.attempts.read_attempt("web") == ATTEMPT
-    await state.attempts.record_order("web", URL)
+    await state.attempts.record_order("web", ORDER)
     assert await state.attempts.under_way() == {"web": ATTEMPT.under_way}
     await state.attempts.record_chain("web", b"chain")
     assert await state.attempts.under_way() == {"web": replace(ATTEMPT.under_way, has_chain=True)}
-    assert await state.attempts.read_attempt("web") == replace(ATTEMPT, order_url=URL, chain_pem=b"chain")
+    assert await state.attempts.read_attempt("web") == replace(ATTEMPT.with_order(ORDER), chain_pem=b"chain")
 
 
 async def test_later_attempt_replaces_the_earlier_one_completely(state: StateRecords) -> None:
-    await state.attempts.record_attempt(replace(ATTEMPT, order_url=URL))
+    await state.attempts.record_attempt(ATTEMPT.with_order(ORDER))
     later = replace(ATTEMPT, certificate_key_pem=b"")
     await state.attempts.record_attempt(later)
     assert await state.attempts.read_attempt("web") == later
@@ -129,7 +128,7 @@ async def test_under_way_shows_whether_the_key_is_recorded(state: StateRecords, 
 
 
 async def test_order_and_chain_without_an_attempt_change_nothing(state: StateRecords) -> None:
-    await state.attempts.record_order("web", URL)
+    await state.attempts.record_order("web", ORDER)
     await state.attempts.record_chain("web", b"chain")
     assert await state.attempts.under_way() == {}
 

@@ -1,5 +1,6 @@
 """A CA with wrong orders, authorizations, chains and nonces."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -70,6 +71,36 @@ async def test_both_names_are_reported_in_one_message(ca: Misbehaving) -> None:
     assert f"{OTHER_NAME}: its authorization is invalid" in reported
     ca.proxy.heal()
     await ca.serves()
+
+
+def failing(status: str) -> Fault:
+    """An authorization whose challenge has an error, as step-ca, Caddy and serles report it: the client may retry."""
+
+    def edit(members: dict[str, Any]) -> None:
+        error = {"type": "urn:ietf:params:acme:error:connection", "detail": "could not connect to validation target"}
+        members["status"] = "pending"
+        for challenge in members["challenges"]:
+            challenge.update(status=status, error=error)
+
+    return changed(edit)
+
+
+async def test_pending_challenge_with_an_error_fails_within_seconds_and_its_order_is_resumed(ca: Misbehaving) -> None:
+    orders, issued = ca.counts()
+    ca.proxy.stage(Kind.AUTHORIZATION, failing("pending"), times=50, after=2)
+    began = asyncio.get_running_loop().time()
+    reported = await ca.fails("validate", "connection: could not connect to validation target")
+    assert asyncio.get_running_loop().time() - began < 60
+    assert "A and AAAA records, firewall, port 80" in reported
+    ca.proxy.heal()
+    await ca.serves()
+    assert ca.counts() == (orders + 1, issued + 1)
+
+
+async def test_challenge_in_processing_with_an_error_is_waited_for(ca: Misbehaving) -> None:
+    ca.proxy.stage(Kind.AUTHORIZATION, failing("processing"), times=2, after=2)
+    await ca.serves()
+    ca.proxy.heal()
 
 
 @table(

@@ -94,6 +94,16 @@ async def test_rehearsal_succeeds_and_discards_the_certificate_of_a_test_ca(host
     assert (await last_rehearsal(host))["is_well"]
 
 
+async def test_test_ca_that_reuses_authorizations_looks_at_every_rehearsal(folder: Path) -> None:
+    async with running_host(folder, {NAME: [NAME]}, authorizations_reused_percent=100) as host:
+        host.issuer.configure(replace(host.issuer_settings, more=("[rehearsal]", f'ca = "{host.ca.directory_url}"')))
+        validated = []
+        for _ in range(3):
+            await host.issuer.run_well("rehearse")
+            validated.append(asked(host.ca, "/chalZ/"))
+        assert validated[0] < validated[1] < validated[2]
+
+
 async def test_recorded_account_is_looked_up_and_none_is_registered(host: Host) -> None:
     finished = await host.issuer.run("renew", "--dry-run", "--json")
     assert finished.exit_code == 0, finished

@@ -14,7 +14,7 @@ from tests.fakes_deliver import dns
 from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
 from tests.node.nodes import Nodes
-from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.errors import ChallengeError, OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.ca import CertificateAuthority
@@ -161,6 +161,28 @@ async def test_order_at_the_test_ca_obtains_a_certificate(setup: Setup, nodes: N
     assert setup.authorities.live.calls == []
     assert "fake issued a chain of 2 certificates, which was discarded" in setup.progress.lines[-1]
     assert await nodes.holding(token(100)) == []
+
+
+async def test_reused_authorizations_are_deactivated_so_that_the_ca_looks_every_time(setup: Setup) -> None:
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    setup.authorities.test.reuse_valid = True
+    for _ in range(3):
+        [result] = await setup.rehearse()
+        assert result.is_well, result.detail
+    calls = setup.authorities.test.calls
+    assert len([call for call in calls if call.startswith("answer ")]) == 6
+    assert len([call for call in calls if call.startswith("deactivate ")]) == 4
+    assert "without fetching" not in setup.progress.lines[-1]
+
+
+async def test_ca_that_keeps_its_authorizations_is_reported_not_to_have_looked(setup: Setup) -> None:
+    setup.deps = replace(setup.deps, test_directory_url=TEST)
+    setup.authorities.test.reuse_valid = True
+    setup.authorities.test.deactivation_error = ChallengeError("not implemented")
+    await setup.rehearse()
+    [result] = await setup.rehearse()
+    assert result.is_well, result.detail
+    assert "without fetching a token, because it reused earlier authorizations" in setup.progress.lines[-1]
 
 
 async def test_refusal_of_the_test_ca_is_reported(setup: Setup) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.hostile import HARMLESS, HOSTILE, assert_harmless
 from wellkeeper_node.errors import InstallError, WellkeeperError
 
 
@@ -32,3 +33,10 @@ def test_error_prints_as_three_lines_or_as_one_for_logs(
 ) -> None:
     assert error.lines == lines
     assert str(error) == text
+
+
+def test_text_that_quotes_many_foreign_words_is_one_bounded_line() -> None:
+    error = WellkeeperError(HOSTILE, f"{HOSTILE}; " * 9_000, HOSTILE)
+    assert_harmless(str(error))
+    assert str(error).isprintable()
+    assert [len(line) for line in error.lines] == [len(HARMLESS), 2_000, len(HARMLESS)]

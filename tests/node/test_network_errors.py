@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.hostile import HOSTILE, assert_harmless
 from wellkeeper_node.network_errors import words
 
 
@@ -41,3 +42,10 @@ async def test_port_without_tls_is_named() -> None:
 def test_error_without_a_message_is_named_by_its_class() -> None:
     assert words(aiohttp.ClientPayloadError()) == "ClientPayloadError"
     assert words(ConnectionResetError()) == "it closed the connection"
+
+
+@pytest.mark.parametrize(
+    "error", [aiohttp.ClientPayloadError(HOSTILE), OSError(0, HOSTILE), aiohttp.InvalidURL(HOSTILE)], ids=type
+)
+def test_words_of_the_other_side_are_harmless(error: Exception) -> None:
+    assert_harmless(words(error))

@@ -10,7 +10,8 @@ from random import Random
 from typing import Final
 
 from tests.fakes_certificates import FakeCertificates
-from tests.fakes_obtain import FakeRoot, token
+from tests.fakes_obtain import token
+from tests.fakes_root import FakeRoot
 from tests.virtual_time import VirtualClock
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
@@ -142,6 +143,9 @@ class YearCa:
             status, problem = Status.INVALID, Problem(f"{ERROR_PREFIX}connection", "refused", 400)
         return Authorization(url, identifier, status, Challenge(url, token(1), status, problem))
 
+    async def deactivate_authorization(self, url: str) -> None:
+        raise ValueError(f"only rehearsals do: {url}")
+
     async def answer_challenge(self, challenge: Challenge) -> None:
         self._check_is_up()
         url = challenge.url.removesuffix("/authz")
@@ -197,6 +201,8 @@ class OneAuthority:
 
 class WorkingResponders:
     """`ports.Responders` that always succeed; the CA fetches after a second."""
+
+    clients = ("192.0.2.1",)
 
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
         await asyncio.sleep(min(1.0 + quiet_seconds, timeout_seconds))

@@ -76,12 +76,20 @@ def update(name: str | None, config: Path | None, as_json: bool) -> None:
 
 @account.command(short_help="Replace the account key.")
 @ca_option
+@click.option("--abandon", is_flag=True, help="Delete the next key instead, and keep the present one.")
 @options.config_option
 @options.json_option
-def rollover(name: str | None, config: Path | None, as_json: bool) -> None:
+def rollover(name: str | None, abandon: bool, config: Path | None, as_json: bool) -> None:
     """Replace the account key, once every responder trusts the next one. If interrupted, run it again."""
     settings = options.read(config)
     ca = choose(settings, name)
+    if abandon:
+        thumbprint, is_done = asyncio.run(with_session(settings, ca, _abandon))
+        text = f"{ca.name}: the next key was deleted" if is_done else f"{ca.name}: no rollover is under way"
+        print_result(
+            {"ca": ca.name, "thumbprint": thumbprint}, f"{text}; the account key is {thumbprint}", as_json=as_json
+        )
+        return
     thumbprint = asyncio.run(with_session(settings, ca, _roll_over))
     text = (
         f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders no longer need the old one;"
@@ -142,6 +150,15 @@ def print_result(found: dict[str, Any], text: str, *, as_json: bool) -> None:
         print_json(found)
     else:
         click.echo(text)
+
+
+async def _abandon(session: AccountSession) -> tuple[str, bool]:
+    """Return the thumbprint of the present key, and whether there was a next one."""
+    from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
+    from wellkeeper_issuer.outside.keys.rollover import abandon
+
+    is_done = await abandon(session.account, session.folder)
+    return account_thumbprint(session.folder.account_key(session.ca.directory)), is_done
 
 
 async def _roll_over(session: AccountSession) -> str:

@@ -117,7 +117,7 @@ def _text(one: Shown) -> str:
         f"  thumbprint        {one.thumbprint}",
     ]
     if one.next_thumbprint:
-        lines.append(f"  next thumbprint   {one.next_thumbprint} (run 'account rollover' to finish the rollover)")
+        lines.append(f"  next thumbprint   {one.next_thumbprint} ('account rollover' finishes it, or --abandon)")
     lines.append(f"  contact           {', '.join(one.contact) or 'none'}")
     if one.error:
         return "\n".join([*lines, f"  error             {one.error}"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
@@ -14,7 +15,6 @@ from wellkeeper_issuer.location import find_settings
 from wellkeeper_issuer.settings import check
 from wellkeeper_issuer.settings.effective import Entry, Origin, effective
 from wellkeeper_issuer.settings.files import Location, read_sources
-from wellkeeper_node.foreign_text import printable
 
 
 @click.command()
@@ -38,7 +38,7 @@ def show(key: str | None, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"file": {"path": str(path), "origin": path_origin}, "settings": [_to_json(one) for one in entries]})
     else:
-        head = [] if key else [printable(f"# Effective settings of {path} ({path_origin})")]
+        head = [] if key else [one_line(f"# Effective settings of {path} ({path_origin})")]
         click.echo("\n".join([*head, *_to_toml(entries)]))
 
 
@@ -86,7 +86,7 @@ def _header(table: Location) -> str:
 def _line(entry: Entry) -> str:
     import tomlkit
 
-    key, origin = entry.parts[-1], printable(f"{entry.origin}, masked" if entry.is_masked else str(entry.origin))
+    key, origin = entry.parts[-1], one_line(f"{entry.origin}, masked" if entry.is_masked else str(entry.origin))
     if entry.value is None:
         return f"# {key} is not set"
     return f"{key} = {tomlkit.item(entry.value).as_string()}  # {origin}"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.errors import OrderError, UnusableOrderError
 from wellkeeper_issuer.ports.state import Ledger
 from wellkeeper_issuer.records import Blocked
 from wellkeeper_node.errors import Retry, WellkeeperError
@@ -46,7 +46,8 @@ def is_away(error: WellkeeperError) -> bool:
     Among errors without a problem document, only those of the order stage, the first contact, say so.
     """
     if error.problem is None:
-        return isinstance(error, OrderError) and error.retry is Retry.SOON
+        is_first_contact = isinstance(error, OrderError) and not isinstance(error, UnusableOrderError)
+        return is_first_contact and error.retry is Retry.SOON
     return error.problem.status is not None and error.problem.status >= 500
 
 

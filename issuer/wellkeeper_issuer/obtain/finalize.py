@@ -19,6 +19,8 @@ _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 8.0
 # Let's Encrypt issues within seconds, others promise minutes.
 _LIMIT_SECONDS: Final = 300.0
+# Reading an order is cheap, and some CAs that ask for a day (ZeroSSL) issue within seconds.
+_LONGEST_ASKED_SECONDS: Final = 600.0
 _OPEN: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING})
 
 
@@ -55,17 +57,18 @@ async def _finalized(attempt: Attempt, order: Order, ca: CertificateAuthority, a
 async def _valid_order(
     attempt: Attempt, placed: Order, ca: CertificateAuthority, attempts: Attempts, clock: Clock
 ) -> Order:
+    known = placed.authorization_urls, placed.finalize_url
     deadline = clock.monotonic() + _LIMIT_SECONDS
     wait_seconds = _FIRST_WAIT_SECONDS
     # All authorizations are valid, so a pending order is ready, or will be soon: the reply to the CSR says so.
     order = replace(placed, status=Status.READY) if placed.status is Status.PENDING else placed
     while order.status is not Status.VALID:
         if order.status is Status.READY:
-            order = await _finalized(attempt, order, ca, attempts)
+            order = (await _finalized(attempt, order, ca, attempts)).completed(*known)
         if order.status is Status.VALID:
             break
         _check_can_still_succeed(order, placed)
-        pause_seconds = order.retry_after_seconds or wait_seconds
+        pause_seconds = min(order.retry_after_seconds or wait_seconds, _LONGEST_ASKED_SECONDS)
         if clock.monotonic() + pause_seconds > deadline:
             raise FinalizeError(
                 f"the CA did not issue the certificate within {_LIMIT_SECONDS:.0f} s",
@@ -76,7 +79,7 @@ async def _valid_order(
             )
         await clock.sleep(pause_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
-        order = await _read(order.url, ca)
+        order = (await _read(order.url, ca)).completed(*known)
     return order
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.errors import OrderError, UnusableAuthorizationError, UnusableOrderError
 from wellkeeper_issuer.model import Attempt, Lineage, Order, Ordered, Status
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.ports.state import Attempts
@@ -22,10 +22,6 @@ from wellkeeper_node.model import Identifier
 _REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"})
 _TOO_MANY_REQUESTS: Final = 429
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
-
-
-class _UnusableOrderError(OrderError):
-    """The order is not for what was ordered."""
 
 
 async def _unlimited(*, replaces: bool) -> None:
@@ -78,15 +74,16 @@ def _resumable(lineage: Lineage, ca: CertificateAuthority, attempt: Attempt | No
 
 
 async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered | None:
-    """Return the order of the attempt, or None if it cannot lead to a certificate any more."""
+    """Return the order of the attempt, or None if it cannot lead to a certificate, as far as the CA's replies say."""
     if attempt is None or attempt.order_url is None:
         return None
     try:
         found = await ca.read_order(attempt.order_url)
         if found is None or found.status not in _USABLE:
             return None
+        found = found.completed(attempt.authorization_urls, attempt.finalize_url)
         ordered = await _with_authorizations(found, ca, attempt.identifiers)
-    except _UnusableOrderError:
+    except (UnusableOrderError, UnusableAuthorizationError):
         return None
     except WellkeeperError as error:
         # An order that the CA refuses to show is lost (it forgot it, or us); a busy or absent CA may show it later.
@@ -105,6 +102,8 @@ def _is_refused(error: WellkeeperError) -> bool:
 
 async def _with_authorizations(placed: Order, ca: CertificateAuthority, ordered: Collection[Identifier]) -> Ordered:
     """Raises OrderError: a CA cannot make us read and answer more than we ordered."""
+    if not placed.finalize_url and placed.status in {Status.PENDING, Status.READY}:
+        raise _unusable(placed, "it has no URL to finalize it")
     if placed.status is not Status.PENDING:
         return Ordered(placed, ())
     if len(placed.authorization_urls) > len(ordered):
@@ -118,9 +117,9 @@ async def _with_authorizations(placed: Order, ca: CertificateAuthority, ordered:
     return Ordered(placed, found)
 
 
-def _unusable(placed: Order, why: str) -> "_UnusableOrderError":
+def _unusable(placed: Order, why: str) -> UnusableOrderError:
     what, remedy = f"cannot use the CA's order {placed.url}", "Report this to the CA."
-    return _UnusableOrderError(what, why, remedy, retry=Retry.LATER)
+    return UnusableOrderError(what, why, remedy, retry=Retry.LATER)
 
 
 async def _start(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms) -> Attempt:
@@ -158,7 +157,7 @@ async def _place(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts,
 
 async def _send(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, replaces: str | None) -> Order:
     placed = await ca.new_order(lineage.identifiers, lineage.profile, replaces)
-    await attempts.record_order(lineage.name, placed.url)
+    await attempts.record_order(lineage.name, placed)
     if placed.status is Status.INVALID:
         raise OrderError(
             "the CA answered newOrder with an invalid order",

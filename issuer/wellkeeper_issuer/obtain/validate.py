@@ -13,7 +13,7 @@ from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Status
 from wellkeeper_issuer.obtain.refused_names import with_accepted
 from wellkeeper_issuer.ports.ca import CertificateAuthority
-from wellkeeper_node.model import Identifier
+from wellkeeper_node.model import Identifier, Problem
 from wellkeeper_node.ports import Clock, Responders
 
 # A CA fetches from several continents within about this time, and decides after the last fetch. If polled sooner, it
@@ -27,6 +27,8 @@ _FETCHED_WAIT_SECONDS: Final = 0.1
 _LONGEST_WAIT_SECONDS: Final = 16.0
 # Boulder's validation gives up after about 20 s, but may be queued before that.
 _LIMIT_SECONDS: Final = 120.0
+# The error of an earlier try may stay in the challenge until the CA has looked again.
+_SAME_PROBLEM_SECONDS: Final = 5.0
 
 
 async def validate(ordered: Ordered, ca: CertificateAuthority, responders: Responders, clock: Clock) -> None:
@@ -66,29 +68,35 @@ async def _validate_one(
     challenge = authorization.challenge
     if authorization.status is not Status.PENDING or challenge is None:
         raise _refused(authorization)
-    deadline = clock.monotonic() + _LIMIT_SECONDS
-    wait_seconds = _FIRST_WAIT_SECONDS
-    was_fetched = False
+    began_at, wait_seconds, was_fetched = clock.monotonic(), _FIRST_WAIT_SECONDS, False
     async with responders.watch(challenge.token) as watch:
         if challenge.status is Status.PENDING:
             await _answer(authorization, challenge, ca)
-        while (left_seconds := deadline - clock.monotonic()) > 0:
-            is_fetched = await watch.settle(_QUIET_SECONDS, min(wait_seconds, left_seconds))
+        found = authorization
+        while (seconds := clock.monotonic() - began_at) < _LIMIT_SECONDS:
+            is_fetched = await watch.settle(_QUIET_SECONDS, min(wait_seconds, _LIMIT_SECONDS - seconds))
             found = await ca.read_authorization(authorization.url)
             if found.status is Status.VALID:
                 return
-            if found.status is not Status.PENDING:
-                raise _refused(found)
+            if found.status is not Status.PENDING or _has_failed(found, challenge, clock.monotonic() - began_at):
+                raise _refused(found, watch.clients)
             if is_fetched and not was_fetched:
                 was_fetched, own_wait_seconds = True, _FETCHED_WAIT_SECONDS
             else:
                 own_wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             wait_seconds = found.retry_after_seconds or own_wait_seconds
-    raise ChallengeError(
-        f"the CA did not validate {authorization.identifier} within {_LIMIT_SECONDS:.0f} s",
-        "the order stays open",
-        "Run 'wellkeeper renew' again to continue it.",
-    )
+        raise _undecided(found, watch.clients)
+
+
+def _has_failed(authorization: Authorization, answered: Challenge, seconds: float) -> bool:
+    """Return whether the CA reports an error, and waits for us to answer again (RFC 8555 section 8.2).
+
+    step-ca, Caddy and serles leave the challenge pending then; one in `processing` is retried by the CA itself.
+    """
+    present = authorization.challenge
+    if present is None or present.status is not Status.PENDING or present.problem is None:
+        return False
+    return present.problem != answered.problem or seconds >= _SAME_PROBLEM_SECONDS
 
 
 async def _answer(authorization: Authorization, challenge: Challenge, ca: CertificateAuthority) -> None:
@@ -98,21 +106,39 @@ async def _answer(authorization: Authorization, challenge: Challenge, ca: Certif
         # A resumed order may have been answered meanwhile: then its state counts, not this error.
         found = await ca.read_authorization(authorization.url)
         if found.status is Status.PENDING and found.challenge and found.challenge.status is Status.PENDING:
+            # serles reports the error of the validation with both.
+            if found.challenge.problem:
+                raise _refused(found) from None
             raise
 
 
-def _refused(authorization: Authorization) -> ChallengeError:
-    problem = authorization.challenge.problem if authorization.challenge else None
-    name = authorization.identifier
+def _refused(authorization: Authorization, clients: Sequence[str] | None = None) -> ChallengeError:
+    """Return the error; `clients` are those that fetched the token, None when it was not published."""
+    problem, name = _problem(authorization), authorization.identifier
     if problem:
-        error = ChallengeError(
-            f"the CA did not accept {name}", str(problem), problems.of_validation(problem), problem=problem
-        )
+        why, remedy = str(problem), problems.of_validation(problem)
     else:
-        error = ChallengeError(
-            f"the CA did not accept {name}",
-            f"its authorization is {authorization.status}, and the CA gave no reason",
-            "Run 'wellkeeper renew' again to place a new order.",
-        )
+        why = f"its authorization is {authorization.status}, and the CA gave no reason"
+        why += "" if clients is None else f"; {_fetches(clients)}"
+        remedy = "Run 'wellkeeper renew' again to place a new order."
+        remedy = remedy if clients is None or clients else problems.WAY_TO_THE_NODES
+    error = ChallengeError(f"the CA did not accept {name}", why, remedy, problem=problem)
     error.identifiers = (name,)
     return error
+
+
+def _undecided(authorization: Authorization, clients: Sequence[str]) -> ChallengeError:
+    problem = _problem(authorization)
+    return ChallengeError(
+        f"the CA did not validate {authorization.identifier} within {_LIMIT_SECONDS:.0f} s",
+        f"{str(problem) if problem else _fetches(clients)}; the order stays open",
+        "Run 'wellkeeper renew' again to continue it.",
+    )
+
+
+def _problem(authorization: Authorization) -> Problem | None:
+    return authorization.challenge.problem if authorization.challenge else None
+
+
+def _fetches(clients: Sequence[str]) -> str:
+    return f"its token was fetched by {', '.join(clients)}" if clients else "no responder reported a fetch of its token"

@@ -46,6 +46,10 @@ class CertificateAuthority(Protocol):
 
     async def read_authorization(self, url: str) -> Authorization: ...
 
+    async def deactivate_authorization(self, url: str) -> None:
+        """Make the CA validate the identifier again (RFC 8555 section 7.5.2). Raises ChallengeError."""
+        ...
+
     async def answer_challenge(self, challenge: Challenge) -> None:
         """Respond to a pending challenge of a pending authorization (read again first)."""
         ...

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from wellkeeper_issuer.model import Attempt, UnderWay
+from wellkeeper_issuer.model import Attempt, Order, UnderWay
 from wellkeeper_issuer.records import (
     Blocked,
     Check,
@@ -66,8 +66,8 @@ class Attempts(Protocol):
         """Keep an attempt that cannot succeed from being resumed. Idempotent."""
         ...
 
-    async def record_order(self, lineage: str, order_url: str) -> None:
-        """Add to the attempt; nothing happens without one."""
+    async def record_order(self, lineage: str, placed: Order) -> None:
+        """Add the URLs to the attempt; nothing happens without one."""
         ...
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:

@@ -51,7 +51,9 @@ class Settings(Frozen):
     ca_bundle: AbsolutePath | None = Field(
         default=None, description="PEM file that verifies the CA's own HTTPS server, for test CAs."
     )
-    contact: tuple[Contact, ...] = Field(default=(), description="Email addresses that the CA may write to.")
+    contact: tuple[Contact, ...] = Field(
+        default=(), description="Email addresses that the CA may write to; some CAs require one."
+    )
     terms_of_service_agreed: StrictBool = Field(
         default=False,
         description=(

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from wellkeeper_client import wire
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node.model import Answer
 from wellkeeper_node.wording import with_reload
 
@@ -18,8 +19,13 @@ _INCLUDE: Final = (
 )
 _EXEMPT: Final = "Exempt the challenge location from the limit."
 _WEB_PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
-# Boulder reads 128 bytes and refuses a body that fills them (va/http.go); a key authorization has 87.
-MAX_BODY_BYTES: Final = 127
+# Boulder reads 128 bytes and refuses a body that fills them (va/http.go); its key authorizations have 87.
+_MAX_BODY_BYTES: Final = 127
+
+
+def longest_body(answer: Answer) -> int:
+    """Return how many bytes the CA reads: more where its tokens are longer than Boulder's (django-ca: 86)."""
+    return max(_MAX_BODY_BYTES, len(answer.key_authorization))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ def advice_on_failure(error: Exception, seconds: float, port: int) -> Advice:
         )
     if isinstance(error, aiohttp.ClientResponseError):
         return Advice(
-            f"the answer is not HTTP/1.1 ({error.message.strip()[:80]})",
+            f"the answer is not HTTP/1.1 ({one_line(error.message, 80)})",
             "Check which program listens there: it is not nginx.",
         )
     return _advice_on_broken_connection(error, port)
@@ -95,22 +101,22 @@ def _advice_on_broken_connection(error: Exception, port: int) -> Advice:
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Advice("the host of this address does not resolve", with_reload("Set an IP address in the settings."))
-    return Advice(f"the request failed: {error.strerror if isinstance(error, OSError) and error.strerror else error}")
+    text = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return Advice(f"the request failed: {one_line(text, 200)}")
 
 
 def _advice_on_body(reply: Reply, answer: Answer) -> Advice | None:
     expected = answer.key_authorization.encode()
-    if len(reply.body) <= MAX_BODY_BYTES and reply.body.rstrip() == expected:
+    longest = longest_body(answer)
+    if len(reply.body) <= longest and reply.body.rstrip() == expected:
         return None
     if _WEB_PAGE.match(reply.body):
         return Advice(
             f"the answer is a web page: another location of the server block for {reply.host} answers",
             "Include challenge.conf in it, and keep 'rewrite' and 'return' inside other locations.",
         )
-    if len(reply.body) > MAX_BODY_BYTES:
-        return Advice(
-            f"the answer is longer than the {MAX_BODY_BYTES} bytes that the CA reads; it begins {_excerpt(reply)}"
-        )
+    if len(reply.body) > longest:
+        return Advice(f"the answer is longer than the {longest} bytes that the CA reads; it begins {_excerpt(reply)}")
     token, dot, thumbprint = reply.body.rstrip().decode(errors="replace").partition(".")
     if token == answer.token and dot and wire.THUMBPRINT_PATTERN.fullmatch(thumbprint):
         return Advice(

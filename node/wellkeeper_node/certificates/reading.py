@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
 # The issuer name in a self-signed placeholder, so that it is not mistaken for a real certificate.
 PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
+_LONGEST_NAME: Final = 200
 
 
 # One chain for each renewal that may run at once.
@@ -151,8 +153,8 @@ def _is_self_signed(certificate: x509.Certificate) -> bool:
 def distinguished_name(name: x509.Name) -> str:
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         for attribute in name.get_attributes_for_oid(oid):
-            return str(attribute.value)
-    return name.rfc4514_string() or "(empty name)"
+            return one_line(attribute.value, _LONGEST_NAME)
+    return one_line(name.rfc4514_string(), _LONGEST_NAME) or "(empty name)"
 
 
 def load_certificate_key(certificate_key_pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:

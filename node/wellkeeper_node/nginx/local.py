@@ -14,6 +14,7 @@ from typing import Final
 
 import aiofiles
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node import process
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Server, Tested
@@ -213,15 +214,11 @@ async def _run(argv: Sequence[str], output_bytes: int = _LOG_BYTES) -> process.F
 
 def _words(output: str, *, passed: bool) -> str:
     """Return the lines that matter, without duplicates, up to a limit."""
-    lines = [line.strip().removeprefix("nginx: ") for line in output.splitlines() if line.strip()]
+    lines = [line.removeprefix("nginx: ") for line in map(one_line, output.splitlines()) if line]
     chosen = [line for line in lines if (_NOTED if passed else _SEVERE).search(line)]
     if not chosen and not passed:
         chosen = lines[-3:] or ["(no output)"]
-    return _cut("; ".join(dict.fromkeys(chosen)))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_WORDS else f"{text[:_MAX_WORDS]}… (cut)"
+    return one_line("; ".join(dict.fromkeys(chosen)), _MAX_WORDS)
 
 
 def _position(path: Path | None) -> _LogPosition | None:
@@ -248,4 +245,4 @@ async def _logged(position: _LogPosition | None, process: str) -> list[str]:
         _log.warning("cannot read nginx's error log %s: %s", position.path, error)
         return []
     lines = (f"{level} {words}" for level, words in re.findall(rf"(\[(?:emerg|alert|crit)\]) {process}: (.*)", text))
-    return list(dict.fromkeys(lines))[:_MAX_LINES]
+    return list(dict.fromkeys(map(one_line, lines)))[:_MAX_LINES]

@@ -175,7 +175,7 @@ class _Question:
             wire.READ_BACK_HEADER: "1",
         }
         async with self._session.get(url, headers=headers, allow_redirects=False, server_hostname=name) as response:
-            body = await read_body(response, read_back.MAX_BODY_BYTES)
+            body = await read_body(response, read_back.longest_body(self._answer))
             return read_back.Reply(name, response.status, response.headers, body)
 
     def _follow(self, hop: _Hop, location: str, first: _Address, seen: set[str]) -> _Hop | Advice:

@@ -4,6 +4,7 @@ Raises PublishError with the node, the address and the remedy.
 """
 
 import asyncio
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client import wire
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.signing import Permit, sign_permit
+from wellkeeper_node.bodies import read_body
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
@@ -28,17 +31,23 @@ _PERMIT_SECONDS: Final = 300
 _RESTART_SECONDS: Final = 10.0
 _RESTART_POLL_SECONDS: Final = 0.2
 _NEXT_WAIT_SECONDS: Final = 60.0
+# A thousand fetches with the longest names and user agents, as JSON escapes them.
+_LONGEST_BODY: Final = 4 * 1024 * 1024
+_LAST_SEQUENCE: Final = 2**63 - 1
+_LONGEST_ID: Final = 64
+_LONGEST_WORDS: Final = 300
+_UPDATE: Final = "Update wellkeeper-responder on this node."
 _CHECK_ADDRESS: Final = "Check that this is the --control address of wellkeeper-responder."
 
 
 @dataclass(frozen=True, slots=True)
 class Fetches:
-    """One reply of the feed: the fetched `tokens` in order, without those of read-backs."""
+    """One reply of the feed: token and client of each fetch that is not a read-back."""
 
     instance_id: str
     next: int
     is_incomplete: bool
-    tokens: tuple[str, ...]
+    fetched: tuple[tuple[str, str], ...]
 
 
 class _UnreachableError(PublishError):
@@ -86,8 +95,8 @@ class ResponderClient:
             )
         if "warning" in body and not self._was_warned:
             self._was_warned = True
-            _log.warning("%s: %s", self._name, str(body["warning"])[:300])
-        return str(body["instance_id"])
+            _log.warning("%s: %s", self._name, one_line(body["warning"], _LONGEST_WORDS))
+        return one_line(body["instance_id"], _LONGEST_ID)
 
     async def delete(self, token: str, message: str) -> None:
         """Withdraw the token. Idempotent."""
@@ -99,14 +108,20 @@ class ResponderClient:
         body = await self._call("GET", path, wait_seconds=wait_seconds)
         try:
             return Fetches(
-                instance_id=str(body["instance_id"]),
-                next=int(body["next"]),
+                instance_id=one_line(body["instance_id"], _LONGEST_ID),
+                next=_sequence(body["next"]),
                 is_incomplete=body["gap"] is not None,
-                tokens=tuple(str(one["token"]) for one in body["fetches"] if not one["is_read_back"]),
+                fetched=tuple(
+                    (str(one["token"]), one_line(one.get("client_address") or "an unknown address", _LONGEST_ID))
+                    for one in body["fetches"]
+                    if not one["is_read_back"]
+                ),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise PublishError(
-                f"cannot read the fetches of {self._name}", repr(error), "Update wellkeeper-responder on this node."
+                f"cannot read the fetches of {self._name}",
+                one_line(repr(error), _LONGEST_WORDS),
+                "Update wellkeeper-responder on this node.",
             ) from error
 
     async def status(self) -> Mapping[str, Any]:
@@ -151,10 +166,12 @@ class ResponderClient:
             raise PublishError(
                 f"{self._name} did not answer within {limit_seconds:g} s", remedy="Check the responder's log."
             ) from error
+        except ValueError as error:
+            raise PublishError(f"cannot use the reply of {self._name}", str(error), _CHECK_ADDRESS) from error
         except (aiohttp.ClientError, OSError) as error:
             raise _failure(error)(f"cannot reach {self._name}", words(error), _remedy(error)) from error
         if reply.status >= 300:
-            detail = str(body.get("detail", ""))
+            detail = one_line(body.get("detail", ""), _LONGEST_WORDS)
             remedy = self._about_clocks(body) if detail else _CHECK_ADDRESS
             raise PublishError(f"{self._name} refused with HTTP {reply.status}", detail, remedy)
         return body
@@ -162,7 +179,11 @@ class ResponderClient:
     def _about_clocks(self, body: Mapping[str, Any]) -> str:
         """Return the remedy when the clocks differ; refusals for the time contain the responder's clock."""
         clock = body.get("clock")
-        ahead = clock - self._clock.now().timestamp() if isinstance(clock, int | float) else 0
+        ahead = (
+            clock - self._clock.now().timestamp()
+            if isinstance(clock, int | float) and 0 <= clock < wire.MAX_TIME
+            else 0
+        )
         if abs(ahead) <= wire.CLOCK_WARNING_SECONDS:
             return ""
         direction = "ahead of" if ahead > 0 else "behind"
@@ -185,17 +206,33 @@ class ResponderClient:
         if self._session is None:
             unix = self.address.startswith("unix:")
             connector = aiohttp.UnixConnector(self.address.removeprefix("unix:")) if unix else aiohttp.TCPConnector()
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                trust_env=False,
+                # The size of a compressed body is only known after decompression.
+                headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,
+            )
         return self._session
 
 
+def _sequence(value: object) -> int:
+    """Raises ValueError."""
+    if not isinstance(value, int) or not 0 <= value <= _LAST_SEQUENCE:
+        raise ValueError(f"{value!r:.80} is not a sequence number")
+    return value
+
+
 async def _json(reply: aiohttp.ClientResponse) -> Mapping[str, Any]:
-    """Return the reply's JSON object, empty when it is not one: the caller looks at the status."""
+    """Return the reply's JSON object, empty when it is not one: the caller looks at the status. Raises ValueError."""
+    body = await read_body(reply, _LONGEST_BODY)
+    if len(body) > _LONGEST_BODY:
+        raise ValueError(f"its reply is longer than {_LONGEST_BODY // 1024} KiB")
     try:
-        body = await reply.json(content_type=None)
-    except ValueError:
-        body = None
-    return body if isinstance(body, Mapping) else {}
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def _failure(error: Exception) -> type[PublishError]:

@@ -2,8 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
+
+# A CA fetches from a handful of places; any client may fetch as well.
+_MOST_CLIENTS: Final = 8
 
 
 class FetchWatch:
@@ -11,8 +15,15 @@ class FetchWatch:
 
     def __init__(self) -> None:
         self._fetched = asyncio.Event()
+        self._clients: dict[str, None] = {}
 
-    def notify(self) -> None:
+    @property
+    def clients(self) -> Sequence[str]:
+        return tuple(self._clients)
+
+    def notify(self, client_address: str | None = None) -> None:
+        if client_address is not None and len(self._clients) < _MOST_CLIENTS:
+            self._clients[client_address] = None
         self._fetched.set()
 
     async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
@@ -50,9 +61,12 @@ class Watches:
             if not self._by_token[token]:
                 del self._by_token[token]
 
-    def notify(self, token: str) -> None:
-        for watch in self._by_token.get(token, ()):
-            watch.notify()
+    def notify(self, token: str, client_address: str | None = None) -> bool:
+        """Return whether the token is watched."""
+        watches = self._by_token.get(token, ())
+        for watch in watches:
+            watch.notify(client_address)
+        return bool(watches)
 
     def notify_all(self) -> None:
         """Notify every watch, because fetches were lost: all must poll the CA."""

@@ -8,7 +8,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
-from tests.fakes_obtain import BASE, FakeAuthority, FakeRoot
+from tests.fakes_obtain import BASE, FakeAuthority
+from tests.fakes_root import FakeRoot
 from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, FinalizeError
@@ -51,7 +52,7 @@ async def test_ready_order_is_finalized_and_its_chain_recorded(
     assert ca.calls == [f"finalize {URL}", f"chain {URL}"]
     assert ca.orders[URL].csr_der == attempt.csr_der
     pki.check_chain(chain, attempt.csr_der, [A], clock.now())
-    assert await attempts.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
+    assert await attempts.read_attempt("web") == replace(attempt.with_order(ca.orders[URL].order), chain_pem=chain)
     assert clock.slept == []
 
 
@@ -163,10 +164,10 @@ async def test_order_that_takes_too_long_stays_open(
 async def test_long_retry_after_ends_the_pass_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
-    ca.script(FINALIZE, state(ca, Status.PROCESSING, 3600))
-    with pytest.raises(FinalizeError, match="again in 3600 s to continue this order") as caught:
+    ca.script(FINALIZE, state(ca, Status.PROCESSING, 86_400))
+    with pytest.raises(FinalizeError, match="again in 600 s to continue this order") as caught:
         await finalize(attempt, placed(ca), ca, attempts, clock)
-    assert caught.value.retry_at == clock.now() + timedelta(hours=1)
+    assert caught.value.retry_at == clock.now() + timedelta(minutes=10)
     assert clock.slept == []
 
 
@@ -186,7 +187,7 @@ async def test_refused_finalization_keeps_the_order_if_resuming_can_help(
     ca.script(FINALIZE, FinalizeError("the CA refused", problem=problem))
     with pytest.raises(FinalizeError, match="the CA refused"):
         await finalize(attempt, placed(ca), ca, attempts, clock)
-    assert await attempts.read_attempt("web") == (replace(attempt, order_url=URL) if is_kept else None)
+    assert await attempts.read_attempt("web") == (attempt.with_order(ca.orders[URL].order) if is_kept else None)
 
 
 @pytest.mark.parametrize(

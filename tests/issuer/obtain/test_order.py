@@ -44,7 +44,7 @@ async def test_key_and_csr_are_durable_before_the_ca_is_asked(ca: FakeAuthority,
 
 async def test_new_order_is_recorded_and_its_authorizations_read(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
     attempt, ordered = await order(LINEAGE, ca, attempts)
-    assert await attempts.read_attempt("web") == replace(attempt, order_url=FIRST)
+    assert await attempts.read_attempt("web") == attempt.with_order(ca.orders[FIRST].order)
     assert (ordered.order.url, ordered.order.status) == (FIRST, Status.PENDING)
     assert [one.identifier for one in ordered.authorizations] == [A, B]
     assert [one.challenge.token for one in ordered.authorizations if one.challenge] == [token(100), token(101)]
@@ -81,7 +81,7 @@ async def test_lost_order_makes_a_new_one_with_a_new_key(
     again, ordered = await order(LINEAGE, ca, attempts)
     assert ordered.order.url == SECOND
     assert again.certificate_key_pem != first.certificate_key_pem
-    assert await attempts.read_attempt("web") == replace(again, order_url=SECOND)
+    assert await attempts.read_attempt("web") == again.with_order(ca.orders[SECOND].order)
 
 
 async def test_order_that_the_ca_forgot_makes_a_new_one(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
@@ -205,7 +205,7 @@ async def test_temporarily_unreadable_order_is_kept(
     ca.script(FIRST, OrderError("later", problem=problem))
     with pytest.raises(OrderError, match="later"):
         await order(LINEAGE, ca, attempts)
-    assert await attempts.read_attempt("web") == replace(first, order_url=FIRST)
+    assert await attempts.read_attempt("web") == first.with_order(ca.orders[FIRST].order)
 
 
 def with_extra(ca: FakeAuthority, *urls: str) -> None:

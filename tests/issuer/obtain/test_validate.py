@@ -109,9 +109,8 @@ async def test_retry_after_takes_precedence_over_our_own_pauses(
 async def test_undecided_ca_times_out(one: Ordered, ca: FakeAuthority, clock: FakeClock, asked: float | None) -> None:
     began, watches = clock.monotonic(), FakeWatches(clock, fetches=())
     ca.script(FIRST, *[pending(one, asked)] * 100)
-    with pytest.raises(
-        ChallengeError, match=r"the CA did not validate a\.example within 120 s: .*Run 'wellkeeper renew' again"
-    ):
+    words = r"within 120 s: no responder reported a fetch of its token; the order stays open\. Run 'wellkeeper renew'"
+    with pytest.raises(ChallengeError, match=rf"the CA did not validate a\.example {words}"):
         await validate(one, ca, watches, clock)
     assert clock.monotonic() - began == 120
 
@@ -156,9 +155,20 @@ async def test_invalid_authorization_is_an_error_even_without_a_reason(
     ca.script(FIRST, replace(one.authorizations[0], status=status))
     with pytest.raises(
         ChallengeError,
-        match=rf"the CA did not accept a\.example: its authorization is {status}, and the CA gave no reason",
+        match=rf"the CA did not accept a\.example: its authorization is {status}, and the CA gave no reason"
+        r"; its token was fetched by 192\.0\.2\.1\. Run 'wellkeeper renew' again to place a new order",
     ):
         await validate(one, ca, watches, clock)
+
+
+async def test_token_that_no_client_fetched_points_to_the_way_to_the_nodes(
+    one: Ordered, ca: FakeAuthority, clock: FakeClock
+) -> None:
+    ca.script(FIRST, replace(one.authorizations[0], status=Status.INVALID))
+    with pytest.raises(
+        ChallengeError, match=r"no reason; no responder reported a fetch of its token\. Check what lies between the CA"
+    ):
+        await validate(one, ca, FakeWatches(clock, fetches=()), clock)
 
 
 @pytest.mark.parametrize("status", BAD)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.fakes_deliver import dns
-from wellkeeper_issuer.model import Attempt
+from wellkeeper_issuer.model import Attempt, Order, Status
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import (
     Blocked,
@@ -34,6 +34,7 @@ ACCOUNT: Final = "https://ca.example/account/1"
 NOW: Final = datetime(2026, 3, 2, 12, 30, 15, 123_457, tzinfo=UTC)
 ADDRESS: Final = Identifier(IdentifierType.IP, "2001:db8::7")
 ATTEMPT: Final = Attempt("web", CA, (dns("a.example"), ADDRESS), b"certificate key", b"csr", account_url=ACCOUNT)
+ORDER: Final = Order(f"{CA}/order/1", Status.PENDING, (f"{CA}/authz/1", f"{CA}/authz/2"), f"{CA}/finalize/1")
 SCHEDULE: Final = Schedule(
     lineage="web",
     version="v1",

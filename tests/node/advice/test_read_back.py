@@ -8,7 +8,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from tests.fakes_deliver import dns
-from wellkeeper_node.advice.read_back import MAX_BODY_BYTES, Reply, advice_on_failure, advice_on_reply
+from wellkeeper_node.advice.read_back import Reply, advice_on_failure, advice_on_reply, longest_body
 from wellkeeper_node.model import Answer
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
@@ -24,9 +24,19 @@ def advice(status: int, body: bytes = b"", **headers: str) -> str | None:
     return None if found is None else f"{found.cause}. {found.remedy}"
 
 
-@pytest.mark.parametrize("body", [GOOD, GOOD + b"\n", GOOD + b" \t\r\n", GOOD.ljust(MAX_BODY_BYTES)])
+@pytest.mark.parametrize("body", [GOOD, GOOD + b"\n", GOOD + b" \t\r\n", GOOD.ljust(127)])
 def test_key_authorization_is_accepted(body: bytes) -> None:
     assert advice(200, body) is None
+
+
+def test_key_authorization_of_a_long_token_is_accepted_and_a_longer_answer_is_not() -> None:
+    answer = Answer("t" * 128, "p" * 43, dns("a.example"))
+    good = answer.key_authorization.encode()
+    assert longest_body(answer) == len(good) == 172
+    assert advice_on_reply(Reply("a.example", 200, {}, good), answer) is None
+    found = advice_on_reply(Reply("a.example", 200, {}, good + b"\n"), answer)
+    assert found is not None
+    assert "longer than the 172 bytes that the CA reads" in found.cause
 
 
 @pytest.mark.parametrize(
@@ -41,7 +51,7 @@ def test_key_authorization_is_accepted(body: bytes) -> None:
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"x" * 129, "longer than the 127 bytes that the CA reads; it begins 'xxx"),
-        (GOOD + b" " * (MAX_BODY_BYTES + 1 - len(GOOD)), "longer than the 127 bytes"),
+        (GOOD + b" " * (127 + 1 - len(GOOD)), "longer than the 127 bytes"),
         (GOOD[:-1], "not the key authorization but 'ttt"),
         (b" " + GOOD, "not the key authorization"),
         (b"\xff\x00", "not the key authorization"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock
+from tests.hostile import HOSTILE, assert_harmless
 from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError
@@ -101,3 +102,10 @@ async def test_nginx_without_workers_serves_nothing(folder: Path, clock: FakeClo
     async with fake_master(folder) as master:
         with pytest.raises(ReloadError, match=r"no workers left and serves nothing"):
             await nginx(master, clock).reload(PASSED)
+
+
+async def test_words_of_nginx_and_of_its_log_are_harmless(folder: Path, clock: FakeClock) -> None:
+    said = f"nginx: [emerg] {HOSTILE}".replace("\n", " ").replace("\r", "\x07")
+    control = Control(("sh", "-c", f"printf '%s' '{said}'; exit 1"), folder / "nginx.pid")
+    tested = await LocalNginx(control, clock).test()
+    assert_harmless(tested.words)

@@ -83,6 +83,15 @@ async def test_feed_waits_only_when_the_instance_is_known(folder: Path, clock: F
     assert [path.split("wait=")[1] for path in server.asked[:5]] == ["0", "30", "30", "0", "30"]
 
 
+async def test_responder_that_always_answers_at_once_is_not_asked_without_a_pause(
+    folder: Path, clock: FakeClock
+) -> None:
+    server, began = FeedServer(folder, reply("i", 1, OTHER_TOKEN)), clock.monotonic()
+    async with server.serving(clock) as client:
+        await run_until(FetchFeed(client, Watches(), clock, ignore, "i"), lambda: len(server.asked) > 40)
+    assert clock.monotonic() - began >= 0.2 * 19
+
+
 @pytest.mark.parametrize("known", ["i", None], ids=["same instance", "unknown instance"])
 async def test_tokens_are_not_republished_without_a_restart(folder: Path, clock: FakeClock, known: str | None) -> None:
     sent: list[str] = []

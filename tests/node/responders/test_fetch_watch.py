@@ -77,3 +77,16 @@ async def test_both_watches_of_a_token_see_its_fetch() -> None:
         assert await one.settle(0, NEVER)
         assert await other.settle(0, NEVER)
     watches.notify("t")
+
+
+async def test_clients_are_those_that_fetched_the_token_each_once_and_the_first_few() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        for address in ("192.0.2.7", "192.0.2.7", "::1"):
+            watches.notify("t", address)
+        watches.notify("other", "192.0.2.9")
+        watches.notify_all()
+        assert watch.clients == ("192.0.2.7", "::1")
+        for number in range(100):
+            watches.notify("t", str(number))
+        assert len(watch.clients) == 8

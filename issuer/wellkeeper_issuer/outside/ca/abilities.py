@@ -7,10 +7,10 @@ from typing import Any
 import josepy.errors
 from acme import messages
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.wording import with_reload
 
 
@@ -31,7 +31,7 @@ def parse_directory(members: Mapping[str, Any]) -> messages.Directory:
     try:
         return messages.Directory.from_json(dict(members))
     except (josepy.errors.Error, TypeError, AttributeError) as error:
-        raise ReplyError(f"directory member 'meta' is not valid: {cleaned(error)[:200]}") from error
+        raise ReplyError(f"directory member 'meta' is not valid: {one_line(error, 200)}") from error
 
 
 def read_abilities(directory: messages.Directory) -> Abilities:
@@ -41,11 +41,11 @@ def read_abilities(directory: messages.Directory) -> Abilities:
     return Abilities(
         has_renewal_info=_has(directory, "renewalInfo"),
         has_key_change=_has(directory, "keyChange"),
-        profiles={cleaned(key): cleaned(value) for key, value in profiles.items()}
+        profiles={one_line(key): one_line(value) for key, value in profiles.items()}
         if isinstance(profiles, Mapping)
         else {},
-        terms_of_service=cleaned(meta.terms_of_service) if meta.terms_of_service else None,
-        caa_identities=tuple(map(cleaned, identities)) if isinstance(identities, list | tuple) else (),
+        terms_of_service=one_line(meta.terms_of_service) if meta.terms_of_service else None,
+        caa_identities=tuple(map(one_line, identities)) if isinstance(identities, list | tuple) else (),
         requires_external_account=meta.external_account_required is True,
     )
 

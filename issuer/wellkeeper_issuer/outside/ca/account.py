@@ -6,19 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from acme import messages
-from josepy.json_util import JSONObjectWithFields, field
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
-from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of, key_change
-from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
+from wellkeeper_issuer.outside.ca.messages import Deactivation, account_jwk, algorithm_of, key_change
+from wellkeeper_issuer.outside.ca.registration import look_up
 from wellkeeper_issuer.outside.ca.signing import Sender, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.foreign_text import cleaned
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,6 @@ class AccountState:
     url: str
     status: str
     contact: tuple[str, ...]
-
-
-class _Deactivation(JSONObjectWithFields):
-    status: str = field("status")
 
 
 class AccountAtCa:
@@ -81,7 +76,14 @@ class AccountAtCa:
     async def deactivate(self) -> AccountState:
         """Deactivate the account, which cannot be undone, and record it (RFC 8555 section 7.3.6)."""
         record = self.record()
-        state = await self._post(_Deactivation(status="deactivated"), "the account deactivation")
+        state = await self._post(Deactivation(), "the account deactivation")
+        if state.status != "deactivated":
+            raise OrderError(
+                f"the CA {self._name} did not deactivate the account {state.url}",
+                f"it replied that the account is {state.status}",
+                "The account stays in use here. Ask the CA how to deactivate it.",
+                retry=Retry.NEVER,
+            )
         await asyncio.to_thread(self._accounts.record, replace(record, is_deactivated=True))
         return state
 
@@ -109,26 +111,17 @@ class AccountAtCa:
 
     async def url_of(self, account_key: AccountKey) -> str | None:
         """Return the URL of the account with this key at the CA; None when there is none."""
-        directory = await self._connection.directory()
-        message = messages.NewRegistration(only_return_existing=True)
-        jwk = account_jwk(account_key)
+        directory, jwk = await self._connection.directory(), account_jwk(account_key)
         sender = self._connection.sender_for(Signer(jwk, algorithm_of(jwk)))
-        with translated(OrderError, self._name, "the account look-up", self._connection.clock):
-            try:
-                return (await sender.send(directory["newAccount"], message)).location()
-            except ProblemError as error:
-                if error.problem.name == "accountDoesNotExist":
-                    return None
-                raise
+        return await look_up(sender, directory, self._name, self._connection.clock)
 
     async def _post(self, message: Any, request: str) -> AccountState:  # noqa: ANN401 - any message of josepy's
-        url = self.record().account_url
-
         async def work(sender: Sender, _: messages.Directory) -> AccountState:
+            url = self.record().account_url  # another one in a second try, if the CA has another for our key
             body = (await sender.send(url, message)).json()
             status, contact = body.get("status"), body.get("contact") or []
             if not isinstance(status, str) or not isinstance(contact, list):
                 raise ReplyError("account member 'status' must be a string, 'contact' a list")
-            return AccountState(url, cleaned(status), tuple(map(cleaned, contact)))
+            return AccountState(url, one_line(status), tuple(map(one_line, contact)))
 
         return await self._connection.call(OrderError, request, work)

@@ -9,13 +9,20 @@ from collections.abc import Sequence
 from acme import messages
 from cryptography import x509
 
-from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError
+from wellkeeper_issuer.errors import (
+    ChallengeError,
+    FinalizeError,
+    OrderError,
+    UnusableAuthorizationError,
+    UnusableOrderError,
+)
 from wellkeeper_issuer.model import Authorization, Challenge, Order
 from wellkeeper_issuer.outside.ca.abilities import Abilities, choose_profile, read_abilities
 from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
 from wellkeeper_issuer.outside.ca.connection import Connection
-from wellkeeper_issuer.outside.ca.messages import EmptyMessage, NewOrder
-from wellkeeper_issuer.outside.ca.problems import ProblemError
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError
+from wellkeeper_issuer.outside.ca.messages import Deactivation, EmptyMessage, NewOrder
+from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
 from wellkeeper_issuer.outside.ca.session import Reply
@@ -79,11 +86,15 @@ class AcmeAuthority:
             replaces=replaces if abilities.has_renewal_info else None,
         )
 
+        request = f"the order for {_summary(identifiers)}"
+
         async def work(sender: Sender, directory: messages.Directory) -> Order:
             reply = await sender.send(directory["newOrder"], message)
-            return self._order(reply.location(), reply)
+            # The CA has placed the order: a reply that cannot be used concerns this one.
+            with translated(UnusableOrderError, self.name, request, self._clock):
+                return self._order(reply.location(), reply, is_new=True)
 
-        return await self.connection.call(OrderError, f"the order for {_summary(identifiers)}", work)
+        return await self.connection.call(OrderError, request, work)
 
     async def read_order(self, url: str) -> Order | None:
         try:
@@ -91,12 +102,25 @@ class AcmeAuthority:
         except OrderError as error:
             if error.problem and error.problem.status in {403, 404}:
                 return None
+            if isinstance(error.__cause__, ReplyError):
+                raise UnusableOrderError(error.what, error.why, error.remedy) from error.__cause__
             raise
 
     async def read_authorization(self, url: str) -> Authorization:
-        return await self.connection.read(
-            ChallengeError, f"the request for authorization {url}", url, self._authorization
-        )
+        try:
+            return await self.connection.read(
+                ChallengeError, f"the request for authorization {url}", url, self._authorization
+            )
+        except ChallengeError as error:
+            if isinstance(error.__cause__, ReplyError):
+                raise UnusableAuthorizationError(error.what, error.why, error.remedy) from error.__cause__
+            raise
+
+    async def deactivate_authorization(self, url: str) -> None:
+        async def work(sender: Sender, _: messages.Directory) -> None:
+            await sender.send(url, Deactivation())
+
+        await self.connection.call(ChallengeError, f"the deactivation of authorization {url}", work)
 
     async def answer_challenge(self, challenge: Challenge) -> None:
         async def work(sender: Sender, _: messages.Directory) -> None:
@@ -168,8 +192,9 @@ class AcmeAuthority:
             _log.warning("the CA %s has no profiles, ignoring profile = %r", self.name, wanted)
         return choose_profile(abilities, self.name, wanted)
 
-    def _order(self, url: str, reply: Reply) -> Order:
-        return parse_order(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))
+    def _order(self, url: str, reply: Reply, *, is_new: bool = False) -> Order:
+        seconds = retry_after_seconds(reply.headers, self._clock.now())
+        return parse_order(url, reply.json(), seconds, is_new=is_new)
 
     def _authorization(self, url: str, reply: Reply) -> Authorization:
         return parse_authorization(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))

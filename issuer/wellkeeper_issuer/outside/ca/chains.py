@@ -7,6 +7,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node.certificates import reading
 
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
@@ -32,4 +33,4 @@ def root_name(chain_pem: bytes) -> str | None:
         names = topmost.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:
         return None  # `check_chain` reports what is wrong
-    return str(names[0].value) if names else None
+    return one_line(names[0].value, 200) if names else None

@@ -13,6 +13,7 @@ import aiohttp
 from acme import messages
 from josepy.jwk import JWK
 
+from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import parse_directory
 from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
@@ -25,6 +26,7 @@ from wellkeeper_issuer.outside.ca.signing import Sender, SignedRequests, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Problem
 from wellkeeper_node.ports import Clock
 
 _READ_TRIES: Final = 3
@@ -65,7 +67,7 @@ class Connection:
         self._opening = asyncio.Lock()
         self._account: Account | None = None
         self._unavailable: tuple[float, float, WellkeeperError] | None = None
-        self._registered_again_at: float | None = None
+        self._found_again_at: dict[bool, float] = {}
         self._keyed: _Keyed | None = None
 
     @property
@@ -116,14 +118,12 @@ class Connection:
             return directory, self._account
 
     async def call(self, kind: type[WellkeeperError], request: str, work: Work[T]) -> T:
-        """Send a request once, with our account; twice when the CA forgot the account (a restarted test CA)."""
+        """Send a request once, with our account; twice when the CA forgot it (a restarted test CA) or has another."""
         directory, account = await self.account()
         try:
             return await self._send(kind, request, work, directory, account)
         except WellkeeperError as error:
-            if error.problem is None or error.problem.name != "accountDoesNotExist":
-                raise
-            if not await self._register_again(account):
+            if error.problem is None or not await self._find_again(account, error.problem):
                 raise
         return await self._send(kind, request, work, *await self.account())
 
@@ -176,18 +176,25 @@ class Connection:
         with translated(kind, self.options.name, request, self.clock):
             return await work(self.sender(account.url), directory)
 
-    async def _register_again(self, forgotten: Account) -> bool:
-        """Register a forgotten account again, once for all callers. Return False if that was done recently."""
+    async def _find_again(self, suspected: Account, problem: Problem) -> bool:
+        """Find or register the account again, once for all callers. Return False if that does not help."""
+        is_forgotten = problem.name == "accountDoesNotExist"
+        if not is_forgotten and not problems.may_be_about_our_account(problem):
+            return False
         async with self._opening:
-            if self._account is not forgotten:
+            if self._account is not suspected:
                 return True  # another caller did
-            now, last = self.clock.monotonic(), self._registered_again_at
+            now, last = self.clock.monotonic(), self._found_again_at.get(is_forgotten)
             if last is not None and now - last < _FORGETS_AGAIN_SECONDS:
                 return False
-            self._registered_again_at = now
-            directory = await self.directory()
-            self._account = await self._registration.find(self.sender(), directory, is_forgotten=True)
-            return True
+            self._found_again_at[is_forgotten] = now
+            sender, directory = self.sender(), await self.directory()
+            if is_forgotten:
+                found: Account | None = await self._registration.find(sender, directory, is_forgotten=True)
+            else:
+                found = await self._registration.find_again(sender, directory)
+            self._account = found or suspected
+            return found is not None
 
     def _remember(self, error: WellkeeperError, began_at: float) -> None:
         now = self.clock.monotonic()

@@ -25,6 +25,15 @@ class EmptyMessage(JSONObjectWithFields):
         return True
 
 
+class Deactivation(JSONObjectWithFields):
+    """Deactivates an account or an authorization (RFC 8555 sections 7.3.6 and 7.5.2)."""
+
+    status: str = field("status")
+
+    def __init__(self, status: str = "deactivated") -> None:
+        super().__init__(status=status)
+
+
 class NewOrder(messages.NewOrder):
     """newOrder with `replaces` (RFC 9773 section 5)."""
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import aiohttp
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError, UrlError
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
 from wellkeeper_issuer.outside.ca.session import Reply
 from wellkeeper_node.errors import Retry, WellkeeperError
-from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Problem
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
@@ -81,7 +81,7 @@ def read_problem(reply: Reply, now: datetime) -> Problem:
     try:
         return parse_problem(reply.json(), reply.status, retry_after)
     except ReplyError:
-        text = " ".join(cleaned(reply.body[:2_000].decode(errors="replace")).split())[:200] or "no body"
+        text = one_line(reply.body[:2_000].decode(errors="replace"), 200) or "no body"
         return Problem("about:blank", f"the reply is not a problem document: {text}", reply.status, retry_after)
 
 
@@ -98,15 +98,15 @@ def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_afte
 
 def _parse_one(body: Mapping[str, Any], status: int | None = None, retry_after: float | None = None) -> Problem:
     identifier, instance, own_status = body.get("identifier"), body.get("instance"), body.get("status")
-    detail = cleaned(body.get("detail", "no detail given"))
+    detail = one_line(body.get("detail", "no detail given"))
     if isinstance(instance, str) and instance not in detail:
-        detail += f" (see {cleaned(instance)})"  # RFC 8555 section 7.3.3: the page to visit after userActionRequired
+        detail += f" (see {one_line(instance)})"  # RFC 8555 section 7.3.3: the page to visit after userActionRequired
     return Problem(
-        type=cleaned(body.get("type", "about:blank")),
+        type=one_line(body.get("type", "about:blank")),
         detail=detail,
         status=status or (own_status if isinstance(own_status, int) and 100 <= own_status < 600 else None),
         retry_after_seconds=retry_after,
-        identifier=cleaned(identifier.get("value")) if isinstance(identifier, Mapping) else None,
+        identifier=one_line(identifier.get("value")) if isinstance(identifier, Mapping) else None,
     )
 
 
@@ -132,16 +132,16 @@ def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock)
     except aiohttp.ClientConnectorCertificateError as error:
         what = f"the TLS certificate of the CA {ca} is not trusted"
         remedy = with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
-        raise kind(what, cleaned(words(error)), remedy) from error
+        raise kind(what, words(error), remedy) from error
     except TimeoutError as error:
         what = f"no answer from the CA {ca} to {request}"
         raise kind(what, "it did not answer in time", "Check network, proxy and DNS of this host.") from error
     except aiohttp.ClientError as error:
         what = f"no answer from the CA {ca} to {request}"
-        raise kind(what, cleaned(words(error)), "Check network, proxy and DNS of this host.") from error
+        raise kind(what, words(error), "Check network, proxy and DNS of this host.") from error
     except OSError as error:
         what = f"cannot send {request} to the CA {ca}"
-        raise kind(what, str(error), "Check that ca_bundle is a PEM file that this user can read.") from error
+        raise kind(what, one_line(error, 200), "Check that ca_bundle is a PEM file that this user can read.") from error
 
 
 def _retry_at(problem: Problem, now: datetime) -> datetime | None:

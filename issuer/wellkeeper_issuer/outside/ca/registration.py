@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from acme import messages
 
+from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.messages import account_jwk, binding
 from wellkeeper_issuer.outside.ca.options import CaOptions
-from wellkeeper_issuer.outside.ca.problems import translated
+from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 from wellkeeper_issuer.outside.ca.signing import Sender
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.errors import Retry
@@ -22,6 +23,18 @@ class Account:
     """An account that was found or registered; one that was registered again is another object."""
 
     url: str
+
+
+async def look_up(sender: Sender, directory: messages.Directory, ca: str, clock: Clock) -> str | None:
+    """Return the URL of the account with the sender's key at the CA; None when there is none. Raises OrderError."""
+    message = messages.NewRegistration(only_return_existing=True)
+    with translated(OrderError, ca, "the account look-up", clock):
+        try:
+            return (await sender.send(directory["newAccount"], message)).location()
+        except ProblemError as error:
+            if error.problem.name == "accountDoesNotExist":
+                return None
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +68,34 @@ class Registration:
     async def _register(self, sender: Sender, directory: messages.Directory) -> str:
         """Return the account's URL: newAccount returns the existing account of a known key (RFC 8555 section 7.3.1)."""
         message = self._message(directory)
-        with translated(OrderError, self.options.name, "the account registration", self.clock):
-            return (await sender.send(directory["newAccount"], message)).location()
+        try:
+            with translated(OrderError, self.options.name, "the account registration", self.clock):
+                return (await sender.send(directory["newAccount"], message)).location()
+        except OrderError as error:
+            if not self.accounts.contact and error.problem and problems.is_about_contact(error.problem):
+                error.remedy = with_reload('Set contact = ["mailto:you@example.org"] in the settings.')
+                error.retry = Retry.NEVER
+            raise
+
+    async def find_again(self, sender: Sender, directory: messages.Directory) -> Account | None:
+        """Return the account that the CA has for our key, if it is not the one on record, and record it.
+
+        Registers an account when the CA has none. Returns None when the record is right, or the CA does not say.
+        """
+        record = self.accounts.read(self.options.directory_url)
+        try:
+            url = await look_up(sender, directory, self.options.name, self.clock)
+        except OrderError as error:
+            # A CA for customers only may want to know them for the look-up as well; it returns the account it has.
+            if error.problem is None or self.options.external_account is None:
+                return None
+            url = None
+        if url is None:
+            return await self.find(sender, directory, is_forgotten=True)
+        if record is not None and record.account_url == url:
+            return None
+        await asyncio.to_thread(self.accounts.record, AccountRecord(self.options.directory_url, url))
+        return Account(url)
 
     def _message(self, directory: messages.Directory) -> messages.NewRegistration:
         abilities, external = read_abilities(directory), self.options.external_account

@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
 from wellkeeper_issuer.outside.ca.problems import ProblemError
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
@@ -20,7 +21,6 @@ from wellkeeper_issuer.outside.ca.server import CaServer
 from wellkeeper_issuer.outside.ca.session import Reply
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
 from wellkeeper_node.errors import WellkeeperError
-from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 
@@ -29,6 +29,7 @@ _ASKS_AT_ONCE: Final = 8
 # RFC 9773 section 4.3.2: ask again after one minute at the earliest.
 _PAUSE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
+_LONGEST_URL: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class AcmeRenewalInfos:
                 return self._pause(ca, NoRenewalInfo(f"{url} is not a directory of a CA: {error}"))
             except (aiohttp.ClientError, OSError, WellkeeperError) as error:
                 return self._pause(ca, _silence(url, error))
-            return cleaned(found) if isinstance(found, str) else None
+            return found if isinstance(found, str) and found.isprintable() else None
 
     async def _read(self, ca: _Ca, url: str) -> RenewalInfo | NoRenewalInfo:
         """Return the renewal info, else the reason why there is none."""
@@ -110,7 +111,7 @@ class AcmeRenewalInfos:
 
 def _refusal(url: str, error: ProblemError) -> NoRenewalInfo:
     problem = error.problem
-    reason = f"{url} answered HTTP {problem.status}: {printable(problem.detail[:300])}"
+    reason = f"{url} answered HTTP {problem.status}: {one_line(problem.detail, 300)}"
     return NoRenewalInfo(reason, (problem.status or 0) >= 500, problem.retry_after_seconds)
 
 
@@ -154,7 +155,7 @@ def _parse_time(value: object) -> datetime:
 
 def _parse_explanation(value: object) -> str | None:
     """Return the URL if it is a plain http(s) URL, which terminals can print and people can open safely."""
-    if not isinstance(value, str) or len(value) > LONGEST or not value.isascii() or not value.isprintable():
+    if not isinstance(value, str) or len(value) > _LONGEST_URL or not value.isascii() or not value.isprintable():
         return None
     return value if value.lower().startswith(("https://", "http://")) and " " not in value else None
 
@@ -167,4 +168,4 @@ def _detail(reply: Reply) -> str:
         return ""
     if not isinstance(detail, str):
         return ""
-    return f": {printable(detail[:300])}"
+    return f": {one_line(detail, 300)}"

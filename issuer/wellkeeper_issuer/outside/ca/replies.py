@@ -6,27 +6,35 @@ outside RFC 8555 section 7.1.6 is refused. Raises ReplyError naming the wrong me
 
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.wire import TOKEN_SYNTAX, is_token
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
 from wellkeeper_issuer.outside.ca.problems import parse_problem
-from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Identifier, IdentifierType
 
+# URLs are the longest.
+_LONGEST: Final = 2_000
 
-def parse_order(url: str, members: Mapping[str, Any], retry_after_seconds: float | None) -> Order:
-    """Parse an order. Raises ReplyError."""
-    authorizations = members.get("authorizations")
+
+def parse_order(
+    url: str, members: Mapping[str, Any], retry_after_seconds: float | None, *, is_new: bool = False
+) -> Order:
+    """Parse an order. Raises ReplyError.
+
+    Some CAs name `finalize` in the reply to newOrder only (django-ca); the authorizations may be missing there as well.
+    """
+    authorizations = members.get("authorizations", None if is_new else [])
     if not isinstance(authorizations, list) or not all(isinstance(entry, str) for entry in authorizations):
         raise ReplyError("order member 'authorizations' must be a list of URLs")
     problem = members.get("error")
     return Order(
         url=url,
         status=_status(members, "order"),
-        authorization_urls=tuple(map(cleaned, authorizations)),
-        finalize_url=_text(members, "finalize", "order"),
+        authorization_urls=tuple(_printable(entry, "order member 'authorizations'") for entry in authorizations),
+        finalize_url=_text(members, "finalize", "order") if is_new or "finalize" in members else "",
         certificate_url=_text(members, "certificate", "order") if "certificate" in members else None,
         problem=parse_problem(problem) if isinstance(problem, Mapping) else None,
         retry_after_seconds=retry_after_seconds,
@@ -45,7 +53,7 @@ def parse_authorization(url: str, members: Mapping[str, Any], retry_after_second
         identifier=_identifier(_object(members.get("identifier"), "authorization member 'identifier'")),
         status=_status(members, "authorization"),
         challenge=_challenge(http01) if http01 else None,
-        other_challenges=tuple(cleaned(entry.get("type")) for entry in offered if entry is not http01),
+        other_challenges=tuple(one_line(entry.get("type")) for entry in offered if entry is not http01),
         retry_after_seconds=retry_after_seconds,
     )
 
@@ -78,10 +86,16 @@ def _object(value: object, what: str) -> Mapping[str, Any]:
 
 
 def _text(members: Mapping[str, Any], name: str, what: str) -> str:
-    value = members.get(name)
+    return _printable(members.get(name), f"{what} member {name!r}")
+
+
+def _printable(value: object, what: str) -> str:
+    """Return the text exactly as the CA wrote it."""
     if not isinstance(value, str) or not value:
-        raise ReplyError(f"{what} member {name!r} must be a string, got {value!r:.80}")
-    return cleaned(value)
+        raise ReplyError(f"{what} must be a string, got {value!r:.80}")
+    if len(value) > _LONGEST or not value.isprintable():
+        raise ReplyError(f"{what} must have at most {_LONGEST} characters, all printable, got {value!r:.80}")
+    return value
 
 
 def _status(members: Mapping[str, Any], what: str) -> Status:

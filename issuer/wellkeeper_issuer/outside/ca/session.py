@@ -15,16 +15,17 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError, UrlError, parse_object
 from wellkeeper_issuer.outside.ca.proxies import find_proxy
 from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_node.bodies import read_body
-from wellkeeper_node.foreign_text import LONGEST, cleaned
 from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
 _MOST_REDIRECTS: Final = 3
+_LONGEST_URL: Final = 2_000
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _JOSE: Final = {"Content-Type": "application/jose+json"}  # RFC 8555 section 6.2
 
@@ -69,7 +70,10 @@ class Reply:
         url = self.headers.get("Location")
         if not url:
             raise ReplyError("it has no Location header")
-        return cleaned(urljoin(self.url, url))
+        absolute = urljoin(self.url, url)
+        if _parse(absolute) is None:
+            raise ReplyError(f"its Location {one_line(url, 200)!r} is not a URL")
+        return absolute
 
 
 class CaSession:
@@ -142,7 +146,7 @@ class CaSession:
                 raise ReplyError(f"it is longer than {self._limits.body_bytes // 1024} KiB")
             encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
             if found and encoding != "identity":
-                raise ReplyError(f"it is encoded as {cleaned(encoding)[:40]!r}, although we asked for 'identity'")
+                raise ReplyError(f"it is encoded as {one_line(encoding, 40)!r}, although we asked for 'identity'")
             links = tuple(response.headers.getall("Link", ()))
             return Reply(str(url), response.status, response.headers, links, found)
 
@@ -176,7 +180,7 @@ class CaSession:
         """Return the URL exactly as it is written, which is how it is signed. Raises UrlError."""
         found = _parse(url)
         if found is None:
-            raise UrlError(f"{cleaned(url)[:200]!r} is not a URL")
+            raise UrlError(f"{one_line(url, 200)!r} is not a URL")
         if found.scheme == "https" or (found.scheme == "http" and self._allow_http):
             return found
         raise UrlError(
@@ -186,7 +190,7 @@ class CaSession:
 
 
 def _parse(url: str) -> URL | None:
-    if len(url) > LONGEST or not url.isascii() or not url.isprintable() or " " in url:
+    if len(url) > _LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
         return None
     try:
         found = URL(url, encoded=True)

@@ -17,10 +17,10 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.takeover import Access, Found, FoundAccount, FoundLineage
 from wellkeeper_node.certificates import reading
-from wellkeeper_node.foreign_text import cleaned, printable
 from wellkeeper_node.model import Pair
 
 _HOOKS: Final = {"pre_hook": "pre", "renew_hook": "deploy", "post_hook": "post"}
@@ -75,7 +75,7 @@ def _value(text: str) -> str:
 
 def _lineage(folder: Path, conf: Path) -> FoundLineage:
     """Return the lineage; one that cannot be read says why, and must not keep the others from being read."""
-    name = printable(cleaned(conf.stem))
+    name = one_line(conf.stem)
     try:
         text = _read_text(conf)
     except ValueError as error:

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.records import Event, Occasion
-from wellkeeper_node.foreign_text import printable
 from wellkeeper_node.model import Identifier
 from wellkeeper_node.process import Finished, ProcessError, run
 
@@ -109,7 +109,7 @@ def _log_lines(hook: str, output: str) -> None:
 
 def _lines(output: str) -> list[str]:
     """Return printable lines, which cannot imitate a log line or move a terminal's cursor."""
-    lines = (printable(line).rstrip() for line in output.splitlines())
+    lines = (one_line(line, _OUTPUT_BYTES) for line in output.splitlines())
     return [line for line in lines if line]
 
 

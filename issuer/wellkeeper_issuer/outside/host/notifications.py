@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_issuer.records import Notice
-from wellkeeper_node.foreign_text import printable
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import with_reload
@@ -67,7 +67,7 @@ class Webhook:
             # The text of this error is the URL.
             raise self._error(notice, lineage, "its URL is not valid") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise self._error(notice, lineage, words(error)[:_SHOWN]) from error
+            raise self._error(notice, lineage, words(error)) from error
 
     def _error(self, notice: Notice, lineage: str, why: str) -> HookError:
         return HookError(
@@ -78,5 +78,5 @@ class Webhook:
 
 
 def _shown(content: bytes) -> str:
-    text = " ".join(printable(content.decode(errors="replace")).split())
-    return f": {text[:_SHOWN]}" if text else ""
+    text = one_line(content.decode(errors="replace"), _SHOWN)
+    return f": {text}" if text else ""

@@ -108,6 +108,13 @@ class AccountFolder:
                 os.replace(following, path)  # noqa: PTH105 - names the operation
                 durable.sync(path.parent)
 
+    def forget_next_account_key(self, directory_url: str) -> None:
+        """Delete the next key; the caller knows that no account has it. Idempotent."""
+        path = self.next_key_path(directory_url)
+        with key_files.translated(path):
+            path.unlink(missing_ok=True)
+            durable.sync(path.parent)
+
     def account_keys(self) -> Iterator[tuple[str, AccountKey]]:
         """Yield each CA's directory URL with its key, then with its next key: those that responders must trust."""
         for url in self.directory_urls:

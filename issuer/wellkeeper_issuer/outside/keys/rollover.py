@@ -7,6 +7,7 @@ any point, the same call resumes (docs/design/0007-cas.md).
 from collections.abc import Sequence
 from typing import Protocol
 
+from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import AccountKey, account_thumbprint
@@ -50,6 +51,23 @@ async def roll_over(account: Account, accounts: AccountFolder, clients: Sequence
     return thumbprint
 
 
+async def abandon(account: Account, accounts: AccountFolder) -> bool:
+    """Delete the next key, if the CA has no account with it; return False when there is none. Raises OrderError."""
+    following = accounts.next_account_key(account.directory_url)
+    if following is None:
+        return False
+    found = await account.url_of(following)
+    if found is not None:
+        raise OrderError(
+            f"cannot abandon the rollover at the CA {account.ca_name}",
+            f"the CA has the account {found} with the new key",
+            "Run 'wellkeeper account rollover' to finish it.",
+            retry=Retry.NEVER,
+        )
+    accounts.forget_next_account_key(account.directory_url)
+    return True
+
+
 async def _change(account: Account, account_url: str, following: AccountKey, accounts: AccountFolder) -> None:
     try:
         await account.change_key(following)
@@ -57,10 +75,14 @@ async def _change(account: Account, account_url: str, following: AccountKey, acc
         # The CA may have changed the key although its reply was lost. This also explains a conflict in our words.
         if await _has_taken(account, account_url, following, accounts):
             return
+        remedy = error.remedy
+        if error.problem and problems.is_not_offered(error.problem):
+            accounts.forget_next_account_key(account.directory_url)
+            remedy = "This CA cannot change account keys, although its directory offers it. The rollover was abandoned."
         raise OrderError(
             f"cannot change the account key at the CA {account.ca_name}, the old key stays in use",
             ": ".join(filter(None, (error.what, error.why))),
-            error.remedy,
+            remedy,
             problem=error.problem,
             retry=error.retry,
         ) from error

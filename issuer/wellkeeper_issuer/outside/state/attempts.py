@@ -1,15 +1,16 @@
 """Record renewals under way: rows of attempts, the only rows with keys."""
 
+import json
 from collections.abc import Mapping
 from typing import Final
 
-from wellkeeper_issuer.model import Attempt, UnderWay
+from wellkeeper_issuer.model import Attempt, Order, UnderWay
 from wellkeeper_issuer.outside.state.database import Database, Row
 from wellkeeper_issuer.outside.state.rows import from_identifiers, put_row, to_identifiers
 
 _ATTEMPTS: Final = (
-    "SELECT lineage, directory_url, account_url, identifiers, certificate_key_pem, csr_der, order_url, chain_pem"
-    " FROM attempts"
+    "SELECT lineage, directory_url, account_url, identifiers, certificate_key_pem, csr_der, order_url,"
+    " authorization_urls, finalize_url, chain_pem FROM attempts"
 )
 _UNDER_WAY: Final = (
     "SELECT lineage, directory_url, identifiers, length(certificate_key_pem) > 0 AS has_certificate_key,"
@@ -40,6 +41,8 @@ class SqliteAttempts:
             certificate_key_pem=attempt.certificate_key_pem,
             csr_der=attempt.csr_der,
             order_url=attempt.order_url,
+            authorization_urls=json.dumps(attempt.authorization_urls),
+            finalize_url=attempt.finalize_url,
             chain_pem=attempt.chain_pem,
         )
         await self._database.write(row)
@@ -47,8 +50,10 @@ class SqliteAttempts:
     async def forget_attempt(self, lineage: str) -> None:
         await self._database.write(("DELETE FROM attempts WHERE lineage = ?", (lineage,)))
 
-    async def record_order(self, lineage: str, order_url: str) -> None:
-        await self._database.write(("UPDATE attempts SET order_url = ? WHERE lineage = ?", (order_url, lineage)))
+    async def record_order(self, lineage: str, placed: Order) -> None:
+        update = "UPDATE attempts SET order_url = ?, authorization_urls = ?, finalize_url = ? WHERE lineage = ?"
+        values = placed.url, json.dumps(placed.authorization_urls), placed.finalize_url, lineage
+        await self._database.write((update, values))
 
     async def record_chain(self, lineage: str, chain_pem: bytes) -> None:
         await self._database.write(("UPDATE attempts SET chain_pem = ? WHERE lineage = ?", (chain_pem, lineage)))
@@ -64,6 +69,8 @@ def _attempt(row: Row) -> Attempt:
         order_url=row["order_url"],
         chain_pem=row["chain_pem"],
         account_url=row["account_url"],
+        authorization_urls=tuple(json.loads(row["authorization_urls"])),
+        finalize_url=row["finalize_url"],
     )
 
 

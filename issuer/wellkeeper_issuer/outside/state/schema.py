@@ -37,6 +37,8 @@ CREATE TABLE attempts (
     certificate_key_pem BLOB NOT NULL,
     csr_der BLOB NOT NULL,
     order_url TEXT,
+    authorization_urls TEXT NOT NULL,
+    finalize_url TEXT NOT NULL,
     chain_pem BLOB
 ) STRICT;
 CREATE TABLE deliveries (
@@ -119,6 +121,8 @@ CREATE TABLE rehearsals (
 ) STRICT;
 """
 _SINCE_OLDER: Final = f"""
+ALTER TABLE attempts ADD COLUMN authorization_urls TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE attempts ADD COLUMN finalize_url TEXT NOT NULL DEFAULT '';
 ALTER TABLE schedules ADD COLUMN held_until REAL;
 ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';

@@ -1,6 +1,7 @@
 """The CA over HTTP: repeated requests, and messages for every kind of reply."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +10,15 @@ from tests.fakes_acme import CUT, TOKEN, AcmeServer, Canned, problem
 from tests.fakes_deliver import dns
 from tests.issuer.outside.conftest import authority
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import ChallengeError, FinalizeError, OrderError
+from wellkeeper_issuer.errors import (
+    ChallengeError,
+    FinalizeError,
+    OrderError,
+    UnusableAuthorizationError,
+    UnusableOrderError,
+)
 from wellkeeper_issuer.model import Challenge, Order, Status
+from wellkeeper_issuer.obtain.blocks import is_away
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.session import Limits
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
@@ -152,6 +160,35 @@ async def test_failed_new_order_is_reported_and_not_repeated(
     with pytest.raises(OrderError, match=words):
         await ca.new_order([A], None, None)
     assert server.paths() == ["/order"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [PAGE, Canned(200, {"status": "pending", "authorizations": 7}), Canned(200, [])],
+    ids=["page", "wrong member", "list"],
+)
+async def test_reply_about_one_order_that_cannot_be_read_concerns_that_order(
+    ca: AcmeAuthority, server: AcmeServer, answer: Canned
+) -> None:
+    for path in ("/order/1", "/authz"):
+        server.next[path].append(answer)
+    server.next["/order"].append(replace(answer, status=201, headers={"Location": server.url("/order/1")}))
+    with pytest.raises(
+        UnusableOrderError, match=r"cannot read the CA a CA's reply to the order for a\.example: "
+    ) as new:
+        await ca.new_order([A], None, None)
+    with pytest.raises(UnusableOrderError, match=r"cannot read .* reply to the request for order ") as read:
+        await ca.read_order(server.url("/order/1"))
+    with pytest.raises(UnusableAuthorizationError, match="reply to the request for authorization "):
+        await ca.read_authorization(server.url("/authz"))
+    assert [is_away(one.value) for one in (new, read)] == [False, False]
+
+
+async def test_directory_that_cannot_be_read_concerns_the_ca(ca: AcmeAuthority, server: AcmeServer) -> None:
+    server.answers["/directory"] = PAGE
+    with pytest.raises(OrderError) as caught:
+        await ca.new_order([A], None, None)
+    assert is_away(caught.value)
 
 
 async def test_problem_includes_retry_after(ca: AcmeAuthority, server: AcmeServer) -> None:

@@ -159,7 +159,7 @@ async def test_refusal_affects_only_one_certificate(
     server.next[PATH].append(problem(status, "malformed", "no such\n\x1bcertificate", Retry_After="70"))
     answer = await refusal(infos, server)
     assert (answer.is_passing, answer.retry_after_seconds) == (is_passing, 70)
-    assert answer.reason == f"{server.url(PATH)} answered HTTP {status}: no such  certificate"
+    assert answer.reason == f"{server.url(PATH)} answered HTTP {status}: no such certificate"
     assert isinstance(await ask(infos, server), RenewalInfo)
 
 

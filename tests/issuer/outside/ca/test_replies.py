@@ -47,6 +47,17 @@ def test_order_is_parsed_unchanged() -> None:
     )
 
 
+def test_order_may_lack_its_urls_when_it_is_read_again() -> None:
+    found = parse_order(URL, order(finalize=None, authorizations=None), None)
+    assert (found.finalize_url, found.authorization_urls) == ("", ())
+
+
+@pytest.mark.parametrize("member", ["finalize", "authorizations"])
+def test_new_order_needs_its_urls(member: str) -> None:
+    with pytest.raises(ReplyError, match=f"order member '{member}' must be"):
+        parse_order(URL, order(**{member: None}), None, is_new=True)
+
+
 @pytest.mark.parametrize("status", Status)
 def test_every_status_is_parsed(status: Status) -> None:
     assert parse_order(URL, order(status=status.value), None).status is status
@@ -102,7 +113,7 @@ def test_ip_address_identifier_is_parsed() -> None:
 )
 def test_invalid_order_is_refused(body: dict[str, Any], words: str) -> None:
     with pytest.raises(ReplyError, match="^" + words.replace("'", ".")):
-        parse_order(URL, body, None)
+        parse_order(URL, body, None, is_new=True)
 
 
 @pytest.mark.parametrize(

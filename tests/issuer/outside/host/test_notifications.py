@@ -100,7 +100,7 @@ async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: in
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
     assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
     assert reported.endswith(
-        "x. The next pass tries again. If the URL is wrong,"
+        "x…. The next pass tries again. If the URL is wrong,"
         " correct webhook under [notifications], then run 'wellkeeper reload' if a daemon runs."
     )
     assert len(reported) < 450

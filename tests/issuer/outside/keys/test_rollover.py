@@ -10,8 +10,9 @@ from tests.issuer.pinned import pinned_to
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import AccountKey, account_thumbprint
-from wellkeeper_issuer.outside.keys.rollover import roll_over
+from wellkeeper_issuer.outside.keys.rollover import abandon, roll_over
 from wellkeeper_node.errors import PublishError
+from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 CA = "https://ca.example/directory"
 URL, OTHER_URL = "https://ca.example/account/1", "https://ca.example/account/2"
@@ -128,3 +129,39 @@ async def test_interrupted_rollover_does_not_repeat_the_change(accounts: Account
     account = FakeAccount({following: URL})
     assert await roll_over(account, accounts, ()) == following == present(accounts)
     assert account.asked == ["whose"]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem(f"{ERROR_PREFIX}rejectedIdentifier", "The requested operation is not implemented", 501),
+        Problem(f"{ERROR_PREFIX}unauthorized", "not offered", 403),
+    ],
+    ids=["step-ca", "serles"],
+)
+async def test_rollover_at_a_ca_that_cannot_change_keys_is_not_left_pending(
+    accounts: AccountFolder, problem: Problem
+) -> None:
+    old = present(accounts)
+    account = FakeAccount({old: URL}, takes=False, answer=OrderError("refused", str(problem), problem=problem))
+    with pytest.raises(OrderError, match=r"This CA cannot change account keys, .* The rollover was abandoned\."):
+        await roll_over(account, accounts, ())
+    assert (present(accounts), accounts.next_account_key(CA)) == (old, None)
+
+
+async def test_abandoned_rollover_deletes_the_next_key_and_keeps_the_present_one(accounts: AccountFolder) -> None:
+    old = present(accounts)
+    accounts.make_next_account_key(CA)
+    account = FakeAccount({old: URL})
+    assert [await abandon(account, accounts) for _ in range(2)] == [True, False]
+    assert (present(accounts), accounts.next_account_key(CA), account.asked) == (old, None, ["whose"])
+
+
+async def test_rollover_that_the_ca_completed_is_not_abandoned(accounts: AccountFolder) -> None:
+    following = accounts.make_next_account_key(CA)
+    account = FakeAccount({account_thumbprint(following): URL})
+    with pytest.raises(
+        OrderError, match=rf"has the account {URL} with the new key\. Run 'wellkeeper account rollover'"
+    ):
+        await abandon(account, accounts)
+    assert accounts.next_account_key(CA) is not None

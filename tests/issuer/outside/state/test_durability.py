@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer.outside.states import ATTEMPT, execute
+from tests.issuer.outside.states import ATTEMPT, ORDER, execute
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_issuer.records import Origin
@@ -33,13 +33,13 @@ async def test_attempt_survives_reopening_step_by_step(folder: Path) -> None:
         await state.attempts.record_attempt(ATTEMPT)
     async with opened(folder) as state:
         assert await state.attempts.read_attempt("web") == ATTEMPT
-        await state.attempts.record_order("web", "https://ca.example/order/1")
+        await state.attempts.record_order("web", ORDER)
     async with opened(folder) as state:
-        assert await state.attempts.read_attempt("web") == replace(ATTEMPT, order_url="https://ca.example/order/1")
+        assert await state.attempts.read_attempt("web") == ATTEMPT.with_order(ORDER)
         await state.attempts.record_chain("web", b"chain")
     async with opened(folder) as state:
         found = await state.attempts.read_attempt("web")
-        assert found == replace(ATTEMPT, order_url="https://ca.example/order/1", chain_pem=b"chain")
+        assert found == replace(ATTEMPT.with_order(ORDER), chain_pem=b"chain")
 
 
 async def test_delivery_goes_from_installed_to_reloaded_to_served(folder: Path) -> None:

@@ -48,6 +48,8 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
     execute(path, "ALTER TABLE schedules DROP COLUMN held_until")
     for column in ("identifiers", "refused", "refused_since"):
         execute(path, f"ALTER TABLE failures DROP COLUMN {column}")
+    for column in ("authorization_urls", "finalize_url"):
+        execute(path, f"ALTER TABLE attempts DROP COLUMN {column}")
     execute(path, "DROP TABLE checks")
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
