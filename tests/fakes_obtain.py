@@ -1,14 +1,14 @@
 """Fakes for obtaining a certificate: a CA, read-backs, progress, and watches that need no responder."""
 
-import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.fakes import FakeClock
 from tests.fakes_root import FakeRoot
+from tests.fakes_watch import FakeWatch, FakeWatches
 from tests.responder.messages import THUMBPRINT
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_node.errors import WellkeeperError
@@ -189,7 +189,11 @@ class FakeReadBacks:
         return (ReadBack(node.name, url, f"{host}:{port}", 404 if cause else 200, cause),)
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         raise ValueError(f"obtaining must not make handshakes: {address}, {identifier}, {key_algorithm}")
 
@@ -213,53 +217,6 @@ class FakeProgress:
         self.lines.append(f"{lineage} {text}")
 
 
-class FakeWatch:
-    """`ports.Watch`: `fetches` has the seconds until the last fetch of each call; afterwards none come."""
-
-    def __init__(self, clock: FakeClock, fetches: Sequence[float]) -> None:
-        self._clock = clock
-        self._fetches = list(fetches)
-        self._count = 0
-        self.settles: list[tuple[float, float]] = []
-
-    @property
-    def clients(self) -> Sequence[str]:
-        """One address for each fetch."""
-        return tuple(f"192.0.2.{number + 1}" for number in range(self._count))
-
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
-        self.settles.append((quiet_seconds, timeout_seconds))
-        await asyncio.sleep(0)  # a cancellation arrives here
-        if self._fetches and self._fetches[0] <= timeout_seconds:
-            self._clock.advance(self._fetches.pop(0) + quiet_seconds)
-            self._count += 1
-            return True
-        self._clock.advance(timeout_seconds)
-        self._fetches[:1] = [seconds - timeout_seconds for seconds in self._fetches[:1]]
-        return False
-
-
-class FakeWatches:
-    """The part of `ports.Responders` that validation needs; `watched` has the watches by token.
-
-    Tokens in `ignored` are never fetched.
-    """
-
-    def __init__(self, clock: FakeClock, fetches: Sequence[float] = (0.5,)) -> None:
-        self._clock = clock
-        self._fetches = fetches
-        self.ignored: set[str] = set()
-        self.watched: dict[str, FakeWatch] = {}
-
-    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
-        raise ValueError(f"validation must not publish: {answers}")
-
-    @asynccontextmanager
-    async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
-        watch = self.watched[token] = FakeWatch(self._clock, () if token in self.ignored else self._fetches)
-        yield watch
-
-
 class QuickResponders:
     """Real responders whose fetches are reported without the quiet fifth of a second after each."""
 
@@ -269,6 +226,9 @@ class QuickResponders:
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         return self._real.publish(answers)
+
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        return await self._real.publish_again(answers)
 
     def watch(self, token: str) -> AbstractAsyncContextManager[FakeWatch]:
         return self.watches.watch(token)

@@ -55,7 +55,7 @@ class Program:
 PROGRAMS: Final = {
     "client": Program(["client"], ["cryptography"]),
     "responder": Program(["responder", "client"], _RESPONDER, ["wellkeeper_responder"]),
-    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "yarl"]),
+    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "ngxparse", "yarl"]),
 }
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from tests.fakes_deliver import FakeCertificates
+from tests.fakes_certificates import FakeCertificates
 from tests.fakes_obtain import token
 from tests.fakes_root import FakeRoot
 from tests.virtual_time import VirtualClock
@@ -30,6 +30,7 @@ from wellkeeper_node.model import (
     Node,
     Problem,
     ReadBack,
+    Server,
     Tested,
 )
 
@@ -213,6 +214,9 @@ class WorkingResponders:
             raise ValueError("nothing to publish")
         yield
 
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        raise ValueError(f"no responder restarts, and all have {answers}")
+
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator["WorkingResponders"]:
         if not token:
@@ -239,11 +243,18 @@ class WorkingNginx:
     async def finishing(self) -> int:
         return 0
 
-    async def mentions(self, path: str) -> bool:
-        return bool(path)
+    async def servers(self) -> Sequence[Server]:
+        return ()
+
+    async def named(self, _folders: Collection[str]) -> dict[str, str]:
+        return {}
 
     async def handshake(
-        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        _address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         installed = await self._certificates.installed(self._names[identifier])
         if installed is None or key_algorithm is not None:

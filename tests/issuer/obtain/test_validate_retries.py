@@ -6,7 +6,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
-from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token
+from tests.fakes_obtain import BASE, FakeAuthority, token
+from tests.fakes_watch import FakeWatches
 from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Authorization, Challenge, Lineage, Ordered, Status

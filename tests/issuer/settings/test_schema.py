@@ -61,6 +61,8 @@ INVALID = {
     "single label": "[[certificates]]\nidentifiers = ['localhost']",
     "name of a certificate": f"{CERTIFICATE}name = '../x'",
     "key type": f"{CERTIFICATE}key_type = 'rsa-1024'",
+    "dropping names beside a CSR": f"{CERTIFICATE}csr = '/a'\ndrop_failing_names = true",
+    "text for dropping names": f"{CERTIFICATE}drop_failing_names = 'yes'",
     "key type beside a CSR": f"{CERTIFICATE}csr = '/a'\nkey_type = 'rsa-2048'",
     "must-staple": f"{CERTIFICATE}must_staple = true",
     "unknown CA without a directory": "[[cas]]\nname = 'own'",

@@ -89,7 +89,5 @@ def test_missing_or_unreadable_hmac_key_is_named(folder: Path) -> None:
 def test_world_readable_hmac_key_is_warned_about(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = key_file(folder, mode=0o644)
     assert ExternalAccount("kid", path).read_hmac_key() == KEY
-    assert caplog.messages == [
-        f"every user of this host can access {path} (eab_hmac_key_file): run 'chmod 0600 {path}'"
-    ]
+    assert caplog.messages == [f"other users may read {path}: run 'chmod go= {path}'"]
     assert caplog.records[0].levelno == logging.WARNING
