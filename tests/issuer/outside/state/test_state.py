@@ -59,6 +59,7 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
         assert await state.schedules.read_failure("web") == unknown
         assert await state.deliveries.installed() == {"web"}
         assert await state.deliveries.checks() == {}
+        assert await state.attempts.read_attempt("web") is not None
     assert execute(path, "PRAGMA user_version") == [(5 if may_write else 4,)]
 
 
