@@ -1,1 +1,1 @@
-"""scripts/bench: what Wellkeeper costs, beside yardsticks measured in the same run; not part of the wheel."""
+"""scripts/bench: measure Wellkeeper and yardsticks in the same run; not part of the wheel."""

@@ -1,4 +1,4 @@
-"""scripts/bench: all measurements, or those asked for; one table, one JSON file, and the results in docs/."""
+"""scripts/bench: run all or some measurements; print a table, and write a JSON file and the page in docs/."""
 
 import asyncio
 import json
@@ -23,27 +23,31 @@ _MEASUREMENTS: Final[dict[str, Callable[[Plan, Path, Tell], Awaitable[Result]]]]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help=f"Fewer rounds ({QUICK.rounds} in place of {FULL.rounds}), fewer tokens.")
+@click.option("--quick", is_flag=True, help=f"Fewer rounds ({QUICK.rounds} instead of {FULL.rounds}) and fewer tokens.")
 @click.option(
-    "--only", "names", type=click.Choice(list(_MEASUREMENTS)), multiple=True, help="This one; may be repeated."
+    "--only",
+    "names",
+    type=click.Choice(list(_MEASUREMENTS)),
+    multiple=True,
+    help="Run only this measurement; may be repeated.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default=PROJECT / ".cache/bench.json",
-    help="Where the JSON goes.  [default: .cache/bench.json]",
+    help="File for the JSON.  [default: .cache/bench.json]",
 )
 def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
-    """Measure Wellkeeper beside its yardsticks. A full run of everything also writes docs/benchmarks.md and its chart.
+    """Measure Wellkeeper and its yardsticks. A full run of everything also writes docs/benchmarks.md and its chart.
 
-    A goal that is missed is reported, and no error.
+    A missed goal is reported, but is not an error.
     """
     chosen = list(dict.fromkeys(names)) or list(_MEASUREMENTS)
     try:
         found = machine.describe()
         results = asyncio.run(_interruptible(QUICK if quick else FULL, chosen))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("interrupted; everything that was started is ended", err=True)
+        click.echo("interrupted; all started processes have ended", err=True)
         sys.exit(130)
     except StandError as error:
         click.echo(f"bench: {error}", err=True)

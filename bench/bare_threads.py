@@ -1,8 +1,9 @@
-"""A yardstick: bare threads of the acme library that obtain certificates, and do nothing else with them.
+"""A yardstick: threads that only obtain certificates, with nothing but the acme library.
 
-`python -m bench.bare_threads thumbprint KEY` makes an account key; `… obtain` prints {"certificates": …, "seconds": …}.
-Nothing is published, journalled or delivered: somebody else answers each token with the thumbprint. Each thread has a
-client of its own, and polls after 30 ms, then ever less often; the library's own loop sleeps for whole seconds.
+`python -m bench.bare_threads thumbprint KEY` creates an account key; `… obtain` prints {"certificates": …,
+"seconds": …}. Nothing is published, journalled or delivered: another program answers each token with the thumbprint.
+Each thread has its own client, and polls after 30 ms, then less and less often; the library's own loop sleeps for whole
+seconds.
 """
 
 import json
@@ -34,20 +35,20 @@ _GROWTH: Final = 1.5
 _CALL_SECONDS: Final = 30
 _LIMIT_SECONDS: Final = 60.0
 _PROFILE: Final = "default"
-# Pebble 2.10 hangs for good when two new orders block one another.
+# Pebble 2.10 hangs permanently when two new orders block one another.
 _ONE_NEW_ORDER: Final = Lock()
 _OPEN: Final = frozenset({messages.STATUS_PENDING, messages.STATUS_PROCESSING, messages.STATUS_READY})
 
 
 @click.group()
 def main() -> None:
-    """Obtains as fast as the library can."""
+    """Obtain certificates as fast as the library can."""
 
 
 @main.command()
 @click.argument("key", type=click.Path(path_type=Path))
 def thumbprint(key: Path) -> None:
-    """Make the account key KEY and print its thumbprint."""
+    """Create the account key KEY and print its thumbprint."""
     key.write_bytes(_new_key())
     click.echo(b64encode(_jwk(key).thumbprint()).decode())
 
@@ -59,7 +60,7 @@ def thumbprint(key: Path) -> None:
 @click.option("--threads", type=int, required=True)
 @click.argument("names", type=click.File())
 def obtain(directory: str, bundle: str, key: Path, threads: int, names: TextIO) -> None:
-    """A certificate for each of the names in the file NAMES."""
+    """Obtain a certificate for each name in the file NAMES."""
     waiting: SimpleQueue[str] = SimpleQueue()
     for name in names.read().split():
         waiting.put(name)
@@ -74,12 +75,12 @@ def obtain(directory: str, bundle: str, key: Path, threads: int, names: TextIO) 
 
 
 class _Client:
-    """One thread's client and connection."""
+    """The client and the connection of one thread."""
 
     def __init__(
         self, directory: str, bundle: str, key: JWKEC, account: messages.RegistrationResource | None = None
     ) -> None:
-        # What the library hands to requests as it stands; a path will do.
+        # The library passes this on to requests, which accepts a path, too.
         verify: Any = bundle
         net = client.ClientNetwork(key, account, ES256, verify_ssl=verify, timeout=_CALL_SECONDS)
         self._net = net
@@ -89,14 +90,14 @@ class _Client:
         net.account = self.account
 
     def _find_account(self) -> messages.RegistrationResource:
-        """New in the first round."""
+        """Register the account, in the first round."""
         try:
             return self._client.new_account(messages.NewRegistration(terms_of_service_agreed=True))
         except errors.ConflictError as error:
             return messages.RegistrationResource(uri=error.location, body=messages.Registration())
 
     def work(self, waiting: SimpleQueue[str]) -> None:
-        """Until nothing waits."""
+        """Work until the queue is empty."""
         while True:
             try:
                 name = waiting.get_nowait()
@@ -137,7 +138,7 @@ class _Client:
         return self._net.post(directory[resource], message, new_nonce_url=directory["newNonce"])
 
     def _post(self, url: str) -> requests.Response:
-        """POST-as-GET (RFC 8555 section 6.3)."""
+        """Send POST-as-GET (RFC 8555 section 6.3)."""
         return self._net.post(url, None, new_nonce_url=self._client.directory["newNonce"])
 
 

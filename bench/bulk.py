@@ -41,13 +41,13 @@ _HOW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Bare:
-    """Who obtains with bare threads."""
+    """The bare threads, with a responder that answers every token."""
 
     folder: Path
     host: Host
 
     async def obtain(self, names: Sequence[str]) -> float:
-        """Certificates a second, without Python's start."""
+        """Return certificates per second, without the start of Python."""
         file = self.folder / "names.txt"
         file.write_text("\n".join(names))
         options = {
@@ -62,7 +62,7 @@ class _Bare:
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """One Pebble for all three, who take turns; names are new in every round."""
+    """Measure all three in each round, with one Pebble and new names."""
     rates: dict[str, list[float]] = {name: [] for name in _ADDRESSES}
     reloads = []
     async with (
@@ -95,7 +95,7 @@ async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
 
 
 async def _ours(host: Host, number: int, count: int) -> tuple[float, int]:
-    """Certificates a second, and how often nginx reloaded meanwhile."""
+    """Return certificates per second, and the number of reloads of nginx."""
     names = {f"r{number}-{one}": (f"{one}.r{number}.bulk.test",) for one in range(count)}
     issuer, nginx = host.issuer, host.nginx
     issuer.configure(replace(host.issuer_settings, certificates=names, more=_SETTINGS))
@@ -116,14 +116,14 @@ async def _ours(host: Host, number: int, count: int) -> tuple[float, int]:
 
 
 async def _until_reloaded(nginx: NginxServer, before: int) -> None:
-    """nginx has taken its configuration once more than `before`."""
+    """Wait until nginx has loaded its configuration once more than `before`."""
     async with asyncio.timeout(_RELOAD_SECONDS):
         while nginx.errors().count(_RECONFIGURED) == before or not await nginx.is_ready():  # noqa: ASYNC110 - a process
             await asyncio.sleep(0.1)
 
 
 async def _loop(certbot: Certbot, number: int, count: int) -> float:
-    """Certificates a second of one process after another, each for a new name."""
+    """Return certificates per second of processes that run one after another, each for a new name."""
     began = time.monotonic()
     for one in range(count):
         name = f"{one}.r{number}.certbot.test"
@@ -136,7 +136,7 @@ async def _loop(certbot: Certbot, number: int, count: int) -> float:
 
 @asynccontextmanager
 async def _running_bare(folder: Path, host: Host) -> AsyncIterator[_Bare]:
-    """An nginx that answers every token for one account runs."""
+    """Run an nginx that answers every token for one account."""
     thumbprint = (await _run("thumbprint", str(folder / "account.pem"))).strip()
     address = _ADDRESSES["bare threads"]
     servers = f"""
@@ -151,7 +151,7 @@ async def _running_bare(folder: Path, host: Host) -> AsyncIterator[_Bare]:
 
 
 async def _run(*arguments: str) -> str:
-    """What bench.bare_threads printed."""
+    """Return the output of bench.bare_threads."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.bare_threads", *arguments),
         stdin=asyncio.subprocess.DEVNULL,

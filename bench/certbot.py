@@ -1,4 +1,4 @@
-"""certbot and an nginx of its own, as its users set them up: webroot, and a deploy hook that reloads."""
+"""certbot with its own nginx, as its users set them up: a webroot, and a deploy hook that reloads nginx."""
 
 import asyncio
 import shlex
@@ -20,13 +20,13 @@ _FOLDERS: Final = {"config": "etc", "work": "work", "logs": "logs"}
 
 
 def find_certbot() -> str:
-    """From where scripts/bench installed it, else from PATH."""
+    """Return the certbot of scripts/install, or else the one in PATH."""
     return find_program("certbot", PROJECT / ".cache/certbot/bin")
 
 
 @dataclass(frozen=True, slots=True)
 class Certbot:
-    """`unused` is where the stand's own server block listens: it has another challenge location."""
+    """certbot and its nginx. The stand's own server block, with another challenge location, listens on `unused`."""
 
     folder: Path
     host: Host
@@ -41,7 +41,7 @@ class Certbot:
         return self.folder / f"etc/live/{self.lineage}/fullchain.pem"
 
     def argv(self) -> list[str]:
-        """A new certificate each time, with a key of the same kind as the issuer's."""
+        """Obtain a new certificate, with a key of the same type as the issuer's."""
         hook = shlex.join([*self.nginx.argv(), "-s", "reload"])
         return [
             *(find_certbot(), "certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email"),
@@ -62,7 +62,7 @@ class Certbot:
         return {"PATH": search_path(), "LC_ALL": "C.UTF-8", "REQUESTS_CA_BUNDLE": str(self.host.ca.ca_bundle)}
 
     async def start(self) -> asyncio.subprocess.Process:
-        """The caller waits for it."""
+        """Start certbot, and let the caller wait for it."""
         return await asyncio.create_subprocess_exec(
             *self.argv(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -75,7 +75,7 @@ class Certbot:
 
 @asynccontextmanager
 async def running_certbot(folder: Path, host: Host, name: str) -> AsyncIterator[Certbot]:
-    """nginx runs, without TLS; `serve` after the first certificate."""
+    """Run nginx without TLS; call `serve` after the first certificate."""
     (folder / "webroot").mkdir(parents=True)
     await host.dns.set_addresses(name, _ADDRESS)
     unused = (_ADDRESS, free_port())
@@ -85,7 +85,7 @@ async def running_certbot(folder: Path, host: Host, name: str) -> AsyncIterator[
 
 
 def serve(certbot: Certbot) -> None:
-    """Puts its certificate under nginx, with the TLS settings that the issuer's nginx has too."""
+    """Make nginx serve the certificate, with the same TLS settings as the issuer's nginx."""
     host, port = certbot.https
     tls = f"""
     server {{
@@ -101,7 +101,7 @@ def serve(certbot: Certbot) -> None:
 
 
 def _settings(folder: Path, host: Host, unused: Address, tls: str) -> NginxSettings:
-    """The stand's own server block, with the responder's location, listens where nobody asks."""
+    """Return settings in which the stand's own server block listens on an unused port."""
     servers = f"""
     server {{
         listen {_ADDRESS}:{host.http[1]};

@@ -1,4 +1,4 @@
-"""The chart: horizontal bars, one panel a group, SVG written as text."""
+"""Draw the chart: horizontal bars, one panel per group, SVG written as text."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,7 +19,7 @@ _MARGIN: Final = 16
 
 
 def chart(results: Sequence[Result]) -> str:
-    """One SVG document; readable on light and dark pages, since it brings its own ground."""
+    """Return an SVG document with its own background, readable on light and dark pages."""
     series = [one for result in results for one in result.series]
     panels = [[one for one in series if one.group == group] for group in _PANELS]
     parts, y = [], _MARGIN

@@ -1,16 +1,16 @@
-"""Many lineages made from a real one: cloned files, other names, nothing due, nobody to be asked."""
+"""Clone a real lineage many times: the same files with other names, nothing due, and no CA to ask."""
 
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-# certbot asks for renewal info before this moment (local time, as it writes it itself) never.
+# certbot asks for no renewal info before this time (local time, as certbot writes it).
 _NOT_ASKED: Final = timedelta(days=30)
 
 
 def clone_certbot(etc: Path, name: str, count: int) -> None:
-    """Beside the lineage `name` of certbot's configuration folder, `count` in all: names sort behind it."""
+    """Add clones of the lineage `name` to certbot's directory, until there are `count`. Their names sort behind it."""
     source = (etc / f"renewal/{name}.conf").read_text().partition("[acme_renewal_info]")[0].rstrip()
     asks_at = (datetime.now() + _NOT_ASKED).isoformat(timespec="seconds")  # noqa: DTZ005 - certbot's own form
     calm = (

@@ -1,4 +1,4 @@
-"""Measurement: what a responder costs while nobody asks it: memory, start and stop, the check of a publication."""
+"""Measurement: the costs of an idle responder: memory, start and stop, the check of a publication."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _CHECKS: Final = 500
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """Empty ones in every round; one that is full, once."""
+    """Measure an empty responder in every round, and a full one once."""
     signer = Signer.new()
     tell("responder: start, memory, stop")
     starts, stops, empty = [], [], []
@@ -53,7 +53,7 @@ async def _full(folder: Path, signer: Signer, count: int, tell: Tell) -> list[Se
 
 
 def _checks(signer: Signer, rounds: int) -> list[Series]:
-    """A whole check, and the signature alone."""
+    """Return the times of a complete check, and of the signature alone."""
     keys, now = PublishingKeys([signer.key.public_key()]), time.time()
     messages = [signer.sign(token).encode() for token in new_tokens(_CHECKS)]
     public_key, signature = signer.key.public_key(), signer.key.sign(messages[0])

@@ -1,4 +1,4 @@
-"""What a measurement hands back: series of rounds, and the goals they are held against."""
+"""The results of a measurement: series of rounds, and the goals to compare them with."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -12,10 +12,10 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured; `scripts/bench --quick` takes the small one.
+    """The extent of the measurements; `scripts/bench --quick` uses the small one.
 
-    Of many certificates: so many lineages with nothing due (and ten times as many), so many obtained in a round, so
-    many rounds, so many by a loop of certbot in each, and a daemon watched for so long.
+    For many certificates: the number of lineages with nothing due (also ten times as many), of certificates per round,
+    of rounds, of certificates that a loop of certbot obtains per round, and the time that a daemon is watched.
     """
 
     rounds: int
@@ -55,7 +55,7 @@ QUICK: Final = Plan(
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One value a round, in the order of the rounds; `group` puts bars that may be compared beside each other."""
+    """One value per round, in order; bars of the same `group` are drawn side by side."""
 
     group: str
     name: str
@@ -80,7 +80,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A promise and what was found; `text` reads like "≤ 0.25 × certbot"."""
+    """A goal and the measured value; `text` is such as "≤ 0.25 × certbot"."""
 
     name: str
     text: str
@@ -93,7 +93,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One measurement; `notes` are sentences about how it went."""
+    """One measurement; `notes` are sentences about the method."""
 
     name: str
     title: str
@@ -111,7 +111,7 @@ class Result:
 
 
 def ratio(ours: Series, yardstick: Series) -> float:
-    """The median of the rounds' ratios: what slows the machine down for a round slows both."""
+    """Return the median of the rounds' ratios, since a slow round of the machine affects both."""
     return statistics.median(a / b for a, b in zip(ours.values, yardstick.values, strict=True))
 
 
@@ -135,7 +135,7 @@ def find(series: Sequence[Series], group: str, name: str) -> Series:
 
 
 def shown(value: float) -> str:
-    """Three significant digits, never an exponent; whole numbers as they are."""
+    """Return three significant digits without an exponent; whole numbers are unchanged."""
     if value == int(value) or abs(value) >= 10 ** (_SHOWN_DIGITS - 1):
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.{_SHOWN_DIGITS}g}"

@@ -16,14 +16,14 @@ from stand.issuer import Issuer
 
 NAME: Final = "idle"
 _TIMES: Final = 10
-# Until what starting left behind is over: its first look at all of them, and the collection of its garbage.
+# The time until a new daemon is idle: it has checked all certificates once, and collected its garbage.
 _SETTLE_SECONDS: Final = 15.0
 _GROUPS: Final = {"memory (RSS)": "MiB", "wake-ups": "/min", "CPU": "s an hour", "start until it answers": "s"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Of all threads of the process, since it began."""
+    """Counts for all threads of the process since its start."""
 
     at: float
     switches: int
@@ -31,7 +31,7 @@ class _Counts:
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """Of one with none, and of one with ten times as many certificates as in `nothing-due`; each watched once."""
+    """Watch a daemon with one certificate, and one with ten times as many as in `nothing-due`, once each."""
     many = plan.lineage_count * _TIMES
     series: list[Series] = []
     async with running_host(folder, {"first": ("first.idle.test",)}) as host:

@@ -1,7 +1,7 @@
-"""What many certificates leave on disk, written by the issuer's own hands: `python -m bench.installed ISSUER_TOML`.
+"""Write the files of many certificates with the issuer's own classes: `python -m bench.installed ISSUER_TOML`.
 
-Every certificate of the settings is installed, served, due in two months, and its CA need not be asked for hours. The
-CA is one that nobody runs.
+Every configured certificate is installed, served, and due in two months; its CA need not be asked for hours, and does
+not exist.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _TOGETHER: Final = 500
 
 
 class _Ca:
-    """Signs what it is asked to."""
+    """A CA that signs everything."""
 
     def __init__(self, now: datetime) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -45,7 +45,7 @@ class _Ca:
         self._begin, self._end = now - timedelta(hours=1), now + _LIFETIME
 
     def chain(self, csr_der: bytes) -> bytes:
-        """The leaf alone, PEM."""
+        """Return the leaf certificate, PEM."""
         csr = x509.load_der_x509_csr(csr_der)
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -56,7 +56,7 @@ class _Ca:
 
 
 def write(settings: Settings) -> None:
-    """Beside the keys that `init` made; in memory first where that is to be had, for the disk's sake."""
+    """Write the files beside the keys that `init` created; in memory first, if possible, which is faster."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of its own in it
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK | os.X_OK) else None) as folder:
         state_dir, certificates_dir = Path(folder, "state"), Path(folder, "certificates")
@@ -68,7 +68,7 @@ def write(settings: Settings) -> None:
 
 
 async def _write(settings: Settings) -> None:
-    """One lineage after another onto the disk, many at once into the state."""
+    """Write lineages one by one to the disk, and many at a time to the state."""
     now = datetime.now(UTC)
     ca, folders = _Ca(now), CertificateFolders(settings.certificates_dir)
     lineages = settings.lineages()

@@ -36,7 +36,7 @@ Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """How it is started, and where its certificate appears on disk and on the wire."""
+    """A program to start, with the file of its certificate and the address that serves it."""
 
     name: str
     start: Start
@@ -46,14 +46,14 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Seconds since the start of the command."""
+    """The seconds since the start of the command."""
 
     on_disk: float
     served: float
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """One Pebble and one DNS server for both, an nginx of the same kind for each; the two take turns."""
+    """Measure both in each round, with the same Pebble and DNS server and an equal nginx for each."""
     ours = _NAMES["wellkeeper"]
     times: dict[str, list[_Times]] = {name: [] for name in _NAMES}
     async with (
@@ -70,7 +70,7 @@ async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
 
 
 async def _warmed_up(host: Host, certbot: Certbot) -> list[_Subject]:
-    """Accounts exist, both serve a certificate of this CA."""
+    """Prepare both: register accounts, and serve a certificate of this CA."""
     ours = _NAMES["wellkeeper"]
 
     async def renew() -> asyncio.subprocess.Process:
@@ -89,7 +89,7 @@ async def _warmed_up(host: Host, certbot: Certbot) -> list[_Subject]:
 
 
 async def _obtain(subject: _Subject) -> _Times:
-    """The same watch for both: a file that became another one, and a handshake of our own after the command's end."""
+    """Watch both alike: wait for a new file, and make a handshake after the end of the command."""
     before = _identity(subject.fullchain)
     began = time.monotonic()
     running = asyncio.ensure_future(_finished(subject))
@@ -124,7 +124,7 @@ async def _finished(subject: _Subject) -> None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Of the file behind all links."""
+    """Return device and inode of the file behind all links."""
     try:
         found = os.stat(file)  # noqa: PTH116 - every four milliseconds
     except FileNotFoundError:

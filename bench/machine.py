@@ -1,4 +1,4 @@
-"""What the figures were measured on: a figure without its machine says nothing."""
+"""Describe the machine of a measurement, without which the figures mean nothing."""
 
 import gzip
 import os
@@ -19,7 +19,7 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)+")
 
 
 def describe() -> dict[str, Any]:
-    """Size and load of the machine, versions of what is measured, and when."""
+    """Return size and load of the machine, the versions of the programs, and the time."""
     memory_kib = int(_line(Path("/proc/meminfo"), "MemTotal").split()[0])
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,13 +49,13 @@ def to_text(machine: dict[str, Any]) -> str:
 
 
 def _line(file: Path, name: str) -> str:
-    """The value of the first line of this name; empty when there is none."""
+    """Return the value of the first line with this name, or an empty string."""
     lines = (line.partition(":") for line in file.read_text().splitlines())
     return next((value.strip() for key, _, value in lines if key.strip() == name), "")
 
 
 def _pebble_version(program: Path) -> str:
-    """Of Debian's package: the program itself says "dev"."""
+    """Return the version of Debian's package; the program itself prints "dev"."""
     changelog = program.parent.parent / "share/doc/pebble/changelog.Debian.gz"
     if not changelog.exists():
         return "?"
@@ -64,7 +64,7 @@ def _pebble_version(program: Path) -> str:
 
 
 def _version(argv: Sequence[str]) -> str:
-    """The first thing that looks like one; some say it on standard error, some with a bad status."""
+    """Return the first version in the output; some programs print it on standard error or with a bad status."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     found = _NUMBER.search(done.stdout)
     return found[0] if found else "?"

@@ -20,15 +20,15 @@ _TIMES: Final = 10
 _GROUP: Final = "renew, nothing due"
 _HOW: Final = (
     "Whole processes. certbot's lineages are clones of one that it obtained (files copied, names changed), so that it "
-    "asks nobody: its next question for renewal info lies ahead, as ours does. Ours are certificates with a key, a "
-    "schedule and a delivery each, written by the issuer's own classes."
+    "sends no requests: it need not ask for renewal info yet, and neither need Wellkeeper. Each of Wellkeeper's "
+    "certificates has a key, a schedule and a delivery, written by the issuer's own classes."
 )
 
 Run = Callable[[], Awaitable[None]]
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """The three take turns."""
+    """Measure all three in each round."""
     few, many = plan.lineage_count, plan.lineage_count * _TIMES
     seconds: dict[str, list[float]] = {}
     async with (
@@ -68,7 +68,7 @@ def _runner(issuer: Issuer, count: int) -> Run:
 
 
 async def fresh_issuer(host: Host, folder: Path, count: int) -> Issuer:
-    """One with so many certificates, all of them fresh and served."""
+    """Return an issuer with this number of certificates, all fresh and served."""
     issuer = Issuer(folder)
     names = {f"bench-{number:05}": (f"bench-{number:05}.due.test",) for number in range(count)}
     issuer.configure(replace(host.issuer_settings, certificates=names))
@@ -89,7 +89,7 @@ async def _run_certbot(certbot: Certbot, count: int) -> None:
 
 
 async def _run(name: str, argv: list[str], environment: dict[str, str] | None = None) -> str:
-    """What it printed; raises StandError when it fails."""
+    """Return the output; raises StandError when the command fails."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the part between two marks is written here, the rest by hand."""
+"""Write the part of docs/benchmarks.md between two marks; the rest is written by hand."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ END: Final = "<!-- written by scripts/bench: end -->"
 
 
 def write(docs: Path, results: Sequence[Result], machine: dict[str, Any]) -> None:
-    """Replaces the results and the chart; raises ValueError when the page has lost its marks."""
+    """Replace the results and the chart; raises ValueError when the page has no marks."""
     page = docs / PAGE
     before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -27,7 +27,7 @@ def write(docs: Path, results: Sequence[Result], machine: dict[str, Any]) -> Non
 
 
 def results_text(results: Sequence[Result], machine: dict[str, Any]) -> str:
-    """Markdown: the machine, the goals, a table a measurement."""
+    """Return Markdown with the machine, the goals, and one table per measurement."""
     parts = [
         f"{this_machine.to_text(machine)}\n\n![Bars of the figures below]({CHART})\n\n### Goals\n\n",
         _goals(results),

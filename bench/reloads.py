@@ -1,6 +1,6 @@
-"""Measurement: reloads under load, each with a new certificate; what new and kept connections see of it.
+"""Measurement: reloads under load, each with a new certificate, and their effect on new and kept-alive connections.
 
-With the system's nginx, the newest one, and the newest one told to keep connections a little longer.
+With the system's nginx, the newest one, and the newest one with `keepalive_min_timeout`.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ _NAME: Final = "reloads.bench.test"
 _CLIENTS: Final = 8
 # stand/nginx.py reads it.
 _CHOICE: Final = "WELLKEEPER_TEST_NGINX"
-# Workers of before this have to be gone before the load begins.
+# The old workers must have ended before the load begins.
 _SETTLE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Variant:
-    """Which nginx, with what in its http block."""
+    """One nginx, and additional lines in its http block."""
 
     choice: str
     in_http: str = ""
@@ -50,7 +50,7 @@ _VARIANTS: Final = (_Variant("system"), _Variant("newest"), _Variant("newest", "
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """One round is one run of the issuer: obtain, install, reload, verify."""
+    """Run the issuer once per round: obtain, install, reload, verify."""
     found = []
     for number, variant in enumerate(_VARIANTS):
         with _chosen(variant.choice):
@@ -79,7 +79,7 @@ async def _measure_one(count: int, folder: Path, variant: _Variant) -> _Found:
 
 @contextmanager
 def _chosen(choice: str) -> Iterator[None]:
-    """The stand takes this nginx inside."""
+    """Make the stand use this nginx inside the context."""
     before = os.environ.get(_CHOICE)
     os.environ[_CHOICE] = choice
     try:

@@ -1,4 +1,4 @@
-"""A real responder with more room and one more public address, and tokens published to it over its control socket."""
+"""Run a real responder with more room and another public address, and publish tokens over its control socket."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _START_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Makes publications as an issuer with one ACME account does."""
+    """Signs publications as an issuer with one ACME account does."""
 
     key: Ed25519PrivateKey
     thumbprint: str
@@ -48,7 +48,7 @@ class Signer:
 
 
 class BenchResponder:
-    """`async with BenchResponder(folder, signer, max_tokens) as responder`; listens on a unix socket and on TCP."""
+    """`async with BenchResponder(folder, signer, max_tokens) as responder`; it listens on a unix socket and on TCP."""
 
     def __init__(self, folder: Path, signer: Signer, max_tokens: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,12 +73,12 @@ class BenchResponder:
 
 
 def new_tokens(count: int) -> list[str]:
-    """As a CA makes them: 32 random bytes, 43 characters."""
+    """Return a token as a CA generates it: 32 random bytes, 43 characters."""
     return [secrets.token_urlsafe(32) for _ in range(count)]
 
 
 async def publish(responder: BenchResponder, signer: Signer, tokens: Sequence[str], tell: Tell) -> float:
-    """Publishes all of them, a few at once; returns the seconds it took, signing included."""
+    """Publish all tokens, a few at a time; return the seconds, including the signatures."""
     tell(f"publishing {len(tokens)} tokens over the control socket")
     began = time.monotonic()
     cycle = iter(tokens)
@@ -109,7 +109,7 @@ async def _accepted(reader: asyncio.StreamReader) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time so far of a process and its children, nginx's workers (proc(5): stat 14 and 15)."""
+    """Return the user and system time of a process and its children, nginx's workers (proc(5): stat 14 and 15)."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     ticks = 0
     for one in (str(pid), *children):
@@ -119,7 +119,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_mib(pid: int) -> float:
-    """VmRSS."""
+    """Return VmRSS."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     kib = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
     return int(kib) / 1024

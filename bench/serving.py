@@ -21,14 +21,14 @@ _P99_MS: Final[dict[Mode, float]] = {"keep-alive": 10, "close": 20}
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """One run of wrk; the CPU time is that of the process that answers."""
+    """One run of wrk, with the CPU time of the answering process."""
 
     run: Run
     cpu_seconds: float
 
 
 async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
-    """Every subject in every round, one after another."""
+    """Measure every subject in every round, one after another."""
     measured: dict[tuple[str, Mode], list[_Measured]] = defaultdict(list)
     async with running_subjects(folder, plan.token_count, tell) as subjects:
         for number in range(plan.rounds):
@@ -74,7 +74,7 @@ def _goals(series: Sequence[Series]) -> list[Goal]:
 
 
 def _no_errors(series: Sequence[Series], mode: Mode) -> Goal:
-    """Of all rounds: a median would hide them."""
+    """Compare the sum of all rounds with 0: a median would hide errors."""
     ours = [find(series, f"errors, {mode}", name) for name in ("responder", "nginx → responder")]
     found = sum(sum(one.values) for one in ours)
     return Goal(f"errors, {mode}: responder", "0", found, found == 0)

@@ -1,4 +1,4 @@
-"""The servers that measurement `serving` compares, all running at once: the idle ones cost nothing."""
+"""Run the servers that the measurement `serving` compares, all at the same time, since idle ones cost nothing."""
 
 import secrets
 import sys
@@ -23,7 +23,7 @@ _LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Where wrk asks for which paths, and whose CPU time is counted."""
+    """The address and the paths that wrk requests, and the process whose CPU time counts."""
 
     name: str
     address: Address
@@ -40,7 +40,7 @@ class _Bare:
 
 @asynccontextmanager
 async def running_subjects(folder: Path, token_count: int, tell: Tell) -> AsyncIterator[list[Subject]]:
-    """With the tokens published, and a few of them read back."""
+    """Publish the tokens, and read a few of them back."""
     signer, tokens = Signer.new(), new_tokens(token_count)
     many, one = _write_paths(folder / "many", tokens), _write_paths(folder / "one", tokens[:1])
     _write_static(folder / "static", tokens[0], signer.thumbprint)
@@ -103,7 +103,7 @@ async def _start(process: Process, port: int, stack: AsyncExitStack) -> None:
 
 
 async def _check(subjects: list[Subject], tokens: list[str], thumbprint: str) -> None:
-    """A quick answer that is wrong would be no figure."""
+    """Check a few answers, since fast wrong answers would make the figures worthless."""
     async with aiohttp.ClientSession() as session:
         for subject in subjects:
             is_constant = "bare" in subject.name

@@ -1,4 +1,4 @@
-"""The table on the terminal."""
+"""Print the table on the terminal."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from bench.figures import Result, Series, shown
 
 
 def table(results: Sequence[Result]) -> Table:
-    """A line for each series, then the goals."""
+    """Return a table with a line for each series, then the goals."""
     made = Table(title="scripts/bench", title_justify="left")
     for column in ("", "who, or what for", "median", "lowest – highest"):
         made.add_column(column, justify="right" if column == "median" else "left")

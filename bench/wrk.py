@@ -1,4 +1,4 @@
-"""wrk (https://github.com/wg/wrk): one thread, sixteen connections, and its own count of what went wrong."""
+"""Run wrk (https://github.com/wg/wrk) with one thread and sixteen connections, and read its count of errors."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ Mode = Literal["keep-alive", "close"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`errors` are connections, reads, writes and time-outs that failed, and every status from 400 on."""
+    """Results of a run; `errors` are failed connections, reads and writes, time-outs, and statuses from 400 on."""
 
     requests: int
     seconds: float
@@ -32,7 +32,7 @@ class Run:
 
 
 async def wrk(address: Address, paths: Path, mode: Mode, seconds: int) -> Run:
-    """Asks for the paths in turn; raises StandError when wrk itself fails, or got not one answer."""
+    """Request the paths in turn; raises StandError when wrk fails, or gets no answer."""
     argv = [find_program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT)]
     argv += [f"http://{address[0]}:{address[1]}", "--", str(paths), mode]
     process = await asyncio.create_subprocess_exec(
@@ -54,7 +54,7 @@ async def wrk(address: Address, paths: Path, mode: Mode, seconds: int) -> Run:
 
 
 def parse(out: str) -> Run:
-    """The line of JSON among what wrk prints."""
+    """Return the line of JSON in the output of wrk."""
     line = next((line for line in out.splitlines() if line.startswith("{")), None)
     run = Run(**json.loads(line)) if line else None
     if run is None or run.requests == 0:

@@ -1,4 +1,4 @@
-"""Servers to compare with, each a program of its own: `python -m bench.yardsticks aiohttp|standalone …`.
+"""Servers to compare with, each a separate program: `python -m bench.yardsticks aiohttp|standalone …`.
 
 aiohttp: the least that a server on aiohttp can do, one handler that returns constant bytes. standalone: what
 `certbot --standalone` serves with, the acme library's server on Python's http.server, holding one token. One thing is
@@ -28,7 +28,7 @@ class _Handler(HTTP01RequestHandler):
 
 @click.group()
 def main() -> None:
-    """Ends on SIGTERM."""
+    """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO)
 
 
@@ -36,7 +36,7 @@ def main() -> None:
 @click.option("--port", type=int, required=True)
 @click.option("--unix", required=True)
 def bare(port: int, unix: str) -> None:
-    """Constant bytes for whatever is asked."""
+    """Answer every request with the same bytes."""
     asyncio.run(_serve(port, unix))
 
 
@@ -48,7 +48,7 @@ async def _serve(port: int, unix: str) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     server = web.Server(handle, access_log=None)
-    # The port last: whoever waits for it finds the socket, too.
+    # Listen on the port last, so that the socket exists once the port accepts connections.
     async with await loop.create_unix_server(server, unix), await loop.create_server(server, "127.0.0.1", port):
         await stop.wait()
 
@@ -58,7 +58,7 @@ async def _serve(port: int, unix: str) -> None:
 @click.option("--token", required=True)
 @click.option("--thumbprint", required=True)
 def standalone(port: int, token: str, thumbprint: str) -> None:
-    """One token, as certbot would serve it."""
+    """Serve one token, as certbot would."""
     challenge = HTTP01(token=b64decode(token))
     resource = HTTP01RequestHandler.HTTP01Resource(challenge, None, f"{token}.{thumbprint}")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

@@ -1,7 +1,7 @@
-"""How Let's Encrypt looks at a challenge: the rules of Boulder's va/http.go and va/va.go, and stricter on one point.
+"""Validate a challenge as Let's Encrypt does, by the rules of Boulder's va/http.go and va/va.go, but stricter.
 
 Exactly 200, fewer than 128 bytes, HTTP/1.1; at most ten of 301, 302, 307 and 308, to ports 80 and 443; IPv6 first, and
-IPv4 only when dialling failed on the first request. Boulder forgives trailing white space; others do not, nor do we.
+IPv4 only when dialling failed on the first request. Boulder ignores trailing white space; we do not.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class RefusedError(Exception):
-    """The CA is not content; the text says why, as a problem's detail would."""
+    """The CA does not accept the answer; the text is the detail of a problem document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Internet:
-    """What the CA sees: addresses of names, IPv6 ones first, and where the ports 80 and 443 are in truth."""
+    """The network for the CA: addresses by name, IPv6 first, and the real ports for 80 and 443."""
 
     addresses: Mapping[str, Sequence[str]]
     ports: Mapping[int, int]
@@ -36,7 +36,7 @@ class Internet:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the CA looks from; `delay_seconds` is how long it takes to get to it. IPv6 is always asked from `::1`."""
+    """A place from which the CA fetches, after `delay_seconds`; over IPv6 always from `::1`."""
 
     address: str
     delay_seconds: float = 0.0
@@ -44,7 +44,7 @@ class Place:
 
 @dataclass
 class Fetch:
-    """One look from one place; `seen` are the URLs asked, `dialled` the addresses."""
+    """One fetch from one place; `seen` are the requested URLs, `dialled` the addresses."""
 
     internet: Internet
     place: Place
@@ -128,9 +128,9 @@ async def _at_most(stream: aiohttp.StreamReader, size: int) -> bytes:
 
 
 async def validate(internet: Internet, places: Sequence[Place], name: str, token: str, key_authorization: str) -> None:
-    """The first place alone, then all others at once; one of two to five of them may fail, two of six or more.
+    """Validate from the first place, then from all others at once; one of two to five may fail, or two of more.
 
-    Raises RefusedError, after all have answered.
+    Raises RefusedError, after all have finished.
     """
     primary, *others = places
     await Fetch(internet, primary).run(name, token, key_authorization)

@@ -1,4 +1,4 @@
-"""The real certbot, as its users run it: webroot, and a folder of its own in place of /etc/letsencrypt."""
+"""The real certbot, as its users run it, with a webroot, and with a separate directory instead of /etc/letsencrypt."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ _SECONDS: Final = 60.0
 
 
 class Certbot:
-    """`etc` is its folder; `webroot` is for an nginx to serve."""
+    """certbot with its directory `etc`; nginx serves `webroot`."""
 
     def __init__(self, folder: Path, ca: Pebble) -> None:
         self.etc = folder / "letsencrypt"
@@ -24,13 +24,13 @@ class Certbot:
         return self.etc / "live" / name
 
     async def obtain(self, *names: str, key_type: str = "ecdsa", more: tuple[str, ...] = ()) -> None:
-        """One certificate, called after the first name. Raises StandError."""
+        """Obtain one certificate, named after the first name. Raises StandError."""
         domains = [f"--domain={name}" for name in names]
         webroot = ["--webroot", f"--webroot-path={self.webroot}", "--preferred-profile=default"]
         await self.run("certonly", *webroot, f"--key-type={key_type}", *domains, *more)
 
     async def run(self, command: str, *arguments: str) -> str:
-        """What it printed. Raises StandError when it fails."""
+        """Return the output. Raises StandError when certbot fails."""
         process = await asyncio.create_subprocess_exec(
             find_program("certbot", PROJECT / ".cache/certbot/bin"),
             *(command, "--non-interactive", "--agree-tos", "--register-unsafely-without-email"),

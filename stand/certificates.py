@@ -1,4 +1,4 @@
-"""Certificates made on the spot: a CA of a day, and a server certificate that it signs."""
+"""Create a CA for one day, and a server certificate that it signs."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class ServerCertificate:
-    """Paths of PEM files; the CA's key was never written."""
+    """Paths of PEM files; the CA's key is never written to disk."""
 
     ca_bundle: Path
     certificate: Path
@@ -24,7 +24,7 @@ class ServerCertificate:
 
 
 def make_server_certificate(folder: Path, names: tuple[str, ...]) -> ServerCertificate:
-    """Writes `fullchain.pem`, `privkey.pem` and `ca.pem`; names may be host names and IP addresses."""
+    """Write `fullchain.pem`, `privkey.pem` and `ca.pem`; names may be host names and IP addresses."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Wellkeeper test stand")])
     ca = (

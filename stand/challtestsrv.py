@@ -11,7 +11,7 @@ from stand.processes import Process, Running, accepts
 
 
 class Challtestsrv(Running):
-    """`async with Challtestsrv(folder) as dns`: every name has the address 127.0.0.1, and no IPv6 address, until told.
+    """`async with Challtestsrv(folder) as dns`: all names have the address 127.0.0.1 and no IPv6 address by default.
 
     (Pebble tries IPv6 first and does not fall back.)
     """
@@ -23,11 +23,11 @@ class Challtestsrv(Running):
 
     @property
     def address(self) -> str:
-        """`host:port`, for UDP and TCP."""
+        """Return `host:port`, for UDP and TCP."""
         return f"127.0.0.1:{self._dns_port}"
 
     async def set_addresses(self, name: str, *addresses: str) -> None:
-        """The A records of one name, in place of those it had; the order of replies is the server's."""
+        """Replace the A records of one name; the server chooses their order in replies."""
         await self._post("clear-a", {"host": f"{name}."})
         await self._post("add-a", {"host": f"{name}.", "addresses": list(addresses)})
 
@@ -36,7 +36,7 @@ class Challtestsrv(Running):
         await self._post("add-aaaa", {"host": f"{name}.", "addresses": list(addresses)})
 
     async def set_default_address(self, address: str) -> None:
-        """For every name without records of its own; empty for none."""
+        """Set the address of all names without their own records; an empty one means no address."""
         await self._post("set-default-ipv4", {"ip": address})
 
     async def is_ready(self) -> bool:

@@ -1,17 +1,17 @@
-# Programs of any Debian release, unpacked into .cache and never installed; sourced by scripts/install, whose CACHE, say,
-# note, fail, has, logged, apt_update and apt_install it uses.
+# Unpack programs of any Debian release into .cache, without installing them. scripts/install sources this file and
+# defines CACHE, say, note, fail, has, logged, apt_update and apt_install.
 # shellcheck shell=bash
 
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The mirror is the one that this machine takes Debian's main archive from.
+# Print the mirror from which this machine gets Debian's main archive.
 debian_mirror() {
     # shellcheck disable=SC2016 # apt's own placeholders
     apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(CREATED_BY)|$(REPO_URI)' 2>/dev/null |
         sed -n 's/^Debian|Debian|main|Packages|//p' | head -n 1
 }
 
-# apt with nothing of the system's but its transport settings: own lists, own state, own cache, one source.
+# Run apt with separate lists, state and cache and with one source; only the system's transport settings apply.
 isolated_apt() {
     apt-get -qq \
         -o Dir::State="$CACHE/apt/state" -o Dir::State::status="$CACHE/apt/status" -o Dir::Cache="$CACHE/apt/cache" \
@@ -22,8 +22,7 @@ isolated_apt() {
         -o APT::Sandbox::User=root -o APT::Update::Post-Invoke::= -o Debug::NoLocking=true "$@"
 }
 
-# An apt of our own that knows one Debian release ($1) and nothing else; fails where this machine takes no packages from
-# Debian's archive.
+# Set up an apt for only one Debian release ($1); fails on machines that do not get packages from Debian's archive.
 prepare_isolated_apt() {
     local mirror=""
     if has apt-get; then
@@ -41,7 +40,7 @@ prepare_isolated_apt() {
     echo "deb [signed-by=$KEYRING] $mirror $1 main" >"$CACHE/apt/sources.list"
 }
 
-# Every step chained: `set -e` does not hold inside a function that is tested for success.
+# Every step is chained: `set -e` has no effect inside a function whose status is tested.
 unpack_pebble() {
     (cd "$CACHE/apt" && isolated_apt update && isolated_apt download pebble) &&
         rm -rf "$1.new" &&
@@ -52,25 +51,25 @@ unpack_pebble() {
         rm -rf "$CACHE/apt"
 }
 
-# Pebble of a Debian release ($1) into a folder of the cache ($2).
+# Unpack the Pebble of a Debian release ($1) into a directory of the cache ($2).
 install_pebble() {
     local folder="$CACHE/$2"
     if [[ -x $folder/usr/bin/pebble && -x $folder/usr/bin/pebble-challtestsrv ]]; then
-        note "$2: unpacked already"
+        note "$2: already unpacked"
         return
     fi
     if ! prepare_isolated_apt "$1"; then
         has pebble && has pebble-challtestsrv && return
-        fail "this machine takes no packages from Debian's archive; $BY_HAND by hand"
+        fail "this machine does not get packages from Debian's archive; $BY_HAND by hand"
     fi
-    say "$2: fetching it from Debian $1 into .cache/$2"
-    logged "fetching Pebble" "is the machine online?" unpack_pebble "$folder"
+    say "$2: downloading from Debian $1 into .cache/$2"
+    logged "downloading Pebble" "is the machine online?" unpack_pebble "$folder"
 }
 
-# Unpack packages ($4…) of the prepared release and their dependencies into a tree ($1) from which program $2 runs in
-# place; `$program $3` must succeed. With an empty status nothing counts as installed: libc and its loader come along, and patchelf writes their places
-# into the program. (Started as `ld.so nginx`, a process keeps the loader's arguments as its title, and nginx cannot set
-# one.)
+# Unpack packages ($4…) of the prepared release and their dependencies into a tree ($1), from which program $2 runs in
+# place; `$program $3` must succeed. apt's status is empty, so that libc and its loader are downloaded, too, and patchelf
+# writes their paths into the program. (As `ld.so nginx`, a process would have the loader's arguments as its title, and
+# nginx could not set one.)
 unpack_tree() {
     local target="$1" program="$2" flag="$3" tree="$1.new" deb loader folder
     shift 3
@@ -90,15 +89,15 @@ unpack_tree() {
     }
 }
 
-# A tree in the cache: its name $1, a Debian release $2, then as unpack_tree has it. The places in the program are absolute:
-# in a checkout that was moved it does not start, and is unpacked again.
+# Unpack a tree into the cache: name $1, Debian release $2, then the arguments of unpack_tree. The paths in the program are
+# absolute: if the checkout was moved, the program does not start, and is unpacked again.
 install_tree() {
     local name="$1" release="$2" program="$3" flag="$4"
     if "$CACHE/$name/$program" "$flag" >/dev/null 2>&1; then
-        note "$name: unpacked already"
+        note "$name: already unpacked"
         return
     fi
-    prepare_isolated_apt "$release" || fail "this machine takes no packages from Debian's archive: no $name"
-    say "$name: fetching it from Debian $release into .cache/$name"
-    logged "fetching $name" "is the machine online?" unpack_tree "$CACHE/$name" "${@:3}"
+    prepare_isolated_apt "$release" || fail "cannot get $name: this machine does not get packages from Debian's archive"
+    say "$name: downloading from Debian $release into .cache/$name"
+    logged "downloading $name" "is the machine online?" unpack_tree "$CACHE/$name" "${@:3}"
 }

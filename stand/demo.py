@@ -1,7 +1,7 @@
-"""scripts/demo: a certificate for three names, obtained, installed, reloaded under load and proven; then renewed.
+"""scripts/demo: obtain, install and verify a certificate for three names under load, and renew it.
 
-Real nginx, real ACME server, responder and issuer as separate processes, on free ports of the loopback interface, in
-a temporary folder. Leaves nothing running, on Ctrl-C and SIGTERM neither.
+A real nginx, a real ACME server, responder and issuer run as separate processes, on free ports of the loopback
+interface, in a temporary directory. Nothing is left running, not even after Ctrl-C or SIGTERM.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ def main(as_json: bool) -> None:
     try:
         result = asyncio.run(_interruptible(_silent if as_json else _to_standard_error))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("interrupted; everything that was started is ended", err=True)
+        click.echo("interrupted; all started processes have ended", err=True)
         sys.exit(130)
     except StandError as error:
         click.echo(f"demo: {error}", err=True)
@@ -59,7 +59,7 @@ async def _interruptible(tell: Tell) -> dict[str, Any]:
 
 
 async def demonstrate(tell: Tell) -> dict[str, Any]:
-    """What `--json` prints; raises StandError when a step fails."""
+    """Return the object for `--json`; raises StandError when a step fails."""
     tell("starting DNS, ACME server, responder, nginx (with self-signed placeholders)")
     with temporary_folder() as folder:
         async with running_host(folder, {LINEAGE: NAMES}) as host:
@@ -71,7 +71,7 @@ async def demonstrate(tell: Tell) -> dict[str, Any]:
 
 
 async def _obtain(host: Host, tell: Tell, event: str, *arguments: str) -> dict[str, Any]:
-    """One run of the issuer, and a handshake of our own for each name."""
+    """Run the issuer once, and verify each name by a handshake."""
     await asyncio.sleep(_BEFORE_AND_AFTER_SECONDS)
     tell(f"{event}: wellkeeper {arguments[0]}")
     process = await host.issuer.start(*arguments, "--json")
@@ -94,7 +94,7 @@ async def _obtain(host: Host, tell: Tell, event: str, *arguments: str) -> dict[s
 
 
 async def _follow(process: asyncio.subprocess.Process, tell: Tell) -> str:
-    """Tells every line of its progress as it comes, without its time; returns its result."""
+    """Report every line of its progress, without the time; return its result."""
     if process.stdout is None or process.stderr is None:
         raise StandError("the issuer was started without pipes")
     out = asyncio.ensure_future(process.stdout.read())
@@ -105,7 +105,7 @@ async def _follow(process: asyncio.subprocess.Process, tell: Tell) -> str:
 
 
 async def _served(host: Host) -> set[str]:
-    """Fingerprints of the leaves that nginx serves for the names, verified against the CA's root."""
+    """Return the fingerprints of the leaves that nginx serves for the names, verified against the CA's root."""
     context = ssl.create_default_context(cadata=(await host.ca.issuing_root()).decode())
     address, port = host.https
     found = set()

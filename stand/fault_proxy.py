@@ -1,7 +1,7 @@
-"""A CA that misbehaves: an ACME server over HTTPS that hands on to a real one what no staged fault takes.
+"""A CA that misbehaves: an ACME server over HTTPS that forwards requests to a real one unless a fault is staged.
 
-Pebble makes its URLs, and checks the URL that a client signed, from the Host header. That is handed on as it came, so
-the client sees one CA, all of it at the proxy's address.
+Pebble builds its URLs from the Host header, and checks the URL that a client signed against it. The proxy forwards this
+header unchanged, so that all URLs of the CA have the proxy's address.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from stand.pebble import Pebble
 from stand.ports import free_port
 from stand.processes import StandError
 
-# Of one connection, or made anew for each reply.
-_NOT_HANDED_ON: Final = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
+# They belong to one connection, or are created for each reply.
+_NOT_FORWARDED: Final = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
 
 
 class Kind(StrEnum):
@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a client gets; `headers` are those that matter to ACME."""
+    """The reply for a client; `headers` are those that matter to ACME."""
 
     status: int
     body: bytes = b""
@@ -63,26 +63,26 @@ class Asked:
     body: bytes = b""
 
     def payload(self) -> dict[str, Any]:
-        """What was signed (RFC 8555 section 6.2)."""
+        """Return the signed payload (RFC 8555 section 6.2)."""
         text = json.loads(self.body)["payload"]
         found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return found
 
 
-# Gets the request and the way to the real CA, which it may go or not; None cuts the connection.
+# A fault gets the request, and a function to forward it to the real CA; None cuts the connection.
 Forward = Callable[[], Awaitable[Reply]]
 Fault = Callable[[Asked, Forward], Awaitable[Reply | None]]
 
 
-async def hand_on(_: Asked, forward: Forward) -> Reply:
-    """No fault at all."""
+async def no_fault(_: Asked, forward: Forward) -> Reply:
+    """Forward the request."""
     return await forward()
 
 
 class FaultProxy:
-    """`async with FaultProxy(folder, ca) as proxy`: `stage` faults, and `heal` to have none.
+    """`async with FaultProxy(folder, ca) as proxy`: `stage` adds faults, and `heal` removes them.
 
-    To a client, the CA is away from `leave` to `come_back`; it forgets nothing meanwhile.
+    Clients cannot reach the CA between `leave` and `come_back`; it keeps its data.
     """
 
     def __init__(self, folder: Path, ca: Pebble) -> None:
@@ -103,22 +103,22 @@ class FaultProxy:
         return self._certificate.ca_bundle
 
     def stage(self, kind: Kind, fault: Fault, *, times: int = 1, after: int = 0) -> None:
-        """For `times` requests of the kind, once `after` more were handed on; follows what is staged already."""
-        self._staged[kind].extend([hand_on] * after + [fault] * times)
+        """Stage a fault for `times` requests of the kind, after `after` forwarded requests. Faults queue up."""
+        self._staged[kind].extend([no_fault] * after + [fault] * times)
 
     def heal(self) -> None:
         self._staged.clear()
 
     def staged(self, kind: Kind) -> int:
-        """How many faults of the kind are left."""
+        """Return the number of staged faults of the kind."""
         return len(self._staged[kind])
 
     def times(self, kind: Kind) -> list[float]:
-        """When requests of the kind came."""
+        """Return the times of the requests of the kind."""
         return [one.at for one in self.asked if one.kind is kind]
 
     async def leave(self) -> None:
-        """Connections are refused, and those that there are end with their next request."""
+        """Refuse connections; open ones end with their next request."""
         self._is_away = True
         await self._site.stop()
 
@@ -163,19 +163,19 @@ class FaultProxy:
         async def forward() -> Reply:
             return await self._forward(request, body)
 
-        fault = self._staged[kind].popleft() if kind and self._staged[kind] else hand_on
+        fault = self._staged[kind].popleft() if kind and self._staged[kind] else no_fault
         reply = await fault(asked, forward)
         if reply is None:
             return _cut(request)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
     async def _forward(self, request: web.BaseRequest, body: bytes) -> Reply:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_HANDED_ON}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FORWARDED}
         origin = self._ca.directory_url.removesuffix(Kind.DIRECTORY)
         async with self._session.request(
             request.method, f"{origin}{request.raw_path}", data=body or None, headers=headers, allow_redirects=False
         ) as reply:
-            kept = {name: value for name, value in reply.headers.items() if name.lower() not in _NOT_HANDED_ON}
+            kept = {name: value for name, value in reply.headers.items() if name.lower() not in _NOT_FORWARDED}
             if not kept:
                 raise StandError("the CA behind the proxy sent no headers")
             return Reply(reply.status, await reply.read(), kept)

@@ -1,4 +1,4 @@
-"""What can go wrong with one answer of a CA: faults to stage in a `FaultProxy`."""
+"""Faults in an answer of a CA, to stage in a `FaultProxy`."""
 
 import asyncio
 import json

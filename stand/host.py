@@ -1,4 +1,4 @@
-"""One host, whole: DNS, ACME server, responder, nginx and issuer as separate processes that know each other."""
+"""A complete host: DNS, ACME server, responder, nginx and issuer as separate processes."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,9 +18,9 @@ from stand.responder import PROGRAM, ResponderProcess
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Everything runs; certificates are placeholders until the issuer is asked to renew.
+    """All servers run; the certificates are placeholders until the issuer renews them.
 
-    `proxy` stands between the issuer and the CA, if there is to be one.
+    `proxy` is between the issuer and the CA, if there is one.
     """
 
     dns: Challtestsrv
@@ -49,9 +49,9 @@ async def running_host(
     own_programs: Path = PROGRAMS,
     **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
-    """Starts it in the order of a real set-up: keys, responder, placeholders, nginx. Ends it in reverse.
+    """Start a host in the order of a real set-up: keys, responder, placeholders, nginx. End it in reverse.
 
-    `own_programs` is the folder of the programs under test. Whatever else is named goes to `PebbleSettings`.
+    `own_programs` is the directory of the programs under test. `of_the_ca` are arguments of `PebbleSettings`.
     """
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The real `wellkeeper`, run as a process with a settings file of its own."""
+"""The real `wellkeeper`, run as a process with its own settings file."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ _RUN_SECONDS: Final = 90.0
 
 @dataclass(frozen=True, slots=True)
 class NodeUnderTest:
-    """As `[[nodes]]` has it."""
+    """A node, as in `[[nodes]]`."""
 
     name: str
     responder: str
@@ -29,7 +29,7 @@ class NodeUnderTest:
 
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
-    """What issuer.toml says; `certificates` maps names to identifiers, `more` is taken over at the top level.
+    """The content of issuer.toml; `certificates` maps names to identifiers, `more` are lines for the top level.
 
     `directory_url` may be several, in order of preference.
     """
@@ -48,7 +48,7 @@ class IssuerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What one run of a command left behind."""
+    """Exit status and output of a command."""
 
     exit_code: int
     out: str
@@ -62,7 +62,7 @@ class Finished:
 
 
 class Issuer:
-    """One issuer with its folder; commands run one after another, as an administrator would run them."""
+    """An issuer with its directory. Commands run one after another, as an administrator would run them."""
 
     def __init__(self, folder: Path, programs: Path = PROGRAMS) -> None:
         self._program = str(programs / "wellkeeper")
@@ -78,13 +78,13 @@ class Issuer:
         self.config_path.write_text(self._toml(settings))
 
     async def make_keys(self) -> tuple[str, str]:
-        """`init` with the settings that are there; returns the publishing key and the thumbprint for a responder."""
+        """Run `init` with the present settings; return the publishing key and the thumbprint for a responder."""
         await self.run_well("init")
         values = (await self.run_well("trust", "--json")).json()["responder"]
         return values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"], values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"]
 
     async def run_well(self, *arguments: str) -> Finished:
-        """Raises StandError when the command fails."""
+        """Run a command. Raises StandError when it fails."""
         finished = await self.run(*arguments)
         if finished.exit_code != 0:
             raise StandError(f"wellkeeper {' '.join(arguments)}: {finished}")
@@ -102,7 +102,7 @@ class Issuer:
         return Finished(await process.wait(), out.decode(), err.decode())
 
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
-        """The caller waits for it; `arguments` begin with the command, `environment` is added to its own."""
+        """Start a command, and let the caller wait for it; `environment` is added to the usual one."""
         return await asyncio.create_subprocess_exec(
             self._program,
             *arguments,
@@ -115,7 +115,7 @@ class Issuer:
         )
 
     def _toml(self, settings: IssuerSettings) -> str:
-        """Strings, lists and booleans of JSON are TOML as well."""
+        """Return the settings as TOML; JSON's strings, lists and booleans are valid TOML."""
         lines = [
             f"ca = {json.dumps(settings.directory_url)}",
             f"ca_bundle = {json.dumps(str(settings.ca_bundle))}",

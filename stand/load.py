@@ -1,9 +1,8 @@
-"""Load on nginx, counted precisely: requests served, retried, failed.
+"""Put load on nginx, and count requests precisely: served, retried, failed.
 
-A reload closes idle kept-alive connections without notice. A client whose reused connection ends before a byte of the
-reply came back repeats the request once, on a fresh connection, as browsers do: that is *retried* (and then served or
-failed as well). Everything else that goes wrong is *failed*, on a fresh connection always. Raw streams, so that no
-library repeats anything by itself.
+A reload closes idle kept-alive connections without notice. If a reused connection ends before the first byte of the
+reply, the client repeats the request once on a new connection, as browsers do: it is *retried*, and then served or
+failed. Everything else that goes wrong is *failed*. Raw streams are used, because libraries retry requests themselves.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ _KEPT_REASONS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked for: `host:port`, over TLS when `tls` is given (`unverified_tls()` takes any certificate)."""
+    """The server to request from, over TLS when `tls` is given (`unverified_tls()` accepts any certificate)."""
 
     host: str
     port: int
@@ -35,7 +34,7 @@ class Target:
 
 @dataclass(slots=True)
 class Counts:
-    """Every request ends as served or failed, never both; `retried` counts the repeated ones among them."""
+    """Each request is either served or failed; `retried` counts the repeated ones among them."""
 
     served: int = 0
     retried: int = 0
@@ -49,11 +48,11 @@ class Counts:
 
 
 class _NoReplyError(Exception):
-    """The connection ended before a byte of the reply."""
+    """The connection ended before the first byte of the reply."""
 
 
 class _FailedError(Exception):
-    """A reply that is broken, or not 200."""
+    """The reply is incomplete, or its status is not 200."""
 
 
 class _Connection:
@@ -104,7 +103,7 @@ class _Connection:
 class Load:
     """`async with Load(targets).running() as counts`: half of the clients keep their connections, half never do.
 
-    Each client asks, waits for `pause_seconds`, asks again. Leaving ends the load after the requests in flight.
+    Each client pauses `pause_seconds` between requests. Leaving ends the load after the requests in progress.
     """
 
     def __init__(
@@ -153,7 +152,7 @@ class Load:
                 kept.close()
 
     async def _request(self, target: Target, kept: _Connection | None, *, keep: bool) -> _Connection | None:
-        """Served or failed, once; the connection that can be used again."""
+        """Send a request, and count it once. Return the connection if it can be reused."""
         if kept is not None:
             try:
                 return await self._served(target, kept, keep=keep)
@@ -170,7 +169,7 @@ class Load:
         return None
 
     async def _served(self, target: Target, connection: _Connection, *, keep: bool) -> _Connection | None:
-        """Counts a reply, good or bad; only _NoReplyError is left to the caller."""
+        """Count the reply. Raises only _NoReplyError."""
         is_kept = False
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -187,7 +186,7 @@ class Load:
 
 
 def unverified_tls() -> ssl.SSLContext:
-    """Takes any certificate, a self-signed placeholder included."""
+    """Return a context that accepts any certificate, including self-signed placeholders."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,6 +1,6 @@
-"""A CA that looks from several places by Boulder's rules, in place of a Pebble that takes everything for valid.
+"""A CA that validates from several places by Boulder's rules, in front of a Pebble that accepts everything.
 
-Pebble has to run with PEBBLE_VA_ALWAYS_VALID; what an authorization is worth is told by what was found here.
+Pebble must run with PEBBLE_VA_ALWAYS_VALID; the verdicts on authorizations come from here.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _MANY: Final = 1000
 
 
 class ManyPlaces:
-    """`verdicts` are what was found, by token: None is content."""
+    """The places with their `verdicts` by token: the reason of a refusal, or None for success."""
 
     def __init__(self, internet: Internet, places: Sequence[Place], thumbprint: str) -> None:
         self._internet = internet

@@ -1,8 +1,8 @@
-"""A real nginx with a folder of its own and the project's snippets as they stand.
+"""A real nginx with its own directory and the project's unmodified snippets.
 
-Its master is a child of ours (`daemon off`). As root its workers run as the user that Debian's nginx uses, so that
-permissions are those of a real machine; as a normal user everything runs as that user. WELLKEEPER_TEST_NGINX=newest in
-the environment takes the one that `scripts/install --newest-nginx` unpacked instead of the system's.
+Its master is our child process (`daemon off`). For root, its workers run as the user of Debian's nginx, so that
+permissions are those of a real machine; for a normal user, everything runs as that user. WELLKEEPER_TEST_NGINX=newest
+in the environment chooses the nginx that `scripts/install --newest-nginx` unpacked instead of the system's.
 """
 
 import grp
@@ -26,7 +26,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A server block on every HTTPS address; `live` is the folder with `fullchain.pem` and `privkey.pem`."""
+    """A server block on every HTTPS address; `live` is the directory with `fullchain.pem` and `privkey.pem`."""
 
     names: tuple[str, ...]
     live: Path
@@ -36,8 +36,8 @@ class Site:
 class NginxSettings:
     """The default server on every HTTP address, the sites on every HTTPS address, each with the challenge snippet.
 
-    `in_http` and `in_server` are taken over verbatim into the http block and into each server block, before the
-    snippet; `location` is what `location /` does.
+    `in_http` and `in_server` are copied into the http block and into each server block, before the snippet;
+    `location` is the content of `location /`.
     """
 
     responder_socket: Path
@@ -52,7 +52,7 @@ class NginxSettings:
 
 
 class NginxServer(Running):
-    """`async with NginxServer(folder, settings) as nginx`; several at once do not meet."""
+    """`async with NginxServer(folder, settings) as nginx`; several can run at the same time."""
 
     def __init__(self, folder: Path, settings: NginxSettings, name: str = "nginx") -> None:
         self._folder = folder
@@ -72,23 +72,23 @@ class NginxServer(Running):
         return self._folder / "logs/error.log"
 
     def argv(self) -> list[str]:
-        """The issuer's `nginx.command`: `-t`, `-T` and `-s reload` are appended to it."""
+        """Return the issuer's `nginx.command`, to which it appends `-t`, `-T` and `-s reload`."""
         return [nginx_program(), "-e", "stderr", "-p", f"{self._folder}/", "-c", str(self.config_path)]
 
     def write(self, settings: NginxSettings) -> None:
-        """A new configuration on disk; the running nginx takes it at the next reload."""
+        """Write a new configuration; a running nginx loads it at the next reload."""
         self.settings = settings
         self.config_path.write_text(_config(self._folder, settings))
 
     def reload(self) -> None:
-        """Only asks for it; whether it happened is another question."""
+        """Request a reload, without waiting for it."""
         self.process.signal(signal.SIGHUP)
 
     def errors(self) -> str:
         return self.error_log.read_text(errors="replace") if self.error_log.exists() else ""
 
     async def is_ready(self) -> bool:
-        """The kernel accepts connections before there is a worker to answer them."""
+        """Return true if all workers run: the kernel accepts connections before there is one."""
         settings = self.settings
         return self._worker_count() == settings.worker_count and all(
             [await accepts(host, port) for host, port in (*settings.http, *settings.https)]
@@ -114,7 +114,7 @@ def nginx_program() -> str:
 
 
 def nginx_version() -> tuple[int, ...]:
-    """Of the nginx that is tested, as `nginx -v` says it: (1, 22, 1)."""
+    """Return the version of the tested nginx from `nginx -v`, as (1, 22, 1)."""
     said = subprocess.run([nginx_program(), "-v"], capture_output=True, check=True, text=True).stderr
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if found is None:
@@ -123,7 +123,7 @@ def nginx_version() -> tuple[int, ...]:
 
 
 def _read(path: Path) -> bytes:
-    """Of /proc; empty for a process that is gone."""
+    """Return the content of a file in /proc; nothing for a process that has ended."""
     try:
         return path.read_bytes()
     except OSError:
@@ -131,7 +131,7 @@ def _read(path: Path) -> bytes:
 
 
 def temporary_paths(folder: Path) -> str:
-    """Directives for the http block: the compiled-in folders belong to root."""
+    """Return directives for the http block, since the compiled-in directories belong to root."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     return " ".join(f"{kind}_temp_path {folder}/bodies/{kind};" for kind in kinds)
 
@@ -194,7 +194,7 @@ def _host_and_port(address: Address) -> str:
 
 
 def _user() -> str:
-    """The `user` line: only root may change users, and nginx warns when others ask for it."""
+    """Return the `user` line; only for root, since nginx warns about it for other users."""
     if os.geteuid() != 0:
         return ""
     names = [entry.pw_name for entry in pwd.getpwall()]

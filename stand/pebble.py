@@ -1,8 +1,7 @@
-"""A real ACME server: Pebble, strict, with a listening certificate made on the spot.
+"""A real ACME server: Pebble, strict, with a new certificate for its own address.
 
-Traps: with two profiles an order that names none gets one at random; every token is fetched three times; of valid
-authorizations one in a hundred is used again even at 0 percent; under 32 parallel clients Pebble 2.10 can hang for good
-(never seen at 8).
+Traps: with two profiles, an order without a profile gets one at random; every token is fetched three times; one valid
+authorization in a hundred is reused even at 0 percent; with 32 parallel clients Pebble 2.10 can hang (never with 8).
 """
 
 import json
@@ -33,11 +32,10 @@ def find_pebble_program(name: str, folder: Path = NEWEST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PebbleSettings:
-    """`dns_server` is `host:port`; tokens are fetched from `http_port` of whatever address that names.
+    """The options of Pebble. `dns_server` is `host:port`; tokens are fetched from `http_port` of its addresses.
 
-    The profiles give lifetimes in seconds. A share of the nonces is rejected and of the valid authorizations used
-    again, in percent, so that a client meets both. With external accounts (HMAC keys in base64url by key identifier),
-    nobody else is registered.
+    The profiles have lifetimes in seconds. The percentages of rejected nonces and of reused authorizations let clients
+    meet both. With external accounts (HMAC keys in base64url by key identifier), no other client can register.
     """
 
     dns_server: str
@@ -76,25 +74,25 @@ class Pebble(Running):
 
     @property
     def ca_bundle(self) -> Path:
-        """What the directory's own TLS certificate is verified with; not the root of what it issues."""
+        """Return the file to verify Pebble's own TLS certificate with; it is not the root of issued certificates."""
         return self._certificate.ca_bundle
 
     async def issuing_root(self, number: int = 0) -> bytes:
-        """The root of what it issues, PEM; others with PEBBLE_ALTERNATE_ROOTS."""
+        """Return the root of issued certificates, PEM; PEBBLE_ALTERNATE_ROOTS adds others."""
         return await self._get(f"{self.management_url}/roots/{number}")
 
     async def restart(self) -> None:
-        """The same CA at the same place, without any memory: accounts, orders, roots."""
+        """Restart Pebble at the same address, without its data: accounts, orders, roots."""
         await self.process.stop()
         await self.process.start(self.is_ready)
 
     async def status_of(self, serial: str) -> dict[str, Any]:
-        """What it knows about a certificate: `Status` is `Valid` or `Revoked`, with a `Reason`."""
+        """Return the status of a certificate: `Status` is `Valid` or `Revoked`, with a `Reason`."""
         found: dict[str, Any] = json.loads(await self._get(f"{self.management_url}/cert-status-by-serial/{serial}"))
         return found
 
     async def set_renewal_info(self, certificate_pem: str, response: dict[str, Any]) -> None:
-        """What its renewalInfo (RFC 9773) says about one certificate from now on."""
+        """Set the renewal info (RFC 9773) of one certificate."""
         body = {"Certificate": certificate_pem, "ARIResponse": json.dumps(response)}
         url = f"{self.management_url}/set-renewal-info/"
         async with self._session() as session, session.post(url, json=body) as reply:

@@ -1,6 +1,6 @@
-"""Free ports on the loopback, outside the range from which the system takes the ports of outgoing connections.
+"""Find free ports on the loopback, outside the range that the system uses for outgoing connections.
 
-A port from `bind(0)` lies in that range: under load, some client's connection takes it before the server does.
+A port from `bind(0)` is in that range, where under load another connection may use it before the server does.
 """
 
 import errno
@@ -11,16 +11,16 @@ from typing import Final
 
 _LOWEST: Final = 10_000
 _RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-# A machine without IPv6: nothing can be taken there.
+# On a machine without IPv6, no port can be in use there.
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-# So many belong to one process at a time: between finding one free and using it, another process may find it free, too.
+# The number of ports that a process reserves at a time, since two processes might find the same port free.
 _BLOCK: Final = 200
 _guards: Final[list[socket.socket]] = []
 _left: Final[list[int]] = []
 
 
 def free_port() -> int:
-    """Free on every address of both families right now; never the same twice, nor the same for two processes."""
+    """Return a port that is free on all addresses of both families; never the same twice, nor for two processes."""
     while True:
         if not _left:
             _take_block()
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def _take_block() -> None:
-    """Its first port, bound for as long as this process lives, keeps other processes off."""
+    """Reserve a block of ports by binding its first one until this process ends."""
     first_outgoing = int(_RANGE.read_text().split()[0]) if _RANGE.exists() else 49_152
     count = (first_outgoing - _LOWEST) // _BLOCK
     if count < 5:

@@ -1,7 +1,7 @@
-"""Real processes: each in a group of its own, with its log, awaited until ready, ended and reaped.
+"""Run real processes, each in its own process group and with a log, from readiness to the end.
 
-Whatever happens to us (an error, a cancellation, Ctrl-C), leaving `async with` ends what was started: TERM first, KILL
-for the whole group after five seconds. Nothing is ever looked up by name.
+After an error, a cancellation or Ctrl-C, too, leaving `async with` ends the process: TERM first, and KILL for the whole
+group after five seconds. Processes are never looked up by name.
 """
 
 import asyncio
@@ -17,29 +17,29 @@ from pathlib import Path
 from typing import Final, Self
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
-# The folder of our own programs: beside the interpreter that runs us.
+# The directory of our own programs, beside the interpreter.
 PROGRAMS: Final = Path(sys.executable).parent
 
 STOP_SECONDS: Final = 5.0
 READY_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.01
-# A normal user's PATH leaves out where Debian keeps nginx.
-# By these coverage measures what our programs run.
+# With these, coverage measures our programs, too.
 _KEPT: Final = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+# Debian's nginx is in a directory that is not in a normal user's PATH.
 _SEARCH_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
 Ready = Callable[[], Awaitable[bool]]
 
 
 class StandError(Exception):
-    """The stand could not be built; the text names the process and ends with the last lines of its log."""
+    """A process of the stand failed; the text has its name and the last lines of its log."""
 
 
 class Process:
-    """One process; `start` once, `stop` always.
+    """One process; call `start` once and `stop` always.
 
-    It sees an environment of its own: PATH and what is given here. (nginx reads a variable called NGINX, clients read
-    proxy settings: a test must not depend on who runs it.)
+    Its environment has only PATH and the given variables, so that tests do not depend on the user's environment. (nginx
+    reads a variable NGINX, and HTTP clients read proxy settings.)
     """
 
     def __init__(self, name: str, argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -81,7 +81,7 @@ class Process:
             raise
 
     async def stop(self) -> None:
-        """Ends the process and all of its group; idempotent, and safe when it never started."""
+        """End the process and its whole group. Idempotent; may be called without a start."""
         process = self._process
         if process is None:
             return
@@ -93,13 +93,13 @@ class Process:
         except TimeoutError:
             pass
         finally:
-            # Also when cancelled a second time; and for the children of one that died without them.
+            # Also after a second cancellation, and for children that outlived the process.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """To the process alone, not to its group."""
+        """Send a signal to the process, not to its group."""
         with contextlib.suppress(ProcessLookupError):
             self._running().send_signal(number)
 
@@ -107,7 +107,7 @@ class Process:
         return await self._running().wait()
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines of the log, for messages."""
+        """Return the last lines of the log, for messages."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (its log is empty)"
 
@@ -126,13 +126,13 @@ class Process:
 
 
 class Running(ABC):
-    """`async with` starts the process and returns once it is ready; leaving ends it."""
+    """A process in a context: entering starts it and waits until it is ready; leaving ends it."""
 
     process: Process
 
     @abstractmethod
     async def is_ready(self) -> bool:
-        """Asked again and again until it says so."""
+        """Return true once the process is ready; called repeatedly until then."""
 
     async def __aenter__(self) -> Self:
         await self.process.start(self.is_ready)
@@ -143,12 +143,12 @@ class Running(ABC):
 
 
 def search_path() -> str:
-    """PATH, with the folders of administrators' programs."""
+    """Return PATH with the directories of administrators' programs."""
     return f"{os.environ.get('PATH', '')}:{_SEARCH_PATH}".strip(":")
 
 
 def find_program(name: str, *folders: Path) -> str:
-    """The absolute path of a program, from the folders first; raises StandError."""
+    """Return the absolute path of a program, from these directories or else from PATH; raises StandError."""
     found = shutil.which(name, path=":".join([*map(str, folders), search_path()]))
     if found is None:
         raise StandError(f"there is no program {name!r}; run scripts/install")
@@ -156,18 +156,18 @@ def find_program(name: str, *folders: Path) -> str:
 
 
 async def accepts(host: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return true if a process accepts connections there."""
     return await _opens(asyncio.open_connection(host, port))
 
 
 async def accepts_unix(path: Path) -> bool:
-    """The same for a unix socket."""
+    """Return true if a process accepts connections on the unix socket."""
     return await _opens(asyncio.open_unix_connection(path))
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for unix sockets, open to nginx's workers, removed afterwards."""
+    """Yield a directory with a path short enough for unix sockets, accessible to nginx's workers, and remove it."""
     parent = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="wk-", dir=parent if len(parent) < 30 else "/tmp"))  # noqa: S108
     folder.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The real `wellkeeper-responder`, as a process of its own on unix sockets."""
+"""The real `wellkeeper-responder`, as a process with unix sockets."""
 
 from pathlib import Path
 from typing import Final
@@ -12,8 +12,8 @@ INSTALLED: Final = PROGRAMS / PROGRAM
 class ResponderProcess(Running):
     """`async with ResponderProcess(folder, publishing_key, thumbprint) as responder`.
 
-    The public key is base64url of its raw bytes, as the flag takes it; of either, several are separated by blanks. The
-    folder must be one that nginx's workers can pass through; its path, short.
+    The public key is base64url of its raw bytes, as for the option; several keys or thumbprints are separated by
+    spaces. nginx's workers must have access to the directory, and its path must be short.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ResponderProcess(Running):
 
     @property
     def control_address(self) -> str:
-        """As an issuer's settings name it."""
+        """Return the address for an issuer's settings."""
         return f"unix:{self.control_socket}"
 
     async def is_ready(self) -> bool:

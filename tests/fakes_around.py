@@ -63,7 +63,7 @@ class FakeHooks:
             await asyncio.Event().wait()
         await asyncio.sleep(0)  # a cancellation arrives here at the latest
         if event in self.failing:
-            raise HookError(f"hook {event} for {' '.join(about.lineages)} failed: {self.words}")
+            raise HookError(f"the hook '{event}' failed for {' '.join(about.lineages)}", self.words)
 
     def is_there(self, event: Event) -> bool:
         return event in self.events
@@ -77,7 +77,7 @@ class FakeNotifications:
         self.details: list[str] = []
         self.is_away = False
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         if self.is_away:
             raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
         self.reported.append((notice, lineage))

@@ -1,8 +1,8 @@
-"""Publish and withdraw tokens at one responder's control address: synchronous, one connection per call.
+"""Publish and withdraw tokens at the control address of a responder: synchronous, one connection per call.
 
     responder = ResponderControl("unix:/run/wellkeeper/control.sock", publishing_key)
     publication = responder.publish(token, thumbprint, identifier)
-    ...                                       # have the CA validate
+    ...                                       # let the CA validate the challenge
     responder.withdraw(publication)
 
 Both calls are idempotent. A responder forgets a publication by itself at `expires_at`.
@@ -50,9 +50,9 @@ class ResponderError(Exception):
 
 
 class ResponderControl:
-    """`address` is `unix:PATH` or `HOST:PORT`; `now` returns the UNIX time. Raises ResponderError.
+    """A client of one responder. `address` is `unix:PATH` or `HOST:PORT`; `now` returns the UNIX time.
 
-    Connecting, and the exchange that follows, may take `timeout_seconds` each.
+    Its methods raise ResponderError. Connecting and the exchange that follows may take `timeout_seconds` each.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class ResponderControl:
     def publish(
         self, token: str, thumbprint: str, identifier: str, *, lifetime_seconds: int = _LIFETIME_SECONDS
     ) -> Publication:
-        """Have the responder answer the token with `token "." thumbprint`; return what `withdraw` takes."""
+        """Make the responder answer the token with `token "." thumbprint`. Return the publication, for `withdraw`."""
         now = int(self._now())
         publication = Publication(token, thumbprint, identifier, secrets.token_urlsafe(16), now, now + lifetime_seconds)
         self._call("PUT", wire.TOKENS_PREFIX + token, message=sign_publication(publication, self._key))
         return publication
 
     def withdraw(self, publication: Publication) -> None:
-        """End this publication, and no other one of the same token."""
+        """End only this publication, not a later one of the same token."""
         now = int(self._now())
         withdrawal = Withdrawal(publication.token, publication.jti, now, now + _LIFETIME_SECONDS)
         path = wire.TOKENS_PREFIX + publication.token
@@ -93,8 +93,8 @@ class ResponderControl:
         found = _object(body)
         if status >= http.HTTPStatus.MULTIPLE_CHOICES:
             kind = found.get("type")
-            is_ours = isinstance(kind, str) and kind.startswith(wire.PROBLEM_PREFIX)
-            problem = str(kind).removeprefix(wire.PROBLEM_PREFIX) if is_ours else None
+            is_known_type = isinstance(kind, str) and kind.startswith(wire.PROBLEM_PREFIX)
+            problem = str(kind).removeprefix(wire.PROBLEM_PREFIX) if is_known_type else None
             detail = _printable(str(found.get("detail", "")))
             why = f"HTTP {status}: {detail}" if detail else f"HTTP {status} without a reason. Check the address."
             raise ResponderError(f"{self.address} refused the request: {why}", status, problem)
@@ -105,7 +105,7 @@ class ResponderControl:
         return found
 
     def _exchange(self, method: str, path: str, message: str | None) -> tuple[int, bytes]:
-        """Return status and body; ends with the time-out, however slowly the other side sends."""
+        """Return status and body, within the time-out even if the other side sends slowly."""
         is_late = threading.Event()
         try:
             with contextlib.closing(self._connection()) as connection:
@@ -114,11 +114,11 @@ class ResponderControl:
                 timer.start()
                 try:
                     connection.request(method, path, message, self._headers(message))
-                    with connection.getresponse() as reply:  # which holds the socket open until it is closed, too
+                    with connection.getresponse() as reply:  # keeps the socket open until closed
                         status, body = reply.status, reply.read(_MAX_REPLY_BYTES)
                 finally:
                     timer.cancel()
-                if is_late.is_set():  # what was read until then looks like a whole reply
+                if is_late.is_set():  # what was read until then looks like a complete reply
                     raise TimeoutError
                 return status, body
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -163,7 +163,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
-    """Return the JSON object in the body, or an empty one: the status says how a reply is meant."""
+    """Return the JSON object in the body, or an empty one, for replies without."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -178,5 +178,5 @@ def _abort(sock: socket.socket, is_late: threading.Event) -> None:
 
 
 def _printable(text: str) -> str:
-    """Return the beginning of what the other side said, without control characters."""
+    """Return the beginning of the text, without control characters."""
     return "".join(one if one.isprintable() else " " for one in text[:_MAX_DETAIL])

@@ -1,4 +1,4 @@
-"""Signed messages by which an issuer speaks to a responder: what they hold, and how they are signed.
+"""Define and sign the messages that an issuer sends to a responder.
 
 A message is a compact JWS (RFC 7515), EdDSA with Ed25519 (RFC 8037). Contract: docs/design/0001-wire.md.
 """
@@ -17,7 +17,7 @@ from wellkeeper_client import wire
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One token, to be answered for one account until its lifetime is over. Times are UNIX seconds."""
+    """A token that the responder answers for one account during its lifetime. Times are UNIX seconds."""
 
     token: str
     thumbprint: str
@@ -38,7 +38,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Ends the publication with this `jti`, and no other, whatever token it stands for by then."""
+    """Ends only the publication with this `jti`, even if its token has been published again."""
 
     token: str
     publication_jti: str

@@ -1,4 +1,4 @@
-"""wellkeeper: obtains certificates, delivers them to nginx, and proves that they are served."""
+"""wellkeeper: obtain certificates, deliver them to nginx, and verify that it serves them."""
 
 import logging
 import os
@@ -79,14 +79,14 @@ def cli(config: Path | None) -> None:
 
     Run a command with --help for details.
     """
-    # The option keeps it for the command that follows.
+    # The option's callback keeps it for the command.
     del config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
+    """Run a command with these arguments, by default those of the process.
 
-    `arguments` are those of the process by default.
+    Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
     """
     _open_missing_streams()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Worker(Protocol):
-    """What `wellkeeper_issuer.passes.Passes` is; runs may overlap."""
+    """The interface of `wellkeeper_issuer.passes.Passes`; runs may overlap."""
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]: ...
 

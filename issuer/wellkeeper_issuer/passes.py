@@ -8,13 +8,13 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     attempt      The key, the CSR and the URL of the order are recorded. A later pass continues that order.
     installed    Recorded as undelivered; live/ points to the version. A later pass delivers it without asking the CA.
     reloaded     nginx has loaded it; recorded as unserved. Later passes verify it, also when nothing is due.
-    served       Every handshake that counts brought it. The deploy hook runs, if it is still owed.
+    served       Every handshake that counts returned it. The deploy hook runs, if it is still owed.
 
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
     blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
                  for one of its certificates.
-    deferred     Due, but its CAs are blocked: nothing is ordered, and that is no failure. Due again when a block ends.
+    deferred     Due, but its CAs are blocked: nothing is ordered, which is not a failure. Due again when a block ends.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
     waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
 """

@@ -43,7 +43,7 @@ _FIRST_RETRY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read about a certificate before its renewal: the steps do not read it again.
+    """The facts about a certificate that were read before its renewal; the steps do not read them again.
 
     `issued` is the attempt of a pass that ended between the CA's certificate and the record of its installation, with
     its chain. `due` is None when the certificate need not be renewed.

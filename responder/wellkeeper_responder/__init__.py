@@ -1,1 +1,1 @@
-"""The responder: answers ACME http-01 challenges behind nginx, from memory."""
+"""The responder: answer ACME http-01 challenges behind nginx, from memory."""

@@ -1,7 +1,4 @@
-"""The command `wellkeeper-responder`: settings from flags and environment, signals, exit codes.
-
-0 after SIGTERM or SIGINT, 1 when an address cannot be listened on, 2 when the settings are wrong.
-"""
+"""The command `wellkeeper-responder`: settings from options and environment, signals, exit status."""
 
 import asyncio
 import gc
@@ -37,12 +34,12 @@ from wellkeeper_responder.settings import (
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-# Listeners, the event loop, standard streams, connections that are just being refused.
+# Listeners, the event loop, standard streams, and connections that are being refused.
 _OWN_FILES: Final = 64
 
 
 def _each(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_T, ...]]:
-    """A callback that parses every value of an option; ValueError becomes a usage error."""
+    """Return a callback that parses every value of an option and turns ValueError into a usage error."""
 
     def convert(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[_T, ...]:
         try:
@@ -66,7 +63,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     multiple=True,
     default=[DEFAULT_PUBLIC],
     show_default=True,
-    help="Where nginx asks on behalf of the CA: unix:PATH, host:port or [v6]:port.",
+    help="Address for nginx, which relays the CA's requests: unix:PATH, HOST:PORT or [IPV6]:PORT.",
 )
 @click.option(
     "--control",
@@ -75,7 +72,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     multiple=True,
     default=[DEFAULT_CONTROL],
     show_default=True,
-    help="Where issuers publish; never the same as a public address.",
+    help="Address for issuers, which publish tokens; it must differ from every public address.",
 )
 @click.option(
     "--public-mode",
@@ -100,7 +97,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     callback=_each(parse_publishing_key),
     multiple=True,
     envvar="WELLKEEPER_RESPONDER_PUBLISHING_KEY",
-    help="Believe messages signed by this key: base64url of the raw Ed25519 public key.",
+    help="Accept messages signed with this key: base64url of the raw Ed25519 public key.",
 )
 @click.option(
     "--account-thumbprint",
@@ -116,27 +113,35 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     type=click.IntRange(1, 1_000_000),
     default=DEFAULT_MAX_TOKENS,
     show_default=True,
-    help="How many publications may stand at once.",
+    help="Maximum number of tokens that are published at the same time.",
 )
 @click.option(
     "--max-lifetime-seconds",
     type=click.IntRange(1, wire.MAX_LIFETIME_SECONDS),
     default=wire.MAX_LIFETIME_SECONDS,
     show_default=True,
-    help="The longest lifetime of a publication.",
+    help="Maximum lifetime of a publication.",
 )
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to log to stderr."
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the log on standard error.",
 )
 @click.option(
-    "--check-health", is_flag=True, help="Ask the responder at the first control address; exit 0 if it is well."
+    "--check-health",
+    is_flag=True,
+    help="Check the responder at the first control address; exit with 0 if it is healthy, else with 1.",
 )
 def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
     """Answer ACME http-01 challenges behind nginx, from memory.
 
-    Serves the tokens that an issuer has published and signed, for the ACME accounts it is pinned to, and nothing else.
-    Options that may be repeated may be given several times. Each option has a twin in the environment:
-    WELLKEEPER_RESPONDER_PUBLIC for --public, and so on; several values are separated by blanks.
+    Serve only tokens that an issuer published with a known publishing key, for the given ACME accounts. --public,
+    --control, --publishing-key and --account-thumbprint may be repeated. Each option can also be set by an environment
+    variable, such as WELLKEEPER_RESPONDER_PUBLIC for --public, with several values separated by spaces.
+
+    Exit status: 0 stopped on request, 1 cannot listen on an address, 2 invalid options.
     """
     if check_health:
         sys.exit(_check_health(options["control"]))
@@ -153,7 +158,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         if not options[name]
     ]
     if missing:
-        raise click.UsageError(f"{' and '.join(missing)} must be given, at least once each. {WHERE_FROM}")
+        raise click.UsageError(f"Missing {' and '.join(missing)}. {WHERE_FROM}")
     try:
         check_addresses(options["public"], options["control"])
     except ValueError as error:
@@ -164,16 +169,16 @@ def _settings(options: dict[str, Any]) -> Settings:
 def _check_health(control: Sequence[Address]) -> int:
     if asyncio.run(is_healthy(control[0])):
         return 0
-    click.echo(f"no responder is well at {control[0]}", err=True)
+    click.echo(f"no healthy responder at {control[0]}", err=True)
     return 1
 
 
 def _raise_file_limit() -> None:
-    """The usual soft limit (1024) is less than the connections that are allowed: accepting would stall on it."""
+    """Raise the soft limit: the usual one (1024) is too low for all allowed connections, and accepting would stall."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS + _OWN_FILES
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        _log.warning("the limit on open files is %d; below %d, fewer connections can be held", hard, wanted)
+        _log.warning("the limit on open files is %d, too low for all connections; set LimitNOFILE=%d", hard, wanted)
         wanted = hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -186,7 +191,7 @@ async def _run(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         async with Responder(settings, SystemClock()):
-            # What is loaded by now stays: looking through it again and again would hold up answers for 60 ms each time.
+            # All objects so far stay alive; scanning them in each collection would delay answers by 60 ms.
             gc.freeze()
             await stop.wait()
     except ListenError as error:

@@ -1,4 +1,4 @@
-"""One responder: its parts put together, started and stopped."""
+"""Put a responder together, start and stop it."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 
 MAX_PUBLIC_CONNECTIONS: Final = 1024
 MAX_CONTROL_CONNECTIONS: Final = 64
-# May pass twice (Listener.close); a stop takes at most two seconds.
+# May elapse twice (Listener.close), so that a stop takes at most two seconds.
 STOP_SECONDS: Final = 0.8
 
 
 class Responder:
     """A responder in this process: `async with Responder(settings, clock) as responder`, or `start` and `stop`.
 
-    Once only. `public_addresses` and `control_addresses` tell where it listens, real ports included.
+    It can be started only once. `public_addresses` and `control_addresses` have the real ports.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -53,9 +53,9 @@ class Responder:
             "public": self._limit("public", MAX_PUBLIC_CONNECTIONS),
             "control": self._limit("control", MAX_CONTROL_CONNECTIONS),
         }
-        self._metrics.add_gauge("wellkeeper_tokens", "Publications that stand.", lambda: len(self._tokens))
+        self._metrics.add_gauge("wellkeeper_tokens", "Active publications.", lambda: len(self._tokens))
         self._metrics.add_gauge(
-            "wellkeeper_waiting_polls", "Long polls that wait now.", lambda: self._fetches.waiting_count
+            "wellkeeper_waiting_polls", "Long polls that are waiting.", lambda: self._fetches.waiting_count
         )
         self._listeners: dict[str, list[Listener]] = {"public": [], "control": []}
 
@@ -68,7 +68,7 @@ class Responder:
         return tuple(listener.address for listener in self._listeners["control"])
 
     async def start(self) -> None:
-        """Raises ListenError; nothing listens then."""
+        """Listen on all addresses, or on none when it raises ListenError."""
         try:
             for address in self._settings.public:
                 await self._listen("public", address, self._settings.public_mode, self._public.handle)
@@ -90,7 +90,7 @@ class Responder:
         _log.info("start", extra={"fields": fields})
 
     async def stop(self) -> None:
-        """Within two seconds: accepts nobody, answers polls at once, finishes what is in flight. Idempotent."""
+        """Stop within two seconds: accept no connections, answer polls at once, finish open requests. Idempotent."""
         listeners = [*self._listeners["public"], *self._listeners["control"]]
         for listener in listeners:
             listener.stop_accepting()
@@ -113,7 +113,7 @@ class Responder:
     async def _listen(self, kind: str, address: Address, mode: int, handler: Handler) -> None:
         if isinstance(address, TcpAddress) and address.is_exposed:
             fields = {"address": str(address), "kind": kind}
-            _log.warning("this address is neither loopback nor private: others may reach it", extra={"fields": fields})
+            _log.warning("listening on a public address: other networks may reach it", extra={"fields": fields})
         connections = ConnectionServer(handler, self._limits[kind])
         self._listeners[kind].append(await Listener.open(address, mode, connections))
 

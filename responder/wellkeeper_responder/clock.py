@@ -1,4 +1,4 @@
-"""Time, as the responder is handed it: the wall clock for messages, the monotonic clock for lifetimes."""
+"""The clocks of a responder: the wall clock for messages, the monotonic clock for lifetimes."""
 
 import time
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Wall clock, aware, UTC."""
+        """Return the wall clock's time, aware, in UTC."""
         ...
 
     def timestamp(self) -> float:
@@ -15,7 +15,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds; goes on evenly, whatever somebody sets the wall clock to."""
+        """Return seconds that do not jump when the wall clock is set."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Connections that cannot be held: a limit on their number, and deadlines for a request's header and for slow readers.
+"""Limit the number of connections, the time for a request's header, and the time that a slow reader gets.
 
-aiohttp has none of these for servers (it held half a header for 150 s when tried). Its connection class is public and
-is extended by its public methods only; what happens between them stays aiohttp's.
+aiohttp has no such limits for servers (it kept half a header for 150 s in a test). Its connection class is public, and
+this one overrides only public methods.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # From the first byte, or from the connection's start, to the end of the header.
 HEADER_SECONDS: Final = 5.0
-# How long a peer may leave a full send buffer unread.
+# The time in which a peer must read from a full send buffer.
 WRITE_SECONDS: Final = 10.0
-# nginx closes its idle upstream connections after 60 s (`keepalive_timeout` in `upstream`); longer here, so that nginx
-# is the one to close and never meets a connection that is just being closed.
+# nginx closes idle upstream connections after 60 s (`keepalive_timeout` in `upstream`). Ours stay open longer, so that
+# nginx never sends a request on a connection that we are closing.
 IDLE_SECONDS: Final = 75.0
-# How long the rest of a refused body is read, so that the refusal arrives.
+# The rest of a refused body is read for this time, so that the refusal arrives.
 LINGERING_SECONDS: Final = 1.0
 
-# auto_decompress: a small body must not become a large one.
+# auto_decompress: a small body could become a huge one.
 _AIOHTTP: Final[dict[str, Any]] = {
     "keepalive_timeout": IDLE_SECONDS,
     "lingering_time": LINGERING_SECONDS,
@@ -41,30 +41,30 @@ _REFUSAL: Final = (
 
 
 class ConnectionLimit:
-    """How many connections all listeners of one kind hold together."""
+    """The number of connections that all listeners of one kind have together, up to a maximum."""
 
     def __init__(self, maximum: int, refused: Callable[[], None]) -> None:
         self._maximum = maximum
         self._refused = refused
         self.count = 0
 
-    def take(self) -> bool:
-        """Whether there was room for one more; the refused are counted."""
+    def acquire(self) -> bool:
+        """Count a connection and return true, or report a refusal and return false at the maximum."""
         if self.count >= self._maximum:
             self._refused()
             return False
         self.count += 1
         return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self.count -= 1
 
 
 class Connection(web.RequestHandler):
-    """One connection. While a request is answered, from its whole header on, `is_handling` is true.
+    """One connection. `is_handling` is true from a request's complete header to the end of its answer.
 
-    What follows a request in the same segment has no deadline but the idle one, until its next byte comes: no more
-    than an idle connection has anyway.
+    The beginning of a next request that arrives in the same segment starts no header timer: until its next byte comes,
+    only the limit for idle connections applies.
     """
 
     def __init__(self, server: web.Server, limit: ConnectionLimit) -> None:
@@ -73,13 +73,13 @@ class Connection(web.RequestHandler):
         self._limit = limit
         self._is_admitted = False
         self.is_handling = False
-        # When the header that is awaited must be whole; None while none is.
+        # The time by which the expected header must be complete; None while none is expected.
         self.header_deadline: float | None = None
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._is_admitted = self._limit.take()
+        self._is_admitted = self._limit.acquire()
         if self._is_admitted:
             super().connection_made(transport)
             self._expect_header()
@@ -88,7 +88,7 @@ class Connection(web.RequestHandler):
             transport.close()
 
     def data_received(self, data: bytes) -> None:
-        # aiohttp calls this with nothing to go on parsing what it holds.
+        # aiohttp calls this with empty data to parse what it has buffered.
         if data and not self.is_handling and self.header_deadline is None:
             self._expect_header()
         super().data_received(data)
@@ -96,7 +96,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._is_admitted:
             self._is_admitted = False
-            self._limit.give_back()
+            self._limit.release()
             self._stop_header_timer()
             self._stop_write_timer()
             super().connection_lost(exc)
@@ -116,11 +116,11 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's words may quote what the peer sent
     ) -> web.StreamResponse:
-        """A request that is no HTTP (400), or a fault of ours (500): a short answer, and the connection ends."""
+        """Answer a request that is not HTTP (400) or that we failed to handle (500), and close the connection."""
         if status >= 500:
-            _log.error("fault while answering", exc_info=exc)
+            _log.error("internal error while answering a request", exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("part of an answer was sent already")
+            raise ConnectionError("part of the answer was already sent")
         response = web.Response(
             status=status, text=f"{status}\n", headers={"Server": "wellkeeper-responder", "Cache-Control": "no-store"}
         )
@@ -133,7 +133,7 @@ class Connection(web.RequestHandler):
             self._header_timer = self._clock_loop.call_at(self.header_deadline, self._check_header)
 
     def _check_header(self) -> None:
-        """One timer outlasts many requests: to start and cancel one for each cost a tenth of the throughput."""
+        """Close the connection at its deadline. One timer for many requests saves a tenth of the throughput."""
         self._header_timer = None
         if self.header_deadline is None:
             return
@@ -162,7 +162,7 @@ class ConnectionServer(web.Server):
     """The protocol factory of one listener: `handler` answers each request."""
 
     def __init__(self, handler: Handler, limit: ConnectionLimit) -> None:
-        # Cancellation: a poll whose client is gone must not keep its place.
+        # Cancellation: a poll whose client has left must free its place.
         super().__init__(self._handle, handler_cancellation=True)
         self._handler = handler
         self._limit = limit
@@ -171,7 +171,7 @@ class ConnectionServer(web.Server):
         return Connection(self, self._limit)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        # As made above.
+        # Made by __call__.
         connection = cast("Connection", request.protocol)
         connection.is_handling, connection.header_deadline = True, None
         try:

@@ -1,7 +1,7 @@
-"""What issuers see, on listeners of their own: publish, withdraw, fetches, status, health, metrics.
+"""Answer issuers on separate listeners: publish, withdraw, fetches, status, health, metrics.
 
-Decided on the path as it came over the wire. Messages prove themselves; over TCP, reads need a permit as well.
-Errors are RFC 9457 problem documents that say what was wrong and what was expected.
+Requests are matched by the raw path. Messages are signed; over TCP, reads need a signed permit, too. Errors are
+RFC 9457 problem documents that name the mistake and what was expected.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _Action = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the control listeners speak for."""
+    """The parts of a responder that the control listeners give access to."""
 
     clock: Clock
     keys: PublishingKeys
@@ -45,12 +45,12 @@ class Parts:
     fetches: Fetches
     metrics: Metrics
     instance_id: str
-    # What /v1/status tells besides counts and clock: fixed at the start.
+    # The members of /v1/status that do not change.
     facts: dict[str, Any]
 
 
 class Control:
-    """Answers on the control listeners."""
+    """Answer requests on the control listeners."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -58,7 +58,7 @@ class Control:
         self._reads: dict[str, _Action] = {wire.STATUS_PATH: self._status, wire.FETCHES_PATH: self._fetches}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """On a unix socket: its mode says who may read."""
+        """Answer a request on a unix socket, whose mode determines who may read."""
         return await self._answer(request, needs_permit=False)
 
     async def handle_over_tcp(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -88,7 +88,9 @@ class Control:
         scheme, _, message = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise WireError(
-                401, "permit-required", f"over TCP this needs 'Authorization: Bearer' with a signed {wire.READ_TYPE}"
+                401,
+                "permit-required",
+                f"over TCP this needs 'Authorization: Bearer' with a signed {wire.READ_TYPE}",
             )
         self._parts.keys.check_permit(message.strip().encode("utf-8", "surrogateescape"), self._now())
 
@@ -121,12 +123,12 @@ class Control:
             message = await _message(request)
             withdrawal = parts.keys.check_withdrawal(message, self._now())
             _check_path(request, withdrawal.token)
-            has_stood = parts.tokens.withdraw(withdrawal)
+            was_active = parts.tokens.withdraw(withdrawal)
         except WireError as error:
             parts.metrics.withdrawals[error.name] += 1
             raise
-        parts.metrics.withdrawals["ended" if has_stood else "unknown"] += 1
-        fields = {"token": withdrawal.token, "jti": withdrawal.publication_jti, "has_stood": has_stood}
+        parts.metrics.withdrawals["ended" if was_active else "unknown"] += 1
+        fields = {"token": withdrawal.token, "jti": withdrawal.publication_jti, "was_active": was_active}
         _log.info("withdraw", extra={"fields": fields})
         return web.Response(status=204, headers=_HEADERS)
 
@@ -178,7 +180,7 @@ class Control:
             headers["WWW-Authenticate"] = f'Bearer realm="{wire.AUDIENCE}"'
         response = _json(error.status, document, wire.PROBLEM_MEDIA_TYPE, headers)
         if error.status in {408, 413}:
-            # The rest of the body is not waited for.
+            # Do not wait for the rest of the body.
             response.force_close()
         return response
 
@@ -198,7 +200,7 @@ def _token(raw_path: str) -> str | None:
 
 def _check_path(request: web.BaseRequest, token: str) -> None:
     if _token(request.raw_path) != token:
-        raise WireError(400, "malformed", "claim 'token' is not the token in the path")
+        raise WireError(400, "malformed", "claim 'token' differs from the token in the path")
 
 
 async def _message(request: web.BaseRequest) -> bytes:
@@ -210,9 +212,9 @@ async def _message(request: web.BaseRequest) -> bytes:
             while len(message) <= wire.MAX_MESSAGE_BYTES and (part := await request.content.readany()):
                 message += part
     except TimeoutError as error:
-        raise WireError(408, "too-slow", f"the body did not come within {BODY_SECONDS:.0f} s") from error
+        raise WireError(408, "too-slow", f"the body did not arrive within {BODY_SECONDS:.0f} s") from error
     except (web.RequestPayloadError, PayloadEncodingError) as error:
-        raise WireError(400, "malformed", "the body broke off") from error
+        raise WireError(400, "malformed", "the body was cut short") from error
     return bytes(message)
 
 
@@ -221,18 +223,18 @@ def _query(request: web.BaseRequest) -> dict[str, int]:
     query = dict(pairs)
     is_plain = all(value.isascii() and value.isdigit() and len(value) <= 15 for value in query.values())
     if len(pairs) != len(query) or query.keys() - {"after", "wait"} or not is_plain:
-        raise WireError(400, "malformed", "expected 'after' and 'wait' at most, each once, whole numbers")
+        raise WireError(400, "malformed", "the query may have 'after' and 'wait', each once, as whole numbers")
     numbers = {name: int(value) for name, value in query.items()}
     if numbers.get("wait", 0) > wire.MAX_WAIT_SECONDS:
-        raise WireError(400, "malformed", f"'wait' is at most {wire.MAX_WAIT_SECONDS} seconds")
+        raise WireError(400, "malformed", f"'wait' must be at most {wire.MAX_WAIT_SECONDS} seconds")
     return numbers
 
 
 def _clock_warning(ahead_seconds: float) -> str:
     direction = "ahead of" if ahead_seconds > 0 else "behind"
     return (
-        f"'iat' is {abs(ahead_seconds):.0f} s {direction} this responder's clock; if the publication was signed just"
-        f" now, set the clocks: more than {wire.MAX_CLOCK_SKEW_SECONDS} s are refused"
+        f"'iat' is {abs(ahead_seconds):.0f} s {direction} the responder's clock; synchronize both clocks by NTP: a"
+        f" difference of more than {wire.MAX_CLOCK_SKEW_SECONDS} s is refused"
     )
 
 

@@ -1,6 +1,6 @@
-"""Fetches in the log: a line each up to a rate; the rest is counted, so that a flood fills no disk and costs no time.
+"""Log fetches, one line each up to a rate, and count the rest, so that a flood neither fills the disk nor costs time.
 
-The feed and /metrics know all of them.
+The feed and /metrics have all of them.
 """
 
 import logging
@@ -15,7 +15,7 @@ LINES_PER_SECOND: Final = 100
 
 
 class FetchLog:
-    """Hits and misses have this rate each: invented tokens must not silence the CA's fetches."""
+    """Hits and misses have separate rates, so that invented tokens cannot hide the CA's fetches."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,19 +29,19 @@ class FetchLog:
             _log.info("fetch", extra={"fields": Fetch._make(fetch).to_json()})
 
     def close(self) -> None:
-        """Tells how many were left out last."""
+        """Log the numbers of fetches omitted since the last summary."""
         self._hits.sum_up()
         self._misses.sum_up()
 
 
 class _Second:
-    """One second's worth of lines; how many were left out is told with the next one, or at the end."""
+    """The lines of one second. The number of omitted ones is logged in the next second with a fetch, or at the end."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._ends_at = 0.0
         self._reported = 0
-        self._left_out = 0
+        self._omitted = 0
 
     def has_room(self, now: float) -> bool:
         if now >= self._ends_at:
@@ -50,11 +50,11 @@ class _Second:
         if self._reported < LINES_PER_SECOND:
             self._reported += 1
             return True
-        self._left_out += 1
+        self._omitted += 1
         return False
 
     def sum_up(self) -> None:
-        if self._left_out:
-            fields = {"kind": self._kind, "count": self._left_out, "lines_per_second": LINES_PER_SECOND}
-            _log.warning("fetches left out of the log", extra={"fields": fields})
-            self._left_out = 0
+        if self._omitted:
+            fields = {"kind": self._kind, "count": self._omitted, "lines_per_second": LINES_PER_SECOND}
+            _log.warning("fetches omitted from the log", extra={"fields": fields})
+            self._omitted = 0

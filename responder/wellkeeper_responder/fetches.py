@@ -1,7 +1,7 @@
-"""Who fetched what: one numbered, bounded feed for the whole responder, with explicit gaps.
+"""The feed of fetches: numbered, bounded, with explicit gaps; one for the whole responder.
 
-Hits and misses are kept in rings of their own, so that a flood of invented tokens cannot push out the CA's fetches.
-Only hits wake those who wait.
+Hits and misses have separate rings, so that a flood of invented tokens cannot push out the CA's fetches. Only hits wake
+waiting polls.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
 
-# A CA asks from five perspectives, some thrice: 8192 fetches are several hundred authorizations between two polls.
+# A CA fetches from five perspectives, some three times: 8192 hits are several hundred authorizations between two polls.
 MAX_HITS: Final = 8192
 MAX_MISSES: Final = 1024
 MAX_DELIVERED: Final = 1000
@@ -23,7 +23,7 @@ MAX_WAITING: Final = 16
 
 
 class Fetch(NamedTuple):
-    """A request for a token and the HTTP status it got; `at` is a UNIX time, every text is bounded and printable."""
+    """A request for a token, and the HTTP status of the answer; `at` is UNIX time, texts are bounded and printable."""
 
     sequence: int
     at: float
@@ -45,9 +45,9 @@ FetchFields = tuple[int, float, str, str | None, str | None, str | None, int, bo
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The fetches after a sequence number, oldest first; the next question is for what comes after `next`.
+    """The fetches after a sequence number, oldest first; the next poll continues after `next`.
 
-    `lost` of the entries up to `next` are no longer there; `lost_hits` says whether hits may be among them.
+    `lost` counts entries up to `next` that were dropped; `lost_hits` is true when hits may be among them.
     """
 
     fetches: tuple[Fetch, ...]
@@ -87,7 +87,7 @@ class Fetches:
 
     @property
     def newest(self) -> int:
-        """The sequence number given last; 0 before the first."""
+        """Return the last sequence number; 0 before the first fetch."""
         return self._sequence
 
     def record(  # noqa: PLR0913 - the fields of a Fetch
@@ -113,7 +113,7 @@ class Fetches:
         return fetch
 
     def read(self, after: int) -> Delivery:
-        """At most MAX_DELIVERED entries; a number that was never given (another process's) counts as 0."""
+        """Return at most MAX_DELIVERED entries; an unknown number (from another process) counts as 0."""
         after = after if after <= self._sequence else 0
         merged = heapq.merge(self._hits.after(after), self._misses.after(after), key=lambda fetch: fetch.sequence)
         fetches = tuple(fetch for fetch, _ in zip(merged, range(MAX_DELIVERED), strict=False))
@@ -122,21 +122,21 @@ class Fetches:
         return Delivery(
             fetches=fetches,
             next=following,
-            # Every number up to `following` was given to exactly one entry.
+            # Each number up to `following` belongs to exactly one entry.
             lost=following - after - len(fetches),
             lost_hits=self._hits.newest_lost > after,
         )
 
     async def wait(self, after: int, seconds: float) -> None:
-        """Returns once there is a hit after this sequence number, the time is over, or the feed was closed.
+        """Wait for a hit after this sequence number, at most for these seconds or until the feed is closed.
 
-        Raises WireError 429 when MAX_WAITING others wait already.
+        Raises WireError 429 while MAX_WAITING others wait.
         """
         after = after if after <= self._sequence else 0
         if self._hits.newest > after or seconds <= 0 or self._is_closed:
             return
         if self.waiting_count >= MAX_WAITING:
-            raise WireError(429, "too-many-polls", f"{MAX_WAITING} polls wait already; one feed serves all tokens")
+            raise WireError(429, "too-many-polls", f"{MAX_WAITING} polls are already waiting; one serves all tokens")
         self.waiting_count += 1
         try:
             async with asyncio.timeout(seconds):
@@ -147,6 +147,6 @@ class Fetches:
             self.waiting_count -= 1
 
     def close(self) -> None:
-        """Everybody who waits is answered at once, and nobody waits any more."""
+        """End all waiting polls; later ones return at once."""
         self._is_closed = True
         self._hit.set()

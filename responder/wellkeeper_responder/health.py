@@ -1,4 +1,4 @@
-"""Asks a running responder whether it is well, for containers that have no curl."""
+"""Check the health of a running responder, for containers without curl."""
 
 import aiohttp
 
@@ -9,7 +9,7 @@ _SECONDS = 3.0
 
 
 async def is_healthy(address: Address) -> bool:
-    """Whether /healthz answers 200 on this control address."""
+    """Return true if /healthz at this control address answers 200."""
     connector = aiohttp.UnixConnector(str(address.path)) if isinstance(address, UnixAddress) else None
     authority = "responder" if isinstance(address, UnixAddress) else str(address)
     timeout = aiohttp.ClientTimeout(total=_SECONDS)

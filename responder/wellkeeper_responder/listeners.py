@@ -1,4 +1,4 @@
-"""Listening sockets: opened with their final mode, stale ones replaced, living ones and other files left alone."""
+"""Open listening sockets with their final mode. Stale sockets are replaced; sockets in use and other files are not."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ _CONNECT_SECONDS: Final = 1.0
 
 
 class ListenError(Exception):
-    """A listener cannot be opened; the text names it, the cause and the remedy."""
+    """A listener cannot be opened; the text has its address, the cause and the remedy."""
 
 
 class Listener:
-    """One address that is listened on, from `open` to `close`."""
+    """One listening address, from `open` to `close`."""
 
     def __init__(self, address: Address, connections: ConnectionServer, server: asyncio.Server) -> None:
         self.address = address
@@ -29,7 +29,7 @@ class Listener:
 
     @classmethod
     async def open(cls, address: Address, mode: int, connections: ConnectionServer) -> "Listener":
-        """Raises ListenError. `mode` is a unix socket's; port 0 becomes the real port in `address`."""
+        """Listen on the address, with `mode` for a unix socket. `address` gets the real port. Raises ListenError."""
         loop = asyncio.get_running_loop()
         try:
             if isinstance(address, UnixAddress):
@@ -43,8 +43,8 @@ class Listener:
         return cls(address, connections, server)
 
     def stop_accepting(self) -> None:
-        """Nobody is accepted any more; a unix socket's file goes away, if it is still the one that was made."""
-        # Closing the server now would fail a connection that is being accepted (CPython 3.11, Server._attach).
+        """Accept no more connections, and remove the unix socket's file unless another process replaced it."""
+        # Closing the server now would break a connection that is being accepted (CPython 3.11, Server._attach).
         for listening in self._server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         identity, self._identity = self._identity, None
@@ -52,12 +52,12 @@ class Listener:
             self.address.path.unlink(missing_ok=True)
 
     async def close(self, timeout_seconds: float) -> None:
-        """Ends idle connections at once and the others when their request is answered, after the time-out anyway.
+        """Close idle connections at once, and others after their answer or the time-out.
 
-        The time-out may pass twice: once for the request, once more for its cancellation.
+        The time-out may elapse twice: once for the request, once more for its cancellation.
         """
         self.stop_accepting()
-        # What was accepted and read already reaches its handler first.
+        # Let requests that were already read reach their handlers.
         await _loop_cycles()
         self._server.close()
         self._connections.pre_shutdown()
@@ -66,20 +66,20 @@ class Listener:
 
 
 async def _loop_cycles() -> None:
-    """Lets the loop bring to an end what it has begun: a new connection takes three turns, a closing one takes one."""
+    """Let the loop finish what it started: accepting a connection takes three cycles, closing one takes one."""
     for _ in range(4):
         await asyncio.sleep(0)
 
 
 def _bind(path: Path, mode: int) -> socket.socket:
-    """A bound socket that nobody can connect to before it listens, and that never had a wider mode than `mode`."""
-    _make_way(path)
+    """Return a bound socket that refuses connections until it listens. Its file never has a wider mode than `mode`."""
+    _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Linux makes the file with this mode less the umask (net/unix/af_unix.c, unix_bind_bsd)…
+        # Linux creates the file with this mode minus the umask (net/unix/af_unix.c, unix_bind_bsd)…
         os.fchmod(bound.fileno(), mode)
         bound.bind(str(path))
-        # … and this gives back what the umask took.
+        # … and this adds the bits that the umask removed.
         path.chmod(mode)
     except OSError:
         bound.close()
@@ -87,16 +87,16 @@ def _bind(path: Path, mode: int) -> socket.socket:
     return bound
 
 
-def _make_way(path: Path) -> None:
+def _remove_stale(path: Path) -> None:
     try:
         status = path.lstat()
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(status.st_mode):
-        raise ListenError(f"cannot listen on unix:{path}: something that is no socket is there; move it away")
+        raise ListenError(f"cannot listen on unix:{path}: the file exists and is not a socket. Move it away.")
     if _is_accepting(path):
         raise ListenError(
-            f"cannot listen on unix:{path}: a program still accepts connections there; stop it, or choose another path"
+            f"cannot listen on unix:{path}: another process is listening there. Stop it, or choose another path."
         )
     path.unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ def _is_accepting(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except (BlockingIOError, TimeoutError):
-            # Its queue is full: it lives.
+            # Its queue is full, so a process owns it.
             return True
     return True
 
@@ -123,18 +123,19 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def reason(error: OSError, address: Address) -> str:
-    """Why nobody can listen there, with the remedy."""
+    """Return the cause and the remedy as sentences."""
     if isinstance(address, UnixAddress) and isinstance(error, FileNotFoundError):
-        return f"the directory {address.path.parent} does not exist; make it, owned by the responder's user"
+        return f"{address.path.parent} does not exist. Create this directory for the responder's user."
     if isinstance(error, PermissionError) and isinstance(address, UnixAddress):
         return (
-            f"{error.strerror}; give the responder's user (uid {os.geteuid()}) a directory of its own"
-            " (systemd: RuntimeDirectory=wellkeeper)"
+            f"{error.strerror}. Let the responder's user (uid {os.geteuid()}) write to {address.path.parent}"
+            " (systemd: RuntimeDirectory=wellkeeper)."
         )
     if isinstance(error, PermissionError):
-        return f"{error.strerror}; the responder's user (uid {os.geteuid()}) may not do that; choose a port above 1023"
+        return f"{error.strerror}. Choose a port above 1023, which any user (here uid {os.geteuid()}) may use."
     words = error.strerror or str(error)
     if isinstance(address, TcpAddress) and error.errno is not None:
         # asyncio's text repeats the address.
         words = os.strerror(error.errno) if error.errno > 0 else words
-    return f"{words}; choose another address, or stop what uses it" if isinstance(address, TcpAddress) else words
+    remedy = ". Choose another address, or stop the process that uses it." if isinstance(address, TcpAddress) else ""
+    return f"{words}{remedy}"

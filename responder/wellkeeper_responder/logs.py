@@ -1,6 +1,6 @@
-"""Log lines on stderr, as text or as JSON, one event a line.
+"""Log to standard error, as text or as JSON, one event per line.
 
-Those who log hand over an event and its `fields`: never a signature, no request header but User-Agent and Host.
+A record has an event and `fields`, which never contain a signature, nor request headers other than User-Agent and Host.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class TextFormat(logging.Formatter):
-    """`2026-03-01T12:00:00.000Z info fetch token=… status=200`."""
+    """Lines such as `2026-03-01T12:00:00.000Z info fetch token=… status=200`."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={_text(value)}" for name, value in _fields(record).items())
@@ -20,7 +20,7 @@ class TextFormat(logging.Formatter):
 
 
 class JsonFormat(logging.Formatter):
-    """One JSON object a line: `time`, `level`, `event`, and the event's own members."""
+    """One JSON object per line: `time`, `level`, `event`, and the event's own members."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
@@ -30,7 +30,7 @@ class JsonFormat(logging.Formatter):
 
 
 def set_up(log_format: str) -> None:
-    """For `__main__`: everything from `info` on goes to stderr."""
+    """Log from level info on to standard error, for `__main__`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormat() if log_format == "json" else TextFormat())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -42,7 +42,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """As JSON where a reader could be misled: blanks, quotes, line ends, nothing at all, lists."""
+    """Return the value, as JSON where it would be ambiguous: with spaces, quotes or line ends, empty, or a list."""
     if isinstance(value, str) and value.isprintable() and value and not set(value) & set(' "=\\'):
         return value
     return json.dumps(value)

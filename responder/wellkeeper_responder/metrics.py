@@ -1,7 +1,7 @@
-"""What is counted, as a Prometheus collector in a registry of its own.
+"""Count events, and export the counts as a Prometheus collector in a separate registry.
 
-Plain numbers, put into families when they are asked for: prometheus-client's own counters write files when
-PROMETHEUS_MULTIPROC_DIR is set, and a responder writes none.
+These are plain numbers: prometheus-client's own counters would write files when PROMETHEUS_MULTIPROC_DIR is set, and a
+responder writes no files.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 
 class Metrics:
-    """Counters that others add to, and gauges that are asked when somebody looks."""
+    """Counters that the other parts increment, and gauges that are read at each scrape."""
 
     def __init__(self, version: str) -> None:
         self.publications: Counter[str] = Counter()
@@ -28,11 +28,11 @@ class Metrics:
         self._gauges.append((name, documentation, value))
 
     def exposition(self) -> bytes:
-        """The Prometheus text format."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """What prometheus-client asks of a collector."""
+        """Implement prometheus-client's collector."""
         build = GaugeMetricFamily("wellkeeper_responder_build_info", "Always 1.", labels=["version"])
         build.add_metric([self._version], 1)
         yield build
@@ -40,10 +40,10 @@ class Metrics:
             yield GaugeMetricFamily(name, documentation, value=value())
         yield _counted("wellkeeper_publications", "Publications received.", "result", self.publications)
         yield _counted("wellkeeper_withdrawals", "Withdrawals received.", "result", self.withdrawals)
-        yield _counted("wellkeeper_connections_refused", "Over the limit.", "listener", self.refused_connections)
+        yield _counted("wellkeeper_connections_refused", "Refused connections.", "listener", self.refused_connections)
         fetches = CounterMetricFamily(
             "wellkeeper_fetches",
-            "Requests on public listeners, by who asked and the status.",
+            "Requests on public listeners, by kind and HTTP status.",
             labels=["kind", "status"],
         )
         for labels, count in sorted(self.fetches.items()):

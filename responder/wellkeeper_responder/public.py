@@ -1,6 +1,6 @@
-"""What the CA sees: GET and HEAD of a published token (RFC 8555 section 8.3), and 404 for everything else.
+"""Answer the CA: GET and HEAD of a published token (RFC 8555 section 8.3), and 404 for everything else.
 
-Decided on the path as it came over the wire, byte for byte: no routing, no normalisation, no query.
+Requests are matched by the raw path, byte for byte, without routing, normalization or a query.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from wellkeeper_responder.fetches import Fetches
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.tokens import Tokens
 
-# nosniff: the body must never be taken for a page; no-store: a cached miss would cost the next validation.
+# nosniff: browsers must not show the body as a page; no-store: a cached 404 would fail the next validation.
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     hdrs.CACHE_CONTROL: "no-store",
@@ -26,7 +26,7 @@ _MAX_HOST: Final = 255
 
 
 class Public:
-    """Answers on the public listeners."""
+    """Answer requests on the public listeners."""
 
     def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics, log: FetchLog) -> None:
         self._tokens = tokens
@@ -73,7 +73,7 @@ def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> w
 
 
 def _bounded(text: str | None, characters: int) -> str | None:
-    """Cut, and without what a log or a JSON reader could stumble over."""
+    """Return the text, cut to this length, with a replacement for each unprintable character."""
     if text is None or (len(text) <= characters and text.isprintable()):
         return text
     text = text[:characters]

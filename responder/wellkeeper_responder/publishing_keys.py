@@ -1,7 +1,7 @@
-"""The publishing keys that a responder trusts, and the check of messages that they signed.
+"""Check messages that were signed with the publishing keys that a responder trusts.
 
-Size and key id are checked before the signature, everything else after it; what PyJWT lets pass (a wrong `typ`, a
-missing claim, a list as `aud`) is checked here. Contract: docs/design/0001-wire.md.
+Size and key id are checked before the signature, everything else after it, including what PyJWT accepts: a wrong `typ`,
+a missing claim, a list as `aud`. Contract: docs/design/0001-wire.md.
 """
 
 import json
@@ -24,7 +24,7 @@ _CLAIMS: Final[Mapping[str, frozenset[str]]] = {
 
 
 class PublishingKeys:
-    """The public halves of the keys whose messages a responder believes; two at once while one is being replaced."""
+    """The public keys that a responder trusts; two at a time while one is being replaced."""
 
     def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
         self._keys = {key_id(key): key for key in keys}
@@ -34,7 +34,7 @@ class PublishingKeys:
         return tuple(self._keys)
 
     def check_publication(self, message: bytes, now: float) -> Publication:
-        """Raises WireError: 413 size, 400 form, 401 key, signature or clock. `now` is the UNIX time."""
+        """Return the publication; `now` is UNIX time. Raises WireError: 413 size, 400 form, 401 key, time."""
         claims = self._check(message, wire.PUBLISH_TYPE, now)
         _match(claims, "token", wire.TOKEN_PATTERN)
         _match(claims, "thumbprint", wire.THUMBPRINT_PATTERN)
@@ -50,27 +50,27 @@ class PublishingKeys:
         )
 
     def check_withdrawal(self, message: bytes, now: float) -> Withdrawal:
-        """As `check_publication`."""
+        """Return the withdrawal or the permit, as `check_publication` does."""
         claims = self._check(message, wire.WITHDRAW_TYPE, now)
         _match(claims, "token", wire.TOKEN_PATTERN)
         _match(claims, "publication_jti", wire.JTI_PATTERN)
         return Withdrawal(claims["token"], claims["publication_jti"], claims["iat"], claims["exp"])
 
     def check_permit(self, message: bytes, now: float) -> Permit:
-        """As `check_publication`."""
+        """Return the withdrawal or the permit, as `check_publication` does."""
         claims = self._check(message, wire.READ_TYPE, now)
         return Permit(claims["iat"], claims["exp"])
 
     def _check(self, message: bytes, expected_type: str, now: float) -> dict[str, Any]:
         if len(message) > wire.MAX_MESSAGE_BYTES:
-            raise WireError(413, "too-large", f"a message has at most {wire.MAX_MESSAGE_BYTES} bytes")
+            raise WireError(413, "too-large", f"a message may have at most {wire.MAX_MESSAGE_BYTES} bytes")
         header = _header(message)
         key = self._keys.get(str(header.get("kid")))
         if key is None:
             raise WireError(
                 401,
                 "unknown-key",
-                "'kid' names no publishing key of this responder; start it with --publishing-key of the issuer"
+                "this responder does not trust the publishing key in 'kid'; start it with the issuer's --publishing-key"
                 " ('wellkeeper trust' prints it)",
             )
         _check_header(header, expected_type)
@@ -84,7 +84,7 @@ def _header(message: bytes) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(message)
     except (jwt.InvalidTokenError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(f"the body is no compact JWS: {error}") from error
+        raise _malformed(f"the body is not a compact JWS: {error}") from error
 
 
 def _check_header(header: dict[str, Any], expected_type: str) -> None:
@@ -103,19 +103,19 @@ def _verified(message: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
     except jwt.InvalidTokenError as error:
         raise WireError(401, "bad-signature", "the signature does not match the key named by 'kid'") from error
     try:
-        claims = json.loads(payload, object_pairs_hook=_once_each)
+        claims = json.loads(payload, object_pairs_hook=_unique_names)
     except (ValueError, RecursionError) as error:
-        raise _malformed(f"the payload is no JSON that is understood in one way only: {error!s:.100}") from error
+        raise _malformed(f"the payload is not valid JSON: {error!s:.100}") from error
     if not isinstance(claims, dict):
         raise _malformed("the payload must be a JSON object")
     return claims
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Readers differ in which of two equal names they believe (RFC 8259 section 4)."""
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse duplicate names: readers differ in which of two values they use (RFC 8259 section 4)."""
     claims = dict(pairs)
     if len(claims) != len(pairs):
-        raise ValueError("a name occurs twice")
+        raise ValueError("it has a duplicate name")
     return claims
 
 
@@ -141,11 +141,13 @@ def _check_times(issued_at: int, expires_at: int, now: float) -> None:
         raise _malformed(f"'exp' - 'iat' is {lifetime} s, expected 1 to {wire.MAX_LIFETIME_SECONDS}")
     if issued_at - now > wire.MAX_CLOCK_SKEW_SECONDS:
         raise WireError(
-            401, "clock", f"'iat' is {issued_at - now:.0f} s ahead of the responder's clock; set both clocks by NTP"
+            401,
+            "clock",
+            f"'iat' is {issued_at - now:.0f} s ahead of the responder's clock; set both clocks by NTP",
         )
     if now - expires_at > wire.MAX_CLOCK_SKEW_SECONDS:
         raise WireError(
-            401, "expired", f"'exp' passed {now - expires_at:.0f} s ago by the responder's clock; send a new message"
+            401, "expired", f"'exp' was {now - expires_at:.0f} s ago by the responder's clock; sign a new message"
         )
 
 

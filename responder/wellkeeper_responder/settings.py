@@ -1,4 +1,4 @@
-"""What a responder is told at its start, parsed once."""
+"""Parse the settings of a responder, once at its start."""
 
 import ipaddress
 import re
@@ -15,9 +15,9 @@ DEFAULT_PUBLIC: Final = "unix:/run/wellkeeper/public.sock"
 DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_MAX_TOKENS: Final = 10_000
 WHERE_FROM: Final = (
-    "On the issuer's host, 'wellkeeper init' makes both public values and 'wellkeeper trust' prints them again."
+    "On the issuer's host, 'wellkeeper init' creates both public values, and 'wellkeeper trust' prints them."
 )
-# sockaddr_un holds 108 bytes, the last one zero.
+# sockaddr_un has 108 bytes, the last one zero.
 _MAX_UNIX_PATH: Final = 107
 _HOST_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 
@@ -32,7 +32,7 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """Port 0 lets the system choose."""
+    """A host and a port; with port 0 the system chooses one."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class TcpAddress:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether others than this machine and its private networks may reach it; False for a name."""
+        """Return true if the address is neither loopback nor private; false for a host name."""
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError:
@@ -56,7 +56,7 @@ Address = UnixAddress | TcpAddress
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a responder is; public values only."""
+    """All settings of a responder; none of them is secret."""
 
     publishing_keys: tuple[Ed25519PublicKey, ...]
     account_thumbprints: tuple[str, ...]
@@ -69,22 +69,22 @@ class Settings:
 
 
 def parse_address(text: str) -> Address:
-    """`unix:PATH`, `host:port` or `[v6]:port`; raises ValueError with a sentence for the administrator."""
+    """Parse `unix:PATH`, `HOST:PORT` or `[IPV6]:PORT`. Raises ValueError with a message for the administrator."""
     if text.startswith("unix:"):
         return _parse_unix(text.removeprefix("unix:"))
     matched = _HOST_AND_PORT.fullmatch(text)
     if matched is None:
-        raise ValueError(f"{text!r} is no address; expected unix:PATH, host:port or [v6]:port")
+        raise ValueError(f"{text!r} is not an address; write unix:PATH, HOST:PORT or [IPV6]:PORT")
     port = int(matched["port"])
     if port > 65535:
-        raise ValueError(f"{text!r}: a port is at most 65535")
+        raise ValueError(f"{text!r}: the port must be at most 65535")
     return TcpAddress(matched["v6"] or matched["host"], port)
 
 
 def parse_thumbprint(text: str) -> str:
-    """Raises ValueError, as the others here."""
+    """Check an RFC 7638 thumbprint; raises ValueError."""
     if wire.THUMBPRINT_PATTERN.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no RFC 7638 thumbprint; expected 43 characters of base64url. {WHERE_FROM}")
+        raise ValueError(f"{text!r} is not an RFC 7638 thumbprint: expected 43 characters of base64url. {WHERE_FROM}")
     return text
 
 
@@ -92,22 +92,22 @@ def parse_publishing_key(text: str) -> Ed25519PublicKey:
     try:
         return decode_public_key(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no publishing key: {error}. {WHERE_FROM}") from error
+        raise ValueError(f"{text!r} is not a publishing key: {error}. {WHERE_FROM}") from error
 
 
 def parse_mode(text: str) -> int:
     if re.fullmatch("0?[0-7]{3}", text) is None:
-        raise ValueError(f"{text!r} is no mode; expected octal digits such as 0660")
+        raise ValueError(f"{text!r} is not a mode; write octal digits, such as 0660")
     return int(text, 8)
 
 
 def check_addresses(public: tuple[Address, ...], control: tuple[Address, ...]) -> None:
-    """Raises ValueError when a place is named twice: control must never be reached through a public listener."""
+    """Raise ValueError for an address that appears twice: no public listener may give access to control requests."""
     places = [_place(address) for address in (*public, *control) if not _is_any_port(address)]
     for address in (*public, *control):
         if not _is_any_port(address) and places.count(_place(address)) > 1:
             raise ValueError(
-                f"{address} is given more than once; every listener, public or control, needs an address of its own"
+                f"{address} is given more than once; every public and control listener needs a different address"
             )
 
 
@@ -115,7 +115,7 @@ def _parse_unix(path: str) -> UnixAddress:
     if not path.startswith("/"):
         raise ValueError(f"unix:{path}: the path must be absolute")
     if len(path.encode()) > _MAX_UNIX_PATH:
-        raise ValueError(f"unix:{path}: a socket's path has at most {_MAX_UNIX_PATH} bytes")
+        raise ValueError(f"unix:{path}: the path of a socket may have at most {_MAX_UNIX_PATH} bytes")
     return UnixAddress(Path(path))
 
 

@@ -1,7 +1,7 @@
-"""What is published: publish, withdraw, answer, forget. In memory, bounded, on the monotonic clock.
+"""Publish tokens, answer and withdraw them: in memory, bounded, on the monotonic clock.
 
-A `jti` lives once: standing, then ended (withdrawn, replaced, expired), then forgotten when no message that names it
-can be accepted any more. Nothing is evicted to make room: a full responder says so.
+A `jti` is used once: it is active, then ended (withdrawn, replaced, expired), and forgotten when no message with it
+could be accepted any more. Nothing is evicted to make room: a full responder refuses new publications.
 """
 
 import heapq
@@ -14,13 +14,13 @@ from wellkeeper_client.signing import Publication, Withdrawal
 from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
 
-# An ended jti is remembered for an hour and twenty minutes at most; eight renewals of everything fit into that.
+# An ended jti is remembered for at most 80 minutes, in which everything may be published eight times.
 KNOWN_PER_TOKEN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """`is_new` is False when the same publication stood already; its lifetime is not prolonged then."""
+    """The result of `publish`. `is_new` is false when the same publication was already active; it is not prolonged."""
 
     is_new: bool
     expires_in_seconds: float
@@ -37,7 +37,7 @@ def _held_token(deadline: float, publication: Publication) -> _HeldToken:
 
 
 class Tokens:
-    """The publications that stand now, and the `jti`s that must not stand again."""
+    """The active publications, and the `jti`s that must not be used again."""
 
     def __init__(
         self,
@@ -53,33 +53,33 @@ class Tokens:
         self._held: dict[str, _HeldToken] = {}
         # jti → the token it was published for, None when only its withdrawal was seen.
         self._known: dict[str, str | None] = {}
-        # Each jti is pushed once to each heap, so the heaps are no larger than `_known`; what ended before its
-        # deadline stays in the heap until then and is passed over.
+        # Each jti is pushed once to each heap, so the heaps are not larger than `_known`. A jti that ended before its
+        # deadline stays in the heap until then and is skipped.
         self._deadlines: list[tuple[float, str]] = []
         self._forget_at: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
-        """How many publications stand."""
+        """Return the number of active publications."""
         self._forget()
         return len(self._held)
 
     @property
     def known_count(self) -> int:
-        """How many `jti`s are remembered, standing ones included."""
+        """Return the number of remembered `jti`s, including the active ones."""
         self._forget()
         return len(self._known)
 
     def publish(self, publication: Publication) -> Published:
-        """Idempotent for the same publication; another one for the same token replaces it and ends its `jti`.
+        """Publish a token. Another publication of the same token is replaced, and its `jti` ends. Idempotent.
 
-        Raises WireError: 403 not pinned, 400 lifetime, 409 ended before or `jti` reused, 507 full.
+        Raises WireError: 403 not pinned, 400 lifetime, 409 already ended or `jti` reused, 507 full.
         """
         self._forget()
         self._check_allowed(publication)
         if publication.jti in self._known:
             return self._published_again(publication)
         if publication.token not in self._held and len(self._held) >= self._max_tokens:
-            raise WireError(507, "full", f"{self._max_tokens} tokens stand already (--max-tokens)")
+            raise WireError(507, "full", f"{self._max_tokens} tokens are already published (--max-tokens)")
         lifetime = publication.lifetime_seconds
         self._learn(publication.jti, publication.token, lifetime)
         deadline = self._clock.monotonic() + lifetime
@@ -88,19 +88,19 @@ class Tokens:
         return Published(is_new=True, expires_in_seconds=lifetime)
 
     def withdraw(self, withdrawal: Withdrawal) -> bool:
-        """Ends this `jti` and no other; whether it stood. A `jti` never seen is remembered as ended.
+        """End only this `jti`, and return true if it was active. An unknown `jti` is remembered as ended.
 
         Idempotent. Raises WireError 507 when there is no room to remember it.
         """
         self._forget()
         if withdrawal.publication_jti not in self._known:
-            # Its lifetime is not known here: the longest there is.
+            # Its lifetime is unknown, so assume the longest.
             self._learn(withdrawal.publication_jti, None, wire.MAX_LIFETIME_SECONDS)
             return False
         return self._end(withdrawal.publication_jti)
 
     def answer(self, token: str) -> str | None:
-        """The key authorization to serve. The pin is checked here once more: this is where it counts."""
+        """Return the key authorization to serve, if any. The pin is checked again here, where it matters."""
         held = self._held.get(token)
         if held is None:
             return None
@@ -121,7 +121,7 @@ class Tokens:
             raise WireError(
                 400,
                 "malformed",
-                f"'exp' - 'iat' is {publication.lifetime_seconds} s, this responder takes at most"
+                f"'exp' - 'iat' is {publication.lifetime_seconds} s, but this responder accepts at most"
                 f" {self._max_lifetime_seconds} (--max-lifetime-seconds)",
             )
 
@@ -130,7 +130,7 @@ class Tokens:
         if held is not None and held == _held_token(held[0], publication):
             return Published(is_new=False, expires_in_seconds=held[0] - self._clock.monotonic())
         if held is not None and held[1] == publication.jti:
-            raise WireError(409, "jti-reused", "another publication with this 'jti' stands; use a new one each time")
+            raise WireError(409, "jti-reused", "another publication with this 'jti' is active; use a new 'jti'")
         raise WireError(
             409,
             "ended",
@@ -140,9 +140,9 @@ class Tokens:
     def _learn(self, jti: str, token: str | None, lifetime_seconds: float) -> None:
         limit = KNOWN_PER_TOKEN * self._max_tokens
         if len(self._known) >= limit:
-            raise WireError(507, "full", f"{limit} publications are remembered already; wait or raise --max-tokens")
+            raise WireError(507, "full", f"{limit} publications are already remembered; wait, or raise --max-tokens")
         self._known[jti] = token
-        # A message is accepted from MAX_CLOCK_SKEW before its `iat` to MAX_CLOCK_SKEW after its `exp`.
+        # A message is accepted from MAX_CLOCK_SKEW before its `iat` until MAX_CLOCK_SKEW after its `exp`.
         keep_seconds = lifetime_seconds + 2 * wire.MAX_CLOCK_SKEW_SECONDS
         heapq.heappush(self._forget_at, (self._clock.monotonic() + keep_seconds, jti))
 
@@ -155,7 +155,7 @@ class Tokens:
         return True
 
     def _forget(self) -> None:
-        """Ends what has expired and drops what cannot be accepted any more: as many steps as there are such."""
+        """End expired publications, and forget `jti`s that no acceptable message can have."""
         now = self._clock.monotonic()
         while self._deadlines and self._deadlines[0][0] <= now:
             self._end(heapq.heappop(self._deadlines)[1])

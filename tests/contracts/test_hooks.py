@@ -137,7 +137,7 @@ async def test_hook_receives_all_lineages(case: Case) -> None:
 async def test_failure_names_hook_and_certificate_and_quotes_the_output(case: Case, event: Event) -> None:
     hooks = case.hooks(*EVENTS)
     case.fail(event)
-    with pytest.raises(HookError, match=rf"hook {event} for web.*{WORDS}"):
+    with pytest.raises(HookError, match=rf"the hook '{event}' failed for web: .*{WORDS}"):
         await hooks.run(event, ABOUT)
     assert case.ran() == [(event.value, "web", "refused")]
 

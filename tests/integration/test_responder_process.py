@@ -120,7 +120,7 @@ async def test_second_responder_is_refused_and_the_first_continues(running: Proc
     code, errors = await _refused_start(tmp_path)
     assert code == 1
     assert len(errors.splitlines()) == 1
-    assert "still accepts connections" in errors
+    assert "another process is listening there" in errors
     assert (await ask(running.control, "GET", wire.HEALTH_PATH)).status == 200
 
 
@@ -140,7 +140,7 @@ async def test_health_check_is_a_command(running: Process) -> None:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 1
-    assert b"no responder is well" in errors
+    assert b"no healthy responder" in errors
 
 
 async def _seconds_until_closed(address: UnixAddress, start: bytes, drip: bytes = b"") -> float:

@@ -162,7 +162,7 @@ async def test_hook_failed_receives_the_reason(host: Host, caplog: pytest.LogCap
     host.hooks.failing = {Event.FAILED}
     with caplog.at_level(logging.ERROR):
         await host.run(LINEAGES[1:2], is_forced=True)
-    assert "hook failed for b failed: it says no" in caplog.text
+    assert "the hook 'failed' failed for b: it says no" in caplog.text
 
 
 async def test_failure_danger_and_recovery_are_reported_once_each(host: Host) -> None:

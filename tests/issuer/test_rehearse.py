@@ -194,7 +194,7 @@ async def test_every_step_is_tried_after_earlier_failures(setup: Setup) -> None:
     setup.deps = replace(setup.deps, test_directory_url=TEST)
     [result] = await setup.rehearse()
     parts = ["trust: letsencrypt is not pinned at n2", "nginx: nginx refuses its present configuration: [emerg]"]
-    parts += [f"hook {event} for web failed: it says no" for event in Event]
+    parts += [f"the hook '{event}' failed for web: it says no" for event in Event]
     parts += ["publish: 2 read-backs failed: node 'n1'", "order: 2 read-backs failed: node 'n1'"]
     assert [part for part in parts if part not in result.detail] == []
 

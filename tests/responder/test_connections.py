@@ -44,7 +44,7 @@ async def test_fault_is_answered_briefly_and_logged_with_the_reason(
         reply = await ask(address, "GET", "/")
         assert (reply.status, reply.body) == (500, b"500\n")
         assert reply.headers["Server"] == "wellkeeper-responder"
-    (record,) = [record for record in caplog.records if record.message == "fault while answering"]
+    (record,) = [record for record in caplog.records if record.message == "internal error while answering a request"]
     assert "a secret detail" in str(record.exc_info)
 
 

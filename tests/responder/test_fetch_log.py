@@ -38,7 +38,7 @@ def test_fetches_over_the_rate_are_counted_and_logged_with_the_next_line(caplog:
     assert _reported(caplog) == [("fetch", 200)] * LINES_PER_SECOND
     clock.advance(1)
     log.write(200, _fetch(200))
-    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches left out of the log", 7), ("fetch", 200)]
+    assert _reported(caplog)[LINES_PER_SECOND:] == [("fetches omitted from the log", 7), ("fetch", 200)]
 
 
 def test_flood_of_misses_does_not_suppress_hits(caplog: pytest.LogCaptureFixture) -> None:
@@ -64,4 +64,4 @@ async def test_stopping_responder_logs_the_omitted_count(running: Running, caplo
     for _ in range(LINES_PER_SECOND + 2):
         await running.get(TOKEN)
     await running.responder.stop()
-    assert _reported(caplog)[-2:] == [("fetches left out of the log", 2), ("stop", None)]
+    assert _reported(caplog)[-2:] == [("fetches omitted from the log", 2), ("stop", None)]

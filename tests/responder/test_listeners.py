@@ -78,7 +78,7 @@ async def test_stale_socket_is_replaced(tmp_path: Path) -> None:
 async def test_live_socket_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     first = await _open(UnixAddress(path))
-    with pytest.raises(ListenError, match="still accepts connections"):
+    with pytest.raises(ListenError, match="another process is listening there"):
         await _open(UnixAddress(path))
     _, writer = await asyncio.open_unix_connection(str(path))
     writer.close()
@@ -91,7 +91,7 @@ async def test_socket_with_a_full_queue_counts_as_live(tmp_path: Path) -> None:
         busy.bind(str(path))
         busy.listen(0)
         waiting.connect(str(path))
-        with pytest.raises(ListenError, match="still accepts connections"):
+        with pytest.raises(ListenError, match="another process is listening there"):
             await _open(UnixAddress(path))
 
 
@@ -104,7 +104,7 @@ async def test_path_that_is_not_a_socket_is_refused_and_kept(tmp_path: Path, kin
         path.mkdir()
     else:
         path.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ListenError, match="no socket"):
+    with pytest.raises(ListenError, match="not a socket"):
         await _open(UnixAddress(path))
     assert path.lstat()
 
@@ -116,7 +116,7 @@ async def test_missing_directory_is_named(tmp_path: Path) -> None:
 
 async def test_port_that_is_taken_is_named() -> None:
     first = await _open(TcpAddress("127.0.0.1", 0))
-    with pytest.raises(ListenError, match=f"cannot listen on {first.address}: Address already in use; choose another"):
+    with pytest.raises(ListenError, match=f"cannot listen on {first.address}: Address already in use. Choose another"):
         await _open(first.address)
     await first.close(0.1)
 
@@ -139,9 +139,9 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
 @pytest.mark.parametrize(
     ("error", "address", "words"),
     [
-        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "a directory of its own (systemd: RuntimeDirectory=wellkeeper)"),
-        (_MAY_NOT, TcpAddress("127.0.0.1", 80), "may not do that; choose a port above 1023"),
-        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown; choose another address"),
+        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "write to /run (systemd: RuntimeDirectory=wellkeeper)"),
+        (_MAY_NOT, TcpAddress("127.0.0.1", 80), "Permission denied. Choose a port above 1023"),
+        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Choose another address"),
     ],
     ids=["directory", "port", "name"],
 )

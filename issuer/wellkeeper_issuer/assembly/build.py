@@ -91,7 +91,7 @@ def state_to_read(settings: Settings) -> AbstractAsyncContextManager[State]:
 class _NoNotifications:
     """Implements `ports.Notifications` where no webhook is configured."""
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None: ...
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None: ...
 
 
 def check_keys(settings: Settings) -> None:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AccountSession:
-    """One CA, and what is needed to use its account."""
+    """A CA with our account there."""
 
     settings: Settings
     ca: CaSettings
@@ -57,7 +57,7 @@ def register(name: str | None, config: Path | None, as_json: bool) -> None:
     settings = options.read(config)
     ca = choose(settings, name)
     url = asyncio.run(with_session(settings, ca, lambda session: session.account.register()))
-    tell({"ca": ca.name, "account_url": url}, f"{ca.name}: the account is {url}", as_json=as_json)
+    print_result({"ca": ca.name, "account_url": url}, f"{ca.name}: the account is {url}", as_json=as_json)
 
 
 @account.command(short_help="Send the contacts in the settings to the CA.")
@@ -71,7 +71,7 @@ def update(name: str | None, config: Path | None, as_json: bool) -> None:
     state = asyncio.run(with_session(settings, ca, lambda session: session.account.update(settings.contact)))
     contact = ", ".join(state.contact) or "none (some CAs keep none)"
     found = {"ca": ca.name, "account_url": state.url, "status": state.status, "contact": list(state.contact)}
-    tell(found, f"{ca.name}: {state.url} is {state.status}; contact: {contact}", as_json=as_json)
+    print_result(found, f"{ca.name}: {state.url} is {state.status}; contact: {contact}", as_json=as_json)
 
 
 @account.command(short_help="Replace the account key.")
@@ -87,7 +87,7 @@ def rollover(name: str | None, config: Path | None, as_json: bool) -> None:
         f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders no longer need the old one;"
         " 'wellkeeper trust' prints the line for their next restart."
     )
-    tell({"ca": ca.name, "thumbprint": thumbprint}, text, as_json=as_json)
+    print_result({"ca": ca.name, "thumbprint": thumbprint}, text, as_json=as_json)
 
 
 @account.command(short_help="Deactivate the account permanently.")
@@ -100,7 +100,7 @@ def deactivate(name: str | None, yes: bool, config: Path | None, as_json: bool) 
     settings = options.read(config)
     ca = choose(settings, name)
 
-    async def end(session: AccountSession) -> str:
+    async def ask_and_deactivate(session: AccountSession) -> str:
         url = session.account.record().account_url
         if not yes and not sys.stdin.isatty():
             raise click.UsageError(f"Not a terminal: pass --yes to deactivate {url} at {ca.name} permanently.")
@@ -108,13 +108,13 @@ def deactivate(name: str | None, yes: bool, config: Path | None, as_json: bool) 
             click.confirm(f"Deactivate {url} at {ca.name} permanently?", abort=True, err=True)
         return (await session.account.deactivate()).status
 
-    status = asyncio.run(with_session(settings, ca, end))
+    status = asyncio.run(with_session(settings, ca, ask_and_deactivate))
     text = f"{ca.name}: the account is {status}; its certificates stay valid until they expire"
-    tell({"ca": ca.name, "status": status}, text, as_json=as_json)
+    print_result({"ca": ca.name, "status": status}, text, as_json=as_json)
 
 
 def choose(settings: Settings, name: str | None) -> CaSettings:
-    """Return the CA of that name, or the only one; raises SettingsError."""
+    """Return the CA with this name, or the only one; raises SettingsError."""
     cas = settings.all_cas()
     if name is not None:
         try:
@@ -136,7 +136,8 @@ async def with_session(settings: Settings, ca: CaSettings, work: Callable[[Accou
         return await work(AccountSession(settings, ca, folder, AccountAtCa(authorities.open(ca.directory).connection)))
 
 
-def tell(found: dict[str, Any], text: str, *, as_json: bool) -> None:
+def print_result(found: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print the object with --json, else the text."""
     if as_json:
         print_json(found)
     else:

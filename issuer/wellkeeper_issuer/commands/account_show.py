@@ -1,8 +1,9 @@
-"""account show: every CA of the settings with our account there, what it can do, and the CAA record to copy."""
+"""account show: show our account at every configured CA, the CA's features, and the CAA record to copy."""
 
 import asyncio
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -17,10 +18,12 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_node.errors import WellkeeperError
 
+_NO_ACCOUNT: Final = "none yet (the first order or 'account register' creates it)"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One CA; what it did not tell is None, and `error` says why. `caa` are records, by what the CA is called there."""
+    """One CA. If it did not answer, `error` has the reason and its features are None. `caa` are DNS records."""
 
     ca: str
     directory_url: str
@@ -39,12 +42,12 @@ class Shown:
     error: str | None = None
 
 
-@account.command(short_help="Our account at every CA, what it can do, the CAA record.")
+@account.command(short_help="Show our account at every CA, its features, and the CAA record.")
 @ca_option
 @options.config_option
 @options.json_option
 def show(name: str | None, config: Path | None, as_json: bool) -> None:
-    """Show our account at every CA, what each can do, and the CAA record to copy. Registers nothing."""
+    """Show our account at every CA, the CA's features, and the CAA record to copy. Accounts are not created."""
     settings = options.read(config)
     cas = settings.all_cas() if name is None else (choose(settings, name),)
     shown = asyncio.run(_ask(settings, cas))
@@ -59,10 +62,10 @@ def show(name: str | None, config: Path | None, as_json: bool) -> None:
 async def _ask(settings: Settings, cas: tuple[CaSettings, ...]) -> list[Shown]:
     folder = build.accounts(settings)
     with open_authorities(settings) as authorities:
-        return list(await asyncio.gather(*(_shown(settings, one, folder, authorities) for one in cas)))
+        return list(await asyncio.gather(*(_show(settings, one, folder, authorities) for one in cas)))
 
 
-async def _shown(settings: Settings, ca: CaSettings, folder: AccountFolder, authorities: AllAuthorities) -> Shown:
+async def _show(settings: Settings, ca: CaSettings, folder: AccountFolder, authorities: AllAuthorities) -> Shown:
     record, following = folder.read(ca.directory), folder.next_account_key(ca.directory)
     known = Shown(
         ca=ca.name,
@@ -75,12 +78,12 @@ async def _shown(settings: Settings, ca: CaSettings, folder: AccountFolder, auth
         has_external_account=ca.eab_key_id is not None,
     )
     try:
-        return await _asked(known, authorities)
+        return await _ask_ca(known, authorities)
     except WellkeeperError as error:
         return replace(known, error=str(error))
 
 
-async def _asked(known: Shown, authorities: AllAuthorities) -> Shown:
+async def _ask_ca(known: Shown, authorities: AllAuthorities) -> Shown:
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
     authority = authorities.open(known.directory_url)
@@ -109,15 +112,15 @@ def _text(one: Shown) -> str:
     lines = [
         f"{one.ca}",
         f"  directory         {one.directory_url}",
-        f"  account           {one.account_url or 'none yet: the first order makes it, or account register'}",
+        f"  account           {one.account_url or _NO_ACCOUNT}",
         f"  status            {one.status}",
         f"  thumbprint        {one.thumbprint}",
     ]
     if one.next_thumbprint:
-        lines.append(f"  next thumbprint   {one.next_thumbprint} (a rollover is under way: account rollover goes on)")
+        lines.append(f"  next thumbprint   {one.next_thumbprint} (run 'account rollover' to finish the rollover)")
     lines.append(f"  contact           {', '.join(one.contact) or 'none'}")
     if one.error:
-        return "\n".join([*lines, f"  not told          {one.error}"])
+        return "\n".join([*lines, f"  error             {one.error}"])
     lines += [
         f"  terms of service  {one.terms_of_service or 'none'}",
         f"  external account  {_external(one)}",
@@ -128,7 +131,7 @@ def _text(one: Shown) -> str:
     ]
     if one.caa:
         lines += [
-            "  a DNS record that lets only this account issue, over http-01 only:",
+            "  DNS record that allows only this account to issue, and only by http-01:",
             *(f"    {r}" for r in one.caa),
         ]
     return "\n".join(line.rstrip() for line in lines)

@@ -1,4 +1,4 @@
-"""certificate add: a drop-in for a new certificate, a placeholder for nginx, and the certificate itself."""
+"""certificate add: write a drop-in for a new certificate, create a placeholder, and obtain the certificate."""
 
 import asyncio
 import re
@@ -32,18 +32,18 @@ from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import KeyType
 
-# What complaints name before there is a file.
+# Replaces the file name in complaints about a file that does not exist yet.
 _NOT_WRITTEN: Final = Path("the new certificate")
-_IN_NGINX: Final = "In the server block of nginx that listens with ssl:"
-_NOT_OBTAINED: Final = "\nA daemon obtains it after the next 'wellkeeper reload'."
+_IN_NGINX: Final = "Add these lines to the nginx server block that listens with ssl:"
+_NOT_OBTAINED: Final = "\nThe daemon obtains it after the next 'wellkeeper reload'."
 _COMMENT: Final = "Written by 'wellkeeper certificate add'."
-# Where a mistake stands in a table, which whoever gave an argument has not seen.
+# The location of a mistake in a table, which means nothing to a user who gave arguments.
 _AS_A_TABLE: Final = re.compile(r"certificates\[0\](\.identifiers\[\d+\]: |\.|: )")
 
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """What was set up; `daemon` is what a daemon answered that has read it, None without one."""
+    """A new certificate; `daemon` is the answer of the daemon that read it, None without a daemon."""
 
     settings: Settings
     certificate: CertificateSettings
@@ -73,37 +73,43 @@ class _Added:
 
 @click.command()
 @click.argument("identifiers", metavar="NAME[,NAME…]", nargs=-1, required=True)
-@click.option("--name", help="The folder below live/.  [default: the first name]")
+@click.option("--name", help="Name of the certificate and of its directory in live/.  [default: the first name]")
 @click.option("--key-type", type=click.Choice([one.value for one in KeyType]), help="[default: ecdsa-p256]")
 @click.option("--profile", help="A profile of the CA, such as shortlived.")
 @click.option(
     "--ca",
     multiple=True,
     shell_complete=options.complete_cas,
-    help="A CA for this certificate; repeat it for others to fall back on.",
+    help="CA for this certificate; repeat the option to name others to try after it.",
 )
-@click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for those who pin it.")
+@click.option("--reuse-key", is_flag=True, help="Keep the key at renewals, for clients that pin it.")
 @click.option(
     "--csr",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file with a CSR of yours: its key stays elsewhere.",
+    help="File with your own CSR; Wellkeeper never sees its key.",
 )
-@click.option("--no-renew", is_flag=True, help="Only write it down: a daemon obtains it after the next reload.")
+@click.option(
+    "--no-renew",
+    is_flag=True,
+    help="Only write the settings; the daemon obtains the certificate after the next reload.",
+)
 @options.config_option
 @options.json_option
 def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
-    """Add a certificate for the names NAME[,NAME…], obtain it, and say what nginx needs.
+    """Add a certificate for the names NAME[,NAME…], obtain it, and show the lines for nginx.
 
-    A daemon is told and obtains it; without one it is obtained here. Exit status as that of renew.
+    If a daemon runs, it obtains the certificate; otherwise this command does. Exit status as for renew.
     """
     if len(identifiers) > 1:
-        raise click.UsageError(f"one certificate at a time; several names of one have commas: {','.join(identifiers)}")
+        raise click.UsageError(
+            f"Add one certificate at a time; separate its names with commas: {','.join(identifiers)}"
+        )
     path, is_renewed = settings_path(config), not given.pop("no_renew")
     certificate, drop_in = _write(path, _values(identifiers[0], given))
     try:
         added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
     except WellkeeperError:
-        remove_drop_in(drop_in)  # what cannot be set up now is not left for the daemon's next start
+        remove_drop_in(drop_in)  # or the daemon's next start would use it
         raise
     if not as_json:
         click.echo(added.to_text())
@@ -117,7 +123,7 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
 
 
 def _prepare(path: Path, drop_in: Path, certificate: CertificateSettings, *, is_reloaded: bool) -> _Added:
-    """Make what nginx needs to start with it, and have a daemon read it."""
+    """Create a placeholder so that nginx can start, and make the daemon reload."""
     settings = read_settings(path)
     placeholders = make_placeholders(settings, (certificate.name,))
     answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_reloaded else None
@@ -125,14 +131,14 @@ def _prepare(path: Path, drop_in: Path, certificate: CertificateSettings, *, is_
 
 
 def _obtain(added: _Added) -> Report:
-    """Follow the daemon if there is one. Once it has failed, it does not try again: the CA counts failures."""
+    """Obtain the certificate; after a failure in the daemon, do not retry: the CA counts failures."""
     name, settings = added.certificate.name, added.settings
     mode = Mode.RETRY if added.daemon is None else Mode.SCHEDULED
     return run(Work(settings, choose(settings, [name]), mode))[0]
 
 
 def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:
-    """As TOML would have it; only what was given."""
+    """Return the given values as TOML would have them."""
     names = [part.strip() for part in identifiers.split(",") if part.strip()]
     csr = given.pop("csr")
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value}
@@ -140,7 +146,7 @@ def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Path]:
-    """Only what holds together with all that is there; raises SettingsError with nothing changed."""
+    """Write the drop-in if the settings with it are valid; else raise SettingsError and change nothing."""
     sources = read_sources(path)
     _check_is_new(sources, check(sources), values)
     new = TomlFile(_NOT_WRITTEN, "", {CERTIFICATES: [values]})
@@ -155,7 +161,7 @@ def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Pat
     try:
         read_settings(path)
     except SettingsError:
-        remove_drop_in(drop_in)  # somebody else changed something meanwhile
+        remove_drop_in(drop_in)  # another process changed the settings meanwhile
         raise
     return certificate, drop_in
 
@@ -164,12 +170,13 @@ def _check_is_new(sources: Sources, settings: Settings, values: dict[str, Any]) 
     try:
         name = CertificateSettings.model_validate(values).name
     except ValidationError:
-        return  # of which `check` complains in words for people
+        return  # `check` reports it
     for index, one in enumerate(settings.certificates):
         if one.name == name:
             raise SettingsError(
-                f"the certificate {name} is there already ({sources.name_place((CERTIFICATES, index))}); edit the file,"
-                f" or 'wellkeeper certificate remove {name}', or give this one another --name"
+                f"certificate {name} already exists",
+                sources.name_place((CERTIFICATES, index)),
+                f"Edit that file, or run 'wellkeeper certificate remove {name}' first, or choose another --name.",
             )
 
 

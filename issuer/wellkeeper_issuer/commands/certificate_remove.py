@@ -1,4 +1,4 @@
-"""certificate remove: takes a drop-in away; what is installed stays unless its files are to go as well."""
+"""certificate remove: remove a drop-in, and with --delete-files the installed certificate, too."""
 
 import asyncio
 import sys
@@ -35,14 +35,14 @@ class _Removal:
 @click.command()
 @options.name_argument
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--delete-files", is_flag=True, help="Delete live/NAME and archive/NAME with all keys, too.")
+@click.option("--delete-files", is_flag=True, help="Also delete live/NAME and archive/NAME with all keys.")
 @options.config_option
 @options.json_option
 def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_files: bool) -> None:
-    """Stop renewing the certificate NAME: remove its file in issuer.d, and what is remembered of it.
+    """Stop renewing the certificate NAME: remove its file in issuer.d and its records in the state.
 
-    What is installed stays and is served until it expires, unless --delete-files is given. Settings that were written
-    by hand are not rewritten: you are told which lines to remove.
+    The installed certificate stays and is served until it expires, unless --delete-files is given. Settings that you
+    wrote by hand are never changed; the command then shows which lines to remove.
     """
     path = settings_path(config)
     sources = read_sources(path)
@@ -51,9 +51,9 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     index = [one.name for one in settings.certificates].index(name)
     file, location = sources.place(("certificates", index))
     if file is sources.main or len(file.certificates) > 1:
-        raise SettingsError(_by_hand(file, location, name))
+        raise _by_hand(file, location, name)
     removal = _Removal(settings, name, file.path, delete_files)
-    is_removed = yes or _is_agreed(removal)
+    is_removed = yes or _is_confirmed(removal)
     if is_removed:
         asyncio.run(_remove(removal))
     if as_json:
@@ -62,19 +62,20 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
         click.echo(_summary(removal) if is_removed else "Nothing was removed.")
 
 
-def _is_agreed(removal: _Removal) -> bool:
+def _is_confirmed(removal: _Removal) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError("Not a terminal: pass --yes to confirm.")
     more = ", and the certificate and all its keys" if removal.are_files_deleted else ""
     return click.confirm(f"Remove {removal.drop_in}{more}?", err=True)
 
 
-def _by_hand(file: TomlFile, location: tuple[int | str, ...], name: str) -> str:
+def _by_hand(file: TomlFile, location: tuple[int | str, ...], name: str) -> SettingsError:
     lines = find_table_lines(file.text, location)
     where = f"lines {lines[0]} to {lines[1]} of {file.path}" if lines else f"its table in {file.path}"
-    return (
-        f"{name} was written by hand, and is not rewritten by a program: remove {where}, "
-        "then run 'wellkeeper reload' if a daemon runs; nothing was changed"
+    return SettingsError(
+        f"cannot remove {name}; nothing was changed",
+        f"{file.path} was written by hand",
+        f"Remove {where}, then run 'wellkeeper reload' if the daemon runs.",
     )
 
 
@@ -85,7 +86,7 @@ async def _remove(removal: _Removal) -> None:
     if await remote.ask(settings, {"command": "status"}) is not None:
         remove_drop_in(removal.drop_in)
         await remote.demand(settings, {"command": "reload"})
-        await remote.demand(settings, {"command": "forget", "names": [name]}, _tell)
+        await remote.demand(settings, {"command": "forget", "names": [name]}, _print_outcome)
     elif has_state(settings.state_dir):
         async with build.owned_state(settings, "certificate") as (state, _):
             remove_drop_in(removal.drop_in)
@@ -96,17 +97,18 @@ async def _remove(removal: _Removal) -> None:
         await remove_files(settings.certificates_dir, name)
 
 
-def _tell(message: Message) -> None:
+def _print_outcome(message: Message) -> None:
     click.echo(f"{message.get('certificate')}: {message.get('detail')}", err=True)
 
 
 async def _check_unused(settings: Settings, name: str) -> None:
-    """Without its files nginx would not start again."""
+    """Raise InstallError while nginx's configuration needs the files: nginx could not start without them."""
     live_path = build.certificates(settings).live_path(name)
     if await build.make_nginx(settings).mentions(f"{live_path}/"):
         raise InstallError(
-            f"nginx's configuration names {live_path}; take those lines out and reload nginx first ('nginx -T | grep "
-            f"-n {live_path}' shows them). Nothing was changed"
+            f"cannot delete {live_path}; nothing was changed",
+            "nginx's configuration uses it",
+            f"Run 'nginx -T | grep -n {live_path}' to find the lines, remove them, and reload nginx.",
         )
 
 
@@ -127,6 +129,6 @@ def _summary(removal: _Removal) -> str:
     if removal.are_files_deleted:
         return f"removed {removal.drop_in}, {root}/live/{removal.name} and {root}/archive/{removal.name}"
     return (
-        f"removed {removal.drop_in}; nobody renews it now. {root}/live/{removal.name} stays: nginx serves it until "
-        f"it expires. When no server block names it any more, delete that and {root}/archive/{removal.name}"
+        f"removed {removal.drop_in}; {removal.name} is no longer renewed. nginx serves it until it expires.\n"
+        f"When no server block uses it any more, delete {root}/live/{removal.name} and {root}/archive/{removal.name}."
     )

@@ -1,6 +1,6 @@
 """files: write the bundled nginx snippets, systemd units and completion scripts to a directory.
 
-In the wheel snippets and units are package data; in a checkout they are where people edit them.
+In a wheel, snippets and units are package data; in a checkout they are in `nginx/` and `systemd/`.
 """
 
 import errno
@@ -22,10 +22,10 @@ from wellkeeper_node.wording import counted
 _FOLDERS: Final = ("nginx/snippets", "systemd")
 _ENDINGS: Final = (".conf", ".conf.example", ".service", ".timer")
 _REMEDIES: Final = {
-    errno.ENOSPC: "free some space there, then run it again",
-    errno.EDQUOT: "free some space there, then run it again",
-    errno.EACCES: "run it as root, or choose a directory that you may write to",
-    errno.EPERM: "run it as root, or choose a directory that you may write to",
+    errno.ENOSPC: "Free some space there, then run the command again.",
+    errno.EDQUOT: "Free some space there, then run the command again.",
+    errno.EACCES: "Run the command as root, or choose a directory that you may write to.",
+    errno.EPERM: "Run the command as root, or choose a directory that you may write to.",
 }
 
 
@@ -38,16 +38,16 @@ def files(directory: str, *, force: bool, as_json: bool) -> None:
 
     Files that exist with the same content are left alone. If one differs, nothing is written without --force.
 
-    Exit status: 0 every file is there, 1 nothing was written or not every file could be, 2 usage.
+    Exit status: 0 all files are in place, 1 not all could be written, 2 usage.
     """
     if not directory:
-        raise click.BadParameter("it is empty", param_hint="DIRECTORY")
+        raise click.BadParameter("must not be empty", param_hint="DIRECTORY")
     wanted = {Path(directory, name): content for name, content in shipped_files()}
     try:
         written = _write(wanted, directory, force=force)
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "choose another directory")
-        raise WellkeeperError(f"cannot write {error.filename or directory}: {error.strerror}; {remedy}") from error
+        remedy = _REMEDIES.get(error.errno or 0, "Choose another directory.")
+        raise WellkeeperError(f"cannot write {error.filename or directory}", str(error.strerror), remedy) from error
     if as_json:
         unchanged = [str(path) for path in wanted if path not in written]
         print_json({"written": list(map(str, written)), "unchanged": unchanged})
@@ -56,7 +56,7 @@ def files(directory: str, *, force: bool, as_json: bool) -> None:
 
 
 def shipped_files() -> Iterator[tuple[str, bytes]]:
-    """Yield path below the directory, and content, of every file that comes with the program."""
+    """Yield the path in the directory and the content of every bundled file."""
     root = _shipped()
     for folder in _FOLDERS:
         for file in sorted(root.joinpath(folder).iterdir(), key=lambda one: one.name):
@@ -73,13 +73,13 @@ def _shipped() -> Traversable:
 
 def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list[Path]:
     """Return what was written; raises WellkeeperError and OSError."""
-    changed = [path for path, content in wanted.items() if not _holds(path, content)]
+    changed = [path for path, content in wanted.items() if not _has_content(path, content)]
     differing = [path for path in changed if path.exists() or path.is_symlink()]
     if differing and not force:
         raise WellkeeperError(
-            f"{counted(len(differing), 'file')} in {directory} differ from the shipped versions; nothing was written.\n"
-            + "".join(f"  {path.relative_to(directory)}\n" for path in differing)
-            + "Compare them, then run it again with --force to replace them."
+            f"nothing was written: {counted(len(differing), 'file')} in {directory} would be replaced",
+            ", ".join(str(path.relative_to(directory)) for path in differing),
+            "Compare them with the new versions, then run the command again with --force.",
         )
     for path in changed:
         durable.make_folder(path.parent, 0o755, durable.Owner())
@@ -87,5 +87,5 @@ def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list
     return changed
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _has_content(path: Path, content: bytes) -> bool:
     return path.exists() and path.read_bytes() == content

@@ -1,6 +1,6 @@
-"""import certbot: takes over certificates, account keys and names from certbot, without a new certificate.
+"""import certbot: import certificates, account keys and names from certbot, without obtaining new certificates.
 
-Without --apply it only says what would happen. certbot's folder is read and never changed. Idempotent.
+Without --apply it only shows what it would do. certbot's directory is read, never changed. Idempotent.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _FOLDER: Final = Path("/etc/letsencrypt")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where it goes."""
+    """The destination of an import."""
 
     config: Path
     settings: Settings
@@ -47,16 +47,16 @@ class _Place:
 
 @click.group("import")
 def import_() -> None:
-    """Take over what another client has."""
+    """Import the certificates and accounts of another ACME client."""
 
 
-@import_.command(short_help="What certbot has: certificates, keys and the account.")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER)
-@click.option("--apply", is_flag=True, help="Do it; without, only say what would be done.")
+@import_.command(short_help="Import certbot's certificates, keys and accounts.")
+@click.argument("folder", metavar="[DIRECTORY]", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER)
+@click.option("--apply", is_flag=True, help="Import; without this option, only show what would be imported.")
 @options.config_option
 @options.json_option
 def certbot(folder: Path, config: Path | None, *, apply: bool, as_json: bool) -> None:
-    """Take over certbot's certificates and account from FOLDER (/etc/letsencrypt); nothing there is changed."""
+    """Import certbot's certificates and accounts from DIRECTORY (/etc/letsencrypt), and change nothing there."""
     settings = options.read(config)
     path, found = settings_path(config), read_certbot(folder)
     ours = {one.name: frozenset(one.identifiers) for one in settings.certificates}
@@ -70,7 +70,7 @@ def certbot(folder: Path, config: Path | None, *, apply: bool, as_json: bool) ->
 
 
 def _table(settings: Settings, one: Taken) -> dict[str, Any]:
-    """`[[certificates]]` as the settings take it; raises SettingsError."""
+    """Return the table for `[[certificates]]`; raises SettingsError."""
     table = dict(one.table)
     if settings.find_ca(settings.ca[0]).directory != one.directory_url:
         table["ca"] = settings.find_ca(one.directory_url).name
@@ -81,20 +81,20 @@ def _table(settings: Settings, one: Taken) -> dict[str, Any]:
     try:
         CertificateSettings.model_validate(table)
     except ValidationError as error:
-        raise SettingsError(f"{one.found_name} cannot be put into the settings: {error.errors()[0]['msg']}") from error
+        raise SettingsError(f"cannot import {one.found_name} into the settings", error.errors()[0]["msg"]) from error
     return table
 
 
 async def _apply(
     path: Path, settings: Settings, plan: Takeover, tables: Mapping[str, dict[str, Any]]
 ) -> dict[str, str]:
-    """What was done for each name, and for the CA of each account; raises what stands in the way."""
+    """Import, and return the result for each name and for the CA of each account. Raises WellkeeperError."""
     done = {}
     folder = build.accounts(settings)
     for account in plan.accounts:
         record = AccountRecord(account.directory_url, account.account_url)
         is_ours = folder.take_over(record, parse_account_key(account.account_key_pem))
-        done[account.directory_url] = "taken over" if is_ours else "left out: we have another account there"
+        done[account.directory_url] = "imported" if is_ours else "not imported: Wellkeeper has another account there"
     async with build.owned_state(settings, "import") as (state, _):
         for one in plan.taken:
             done[one.name] = await _take(_Place(path, settings, state), one, tables[one.name])
@@ -102,7 +102,7 @@ async def _apply(
 
 
 async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
-    """The pair is live and recorded before the settings name it: a renewal never finds a name without it."""
+    """Install and record the pair before the settings name it, so that no renewal finds the name without it."""
     folders = build.certificates(place.settings)
     installed = await folders.installed(one.name)
     is_newer = installed is None or (
@@ -111,17 +111,17 @@ async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
     if is_newer:
         await place.state.attempts.record_attempt(_attempt(one))
         await install(one.name, one.pair, folders, place.state.deliveries.record_flip)
-        # It is what was deployed already.
+        # certbot's hooks already deployed this pair.
         await place.state.notes.forget_owed_hook(one.name)
     if one.name in {known.name for known in place.settings.certificates}:
-        return "its certificate is newer than ours, and taken over" if is_newer else "taken over already"
-    text = to_toml("Taken over from certbot.", {CERTIFICATES: [table]})
+        return "imported again: its certificate is newer" if is_newer else "already imported"
+    text = to_toml("Imported from certbot.", {CERTIFICATES: [table]})
     write_drop_in(drop_in_path(drop_in_folder(place.config), one.name), text)
-    return "taken over"
+    return "imported"
 
 
 def _attempt(one: Taken) -> Attempt:
-    """As if we had obtained it ourselves: so the CA and the account are on record with it."""
+    """Return an attempt that records the CA and the account, as if we had obtained the pair."""
     return Attempt(
         lineage=one.name,
         directory_url=one.directory_url,

@@ -1,4 +1,4 @@
-"""init: writes the settings and responder.env, makes the keys, prints what to do next. Idempotent."""
+"""init: write the settings and responder.env, create the keys, and print the next steps. Idempotent."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from wellkeeper_node import durable
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 _COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
-_REMEDY: Final = "edit the file, or let 'wellkeeper certificate add' add a certificate"
-_ON_TERMS: Final = "read them, then set it to true"
+_REMEDY: Final = "edit the file, or run 'wellkeeper certificate add'"
+_ON_TERMS: Final = "read the terms, then set it to true"
 
 
 @dataclass(frozen=True, slots=True)
 class _Environment:
-    """responder.env, with the values that a kept one lacks."""
+    """responder.env; `missing` are the values that an existing file lacks."""
 
     path: Path
     is_written: bool
@@ -40,7 +40,7 @@ class _Environment:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What init wrote, kept and made."""
+    """The files that init wrote or kept, and the keys that it created."""
 
     path: Path
     is_written: bool
@@ -62,10 +62,10 @@ class _Done:
         }
 
     def to_text(self, settings: Settings) -> str:
-        unused = f"; {', '.join(self.unused_options)} changed nothing: {_REMEDY}" if self.unused_options else ""
+        unused = f"; {', '.join(self.unused_options)} ignored: {_REMEDY}" if self.unused_options else ""
         lines = [f"wrote  {self.path}" if self.is_written else f"kept   {self.path}{unused}"]
         if self.is_written and not settings.terms_of_service_agreed:
-            lines.append(f"note   terms_of_service_agreed = false: a CA with terms makes no account; {_ON_TERMS}")
+            lines.append(f"note   terms_of_service_agreed = false: CAs with terms refuse an account; {_ON_TERMS}")
         lines += [f"made   {key}" for key in self.keys]
         missing = f", which lacks {' and '.join(self.environment.missing)}: see below"
         kept = f"kept   {self.environment.path}{missing if self.environment.missing else ''}"
@@ -79,20 +79,22 @@ class _Done:
     shell_complete=options.complete_cas,
     help=f"{', '.join(CA_DIRECTORIES)}, or the URL of an ACME directory.  [default: letsencrypt]",
 )
-@click.option("--contact", multiple=True, help="A mail address for the CA; may be left out.")
+@click.option("--contact", multiple=True, help="Email address for the CA; optional.")
 @click.option("--agree-to-terms-of-service", is_flag=True, help="You have read the CA's terms of service and agree.")
 @click.option("--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable.")
-@click.option("--state-dir", type=click.Path(path_type=Path), help="Keys and journal; for nobody else to read.")
-@click.option("--certificates-dir", type=click.Path(path_type=Path), help="What nginx reads.")
 @click.option(
-    "--next-publishing-key", is_flag=True, help="Make the key that will follow the publishing key; `trust` shows both."
+    "--state-dir", type=click.Path(path_type=Path), help="Directory for keys and journal, readable only by their owner."
 )
+@click.option(
+    "--certificates-dir", type=click.Path(path_type=Path), help="Directory for certificates, which nginx reads."
+)
+@click.option("--next-publishing-key", is_flag=True, help="Create the next publishing key; 'trust' shows both.")
 @options.config_option
 @options.json_option
 def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: ANN401
-    """Set this host up: settings, keys, and the lines for responder and nginx.
+    """Set up this host: write settings and keys, and show the lines for responder and nginx.
 
-    Settings that exist are kept as they are; keys that exist are never replaced. For new settings, it asks for missing
+    Existing settings are not changed, and existing keys are never replaced. For new settings, it asks for missing
     options in a terminal; elsewhere and with --json it needs --agree-to-terms-of-service if the CA has terms.
     """
     path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
@@ -116,7 +118,7 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
 
 
 def _write_settings(path: Path, values: dict[str, Any]) -> None:
-    """Raise SettingsError with no file left: one that no command would take is worse than none."""
+    """Write the settings. If they are invalid, remove the file again and raise SettingsError."""
     _write(path, to_toml(_COMMENT, values, _descriptions()))
     try:
         read_settings(path)
@@ -138,7 +140,7 @@ def _descriptions() -> dict[str, str]:
 
 
 def _write_environment(path: Path, values: dict[str, str]) -> _Environment:
-    """Write responder.env; leave one that exists to its editor."""
+    """Write responder.env if it does not exist, else find out what it lacks."""
     if not path.exists():
         _write(path, "".join(f"{name}={value}\n" for name, value in values.items()))
         return _Environment(path, is_written=True)
@@ -161,7 +163,7 @@ def _values(answers: Answers, folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the file by one rename; raises SettingsError."""
+    """Replace the file by one rename; raises SettingsError."""
     with _translated(path):
         durable.make_folder(path.parent, 0o755, durable.Owner())
         durable.replace_whole(path, text.encode(), 0o644)
@@ -173,5 +175,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SettingsError(
-            f"cannot write {error.filename or path}: {error.strerror}; run as root, or name another place with --config"
+            f"cannot write {error.filename or path}",
+            str(error.strerror),
+            "Run the command as root, or choose another file with --config.",
         ) from error

@@ -1,4 +1,4 @@
-"""list: the certificates of the settings, with what is installed for each."""
+"""list: show the configured certificates, and what is installed for each."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
 
 _TITLES: Final = ("NAME", "CA", "KEY TYPE", "EXPIRES", "IDENTIFIERS")
-# Let's Encrypt's staging CA names itself so; for certificates of which no state says who issued them.
+# Let's Encrypt's staging CA uses this prefix; needed where the state does not record who issued a certificate.
 _STAGING: Final = "(STAGING)"
 
 

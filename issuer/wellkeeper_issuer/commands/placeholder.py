@@ -24,7 +24,7 @@ _DAYS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """What was made; `external_keys` names the certificates whose key is elsewhere, which get none."""
+    """The new placeholders; certificates in `external_keys` get none, because their keys are elsewhere."""
 
     made: Sequence[str]
     external_keys: Sequence[str]
@@ -49,7 +49,7 @@ class Placeholders:
 @options.config_option
 @options.json_option
 def placeholder(names: tuple[str, ...], config: Path | None, *, as_json: bool) -> None:
-    """Make a self-signed pair for the certificates NAME… (or all) that have none yet."""
+    """Create a self-signed pair for those of the certificates NAME… (or of all) that have none yet."""
     made = make_placeholders(options.read(config), names)
     if as_json:
         print_json(made.to_json())
@@ -58,7 +58,7 @@ def placeholder(names: tuple[str, ...], config: Path | None, *, as_json: bool) -
 
 
 def make_placeholders(settings: Settings, names: Sequence[str]) -> Placeholders:
-    """Install one for each of these certificates (all without names) that has nothing installed. Idempotent."""
+    """Install a placeholder for each of these certificates (or of all) that is not installed. Idempotent."""
     folders, chosen = build.certificates(settings), choose(settings, names)
     made = asyncio.run(_make([lineage for lineage in chosen if not lineage.csr_path], folders))
     return Placeholders(made, [lineage.name for lineage in chosen if lineage.csr_path], folders)

@@ -1,4 +1,4 @@
-"""rehearse: tries all that a renewal needs, without touching what is live."""
+"""rehearse: try everything that a renewal needs, without touching what is live."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from wellkeeper_node.ports import Progress
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """Implements `ports.Progress`: told as every pass is, and kept for --json."""
+    """Implements `ports.Progress`: passes everything on, and keeps the steps for --json."""
 
     reporting: Progress
     ended: list[dict[str, Any]]
@@ -55,19 +55,19 @@ class _Steps:
 @options.json_option
 @options.log_format_option
 def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat, *, as_json: bool) -> None:
-    """Try a renewal of the certificates NAME…, or all of them, without touching what is live.
+    """Dry run: try a renewal of the certificates NAME…, or of all, without touching what is live.
 
     Check that responders know our account keys, that nginx passes its test, that each CA answers and knows our account,
     and that every node serves a token for every name. Run the hooks with WELLKEEPER_REHEARSAL=1. With rehearsal.ca,
     order a certificate from that test CA and throw it away. `renew --dry-run` does the same.
 
-    Exit status: 0 every step was well, 1 one failed, 2 usage or settings.
+    Exit status: 0 every step succeeded, 1 a step failed, 2 usage or settings.
     """
     rehearse_certificates(config, names, log_format, as_json=as_json)
 
 
 def rehearse_certificates(config: Path | None, names: Sequence[str], log_format: LogFormat, *, as_json: bool) -> None:
-    """Rehearse, print the results, and end with 1 when one failed."""
+    """Rehearse, print the results, and exit with 1 if one failed."""
     settings = options.read(config)
     with progress(log_format) as reporting:
         steps = _Steps(reporting, [])
@@ -84,7 +84,7 @@ def rehearse_certificates(config: Path | None, names: Sequence[str], log_format:
 
 
 async def _by_daemon_or_itself(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:
-    """Rehearse by the daemon if one runs: it owns the state that records the result."""
+    """Let the daemon rehearse if one runs, because it owns the state that records the result."""
     lineages = choose(settings, names)
     build.check_keys(settings)
     request = {"command": "rehearse", "names": list(names)}
@@ -97,10 +97,10 @@ async def _by_daemon_or_itself(settings: Settings, names: Sequence[str], steps: 
 
 
 async def _record(settings: Settings, results: Sequence[Rehearsal], steps: _Steps) -> None:
-    """Owns the state for a moment only: a timer's renewal must not be turned away over a rehearsal."""
+    """Record the results. The state is owned only for a moment, so that a rehearsal never blocks a timer's renewal."""
     try:
         async with build.owned_state(settings, "rehearse") as (state, _):
             for result in results:
                 await state.notes.record_rehearsal(result)
     except JournalError as error:
-        steps.note("rehearse", f"the result could not be written down, 'status' will not show it: {error}")
+        steps.note("rehearse", f"cannot record the result, so 'status' will not show it: {error}")

@@ -12,7 +12,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.service import remote
 from wellkeeper_node.wording import counted
 
-_KEPT: Final = "A running daemon keeps its settings. Fix these, then run 'wellkeeper reload' again."
+_KEPT: Final = "A running daemon keeps its current settings. Fix these, then run 'wellkeeper reload' again."
 
 
 @click.command()

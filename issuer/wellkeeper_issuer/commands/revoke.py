@@ -37,7 +37,7 @@ _REASONS: Final = ("unspecified", "keyCompromise", "superseded", "cessationOfOpe
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is revoked, at which CA, and how."""
+    """The certificate to revoke, its CA, and the options."""
 
     settings: Settings
     installed: Installed
@@ -48,8 +48,8 @@ class _Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
-    """What happens next, as a clause; it has failed when nobody replaces it though the settings want it."""
+class Replacement:
+    """The replacement of a revoked certificate, as a clause; failed if it is needed but nothing will replace it."""
 
     words: str
     is_replaced: bool = False
@@ -68,35 +68,35 @@ class Following:
 @options.config_option
 @options.json_option
 def revoke(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401
-    """Revoke the certificate NAME that is installed, and have it replaced.
+    """Revoke the installed certificate NAME, and let the next renewal replace it.
 
-    After keyCompromise its key is not used again, even where the settings say reuse_key.
+    After keyCompromise its key is never used again, even with reuse_key in the settings.
 
     Exit status: 0 revoked, 1 not revoked or not replaced, 2 invalid usage or settings.
     """
     settings = options.read(config)
-    following = asyncio.run(_revoke(settings, name, options_given, as_json=as_json))
-    if following.has_failed:
+    replacement = asyncio.run(_revoke(settings, name, options_given, as_json=as_json))
+    if replacement.has_failed:
         click.get_current_context().exit(1)
 
 
-async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], *, as_json: bool) -> Following:
+async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], *, as_json: bool) -> Replacement:
     folders = build.certificates(settings)
     if await folders.installed(name) is None:
         name = choose(settings, [name])[0].name
     request = await _request(settings, folders, name, options_given)
     if request.reason == "keyCompromise":
-        await folders.disown_key(name)  # before the CA is asked: whatever comes between, it is not used again
+        await folders.disown_key(name)  # before the CA is asked, so that no failure in between leaves the key in use
     is_new = await _ask(request)
-    following = await have_replaced(settings, request.installed, request.origin)
+    replacement = await have_replaced(settings, request.installed, request.origin)
     serial = request.installed.certificate.serial
     if as_json:
         found = {"name": name, "serial": serial, "reason": request.reason, "was_revoked_already": not is_new}
-        print_json(found | {"is_replaced": following.is_replaced, "next": following.words})
-        return following
-    what = "is revoked" if is_new else "was revoked already"
-    click.echo(f"{name}: the certificate with serial {serial} {what}; {following.words}")
-    return following
+        print_json(found | {"is_replaced": replacement.is_replaced, "next": replacement.words})
+        return replacement
+    state = "is revoked" if is_new else "was revoked already"
+    click.echo(f"{name}: the certificate with serial {serial} {state}; {replacement.words}")
+    return replacement
 
 
 async def _request(
@@ -116,7 +116,7 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
         try:
             return Origin(settings.find_ca(ca).directory, "")
         except ValueError as error:
-            raise SettingsError(f"--ca: {error}") from error
+            raise SettingsError("cannot use --ca", str(error)) from error
     async with build.state_to_read(settings) as state:
         origin = await state.deliveries.read_origin(name)
     if origin is not None and origin.directory_url:
@@ -141,31 +141,31 @@ async def _send(connection: "Connection", request: _Request) -> bool:
     return await revoke(connection, request.pair.chain_pem, Reason[request.reason], key_pem)
 
 
-async def have_replaced(settings: Settings, installed: Installed, origin: Origin) -> Following:
-    """Its schedule says so, or a daemon does it, or a person has to."""
+async def have_replaced(settings: Settings, installed: Installed, origin: Origin) -> Replacement:
+    """Make the certificate due, or let the daemon replace it, or explain what the administrator must do."""
     name = installed.lineage
     if name not in {one.name for one in settings.certificates}:
-        return Following(f"{_STAYS}: the settings do not name it, so nothing replaces it; take it out of nginx")
+        return Replacement("it is not configured, so nothing will replace it: remove it from nginx")
     by_hand = f"run 'wellkeeper renew {name} --force' to replace it now"
     try:
         async with build.owned_state(settings, "revoke") as (state, _):
             known = await state.schedules.read_schedule(name)
             await record_revoked(state.schedules, known, installed, origin, SystemClock().now())
     except JournalError as error:
-        return await _by_daemon(settings, name) or Following(f"{_STAYS}: {error}; {by_hand}", has_failed=True)
-    return Following(f"{_STAYS}: the next renewal replaces it; {by_hand}")
+        return await _by_daemon(settings, name) or Replacement(f"{_STAYS}: {error}; {by_hand}", has_failed=True)
+    return Replacement(f"{_STAYS}: the next renewal replaces it; {by_hand}")
 
 
-async def _by_daemon(settings: Settings, name: str) -> Following | None:
-    """It owns the state, and replaces at once what it would find due; None when there is no daemon."""
+async def _by_daemon(settings: Settings, name: str) -> Replacement | None:
+    """Let the daemon, which owns the state, replace the certificate now; None when no daemon runs."""
     try:
         with progress("auto") as reporting:
             reports = await remote.renew(settings, [name], Mode.REVOKED, reporting)
     except WellkeeperError as error:
-        return Following(f"{_STAYS}: the daemon could not replace it: {error}", has_failed=True)
+        return Replacement(f"{_STAYS}: the daemon could not replace it: {error}", has_failed=True)
     if not reports:
         return None
     report = reports[0]
     if report.outcome in {Outcome.SERVED, Outcome.NOT_SERVED_YET}:
-        return Following("the daemon has replaced it", is_replaced=True)
-    return Following(f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}", has_failed=True)
+        return Replacement("the daemon has replaced it", is_replaced=True)
+    return Replacement(f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}", has_failed=True)

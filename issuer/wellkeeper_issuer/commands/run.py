@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 def run(config: Path | None, log_format: LogFormat) -> None:
     """Run the daemon: obtain missing certificates, renew those that are due, and deliver them, until stopped.
 
-    SIGHUP (or `reload`) reads the settings again; SIGTERM stops it, and withdraws all tokens first.
+    On SIGHUP (or 'reload') it reads the settings again; on SIGTERM it withdraws all tokens and stops.
 
     A failed certificate never stops it. Exit status: 0 stopped on request, 1 state directory unavailable, 2 invalid
     usage or settings.
@@ -60,7 +60,7 @@ def run(config: Path | None, log_format: LogFormat) -> None:
 
 @contextmanager
 def _logging_info() -> Iterator[None]:
-    """Log from level info on in here; in other commands, warnings are enough."""
+    """Log from level info on inside the context; other commands log only warnings."""
     loggers = {name: logging.getLogger(name) for name in ("wellkeeper_issuer", "wellkeeper_node")}
     levels = {name: logger.level for name, logger in loggers.items()}
     for logger in loggers.values():
@@ -91,13 +91,13 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )
-            # What was asked for over the socket ends before that which it works with.
+            # Requests from the socket end before the service that they use.
             async with _background(service.run()) as serving:
                 await _first_of(serving, service.is_ready, stopping)
                 if not stopping.is_set():
                     async with (
                         daemon_socket(socket, service.handlers),
-                        _background(_tell_alive(systemd)),
+                        _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),
                     ):
                         await _serve(service, serving, stopping, systemd)
@@ -136,7 +136,7 @@ async def _serve(service: Service, serving: asyncio.Task[None], stopping: asynci
 
 
 def _too_early() -> None:
-    """A SIGHUP while it starts or ends: the settings were just read, or do not matter any more."""
+    """Ignore a SIGHUP during start and stop: the settings were just read, or are no longer needed."""
 
 
 async def _reload(service: Service) -> None:
@@ -144,7 +144,7 @@ async def _reload(service: Service) -> None:
         await service.reload({}, remote.ignore)
 
 
-async def _tell_alive(systemd: Systemd) -> None:
+async def _ping_watchdog(systemd: Systemd) -> None:
     if systemd.watchdog_seconds is None:
         return
     while True:
@@ -164,7 +164,7 @@ async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.
 
 
 async def _first_of(task: asyncio.Task[None], *events: asyncio.Event) -> None:
-    """Returns when one of the events happened; raises what the task raised."""
+    """Wait until one of the events is set or the task ends; raises the task's error."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait([task, *waits], return_when=asyncio.FIRST_COMPLETED)

@@ -36,7 +36,7 @@ def to_json(settings: Settings, values: dict[str, str]) -> dict[str, Any]:
 
 
 def public_values(settings: Settings) -> dict[str, str]:
-    """The responder's environment, keys separated by blanks; raises SettingsError when they are not there."""
+    """Return the responder's environment, several keys separated by spaces; raises SettingsError without keys."""
     folder = build.accounts(settings)
     publishing_keys = folder.publishing_keys
     thumbprints = dict.fromkeys(account_thumbprint(key) for _, key in folder.account_keys())
@@ -47,14 +47,14 @@ def public_values(settings: Settings) -> dict[str, str]:
 
 
 def explain(settings: Settings, values: dict[str, str]) -> str:
-    """What to do next, with the lines to copy."""
+    """Return the next steps, with the lines to copy."""
     flags = "".join(f"  {name}={value}\n" for name, value in values.items())
     return (
-        "The responder is started with these public values (or with --publishing-key and --account-thumbprint):\n\n"
+        "Start the responder with these public values (or with --publishing-key and --account-thumbprint):\n\n"
         f"{flags}\n"
-        "nginx, once in the http block, unless a link in conf.d/ does it already:\n\n"
+        "Add to nginx's http block, unless a link in conf.d/ already includes it:\n\n"
         "  include snippets/wellkeeper/upstream.conf;\n\n"
-        "and in every server block that listens on port 80:\n\n"
+        "and to every server block that listens on port 80:\n\n"
         "  include snippets/wellkeeper/challenge.conf;\n\n"
         f"{_certificate_lines(settings)}"
     )
@@ -62,14 +62,14 @@ def explain(settings: Settings, values: dict[str, str]) -> str:
 
 def _certificate_lines(settings: Settings) -> str:
     if not settings.certificates:
-        return "No certificate is configured yet: add [[certificates]] to the settings.\n"
+        return "No certificates are configured yet. Run 'wellkeeper certificate add NAME' to add one.\n"
     live = build.certificates(settings)
     blocks = [lines_for_nginx(live.live_path(one.name), one) for one in settings.certificates]
-    return "In the server blocks that listen with ssl:\n\n" + "\n".join(blocks)
+    return "and to the server blocks that listen with ssl:\n\n" + "\n".join(blocks)
 
 
 def lines_for_nginx(live_path: str, certificate: CertificateSettings) -> str:
-    """What the server block of these names needs."""
+    """Return the lines for the server block of this certificate."""
     certificate_key = f"{live_path}/privkey.pem" if certificate.csr is None else "THE KEY OF YOUR CSR"
     return (
         f"  # {', '.join(map(str, certificate.identifiers))}\n"

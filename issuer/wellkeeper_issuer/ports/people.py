@@ -18,7 +18,7 @@ class Hooks(Protocol):
 class Notifications(Protocol):
     """Notifications to the administrator."""
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         """Send the notice, if a recipient is configured. Raises HookError when it was not delivered."""
         ...
 

@@ -1,4 +1,4 @@
-"""What the daemon's service needs from its assembly: a worker per settings, and what else it does for requests."""
+"""The functions that the daemon's service gets from its assembly: make a worker for settings, rehearse, forget."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager

@@ -1,6 +1,6 @@
-"""The issuer's settings: a TOML file and drop-ins beside it, parsed once into frozen objects.
+"""Parse the issuer's settings, a TOML file and drop-ins beside it, once into frozen objects.
 
-An unknown key or a bad value stops everything, naming file, line, key, value and what is allowed.
+An unknown key or a bad value stops the program; the message has file, line, key, value and what is allowed.
 """
 
 from collections.abc import Iterator
@@ -120,7 +120,7 @@ class Settings(Frozen):
     )
 
     def contradictions(self) -> list[tuple[Location, str]]:
-        """What no single value shows: names given twice, folders in one another, CAs that nobody knows; by location."""
+        """Return mistakes that no single value shows, with locations: nested directories and unknown CAs."""
         found: list[tuple[Location, str]] = []
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
@@ -141,8 +141,8 @@ class Settings(Frozen):
             for name in certificate.ca:
                 yield ("certificates", index, "ca"), name
 
-    def twins(self) -> Iterator[tuple[Location, Location, str]]:
-        """Tables that have a name which an earlier one has: where it stands, where the earlier one stands, the name."""
+    def duplicates(self) -> Iterator[tuple[Location, Location, str]]:
+        """Yield tables with the name of an earlier table: location, location of the earlier one, name."""
         names = (
             ("cas", [ca.name for ca in self.cas]),
             ("nodes", [node.name for node in self.nodes]),
@@ -187,14 +187,14 @@ class Settings(Frozen):
         return f"unknown CA {name!r}; write the https:// URL of its ACME directory, or one of {', '.join(known)}"
 
     def all_cas(self) -> tuple[CaSettings, ...]:
-        """Every CA that may be asked, in order of preference; the one for rehearsals is the last."""
+        """Return every configured CA in order of preference, with the one for rehearsals last."""
         names = [*self.ca, *(name for one in self.certificates for name in one.ca)]
         names += [self.rehearsal.ca] if self.rehearsal.ca else []
         found = [self.find_ca(name) for name in dict.fromkeys(names)]
         return tuple({one.directory: one for one in reversed(found)}.values())[::-1]
 
     def lineages(self) -> tuple[Lineage, ...]:
-        """What the certificates are to be, each with its CAs in order of preference."""
+        """Return the configured certificates, each with its CAs in order of preference."""
         default = tuple(self.find_ca(name).directory for name in self.ca)
         return tuple(
             replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
@@ -203,12 +203,12 @@ class Settings(Frozen):
 
 
 def read_settings(path: Path) -> Settings:
-    """The file and the drop-ins beside it. Raises SettingsError, with a line for each mistake."""
+    """Read the file and the drop-ins beside it. Raises SettingsError with a line per mistake."""
     return check(read_sources(path))
 
 
 def check(sources: Sources) -> Settings:
-    """Raises SettingsError, with a line for each mistake."""
+    """Parse the settings. Raises SettingsError with a line per mistake."""
     try:
         settings = Settings.model_validate(sources.merged())
     except ValidationError as error:
@@ -233,7 +233,7 @@ def _contradictions(sources: Sources, settings: Settings) -> list[str]:
     found = [
         f"{sources.name_place(here)}: two {here[0]} are named {name!r} "
         f"(the other at {sources.name_place(there)}); rename one"
-        for here, there, name in settings.twins()
+        for here, there, name in settings.duplicates()
     ]
     found += [
         f"{sources.name_place(location)}: {key_of(sources.place(location)[1])}: {text}"

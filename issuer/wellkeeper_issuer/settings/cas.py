@@ -1,4 +1,4 @@
-"""The CAs of the settings: their directories and their limits."""
+"""Return the directories and the limits of the CAs in the settings."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from wellkeeper_issuer.settings import Settings
 
 
 def directory_urls(settings: Settings) -> tuple[str, ...]:
-    """Every CA that has an account key, in order of preference.
+    """Return the CAs that get an account key, in order of preference.
 
-    Let's Encrypt's staging CA goes with its real one, so that `renew --staging` needs no change at any responder.
+    Let's Encrypt's staging CA is added to its real one, so that `renew --staging` needs no change at a responder.
     """
     urls = [one.directory for one in settings.all_cas()]
     if CA_DIRECTORIES["letsencrypt"] in urls:
@@ -20,6 +20,6 @@ def directory_urls(settings: Settings) -> tuple[str, ...]:
 
 
 def limits(settings: Settings, directory_url: str) -> Sequence[Limit]:
-    """What the CA limits: as the settings say, else as it publishes."""
+    """Return the CA's limits in the settings, or else those that it publishes."""
     own = settings.find_ca(directory_url).limits
     return known_limits(directory_url) if own is None else tuple(one.to_limit() for one in own)

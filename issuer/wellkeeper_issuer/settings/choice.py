@@ -8,7 +8,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import Settings
 
-# In a message; there may be ten thousand names.
+# The most names in a message; there may be ten thousand.
 _SHOWN_NAMES: Final = 10
 
 

@@ -49,12 +49,12 @@ _EXAMPLES: Final = {
     "count": "count = 300",
     "seconds": "seconds = 10800",
 }
-# Shown of the known keys when none is close to the unknown one.
+# The most known keys in a message, when none is close to the unknown one.
 _SHOWN_KEYS: Final = 8
 
 
 def mistakes(error: ValidationError) -> list[Any]:
-    """Return what pydantic found, without what follows from another mistake."""
+    """Return the mistakes that pydantic found, without those that only follow from another one."""
     every = error.errors()
     # A list that is empty only because its entries are bad is not a second mistake.
     return [
@@ -125,7 +125,7 @@ def _as_list(location: Location, value: object) -> str:
     if isinstance(value, str) and location[0] in {"nginx", "hooks"} and "address" not in str(location[-1]):
         try:
             return json.dumps(shlex.split(value), ensure_ascii=False)
-        except ValueError:  # quotes that do not match
+        except ValueError:  # unbalanced quotes
             pass
     return json.dumps([value], ensure_ascii=False, default=str)
 

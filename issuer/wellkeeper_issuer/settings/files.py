@@ -1,6 +1,6 @@
-"""The files of the settings: the main one and the drop-ins in the folder beside it, merged in the order of their names.
+"""Read the settings' files: the main one, and the drop-ins in the directory beside it in the order of their names.
 
-Beside `issuer.toml` that folder is `issuer.d`; a drop-in, `issuer.d/*.toml`, holds `[[certificates]]` and nothing else.
+For `issuer.toml` that directory is `issuer.d`. A drop-in, `issuer.d/*.toml`, may contain only `[[certificates]]`.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _KEY: Final = re.compile(r"\s*([\w\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*=")
 
 @dataclass(frozen=True, slots=True)
 class TomlFile:
-    """One file as it was read."""
+    """One file with its text and values."""
 
     path: Path
     text: str
@@ -33,7 +33,7 @@ class TomlFile:
 
     @property
     def certificates(self) -> list[Any]:
-        """Its tables; none when they are no list, of which the check of the whole complains."""
+        """Return the tables of certificates; none if they are not a list, which `check` reports."""
         found = self.values.get(CERTIFICATES)
         return found if isinstance(found, list) else []
 
@@ -56,7 +56,7 @@ class Sources:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the names and contents of all files, so that two readings of the settings can be compared."""
+        """Return the SHA-256 of the names and contents of all files, to find out whether they changed."""
         found = hashlib.sha256()
         for file in self.files:
             content = file.text.encode()
@@ -64,7 +64,7 @@ class Sources:
         return found.hexdigest()
 
     def place(self, location: Location) -> tuple[TomlFile, Location]:
-        """The file in which something of the merged values stands, and where in that file."""
+        """Return the file of a location in the merged values, and the location in that file."""
         match location:
             case ("certificates", int(index), *rest):
                 for file in self.files:
@@ -74,19 +74,19 @@ class Sources:
         return self.main, location
 
     def name_place(self, location: Location) -> str:
-        """`FILE:LINE`, or the file alone when the line cannot be told."""
+        """Return `FILE:LINE`, or only the file when the line is unknown."""
         file, inside = self.place(location)
         line = find_line(file.text, inside)
         return f"{file.path}:{line}" if line else str(file.path)
 
 
 def drop_in_folder(path: Path) -> Path:
-    """Where the drop-ins of the settings in this file are: `issuer.d` beside `issuer.toml`."""
+    """Return the directory of the drop-ins, `issuer.d` for `issuer.toml`."""
     return path.with_suffix(".d")
 
 
 def read_sources(path: Path) -> Sources:
-    """Raises SettingsError: a file cannot be read, is no TOML, or is a drop-in that holds more than certificates."""
+    """Read the file and its drop-ins. Raises SettingsError for unreadable files, bad TOML and misplaced keys."""
     try:
         main = read_toml(path)
     except FileNotFoundError:
@@ -101,7 +101,7 @@ def read_sources(path: Path) -> Sources:
 
 
 def read_toml(path: Path) -> TomlFile:
-    """Raises SettingsError, but FileNotFoundError when it is not there."""
+    """Read one file. Raises FileNotFoundError if it does not exist, else SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
         return TomlFile(path, text, tomllib.loads(text))
@@ -117,7 +117,7 @@ def read_toml(path: Path) -> TomlFile:
 
 def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
     try:
-        names = os.listdir(folder)  # noqa: PTH208 - ten thousand Path objects take their time
+        names = os.listdir(folder)  # noqa: PTH208 - ten thousand Path objects are slow
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -134,7 +134,7 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
                     raise SettingsError(
                         f"{path} is a broken symbolic link", remedy="Remove it, or restore its target."
                     ) from None
-                # else it was removed since the folder was read
+                # else it was removed since the directory was listed
 
 
 def _misplaced(file: TomlFile, main: Path) -> list[str]:
@@ -149,12 +149,12 @@ def _misplaced(file: TomlFile, main: Path) -> list[str]:
 
 
 def find_line(text: str, location: Location) -> int | None:
-    """The line, from 1, that comes nearest: of the key, else of the header of its table; None when there is neither."""
+    """Return the line of the key, or else of the header of its table; None without either."""
     return nearest_line(index_lines(text), location)
 
 
 def nearest_line(lines: Mapping[Location, int], location: Location) -> int | None:
-    """Return the line of the location, or of what it belongs to."""
+    """Return the line of the location, or of the nearest table that contains it."""
     parts = range(len(location), 0, -1)
     return next((lines[location[:count]] for count in parts if location[:count] in lines), None)
 
@@ -162,7 +162,7 @@ def nearest_line(lines: Mapping[Location, int], location: Location) -> int | Non
 def index_lines(text: str) -> dict[Location, int]:
     """Return the line, from 1, of each key and of each header.
 
-    It reads headers and keys only, not TOML: what hides in inline tables is found by what they belong to.
+    It looks for headers and keys at the start of a line: a key in an inline table has the line of that table.
     """
     table: Location = ()
     counts: dict[Location, int] = {}
@@ -177,7 +177,7 @@ def index_lines(text: str) -> dict[Location, int]:
 
 
 def find_table_lines(text: str, location: Location) -> tuple[int, int] | None:
-    """First and last line of a table with a header of its own; None when it has none."""
+    """Return the first and last line of a table that has a header; None for any other."""
     first, lines = find_line(text, location), _lines(text)
     if first is None or not _HEADER.match(lines[first - 1]):
         return None
@@ -186,14 +186,14 @@ def find_table_lines(text: str, location: Location) -> tuple[int, int] | None:
         line = lines[number - 1]
         if _HEADER.match(line):
             break
-        # What stands between two tables, remarks for example, belongs to the one below.
+        # Comments between two tables belong to the one below.
         if line.strip() and not line.lstrip().startswith("#"):
             last = number
     return first, last
 
 
 def _lines(text: str) -> list[str]:
-    """Split as TOML and editors do: a string may hold other characters at which `splitlines` splits, such as U+2028."""
+    """Split at line feeds, as TOML and editors do; `splitlines` would also split at U+2028, for example."""
     return text.split("\n")
 
 
@@ -202,7 +202,7 @@ def _parts(dotted: str) -> Sequence[str]:
 
 
 def _enter(parts: Sequence[str], counts: dict[Location, int], *, is_array: bool) -> Location:
-    """The location of a table by its header; of a list of tables, `counts` knows how many there were."""
+    """Return the location of the table with this header; `counts` has the number of tables per list so far."""
     location: Location = ()
     for number, part in enumerate(parts, 1):
         location = (*location, part)

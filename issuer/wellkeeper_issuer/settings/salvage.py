@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from wellkeeper_issuer.settings.files import Location
 
-# Contradictions are between these and others: without them, a default would be compared.
+# Contradictions involve these keys: if they were removed, their defaults would be compared.
 _COMPARED: Final = frozenset({"state_dir", "certificates_dir"})
 _LISTS: Final = frozenset({"nodes", "certificates"})
 
 
 def without_mistakes(values: Mapping[str, Any], locations: Sequence[Location]) -> dict[str, Any] | None:
-    """Return the values without the wrong ones; entries keep their index. None when the rest says nothing reliable."""
+    """Return the values without the wrong ones; entries keep their index. None when the rest cannot be checked."""
     wrong = {location[0] for location in locations}
     if wrong & (_COMPARED | {"cas"}):
         return None

@@ -1,4 +1,4 @@
-"""Explain errors of TOML's syntax: place, line, caret and a hint."""
+"""Explain TOML syntax errors: place, line, caret and a hint."""
 
 import re
 from pathlib import Path

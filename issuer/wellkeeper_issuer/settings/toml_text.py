@@ -1,6 +1,6 @@
 """Write settings as TOML.
 
-Only commands that write settings import this: tomlkit takes a twentieth of a second to load.
+Only commands that write settings import this module: tomlkit takes 50 ms to load.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ def to_toml(comment: str, values: Mapping[str, Any], comments: Mapping[str, str]
     """
     for key, text in _texts("", values):
         if not _is_utf_8(text):
-            raise SettingsError(f"{key} = {text!r}: that is not UTF-8, which settings files are; use a value in UTF-8")
+            raise SettingsError(f"cannot write {key} = {text!r}", "it is not UTF-8", "Use a value in UTF-8.")
     document = tomlkit.document()
     document.add(tomlkit.comment(comment))
     _add(document, values, comments, "")

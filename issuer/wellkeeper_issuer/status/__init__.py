@@ -1,1 +1,1 @@
-"""How every certificate stands, from disk alone."""
+"""The state of every certificate, from disk alone."""

@@ -84,17 +84,17 @@ class CertificateStatus:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether there is nothing that a pass can do now."""
+        """Return true if a pass has nothing to do now."""
         return not self.to_do or self.is_waiting
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is something to do, but not yet."""
+        """Return true if there is something to do, but not yet."""
         return bool(self.to_do) and self.next_try_at is not None
 
     @property
     def is_failing(self) -> bool:
-        """The last try failed, and there is still something to do; not after `--force` of what was not due."""
+        """Return true if the last try failed and there is still something to do, except after `--force`."""
         return self.failure is not None and self.to_do != _AGAIN and not self.is_routine
 
     @property

@@ -1,1 +1,1 @@
-"""Around a renewal: when it is due, which CA is asked, who shares a reload, what follows, how all stands."""
+"""Plan renewals, choose CAs, share reloads, and follow up on each pass."""

@@ -67,7 +67,7 @@ class FollowUp:
         notice = owed(failure, schedule, record.notices, self.clock.now())
         if notice is None:
             return
-        if not await self._try(self.notifications.tell(notice, lineage, _detail(notice, failure, schedule))):
+        if not await self._try(self.notifications.send(notice, lineage, _detail(notice, failure, schedule))):
             return
         if notice is Notice.RECOVERY:
             await self.notes.forget_notices(lineage)

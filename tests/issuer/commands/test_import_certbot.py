@@ -50,17 +50,17 @@ def test_dry_run_reports_everything_and_changes_nothing(program: Program, etc: P
     finished = program.run("import", "certbot", str(etc))
     assert finished.exit_code == 0
     lines = finished.out.splitlines()
-    assert lines[0] == "These certificates would be taken over:"
+    assert lines[0] == "These certificates would be imported:"
     assert [line.split(":")[0] for line in lines if line.startswith("  ") and "; " in line][:3] == [
         "  b.example",
         "  a.example",
         "  c.example",
     ]
     assert "    its new name is b.example: names may contain only a-z, 0-9, '.', '_' and '-'" in lines
-    assert "Left out:" in lines
+    assert "Not imported:" in lines
     assert any(line.startswith("  wild: http-01 cannot validate *.d.example") for line in lines)
     assert f"  {UNREACHABLE_CA}: https://ca.example/account/7" in lines
-    assert "Hooks that reload nginx are not needed any more: that is done here, and proven." in lines
+    assert "Hooks that reload nginx are no longer needed: Wellkeeper reloads nginx and verifies the result." in lines
     assert 'deploy = ["/bin/sh", "-c", "/usr/local/bin/copy --all"]' in lines
     assert "'wellkeeper import certbot" in lines[-1]
     assert sorted(program.folder.rglob("*")) == before
@@ -72,7 +72,7 @@ def test_apply_writes_valid_settings_and_records_the_issuing_cas(program: Progra
     finished = program.run("import", "certbot", str(etc), "--apply")
     assert finished.exit_code == 0, finished
     assert (program.config.with_suffix(".d") / "a.example.toml").read_text() == (
-        "# Taken over from certbot.\n\n[[certificates]]\n"
+        "# Imported from certbot.\n\n[[certificates]]\n"
         'name = "a.example"\nidentifiers = ["a.example", "www.a.example"]\n'
     )
     assert f'ca = "{OTHER}"' in (program.config.with_suffix(".d") / "c.example.toml").read_text()
@@ -100,7 +100,7 @@ def test_existing_account_is_kept(program: Program, etc: Path) -> None:
     program.configure()
     program.make_keys().record(AccountRecord(UNREACHABLE_CA, "https://ca.example/account/1"))
     reported = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in reported["accounts"]] == ["left out: we have another account there"]
+    assert [one["done"] for one in reported["accounts"]] == ["not imported: Wellkeeper has another account there"]
 
 
 def test_json_has_the_same_content(program: Program, etc: Path) -> None:
@@ -111,9 +111,9 @@ def test_json_has_the_same_content(program: Program, etc: Path) -> None:
     assert_documented("import certbot", dry)
     assert [one["certbot_name"] for one in dry["left_out"]] == ["wild"]
     applied = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in applied["taken"]] == ["taken over"] * 3
+    assert [one["done"] for one in applied["taken"]] == ["imported"] * 3
     again = program.run("import", "certbot", str(etc), "--apply", "--json").json()
-    assert [one["done"] for one in again["taken"]] == ["taken over already"] * 3
+    assert [one["done"] for one in again["taken"]] == ["already imported"] * 3
     assert again["hooks"] == [
         {"event": "deploy", "command": "/usr/local/bin/copy --all"},
         {"event": "deploy", "command": "systemctl reload nginx"},
@@ -125,7 +125,7 @@ def test_empty_directory_is_reported(program: Program, folder: Path) -> None:
     program.make_keys()
     (folder / "empty/renewal").mkdir(parents=True)
     finished = program.run("import", "certbot", str(folder / "empty"), "--apply")
-    assert (finished.exit_code, finished.out) == (0, "There is no certificate that can be taken over.\n")
+    assert (finished.exit_code, finished.out) == (0, "There are no certificates to import.\n")
 
 
 def test_other_directory_is_a_usage_error(program: Program, folder: Path) -> None:

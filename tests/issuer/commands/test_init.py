@@ -63,7 +63,7 @@ def test_only_the_agreement_is_needed(program: Program) -> None:
     settings = read_settings(program.config)
     assert settings.ca == ("letsencrypt",)
     assert (settings.contact, settings.terms_of_service_agreed, settings.certificates) == ((), True, ())
-    assert "No certificate is configured yet: add [[certificates]]" in out
+    assert "No certificates are configured yet. Run 'wellkeeper certificate add NAME'" in out
 
 
 def test_second_run_changes_nothing(program: Program) -> None:
@@ -83,8 +83,7 @@ def test_options_that_change_nothing_are_reported(program: Program) -> None:
     init(program)
     finished = program.run("init", "--ca", "letsencrypt-staging", "--certificate", "a.example")
     assert finished.out.splitlines()[0] == (
-        f"kept   {program.config}; --ca, --certificate changed nothing: edit the file,"
-        " or let 'wellkeeper certificate add' add a certificate"
+        f"kept   {program.config}; --ca, --certificate ignored: edit the file, or run 'wellkeeper certificate add'"
     )
 
 
@@ -170,15 +169,15 @@ def test_value_that_is_not_utf_8_is_refused(
 ) -> None:
     finished = program.run("init", AGREE, *arguments)
     assert finished.exit_code == 2
-    assert finished.err.startswith(f"wellkeeper: {request.node.callspec.id} = ")
-    assert finished.err.endswith("use a value in UTF-8\n")
+    assert finished.err.startswith(f"wellkeeper: cannot write {request.node.callspec.id} = ")
+    assert finished.err.endswith("Use a value in UTF-8.\n")
     assert not program.config.parent.exists()
 
 
 def test_overlong_config_name_is_reported(program: Program) -> None:
     finished = program.run("init", AGREE, "--config", str(program.folder / ("x" * 300)))
     assert finished.exit_code == 2
-    assert "File name too long; run as root, or name another place with --config" in finished.err
+    assert "  File name too long\n  Run the command as root, or choose another file with --config.\n" in finished.err
 
 
 def test_unknown_option_is_a_usage_error(program: Program) -> None:
@@ -199,7 +198,7 @@ def test_unwritable_path_is_named(program: Program) -> None:
     finished = program.run("init", AGREE, "--config", "/proc/wellkeeper/issuer.toml")
     assert finished.exit_code == 2
     assert "cannot write /proc/wellkeeper" in finished.err
-    assert "run as root, or name another place with --config" in finished.err
+    assert "Run the command as root, or choose another file with --config." in finished.err
 
 
 def test_missing_agreement_is_named_when_the_terms_cannot_be_read(program: Program) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.issuer.commands.workers import WorkerFactory
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.commands.revoke import Following, have_replaced, revoke
+from wellkeeper_issuer.commands.revoke import Replacement, have_replaced, revoke
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -57,9 +57,9 @@ async def daemon(factory: WorkerFactory, settings: Settings) -> AsyncIterator[Wo
 
 
 async def test_without_a_daemon_the_next_renewal_replaces_it(settings: Settings) -> None:
-    following = await have_replaced(settings, INSTALLED, ORIGIN)
-    assert following.words.startswith(f"{STAYS}the next renewal replaces it; run ")
-    assert (following.is_replaced, following.has_failed) == (False, False)
+    replacement = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert replacement.words.startswith(f"{STAYS}the next renewal replaces it; run ")
+    assert (replacement.is_replaced, replacement.has_failed) == (False, False)
     async with open_state(settings.state_dir / "state.db", may_write=False) as state:
         schedule = await state.schedules.read_schedule(NAME)
     assert schedule is not None
@@ -68,29 +68,31 @@ async def test_without_a_daemon_the_next_renewal_replaces_it(settings: Settings)
 
 async def test_daemon_replaces_it(daemon: WorkerFactory, settings: Settings) -> None:
     assert daemon.workers
-    assert await have_replaced(settings, INSTALLED, ORIGIN) == Following("the daemon has replaced it", is_replaced=True)
+    assert await have_replaced(settings, INSTALLED, ORIGIN) == Replacement(
+        "the daemon has replaced it", is_replaced=True
+    )
 
 
 async def test_failed_replacement_by_the_daemon_is_a_failure(daemon: WorkerFactory, settings: Settings) -> None:
     daemon.workers[0].failing = OrderError("the CA is away")
-    assert await have_replaced(settings, INSTALLED, ORIGIN) == Following(
+    assert await have_replaced(settings, INSTALLED, ORIGIN) == Replacement(
         f"{STAYS}the daemon could not replace it: the CA is away", has_failed=True
     )
 
 
 async def test_damaged_state_is_reported(settings: Settings) -> None:
     (settings.state_dir / "state.db").write_bytes(b"not a database " * 100)
-    following = await have_replaced(settings, INSTALLED, ORIGIN)
-    assert following.has_failed
-    assert "Restore the file from a backup" in following.words
+    replacement = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert replacement.has_failed
+    assert "Restore the file from a backup" in replacement.words
 
 
 async def test_other_process_using_the_state_is_reported(settings: Settings) -> None:
     with (settings.state_dir / "state.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        following = await have_replaced(settings, INSTALLED, ORIGIN)
-    assert following.has_failed
-    assert f"{STAYS}Another Wellkeeper process is changing " in following.words
+        replacement = await have_replaced(settings, INSTALLED, ORIGIN)
+    assert replacement.has_failed
+    assert f"{STAYS}Another Wellkeeper process is changing " in replacement.words
 
 
 async def test_compromised_key_is_disowned_even_when_the_ca_is_away(factory: WorkerFactory, settings: Settings) -> None:

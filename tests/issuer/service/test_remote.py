@@ -117,7 +117,7 @@ def test_failed_reload_says_that_the_daemon_keeps_its_settings(program: Program)
     assert finished.exit_code == 2
     assert "unknown key 'bogus'" in finished.err
     assert finished.err.endswith(
-        "\n  A running daemon keeps its settings. Fix these, then run 'wellkeeper reload' again.\n"
+        "\n  A running daemon keeps its current settings. Fix these, then run 'wellkeeper reload' again.\n"
     )
 
 

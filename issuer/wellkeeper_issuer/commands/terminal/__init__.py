@@ -1,1 +1,1 @@
-"""What commands share: options, progress, tables."""
+"""Options, progress and tables that commands share."""

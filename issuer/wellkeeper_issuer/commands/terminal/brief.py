@@ -23,7 +23,7 @@ _OF_THE_RUN: Final = frozenset({"daemon", "renew"})
 
 @dataclass(slots=True)
 class Tally:
-    """How many certificates of a run are finished; `total` is None while it is not known."""
+    """The number of finished certificates of a run; `total` is None while it is unknown."""
 
     total: int | None = None
     _running: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How far away a time is, as people say it."""
+"""Describe the distance to a time in words."""
 
 from datetime import datetime
 from typing import Final

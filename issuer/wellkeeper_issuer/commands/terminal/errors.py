@@ -1,4 +1,4 @@
-"""How commands print errors: three short lines, or a JSON object."""
+"""Format errors for commands: three short lines, or a JSON object."""
 
 import click
 

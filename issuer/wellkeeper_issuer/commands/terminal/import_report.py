@@ -1,4 +1,4 @@
-"""What import says: what is taken over, what is left out and why, and what is left to do by hand."""
+"""Report an import: what is imported, what is not and why, and the remaining steps."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from wellkeeper_node.certificates.folders import CertificateFolders
 Hooks = Sequence[tuple[str, str]]
 
 _NAMES: Final = {url: name for name, url in CA_DIRECTORIES.items()}
-# What every recipe has for this: reloading is ours.
+# Hooks that nearly everyone has for reloading nginx, which Wellkeeper does itself.
 _RELOADS: Final = (
     "systemctl reload nginx",
     "systemctl restart nginx",
@@ -58,7 +58,7 @@ def report_json(
 def report(
     plan: Takeover, folder: Path, folders: CertificateFolders, hooks: Hooks, done: Mapping[str, str] | None
 ) -> str:
-    """`done` is None when nothing was."""
+    """Return the report; `done` has the results of the import, None without --apply."""
     parts = [_taken(plan.taken, done), _left_out(plan), _accounts(plan.accounts, done), _hooks(hooks)]
     parts += ["\n".join(plan.notes)]
     if plan.taken:
@@ -68,8 +68,8 @@ def report(
 
 def _taken(taken: Sequence[Taken], done: Mapping[str, str] | None) -> str:
     if not taken:
-        return "There is no certificate that can be taken over."
-    lines = ["These certificates are ours now:" if done is not None else "These certificates would be taken over:"]
+        return "There are no certificates to import."
+    lines = ["Imported certificates:" if done is not None else "These certificates would be imported:"]
     for one in taken:
         names = ", ".join(idn.describe(str(name)) for name in one.identifiers)
         key_type = one.table.get("key_type", "ecdsa-p256")
@@ -84,7 +84,7 @@ def _taken(taken: Sequence[Taken], done: Mapping[str, str] | None) -> str:
 def _left_out(plan: Takeover) -> str:
     if not plan.left_out:
         return ""
-    return "\n".join(["Left out:", *(f"  {one.found_name}: {one.reason}" for one in plan.left_out)])
+    return "\n".join(["Not imported:", *(f"  {one.found_name}: {one.reason}" for one in plan.left_out)])
 
 
 def _accounts(accounts: Sequence[FoundAccount], done: Mapping[str, str] | None) -> str:
@@ -96,14 +96,14 @@ def _accounts(accounts: Sequence[FoundAccount], done: Mapping[str, str] | None) 
 
 
 def _hooks(hooks: Hooks) -> str:
-    """Ours run for every certificate and without a shell: a person decides."""
+    """Return what to do about hooks: ours run for all certificates and without a shell, so the user must decide."""
     own = [(event, command) for event, command in hooks if command.removesuffix(".service") not in _RELOADS]
     lines = []
     if len(own) < len(hooks):
-        lines.append("Hooks that reload nginx are not needed any more: that is done here, and proven.")
+        lines.append("Hooks that reload nginx are no longer needed: Wellkeeper reloads nginx and verifies the result.")
     if own:
         lines += [
-            "Hooks are not taken over. What you still need goes into the settings, one command an event:",
+            "Other hooks are not imported. Copy those that you still need to the settings, one command per event:",
             "[hooks]",
         ]
         lines += [f"{event} = {json.dumps(['/bin/sh', '-c', command])}" for event, command in own]
@@ -112,18 +112,18 @@ def _hooks(hooks: Hooks) -> str:
 
 def _next(folder: Path) -> str:
     command = f"wellkeeper import certbot {folder} --apply"
-    return f"Nothing was changed. '{command}' does it; no certificate is issued anew."
+    return f"Nothing was changed. Run '{command}' to import them; no certificate is reissued."
 
 
 def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) -> str:
     lines = [
-        "What is left to do, in this order (docs/migration.md):",
-        "1. systemctl disable --now certbot.timer   (or the line in /etc/cron.d/certbot)",
-        "2. Tell every responder the thumbprints that 'wellkeeper trust' prints, and restart it. responder.env,",
-        "   if nobody edited it, is written anew by 'wellkeeper init' once it is removed.",
-        "3. In nginx, put the challenge location of certbot's webroot",
+        "Next steps, in this order (docs/migration.md):",
+        "1. systemctl disable --now certbot.timer   (or remove the line in /etc/cron.d/certbot)",
+        "2. Give every responder the thumbprints that 'wellkeeper trust' prints, and restart it. If you did not edit",
+        "   responder.env, remove it, and 'wellkeeper init' writes a new one.",
+        "3. In each nginx server block on port 80, replace the challenge location of certbot's webroot",
         "     location /.well-known/acme-challenge/ { root …; }",
-        "   out and this in, in each server block on port 80:",
+        "   with",
         "     include snippets/wellkeeper/challenge.conf;",
         "   and change the paths of certificates and keys:",
     ]
@@ -133,7 +133,7 @@ def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) 
         [
             *lines,
             "4. nginx -t && systemctl reload nginx",
-            "5. wellkeeper renew   (nothing is due: it only proves that nginx serves them)",
+            "5. wellkeeper renew   (nothing is due: it only verifies that nginx serves them)",
             f"{folder} was not changed. Keep it until the first renewal.",
         ]
     )

@@ -1,4 +1,4 @@
-"""What commands print with --json: one object on standard output, for results and for failures.
+"""Print one JSON object on standard output for --json, for results and for failures.
 
 docs/json.md describes every object. `schema_version` rises when a key disappears or changes its meaning.
 """

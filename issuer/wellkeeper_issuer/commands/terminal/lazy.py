@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A command's place, `module:attribute`, and its line in the list of commands, which loads none of them."""
+    """A command's place, `module:attribute`, and its help line, so that the list of commands loads none of them."""
 
     where: str
     line: str

@@ -1,4 +1,4 @@
-"""Reports that the settings files have changed since the daemon loaded them."""
+"""Report that the settings files have changed since the daemon loaded them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ _SECONDS: Final = 2.0
 
 
 async def is_outdated(settings: "Settings", config: Path | None) -> bool:
-    """Compare the files with those that the daemon read; false when there is no daemon to ask."""
+    """Return true if the files differ from those that the daemon read; false when no daemon runs."""
     import asyncio
 
     from wellkeeper_issuer.service import remote

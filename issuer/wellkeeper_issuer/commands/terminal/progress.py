@@ -1,4 +1,4 @@
-"""Reports progress: live lines in a terminal, one line per stage without one, or JSON lines.
+"""Report progress: live lines in a terminal, one line per stage without one, or JSON lines.
 
 All of it goes to standard error: standard output belongs to the result.
 """
@@ -93,7 +93,7 @@ def _json_line(level: int, at: datetime, **fields: object) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats what is logged beside the stages as one JSON object per line, too."""
+    """Formats other log records as one JSON object per line, too."""
 
     def __init__(self, prefix: Prefix = no_prefix) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Formats what is logged beside the stages as their lines are; each line of a traceback has the prefix."""
+    """Formats other log records like the lines of stages, with the prefix on each line of a traceback."""
 
     def __init__(self, prefix: Prefix) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ def _log_as(formatter: logging.Formatter) -> Iterator[None]:
 
 @contextmanager
 def progress(log_format: LogFormat) -> Iterator[Progress]:
-    """`auto`: live in a terminal, lines otherwise."""
+    """Yield a progress; `auto` is live in a terminal, and prints lines elsewhere."""
     in_journal = is_journal()
     if log_format == "json":
         prefix: Prefix = journal_prefix if in_journal else no_prefix

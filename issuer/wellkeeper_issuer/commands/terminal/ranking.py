@@ -1,4 +1,4 @@
-"""Sort certificates into conditions, the worst first, and say in one line what is wrong with each."""
+"""Sort certificates by condition, the worst first, and describe in one line what is wrong with each."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from wellkeeper_node.wording import counted, format_exact_time, times_in_a_row
 
 
 class Condition(Enum):
-    """What `status` shows for a certificate, the worst first."""
+    """The condition of a certificate as `status` shows it, the worst first."""
 
     FAILING = "failing"
     EXPIRED = "expired"
@@ -71,7 +71,7 @@ def summary(conditions: Iterable[Condition]) -> str:
 
 
 def note(one: Shown, seen: Overview) -> str:
-    """Return what is worth knowing about the certificate in one line; "" when all is as it should be."""
+    """Return what needs attention in one line; "" when nothing does."""
     return "; ".join(_notes(one, seen))
 
 

@@ -9,7 +9,7 @@ from wellkeeper_issuer.commands.terminal.options import Verbosity
 from wellkeeper_issuer.reports import Outcome, Report
 from wellkeeper_node.wording import counted
 
-# What ends with exit status 1.
+# Outcomes that end with exit status 1.
 UNSUCCESSFUL: Final = frozenset({Outcome.FAILED, Outcome.WAITING})
 _WORDS: Final = {
     Outcome.SERVED: "served",
@@ -23,7 +23,7 @@ _WORDS: Final = {
 def to_lines(reports: Sequence[Report], verbosity: Verbosity) -> Iterator[str]:
     """Yield what is worth printing: of many certificates, those that are not due are only counted.
 
-    With QUIET, only what ends with exit status 1 is left.
+    With QUIET, yield only those that end with exit status 1.
     """
     for report in reports:
         if _is_shown(report, verbosity, is_one_of_many=len(reports) > 1):

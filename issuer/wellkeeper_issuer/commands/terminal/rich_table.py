@@ -1,4 +1,4 @@
-"""Tables in a terminal. Only what is shown in one is made with rich, which takes a tenth of a second to load."""
+"""Print tables in a terminal with rich; output elsewhere does without it, as it takes 0.1 s to load."""
 
 from collections.abc import Sequence
 

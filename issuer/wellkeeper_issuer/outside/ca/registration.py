@@ -49,7 +49,7 @@ class Registration:
         return messages.RegistrationResource(uri=record.account_url, body=messages.Registration())
 
     def check(self, directory: messages.Directory) -> None:
-        """Raise OrderError or SettingsError when the account cannot be registered; ask nobody."""
+        """Raise OrderError or SettingsError when the account cannot be registered; send no requests."""
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
             raise self._deactivated()

@@ -51,17 +51,18 @@ class CommandHooks:
         argv = self._commands.get(event)
         if argv is None:
             return
-        hook = f"hook {event} for {_named(about.lineages)}"
+        named = _named(about.lineages)
+        hook, failure = f"hook '{event}' for {named}", f"the hook '{event}' failed for {named}"
         _log.info("%s: %s", hook, shlex.join(argv))
         try:
             finished = await run(argv, self._timeout_seconds, _OUTPUT_BYTES, self._inherited | variables(event, about))
         except ProcessError as error:
             _log_lines(hook, error.output)
-            raise HookError(f"{hook} failed", f"{error}{_last_lines(error.output)}", _REMEDIES[event]) from error
+            raise HookError(failure, f"{error}{_last_lines(error.output)}", _REMEDIES[event]) from error
         _log_lines(hook, finished.output)
         if finished.exit_code != 0:
             why = f"{argv[0]!r} {_end(finished)}{_last_lines(finished.output)}"
-            raise HookError(f"{hook} failed", why, _REMEDIES[event])
+            raise HookError(failure, why, _REMEDIES[event])
 
 
 def variables(event: Event, about: Occasion) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Webhook:
         self._timeout_seconds = timeout_seconds
         self._headers = {"User-Agent": f"wellkeeper/{version}"}
 
-    async def tell(self, notice: Notice, lineage: str, detail: str) -> None:
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
         body = {
             "event": notice.value,

@@ -73,7 +73,7 @@ async def test_ten_thousand_names_are_shortened_to_fit(caplog: pytest.LogCapture
     await hooks(Event.PRE, "sh", "-c", "echo ${#WELLKEEPER_CERTIFICATE} ${WELLKEEPER_CERTIFICATE##* }").run(
         Event.PRE, Occasion(names)
     )
-    assert caplog.messages[0].startswith("hook pre for 10000 certificates: sh -c")
+    assert caplog.messages[0].startswith("hook 'pre' for 10000 certificates: sh -c")
     length, last = caplog.messages[-1].split()[-2:]
     assert (int(length) <= 96 * 1024 + 4, last) == (True, "...")
     assert variables(Event.PRE, Occasion(names))["WELLKEEPER_CERTIFICATE"].split()[-2] in names
@@ -94,13 +94,13 @@ async def test_event_without_a_hook_runs_nothing() -> None:
 async def test_default_path_is_used_without_one_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await CommandHooks({Event.PRE: ["/usr/bin/env"]}, 10, {}).run(Event.PRE, Occasion(("www",)))
-    assert "hook pre for www: PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in caplog.messages
+    assert "hook 'pre' for www: PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in caplog.messages
 
 
 async def test_output_of_a_hook_is_logged_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await hooks(Event.DEPLOY, "printf", r"one\n\ntwo\033[2J\rthree").run(Event.DEPLOY, DEPLOYED)
-    assert caplog.messages[1:] == [f"hook deploy for www: {line}" for line in ("one", "two [2J", "three")]
+    assert caplog.messages[1:] == [f"hook 'deploy' for www: {line}" for line in ("one", "two [2J", "three")]
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
@@ -113,14 +113,14 @@ async def failure_of(event: Event, *argv: str, timeout_seconds: float = 10.0) ->
 async def test_failure_names_hook_command_status_last_lines_and_remedy() -> None:
     script = "for n in 1 2 3 4; do echo line $n; done; exit 3"
     assert await failure_of(Event.DEPLOY, "sh", "-c", script) == (
-        "hook deploy for www failed: 'sh' exited with status 3: line 2 / line 3 / line 4. "
+        "the hook 'deploy' failed for www: 'sh' exited with status 3: line 2 / line 3 / line 4. "
         "Fix the hook: it runs again with the next pass. The certificate is installed."
     )
 
 
 async def test_failure_without_output_is_reported() -> None:
     assert await failure_of(Event.POST, "false") == (
-        "hook post for www failed: 'false' exited with status 1. "
+        "the hook 'post' failed for www: 'false' exited with status 1. "
         "Fix the hook: it runs again after the next renewal. The certificates are installed."
     )
 
@@ -134,7 +134,7 @@ async def test_quoted_output_is_short() -> None:
 
 
 async def test_missing_command_is_named() -> None:
-    assert "hook failed for www failed: the command 'no-such-hook' is not installed" in await failure_of(
+    assert "the hook 'failed' failed for www: the command 'no-such-hook' is not installed" in await failure_of(
         Event.FAILED, "no-such-hook"
     )
 
@@ -143,4 +143,4 @@ async def test_hanging_hook_is_killed_and_its_output_kept(caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     message = await failure_of(Event.DEPLOY, "sh", "-c", "echo waiting; sleep 60", timeout_seconds=0.3)
     assert "did not end within 0.3 s and was killed: waiting. Fix the hook" in message
-    assert caplog.messages[-1] == "hook deploy for www: waiting"
+    assert caplog.messages[-1] == "hook 'deploy' for www: waiting"

@@ -52,13 +52,13 @@ def webhook(url: str, timeout_seconds: float = 10.0) -> Webhook:
 
 async def failure_of(url: str, timeout_seconds: float = 10.0) -> str:
     with pytest.raises(HookError) as caught:
-        await webhook(url, timeout_seconds).tell(Notice.FAILURE, "www", "no answer from the CA")
+        await webhook(url, timeout_seconds).send(Notice.FAILURE, "www", "no answer from the CA")
     assert "secret-path" not in str(caught.value)
     return str(caught.value)
 
 
 async def test_notice_is_a_json_document(receiver: Receiver) -> None:
-    await webhook(receiver.url).tell(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook(receiver.url).send(Notice.FAILURE, "www", "no answer from the CA")
     assert receiver.received == [
         (
             "application/json",
@@ -83,14 +83,14 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
     ],
 )
 async def test_text_is_a_readable_sentence(receiver: Receiver, notice: Notice, text: str) -> None:
-    await webhook(receiver.url).tell(notice, "www", "{why}")
+    await webhook(receiver.url).send(notice, "www", "{why}")
     assert receiver.received[0][1]["text"] == text
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_every_2xx_status_is_a_success(receiver: Receiver, status: int) -> None:
     receiver.status = status
-    await webhook(receiver.url).tell(Notice.RECOVERY, "www", "well again")
+    await webhook(receiver.url).send(Notice.RECOVERY, "www", "well again")
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
@@ -128,5 +128,5 @@ async def test_invalid_url_is_reported_without_showing_it() -> None:
 async def test_environment_proxy_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", receiver.url.removesuffix("/secret-path"))
     monkeypatch.setenv("no_proxy", "")
-    await webhook("http://hooks.example/secret-path").tell(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook("http://hooks.example/secret-path").send(Notice.FAILURE, "www", "no answer from the CA")
     assert len(receiver.received) == 1
