@@ -1,4 +1,4 @@
-"""Where the settings are, and what is known about them without reading them all: cheap to load, unlike the settings."""
+"""Find the settings file, and read `state_dir` without the rest: cheap to load, unlike the settings."""
 
 import os
 import tomllib
@@ -16,7 +16,7 @@ def settings_path(given: Path | None) -> Path:
 
 
 def find_settings(given: Path | None) -> tuple[Path, str]:
-    """Return the path of the settings and what set it; the only place that looks at the environment."""
+    """Return the path of the settings and its origin. Nothing else reads settings from the environment."""
     if given:
         return given, "--config"
     from_environment = os.environ.get(PATH_VARIABLE)
