@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -15,26 +15,11 @@ from tests.issuer.commands.workers import WorkerFactory
 from wellkeeper_issuer.commands.terminal.progress import LineProgress
 from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.location import peek_state_dir
-from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service.handover import Handed, renew
 
 HEAVY = ("asyncio", "pydantic", "ssl", "acme", "aiohttp", "cryptography", "idna", "rich")
-
-
-@pytest.fixture
-def factory(folder: Path) -> WorkerFactory:
-    made = WorkerFactory(folder)
-    made.write("a.example", "b.example")
-    (folder / "state").mkdir()
-    return made
-
-
-@pytest.fixture
-async def daemon(factory: WorkerFactory, folder: Path) -> AsyncIterator[WorkerFactory]:
-    async with factory.service() as service, daemon_socket(socket_path(folder / "state"), service.handlers):
-        yield factory
 
 
 async def handed_over(settings: Path, *names: str, mode: Mode = Mode.RETRY) -> tuple[Handed | None, str]:

@@ -1,7 +1,6 @@
 """Commands that send their work to a daemon over its real socket; reload and status messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
 
@@ -12,31 +11,14 @@ from tests.issuer.commands.workers import WorkerFactory
 from wellkeeper_issuer.commands.reload import describe
 from wellkeeper_issuer.commands.terminal.progress import JsonProgress, LineProgress
 from wellkeeper_issuer.errors import DaemonError, SettingsError
-from wellkeeper_issuer.outside.daemon.server import daemon_socket
-from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, read_settings
 
 
 @pytest.fixture
-def factory(folder: Path) -> WorkerFactory:
-    made = WorkerFactory(folder)
-    made.write("a.example", "b.example")
-    (folder / "state").mkdir()
-    return made
-
-
-@pytest.fixture
 def settings(factory: WorkerFactory) -> Settings:
     return read_settings(factory.path)
-
-
-@pytest.fixture
-async def daemon(factory: WorkerFactory, settings: Settings) -> AsyncIterator[WorkerFactory]:
-    """Run a daemon that answers."""
-    async with factory.service() as service, daemon_socket(socket_path(settings.state_dir), service.handlers):
-        yield factory
 
 
 async def test_without_a_daemon_commands_do_the_work_themselves(settings: Settings) -> None:

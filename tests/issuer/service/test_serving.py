@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service.report_wire import decode_rehearsal, decode_report
 
 Events = list[Mapping[str, Any]]
-
-
-@pytest.fixture
-def factory(folder: Path) -> WorkerFactory:
-    made = WorkerFactory(folder)
-    made.write("a.example", "b.example")
-    return made
 
 
 def ignore(_message: Mapping[str, Any]) -> None: ...
