@@ -54,13 +54,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request; `at` is the event loop's time."""
+    """One request; `at` is the event loop's time, `peer` the port that its connection comes from."""
 
     kind: Kind | None
     method: str
     url: str
     at: float
     body: bytes = b""
+    peer: int = 0
 
     def payload(self) -> dict[str, Any]:
         """Return the signed payload (RFC 8555 section 6.2)."""
@@ -155,7 +156,8 @@ class FaultProxy:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         kind = next((kind for kind in Kind if request.path.startswith(kind)), None)
         body = await request.read()
-        asked = Asked(kind, request.method, str(request.url), asyncio.get_running_loop().time(), body)
+        at, peer = asyncio.get_running_loop().time(), _peer(request)
+        asked = Asked(kind, request.method, str(request.url), at, body, peer)
         if self._is_away:
             return _cut(request)
         self.asked.append(asked)
@@ -179,6 +181,11 @@ class FaultProxy:
             if not kept:
                 raise StandError("the CA behind the proxy sent no headers")
             return Reply(reply.status, await reply.read(), kept)
+
+
+def _peer(request: web.BaseRequest) -> int:
+    transport = request.transport
+    return int(transport.get_extra_info("peername")[1]) if transport else 0
 
 
 def _cut(request: web.BaseRequest) -> web.StreamResponse:

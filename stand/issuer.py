@@ -31,11 +31,11 @@ class NodeUnderTest:
 class IssuerSettings:
     """The content of issuer.toml; `certificates` maps names to identifiers, `more` are lines for the top level.
 
-    `directory_url` may be several, in order of preference.
+    `directory_url` may be several, in order of preference; `tables` are taken over at the end.
     """
 
     directory_url: str | tuple[str, ...]
-    ca_bundle: Path
+    ca_bundle: Path | None
     certificates: Mapping[str, Sequence[str]]
     nodes: Sequence[NodeUnderTest]
     nginx_command: Sequence[str]
@@ -44,6 +44,7 @@ class IssuerSettings:
     key_type: str = "ecdsa-p256"
     reload_interval_seconds: float = 10.0
     more: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ class Issuer:
             raise StandError(f"wellkeeper {' '.join(arguments)}: {finished}")
         return finished
 
-    async def run(self, *arguments: str) -> Finished:
-        process = await self.start(*arguments)
+    async def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
+        process = await self.start(*arguments, environment=environment)
         try:
             async with asyncio.timeout(_RUN_SECONDS):
                 out, err = await process.communicate()
@@ -118,7 +119,7 @@ class Issuer:
         """Return the settings as TOML; JSON's strings, lists and booleans are valid TOML."""
         lines = [
             f"ca = {json.dumps(settings.directory_url)}",
-            f"ca_bundle = {json.dumps(str(settings.ca_bundle))}",
+            *([f"ca_bundle = {json.dumps(str(settings.ca_bundle))}"] if settings.ca_bundle else []),
             "terms_of_service_agreed = true",
             f"state_dir = {json.dumps(str(self.state_dir))}",
             f"certificates_dir = {json.dumps(str(self.certificates_dir))}",
@@ -147,7 +148,7 @@ class Issuer:
                 f"profile = {json.dumps(settings.profile)}",
                 f"key_type = {json.dumps(settings.key_type)}",
             ]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *settings.tables]) + "\n"
 
 
 def _text(address: Address) -> str:

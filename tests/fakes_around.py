@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from tests.fakes_obtain import FakeAuthority
 from wellkeeper_issuer.errors import HookError
@@ -31,14 +31,17 @@ class FakeAuthorities:
 
 
 class FakeInfos:
-    """`ports.RenewalInfos` with one `answer` for every certificate; `asked` lists CA and certificate."""
+    """`ports.RenewalInfos` with one `answer` for all, after `at_ask`; `asked` lists CA and certificate."""
 
     def __init__(self) -> None:
         self.answer: RenewalInfo | NoRenewalInfo | None = None
         self.asked: list[tuple[str, str]] = []
+        self.at_ask: Callable[[], Awaitable[None]] | None = None
 
     async def ask(self, directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
         self.asked.append((directory_url, certificate_id))
+        if self.at_ask is not None:
+            await self.at_ask()
         return self.answer
 
 

@@ -1,9 +1,8 @@
 """Fakes for obtaining a certificate: a CA, read-backs, progress, and watches that need no responder."""
 
-import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from tests.fakes import FakeClock
+from tests.fakes_watch import FakeWatch, FakeWatches
 from tests.responder.messages import THUMBPRINT
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
 from wellkeeper_node.errors import WellkeeperError
@@ -87,6 +87,7 @@ class FakeAuthority:
         self.scripts: defaultdict[str, deque[Order | Authorization | WellkeeperError | None]] = defaultdict(deque)
         self.orders: dict[str, _Placed] = {}
         self.authorizations: dict[str, Authorization] = {}
+        self.at_prepare: Callable[[], Awaitable[None]] = _nothing
         self.at_new_order: Callable[[], Awaitable[None]] = _nothing
         self.at_finalize: Callable[[], Awaitable[None]] = _nothing
         self.at_answer: Callable[[Challenge], Awaitable[None]] | None = None
@@ -109,6 +110,9 @@ class FakeAuthority:
 
     async def account_url(self) -> str:
         return f"{self.directory_url}/account/1"
+
+    async def prepare(self) -> None:
+        await self.at_prepare()
 
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         self.calls.append("newOrder")
@@ -214,7 +218,11 @@ class FakeReadBacks:
         return (ReadBack(node.name, url, f"{host}:{port}", 404 if cause else 200, cause),)
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         raise ValueError(f"obtaining must not make handshakes: {address}, {identifier}, {key_algorithm}")
 
@@ -238,46 +246,6 @@ class FakeProgress:
         self.lines.append(f"{lineage} {text}")
 
 
-class FakeWatch:
-    """`ports.Watch`: `fetches` has the seconds until the last fetch of each call; afterwards none come."""
-
-    def __init__(self, clock: FakeClock, fetches: Sequence[float]) -> None:
-        self._clock = clock
-        self._fetches = list(fetches)
-        self.settles: list[tuple[float, float]] = []
-
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
-        self.settles.append((quiet_seconds, timeout_seconds))
-        await asyncio.sleep(0)  # a cancellation arrives here
-        if self._fetches and self._fetches[0] <= timeout_seconds:
-            self._clock.advance(self._fetches.pop(0) + quiet_seconds)
-            return True
-        self._clock.advance(timeout_seconds)
-        self._fetches[:1] = [seconds - timeout_seconds for seconds in self._fetches[:1]]
-        return False
-
-
-class FakeWatches:
-    """The part of `ports.Responders` that validation needs; `watched` has the watches by token.
-
-    Tokens in `ignored` are never fetched.
-    """
-
-    def __init__(self, clock: FakeClock, fetches: Sequence[float] = (0.5,)) -> None:
-        self._clock = clock
-        self._fetches = fetches
-        self.ignored: set[str] = set()
-        self.watched: dict[str, FakeWatch] = {}
-
-    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
-        raise ValueError(f"validation must not publish: {answers}")
-
-    @asynccontextmanager
-    async def watch(self, token: str) -> AsyncIterator[FakeWatch]:
-        watch = self.watched[token] = FakeWatch(self._clock, () if token in self.ignored else self._fetches)
-        yield watch
-
-
 class QuickResponders:
     """Real responders whose fetches are reported without the quiet fifth of a second after each."""
 
@@ -287,6 +255,9 @@ class QuickResponders:
 
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         return self._real.publish(answers)
+
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        return await self._real.publish_again(answers)
 
     def watch(self, token: str) -> AbstractAsyncContextManager[FakeWatch]:
         return self.watches.watch(token)

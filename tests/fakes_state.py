@@ -9,6 +9,7 @@ from datetime import datetime
 from wellkeeper_issuer.model import Attempt, UnderWay
 from wellkeeper_issuer.records import (
     Blocked,
+    Check,
     Failure,
     LineageRecord,
     Notice,
@@ -175,6 +176,7 @@ class FakeDeliveries:
         self.origins: dict[str, Origin] = {}
         self.flips: dict[str, Flip] = {}
         self.states: dict[str, str] = {}
+        self.seen: dict[str, Check] = {}
 
     async def record_flip(self, flip: Flip) -> None:
         attempt = self._attempts.attempts.pop(flip.lineage)
@@ -184,7 +186,9 @@ class FakeDeliveries:
         self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
 
     async def record_found(self, flip: Flip) -> None:
-        self.origins.pop(flip.lineage, None)
+        known = self.flips.get(flip.lineage)
+        if known is None or known.after != flip.after:
+            self.origins.pop(flip.lineage, None)
         self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
 
     async def read_origin(self, lineage: str) -> Origin | None:
@@ -201,6 +205,16 @@ class FakeDeliveries:
 
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
         self.states.update(dict.fromkeys(self.states.keys() & set(lineages), "reloaded"))
+
+    async def record_returned(self, flip: Flip) -> None:
+        if flip.lineage in self.states:
+            self.flips[flip.lineage], self.states[flip.lineage] = flip, "installed"
+
+    async def checks(self, among: Collection[str] | None = None) -> dict[str, Check]:
+        return {name: one for name, one in self.seen.items() if among is None or name in among}
+
+    async def record_check(self, check: Check) -> None:
+        self.seen[check.lineage] = check
 
     async def record_served(self, lineage: str) -> None:
         if lineage in self.states:
@@ -226,6 +240,8 @@ class FakeState:
         return LineageRecord(
             attempt=await self.attempts.read_attempt(lineage),
             origin=await self.deliveries.read_origin(lineage),
+            flip=self.deliveries.flips.get(lineage),
+            check=self.deliveries.seen.get(lineage),
             undelivered=(await self.deliveries.undelivered([lineage])).get(lineage),
             is_installed=lineage in await self.deliveries.installed([lineage]),
             is_unserved=lineage in await self.deliveries.unserved([lineage]),

@@ -39,11 +39,12 @@ _BYTES: Final = (
     "wellkeeper_issuer.pki",
     "wellkeeper_issuer.csr",
 )
-_STAGE: Final = (*_CORE, *_BYTES)
+_STAGE: Final = (*_CORE, *_BYTES, "wellkeeper_issuer.obtain.refused_names")
 _OUTSIDE: Final = (
     *_STAGE,
     "wellkeeper_node",
     "wellkeeper_issuer.outside",
+    "wellkeeper_client.permissions",
     "wellkeeper_client.wire",
     "aiofiles",
     "aiohttp",
@@ -80,6 +81,7 @@ _ASSEMBLED: Final = (
     "wellkeeper_issuer.daemon",
     "wellkeeper_issuer.known_cas",
 )
+_TOOLS: Final = ("stand", "aiohttp", "click", "cryptography", "rich")
 
 # The first pattern that matches a module decides; a module without a match has no place yet. Names stand for
 # themselves and all below them, `*` for everything; the standard library is allowed, except for the ban below.
@@ -103,9 +105,12 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.ports": ("wellkeeper_node.model",),
     "wellkeeper_node.steps": ("wellkeeper_node.errors", "wellkeeper_node.ports"),
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
-    "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver.batch", "wellkeeper_node.deliver.verify"),
+    "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver"),
+    "wellkeeper_node.deliver.verification": (*_NODE, "wellkeeper_node.deliver"),
+    "wellkeeper_node.deliver.verify": (*_NODE, "wellkeeper_node.deliver.addresses"),
     "wellkeeper_node.deliver*": _NODE,
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
+    "wellkeeper_node.nginx.configuration": ("crossplane",),
     "wellkeeper_node*": (
         "wellkeeper_node",
         "wellkeeper_client.wire",
@@ -153,18 +158,20 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.known_cas",
         "wellkeeper_issuer.idn",
         "wellkeeper_issuer.settings",
+        "wellkeeper_client.permissions",
         "wellkeeper_node.advice.files",
         "pydantic",
         "pydantic_core",
     ),
     "wellkeeper_issuer.obtain.limits": (*_STAGE, "wellkeeper_issuer.obtain.blocks"),
     "wellkeeper_issuer.obtain.backoff": (*_STAGE, "wellkeeper_issuer.obtain.blocks", "wellkeeper_issuer.obtain.due"),
+    "wellkeeper_issuer.obtain.early": (*_STAGE, "wellkeeper_issuer.obtain.due"),
     "wellkeeper_issuer.obtain*": _STAGE,
     "wellkeeper_issuer.outside.ca.registered_domains": (*_OUTSIDE, "publicsuffixlist"),
-    "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy", "requests", "urllib3"),
+    "wellkeeper_issuer.outside.ca.*": (*_OUTSIDE, "acme", "josepy"),
     "wellkeeper_issuer.outside.host.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
-    "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep.notices"),
+    "wellkeeper_issuer.upkeep*": (*_PARTS, "wellkeeper_issuer.upkeep"),
     "wellkeeper_issuer.renew": (
         *_PARTS,
         *_BYTES,
@@ -172,9 +179,11 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.upkeep.planner",
         "wellkeeper_issuer.upkeep.sources",
     ),
+    "wellkeeper_issuer.renew_partly": (*_PARTS, "wellkeeper_issuer.renew"),
     "wellkeeper_issuer.passes": (
         *_PARTS,
         "wellkeeper_issuer.renew",
+        "wellkeeper_issuer.renew_partly",
         "wellkeeper_issuer.upkeep",
     ),
     "wellkeeper_issuer.rehearse": _PARTS,
@@ -185,17 +194,8 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "bench.bare_threads": ("acme", "click", "cryptography", "josepy", "requests"),
     # The issuer writes the files of ten thousand certificates itself.
     "bench.installed": ("bench", "wellkeeper_issuer", "wellkeeper_node", "cryptography"),
-    "bench*": (
-        "bench",
-        "stand",
-        "wellkeeper_client",
-        "wellkeeper_responder",
-        "aiohttp",
-        "click",
-        "cryptography",
-        "rich",
-    ),
-    "stand*": ("stand", "aiohttp", "click", "cryptography", "rich", "yarl"),
+    "bench*": (*_TOOLS, "bench", "wellkeeper_client", "wellkeeper_responder"),
+    "stand*": (*_TOOLS, "yarl"),
 }
 
 # Stages decide; everything that does I/O is passed to them.

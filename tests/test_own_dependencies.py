@@ -55,7 +55,7 @@ class Program:
 PROGRAMS: Final = {
     "client": Program(["client"], ["cryptography"]),
     "responder": Program(["responder", "client"], _RESPONDER, ["wellkeeper_responder"]),
-    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "yarl"]),
+    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "ngxparse", "yarl"]),
 }
 
 
@@ -102,6 +102,12 @@ def test_program_starts_with_only_its_own_dependencies(program: Program) -> None
     result = started(program)
     assert (result.returncode, result.stderr) == (0, "")
     assert ("Usage: " in result.stdout) is bool(program.starts)
+
+
+def test_issuer_loads_neither_acme_nor_requests_before_a_ca_is_asked() -> None:
+    code = "import sys, wellkeeper_issuer.assembly.build_passes; print(sorted({'acme', 'requests'} & {*sys.modules}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(

@@ -29,5 +29,5 @@ def as_unprivileged_user() -> Iterator[None]:
 def shared_folder() -> Iterator[Path]:
     """Yield a directory that every user may write to, unlike those of pytest."""
     with tempfile.TemporaryDirectory(prefix="wk-shared-") as name:
-        Path(name).chmod(0o777)
+        Path(name).chmod(0o1777)
         yield Path(name)

@@ -1,7 +1,6 @@
 """wellkeeper: obtain certificates, deliver them to nginx, and verify that it serves them."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 import click
 
 try:
+    from wellkeeper_client import streams
     from wellkeeper_issuer.commands.terminal import errors, json_output, options
     from wellkeeper_issuer.commands.terminal.interrupts import Terminated
     from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
@@ -25,6 +25,8 @@ except ModuleNotFoundError as error:
     )
 
 _INTERRUPTED: Final = "wellkeeper: interrupted"
+# Commands whose output is all that they are run for; the others have done their work when they print.
+_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files"})
 _SECTIONS: Final = {
     "Set up": {
         "init": Place("wellkeeper_issuer.commands.init:init", "Write the settings and keys, and show the next steps."),
@@ -81,6 +83,8 @@ def cli(config: Path | None) -> None:
     """
     # The option's callback keeps it for the command.
     del config
+    if click.get_current_context().invoked_subcommand not in _REPORTS:
+        streams.report_on_stderr()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,30 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exit status: 0 success, 1 something failed, 2 usage or settings, 130 and 143 interrupted.
     """
-    _open_missing_streams()
+    streams.secure("wellkeeper")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     if is_journal():
         logging.getLogger().handlers[0].setFormatter(TextFormatter(journal_prefix))
-    try:
-        status = _exit_status(sys.argv[1:] if arguments is None else arguments)
-        click.echo(nl=False)  # flushes
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        # Only standard output has no file name; a reader that has left needs no message.
-        if not isinstance(error, BrokenPipeError):
-            click.echo(f"wellkeeper: cannot write to standard output: {error.strerror}", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit fails as well
-        status = 1
-    sys.exit(status)
-
-
-def _open_missing_streams() -> None:
-    """Open /dev/null for standard streams that the caller closed: no other file may get their descriptors."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
-            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115 - until the end
+    status = _exit_status(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(status or int(streams.is_output_lost()))
 
 
 def _exit_status(arguments: Sequence[str]) -> int:
@@ -126,8 +112,7 @@ def _exit_status(arguments: Sequence[str]) -> int:
             _print_error(error)
         return _status_of(error)
     except Exception as error:
-        is_output_lost = isinstance(error, OSError) and error.filename is None
-        if not is_json or is_output_lost:
+        if not is_json:
             raise
         json_output.print_json({"error": errors.to_json(error)})
         return 1

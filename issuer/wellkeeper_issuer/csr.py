@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings.values import parse_identifier
 from wellkeeper_node import public_keys
-from wellkeeper_node.certificates.reading import read_identifiers, value_errors
+from wellkeeper_node.certificates.reading import key_type, read_identifiers, value_errors
 from wellkeeper_node.model import Identifier
 from wellkeeper_node.wording import with_reload
 
@@ -68,7 +68,7 @@ def _check_key(csr: x509.CertificateSigningRequest, where: str) -> None:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SettingsError(f"cannot use the key in {where}", str(error), _KEYS) from error
     exponent = key.public_numbers().e if isinstance(key, rsa.RSAPublicKey) else None
-    if public_keys.kind(key) is None or exponent not in {None, _EXPONENT}:
+    if key_type(key) is None or exponent not in {None, _EXPONENT}:
         match key:
             case rsa.RSAPublicKey():
                 found = f"RSA {key.key_size} with exponent {exponent}"

@@ -6,7 +6,8 @@ change the daemon is at most a minute late.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ class Worker(Protocol):
 
 # The next time to work on each lineage; read again after a lineage was worked on.
 WakeTimes = Callable[[Sequence[Lineage]], Awaitable[Mapping[str, datetime]]]
+# The names of those whose live version is not the one that their next time was computed for: lost, or replaced.
+FindChanged = Callable[[Sequence[Lineage]], Awaitable[Collection[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,13 @@ _LEAST_PAUSE: Final = timedelta(seconds=30)
 _PATIENCE: Final = timedelta(minutes=10)
 _CLOCK_WAS_SET: Final = timedelta(minutes=1)
 _NOW: Final = datetime.min.replace(tzinfo=UTC)
+# Ten thousand links are read in a tenth of a second.
+_LOOK_SECONDS: Final = 60.0
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+async def _none_changed(_lineages: Sequence[Lineage]) -> Collection[str]:
+    return ()
 
 
 class Daemon:
@@ -61,10 +70,13 @@ class Daemon:
         lineages: Sequence[Lineage],
         *,
         held: Held,
+        find_changed: FindChanged = _none_changed,
         sleep: Sleep = Sleep(),
     ) -> None:
         self._passes = passes
         self._wake_times = wake_times
+        self._find_changed = find_changed
+        self._looks_at = -math.inf
         self._clock = clock
         self._held = held
         self._sleep_seconds = sleep
@@ -81,6 +93,7 @@ class Daemon:
         """Manage these certificates from now on; work in progress continues to its end."""
         self._lineages = {one.name: one for one in lineages}
         self._wake_at = {name: self._wake_at.get(name, _NOW) for name in self._lineages}
+        self._looks_at = -math.inf
         self._replaced.set()
         self._changed.set()
 
@@ -115,6 +128,7 @@ class Daemon:
     async def _start_due(self) -> None:
         """Start a pass for the certificates with something to do; the others are only checked."""
         self._forget_if_clock_was_set()
+        await self._wake_changed()
         await self._plan(self._awake(), self._clock.now())
         due = self._awake()
         if due:
@@ -122,6 +136,17 @@ class Daemon:
             task = asyncio.create_task(self._scheduled(due))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _wake_changed(self) -> None:
+        """Wake the certificates that were lost or replaced by a placeholder, behind our back; looks once a minute."""
+        if self._clock.monotonic() < self._looks_at:
+            return
+        self._looks_at = self._clock.monotonic() + _LOOK_SECONDS
+        idle = [one for name, one in self._lineages.items() if name not in self._under_way]
+        try:
+            self._wake_at |= dict.fromkeys(await self._find_changed(idle), _NOW)
+        except WellkeeperError as error:
+            _log.error("%s", error)
 
     def _awake(self) -> list[Lineage]:
         now = self._clock.now()
@@ -195,7 +220,7 @@ def _log_report(report: Report) -> None:
         case Outcome.FAILED:
             again = f" (next try at {format_exact_time(report.next_try_at)})" if report.next_try_at else ""
             _log.error("certificate %s: failed: %s%s", report.lineage, report.error, again)
-        case Outcome.SERVED | Outcome.NOT_SERVED_YET:
+        case Outcome.SERVED | Outcome.INSTALLED | Outcome.NOT_SERVED_YET:
             until = f", valid until {format_time(report.certificate.not_after)}" if report.certificate else ""
             _log.info("certificate %s: %s%s (%s)", report.lineage, report.outcome, until, report.reason)
         case Outcome.UNCHANGED | Outcome.WAITING:

@@ -19,3 +19,10 @@ CA_DIRECTORIES: Final[Mapping[str, str]] = {
 
 # No browser trusts the certificates of these CAs.
 TEST_DIRECTORIES: Final = frozenset({LETS_ENCRYPT_STAGING, CA_DIRECTORIES["google-staging"]})
+# Let's Encrypt's staging CA names itself so; for certificates of which no state says who issued them.
+_STAGING: Final = "(STAGING)"
+
+
+def is_of_test_ca(directory_url: str, issued_by: str) -> bool:
+    """Return True for a certificate of a staging CA: one of these directories ("" if unknown), or named so."""
+    return directory_url in TEST_DIRECTORIES or issued_by.startswith(_STAGING)

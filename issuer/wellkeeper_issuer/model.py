@@ -13,7 +13,8 @@ from wellkeeper_node.model import Identifier, KeyType, Problem
 class Lineage:
     """One certificate to keep renewed; `name` matches LINEAGE_NAME and is the name of its directories.
 
-    `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere.
+    `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere. It must be
+    served at `https_addresses`: none for nowhere on this host, None for wherever nginx's configuration says.
     """
 
     name: str
@@ -23,6 +24,8 @@ class Lineage:
     directory_urls: tuple[str, ...] = ()
     reuses_key: bool = False
     csr_path: str | None = None
+    drops_failing_names: bool = False
+    https_addresses: tuple[tuple[str, int], ...] | None = None
 
 
 class Status(StrEnum):

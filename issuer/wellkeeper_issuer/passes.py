@@ -8,13 +8,15 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     attempt      The key, the CSR and the URL of the order are recorded. A later pass continues that order.
     installed    Recorded as undelivered; live/ points to the version. A later pass delivers it without asking the CA.
     reloaded     nginx has loaded it; recorded as unserved. Later passes verify it, also when nothing is due.
-    served       Every handshake that counts returned it. The deploy hook runs, if it is still owed.
+    served       Every handshake that counts returned it, or none can be made (QUIC alone, not on this host).
+
+    The deploy hook runs once nginx has loaded the version, whatever the handshakes return, until it succeeds.
 
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
-    blocked      A CA is down or asked us to wait, or one of its limits is used up: recorded until when, for the CA or
-                 for one of its certificates.
+    blocked      A CA is down, asked us to wait, or a limit is used up: recorded until when, per CA or certificate.
     deferred     Due, but its CAs are blocked: nothing is ordered, which is not a failure. Due again when a block ends.
+    returned     nginx refuses handshakes with the version: the one before is live again, once per version.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
     waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
 """
@@ -31,19 +33,23 @@ from typing import Final
 from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Due, Lineage
 from wellkeeper_issuer.ports.node import Delivery
+from wellkeeper_issuer.records import Issued
 from wellkeeper_issuer.renew import Found, Renewals
+from wellkeeper_issuer.renew_partly import renew_partly
 from wellkeeper_issuer.reports import Mode, Report, waiting
-from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
+from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
-from wellkeeper_node.errors import InstallError, WellkeeperError
+from wellkeeper_issuer.upkeep.restoring import can_stand_in
+from wellkeeper_issuer.upkeep.verifying import Verifications
+from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
 
 _log = logging.getLogger(__name__)
 
-# Three a week: Let's Encrypt issues five certificates for the same names in seven days.
-_REFUSED_LONG: Final = timedelta(days=2, hours=8)
+_REFUSED_LONG: Final = timedelta(days=2, hours=8)  # three a week: Let's Encrypt allows five for the same names
 _PROOFS_AT_ONCE: Final = 8
+_RESTORED: Final = "the live files are missing or damaged; version {} from the archive is live instead"
 _TO_BE_DELIVERED: Final = {
     True: "installed by an earlier pass, not delivered yet",
     False: "installed, but missing in the state; not delivered yet",
@@ -85,10 +91,15 @@ class Passes:
     at_once: int = 8
     _slots: asyncio.Semaphore = field(init=False)
     _proofs: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(_PROOFS_AT_ONCE))
+    _verifications: Verifications = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(init=False, default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.at_once)
+        renewals = self.renewals
+        self._verifications = Verifications(
+            self.delivery, renewals.certificates, renewals.delivery_records, renewals.clock
+        )
 
     def slot(self, name: str) -> AbstractAsyncContextManager[None]:
         """Return a context manager that keeps passes from working on that certificate; it waits for one that does."""
@@ -113,16 +124,23 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
+        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.error is None])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
         await self.renewals.sources.tidy()
         try:
-            await self.follow_up.end([run.lineage for run in runs])
+            await self.follow_up.end(occasion_after(runs))
         except HookError as error:
             for run in runs:
                 if run.flip is not None:
                     run.error = run.error or error
+
+    async def _prune(self, names: Sequence[str]) -> None:
+        try:
+            await self.delivery.prune(names)
+        except WellkeeperError as error:
+            _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
     async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
         """Take one certificate from due to served, and follow up."""
@@ -130,7 +148,7 @@ class Passes:
             # Until the lock is released, only this run changes what is recorded about the certificate.
             run.record = await self.renewals.records.read_lineage(run.lineage.name)
             if mode is Mode.SCHEDULED:
-                run.waits = self.follow_up.waits(run.record.failure)
+                run.waits = self.follow_up.waits(run.lineage, run.record.failure)
             if run.waits is None:
                 await self._renew_and_deliver(run, opening, mode)
                 # A result that cannot be recorded is this certificate's error: the others go on.
@@ -155,12 +173,21 @@ class Passes:
                 await self._guarded(run, self._obtain(run, opening, mode))
         # Deliver what an earlier pass installed, even if it is due again and that renewal failed.
         if run.flip is not None:
-            await self._guarded(run, self._deliver(run, run.flip))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._guarded(run, self._deliver(run, run.flip)))
+                if run.issued is not None:
+                    group.create_task(self._guarded(run, self._plan(run, run.issued)))
         async with self._proofs:
-            if run.is_to_be_verified and run.error is None:
-                await self._guarded(run, self._verify(run))
-            if run.error is None and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
-                await self._guarded(run, self._deploy(run))
+            if run.error is None:
+                await self._verify_and_deploy(run)
+        run.error = run.error or run.left_out
+
+    async def _verify_and_deploy(self, run: CertificateRun) -> None:
+        """Verify what nginx has loaded; the hook runs whatever it serves, unless the version before is live again."""
+        if run.is_to_be_verified:
+            await self._guarded(run, self._verifications.verify(run))
+        if not run.has_returned and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
+            await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:
         """Await `work` and keep its error with the certificate; the first error counts."""
@@ -175,19 +202,13 @@ class Passes:
             run.error = run.error or error
 
     async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
-        run.is_to_be_verified = run.record.is_unserved
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
+        run.is_to_be_verified = self._verifications.is_due(run.record, run.installed)
         if not run.record.is_installed:
             await self._take_up(run)
-        lost: InstallError | None = None
-        is_worth_another = False
-        if run.record.undelivered is not None:
-            try:
-                is_worth_another = await self._is_worth_another(run, run.record.undelivered)
-                run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
-            except InstallError as error:
-                # A missing version is this certificate's error now, not that of all at the reload.
-                lost = error
+        lost, is_worth_another = await self._switch_to_undelivered(run, mode)
+        if run.installed is None and await self._restore(run):
+            lost = None
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
         run.record = found.record
         if found.due is None and is_worth_another:
@@ -197,14 +218,19 @@ class Passes:
             if lost is not None:
                 raise lost
             return
+        if found.issued is None:
+            await self.renewals.certificates.prove(run.lineage.name)
         await opening()
         await self._renew(run, found, found.due.reason, mode)
 
     async def _renew(self, run: CertificateRun, found: Found, reason: str, mode: Mode) -> None:
         run.reason = reason
         self.renewals.progress.note(run.lineage.name, f"due: {reason}")
-        run.flip, schedule = await self.renewals.renew(run.lineage, found, run.steps, mode)
-        run.record = replace(run.record, attempt=None, schedule=schedule, owed_hook=run.flip.after)
+        run.flip, run.issued, run.left_out = await renew_partly(self.renewals, run.lineage, found, run.steps, mode)
+        run.record = replace(run.record, attempt=None, owed_hook=run.flip.after)
+
+    async def _plan(self, run: CertificateRun, issued: Issued) -> None:
+        run.record = replace(run.record, schedule=await self.renewals.plan(issued, run.record.schedule))
 
     async def _take_up(self, run: CertificateRun) -> None:
         """Record a version that is installed but missing in a lost state: nginx may not have loaded it."""
@@ -215,14 +241,44 @@ class Passes:
         await self.renewals.delivery_records.record_found(flip)
         run.record = replace(run.record, undelivered=flip)
 
+    async def _switch_to_undelivered(self, run: CertificateRun, mode: Mode) -> tuple[MissingVersionError | None, bool]:
+        """Switch to what an earlier pass left undelivered; return why it is lost, and whether to order another."""
+        if run.record.undelivered is None:
+            return None, False
+        if self._verifications.keeps_away(run.record, run.installed, mode):
+            return None, self._verifications.is_replaceable(run.record, run.record.undelivered, _REFUSED_LONG)
+        try:
+            is_worth_another = await self._is_worth_another(run, run.record.undelivered)
+        except MissingVersionError as error:
+            # A missing version is this certificate's error now, not that of all at the reload.
+            return error, False
+        run.flip, run.reason = run.record.undelivered, _TO_BE_DELIVERED[run.record.is_installed]
+        return None, is_worth_another
+
+    async def _restore(self, run: CertificateRun) -> bool:
+        """Make a version of the archive live, and deliver it, if one can stand in for what is missing or damaged."""
+        now, name, schedule = self.renewals.clock.now(), run.lineage.name, run.record.schedule
+        restored = await self.renewals.certificates.restore(
+            name, lambda one: can_stand_in(one, run.lineage, schedule, now)
+        )
+        if restored is None:
+            return False
+        flip = Flip(name, restored.version, restored.version)
+        await self.renewals.delivery_records.record_found(flip)
+        origin = run.record.origin if schedule is not None and schedule.version == restored.version else None
+        run.record = replace(run.record, undelivered=flip, is_installed=True, origin=origin)
+        run.installed, run.flip, run.reason = restored, flip, _RESTORED.format(restored.version)
+        _log.warning("certificate %s: %s", name, run.reason)
+        return True
+
     async def _is_worth_another(self, run: CertificateRun, flip: Flip) -> bool:
         """Return whether nginx rolled this version back so long ago that a new one is worth an order.
 
-        Switches to the version once more. nginx may always refuse this version, and the old one must not expire
-        meanwhile.
+        Switches to the version once more. nginx may refuse it forever, and the old one must not expire meanwhile.
         """
-        live, certificates = run.installed, self.renewals.certificates
-        was_refused = flip.before != flip.after and (live.version if live else None) == flip.before
+        live, failure, certificates = run.installed, run.record.failure, self.renewals.certificates
+        is_rolled_back = flip.before != flip.after and (live.version if live else None) == flip.before
+        was_refused = is_rolled_back and failure is not None and failure.stage == ReloadError.stage
         await certificates.switch(flip.lineage, flip.after)
         run.installed = await certificates.installed(flip.lineage)
         if not was_refused or run.installed is None:
@@ -232,15 +288,6 @@ class Passes:
     async def _deliver(self, run: CertificateRun, flip: Flip) -> None:
         run.steps.seconds["reload"] = await self.delivery.deliver(flip)
         run.is_to_be_verified = True
-
-    async def _verify(self, run: CertificateRun) -> None:
-        name = run.lineage.name
-        with run.steps.step("verify") as step:
-            verified = await self.delivery.verify(name)
-            run.certificate, run.served = verified.certificate, verified.served
-            step.detail = verified.served.detail if verified.served.is_served else "no server block uses it yet"
-        if verified.served.is_served:
-            await self.renewals.delivery_records.record_served(name)
 
     async def _deploy(self, run: CertificateRun) -> None:
         with run.steps.step("deploy"):

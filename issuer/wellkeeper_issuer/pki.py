@@ -29,6 +29,10 @@ from wellkeeper_node.wording import format_time
 
 # CAs backdate by about an hour; a clock that is further behind would refuse new certificates, too.
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)
+_MOST_CERTIFICATES: Final = 10
+_LONGEST_CHAIN: Final = 64 * 1024
+# Less is over before nginx serves it.
+_SHORTEST_LIFETIME: Final = timedelta(seconds=60)
 _REFUSED: Final = "cannot install the certificate that the CA sent"
 
 
@@ -83,6 +87,7 @@ def check_chain(chain_pem: bytes, csr_der: bytes, identifiers: Iterable[Identifi
     correct. Does not check whether clients trust the root.
     """
     chain = _parse_chain(chain_pem)
+    _check_size(chain_pem, chain)
     if reading.public_key_bytes(chain[0]) != reading.public_key_bytes(x509.load_der_x509_csr(csr_der)):
         raise ChainError(_REFUSED, "its key is not the key in our CSR")
     certificate = reading.describe(chain[0])
@@ -110,6 +115,16 @@ def _parse_chain(chain_pem: bytes) -> list[x509.Certificate]:
     return chain
 
 
+def _check_size(chain_pem: bytes, chain: Sequence[x509.Certificate]) -> None:
+    """nginx would serve more, and TLS clients refuse it."""
+    if len(chain) > _MOST_CERTIFICATES:
+        raise ChainError(_REFUSED, f"its chain has {len(chain)} certificates, more than {_MOST_CERTIFICATES}")
+    if len(chain_pem) > _LONGEST_CHAIN:
+        raise ChainError(_REFUSED, f"its chain is longer than {_LONGEST_CHAIN // 1024} KiB")
+    if chain[0].not_valid_after_utc - chain[0].not_valid_before_utc < _SHORTEST_LIFETIME:
+        raise ChainError(_REFUSED, f"it is valid for less than {_SHORTEST_LIFETIME.seconds} s")
+
+
 def _check_identifiers(certificate: Certificate, asked: frozenset[Identifier]) -> None:
     missing = ", ".join(sorted(map(str, asked - certificate.identifiers)))
     extra = ", ".join(sorted(map(str, certificate.identifiers - asked)))
@@ -127,10 +142,11 @@ def _check_dates(certificate: x509.Certificate, position: int, now: datetime) ->
             f"it starts at {format_time(certificate.not_valid_before_utc)}, the clock here says {format_time(now)}",
             "Synchronize this machine's clock by NTP.",
         )
-    if certificate.not_valid_after_utc <= now:
+    least = _SHORTEST_LIFETIME if position == 0 else timedelta()
+    if certificate.not_valid_after_utc <= now + least:
         raise DatesError(
-            f"{place} has expired",
-            f"it ended at {format_time(certificate.not_valid_after_utc)}, the clock here says {format_time(now)}",
+            f"{place} has expired" if certificate.not_valid_after_utc <= now else f"{place} is about to expire",
+            f"it is valid until {format_time(certificate.not_valid_after_utc)}, the clock here says {format_time(now)}",
             "Check this machine's clock first.",
         )
 

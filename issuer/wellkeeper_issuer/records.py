@@ -10,7 +10,7 @@ from typing import Final
 
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_node.errors import Retry
-from wellkeeper_node.model import Flip, Identifier
+from wellkeeper_node.model import Flip, Identifier, Installed
 
 # The node whose nginx runs beside the issuer.
 LOCAL_NODE: Final = "local"
@@ -22,6 +22,14 @@ class Origin:
 
     directory_url: str
     account_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A version that was installed, and who issued it."""
+
+    installed: Installed
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,8 @@ class Schedule:
 
     `version` is the live version; `directory_url` and `account_url` issued it ("" if unknown). `certificate_id` is its
     RFC 9773 name, None without an authority key identifier. `ask_at` is the time of the next renewalInfo request, None
-    for never (no ARI at this CA). `unanswered` counts the requests in a row without an answer.
+    for never (no ARI at this CA). `unanswered` counts the requests in a row without an answer. Before `held_until`,
+    renewal info cannot bring the renewal forward: it did so for the version before (`obtain.early`).
     """
 
     lineage: str
@@ -81,11 +90,16 @@ class Schedule:
     window: Window | None = None
     explanation_url: str | None = None
     unanswered: int = 0
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last failure of a lineage, the count of failures in a row since `first_at`, and the time of the next try."""
+    """The last failure of a lineage, the count of failures in a row since `first_at`, and the time of the next try.
+
+    `identifiers` are those that were ordered, empty if unknown; the CA refuses those in `refused`, always the same ones
+    since `refused_since`.
+    """
 
     lineage: str
     count: int
@@ -96,6 +110,9 @@ class Failure:
     last_at: datetime
     next_try_at: datetime
     problem: str | None = None
+    identifiers: frozenset[Identifier] = frozenset()
+    refused: frozenset[Identifier] = frozenset()
+    refused_since: datetime | None = None
 
 
 class Spent(StrEnum):
@@ -182,6 +199,34 @@ class Rehearsal:
     detail: str
 
 
+class Seen(StrEnum):
+    """The result of the last look at nginx; hidden: it has loaded the certificate where no handshake can be made."""
+
+    SERVED = "served"
+    HIDDEN = "hidden"
+    UNUSED = "unused"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The last look at what nginx serves, while `version` was live.
+
+    `leaf_not_before` and `leaf_not_after` are the dates of another certificate that clients get instead.
+    `served_version` is the last version that handshakes showed; `returned_from` the one that nginx refused handshakes
+    with, so that the version before it is live again.
+    """
+
+    lineage: str
+    version: str
+    seen: Seen
+    at: datetime
+    leaf_not_before: datetime | None = None
+    leaf_not_after: datetime | None = None
+    served_version: str | None = None
+    returned_from: str | None = None
+
+
 class Notice(StrEnum):
     """A kind of notice to the administrator about a lineage, sent once each."""
 
@@ -196,11 +241,13 @@ class LineageRecord:
 
     `undelivered` is installed (or was rolled back), but nginx may not have loaded it; with `is_unserved`, nginx has
     loaded it, but is not verified to serve it. `owed_hook` is the version whose deploy hook has not succeeded yet;
-    `notices` are those sent since the last recovery.
+    `notices` are those sent since the last recovery. `flip` is the last one, delivered or not.
     """
 
     attempt: Attempt | None = None
     origin: Origin | None = None
+    flip: Flip | None = None
+    check: Check | None = None
     undelivered: Flip | None = None
     is_installed: bool = False
     is_unserved: bool = False
@@ -223,7 +270,8 @@ class Event(StrEnum):
 class Occasion:
     """The input of a hook. `lineages` are all for `pre` and `post`, one for the others.
 
-    With `is_rehearsal`, the hook must change nothing.
+    `renewed` and `failed` are the identifiers of the certificates that were renewed, or not, for `post`. With
+    `is_rehearsal`, the hook must change nothing.
     """
 
     lineages: tuple[str, ...]
@@ -231,3 +279,5 @@ class Occasion:
     live_path: str = ""
     error: str = ""
     is_rehearsal: bool = False
+    renewed: tuple[Identifier, ...] = ()
+    failed: tuple[Identifier, ...] = ()

@@ -46,6 +46,7 @@ class RehearsalDeps:
 
     `check_trust` returns what was compared, and raises with every CA whose thumbprint a responder does not trust.
     `ask_ca` returns, for a CA's directory URL, the named requests that a renewal sends first and that change nothing.
+    `describe_served` asks nginx for what is installed; it raises VerifyError when nginx serves something else.
     `request` returns key and CSR as for a real order; `test_directory_url` is the test CA to order from, if any.
     """
 
@@ -64,6 +65,7 @@ class RehearsalDeps:
     request: Callable[[Lineage, str], Awaitable[tuple[bytes, bytes] | None]]
     throttle: Throttle
     test_directory_url: str | None = None
+    describe_served: Callable[[Lineage], Awaitable[str]] | None = None
 
 
 async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Rehearsal]:
@@ -117,6 +119,8 @@ async def _rehearse_one(lineage: Lineage, deps: RehearsalDeps) -> list[str]:
     causes = [await _try(steps, "publish", _publish(lineage, deps))]
     if deps.test_directory_url is not None:
         causes.append(await _try(steps, "order", _order(lineage, deps, deps.test_directory_url)))
+    if deps.describe_served is not None:
+        causes.append(await _try(steps, "verify", deps.describe_served(lineage)))
     causes.append(await _try_hook(steps, Event.DEPLOY, about, deps.hooks))
     causes.append(await _try_hook(steps, Event.FAILED, replace(about, error=_NO_ERROR), deps.hooks))
     return [cause for cause in causes if cause]

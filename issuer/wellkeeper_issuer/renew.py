@@ -17,11 +17,12 @@ from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
+from wellkeeper_issuer.obtain.refused_names import naming_refused
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.ports.state import Attempts, DeliveryRecords, LineageRecords
-from wellkeeper_issuer.records import LineageRecord, Origin, Schedule
+from wellkeeper_issuer.records import Issued, LineageRecord, Origin, Schedule
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
@@ -74,7 +75,7 @@ class Renewals:
 
     async def look(self, lineage: Lineage, record: LineageRecord, installed: Installed | None, mode: Mode) -> Found:
         """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
-        attempt = await self._without_unusable_chain(lineage, record.attempt)
+        attempt = await self.without_unusable_chain(lineage, record.attempt)
         issued = attempt if attempt and attempt.under_way.is_issued_for(lineage) else None
         found = Found(replace(record, attempt=attempt), installed, issued)
         if mode is Mode.FORCED:
@@ -103,8 +104,8 @@ class Renewals:
                 retry=Retry.NEVER,
             )
 
-    async def renew(self, lineage: Lineage, found: Found, steps: Steps, mode: Mode) -> tuple[Flip, Schedule | None]:
-        """Obtain and install; return the flip to deliver and the schedule of the new version.
+    async def renew(self, lineage: Lineage, found: Found, steps: Steps, mode: Mode) -> tuple[Flip, Issued]:
+        """Obtain and install; return the flip to deliver, and what was issued, to be planned meanwhile.
 
         Raises the error of the stage that failed, with everything withdrawn.
         """
@@ -118,16 +119,21 @@ class Renewals:
             flip = await install(lineage.name, pair, self.certificates, lambda flip: self._record(flip, earlier))
             flip = _since(earlier, flip)
             step.detail = f"{self.certificates.live_path(lineage.name)} is version {flip.after}"
-        # RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance.
         leaf, has_key = reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem)
         origin = Origin(issued.directory_url, issued.account_url)
-        schedule = await self.planner.schedule(Installed(lineage.name, flip.after, leaf, has_key), None, origin)
-        return flip, schedule
+        return flip, Issued(Installed(lineage.name, flip.after, leaf, has_key), origin)
+
+    async def plan(self, issued: Issued, earlier: Schedule | None) -> Schedule | None:
+        """Return the schedule of a new version, which replaced that of the earlier schedule, if there was one.
+
+        RFC 9773 section 4.3.2 has renewalInfo asked for right after issuance; best awaited while nginx reloads.
+        """
+        return await self.planner.schedule(issued.installed, earlier, issued.origin)
 
     async def _record(self, flip: Flip, earlier: Flip | None) -> None:
         await self.delivery_records.record_flip(_since(earlier, flip))
 
-    async def _without_unusable_chain(self, lineage: Lineage, attempt: Attempt | None) -> Attempt | None:
+    async def without_unusable_chain(self, lineage: Lineage, attempt: Attempt | None) -> Attempt | None:
         """Return the attempt; forget it and return None if its chain has expired or is not what was ordered."""
         if attempt is None or attempt.chain_pem is None or not attempt.under_way.is_issued_for(lineage):
             return attempt
@@ -171,11 +177,11 @@ class Renewals:
 
     async def _obtain_from(self, source: Source, lineage: Lineage, found: Found, steps: Steps) -> Attempt:
         ca, terms = source.ca, replace(source.terms, request=self.requests.request)
-        with steps.step("order") as step:
+        with steps.step("order") as step, naming_refused(lineage):
             attempt, ordered = await order(lineage, ca, self.attempts, found.record.attempt, terms)
             step.detail = _describe(ordered)
         await self._prove(ca, ordered, found.installed, steps)
-        with steps.step("finalize") as step:
+        with steps.step("finalize") as step, naming_refused(lineage):
             chain_pem = await finalize(attempt, ordered.order, ca, self.attempts, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return replace(attempt, chain_pem=chain_pem)

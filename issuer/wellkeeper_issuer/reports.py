@@ -22,11 +22,15 @@ class Mode(Enum):
 
 
 class Outcome(StrEnum):
-    """The result for one certificate; waiting means due, but not tried before `next_try_at`."""
+    """The result for one certificate; waiting means due, but not tried before `next_try_at`.
+
+    Installed means that nginx has loaded it where no handshake can show it.
+    """
 
     UNCHANGED = "unchanged"
     WAITING = "waiting"
     SERVED = "served"
+    INSTALLED = "installed"
     NOT_SERVED_YET = "installed, not served yet"
     FAILED = "failed"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from wellkeeper_issuer.known_cas import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from wellkeeper_issuer.known_cas import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, is_of_test_ca
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
-from wellkeeper_node.model import Certificate, Identifier, KeyType, Pair
+from wellkeeper_node.model import Certificate, Identifier, KeyType, Pair, shortened_name
 
 # certbot replaces the closed ACMEv1 directories itself, too.
 _SUCCESSORS: Final = {
@@ -41,13 +41,29 @@ class FoundAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """The owner and group of a key, by their numeric ids, and its mode."""
+
+    owner: int
+    group: int
+    mode: int
+
+
+_ROOT_ONLY: Final = Access(0, 0, 0o600)
+
+
+@dataclass(frozen=True, slots=True)
 class FoundLineage:
-    """A certificate of the other client with its renewal parameters; without a pair, `trouble` says why."""
+    """A certificate of the other client with its renewal parameters; without a pair, `trouble` says why.
+
+    `access` is that of the key.
+    """
 
     name: str
     parameters: Mapping[str, str]
     pair: Pair | None
     trouble: str = ""
+    access: Access = _ROOT_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,12 @@ class Taken:
     directory_url: str
     account_url: str
     notes: tuple[str, ...]
+    access: Access = _ROOT_ONLY
+
+    @property
+    def is_test(self) -> bool:
+        """Return true if a staging CA issued it, which browsers do not trust."""
+        return is_of_test_ca(self.directory_url, self.certificate.issued_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +139,7 @@ def _decide(
     if lineage.pair is None:
         return LeftOut(lineage.name, lineage.trouble)
     certificate = reading.read_certificate(lineage.pair.chain_pem)
-    name = _NOT_IN_NAMES.sub("-", lineage.name.lower()).strip(".").replace("..", ".")
+    name = shortened_name(_NOT_IN_NAMES.sub("-", lineage.name.lower()).strip(".").replace("..", "."))
     directory_url = _directory(lineage.parameters)
     reason = _reason(certificate, directory_url, now)
     if not reason and names.get(name, certificate.identifiers) != certificate.identifiers:
@@ -135,7 +157,8 @@ def _decide(
         table=_table(lineage.parameters, name, certificate, kind),
         directory_url=directory_url,
         account_url=account.account_url if account else "",
-        notes=tuple(_notes(lineage, name, kind, account)),
+        notes=tuple(_notes(lineage, name, kind, account, certificate)),
+        access=lineage.access,
     )
 
 
@@ -167,7 +190,11 @@ def _table(parameters: Mapping[str, str], name: str, certificate: Certificate, k
     return table
 
 
-def _notes(lineage: FoundLineage, name: str, kind: KeyType | None, account: FoundAccount | None) -> Iterable[str]:
+def _notes(
+    lineage: FoundLineage, name: str, kind: KeyType | None, account: FoundAccount | None, certificate: Certificate
+) -> Iterable[str]:
+    if is_of_test_ca(_directory(lineage.parameters), certificate.issued_by):
+        yield "it is a test certificate of a staging CA, which browsers do not trust; set another ca to replace it"
     if name != lineage.name:
         yield f"its new name is {name}: names may contain only a-z, 0-9, '.', '_' and '-'"
     authenticator = lineage.parameters.get("authenticator", "webroot")
@@ -178,6 +205,8 @@ def _notes(lineage: FoundLineage, name: str, kind: KeyType | None, account: Foun
         yield "its key type is not supported; the next key will be ecdsa-p256"
     if account is None:
         yield "its account was not found, so the next renewal cannot name the certificate that it replaces"
+    if lineage.access.mode & 0o007:
+        yield f"its key was readable by all users (mode {lineage.access.mode:04o}); here it is 0640"
     yield from _notes_on(lineage.parameters)
 
 

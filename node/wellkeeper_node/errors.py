@@ -3,6 +3,7 @@
 WellkeeperError
     PublishError        a token did not reach every responder, or nginx does not serve it
     InstallError        the certificate could not be installed
+        MissingVersionError     the version to make live is not in the archive
     ReloadError         nginx did not load the new configuration
     VerifyError         nginx does not serve the installed certificate
 """
@@ -11,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
-from wellkeeper_node.model import Identifier, Problem
+from wellkeeper_node.model import Certificate, Identifier, Problem
 
 
 class Retry(Enum):
@@ -28,7 +29,7 @@ class WellkeeperError(Exception):
     `what` failed, with the certificate, node or file; `why`, in the other side's words; `remedy`: a sentence with one
     command or one line to change. `why` and `remedy` may be empty. `certificate` is the lineage's name once known;
     `problem` the CA's problem document, if the CA sent one; `retry_at` the earliest time of the next try, if the CA
-    named one; `identifiers` those that the CA refused.
+    named one; `identifiers` those that the CA refused, `accepted` those that it accepted in the same order.
     """
 
     stage: ClassVar[str] = "settings"
@@ -52,6 +53,7 @@ class WellkeeperError(Exception):
         self.retry = retry or self.default_retry
         self.retry_at = retry_at
         self.identifiers: tuple[Identifier, ...] = ()
+        self.accepted: tuple[Identifier, ...] = ()
         self.certificate: str | None = None
 
     @property
@@ -72,9 +74,17 @@ class InstallError(WellkeeperError):
     stage = "install"
 
 
+class MissingVersionError(InstallError):
+    """Nothing but another certificate can replace the version."""
+
+
 class ReloadError(WellkeeperError):
     stage = "reload"
 
 
 class VerifyError(WellkeeperError):
+    """`leaf` is the certificate that clients get instead, if any; `is_refused`: nginx refuses a handshake."""
+
     stage = "verify"
+    leaf: Certificate | None = None
+    is_refused: bool = False

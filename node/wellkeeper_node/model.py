@@ -4,14 +4,27 @@ A *lineage* is a name for a set of identifiers whose certificates follow one ano
 responder; *live* is the version that nginx reads.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# A directory has this name: not a path, not hidden, and the same on file systems that ignore case.
-LINEAGE_NAME = re.compile(r"(?!.*\.\.)[a-z0-9_-][a-z0-9._-]*")
+# File systems take names of 255 bytes; the rest is room for our own prefixes and suffixes.
+MAX_LINEAGE_NAME = 240
+# A directory has this name: not a path, not hidden, not an option, and the same on file systems that ignore case.
+LINEAGE_NAME = re.compile(rf"(?!.*\.\.)[a-z0-9_][a-z0-9._-]{{0,{MAX_LINEAGE_NAME - 1}}}")
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
+
+_DIGEST_CHARACTERS = 16
+
+
+def shortened_name(name: str) -> str:
+    """Return the name, or if it is longer than a lineage's name may be, its beginning and a digest of all of it."""
+    if len(name) <= MAX_LINEAGE_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: MAX_LINEAGE_NAME - _DIGEST_CHARACTERS - 1].rstrip('.-')}-{digest}"
 
 
 class IdentifierType(StrEnum):
@@ -56,6 +69,31 @@ class Node:
     http_addresses: tuple[tuple[str, int], ...]
     https_addresses: tuple[tuple[str, int], ...]
     speaks_proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address at which a server block of nginx accepts TLS: (host, port), or ("unix:PATH", 0).
+
+    Without `is_visible`, no handshake is possible from here: QUIC alone, STARTTLS, or an address of another host.
+    """
+
+    address: tuple[str, int]
+    is_default: bool = False
+    is_visible: bool = True
+    speaks_proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server block of http, stream or mail: its server names, TLS addresses and certificate files.
+
+    `chain_paths` are without symbolic links; a path with variables is as it was written.
+    """
+
+    names: tuple[str, ...]
+    listeners: tuple[Listener, ...]
+    chain_paths: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +171,7 @@ class Certificate:
     is_self_signed: bool
     key_algorithm: KeyAlgorithm | None = None
     certificate_id: str | None = None
+    key_type: KeyType | None = None
 
     @property
     def lifetime(self) -> timedelta:
@@ -156,6 +195,15 @@ class Installed:
     version: str
     certificate: Certificate
     has_key: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A version that is not needed unless nginx uses it; `folder` is its path, `certificate` None if it is damaged."""
+
+    version: str
+    folder: str
+    certificate: Certificate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +239,17 @@ class Reloaded:
 class Served:
     """The result of verifying: nginx serves the installed leaf, or does not use it yet.
 
-    `fingerprint_sha256` is the leaf that the handshakes found, None when none was served for that name.
+    `fingerprint_sha256` is the leaf that the handshakes found, None when none was served for that name. With
+    `is_hidden`, nginx has loaded the certificate where no handshake can be made, or serves it nowhere on this host.
+    `leaf` is what clients get instead; with `is_refused`, nginx refuses a handshake.
     """
 
     is_served: bool
     fingerprint_sha256: str | None
     detail: str
+    is_hidden: bool = False
+    leaf: Certificate | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

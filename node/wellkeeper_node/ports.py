@@ -4,12 +4,24 @@ Every call raises only errors of `errors`. Everything is cancellable; the caller
 contract says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from wellkeeper_node.model import Answer, Certificate, Identifier, Installed, KeyAlgorithm, Node, Pair, ReadBack, Tested
+from wellkeeper_node.model import (
+    Answer,
+    Certificate,
+    Identifier,
+    Installed,
+    KeyAlgorithm,
+    Node,
+    Old,
+    Pair,
+    ReadBack,
+    Server,
+    Tested,
+)
 
 
 class Clock(Protocol):
@@ -41,8 +53,15 @@ class Responders(Protocol):
     def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
         """Publish the answers at all responders; leaving the context withdraws them in any case.
 
-        Raises PublishError, naming the nodes that did not accept them (the first few of many). Inside, a responder
-        that restarts gets the answers again.
+        Waits a few seconds for a responder that restarts. Raises PublishError, naming the nodes that did not accept
+        them (the first few of many). Inside, a responder that restarts gets the answers again.
+        """
+        ...
+
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        """Publish answers that are published already; return True if a responder restarted since. Idempotent.
+
+        Raises PublishError, as `publish` does.
         """
         ...
 
@@ -59,12 +78,17 @@ class Probes(Protocol):
         ...
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         """Return the leaf served for the identifier (no SNI for an IP address); None when the handshake is refused.
 
-        With `key_algorithm`, the leaf for a client that accepts no other, over TLS 1.2. Raises VerifyError when
-        nothing listens there or no answer comes in time.
+        The host of `address` may be `unix:PATH`. With `key_algorithm`, the leaf for a client that accepts no other,
+        over TLS 1.2. `speaks_proxy_protocol` is None where the settings decide. Raises VerifyError when nothing
+        listens there or no answer comes in time.
         """
         ...
 
@@ -88,8 +112,15 @@ class Nginx(Protocol):
         """Return the number of old workers that still finish requests; 0 when nginx does not run."""
         ...
 
-    async def mentions(self, path: str) -> bool:
-        """Return True when the configuration on disk (`nginx -T`) contains the path."""
+    async def servers(self) -> Sequence[Server]:
+        """Return the server blocks of the configuration on disk (`nginx -T`). Raises ReloadError when it fails."""
+        ...
+
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
+        """Return those of the directories of which the configuration on disk names a file, by whatever path.
+
+        The values are the file and line that do. Raises ReloadError when the configuration cannot be read.
+        """
         ...
 
 
@@ -103,12 +134,35 @@ class Certificates(Protocol):
         """Return the directory that nginx reads: `<certificates_dir>/live/<lineage>`."""
         ...
 
+    async def versions(self, lineage: str) -> Sequence[str]:
+        """Return the names of all versions in the archive, the oldest first; each contains its leaf's fingerprint."""
+        ...
+
+    def owns(self, lineage: str, path: str) -> bool:
+        """Return True when the path, of which symbolic links are resolved, is a file of any version of the lineage."""
+        ...
+
     async def write(self, lineage: str, pair: Pair) -> str:
         """Write the pair to durable storage and return its version; idempotent: an equal pair is not written again."""
         ...
 
+    async def prove(self, lineage: str) -> None:
+        """Prove that a version can be written and switched to now; changes nothing. Raises InstallError."""
+        ...
+
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*."""
+        """Point `live/<lineage>` to the version by one rename and return the previous one; None means *no link*.
+
+        Raises MissingVersionError when the archive does not have the version.
+        """
+        ...
+
+    async def old_versions(self, lineage: str, now: datetime) -> Sequence[Old]:
+        """Return the versions that are not needed: surplus or long expired; never the live one."""
+        ...
+
+    async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
+        """Remove them, each with all its files at once, except the live one. Idempotent."""
         ...
 
     async def installed(self, lineage: str) -> Installed | None:
@@ -117,6 +171,18 @@ class Certificates(Protocol):
 
     async def read_pair(self, lineage: str) -> Pair | None:
         """Return the files of the live certificate; None when there is no usable one."""
+        ...
+
+    async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
+        """Switch to the newest usable version that is wanted and neither disowned nor revoked, and return it.
+
+        None when there is none, and then nothing changes. A version whose files can be put together again counts as
+        usable, and is written again.
+        """
+        ...
+
+    async def mark_revoked(self, lineage: str) -> None:
+        """Never restore the live version again: it was revoked. Idempotent."""
         ...
 
     async def disown_key(self, lineage: str) -> None:

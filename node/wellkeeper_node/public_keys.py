@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import KeyType
 
-_CURVES: Final = {"secp256r1": KeyType.ECDSA_P256, "secp384r1": KeyType.ECDSA_P384}
-_RSA_BITS: Final = {2048: KeyType.RSA_2048, 3072: KeyType.RSA_3072, 4096: KeyType.RSA_4096}
 _JWK_CURVES: Final = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48), "secp521r1": ("P-521", 66)}
 
 
@@ -29,17 +27,10 @@ def csr_key_fingerprint(csr_der: bytes) -> str:
         return _fingerprint(x509.load_der_x509_csr(csr_der))
 
 
-def kind(key: object) -> KeyType | None:
-    """Return the kind of a public key; None when it is not supported."""
-    if isinstance(key, rsa.RSAPublicKey):
-        return _RSA_BITS.get(key.key_size)
-    return _CURVES.get(key.curve.name) if isinstance(key, ec.EllipticCurvePublicKey) else None
-
-
 def certificate_key_kind(certificate_key_pem: bytes) -> KeyType | None:
     """Return the kind of a private key. Raises ValueError when not PEM."""
     with reading.value_errors():
-        return kind(load_pem_private_key(certificate_key_pem, password=None).public_key())
+        return reading.key_type(load_pem_private_key(certificate_key_pem, password=None).public_key())
 
 
 def thumbprint(key: object) -> str | None:

@@ -1,6 +1,7 @@
 """The command `wellkeeper-responder`: settings from options and environment, signals, exit status."""
 
 import asyncio
+import errno
 import gc
 import logging
 import resource
@@ -11,8 +12,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from wellkeeper_client import wire
-from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS, Responder
+from wellkeeper_client import streams, wire
+from wellkeeper_responder.app import Responder
+from wellkeeper_responder.capacity import Limits, limits_for, wanted_files
 from wellkeeper_responder.clock import SystemClock
 from wellkeeper_responder.health import is_healthy
 from wellkeeper_responder.listeners import ListenError
@@ -34,8 +36,9 @@ from wellkeeper_responder.settings import (
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-# Listeners, the event loop, standard streams, and connections that are being refused.
-_OWN_FILES: Final = 64
+# Accepting pauses for a second each time that no file can be opened.
+_REPORT_SECONDS: Final = 60.0
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def _each(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_T, ...]]:
@@ -134,7 +137,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     is_flag=True,
     help="Check the responder at the first control address; exit with 0 if it is healthy, else with 1.",
 )
-def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
+def command(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
     """Answer ACME http-01 challenges behind nginx, from memory.
 
     Serve only tokens that an issuer published with a known publishing key, for the given ACME accounts. --public,
@@ -147,8 +150,7 @@ def main(*, log_format: str, check_health: bool, **options: Any) -> None:  # noq
         sys.exit(_check_health(options["control"]))
     settings = _settings(options)
     set_up(log_format)
-    _raise_file_limit()
-    sys.exit(asyncio.run(_run(settings)))
+    sys.exit(asyncio.run(_run(settings, _raise_file_limit(settings))))
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -173,24 +175,43 @@ def _check_health(control: Sequence[Address]) -> int:
     return 1
 
 
-def _raise_file_limit() -> None:
-    """Raise the soft limit: the usual one (1024) is too low for all allowed connections, and accepting would stall."""
+def _raise_file_limit(settings: Settings) -> Limits:
+    """Return the limits of connections, and raise the soft limit on files: the usual one (1024) is too low for them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS + _OWN_FILES
+    listeners = len(settings.public), len(settings.control)
+    wanted = wanted_files(*listeners)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         _log.warning("the limit on open files is %d, too low for all connections; set LimitNOFILE=%d", hard, wanted)
         wanted = hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return limits_for(wanted, *listeners)
 
 
-async def _run(settings: Settings) -> int:
+def _report_faults(loop: asyncio.AbstractEventLoop) -> None:
+    """Log failures of the event loop; of those to accept connections, one per minute."""
+    next_at = 0.0
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal next_at
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
+            loop.default_exception_handler(context)
+        elif loop.time() >= next_at:
+            next_at = loop.time() + _REPORT_SECONDS
+            _log.error("cannot accept connections: %s; raise the limit on open files", error.strerror)
+
+    loop.set_exception_handler(report)
+
+
+async def _run(settings: Settings, limits: Limits) -> int:
     loop = asyncio.get_running_loop()
+    _report_faults(loop)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with Responder(settings, SystemClock()):
+        async with Responder(settings, SystemClock(), limits):
             # All objects so far stay alive; scanning them in each collection would delay answers by 60 ms.
             gc.freeze()
             await stop.wait()
@@ -198,6 +219,12 @@ async def _run(settings: Settings) -> int:
         _log.error("%s", error)
         return 1
     return 0
+
+
+def main() -> None:
+    """Run the command of the process; its log may go nowhere without any harm."""
+    streams.secure("wellkeeper-responder")
+    command()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
 
+from wellkeeper_responder.capacity import Capacity, Limits
 from wellkeeper_responder.clock import Clock
-from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer, Handler
+from wellkeeper_responder.connections import ConnectionServer, Handler
 from wellkeeper_responder.control import Control, Parts
 from wellkeeper_responder.fetch_log import FetchLog
 from wellkeeper_responder.fetches import MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches
@@ -16,13 +17,11 @@ from wellkeeper_responder.listeners import Listener
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.public import Public
 from wellkeeper_responder.publishing_keys import PublishingKeys
-from wellkeeper_responder.settings import Address, Settings, TcpAddress
+from wellkeeper_responder.settings import Address, Settings, TcpAddress, UnixAddress
 from wellkeeper_responder.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
-MAX_PUBLIC_CONNECTIONS: Final = 1024
-MAX_CONTROL_CONNECTIONS: Final = 64
 # May elapse twice (Listener.close), so that a stop takes at most two seconds.
 STOP_SECONDS: Final = 0.8
 
@@ -33,8 +32,9 @@ class Responder:
     It can be started only once. `public_addresses` and `control_addresses` have the real ports.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
         self._settings = settings
+        self._limits = {"public": limits.public, "control": limits.control}
         self.instance_id = secrets.token_urlsafe(16)
         self._metrics = Metrics(version("wellkeeper"))
         self._tokens = Tokens(
@@ -42,17 +42,13 @@ class Responder:
         )
         self._fetches = Fetches(clock)
         keys = PublishingKeys(settings.publishing_keys)
-        self._facts = _facts(settings, keys, clock)
+        self._facts = _facts(settings, keys, clock, limits)
         self._is_running = False
         self._fetch_log = FetchLog(clock)
         self._public = Public(self._tokens, self._fetches, self._metrics, self._fetch_log)
         self._control = Control(
             Parts(clock, keys, self._tokens, self._fetches, self._metrics, self.instance_id, self._facts)
         )
-        self._limits = {
-            "public": self._limit("public", MAX_PUBLIC_CONNECTIONS),
-            "control": self._limit("control", MAX_CONTROL_CONNECTIONS),
-        }
         self._metrics.add_gauge("wellkeeper_tokens", "Active publications.", lambda: len(self._tokens))
         self._metrics.add_gauge(
             "wellkeeper_waiting_polls", "Long polls that are waiting.", lambda: self._fetches.waiting_count
@@ -114,17 +110,25 @@ class Responder:
         if isinstance(address, TcpAddress) and address.is_exposed:
             fields = {"address": str(address), "kind": kind}
             _log.warning("listening on a public address: other networks may reach it", extra={"fields": fields})
-        connections = ConnectionServer(handler, self._limits[kind])
+        connections = ConnectionServer(handler, self._capacity(kind, address))
         self._listeners[kind].append(await Listener.open(address, mode, connections))
 
-    def _limit(self, kind: str, maximum: int) -> ConnectionLimit:
+    def _capacity(self, kind: str, address: Address) -> Capacity:
         def refused() -> None:
             self._metrics.refused_connections[kind] += 1
 
-        return ConnectionLimit(maximum, refused)
+        def closed() -> None:
+            self._metrics.closed_connections[kind] += 1
+
+        maximum = self._limits[kind]
+        # Every user of the machine may connect to the public socket.
+        is_shared = kind == "public" and isinstance(address, UnixAddress)
+        capacity = Capacity(maximum, refused, closed, per_peer=maximum // 2 if is_shared else None)
+        self._metrics.capacities.append((kind, capacity))
+        return capacity
 
 
-def _facts(settings: Settings, keys: PublishingKeys, clock: Clock) -> dict[str, Any]:
+def _facts(settings: Settings, keys: PublishingKeys, clock: Clock, limits: Limits) -> dict[str, Any]:
     return {
         "version": version("wellkeeper"),
         "started_at": round(clock.now().timestamp(), 3),
@@ -136,7 +140,7 @@ def _facts(settings: Settings, keys: PublishingKeys, clock: Clock) -> dict[str, 
             "hits": MAX_HITS,
             "misses": MAX_MISSES,
             "waiting_polls": MAX_WAITING,
-            "public_connections": MAX_PUBLIC_CONNECTIONS,
-            "control_connections": MAX_CONTROL_CONNECTIONS,
+            "public_connections": limits.public,
+            "control_connections": limits.control,
         },
     }

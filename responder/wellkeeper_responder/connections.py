@@ -1,4 +1,4 @@
-"""Limit the number of connections, the time for a request's header, and the time that a slow reader gets.
+"""Limit the time for a request's header and the time that a slow reader gets.
 
 aiohttp has no such limits for servers (it kept half a header for 150 s in a test). Its connection class is public, and
 this one overrides only public methods.
@@ -6,10 +6,14 @@ this one overrides only public methods.
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 from aiohttp import web
+
+from wellkeeper_responder.capacity import Capacity
 
 _log = logging.getLogger(__name__)
 
@@ -32,32 +36,16 @@ _AIOHTTP: Final[dict[str, Any]] = {
     "access_log": None,
     "auto_decompress": False,
 }
+# For so long, a request may still be on its way.
+_FRESH_SECONDS: Final = 1.0
+# Process, user and group.
+_CREDENTIALS: Final = struct.Struct("iII")
 _REFUSAL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
     b"Server: wellkeeper-responder\r\n"
     b"Content-Length: 0\r\n"
     b"Connection: close\r\n\r\n"
 )
-
-
-class ConnectionLimit:
-    """The number of connections that all listeners of one kind have together, up to a maximum."""
-
-    def __init__(self, maximum: int, refused: Callable[[], None]) -> None:
-        self._maximum = maximum
-        self._refused = refused
-        self.count = 0
-
-    def acquire(self) -> bool:
-        """Count a connection and return true, or report a refusal and return false at the maximum."""
-        if self.count >= self._maximum:
-            self._refused()
-            return False
-        self.count += 1
-        return True
-
-    def release(self) -> None:
-        self.count -= 1
 
 
 class Connection(web.RequestHandler):
@@ -67,19 +55,24 @@ class Connection(web.RequestHandler):
     only the limit for idle connections applies.
     """
 
-    def __init__(self, server: web.Server, limit: ConnectionLimit) -> None:
+    def __init__(self, server: web.Server, capacity: Capacity) -> None:
         self._clock_loop = asyncio.get_running_loop()
         super().__init__(server, loop=self._clock_loop, **_AIOHTTP)
-        self._limit = limit
+        self._capacity = capacity
         self._is_admitted = False
+        self.peer = ""
         self.is_handling = False
+        self._last_request_at = self._clock_loop.time()
+        # A valid signature came over it: it is among the last to make room for others.
+        self.is_signed = False
         # The time by which the expected header must be complete; None while none is expected.
         self.header_deadline: float | None = None
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._is_admitted = self._limit.acquire()
+        self.peer = _peer(transport)
+        self._is_admitted = self._capacity.admit(self)
         if self._is_admitted:
             super().connection_made(transport)
             self._expect_header()
@@ -96,7 +89,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._is_admitted:
             self._is_admitted = False
-            self._limit.release()
+            self._capacity.leave(self)
             self._stop_header_timer()
             self._stop_write_timer()
             super().connection_lost(exc)
@@ -152,6 +145,20 @@ class Connection(web.RequestHandler):
             self._write_timer.cancel()
             self._write_timer = None
 
+    @property
+    def is_idle(self) -> bool:
+        """True when no request is under way, nor was a moment ago; a new connection is not idle yet."""
+        return not self.is_handling and self._clock_loop.time() - self._last_request_at > _FRESH_SECONDS
+
+    def note_request(self) -> None:
+        """Note that a request begins or ends."""
+        self._last_request_at = self._clock_loop.time()
+        self._capacity.note_request(self)
+
+    def drop(self) -> None:
+        """End at once, whatever is under way."""
+        self._abort()
+
     def _abort(self) -> None:
         # close() would wait for the buffer to empty.
         if self.transport is not None:
@@ -161,20 +168,37 @@ class Connection(web.RequestHandler):
 class ConnectionServer(web.Server):
     """The protocol factory of one listener: `handler` answers each request."""
 
-    def __init__(self, handler: Handler, limit: ConnectionLimit) -> None:
+    def __init__(self, handler: Handler, capacity: Capacity) -> None:
         # Cancellation: a poll whose client has left must free its place.
         super().__init__(self._handle, handler_cancellation=True)
         self._handler = handler
-        self._limit = limit
+        self._capacity = capacity
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, self._limit)
+        return Connection(self, self._capacity)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         # Made by __call__.
         connection = cast("Connection", request.protocol)
         connection.is_handling, connection.header_deadline = True, None
+        connection.note_request()
         try:
             return await self._handler(request)
         finally:
             connection.is_handling = False
+            connection.note_request()
+
+
+def note_signature(request: web.BaseRequest) -> None:
+    """Note that the request carried a valid signature."""
+    # As ConnectionServer makes them.
+    cast("Connection", request.protocol).is_signed = True
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    """Return the user at the other end of a unix socket (unix(7), SO_PEERCRED), or the host at that of another."""
+    connected = transport.get_extra_info("socket")
+    if connected.family != socket.AF_UNIX:
+        return str(connected.getpeername()[0])
+    _, uid, _ = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return f"uid {uid}"

@@ -7,10 +7,10 @@ RFC 9457 problem documents that name the mistake and what was expected.
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
@@ -19,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from wellkeeper_client import wire
 from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
+from wellkeeper_responder.connections import note_signature
 from wellkeeper_responder.fetches import Fetches
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.publishing_keys import PublishingKeys
@@ -32,6 +33,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "wellkeeper-responder",
 }
+_NUMBER: Final = re.compile("[0-9]{1,15}")
 _Action = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -93,12 +95,14 @@ class Control:
                 f"over TCP this needs 'Authorization: Bearer' with a signed {wire.READ_TYPE}",
             )
         self._parts.keys.check_permit(message.strip().encode("utf-8", "surrogateescape"), self._now())
+        note_signature(request)
 
     async def _publish(self, request: web.BaseRequest) -> web.StreamResponse:
         parts = self._parts
         try:
             message = await _message(request)
             publication = parts.keys.check_publication(message, self._now())
+            note_signature(request)
             _check_path(request, publication.token)
             published = parts.tokens.publish(publication)
         except WireError as error:
@@ -122,6 +126,7 @@ class Control:
         try:
             message = await _message(request)
             withdrawal = parts.keys.check_withdrawal(message, self._now())
+            note_signature(request)
             _check_path(request, withdrawal.token)
             was_active = parts.tokens.withdraw(withdrawal)
         except WireError as error:
@@ -219,12 +224,11 @@ async def _message(request: web.BaseRequest) -> bytes:
 
 
 def _query(request: web.BaseRequest) -> dict[str, int]:
-    pairs = parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True)
-    query = dict(pairs)
-    is_plain = all(value.isascii() and value.isdigit() and len(value) <= 15 for value in query.values())
-    if len(pairs) != len(query) or query.keys() - {"after", "wait"} or not is_plain:
+    query = request.raw_path.partition("?")[2]
+    pairs = [part.partition("=") for part in query.split("&")] if query else []
+    numbers = {name: int(value) for name, _, value in pairs if _NUMBER.fullmatch(value)}
+    if len(pairs) != len(numbers) or numbers.keys() - {"after", "wait"}:
         raise WireError(400, "malformed", "the query may have 'after' and 'wait', each once, as whole numbers")
-    numbers = {name: int(value) for name, value in query.items()}
     if numbers.get("wait", 0) > wire.MAX_WAIT_SECONDS:
         raise WireError(400, "malformed", f"'wait' must be at most {wire.MAX_WAIT_SECONDS} seconds")
     return numbers

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import permissions
+from wellkeeper_responder.capacity import ACCEPTED_AT_ONCE
 from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
@@ -34,12 +36,13 @@ class Listener:
         try:
             if isinstance(address, UnixAddress):
                 bound = _bind(address.path, mode)
-                server = await loop.create_unix_server(connections, sock=bound, backlog=_BACKLOG)
+                server = await loop.create_unix_server(connections, sock=bound, backlog=ACCEPTED_AT_ONCE)
             else:
-                server = await loop.create_server(connections, address.host, address.port, backlog=_BACKLOG)
+                server = await loop.create_server(connections, address.host, address.port, backlog=ACCEPTED_AT_ONCE)
                 address = TcpAddress(address.host, server.sockets[0].getsockname()[1])
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {reason(error, address)}") from error
+        _lengthen_queues(server)
         return cls(address, connections, server)
 
     def stop_accepting(self) -> None:
@@ -65,6 +68,13 @@ class Listener:
         await _loop_cycles()
 
 
+def _lengthen_queues(server: asyncio.Server) -> None:
+    """Let more clients wait: asyncio accepts as many at once as its backlog says, and those need a file each."""
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(_BACKLOG)
+
+
 async def _loop_cycles() -> None:
     """Let the loop finish what it started: accepting a connection takes three cycles, closing one takes one."""
     for _ in range(4):
@@ -73,17 +83,20 @@ async def _loop_cycles() -> None:
 
 def _bind(path: Path, mode: int) -> socket.socket:
     """Return a bound socket that refuses connections until it listens. Its file never has a wider mode than `mode`."""
+    if fault := permissions.find_fault(path.parent):
+        raise ListenError(f"cannot listen on unix:{path}: {fault.why}. {fault.remedy}")
     _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0)  # a later chmod would follow a link that was put there
     try:
-        # Linux creates the file with this mode minus the umask (net/unix/af_unix.c, unix_bind_bsd)…
+        # Linux creates the file with this mode minus the umask (net/unix/af_unix.c, unix_bind_bsd).
         os.fchmod(bound.fileno(), mode)
         bound.bind(str(path))
-        # … and this adds the bits that the umask removed.
-        path.chmod(mode)
     except OSError:
         bound.close()
         raise
+    finally:
+        os.umask(umask)
     return bound
 
 

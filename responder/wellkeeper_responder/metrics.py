@@ -5,7 +5,7 @@ responder writes no files.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,6 +19,9 @@ class Metrics:
         self.withdrawals: Counter[str] = Counter()
         self.fetches: Counter[tuple[str, str]] = Counter()
         self.refused_connections: Counter[str] = Counter()
+        self.closed_connections: Counter[str] = Counter()
+        # Of each listener, with its kind.
+        self.capacities: list[tuple[str, Sized]] = []
         self._version = version
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._registry = CollectorRegistry()
@@ -41,6 +44,11 @@ class Metrics:
         yield _counted("wellkeeper_publications", "Publications received.", "result", self.publications)
         yield _counted("wellkeeper_withdrawals", "Withdrawals received.", "result", self.withdrawals)
         yield _counted("wellkeeper_connections_refused", "Refused connections.", "listener", self.refused_connections)
+        yield _counted("wellkeeper_connections_closed", "Closed to make room.", "listener", self.closed_connections)
+        held = GaugeMetricFamily("wellkeeper_connections", "Connections that are open.", labels=["listener"])
+        for kind in sorted({kind for kind, _ in self.capacities}):
+            held.add_metric([kind], sum(len(one) for of, one in self.capacities if of == kind))
+        yield held
         fetches = CounterMetricFamily(
             "wellkeeper_fetches",
             "Requests on public listeners, by kind and HTTP status.",

@@ -4,6 +4,7 @@ Size and key id are checked before the signature, everything else after it, incl
 a missing claim, a list as `aud`. Contract: docs/design/0001-wire.md.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -81,10 +82,34 @@ class PublishingKeys:
 
 
 def _header(message: bytes) -> dict[str, Any]:
+    """Read the header of a compact JWS (RFC 7515 section 7.1), which has one spelling only."""
+    parts = message.split(b".")
+    if len(parts) != 3 or not all(map(_is_base64url, parts)):
+        raise _malformed("the body is not a compact JWS: expected three parts of base64url without padding")
+    return _object(_decoded(parts[0]), "header")
+
+
+def _is_base64url(part: bytes) -> bool:
+    """Return whether this is the one spelling of its bytes: no padding, no spare bits, no other alphabet."""
     try:
-        return jwt.get_unverified_header(message)
-    except (jwt.InvalidTokenError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(f"the body is not a compact JWS: {error}") from error
+        return base64.urlsafe_b64encode(_decoded(part)).rstrip(b"=") == part
+    except ValueError:
+        return False
+
+
+def _decoded(part: bytes) -> bytes:
+    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+
+
+def _object(text: bytes, name: str) -> dict[str, Any]:
+    """Read a JSON object in UTF-8 whose members occur once each."""
+    try:
+        found = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_names)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"the {name} is not valid JSON: {error!s:.100}") from error
+    if not isinstance(found, dict):
+        raise _malformed(f"the {name} must be a JSON object")
+    return found
 
 
 def _check_header(header: dict[str, Any], expected_type: str) -> None:
@@ -102,13 +127,7 @@ def _verified(message: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
         payload = jwt.PyJWS().decode(message, key, algorithms=[wire.ALGORITHM])
     except jwt.InvalidTokenError as error:
         raise WireError(401, "bad-signature", "the signature does not match the key named by 'kid'") from error
-    try:
-        claims = json.loads(payload, object_pairs_hook=_unique_names)
-    except (ValueError, RecursionError) as error:
-        raise _malformed(f"the payload is not valid JSON: {error!s:.100}") from error
-    if not isinstance(claims, dict):
-        raise _malformed("the payload must be a JSON object")
-    return claims
+    return _object(payload, "payload")
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.folders import CertificateFolders
@@ -196,12 +197,61 @@ async def test_key_kept_elsewhere_can_be_disowned(certificates: Certificates) ->
     assert await certificates.disowned_keys("web") == {fingerprint(PAIR)}
 
 
+def any_version(_installed: Installed) -> bool:
+    return True
+
+
+async def test_nothing_written_cannot_be_restored(certificates: Certificates) -> None:
+    assert await certificates.restore("web", any_version) is None
+
+
+async def test_newest_wanted_version_is_restored_when_the_live_one_is_damaged(certificates: Certificates) -> None:
+    first = await install(certificates, PAIR)
+    second = await install(certificates, NEXT)
+    lose(certificates, "web", second)
+    assert await certificates.restore("web", lambda one: not one.has_key) is None
+    restored = await certificates.restore("web", any_version)
+    assert restored == Installed("web", first, reading.read_certificate(PAIR.chain_pem), has_key=True)
+    assert await certificates.read_pair("web") == PAIR
+
+
+async def test_newest_version_is_restored_when_nothing_is_live(certificates: Certificates) -> None:
+    await install(certificates, PAIR)
+    newest = await install(certificates, NEXT)
+    await certificates.switch("web", None)
+    restored = await certificates.restore("web", any_version)
+    assert restored is not None
+    assert restored.version == newest
+
+
+@pytest.mark.parametrize("mark", ["disowned", "revoked"])
+async def test_disowned_or_revoked_version_is_not_restored(certificates: Certificates, mark: str) -> None:
+    first = await install(certificates, PAIR)
+    await install(certificates, NEXT)
+    await (certificates.disown_key("web") if mark == "disowned" else certificates.mark_revoked("web"))
+    await certificates.switch("web", None)
+    restored = await certificates.restore("web", any_version)
+    assert restored is not None
+    assert restored.version == first
+
+
+async def test_nothing_live_cannot_be_marked_revoked(certificates: Certificates) -> None:
+    await certificates.write("web", PAIR)
+    await certificates.mark_revoked("web")
+    assert await certificates.restore("web", any_version) is not None
+
+
 CALLS: Final[dict[str, Callable[[Certificates, str], Awaitable[object]]]] = {
     "write": lambda certificates, name: certificates.write(name, PAIR),
     "switch": lambda certificates, name: certificates.switch(name, None),
     "installed": lambda certificates, name: certificates.installed(name),
     "read_pair": lambda certificates, name: certificates.read_pair(name),
+    "restore": lambda certificates, name: certificates.restore(name, any_version),
+    "mark_revoked": lambda certificates, name: certificates.mark_revoked(name),
     "disown_key": lambda certificates, name: certificates.disown_key(name),
+    "old_versions": lambda certificates, name: certificates.old_versions(name, NOW),
+    "remove_versions": lambda certificates, name: certificates.remove_versions(name, ["v1"]),
+    "prove": lambda certificates, name: certificates.prove(name),
     "disowned_keys": lambda certificates, name: certificates.disowned_keys(name),
 }
 

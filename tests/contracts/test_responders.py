@@ -11,7 +11,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
-from tests.fakes_obtain import FakeWatches, QuickResponders
+from tests.fakes_obtain import QuickResponders
+from tests.fakes_watch import FakeWatches
 from tests.node.nodes import Nodes
 from tests.responder.messages import OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN
 from wellkeeper_node.errors import PublishError
@@ -130,6 +131,23 @@ async def test_restarted_responder_receives_the_answers_again(responders: Respon
         for token in (TOKEN, OTHER_TOKEN):
             await nodes["n1"].held(token)
     assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [[], []]
+
+
+async def test_publishing_again_finds_out_which_responder_restarted(responders: Responders, nodes: Nodes) -> None:
+    async with responders.publish([ANSWER, OTHER_ANSWER]):
+        assert not await responders.publish_again([ANSWER, OTHER_ANSWER])
+        await nodes["n2"].stop()
+        await nodes["n2"].start()
+        assert await responders.publish_again([ANSWER, OTHER_ANSWER])
+        assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [BOTH, BOTH]
+    assert [await nodes.holding(token) for token in (TOKEN, OTHER_TOKEN)] == [[], []]
+
+
+async def test_publishing_again_names_the_responder_that_is_gone(responders: Responders, nodes: Nodes) -> None:
+    async with responders.publish([ANSWER]):
+        await nodes["n2"].stop()
+        with pytest.raises(PublishError, match="'n2'"):
+            await responders.publish_again([ANSWER])
 
 
 async def test_leaving_succeeds_when_a_responder_is_gone(responders: Responders, nodes: Nodes) -> None:

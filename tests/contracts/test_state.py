@@ -1,16 +1,13 @@
 """Contract of the Protocols in `ports.state`, for the tables and the fakes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.fakes_state import FakeState
 from tests.issuer.outside.states import ACCOUNT, ATTEMPT, CA, FAILURE, NOW, SCHEDULE
-from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, LineageRecord, Notice, Origin, Rehearsal, Scope, Spent, Use
 from wellkeeper_node.model import Flip
@@ -23,15 +20,6 @@ REHEARSAL: Final = Rehearsal("web", NOW, is_well=False, detail="nginx -t says no
 Read = Callable[[StateRecords, str], Awaitable[object]]
 Write = Callable[[StateRecords, str], Awaitable[None]]
 Names = Callable[[StateRecords, Collection[str] | None], Awaitable[Iterable[str]]]
-
-
-@pytest.fixture(params=["fake", "sqlite"])
-async def state(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StateRecords]:
-    if request.param == "fake":
-        yield FakeState()
-        return
-    async with open_state(tmp_path / "state.db", may_write=True) as opened:
-        yield opened
 
 
 async def flip(state: StateRecords, lineage: str, before: str | None = None, after: str = "v1") -> None:
@@ -193,6 +181,14 @@ async def test_found_version_is_undelivered_without_an_origin_or_an_owed_hook(st
     assert await state.notes.read_owed_hooks() == {}
 
 
+async def test_recorded_version_that_is_found_keeps_its_ca(state: StateRecords) -> None:
+    await flip(state, "web")
+    await state.deliveries.record_served("web")
+    await state.deliveries.record_found(Flip("web", "v1", "v1"))
+    assert await state.deliveries.undelivered() == {"web": Flip("web", "v1", "v1")}
+    assert await state.deliveries.read_origin("web") == Origin(ATTEMPT.directory_url, ATTEMPT.account_url)
+
+
 async def test_reload_does_not_create_a_delivery(state: StateRecords) -> None:
     await state.deliveries.record_reloaded(["web"])
     await state.deliveries.record_served("web")
@@ -285,7 +281,15 @@ async def test_lineage_record_combines_all_tables(state: StateRecords) -> None:
     await state.notes.record_notice("web", Notice.DANGER)
     origin = Origin(ATTEMPT.directory_url, ATTEMPT.account_url)
     assert await state.read_lineage("web") == LineageRecord(
-        ATTEMPT, origin, is_installed=True, is_unserved=True, owed_hook="v1", notices=frozenset({Notice.DANGER})
+        ATTEMPT,
+        origin,
+        Flip("web", None, "v1"),
+        is_installed=True,
+        is_unserved=True,
+        owed_hook="v1",
+        notices=frozenset({Notice.DANGER}),
     )
     undelivered = Flip("found", "v0", "v0")
-    assert await state.read_lineage("found") == LineageRecord(undelivered=undelivered, is_installed=True)
+    assert await state.read_lineage("found") == LineageRecord(
+        flip=undelivered, undelivered=undelivered, is_installed=True
+    )

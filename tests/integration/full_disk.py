@@ -45,7 +45,8 @@ exec "$@"
 # The system calls that take space in each directory, as far as the issuer gets.
 _INJECTED: Final = {
     "issuer": ("-e", "inject=pwrite64:error=ENOSPC"),
-    "certificates": ("-e", "inject=?mkdir,mkdirat:error=ENOSPC"),
+    # The first one is the proof before the CA is asked.
+    "certificates": ("-e", "inject=?mkdir,mkdirat:error=ENOSPC:when=2+"),
 }
 # Kilobytes; the proof needs a mebibyte.
 _LITTLE: Final = 600

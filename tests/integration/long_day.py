@@ -10,18 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from acme import messages
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from josepy.jwk import JWKEC
-
 from stand.daemon import IssuerDaemon
 from stand.fault_proxy import FaultProxy, Kind
 from stand.faults import changed
 from stand.host import Host, running_host
 from stand.processes import StandError
 from tests.integration.observed import error_of, installed, outcomes, served_unverified
-from wellkeeper_issuer.outside.ca.network import Network
+from tests.opened_cas import opened_connection
+from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.ca.revocation import Reason, revoke
+from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_node.clock import SystemClock
 
 BLOCKED: Final = "blocked-domain.example"
@@ -106,18 +104,12 @@ class Day:
 
     async def revoke_elsewhere(self, name: str) -> None:
         """Revoke the certificate with its key, without the daemon's knowledge."""
-        await asyncio.to_thread(self._revoke, name)
-
-    def _revoke(self, name: str) -> None:
-        live = self.host.issuer.live(name)
-        key: Any = load_pem_private_key((live / "privkey.pem").read_bytes(), password=None)
-        url = self.host.ca.directory_url
-        # The library's own client would give up when the CA rejects two nonces in a row.
-        network = Network(JWKEC(key=key), SystemClock(), user_agent="test", ca_bundle=str(self.host.ca.ca_bundle))
-        directory = network.read_directory(url)
-        leaf = x509.load_pem_x509_certificate((live / "cert.pem").read_bytes())
-        message = messages.Revocation(certificate=leaf, reason=1)
-        network.send(directory["revokeCert"], message, directory["newNonce"])
+        live, url = self.host.issuer.live(name), self.host.ca.directory_url
+        chain_pem, key_pem = (live / "cert.pem").read_bytes(), (live / "privkey.pem").read_bytes()
+        options = CaOptions("pebble", url, bundle=str(self.host.ca.ca_bundle))
+        accounts = AccountFolder(self.host.issuer.state_dir, (url,))
+        async with opened_connection(options, accounts, SystemClock()) as connection:
+            assert await revoke(connection, chain_pem, Reason.keyCompromise, key_pem)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:

@@ -92,6 +92,15 @@ async def test_certbot_deploy_hook_runs_unchanged(folder: Path, notes: Notes) ->
         assert await served(host, NAME) == installed(host.issuer, "web")
 
 
+async def test_post_hook_of_certbot_gets_the_renewed_and_the_failed_names(folder: Path, notes: Notes) -> None:
+    async with running_host(folder, {"web": [NAME, "example.org"], "old": ["old.example.org"]}) as host:
+        await host.dns.set_addresses("old.example.org", "127.0.0.77")
+        script = f'echo "renewed $RENEWED_DOMAINS, failed $FAILED_DOMAINS" >> {notes.path}'
+        configure(host, [notes.hook("post", script)])
+        assert (await host.issuer.run("renew")).exit_code == 1
+        assert notes.read() == ["post:web old", f"renewed {NAME} example.org, failed old.example.org"]
+
+
 async def test_failing_deploy_hook_fails_the_pass_and_runs_again_until_it_succeeds(folder: Path, notes: Notes) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         configure(host, notes.hooks())

@@ -1,5 +1,7 @@
 """Import from a real certbot's directory, without issuing any certificate again."""
 
+import os
+import stat
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -168,3 +170,25 @@ async def test_dry_run_and_second_run_change_nothing_unless_certbot_renewed(fold
         reported = await host.import_("--apply")
         assert "; imported again: its certificate is newer" in reported
         assert host.issuer_fingerprints() == host.certbot_fingerprints()
+
+
+async def test_modes_of_keys_go_on_and_what_certbot_wrote_into_nginx_is_listed(folder: Path) -> None:
+    async with machine(folder) as host:
+        etc, path = host.certbot.etc, host.host.nginx.config_path
+        (etc / "options-ssl-nginx.conf").write_text("ssl_session_timeout 1440m;\n")
+        include = f"include {etc}/options-ssl-nginx.conf;"
+        text = path.read_text()
+        assert f"server_name {WWW};" in text
+        path.write_text(text.replace(f"server_name {WWW};", f"server_name {WWW};\n{include} # managed by Certbot\n"))
+        await reload(host.host.nginx)
+        line = path.read_text().splitlines().index(f"{include} # managed by Certbot") + 1
+        assert f"\n  {path}:{line}: {include}\n" in await host.import_()
+
+        key = (host.certbot.live(WWW) / "privkey.pem").resolve()
+        key.chmod(0o640)
+        os.chown(key, -1, 12 if os.geteuid() == 0 else os.getgid())
+        async with host.moved():
+            status = (host.issuer.live(WWW) / "privkey.pem").stat()
+            assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o640, key.stat().st_gid)
+            assert stat.S_IMODE((host.issuer.live(SHOP[0]) / "privkey.pem").stat().st_mode) == 0o600
+            assert await host.served() == host.certbot_fingerprints()

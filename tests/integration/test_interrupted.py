@@ -111,6 +111,7 @@ async def test_pass_killed_while_the_ca_issues_is_resumed_with_that_certificate(
 async def test_pass_killed_before_installing_resumes_without_asking_the_ca(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
         async with renewing(host.issuer) as run:
+            await run.until("publish", "started")  # the proof before the order takes the lock, too
             with held_certificates(host.issuer):
                 await run.until("install", "started")
                 await run.end(signal.SIGKILL)
@@ -128,6 +129,7 @@ async def test_pass_killed_between_record_and_switch_is_delivered_by_the_next(fo
     async with running_host(folder, {"web": [NAME]}) as host:
         placeholder = version(host.issuer, "web")
         async with renewing(host.issuer) as run:
+            await run.until("publish", "started")  # the proof before the order takes the lock, too
             with held_certificates(host.issuer):
                 await run.until("install", "started")
                 held = sqlite3.connect(host.issuer.state_dir / "state.db", isolation_level=None)

@@ -7,7 +7,7 @@ import pytest
 from stand.responder import INSTALLED, ResponderProcess
 from tests.responder.messages import KEY, THUMBPRINT
 from wellkeeper_client.signing import encode_public_key
-from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
+from wellkeeper_responder.capacity import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
 
 pytestmark = pytest.mark.integration
 

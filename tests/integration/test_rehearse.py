@@ -86,7 +86,7 @@ async def test_rehearsal_succeeds_and_discards_the_certificate_of_a_test_ca(host
     assert finished.exit_code == 0, finished
     steps = [line.split()[1:3] for line in finished.err.splitlines()]
     assert steps == [
-        [f"{NAME}:", step] for step in ("trust", "nginx", "directory", "nonce", "account", "publish", "order")
+        [f"{NAME}:", step] for step in ("trust", "nginx", "directory", "nonce", "account", "publish", "order", "verify")
     ]
     assert "test issued a chain of 2 certificates, which was discarded" in finished.err
     assert finished.out == f"{NAME}: every step succeeded\n"

@@ -14,6 +14,7 @@ from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import FakeCa, dns
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.addresses import plan
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.deliver.reload import reload
 from wellkeeper_node.deliver.verify import verify
@@ -52,7 +53,10 @@ class Host:
     async def verify(self, name: str) -> Served:
         installed = await self.folders.installed(name)
         assert installed is not None
-        return await verify(installed, self.https, self.nginx, self.folders.live_path(name), NodeProbes())
+        servers = await self.nginx.servers()
+        identifiers = installed.certificate.identifiers
+        wanted = plan(identifiers, servers, lambda path: self.folders.owns(name, path), self.https)
+        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes())
 
     async def served(self, name: str) -> str:
         """Return the served version, whose directory name ends with the fingerprint."""

@@ -16,6 +16,7 @@ from tests.integration.observed import passes_test, reload
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.deliver.addresses import plan
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import VerifyError
@@ -65,8 +66,9 @@ class Node:
         installed = await self.folders.installed("web")
         assert installed is not None
         local = LocalNginx(Control(tuple(self.nginx.argv()), self.nginx.pid_path), SystemClock())
-        addresses = self.nginx.settings.https
-        return (await verify(installed, addresses, local, str(self.live), NodeProbes())).is_served
+        servers, identifiers = await local.servers(), installed.certificate.identifiers
+        wanted = plan(identifiers, servers, lambda path: self.folders.owns("web", path), self.nginx.settings.https)
+        return (await verify(installed, wanted, str(self.live), NodeProbes())).is_served
 
 
 @pytest.fixture

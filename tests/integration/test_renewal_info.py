@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
+from stand.certificates import make_server_certificate
 from stand.challtestsrv import Challtestsrv
 from stand.pebble import OLDEST, Pebble, PebbleSettings
+from tests.opened_cas import opened_server
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.obtain.due import plan, replan
+from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule
 from wellkeeper_node.certificates import reading
@@ -76,9 +80,16 @@ def _issue(ca: Pebble) -> Issued:
 
 
 async def ask(issued: Issued, certificate_id: str | None = None) -> RenewalInfo | NoRenewalInfo | None:
-    bundles: dict[str, str | None] = {issued.ca.directory_url: str(issued.ca.ca_bundle)}
-    async with AcmeRenewalInfos(bundles, user_agent="wellkeeper/test", clock=SystemClock()) as infos:
+    async with infos_of(issued.ca) as infos:
         return await infos.ask(issued.ca.directory_url, certificate_id or str(issued.certificate.certificate_id))
+
+
+@asynccontextmanager
+async def infos_of(ca: Pebble, bundle: Path | None = None) -> AsyncIterator[AcmeRenewalInfos]:
+    """Ask with the roots of `bundle`, or with those of the CA."""
+    options = CaOptions("pebble", ca.directory_url, bundle=str(bundle or ca.ca_bundle))
+    async with opened_server(options, SystemClock()) as server:
+        yield AcmeRenewalInfos(lambda _: server, SystemClock())
 
 
 def schedule_after(issued: Issued, answer: RenewalInfo | NoRenewalInfo | None, choose: Callable[[], float]) -> Any:  # noqa: ANN401
@@ -164,14 +175,13 @@ async def test_certificate_unknown_to_the_ca_has_no_renewal_info(issued: Issued)
 
 
 async def test_old_ca_has_no_renewal_info(folder: Path, dns: Challtestsrv, http_port: int) -> None:
-    async with Pebble(folder, PebbleSettings(dns.address, http_port, programs=OLDEST)) as ca:
-        bundles: dict[str, str | None] = {ca.directory_url: str(ca.ca_bundle)}
-        async with AcmeRenewalInfos(bundles, user_agent="wellkeeper/test", clock=SystemClock()) as infos:
-            assert await infos.ask(ca.directory_url, "a.b") is None
+    async with Pebble(folder, PebbleSettings(dns.address, http_port, programs=OLDEST)) as ca, infos_of(ca) as infos:
+        assert await infos.ask(ca.directory_url, "a.b") is None
 
 
-async def test_untrusted_ca_is_not_believed(issued: Issued) -> None:
-    async with AcmeRenewalInfos({}, user_agent="wellkeeper/test", clock=SystemClock()) as infos:
+async def test_untrusted_ca_is_not_believed(issued: Issued, folder: Path) -> None:
+    other = make_server_certificate(folder / "other", ("localhost",))
+    async with infos_of(issued.ca, other.ca_bundle) as infos:
         answer = await infos.ask(issued.ca.directory_url, str(issued.certificate.certificate_id))
     assert isinstance(answer, NoRenewalInfo)
     assert "certificate verify failed" in answer.reason

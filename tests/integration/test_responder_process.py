@@ -20,12 +20,12 @@ from tests.responder.http import ask, ask_until, connect, parse
 from tests.responder.messages import KEY, THUMBPRINT, publication
 from wellkeeper_client import wire
 from wellkeeper_client.signing import encode_public_key, sign_publication
-from wellkeeper_responder.app import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
+from wellkeeper_responder.capacity import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 
-_PYTHON = (sys.executable, "-B", "-m", "wellkeeper_responder")
+PYTHON = (sys.executable, "-B", "-m", "wellkeeper_responder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Process:
         return token
 
 
-def _arguments(folder: Path) -> tuple[str, ...]:
+def arguments(folder: Path) -> tuple[str, ...]:
     return (
         f"--public=unix:{folder}/public.sock",
         f"--control=unix:{folder}/control.sock",
@@ -63,7 +63,7 @@ def _arguments(folder: Path) -> tuple[str, ...]:
 @contextlib.asynccontextmanager
 async def _responder(folder: Path, *command: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        *(command or _PYTHON), *_arguments(folder), stderr=asyncio.subprocess.PIPE
+        *(command or PYTHON), *arguments(folder), stderr=asyncio.subprocess.PIPE
     )
     try:
         assert process.stderr is not None
@@ -77,7 +77,7 @@ async def _responder(folder: Path, *command: str) -> AsyncIterator[Process]:
 
 
 async def _refused_start(folder: Path) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(*_PYTHON, *_arguments(folder), stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*PYTHON, *arguments(folder), stderr=asyncio.subprocess.PIPE)
     _, errors = await asyncio.wait_for(process.communicate(), 20)
     return process.returncode, errors.decode()
 
@@ -134,7 +134,7 @@ async def test_sockets_of_a_killed_responder_are_replaced(tmp_path: Path) -> Non
 
 
 async def test_health_check_is_a_command(running: Process) -> None:
-    command = (*_PYTHON, "--check-health", f"--control={running.control}")
+    command = (*PYTHON, "--check-health", f"--control={running.control}")
     assert await (await asyncio.create_subprocess_exec(*command)).wait() == 0
     await running.stop()
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
@@ -210,7 +210,7 @@ async def test_poll_without_a_fetch_is_answered_empty(running: Process) -> None:
 async def test_message_in_broken_chunks_is_refused(tmp_path: Path, parser: str, status: int) -> None:
     """Accept both parsers of aiohttp: the Python one refuses at once, the compiled one sends nothing more."""
     environment = ("env", "AIOHTTP_NO_EXTENSIONS=1") if parser == "plain" else ("env",)
-    async with _responder(tmp_path, *environment, *_PYTHON) as running:
+    async with _responder(tmp_path, *environment, *PYTHON) as running:
         reader, writer = await connect(running.control)
         head = f"PUT {wire.TOKENS_PREFIX}{'x' * 43} HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n"
         writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -235,33 +235,33 @@ async def test_client_that_does_not_read_is_cut_off(running: Process) -> None:
     assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("public", MAX_PUBLIC_CONNECTIONS), ("control", MAX_CONTROL_CONNECTIONS)])
-async def test_connection_limits_of_both_listeners_are_independent(running: Process, kind: str, limit: int) -> None:
-    token = await running.publish()
-    full, other = (running.public, running.control) if kind == "public" else (running.control, running.public)
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("public", MAX_PUBLIC_CONNECTIONS // 2), ("control", MAX_CONTROL_CONNECTIONS)]
+)
+async def test_full_listener_closes_the_connection_that_was_idle_longest(
+    running: Process, kind: str, limit: int
+) -> None:
+    full = running.public if kind == "public" else running.control
     held = [await connect(full) for _ in range(limit)]
-    reader, writer = await connect(full)
-    refusal = parse(await reader.read())
-    assert (refusal.status, refusal.headers["Connection"]) == (503, "close")
-    path = wire.HEALTH_PATH if kind == "public" else wire.CHALLENGE_PREFIX + token
-    assert (await ask(other, "GET", path)).status == 200
-    for _, held_writer in (*held, (reader, writer)):
-        held_writer.close()
-    await ask_until(full, "/nothing", lambda reply: reply.status == 404)
+    assert (await ask(full, "GET", "/nothing")).status == 404
+    assert await held[0][0].read() == b""
+    assert not held[-1][0].at_eof()
     metrics = (await ask(running.control, "GET", wire.METRICS_PATH)).body.decode()
-    assert f'wellkeeper_connections_refused_total{{listener="{kind}"}}' in metrics
+    assert f'wellkeeper_connections_closed_total{{listener="{kind}"}} ' in metrics
+    for _, writer in held:
+        writer.close()
 
 
 async def test_socket_never_has_a_wider_mode_than_its_final_one(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     calls = "trace=fchmod,bind,chmod,fchmodat,?fchmodat2,listen"
-    strace = ("sh", "-c", 'umask 000; exec "$@"', "-", "strace", "-f", "-qq", "-e", calls, "-o", str(trace))
-    async with _responder(tmp_path, *strace, *_PYTHON) as running:
+    strace = ("sh", "-c", 'umask 077; exec "$@"', "-", "strace", "-f", "-qq", "-e", calls, "-o", str(trace))
+    async with _responder(tmp_path, *strace, *PYTHON) as running:
         await _stop_traced(running, trace)
     names = re.findall(r"^\d+ +(fchmod|bind|chmod|listen)(?:at2?)?\(", trace.read_text(), re.MULTILINE)
-    # The mode is set before the socket has a name; and no client can connect before it listens.
-    assert names[:3] == ["fchmod", "bind", "chmod"]
-    assert sorted(names) == sorted(2 * ["fchmod", "bind", "chmod", "listen"])
+    # Before it has a name; and no client can connect before it listens. A change afterwards would follow a link.
+    assert names[:3] == ["fchmod", "bind", "listen"]
+    assert sorted(names) == sorted(2 * ["fchmod", "bind", "listen", "listen"])
     assert re.findall(r"fchmod\(\d+, (0\d+)\)", trace.read_text()) == ["0666", "0660"]
 
 
@@ -280,7 +280,7 @@ async def test_no_file_is_opened_for_writing(tmp_path: Path) -> None:
     # The inherited environment could add more, for example to measure coverage.
     bare = ("env", "-i", f"PATH={os.environ['PATH']}")
     strace = ("strace", "-f", "-qq", "-e", "trace=open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2")
-    async with _responder(tmp_path, *bare, *strace, "-o", str(trace), *_PYTHON) as running:
+    async with _responder(tmp_path, *bare, *strace, "-o", str(trace), *PYTHON) as running:
         token = await running.publish()
         assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
         for path in (wire.FETCHES_PATH, wire.METRICS_PATH, wire.STATUS_PATH):

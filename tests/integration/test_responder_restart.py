@@ -8,7 +8,7 @@ import pytest
 
 from stand.host import Host, running_host
 from stand.responder import ResponderProcess
-from tests.integration.observed import fetches, installed, served, tokens
+from tests.integration.observed import fetches, installed, issued, served, tokens
 from tests.integration.under_way import Gate, renewing
 from tests.responder.http import ask_until
 from wellkeeper_client import wire
@@ -26,6 +26,29 @@ async def restart(host: Host, folder: Path, number: signal.Signals) -> Responder
     await host.responder.process.wait()
     values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
     return ResponderProcess(folder / "responder", *values.values(), name="restarted")
+
+
+async def test_responder_that_is_away_when_the_token_is_published_is_waited_for(folder: Path) -> None:
+    """As by `systemctl restart`, which returns before the responder listens."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        responder = await restart(host, folder, signal.SIGTERM)
+        async with renewing(host.issuer) as run:
+            await run.until("publish", "started")
+            async with responder:
+                finished = await run.finish()
+                assert finished.exit_code == 0, finished
+                assert "waiting 10 s for it" in finished.err
+        assert await served(host, NAME) == installed(host.issuer, "web")
+    assert issued(host.ca) == 1
+
+
+async def test_responder_that_stays_away_is_reported_and_the_ca_not_asked(folder: Path) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await restart(host, folder, signal.SIGTERM)
+        finished = await host.issuer.run("renew")
+        assert finished.exit_code == 1
+        assert "cannot publish the tokens on node 'local', so the CA was not asked" in finished.out
+        assert "Check that wellkeeper-responder runs there" in finished.out
 
 
 @pytest.mark.parametrize(("number", "is_read_back"), [(signal.SIGTERM, True), (signal.SIGKILL, False)])

@@ -12,6 +12,7 @@ from stand.pebble import NEWEST, OLDEST, Pebble
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, served
 from tests.json_docs import assert_documented
+from tests.opened_cas import opened_ca
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
@@ -119,12 +120,9 @@ async def other_account(ca: Pebble, folder: Path) -> AsyncIterator[tuple[AcmeAut
     accounts = AccountFolder(folder, (ca.directory_url,), terms_of_service_agreed=True)
     accounts.make_keys()
     options = CaOptions("pebble", ca.directory_url, bundle=str(ca.ca_bundle))
-    authority = AcmeAuthority(options, accounts, SystemClock(), version="1", thread_count=1)
-    try:
+    async with opened_ca(options, accounts, SystemClock()) as authority:
         await authority.account_url()
         yield authority, accounts
-    finally:
-        authority.close()
 
 
 @dataclass
@@ -178,9 +176,8 @@ async def test_daemon_continues_with_the_new_key_after_a_rollover(folder: Path, 
     async with other_account(pebble, folder / "ours") as (daemon, accounts):
         thumbprint = daemon.thumbprint
         options = CaOptions("pebble", pebble.directory_url, bundle=str(pebble.ca_bundle))
-        command = AcmeAuthority(options, accounts, SystemClock(), version="1", thread_count=1)
         clients: tuple[ResponderClient, ...] = ()
-        new = await roll_over(AccountAtCa(command.connection), accounts, clients)
-        command.close()
+        async with opened_ca(options, accounts, SystemClock()) as command:
+            new = await roll_over(AccountAtCa(command.connection), accounts, clients)
         assert daemon.thumbprint == new != thumbprint
         assert (await AccountAtCa(daemon.connection).state()).status == "valid"

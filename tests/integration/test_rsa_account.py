@@ -6,8 +6,8 @@ import pytest
 
 from stand.pebble import Pebble
 from tests.keys import rsa_key
+from tests.opened_cas import opened_ca
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
-from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.clock import SystemClock
@@ -23,10 +23,7 @@ async def test_rsa_account_places_orders_and_rolls_over_to_ecdsa(folder: Path, p
     accounts = AccountFolder(folder / "issuer", (url,), terms_of_service_agreed=True)
     accounts.take_over(AccountRecord(url, "unknown yet"), rsa_key())
     accounts.record_path(url).unlink()
-    ca = AcmeAuthority(
-        CaOptions("pebble", url, bundle=str(pebble.ca_bundle)), accounts, SystemClock(), version="1", thread_count=2
-    )
-    try:
+    async with opened_ca(CaOptions("pebble", url, bundle=str(pebble.ca_bundle)), accounts, SystemClock()) as ca:
         made = await ca.account_url()
         assert (await ca.new_order([NAME], "default", None)).authorization_urls
         account, following = AccountAtCa(ca.connection), accounts.make_next_account_key(url)
@@ -35,5 +32,3 @@ async def test_rsa_account_places_orders_and_rolls_over_to_ecdsa(folder: Path, p
         accounts.take_next_account_key(url)
         assert (await ca.new_order([NAME], "default", None)).authorization_urls
         assert await ca.account_url() == made
-    finally:
-        ca.close()

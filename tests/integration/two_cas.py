@@ -41,7 +41,10 @@ async def two_cas(
     pinned_count: int = 2,
     **of_the_first: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[TwoCas]:
-    """Run a host whose responder pins the first `pinned_count` CAs; the second CA blocks no name."""
+    """Run a host whose responder pins the first `pinned_count` CAs; the second CA blocks no name.
+
+    With `has_proxy`, requests to the first CA pass through a fault proxy.
+    """
     (folder / "second").mkdir()
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(running_host(folder, {LINEAGE: [name]}, **of_the_first))
@@ -57,7 +60,7 @@ async def two_cas(
 
 
 def _with_both(host: Host, second: Pebble) -> IssuerSettings:
-    cas = {"first": host.ca, "second": second}
+    cas = {"first": host.proxy or host.ca, "second": second}
     tables = [
         f"[[cas]]\nname = '{name}'\ndirectory = '{ca.directory_url}'\nbundle = '{ca.ca_bundle}'"
         for name, ca in cas.items()

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
-from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import dns
+from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
@@ -24,7 +26,7 @@ from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.local import LocalDelivery
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import Answer, Certificate, Flip, Identifier, Installed, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.ports import Certificates
 from wellkeeper_node.steps import Steps
@@ -45,7 +47,7 @@ class Folders(FakeCertificates):
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
         if (lineage, version) in self.lost:
-            raise InstallError(f"/certificates/archive/{lineage} does not have version {version!r}")
+            raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
         return await super().switch(lineage, version)
 
     async def installed(self, lineage: str) -> Installed | None:
@@ -55,25 +57,37 @@ class Folders(FakeCertificates):
 
 
 class Handshakes:
-    """`ports.Probes` of the versions nginx loaded at its last reload, if its configuration names them; `stale` wins."""
+    """`ports.Probes` of the versions nginx loaded at its last reload, if its configuration names them.
+
+    Versions in `stale` win over those, and handshakes with versions in `refused` are refused.
+    """
 
     def __init__(self, nginx: FakeNginx, certificates: Folders) -> None:
         self._nginx = nginx
         self._certificates = certificates
         self.defect_for: str | None = None
         self.stale: dict[str, str] = {}
+        self.refused: set[str] = set()
+        self.refusals = 1000
 
     async def handshake(
-        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        _address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         if key_algorithm is not None:
             raise ValueError(f"nginx has one key type only, cannot serve {key_algorithm}")
         name = identifier.value.removesuffix(".example")
         if name == self.defect_for:
             raise RuntimeError("a defect")
-        if name not in self._nginx.needed or not self._nginx.reloads:
+        if name not in self.stale and (name not in self._nginx.needed or not self._nginx.reloads):
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")
+        if version in self.refused and self.refusals > 0:
+            self.refusals -= 1
+            return None
         return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:

@@ -24,6 +24,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_node import public_keys
+from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Identifier, IdentifierType, KeyType
 
@@ -190,7 +191,7 @@ def test_thumbprints_match_the_acme_library() -> None:
 
 def test_other_keys_have_no_kind_and_no_thumbprint() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
-    assert (public_keys.kind(key.public_key()), public_keys.thumbprint(key.public_key())) == (None, None)
+    assert (reading.key_type(key.public_key()), public_keys.thumbprint(key.public_key())) == (None, None)
 
 
 def with_name_of_unknown_kind() -> bytes:

@@ -15,6 +15,7 @@ from wellkeeper_issuer.daemon import Daemon
 from wellkeeper_issuer.errors import JournalError, OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_node.errors import InstallError
 
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 HOUR = 3600.0
@@ -34,6 +35,8 @@ class Work:
         self.failing: Callable[[], Exception | None] = lambda: None
         self.unreadable = 0
         self.report: Report | None = None
+        self.lost: set[str] = set()
+        self.looked: list[int] = []
         self.held = FakeHeld()
 
     async def run(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
@@ -58,14 +61,24 @@ class Work:
             raise JournalError("state.db: disk I/O error")
         return {one.name: self.next_at.get(one.name, self.clock.now()) for one in lineages}
 
+    async def find_changed(self, lineages: Sequence[Lineage]) -> list[str]:
+        self.looked.append(round(self.clock.monotonic()))
+        if self.unreadable:
+            raise InstallError("cannot use live/")
+        return [one.name for one in lineages if one.name in self.lost]
+
     def times(self, name: str) -> list[int]:
         return [at for at, who, _ in self.done if who == name]
+
+
+def make_daemon(work: Work, lineages: Sequence[Lineage]) -> Daemon:
+    return Daemon(work, work.wake_times, work.clock, lineages, held=work.held, find_changed=work.find_changed)
 
 
 def simulate(scene: Callable[[Work, Callable[..., Daemon]], Coroutine[Any, Any, None]]) -> None:
     async def begin() -> None:
         work = Work(VirtualClock(START))
-        await scene(work, lambda *lineages: Daemon(work, work.wake_times, work.clock, lineages, held=work.held))
+        await scene(work, lambda *lineages: make_daemon(work, lineages))
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(begin())
@@ -95,6 +108,49 @@ def test_no_pass_runs_before_a_certificate_is_due() -> None:
         assert work.done == []
 
     simulate(scene)
+
+
+def test_certificate_that_is_lost_is_worked_on_within_a_minute() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        for name in "ab":
+            work.next_at[name] = START + timedelta(days=3)
+        running = asyncio.create_task(live(make(A, B), 2 * HOUR))
+        await asyncio.sleep(HOUR)
+        work.lost = {"a"}
+        del work.next_at["a"]
+        await asyncio.sleep(61)
+        assert work.times("a") != []
+        work.lost = set()
+        await running
+        assert len(work.times("a")) == 1
+        assert work.times("b") == []
+        assert all(later - earlier >= 60 for earlier, later in zip(work.looked, work.looked[1:], strict=False))
+
+    simulate(scene)
+
+
+def test_reload_looks_for_lost_certificates_at_once() -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.next_at["a"] = START + timedelta(days=3)
+        daemon = make(A)
+        running = asyncio.create_task(live(daemon, HOUR))
+        await asyncio.sleep(70)
+        daemon.replace([A])
+        await asyncio.sleep(10)
+        await running
+        assert 70 in work.looked
+
+    simulate(scene)
+
+
+def test_live_folder_that_cannot_be_read_is_logged_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.unreadable = 2
+        await live(make(A), 300)
+        assert work.times("a") != []
+
+    simulate(scene)
+    assert "cannot use live/" in caplog.text
 
 
 def test_state_errors_are_retried_and_do_not_end_the_daemon(caplog: pytest.LogCaptureFixture) -> None:

@@ -135,6 +135,16 @@ async def test_certificate_that_vanishes_before_it_is_verified_is_reported(host:
     )
 
 
+async def test_renewal_info_of_a_new_certificate_is_asked_while_nginx_reloads(host: Host) -> None:
+    async def wait_for_the_reload() -> None:
+        await run_tasks_until(lambda: bool(host.nginx.reloads))
+
+    host.infos.at_ask = wait_for_the_reload
+    assert outcomes(await host.run()) == ALL_SERVED
+    assert len(host.infos.asked) == 3
+    assert await host.state.schedules.read_schedule("a") is not None
+
+
 async def test_at_most_eight_renewals_run_at_once(host: Host) -> None:
     gate, waiting = asyncio.Event(), []
 

@@ -124,6 +124,36 @@ async def test_hooks_run_around_a_pass_and_for_each_loaded_certificate(host: Hos
     assert host.hooks.ran == []
 
 
+async def test_post_hook_gets_the_renewed_and_the_failed_names(host: Host) -> None:
+    host.hooks.events, host.hooks.failing = {Event.POST, Event.DEPLOY}, {Event.DEPLOY}
+    host.nginx.needed = {"a"}
+    host.ca.refused["b.example"] = None
+    await host.run(LINEAGES[:2])
+    about = host.hooks.ran[-1][1]
+    # A certificate whose deploy hook failed was renewed.
+    assert (about.renewed, about.failed) == ((dns("a.example"),), (dns("b.example"),))
+
+
+async def test_hook_runs_once_nginx_has_loaded_a_certificate_that_it_does_not_serve(host: Host) -> None:
+    host.nginx.needed = {"a"}
+    host.hooks.events = {Event.DEPLOY}
+    await host.run(LINEAGES[:1])
+    host.handshakes.stale["a"] = host.certificates.live["a"]
+    host.hooks.ran.clear()
+    assert outcomes(await host.run(LINEAGES[:1], is_forced=True)) == {"a": Outcome.FAILED}
+    await host.run(LINEAGES[:1])
+    assert [event for event, _ in host.hooks.ran] == [Event.DEPLOY]
+
+
+async def test_certificate_that_nothing_here_serves_is_installed_and_not_worked_on_again(host: Host) -> None:
+    host.nginx.needed = set()
+    host.hooks.events = {Event.DEPLOY}
+    only = [replace(LINEAGES[0], https_addresses=())]
+    assert outcomes(await host.run(only)) == {"a": Outcome.INSTALLED}
+    assert [event for event, _ in host.hooks.ran] == [Event.DEPLOY]
+    assert outcomes(await host.run(only)) == {"a": Outcome.UNCHANGED}
+
+
 async def test_failed_deploy_hook_fails_the_pass_and_runs_again(host: Host) -> None:
     host.nginx.needed = {"a"}
     host.hooks.events, host.hooks.failing = {Event.DEPLOY}, {Event.DEPLOY}

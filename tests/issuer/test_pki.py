@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import FinalizeError
+from wellkeeper_issuer.errors import ChainError, DatesError, FinalizeError
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
@@ -105,12 +105,35 @@ def test_missing_and_extra_identifiers_are_named(
 
 @pytest.mark.parametrize(
     ("starts_in", "words"),
-    [(timedelta(hours=2), "clock by NTP"), (timedelta(days=-91), "has expired")],
-    ids=["not yet valid", "expired"],
+    [
+        (timedelta(hours=2), "clock by NTP"),
+        (timedelta(days=-91), "has expired"),
+        (timedelta(days=-90, seconds=60), "is about to expire"),
+    ],
+    ids=["not yet valid", "expired", "a minute left"],
 )
 def test_certificate_outside_its_validity_is_refused(ca: FakeCa, key: bytes, starts_in: timedelta, words: str) -> None:
     with pytest.raises(FinalizeError, match=words):
         check(ca.leaf(key, A, starts_in=starts_in), key, [A], NOW)
+
+
+def test_certificate_that_is_valid_for_more_than_a_minute_is_accepted(ca: FakeCa, key: bytes) -> None:
+    check(ca.leaf(key, A, starts_in=timedelta(days=-90, seconds=61)), key, [A], NOW)
+
+
+def test_certificate_with_a_lifetime_below_a_minute_is_refused(ca: FakeCa, key: bytes) -> None:
+    with pytest.raises(ChainError, match="it is valid for less than 60 s") as caught:
+        check(ca.leaf(key, A, starts_in=timedelta(), days=59 / 86_400), key, [A], NOW)
+    assert not isinstance(caught.value, DatesError)
+
+
+def test_chain_that_tls_clients_would_refuse_is_refused(ca: FakeCa, key: bytes) -> None:
+    """TLS clients refuse such a handshake."""
+    more = ca.intermediate.public_bytes(Encoding.PEM)
+    with pytest.raises(ChainError, match="its chain has 11 certificates, more than 10"):
+        check(ca.chain(key, A) + more * 9, key, [A], NOW)
+    with pytest.raises(ChainError, match="its chain is longer than 64 KiB"):
+        check(b"x" * 65_536 + b"\n" + ca.chain(key, A), key, [A], NOW)
 
 
 def test_slow_clock_is_tolerated_up_to_an_hour(ca: FakeCa, key: bytes) -> None:

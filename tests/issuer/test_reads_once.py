@@ -12,7 +12,7 @@ from tests.node.nodes import Nodes
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode, Outcome
 
-_AT_MOST: Final = 20
+_AT_MOST: Final = 28
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ def watched(state: State, nodes: Nodes, clock: FakeClock, calls: Counter[str]) -
     return host
 
 
-async def test_first_issuance_makes_at_most_twenty_calls_to_state_and_disk(watched: Host, calls: Counter[str]) -> None:
+async def test_first_issuance_makes_at_most_twenty_eight_calls_to_state_and_disk(
+    watched: Host, calls: Counter[str]
+) -> None:
     reports = await watched.run(LINEAGES[:1], mode=Mode.SCHEDULED)
     assert outcomes(reports) == {"a": Outcome.SERVED}
     assert calls.total() <= _AT_MOST, _listed(calls)

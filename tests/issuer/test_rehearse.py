@@ -9,7 +9,9 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeHooks
-from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import dns
+from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders, token
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import OrderError

@@ -8,7 +8,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
-from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
 from tests.issuer.hosts import RenewalParts, look, make_renewals, renew
 from tests.node.nodes import Nodes
@@ -229,9 +230,11 @@ async def test_pending_order_with_valid_authorizations_continues(
     url = f"{BASE}/order/2"
 
     async def lag() -> None:
-        ca.script(url, replace(ca.orders[url].order, status=Status.PENDING), ca.orders[url].order)
+        ca.script(f"{url}/finalize", replace(ca.orders[url].order, status=Status.PENDING))
+        ca.script(url, ca.orders[url].order)
         ca.set_order(url, Status.PENDING)
 
     ca.at_new_order = lag
     assert (await renew(renewals, LINEAGE, steps, Mode.RETRY)).lineage == "web"
-    assert ca.calls.count(f"read {url}") == 2
+    assert ca.calls.count(f"read {url}") == 1
+    assert ca.calls.count(f"finalize {url}") == 2

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import FakeClock
-from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress
 from tests.issuer.hosts import Host, look, renew
 from tests.node.nodes import Nodes

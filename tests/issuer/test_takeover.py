@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.fakes_deliver import NOW, FakeCa, dns
-from wellkeeper_issuer.known_cas import LETS_ENCRYPT
-from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage, Taken, take_over
+from wellkeeper_issuer.known_cas import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from wellkeeper_issuer.takeover import Access, Found, FoundAccount, FoundLineage, Taken, take_over
 from wellkeeper_node.model import Identifier, KeyType, Pair
 
 A, B = dns("a.example"), dns("b.example")
@@ -46,10 +46,46 @@ def test_names_key_type_ca_and_account_are_taken_over() -> None:
     assert (taken.pair, taken.notes) == (PAIR, ())
 
 
+@pytest.mark.parametrize(
+    ("server", "is_test"),
+    [
+        (SERVER, False),
+        (LETS_ENCRYPT, False),
+        (LETS_ENCRYPT_STAGING, True),
+        ("https://acme-staging.api.letsencrypt.org/directory", True),
+        ("https://dv.acme-v02.test-api.pki.goog/directory", True),
+    ],
+)
+def test_certificate_of_a_staging_ca_is_labelled(server: str, *, is_test: bool) -> None:
+    (taken,) = take(lineage(server=server))
+    assert taken.is_test is is_test
+    assert any("test certificate" in note for note in taken.notes) is is_test
+
+
+@pytest.mark.parametrize(
+    ("access", "note"),
+    [
+        (Access(0, 0, 0o600), ""),
+        (Access(0, 12, 0o640), ""),
+        (Access(0, 0, 0o644), "its key was readable by all users (mode 0644); here it is 0640"),
+    ],
+)
+def test_key_that_everyone_may_read_is_narrowed_and_reported(access: Access, note: str) -> None:
+    (taken,) = take(replace(lineage(), access=access))
+    assert taken.access == access
+    assert list(taken.notes) == ([note] if note else [])
+
+
 @pytest.mark.parametrize("key_type", [KeyType.RSA_2048, KeyType.ECDSA_P384])
 def test_other_key_types_are_kept(key_type: KeyType) -> None:
     (taken,) = take(lineage(pair=CA.pair(A, key_type=key_type)))
     assert taken.table["key_type"] == key_type.value
+
+
+def test_name_that_is_too_long_is_shortened() -> None:
+    taken = take(lineage("a" * 250), lineage("a" * 249 + "b"))
+    assert [len(one.name) for one in taken] == [240, 240]
+    assert len({one.name for one in taken}) == 2
 
 
 def test_reuse_key_and_profile_are_kept() -> None:

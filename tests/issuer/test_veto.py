@@ -6,7 +6,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_around import FakeAuthorities, FakeInfos
-from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
 from tests.issuer.hosts import RenewalParts, make_renewals, renew
 from tests.node.nodes import Nodes

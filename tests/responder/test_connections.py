@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from tests.responder.http import ask, connect, send
-from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer, Handler
+from wellkeeper_responder.capacity import Capacity
+from wellkeeper_responder.connections import ConnectionServer, Handler
 from wellkeeper_responder.listeners import Listener
 from wellkeeper_responder.settings import UnixAddress
 
@@ -18,8 +19,8 @@ Serving = Callable[[Handler], AbstractAsyncContextManager[UnixAddress]]
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def _not_refused() -> None:
-    raise AssertionError("no connection is refused here")
+def _not_full() -> None:
+    raise AssertionError("no connection has to make room here")
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def serving(tmp_path: Path) -> Serving:
     @asynccontextmanager
     async def serve(handler: Handler) -> AsyncIterator[UnixAddress]:
         address = UnixAddress(tmp_path / "a.sock")
-        listener = await Listener.open(address, 0o600, ConnectionServer(handler, ConnectionLimit(8, _not_refused)))
+        connections = ConnectionServer(handler, Capacity(8, _not_full, _not_full))
+        listener = await Listener.open(address, 0o600, connections)
         yield address
         await listener.close(0.1)
 

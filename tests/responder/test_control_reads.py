@@ -85,6 +85,11 @@ async def test_stopping_answers_polls_at_once(running: Running) -> None:
         "since=1",
         "after=" + "9" * 16,
         "wait=%D9%A3",
+        "%61fter=1",
+        "after=1&",
+        "&after=1",
+        "after=%31",
+        "after",
     ],
 )
 async def test_bad_queries_are_malformed(running: Running, query: str) -> None:

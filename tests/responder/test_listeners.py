@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from wellkeeper_responder.connections import ConnectionLimit, ConnectionServer
+from wellkeeper_responder.capacity import Capacity
+from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.listeners import Listener, ListenError, reason
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 
-def _not_refused() -> None:
-    raise AssertionError("no connection is refused here")
+def _not_full() -> None:
+    raise AssertionError("no connection has to make room here")
 
 
 async def _answer(_request: web.BaseRequest) -> web.StreamResponse:
@@ -25,7 +26,7 @@ async def _answer(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def _open(address: Address, mode: int = 0o660) -> Listener:
-    return await Listener.open(address, mode, ConnectionServer(_answer, ConnectionLimit(8, _not_refused)))
+    return await Listener.open(address, mode, ConnectionServer(_answer, Capacity(8, _not_full, _not_full)))
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=["umask 000", "umask 022", "umask 077"])
@@ -148,3 +149,15 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
 def test_unusable_address_is_reported_with_the_remedy(error: OSError, address: Address, words: str) -> None:
     """Check the messages alone: root may use every address, and name resolution depends on the network."""
     assert words in reason(error, address)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+async def test_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ListenError, match=f"may write to {folder} .mode 0{mode:o}.. Run 'chmod go-w {folder}'"):
+        await _open(UnixAddress(folder / "a.sock"))
+    assert not (folder / "a.sock").exists()
+    folder.chmod(0o1777)
+    await (await _open(UnixAddress(folder / "a.sock"), 0o666)).close(0.1)

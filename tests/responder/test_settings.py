@@ -7,14 +7,14 @@ from click.testing import CliRunner, Result
 
 from tests.responder.messages import KEY, THUMBPRINT
 from wellkeeper_client.signing import encode_public_key
-from wellkeeper_responder.__main__ import main
+from wellkeeper_responder.__main__ import command
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress, check_addresses, parse_address, parse_mode
 
 _KEY = encode_public_key(KEY.public_key())
 
 
 def _run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(main, arguments, env=environment)
+    return CliRunner().invoke(command, arguments, env=environment)
 
 
 @pytest.mark.parametrize(

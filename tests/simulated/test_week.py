@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 from tests.fakes_around import FakeHooks, FakeNotifications
-from tests.fakes_deliver import FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import dns
 from tests.fakes_obtain import FakeProgress
 from tests.fakes_ownership import FakeHeld
 from tests.fakes_state import FakeState

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from tests.fakes_deliver import FakeCertificates
+from tests.fakes_certificates import FakeCertificates
 from tests.fakes_obtain import FakeRoot, token
 from tests.virtual_time import VirtualClock
 from wellkeeper_issuer.errors import OrderError
@@ -29,6 +29,7 @@ from wellkeeper_node.model import (
     Node,
     Problem,
     ReadBack,
+    Server,
     Tested,
 )
 
@@ -99,6 +100,9 @@ class YearCa:
         if self._outage[0] <= self._clock.now() < self._outage[1]:
             return NoRenewalInfo("no answer", is_passing=True)
         return RenewalInfo(self._live[certificate_id], None, 86_400.0)
+
+    async def prepare(self) -> None:
+        """Nothing is needed."""
 
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         if profile is not None:
@@ -204,6 +208,9 @@ class WorkingResponders:
             raise ValueError("nothing to publish")
         yield
 
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        raise ValueError(f"no responder restarts, and all have {answers}")
+
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator["WorkingResponders"]:
         if not token:
@@ -230,11 +237,18 @@ class WorkingNginx:
     async def finishing(self) -> int:
         return 0
 
-    async def mentions(self, path: str) -> bool:
-        return bool(path)
+    async def servers(self) -> Sequence[Server]:
+        return ()
+
+    async def named(self, _folders: Collection[str]) -> dict[str, str]:
+        return {}
 
     async def handshake(
-        self, _address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        _address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        _speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         installed = await self._certificates.installed(self._names[identifier])
         if installed is None or key_algorithm is not None:

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import SettingsError
@@ -18,15 +18,12 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
     from wellkeeper_issuer.outside.ca.connection import Connection
     from wellkeeper_issuer.outside.ca.options import CaOptions
+    from wellkeeper_issuer.outside.ca.server import CaServer
     from wellkeeper_issuer.outside.keys.accounts import AccountFolder
-
-# More threads only contend for Python's one lock (200 certificates on two cores: 26 per second with 4 threads, 22 with
-# 8), and Pebble hung forever with 32.
-_MOST_THREADS: Final = 4
 
 
 class AllAuthorities:
-    """Implements `ports.Authorities`. Use as a context manager: it ends the threads.
+    """Implements `ports.Authorities`. Use as an async context manager: it closes the connections.
 
     Raises SettingsError when a bundle of CA certificates cannot be used.
     """
@@ -36,43 +33,45 @@ class AllAuthorities:
         self._accounts = accounts
         self._clock = clock
         self._version = version
+        self._servers: dict[str, CaServer] = {}
         self._opened: dict[str, AcmeAuthority] = {}
         _check_bundle("ca_bundle", settings.ca_bundle)
         for ca in settings.cas:
             _check_bundle(f"bundle of the CA {ca.name}", ca.bundle)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        for server in self._servers.values():
+            await server.close()
 
     def open(self, directory_url: str) -> "AcmeAuthority":
         """As `ports.Authorities.open`; raises SettingsError when the CA has no account key."""
         from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 
-        found = self._opened.get(directory_url)
-        if found is None:
-            options = self.options(directory_url)
-            found = AcmeAuthority(
-                options,
-                self._accounts,
-                self._clock,
-                version=self._version,
-                thread_count=min(self._settings.renewals_at_once, _MOST_THREADS),
-            )
-            self._opened[directory_url] = found
-        return found
+        if directory_url not in self._opened:
+            self._opened[directory_url] = AcmeAuthority(self.connect(directory_url))
+        return self._opened[directory_url]
 
     def connect(self, directory_url: str) -> "Connection":
-        """Return a connection that needs no account; the caller closes it."""
+        """Return a connection that needs no account key."""
         from wellkeeper_issuer.outside.ca.connection import Connection
 
-        return Connection(
-            self.options(directory_url), self._accounts, self._clock, version=self._version, thread_count=1
-        )
+        return Connection(self.options(directory_url), self.server(directory_url), self._accounts, self._clock)
+
+    def server(self, directory_url: str) -> "CaServer":
+        """Return the CA's server, always the same object for one directory URL."""
+        from wellkeeper_issuer.outside.ca.server import CaServer
+        from wellkeeper_issuer.outside.ca.session import CaSession
+
+        if directory_url not in self._servers:
+            options = self.options(directory_url)
+            session = CaSession(f"wellkeeper/{self._version}", bundle=options.bundle, allow_http=options.allow_http)
+            self._servers[directory_url] = CaServer(directory_url, session, self._clock)
+        return self._servers[directory_url]
 
     @property
     def directory_urls(self) -> Sequence[str]:
@@ -94,16 +93,11 @@ class AllAuthorities:
             name=ca.name,
             directory_url=directory_url,
             bundle=str(bundle) if bundle else None,
+            allow_http=ca.allow_http,
             profile=ca.profile,
             preferred_chain=ca.preferred_chain,
             external_account=external,
         )
-
-    def close(self) -> None:
-        """Close all CAs without waiting for requests. Idempotent."""
-        for one in self._opened.values():
-            one.close()
-        self._opened.clear()
 
 
 def open_authorities(settings: Settings) -> AllAuthorities:

@@ -19,7 +19,6 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.cas import directory_urls
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources
@@ -40,12 +39,10 @@ async def renewals(
     clock, choose = SystemClock(), random.SystemRandom().random
     vetoes = Vetoes(state.vetoes, clock) if settings.read_back == "required" else None
     probes, folders = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.certificates(settings)
-    accounts, version = build.accounts(settings), build.version()
+    accounts = build.accounts(settings)
     async with AsyncExitStack() as stack:
-        authorities = stack.enter_context(AllAuthorities(settings, accounts, clock, version=version))
-        bundles = {url: authorities.options(url).bundle for url in directory_urls(settings)}
-        infos = AcmeRenewalInfos(bundles, user_agent=f"wellkeeper/{version}", clock=clock)
-        await stack.enter_async_context(infos)
+        authorities = AllAuthorities(settings, accounts, clock, version=build.version())
+        infos = AcmeRenewalInfos((await stack.enter_async_context(authorities)).server, clock)
         responders = AllResponders(clients, accounts.publishing_key, clock)
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(

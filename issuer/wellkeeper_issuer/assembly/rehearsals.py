@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.check_now import describe_served
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
@@ -51,7 +52,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
         yield RehearsalDeps(
-            authorities=stack.enter_context(authorities),
+            authorities=await stack.enter_async_context(authorities),
             responders=await stack.enter_async_context(AllResponders(clients, accounts.publishing_key, clock)),
             nodes=build.nodes(settings),
             probes=NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol),
@@ -65,6 +66,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
             live_path=folders.live_path,
             request=Requests(folders, CsrFolder()).request,
             throttle=Throttle(settings.orders_per_second, clock),
+            describe_served=lambda lineage: describe_served(settings, lineage),
             test_directory_url=settings.find_ca(settings.rehearsal.ca).directory if settings.rehearsal.ca else None,
         )
 

@@ -28,7 +28,10 @@ class KeepingWorker(Daemon):
         self._settings = settings
         self._state = state
         self._live = LiveFolder(settings.certificates_dir)
-        super().__init__(passes, self._read_wake_times, SystemClock(), settings.lineages(), held=held)
+        # The live versions that the wake times were computed for.
+        self._versions: dict[str, str | None] = {}
+        wake_times, find_changed = self._read_wake_times, self._find_changed_versions
+        super().__init__(passes, wake_times, SystemClock(), settings.lineages(), held=held, find_changed=find_changed)
 
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
         return await run_needed(self._settings, self._state, lineages, mode, super().work)
@@ -37,8 +40,15 @@ class KeepingWorker(Daemon):
         state = self._state
         names = [lineage.name for lineage in lineages]
         rows = await read_rows(state, names)
-        found = statuses(lineages, await self._live.versions(names), rows, SystemClock().now())
+        versions = await self._live.versions(names)
+        self._versions |= {name: versions.get(name) for name in names}
+        found = statuses(lineages, versions, rows, SystemClock().now())
         return {one.lineage: one.wake_at for one in found}
+
+    async def _find_changed_versions(self, lineages: Sequence[Lineage]) -> list[str]:
+        names = [lineage.name for lineage in lineages if lineage.name in self._versions]
+        versions = await self._live.versions(names)
+        return [name for name in names if versions.get(name) != self._versions[name]]
 
 
 @asynccontextmanager

@@ -132,7 +132,7 @@ async def with_session(settings: Settings, ca: CaSettings, work: Callable[[Accou
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
 
     folder = build.accounts(settings)
-    with open_authorities(settings) as authorities:
+    async with open_authorities(settings) as authorities:
         return await work(AccountSession(settings, ca, folder, AccountAtCa(authorities.open(ca.directory).connection)))
 
 

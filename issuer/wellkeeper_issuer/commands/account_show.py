@@ -61,7 +61,7 @@ def show(name: str | None, config: Path | None, as_json: bool) -> None:
 
 async def _ask(settings: Settings, cas: tuple[CaSettings, ...]) -> list[Shown]:
     folder = build.accounts(settings)
-    with open_authorities(settings) as authorities:
+    async with open_authorities(settings) as authorities:
         return list(await asyncio.gather(*(_show(settings, one, folder, authorities) for one in cas)))
 
 

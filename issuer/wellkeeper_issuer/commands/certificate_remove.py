@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,19 @@ from typing import Any
 import click
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.removing import check_unused, files_away
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.daemon.socket import Message
-from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in
+from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in, write_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
-from wellkeeper_node.certificates.removal import remove_files
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.errors import WellkeeperError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +83,40 @@ def _by_hand(file: TomlFile, location: tuple[int | str, ...], name: str) -> Sett
 async def _remove(removal: _Removal) -> None:
     settings, name = removal.settings, removal.name
     if removal.are_files_deleted:
-        await _check_unused(settings, name)
+        await check_unused(settings, name)
     if await remote.ask(settings, {"command": "status"}) is not None:
-        remove_drop_in(removal.drop_in)
-        await remote.demand(settings, {"command": "reload"})
-        await remote.demand(settings, {"command": "forget", "names": [name]}, _print_outcome)
+        await _remove_from_daemon(removal)
     elif has_state(settings.state_dir):
-        async with build.owned_state(settings, "certificate") as (state, _):
+        async with build.owned_state(settings, "certificate") as (state, _), _files_away(removal):
             remove_drop_in(removal.drop_in)
             await state.forget_lineage(name)
     else:
-        remove_drop_in(removal.drop_in)
-    if removal.are_files_deleted:
-        await remove_files(settings.certificates_dir, name)
+        async with _files_away(removal):
+            remove_drop_in(removal.drop_in)
+
+
+async def _remove_from_daemon(removal: _Removal) -> None:
+    """Move the files away only when the daemon no longer works on the certificate: it would install another one."""
+    text = removal.drop_in.read_text()
+    remove_drop_in(removal.drop_in)
+    await remote.demand(removal.settings, {"command": "reload"})
+    # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
+    await remote.demand(removal.settings, {"command": "forget", "names": [removal.name]}, _print_outcome)
+    try:
+        async with _files_away(removal):
+            pass
+    except WellkeeperError:
+        write_drop_in(removal.drop_in, text)
+        await remote.demand(removal.settings, {"command": "reload"})
+        raise
+
+
+def _files_away(removal: _Removal) -> AbstractAsyncContextManager[None]:
+    return files_away(removal.settings, removal.name) if removal.are_files_deleted else nullcontext()
 
 
 def _print_outcome(message: Message) -> None:
     click.echo(f"{message.get('certificate')}: {message.get('detail')}", err=True)
-
-
-async def _check_unused(settings: Settings, name: str) -> None:
-    """Raise InstallError while nginx's configuration needs the files: nginx could not start without them."""
-    live_path = build.certificates(settings).live_path(name)
-    if await build.make_nginx(settings).mentions(f"{live_path}/"):
-        raise InstallError(
-            f"cannot delete {live_path}; nothing was changed",
-            "nginx's configuration uses it",
-            f"Run 'nginx -T | grep -n {live_path}' to find the lines, remove them, and reload nginx.",
-        )
 
 
 def _to_json(removal: _Removal, *, is_removed: bool) -> dict[str, Any]:

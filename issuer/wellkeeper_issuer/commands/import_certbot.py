@@ -5,7 +5,7 @@ Without --apply it only shows what it would do. certbot's directory is read, nev
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import click
 from pydantic import ValidationError
 
 from wellkeeper_issuer import pki
+from wellkeeper_issuer.advice.certbot_lines import CertbotLine, find_certbot_lines
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.import_report import report, report_json
@@ -29,9 +30,11 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES, drop_in_folder
 from wellkeeper_issuer.settings.toml_text import to_toml
-from wellkeeper_issuer.takeover import Taken, Takeover, take_over
+from wellkeeper_issuer.takeover import Access, LeftOut, Taken, Takeover, take_over
+from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.deliver.install import install
+from wellkeeper_node.errors import ReloadError
 
 _FOLDER: Final = Path("/etc/letsencrypt")
 
@@ -60,13 +63,34 @@ def certbot(folder: Path, config: Path | None, *, apply: bool, as_json: bool) ->
     settings = options.read(config)
     path, found = settings_path(config), read_certbot(folder)
     ours = {one.name: frozenset(one.identifiers) for one in settings.certificates}
-    plan = take_over(found, ours, SystemClock().now())
-    tables = {one.name: _table(settings, one) for one in plan.taken}
+    plan, tables = _with_tables(settings, take_over(found, ours, SystemClock().now()))
     done = asyncio.run(_apply(path, settings, plan, tables)) if apply else {}
+    lines, trouble = asyncio.run(_lines_of_certbot(settings, folder.absolute()))
+    plan = replace(plan, notes=(*plan.notes, *trouble))
     if as_json:
-        print_json({"applied": apply} | report_json(plan, tables, found.hooks, done))
+        print_json({"applied": apply} | report_json(plan, tables, found.hooks, lines, done))
     else:
-        click.echo(report(plan, folder, build.certificates(settings), found.hooks, done if apply else None))
+        click.echo(report(plan, folder, build.certificates(settings), found.hooks, lines, done if apply else None))
+
+
+def _with_tables(settings: Settings, plan: Takeover) -> tuple[Takeover, dict[str, dict[str, Any]]]:
+    """Return the plan and the `[[certificates]]` by name; what the settings refuse is left out of both."""
+    tables, refused = {}, []
+    for one in plan.taken:
+        try:
+            tables[one.name] = _table(settings, one)
+        except SettingsError as error:
+            refused.append(LeftOut(one.found_name, str(error)))
+    taken = tuple(one for one in plan.taken if one.name in tables)
+    return replace(plan, taken=taken, left_out=(*plan.left_out, *refused)), tables
+
+
+async def _lines_of_certbot(settings: Settings, folder: Path) -> tuple[list[CertbotLine], tuple[str, ...]]:
+    """Return what `certbot --nginx` wrote into nginx's configuration, and a note when that cannot be read."""
+    try:
+        return find_certbot_lines(await build.make_nginx(settings).files(), folder), ()
+    except ReloadError as error:
+        return [], (f"{error.what}, so look yourself for lines that name {folder}: {error.why}",)
 
 
 def _table(settings: Settings, one: Taken) -> dict[str, Any]:
@@ -81,7 +105,7 @@ def _table(settings: Settings, one: Taken) -> dict[str, Any]:
     try:
         CertificateSettings.model_validate(table)
     except ValidationError as error:
-        raise SettingsError(f"cannot import {one.found_name} into the settings", error.errors()[0]["msg"]) from error
+        raise SettingsError(f"the settings refuse it: {error.errors()[0]['msg']}") from error
     return table
 
 
@@ -103,7 +127,7 @@ async def _apply(
 
 async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
     """Install and record the pair before the settings name it, so that no renewal finds the name without it."""
-    folders = build.certificates(place.settings)
+    folders = _folders(place.settings, one.access)
     installed = await folders.installed(one.name)
     is_newer = installed is None or (
         installed.certificate.is_self_signed or installed.certificate.not_before < one.certificate.not_before
@@ -118,6 +142,14 @@ async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
     text = to_toml("Imported from certbot.", {CERTIFICATES: [table]})
     write_drop_in(drop_in_path(drop_in_folder(place.config), one.name), text)
     return "imported"
+
+
+def _folders(settings: Settings, access: Access) -> CertificateFolders:
+    """Return the folders, with the owner and the group of certbot's key unless the settings name others."""
+    if settings.certificates_owner or settings.certificates_group:
+        return build.certificates(settings)
+    group = access.group if access.mode & 0o044 else None
+    return CertificateFolders(settings.certificates_dir, owner=access.owner, group=group)
 
 
 def _attempt(one: Taken) -> Attempt:

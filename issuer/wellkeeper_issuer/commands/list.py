@@ -11,15 +11,13 @@ from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.screen import Row
-from wellkeeper_issuer.known_cas import TEST_DIRECTORIES
+from wellkeeper_issuer.known_cas import is_of_test_ca
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
 
 _TITLES: Final = ("NAME", "CA", "KEY TYPE", "EXPIRES", "IDENTIFIERS")
-# Let's Encrypt's staging CA uses this prefix; needed where the state does not record who issued a certificate.
-_STAGING: Final = "(STAGING)"
 
 
 @click.command("list")
@@ -76,6 +74,5 @@ def _expiry(seen: Overview, one: Shown) -> str:
 
 def _is_test(one: Shown) -> bool:
     schedule, certificate = one.status.schedule, one.certificate
-    if schedule is not None and schedule.directory_url in TEST_DIRECTORIES:
-        return True
-    return certificate is not None and certificate.issued_by.startswith(_STAGING)
+    directory_url, issued_by = schedule.directory_url if schedule else "", certificate.issued_by if certificate else ""
+    return is_of_test_ca(directory_url, issued_by)

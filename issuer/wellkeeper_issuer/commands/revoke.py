@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,6 +87,7 @@ async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], 
     if request.reason == "keyCompromise":
         await folders.disown_key(name)  # before the CA is asked, so that no failure in between leaves the key in use
     is_new = await _ask(request)
+    await folders.mark_revoked(name)
     replacement = await have_replaced(settings, request.installed, request.origin)
     serial = request.installed.certificate.serial
     if as_json:
@@ -127,11 +127,10 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
 
 
 async def _ask(request: _Request) -> bool:
-    with open_authorities(request.settings) as authorities:
+    async with open_authorities(request.settings) as authorities:
         if not request.with_certificate_key:
             return await _send(authorities.open(request.origin.directory_url).connection, request)
-        with closing(authorities.connect(request.origin.directory_url)) as connection:
-            return await _send(connection, request)
+        return await _send(authorities.connect(request.origin.directory_url), request)
 
 
 async def _send(connection: "Connection", request: _Request) -> bool:
@@ -166,6 +165,6 @@ async def _by_daemon(settings: Settings, name: str) -> Replacement | None:
     if not reports:
         return None
     report = reports[0]
-    if report.outcome in {Outcome.SERVED, Outcome.NOT_SERVED_YET}:
+    if report.outcome in {Outcome.SERVED, Outcome.INSTALLED, Outcome.NOT_SERVED_YET}:
         return Replacement("the daemon has replaced it", is_replaced=True)
     return Replacement(f"{_STAYS}: the daemon could not replace it: {report.error or report.reason}", has_failed=True)

@@ -1,4 +1,4 @@
-"""status: the state of all certificates, the worst first, from disk alone."""
+"""status: the state of all certificates, the worst first, from disk alone; with `--check` also what is live now."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.records import Budget
+from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.metrics import to_prometheus
@@ -22,6 +23,8 @@ from wellkeeper_node.wording import format_time
 _Ranked = Sequence[tuple[Condition, Shown]]
 
 _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
+# Whatever handshakes bring, these are not what the settings ask for.
+_NEVER_SERVED: Final = frozenset({State.MISSING, State.PLACEHOLDER, State.EXPIRED, State.REFUSED, State.NOT_RELOADED})
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
 # Only limits that are nearly used up are shown; --json has all.
@@ -36,6 +39,7 @@ _COLOURS: Final = {
     Condition.PLACEHOLDER: "yellow",
     Condition.WAITING: "yellow",
     Condition.NOT_SERVED_YET: "yellow",
+    Condition.INSTALLED: "green",
     Condition.SERVED: "green",
 }
 
@@ -48,7 +52,7 @@ _COLOURS: Final = {
     "--check",
     "is_check",
     is_flag=True,
-    help="Exit with 1 unless every certificate is served and there is at least one; for monitoring.",
+    help="Ask nginx by handshake; exit with 1 unless it serves every certificate and there is at least one.",
 )
 @click.option("--all", "has_all", is_flag=True, help="List every certificate in a terminal, however many there are.")
 def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool, has_all: bool) -> None:
@@ -67,13 +71,26 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         click.echo(to_prometheus(seen), nl=False)
     else:
         _show(seen, has_all=has_all)
-    if is_check and not _is_served(seen):
+    if is_check and not (_is_live(settings) and _is_served(seen)):
         click.get_current_context().exit(1)
 
 
+def _is_live(settings: Settings) -> bool:
+    """Check every certificate now, print what is wrong, and return whether nothing is."""
+    from wellkeeper_issuer.assembly.check_now import check_now
+
+    found = asyncio.run(check_now(settings, settings.lineages()))
+    for name, error in found.items():
+        click.echo(f"{name}: {error}", err=True)
+    return not found
+
+
 def _is_served(seen: Overview) -> bool:
-    """Return false, too, when nothing is configured: monitoring then watches the wrong settings."""
-    return bool(seen.shown) and all(one.status.state is State.SERVED for one in seen.shown)
+    """Return false, too, when nothing is configured: monitoring then watches the wrong settings.
+
+    Whether nginx serves each certificate is what `_is_live` finds out.
+    """
+    return bool(seen.shown) and not any(one.status.state in _NEVER_SERVED or one.lacks_names for one in seen.shown)
 
 
 def _to_json(seen: Overview) -> dict[str, object]:

@@ -37,8 +37,8 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     lineages = choose(settings, [name])
     seen = asyncio.run(overview.look(settings, lineages, reads_certificates=True, is_about_one=True))
     shown = seen.shown[0]
-    sentences = list(_sentences(settings, seen, shown))
     is_outdated = warn_if_outdated(settings, config)
+    sentences = list(_sentences(settings, seen, shown, is_outdated=is_outdated))
     if as_json:
         wake_at = shown.status.wake_at.isoformat()
         print_json(
@@ -53,12 +53,12 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
         screen.print_lines(sentences)
 
 
-def _sentences(settings: Settings, seen: Overview, shown: Shown) -> Iterator[str]:
+def _sentences(settings: Settings, seen: Overview, shown: Shown, *, is_outdated: bool) -> Iterator[str]:
     yield from _what(settings, shown, seen.now, seen.rows.under_way)
     if shown.status.schedule is not None:
         yield from _when(shown.status.schedule, seen.now)
     yield from _last(settings, seen, shown)
-    yield _next(seen, shown)
+    yield _next(seen, shown, is_outdated=is_outdated)
 
 
 def _what(settings: Settings, shown: Shown, now: datetime, under_way: Container[str]) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _failed(failure: Failure) -> Iterator[str]:
         yield "Retrying will not help until this is fixed. Wellkeeper still retries, less and less often."
 
 
-def _next(seen: Overview, shown: Shown) -> str:
+def _next(seen: Overview, shown: Shown, *, is_outdated: bool) -> str:
     """Return the next step, who takes it, and when."""
     status, name = shown.status, shown.lineage.name
     daemon = f"the daemon (pid {seen.daemon_pid})" if seen.daemon_pid else ""
@@ -158,8 +158,6 @@ def _next(seen: Overview, shown: Shown) -> str:
     if status.to_do and not daemon:
         return f"To do now: {status.to_do}. Run 'wellkeeper renew {name}'."
     if status.to_do:
-        # The daemon is not asked here: it may not have read a certificate that it has not worked on yet.
-        is_new = status.schedule is None and status.failure is None
-        once_read = " once it has read these settings; run 'wellkeeper reload'" if is_new else ""
-        return f"To do now: {status.to_do}; {daemon} does it{once_read}."
+        when = "once it has read these settings; run 'wellkeeper reload'" if is_outdated else "within a minute"
+        return f"To do now: {status.to_do}; {daemon} does it {when}."
     return f"Nothing to do before {format_time(status.wake_at)}; then it is up to {worker}."

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wellkeeper_issuer.model import Due, Lineage
-from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
+from wellkeeper_issuer.records import Check, NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Seen, Window
 from wellkeeper_node.model import Installed
 from wellkeeper_node.wording import format_time
 
@@ -56,6 +56,16 @@ def latest_at(not_before: datetime, not_after: datetime) -> datetime:
 def check_seconds(lifetime: timedelta) -> float:
     """Return the longest pause between two checks: a tenth of the lifetime, and at most half a day."""
     return min(max(lifetime.total_seconds() / 10, 1.0), _LONGEST_CHECK_SECONDS)
+
+
+def check_at(check: Check | None, lifetime: timedelta, now: datetime) -> datetime:
+    """Return when to look again at what nginx serves: at once without a check that showed the certificate.
+
+    A check in the future was recorded while the clock was wrong.
+    """
+    if check is None or check.seen is Seen.WRONG or check.at > now:
+        return now
+    return check.at + timedelta(seconds=check_seconds(lifetime))
 
 
 def plan(installed: Installed, origin: Origin | None, now: datetime, choose: Callable[[], float]) -> Schedule:
@@ -121,6 +131,7 @@ def _follow(schedule: Schedule, answer: RenewalInfo, now: datetime, choose: Call
         # Section 4.2: evenly random. In a window that is over, every time is in the past.
         chosen = window.start + (window.end - window.start) * choose()
         at = min(chosen, latest_at(schedule.not_before, schedule.not_after))
+        at = max(at, schedule.held_until or at)
     seconds = _USUAL_PAUSE_SECONDS if answer.retry_after_seconds is None else _clamp(answer.retry_after_seconds)
     return replace(
         schedule,
@@ -134,11 +145,16 @@ def _follow(schedule: Schedule, answer: RenewalInfo, now: datetime, choose: Call
 
 
 def news(before: Schedule, after: Schedule) -> str | None:
-    """Return what to log about an answer: that the window moved to an earlier time, or a new explanation."""
+    """Return what to log: that the window moved to an earlier time or is not followed yet, or a new explanation."""
     window, earlier = after.window, before.window
     if window is None:
         return None
     url = after.explanation_url
+    if is_held(after) and not is_held(before):
+        return (
+            "the CA suggests an early renewal again, although this certificate just replaced one for that reason; "
+            f"it is renewed at {format_time(after.renew_at)} at the earliest"
+        )
     if earlier is not None and window.start < earlier.start:
         why = f", see {url}" if url else ""
         return (
@@ -148,6 +164,11 @@ def news(before: Schedule, after: Schedule) -> str | None:
     if url is not None and url != before.explanation_url:
         return f"the CA suggests renewal from {format_time(window.start)}, see {url}"
     return None
+
+
+def is_held(schedule: Schedule) -> bool:
+    """Return whether the CA suggests an earlier renewal than its last early one permits."""
+    return schedule.rule is Rule.ARI and schedule.renew_at == schedule.held_until
 
 
 def _pause_seconds(answer: NoRenewalInfo, unanswered: int, choose: Callable[[], float]) -> float:
@@ -189,10 +210,18 @@ def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None,
     if schedule is None:
         return None
     if schedule.identifiers != frozenset(lineage.identifiers):
-        return "the identifiers in the settings changed"
+        return _changed(lineage, schedule)
     if _is_of_another_ca(lineage, schedule):
         return "the installed certificate was issued by a CA that is no longer configured"
     return explain(schedule, now) if now >= schedule.renew_at else None
+
+
+def _changed(lineage: Lineage, schedule: Schedule) -> str:
+    lacking = [one for one in lineage.identifiers if one not in schedule.identifiers]
+    is_part = lineage.drops_failing_names and len(lacking) == len(lineage.identifiers) - len(schedule.identifiers)
+    if lacking and is_part:
+        return f"the installed certificate lacks {', '.join(map(str, lacking))}"
+    return "the identifiers in the settings changed"
 
 
 def _is_of_another_ca(lineage: Lineage, schedule: Schedule) -> bool:
@@ -209,6 +238,9 @@ def explain(schedule: Schedule, now: datetime) -> str:
     if schedule.rule is Rule.LIFETIME or window is None:
         part = "half" if schedule.not_after - schedule.not_before < _SHORT_LIFETIME else "two thirds"
         return f"{part} of the lifetime {'passed at' if at <= now else 'will have passed at'} {format_time(at)}"
+    if is_held(schedule):
+        waits = "waited" if at <= now else "waits"
+        return f"the CA suggests another early renewal, which {waits} until {format_time(at)}{_see(schedule)}"
     if window.start > at:
         return f"the last part of the lifetime begins at {format_time(at)}, before the CA's suggested window"
     return f"{_window(window, now)}{_see(schedule)}"

@@ -5,7 +5,7 @@ resumed, and no second one is made (RFC 8555 section 7.4). A new one names what 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,12 +15,17 @@ from wellkeeper_issuer.model import Attempt, Lineage, Order, Ordered, Status
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.model import Identifier
 
 # What Boulder, Pebble and others answer when only `replaces` is wrong: replaced already, issued to another account,
 # unknown there, or not understood (for some serials Pebble reports that as an internal error).
 _REFUSALS_OF_REPLACES: Final = frozenset({"alreadyReplaced", "conflict", "unauthorized", "malformed", "serverInternal"})
 _TOO_MANY_REQUESTS: Final = 429
 _USABLE: Final = frozenset({Status.PENDING, Status.READY, Status.PROCESSING, Status.VALID})
+
+
+class _UnusableOrderError(OrderError):
+    """The order is not for what was ordered."""
 
 
 async def _unlimited(*, replaces: bool) -> None:
@@ -62,7 +67,7 @@ async def order(
         terms = terms or Terms()
         attempt = await _start(lineage, ca, attempts, terms)
         placed = await _place(lineage, ca, attempts, terms)
-        ordered = await _with_authorizations(placed, ca)
+        ordered = await _with_authorizations(placed, ca, lineage.identifiers)
     return attempt, ordered
 
 
@@ -80,7 +85,9 @@ async def _resume(attempt: Attempt | None, ca: CertificateAuthority) -> Ordered 
         found = await ca.read_order(attempt.order_url)
         if found is None or found.status not in _USABLE:
             return None
-        ordered = await _with_authorizations(found, ca)
+        ordered = await _with_authorizations(found, ca, attempt.identifiers)
+    except _UnusableOrderError:
+        return None
     except WellkeeperError as error:
         # An order that the CA refuses to show is lost (it forgot it, or us); a busy or absent CA may show it later.
         if not _is_refused(error):
@@ -96,10 +103,24 @@ def _is_refused(error: WellkeeperError) -> bool:
     return status is not None and 400 <= status < 500 and status != _TOO_MANY_REQUESTS
 
 
-async def _with_authorizations(placed: Order, ca: CertificateAuthority) -> Ordered:
+async def _with_authorizations(placed: Order, ca: CertificateAuthority, ordered: Collection[Identifier]) -> Ordered:
+    """Raises OrderError: a CA cannot make us read and answer more than we ordered."""
     if placed.status is not Status.PENDING:
         return Ordered(placed, ())
-    return Ordered(placed, tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls))))
+    if len(placed.authorization_urls) > len(ordered):
+        raise _unusable(
+            placed, f"it has {len(placed.authorization_urls)} authorizations for {len(ordered)} identifiers"
+        )
+    found = tuple(await asyncio.gather(*map(ca.read_authorization, placed.authorization_urls)))
+    for one in found:
+        if one.identifier not in ordered:
+            raise _unusable(placed, f"it has an authorization for {one.identifier}, which we did not order")
+    return Ordered(placed, found)
+
+
+def _unusable(placed: Order, why: str) -> "_UnusableOrderError":
+    what, remedy = f"cannot use the CA's order {placed.url}", "Report this to the CA."
+    return _UnusableOrderError(what, why, remedy, retry=Retry.LATER)
 
 
 async def _start(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms) -> Attempt:
@@ -125,6 +146,7 @@ async def _new_request(lineage: Lineage) -> tuple[bytes, bytes]:
 
 
 async def _place(lineage: Lineage, ca: CertificateAuthority, attempts: Attempts, terms: Terms) -> Order:
+    await ca.prepare()  # so that a cancelled pass waits for the reply to newOrder at most
     try:
         return await _shielded(_send(lineage, ca, attempts, terms.replaces))
     except OrderError as error:

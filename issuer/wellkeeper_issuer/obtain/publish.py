@@ -36,7 +36,10 @@ async def publish(
     From `expiring_at` on, the CA is asked even if a read-back failed.
     """
     async with responders.publish(answers):
-        await read_back.check(answers, lineage, expiring_at)
+        failures = await read_back.failures(answers)
+        if failures and await responders.publish_again(answers):
+            failures = await read_back.failures(answers)
+        await read_back.judge(failures, lineage, expiring_at)
         yield
 
 
@@ -66,10 +69,13 @@ class ReadBacks:
         self._vetoes = vetoes
         self._slots = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
 
-    async def check(self, answers: Sequence[Answer], lineage: str, expiring_at: datetime | None) -> None:
-        """Raise PublishError while a failed read-back is a veto; warn otherwise."""
+    async def failures(self, answers: Sequence[Answer]) -> Sequence[ReadBack]:
+        """Read back each answer at each node, and return the read-backs that failed."""
         results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
-        failures = [result for several in results for result in several if result.cause is not None]
+        return [result for several in results for result in several if result.cause is not None]
+
+    async def judge(self, failures: Sequence[ReadBack], lineage: str, expiring_at: datetime | None) -> None:
+        """Raise PublishError while a failed read-back is a veto; warn otherwise."""
         if failures:
             error = read_back_error(failures)
             why = "read_back = advisory"

@@ -11,7 +11,9 @@ from typing import Final
 from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Status
+from wellkeeper_issuer.obtain.refused_names import with_accepted
 from wellkeeper_issuer.ports.ca import CertificateAuthority
+from wellkeeper_node.model import Identifier
 from wellkeeper_node.ports import Clock, Responders
 
 # A CA fetches from several continents within about this time, and decides after the last fetch. If polled sooner, it
@@ -30,6 +32,7 @@ _LIMIT_SECONDS: Final = 120.0
 async def validate(ordered: Ordered, ca: CertificateAuthority, responders: Responders, clock: Clock) -> None:
     """Return when every authorization is valid; raise one ChallengeError for all that are not."""
     open_ones = [a for a in ordered.authorizations if a.status is not Status.VALID]
+    valid_ones = [a for a in ordered.authorizations if a.status is Status.VALID]
     results = await asyncio.gather(
         *(_validate_one(authorization, ca, responders, clock) for authorization in open_ones), return_exceptions=True
     )
@@ -37,12 +40,14 @@ async def validate(ordered: Ordered, ca: CertificateAuthority, responders: Respo
     unexpected = [error for error in errors if not isinstance(error, ChallengeError)]
     if unexpected:
         raise unexpected[0]
-    _raise_together([error for error in errors if isinstance(error, ChallengeError)])
+    valid_ones += [a for a, result in zip(open_ones, results, strict=True) if result is None]
+    accepted = [a.identifier for a in ordered.authorizations if a in valid_ones]
+    _raise_together([error for error in errors if isinstance(error, ChallengeError)], accepted)
 
 
-def _raise_together(errors: Sequence[ChallengeError]) -> None:
+def _raise_together(errors: Sequence[ChallengeError], accepted: Sequence[Identifier]) -> None:
     if len(errors) == 1:
-        raise errors[0]
+        raise with_accepted(errors[0], accepted)
     if errors:
         problem = next((error.problem for error in errors if error.problem), None)
         together = ChallengeError(
@@ -52,7 +57,7 @@ def _raise_together(errors: Sequence[ChallengeError]) -> None:
             problem=problem,
         )
         together.identifiers = tuple(identifier for error in errors for identifier in error.identifiers)
-        raise together
+        raise with_accepted(together, accepted)
 
 
 async def _validate_one(

@@ -28,6 +28,10 @@ class CertificateAuthority(Protocol):
         """Return the account's URL; register the account if there is none on record."""
         ...
 
+    async def prepare(self) -> None:
+        """Do all that `new_order` needs first: directory, account, nonce. Cancellable at any time, and idempotent."""
+        ...
+
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         """Place an order. Not idempotent: record the URL before anything else.
 

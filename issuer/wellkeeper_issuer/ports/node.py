@@ -1,5 +1,6 @@
 """The Protocol of nodes, which the node package implements for this host."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -27,12 +28,21 @@ class Delivery(Protocol):
         """
         ...
 
-    async def verify(self, lineage: str) -> Verified:
+    async def prune(self, lineages: Sequence[str]) -> None:
+        """Remove the versions of these lineages that are not needed, except those that nginx names or serves.
+
+        Idempotent. Raises InstallError, and ReloadError when nginx's configuration cannot be read; nothing is removed
+        then.
+        """
+        ...
+
+    async def verify(self, lineage: str, https_addresses: Sequence[tuple[str, int]] | None = None) -> Verified:
         """Ask nginx, by handshake, for the certificate that is installed for the lineage.
 
-        Changes nothing, so it is idempotent and cancellable. Not served yet when nginx's configuration does not name
-        the certificate. Raises VerifyError when nothing usable is installed, or when the configuration names the
-        certificate and nginx serves another one; InstallError when the installed files cannot be read; ReloadError
-        when the configuration cannot be read.
+        `https_addresses` are where it must be served; by default wherever nginx's configuration names it. Hidden where
+        no handshake can be made. Changes nothing, so it is idempotent and cancellable. Not served yet when nginx's
+        configuration does not name the certificate. Raises VerifyError when nothing usable is installed, or when the
+        configuration names the certificate and nginx serves another one; InstallError when the installed files cannot
+        be read; ReloadError when the configuration cannot be read.
         """
         ...

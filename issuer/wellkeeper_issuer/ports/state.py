@@ -12,6 +12,7 @@ from typing import Protocol
 from wellkeeper_issuer.model import Attempt, UnderWay
 from wellkeeper_issuer.records import (
     Blocked,
+    Check,
     Failure,
     LineageRecord,
     Notice,
@@ -109,7 +110,10 @@ class DeliveryRecords(Protocol):
         ...
 
     async def record_found(self, flip: Flip) -> None:
-        """Record a delivery to prove, of a version by an unknown CA: it is installed, but the state was lost."""
+        """Record a delivery to prove, of a version that was found installed.
+
+        Its CA is the recorded one if this is the recorded version, and unknown otherwise.
+        """
         ...
 
     async def read_origin(self, lineage: str) -> Origin | None:
@@ -134,6 +138,21 @@ class DeliveryRecords(Protocol):
 
     async def record_served(self, lineage: str) -> None:
         """Idempotent; a lineage without a delivery stays without one."""
+        ...
+
+    async def record_returned(self, flip: Flip) -> None:
+        """Record that the version before is live again, as nginx refuses handshakes with the one after.
+
+        Idempotent; a lineage without a delivery stays without one.
+        """
+        ...
+
+    async def checks(self, among: Collection[str] | None = None) -> Mapping[str, Check]:
+        """Return by lineage, of all or of these, the last look at what nginx serves."""
+        ...
+
+    async def record_check(self, check: Check) -> None:
+        """Replace what is recorded for the lineage."""
         ...
 
 

@@ -17,7 +17,6 @@ from wellkeeper_issuer.outside.daemon.socket import (
     is_last,
     result_of,
     socket_path,
-    unreachable,
 )
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service.broadcast import replay
@@ -55,13 +54,11 @@ def renew(settings: Path, names: Sequence[str], mode: Mode, progress: Progress) 
 
 
 def _is_connected(connection: socket.socket, path: Path) -> bool:
-    """Connect; return False when no daemon runs. Raises DaemonError when that cannot be determined."""
+    """Connect; return False when no daemon runs, or it cannot be determined: the settings tell more."""
     try:
         connection.connect(str(path))
-    except (FileNotFoundError, ConnectionRefusedError):
+    except OSError:
         return False
-    except OSError as error:
-        raise unreachable(path, error) from error
     return True
 
 

@@ -3,6 +3,7 @@
 An unknown key or a bad value stops the program; the message has file, line, key, value and what is allowed.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from typing import Final, Literal
 
 from pydantic import Field, StrictBool, StrictInt, ValidationError
 
+from wellkeeper_client.permissions import is_readable_by_all
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.location import DEFAULT_STATE_DIR
@@ -30,6 +32,8 @@ from wellkeeper_issuer.settings.tables import (
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
 from wellkeeper_issuer.settings.values import parse_ca_name
+
+_log = logging.getLogger(__name__)
 
 _APART: Final = "must not contain each other: nginx reads the first, and only the issuer the second"
 
@@ -68,7 +72,10 @@ class Settings(Frozen):
     )
     certificates_owner: str | None = Field(
         default=None,
-        description="User who owns the installed certificates and keys. By default the user of the issuer.",
+        description=(
+            "User who owns the installed certificates and keys. By default the user of the issuer. Root uses "
+            "`certificates_dir` with the rights of this user only: after setting it, run `chown -R` there."
+        ),
     )
     certificates_group: str | None = Field(
         default=None,
@@ -217,6 +224,9 @@ def check(sources: Sources) -> Settings:
     found = _contradictions(sources, settings)
     if found:
         raise SettingsError("\n".join(found))
+    if settings.notifications.webhook and is_readable_by_all(sources.main.path):
+        path = sources.main.path
+        _log.warning("every user may read %s, which has the URL of the webhook: run 'chmod o= %s'", path, path)
     return settings
 
 

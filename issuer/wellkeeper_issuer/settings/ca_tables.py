@@ -36,8 +36,13 @@ class CaSettings(Frozen):
     model_config = ConfigDict(
         json_schema_extra={
             "required": ["name"],
-            "if": {"properties": {"name": {"enum": list(CA_DIRECTORIES)}}},
-            "else": {"required": ["directory"]},
+            "allOf": [
+                {"if": {"properties": {"name": {"enum": list(CA_DIRECTORIES)}}}, "else": {"required": ["directory"]}},
+                {
+                    "if": {"properties": {"allow_http": {"const": True}}, "required": ["allow_http"]},
+                    "else": {"properties": {"directory": {"pattern": "^https://"}}},
+                },
+            ],
             "dependentRequired": {"eab_key_id": ["eab_hmac_key_file"], "eab_hmac_key_file": ["eab_key_id"]},
         }
     )
@@ -45,6 +50,12 @@ class CaSettings(Frozen):
     name: Name = Field(description="Name of the CA in `ca` and in messages. A known name needs no `directory`.")
     directory: DirectoryUrl = Field(
         description="The `https://` URL of the CA's ACME directory. By default that of the known name."
+    )
+    allow_http: StrictBool = Field(
+        default=False,
+        description=(
+            "Set to true to allow `http://` for the directory and all other URLs of this CA, if the CA is your own."
+        ),
     )
     bundle: AbsolutePath | None = Field(
         default=None, description="PEM file that verifies this CA's own HTTPS server. By default `ca_bundle`."
@@ -78,6 +89,14 @@ class CaSettings(Frozen):
         if isinstance(values, dict) and "directory" not in values and values.get("name") in CA_DIRECTORIES:
             return {"directory": CA_DIRECTORIES[values["name"]], **values}
         return values
+
+    @model_validator(mode="after")
+    def _check_scheme(self) -> "CaSettings":
+        if not (self.allow_http or self.directory.startswith("https://")):
+            raise ValueError(
+                f"{self.directory!r} is not an https:// URL; for a CA of your own, add allow_http = true here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_binding(self) -> "CaSettings":

@@ -1,14 +1,14 @@
 """The table of one certificate: `[[certificates]]`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.tables import Frozen
-from wellkeeper_issuer.settings.value_types import AbsolutePath, CaNames, CertificateIdentifier, Name
+from wellkeeper_issuer.settings.value_types import AbsolutePath, Address, CaNames, CertificateIdentifier, Name
 from wellkeeper_issuer.settings.values import UNNAMED, parse_identifier
-from wellkeeper_node.model import KeyType
+from wellkeeper_node.model import KeyType, shortened_name
 
 
 def _refuse_must_staple(value: object) -> object:
@@ -19,18 +19,25 @@ def _refuse_must_staple(value: object) -> object:
     return value
 
 
+# What a CSR determines, by the key that must not be given beside one.
+SET_BY_CSR: Final = {"key_type": "key", "reuse_key": "key", "drop_failing_names": "identifiers"}
+
+
 class CertificateSettings(Frozen):
     """One certificate; its name is the folder below `live/`, by default the first identifier."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "required": ["identifiers"],
-            "dependentSchemas": {"csr": {"properties": {"key_type": False, "reuse_key": False}}},
+            "dependentSchemas": {"csr": {"properties": dict.fromkeys(SET_BY_CSR, False)}},
         }
     )
 
     name: Name = Field(
-        description="Name of the certificate, and of its directory below `live/`. By default its first identifier."
+        description=(
+            "Name of the certificate, and of its directory below `live/`. By default its first identifier, shortened "
+            "if it is longer than 240 characters."
+        )
     )
     identifiers: tuple[CertificateIdentifier, ...] = Field(
         min_length=1,
@@ -64,6 +71,22 @@ class CertificateSettings(Frozen):
             "`live/NAME/` has none."
         ),
     )
+    drop_failing_names: StrictBool = Field(
+        default=False,
+        description=(
+            "Set to true to renew the certificate without the names that the CA has refused for three days, when less "
+            "than a tenth of its lifetime is left and the CA accepted other names. It is reported as failing, and the "
+            "full set is tried every day."
+        ),
+    )
+    https_addresses: tuple[Address, ...] | None = Field(
+        default=None,
+        description=(
+            "Addresses (`HOST:PORT`) at which this certificate must be served. By default those of the server blocks "
+            "of nginx that name it, in http, stream and mail. An empty list: nothing on this host serves it, so it "
+            "is installed, nginx is reloaded, and the deploy hook runs."
+        ),
+    )
     must_staple: Annotated[Literal[False], BeforeValidator(_refuse_must_staple)] = Field(
         default=False,
         description="Only false is accepted: Let's Encrypt ended OCSP in 2025, so nginx has nothing to staple.",
@@ -75,16 +98,16 @@ class CertificateSettings(Frozen):
         if not isinstance(values, dict) or "name" in values:
             return values
         try:
-            first = parse_identifier(values["identifiers"][0]).value
+            name = shortened_name(parse_identifier(values["identifiers"][0]).value.replace(":", "-"))
         except (KeyError, IndexError, TypeError, ValueError):
-            first = UNNAMED  # only the mistake in the identifiers is reported
-        return {"name": first.replace(":", "-"), **values}
+            name = UNNAMED  # only the mistake in the identifiers is reported
+        return {"name": f"0{name}" if name.startswith("-") else name, **values}  # it must not look like an option
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":
-        for key in ("key_type", "reuse_key") if self.csr else ():
+        for key, what in SET_BY_CSR.items() if self.csr else ():
             if key in self.model_fields_set:
-                raise ValueError(f"{key} cannot be combined with csr: the CSR determines the key; remove {key}")
+                raise ValueError(f"{key} cannot be combined with csr: the CSR determines the {what}; remove {key}")
         return self
 
     def to_lineage(self) -> Lineage:
@@ -96,4 +119,6 @@ class CertificateSettings(Frozen):
             profile=self.profile,
             reuses_key=self.reuse_key,
             csr_path=str(self.csr) if self.csr else None,
+            drops_failing_names=self.drop_failing_names,
+            https_addresses=self.https_addresses,
         )

@@ -8,13 +8,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.certificate_table import SET_BY_CSR
 from wellkeeper_issuer.settings.files import CERTIFICATES, Location, Sources, TomlFile, index_lines, nearest_line
 from wellkeeper_issuer.settings.schema import table_model
 from wellkeeper_issuer.settings.secrets import mask_command, mask_url, mask_webhook
 
 # Keys of tables that come from the top level when they are not set.
 _INHERITED: Final = {("certificates", "ca"): "ca", ("cas", "bundle"): "ca_bundle"}
-_DETERMINED_BY_CSR: Final = frozenset({"key_type", "reuse_key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _walk(
         if below and value:
             tables[key] = below
         else:
-            is_unset = key in _DETERMINED_BY_CSR and values.get("csr")
+            is_unset = key in SET_BY_CSR and values.get("csr")
             yield (*location, key), (*parts, key), None if is_unset else value
     for key, below in tables.items():
         if isinstance(values[key], list):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wellkeeper_client import permissions
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings.syntax import syntax_error
 from wellkeeper_node.advice import files as remedies
@@ -87,6 +88,8 @@ def drop_in_folder(path: Path) -> Path:
 
 def read_sources(path: Path) -> Sources:
     """Read the file and its drop-ins. Raises SettingsError for unreadable files, bad TOML and misplaced keys."""
+    refuse_shared(path)
+    refuse_shared(drop_in_folder(path))
     try:
         main = read_toml(path)
     except FileNotFoundError:
@@ -98,6 +101,16 @@ def read_sources(path: Path) -> Sources:
     if wrong:
         raise SettingsError("\n".join(wrong))
     return Sources(main, drop_ins)
+
+
+def refuse_shared(path: Path) -> None:
+    """Raise SettingsError if other users may change what is there: hooks run with the rights of this process."""
+    _refuse(path, permissions.find_fault(path))
+
+
+def _refuse(path: Path, fault: permissions.Fault | None) -> None:
+    if fault is not None:
+        raise SettingsError(f"cannot trust {path}", fault.why, fault.remedy)
 
 
 def read_toml(path: Path) -> TomlFile:
@@ -127,6 +140,7 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
     for name in sorted(names):
         if name.endswith(".toml") and not name.startswith("."):
             path = folder / name
+            _refuse(path, permissions.find_fault(path) if path.is_symlink() else permissions.fault_of(path))
             try:
                 yield read_toml(path)
             except FileNotFoundError:

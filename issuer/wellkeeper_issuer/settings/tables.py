@@ -56,7 +56,10 @@ class NginxSettings(Frozen):
     )
     https_addresses: tuple[Address, ...] = Field(
         default=(("127.0.0.1", 443),),
-        description="Addresses (`HOST:PORT`) of this nginx at which handshakes verify what it serves.",
+        description=(
+            "Addresses (`HOST:PORT`) of this nginx at which handshakes verify what it serves, where its configuration "
+            "does not say it. A certificate is verified at the `listen` addresses of the server blocks that name it."
+        ),
     )
     proxy_protocol: StrictBool = Field(
         default=False, description="Set to true when these addresses listen with `proxy_protocol`."
@@ -115,7 +118,7 @@ class HooksSettings(Frozen):
     deploy: Argv | None = Field(
         default=None,
         description=(
-            "Runs for each renewed certificate as soon as nginx serves it; a failure is retried until it succeeds."
+            "Runs for each renewed certificate as soon as nginx has loaded it; a failure is retried until it succeeds."
         ),
     )
     post: Argv | None = Field(default=None, description="Runs once after due certificates were renewed.")

@@ -49,7 +49,7 @@ Address = Annotated[
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 Name = Annotated[str, BeforeValidator(values.parse_name), _text(f"{LINEAGE_NAME.pattern}$")]
 Responder = Annotated[str, BeforeValidator(values.parse_responder), _text(f"(?:unix:/|(?!unix:){_ADDRESS})")]
-DirectoryUrl = Annotated[str, BeforeValidator(values.parse_directory_url), _text("https://")]
+DirectoryUrl = Annotated[str, BeforeValidator(values.parse_directory_url), _text("https?://")]
 CaName = Annotated[str, WithJsonSchema(_CA)]
 CaNames = Annotated[tuple[str, ...], BeforeValidator(values.parse_cas), _cas()]
 SomeCaNames = Annotated[tuple[str, ...], BeforeValidator(values.parse_cas), Field(min_length=1), _cas(minItems=1)]

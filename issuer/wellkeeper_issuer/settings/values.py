@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from wellkeeper_issuer import idn
-from wellkeeper_node.model import LINEAGE_NAME, Identifier, IdentifierType
+from wellkeeper_node.model import LINEAGE_NAME, MAX_LINEAGE_NAME, Identifier, IdentifierType
 
 # The name of a certificate whose identifiers cannot be read: messages do not show it.
 UNNAMED: Final = "unnamed"
@@ -84,9 +84,9 @@ def parse_responder(value: object) -> str:
 
 
 def parse_directory_url(value: object) -> str:
-    """Check the `https://` URL of an ACME directory; raises ValueError."""
+    """Check the URL of an ACME directory, which `CaSettings` may restrict to https; raises ValueError."""
     text = parse_text(value)
-    if not text.startswith("https://"):
+    if not text.startswith(("https://", "http://")):
         raise ValueError(f"{text!r} is not the https:// URL of an ACME directory")
     return text
 
@@ -123,8 +123,13 @@ def parse_contact(value: object) -> str:
 def parse_name(value: object) -> str:
     """Check a name that can be a directory below `live/`; raises ValueError."""
     text = parse_text(value)
+    if len(text) > MAX_LINEAGE_NAME:
+        raise ValueError(f"{text!r:.80} is too long: a name has at most {MAX_LINEAGE_NAME} characters")
     if not LINEAGE_NAME.fullmatch(text):
-        raise ValueError(f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', without '..' or a leading dot")
+        raise ValueError(
+            f"{text!r} may contain only a-z, 0-9, '.', '_' and '-', not '..',"
+            " and must start with a letter, a digit or '_'"
+        )
     return text
 
 

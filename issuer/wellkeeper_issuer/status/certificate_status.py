@@ -13,14 +13,18 @@ from typing import Final
 from wellkeeper_issuer.model import Lineage, UnderWay
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
-from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_seconds, due_reason, is_to_be_asked
+from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_at, check_seconds, due_reason, is_to_be_asked
+from wellkeeper_issuer.obtain.refused_names import is_about
 from wellkeeper_issuer.ports.state import StateRecords
-from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule
+from wellkeeper_issuer.records import Blocked, Check, Failure, Rule, Schedule, Seen
 from wellkeeper_node.model import Flip
 
 _VERIFY: Final = "not yet verified that nginx serves it"
 _AGAIN: Final = "the last attempt failed, checking again"
+# A timer may run a little late.
+_OLD_CHECKS: Final = 2
 _NOT_LOOKED_AT: Final = "not checked yet"
+_CHECK: Final = "time to verify that nginx serves it"
 _ASK: Final = "time to ask its CA for renewal info"
 
 
@@ -35,6 +39,7 @@ class State(StrEnum):
     NOT_RELOADED = "not_reloaded"
     NOT_SERVED = "not_served"
     UNPROVEN = "unproven"
+    HIDDEN = "hidden"
     SERVED = "served"
 
     @property
@@ -48,6 +53,7 @@ _WORDS: Final[Mapping[State, str]] = {
     State.NOT_RELOADED: "installed, nginx not reloaded yet",
     State.NOT_SERVED: "installed, not served yet",
     State.UNPROVEN: "installed, not verified to be served",
+    State.HIDDEN: "installed, no handshake can show it",
 }
 
 
@@ -63,6 +69,7 @@ class Rows:
     undelivered: Mapping[str, Flip] = field(default_factory=dict)
     unserved: frozenset[str] = frozenset()
     installed: frozenset[str] = frozenset()
+    checks: Mapping[str, Check] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ class CertificateStatus:
     @property
     def is_routine(self) -> bool:
         """There is nothing to do but what every pass does: read the certificate, and ask its CA when to renew it."""
-        return self.to_do in {"", _ASK, _NOT_LOOKED_AT}
+        return self.to_do in {"", _ASK, _CHECK, _NOT_LOOKED_AT}
 
     def of_placeholder(self) -> "CertificateStatus":
         """Return the status, corrected for a placeholder; what an earlier pass left over comes first."""
@@ -131,6 +138,7 @@ async def read_rows(state: StateRecords, among: Collection[str] | None = None) -
         undelivered=await state.deliveries.undelivered(),
         unserved=await state.deliveries.unserved(),
         installed=await state.deliveries.installed(among),
+        checks=await state.deliveries.checks(among),
     )
 
 
@@ -148,6 +156,8 @@ def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> 
     if schedule is not None and schedule.version != version:
         schedule = None
     failure = rows.failures.get(name)
+    if failure is not None and not is_about(failure, lineage):
+        failure = None  # the settings changed
     due, left_over = due_reason(lineage, version, schedule, now), _left_over(lineage, rows)
     is_over = failure is not None and backoff.is_over(failure, now)
     # As in a pass, a certificate that the CA has already issued is installed first.
@@ -168,7 +178,7 @@ def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> 
         failure,
         to_do,
         next_try_at,
-        _wake_at(to_do, schedule, next_try_at, now),
+        _wake_at(to_do, schedule, next_try_at, rows, now),
     )
 
 
@@ -188,7 +198,14 @@ def _look(name: str, version: str | None, schedule: Schedule | None, rows: Rows,
         return _NOT_LOOKED_AT
     if schedule is not None and is_to_be_asked(schedule, now):
         return _ASK
-    return _VERIFY if name in rows.unserved else ""
+    if name in rows.unserved:
+        return _VERIFY
+    is_check_due = schedule is not None and _check_at(schedule, rows, now) <= now < schedule.not_after
+    return _CHECK if is_check_due else ""
+
+
+def _check_at(schedule: Schedule, rows: Rows, now: datetime) -> datetime:
+    return check_at(rows.checks.get(schedule.lineage), schedule.not_after - schedule.not_before, now)
 
 
 def _state(name: str, version: str | None, schedule: Schedule | None, rows: Rows, now: datetime) -> State:
@@ -200,9 +217,20 @@ def _state(name: str, version: str | None, schedule: Schedule | None, rows: Rows
         return State.NOT_RELOADED if version == rows.undelivered[name].after else State.REFUSED
     if name in rows.unserved:
         return State.NOT_SERVED
-    if name in rows.installed:
-        return State.SERVED
-    return State.UNKNOWN if schedule is None else State.UNPROVEN
+    if name in rows.installed and name in rows.checks and rows.checks[name].version == version:
+        return _seen(rows.checks[name], schedule, now)
+    return State.UNKNOWN if schedule is None and name not in rows.installed else State.UNPROVEN
+
+
+def _seen(check: Check, schedule: Schedule | None, now: datetime) -> State:
+    """Return what the last check showed; one that is too old shows nothing."""
+    if check.seen in {Seen.WRONG, Seen.UNUSED}:
+        return State.NOT_SERVED
+    if schedule and now > check.at + _OLD_CHECKS * timedelta(
+        seconds=check_seconds(schedule.not_after - schedule.not_before)
+    ):
+        return State.UNPROVEN
+    return State.HIDDEN if check.seen is Seen.HIDDEN else State.SERVED
 
 
 def _next_try_at(
@@ -222,10 +250,12 @@ def _free_at(directory_url: str, lineage: str, blocks: Mapping[tuple[str, str], 
     return max((one.until for one in found if is_in_force(one, now)), default=now)
 
 
-def _wake_at(to_do: str, schedule: Schedule | None, next_try_at: datetime | None, now: datetime) -> datetime:
+def _wake_at(
+    to_do: str, schedule: Schedule | None, next_try_at: datetime | None, rows: Rows, now: datetime
+) -> datetime:
     if to_do or schedule is None:
         return next_try_at or now
-    check_at = now + timedelta(seconds=check_seconds(schedule.not_after - schedule.not_before))
-    asks_at = check_at if schedule.ask_at is None or now >= schedule.not_after else schedule.ask_at
+    at = _check_at(schedule, rows, now)
+    asks_at = at if schedule.ask_at is None or now >= schedule.not_after else schedule.ask_at
     # A pass clears the failure of a certificate that is no longer due, as after --force, once its wait is over.
-    return min(schedule.renew_at, check_at, asks_at, next_try_at or check_at)
+    return min(schedule.renew_at, at, asks_at, next_try_at or at)

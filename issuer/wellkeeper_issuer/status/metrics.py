@@ -25,7 +25,12 @@ def to_prometheus(seen: Overview) -> str:
         _gauge(
             "certificate_served",
             "1 if nginx was verified to serve the certificate.",
-            ((_of(one), float(one.status.state is State.SERVED)) for one in shown),
+            ((_of(one), float(one.status.state is State.SERVED)) for one in shown if not _is_hidden(one)),
+        ),
+        _gauge(
+            "certificate_served_not_after_seconds",
+            "Expiry of another certificate that clients get.",
+            _times(shown, _served_not_after),
         ),
         _gauge(
             "certificate_failures",
@@ -52,6 +57,14 @@ def _of(one: Shown) -> dict[str, str]:
 
 def _not_after(one: Shown) -> datetime | None:
     return one.not_after
+
+
+def _served_not_after(one: Shown) -> datetime | None:
+    return one.served_not_after
+
+
+def _is_hidden(one: Shown) -> bool:
+    return one.status.state is State.HIDDEN
 
 
 def _renew_at(one: Shown) -> datetime | None:

@@ -12,7 +12,7 @@ from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.outside.state.lock import DAEMON, LOCK, find_owner
 from wellkeeper_issuer.outside.state.state import JOURNAL, has_state, open_state
 from wellkeeper_issuer.outside.state.state import State as OpenedState
-from wellkeeper_issuer.records import Budget, Failure, Rehearsal, Schedule
+from wellkeeper_issuer.records import Budget, Check, Failure, Rehearsal, Schedule
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import limits
 from wellkeeper_issuer.status.certificate_status import CertificateStatus, Rows, State, read_rows, statuses
@@ -34,10 +34,16 @@ class Shown:
     certificate: Certificate | None = None
     rehearsal: Rehearsal | None = None
     veto_until: datetime | None = None
+    check: Check | None = None
 
     @property
     def not_after(self) -> datetime | None:
         return self.status.not_after or (self.certificate.not_after if self.certificate else None)
+
+    @property
+    def served_not_after(self) -> datetime | None:
+        """The expiry of another certificate that clients get, as the last check found."""
+        return self.check.leaf_not_after if self.check else None
 
     @property
     def renew_at(self) -> datetime | None:
@@ -45,6 +51,13 @@ class Shown:
         if self.status.renew_at or self.certificate is None or self.certificate.is_self_signed:
             return self.status.renew_at
         return renew_at(self.certificate.not_before, self.certificate.not_after)
+
+    @property
+    def lacks_names(self) -> bool:
+        """Return true if the live certificate was renewed without names that the CA refuses."""
+        schedule = self.status.schedule
+        is_part = schedule is not None and schedule.identifiers < frozenset(self.lineage.identifiers)
+        return self.lineage.drops_failing_names and is_part
 
     @property
     def failed_rehearsal(self) -> Rehearsal | None:
@@ -107,6 +120,7 @@ async def look(
             leaves.get(one.lineage),
             recorded.rehearsals.get(one.lineage),
             recorded.vetoes.get(one.lineage),
+            recorded.rows.checks.get(one.lineage),
         )
         for lineage, one in zip(lineages, found, strict=True)
     ]
@@ -163,6 +177,8 @@ def to_json(shown: Shown, rows: Rows) -> dict[str, Any]:
         "issued_by": certificate.issued_by if certificate else None,
         "not_before": _text(certificate.not_before) if certificate else None,
         "not_after": _text(shown.not_after),
+        "checked_at": _text(shown.check.at) if shown.check else None,
+        "served_not_after": _text(shown.served_not_after),
         "renew_at": _text(shown.renew_at),
         "schedule": _schedule_to_json(status.schedule) if status.schedule else None,
         "failure": _failure_to_json(status.failure) if status.failure else None,

@@ -1,13 +1,15 @@
 """The run of one certificate through a pass, and the report of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wellkeeper_issuer.errors import DeferredError
+from wellkeeper_issuer.errors import DeferredError, HookError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.records import Failure, LineageRecord
+from wellkeeper_issuer.records import Failure, Issued, LineageRecord, Occasion
 from wellkeeper_issuer.reports import Outcome, Report
-from wellkeeper_node.model import Certificate, Flip, Installed, Served
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import Certificate, Flip, Identifier, Installed, Served
 from wellkeeper_node.steps import Steps
 
 
@@ -23,10 +25,13 @@ class CertificateRun:
     error: Exception | None = None
     waits: Failure | None = None
     deferred: DeferredError | None = None
+    left_out: WellkeeperError | None = None
     flip: Flip | None = None
+    issued: Issued | None = None
     served: Served | None = None
     is_to_be_verified: bool = False
     certificate: Certificate | None = None
+    has_returned: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -36,7 +41,22 @@ class CertificateRun:
             return Outcome.WAITING
         if self.served is None:
             return Outcome.UNCHANGED
+        if self.served.is_hidden:
+            return Outcome.INSTALLED
         return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
+
+    @property
+    def renewed(self) -> tuple[Identifier, ...]:
+        """The identifiers that were installed and loaded in this pass, even if a hook failed."""
+        if self.flip is None or not (self.error in {None, self.left_out} or isinstance(self.error, HookError)):
+            return ()
+        left_out = self.left_out.identifiers if self.left_out else ()
+        return tuple(one for one in self.lineage.identifiers if one not in left_out)
+
+    @property
+    def failed(self) -> tuple[Identifier, ...]:
+        """The identifiers whose renewal failed in this pass."""
+        return tuple(one for one in self.lineage.identifiers if one not in self.renewed) if self.error else ()
 
     @property
     def next_try_at(self) -> datetime | None:
@@ -56,3 +76,10 @@ class CertificateRun:
             error=self.error,
             next_try_at=self.next_try_at,
         )
+
+
+def occasion_after(runs: Sequence[CertificateRun]) -> Occasion:
+    """Return the input of the post hook."""
+    renewed = tuple(name for run in runs for name in run.renewed)
+    failed = tuple(name for run in runs for name in run.failed)
+    return Occasion(tuple(run.lineage.name for run in runs), renewed=renewed, failed=failed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain import backoff
+from wellkeeper_issuer.obtain.refused_names import is_about, with_names
 from wellkeeper_issuer.ports.people import Hooks, Notifications
 from wellkeeper_issuer.ports.state import Notes, Schedules
 from wellkeeper_issuer.records import Event, Failure, LineageRecord, Notice, Occasion, Schedule
@@ -30,17 +31,19 @@ class FollowUp:
     clock: Clock
     choose: Callable[[], float]
 
-    def waits(self, failure: Failure | None) -> Failure | None:
-        """Return the failure if the certificate must not be tried again yet."""
-        return None if failure is None or backoff.is_over(failure, self.clock.now()) else failure
+    def waits(self, lineage: Lineage, failure: Failure | None) -> Failure | None:
+        """Return the failure if the certificate must not be tried again yet; other identifiers need not wait."""
+        if failure is None or not is_about(failure, lineage):
+            return None
+        return None if backoff.is_over(failure, self.clock.now()) else failure
 
     async def begin(self, lineages: Sequence[Lineage]) -> None:
         """Run the pre hook, before the first order of a pass. If it raises HookError, nothing is ordered."""
         await self.hooks.run(Event.PRE, Occasion(tuple(one.name for one in lineages)))
 
-    async def end(self, lineages: Sequence[Lineage]) -> None:
+    async def end(self, occasion: Occasion) -> None:
         """Run the post hook, after a pass that ordered something. Raises HookError."""
-        await self.hooks.run(Event.POST, Occasion(tuple(one.name for one in lineages)))
+        await self.hooks.run(Event.POST, occasion)
 
     async def is_owed(self, lineage: str) -> bool:
         """Return whether the recorded deploy hook has to run; if none is configured, forget the record."""
@@ -64,7 +67,7 @@ class FollowUp:
     async def report(self, lineage: str, record: LineageRecord) -> None:
         """Send the notice that the administrator has not received yet. If it cannot be sent, it stays owed."""
         failure, schedule = record.failure, record.schedule
-        notice = owed(failure, schedule, record.notices, self.clock.now())
+        notice = owed(record, self.clock.now())
         if notice is None:
             return
         if not await self._try(self.notifications.send(notice, lineage, _detail(notice, failure, schedule))):
@@ -80,9 +83,12 @@ class FollowUp:
             if known is not None:
                 await self.schedules.forget_failure(lineage.name)
             return None
+        if known is not None and not is_about(known, lineage):
+            known = None
         ours = error if isinstance(error, WellkeeperError) else WellkeeperError("unexpected error", repr(error))
         moments = turning_points(schedule) if schedule else ()
         failure = backoff.after(known, ours, lineage.name, schedule, self.clock.now(), self.choose, moments)
+        failure = with_names(failure, known, ours, lineage)
         await self.schedules.record_failure(failure)
         return failure
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wellkeeper_issuer.obtain.due import is_to_be_asked, news, plan, replan
+from wellkeeper_issuer.obtain.early import held_until
 from wellkeeper_issuer.ports.ca import RenewalInfos
 from wellkeeper_issuer.ports.state import Schedules
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, Rule, Schedule
@@ -37,12 +38,16 @@ class RenewalPlanner:
         if installed is None or installed.certificate.is_self_signed:
             return None
         is_current = known is not None and known.version == installed.version
-        schedule = known if known and is_current else plan(installed, origin, self.clock.now(), self.choose)
+        schedule = known if known and is_current else self._plan(installed, known, origin)
         if is_to_be_asked(schedule, self.clock.now()):
             schedule = await self._ask(schedule)
         if schedule != known:
             await self.schedules.record_schedule(schedule)
         return schedule
+
+    def _plan(self, installed: Installed, earlier: Schedule | None, origin: Origin | None) -> Schedule:
+        now, lifetime = self.clock.now(), installed.certificate.lifetime
+        return replace(plan(installed, origin, now, self.choose), held_until=held_until(earlier, lifetime, now))
 
     async def replace_soon(self, installed: Installed, known: Schedule | None, origin: Origin | None) -> Schedule:
         """Record that the installed certificate is due now, as it was revoked, and return its schedule. Idempotent."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from wellkeeper_issuer.errors import ChainError, ChallengeError, DatesError, DeferredError, FinalizeError, OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.backoff import is_emergency
+from wellkeeper_issuer.obtain.early import is_brought_forward
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.obtain.throttle import Throttle
@@ -114,13 +115,17 @@ class Sources:
             self.authorities.limits(directory_url),
             lineage,
             is_renewal=earlier is not None and earlier.identifiers == frozenset(lineage.identifiers),
-            is_exempt=replaces and earlier is not None and _is_inside_window(earlier, self.clock.now()),
+            is_exempt=replaces and earlier is not None and _is_exempt(earlier, self.clock.now()),
             **terms,
         )
         await self.throttle.slot()
 
 
-def _is_inside_window(schedule: Schedule, now: datetime) -> bool:
-    """Return whether Let's Encrypt exempts the order from its limits: only then (Boulder, wfe2/wfe.go)."""
+def _is_exempt(schedule: Schedule, now: datetime) -> bool:
+    """Return whether Let's Encrypt exempts the order from its limits: inside the window (Boulder, wfe2/wfe.go).
+
+    The second early renewal in a row counts anyway: it may be a mistake of the CA.
+    """
     window = schedule.window
-    return schedule.rule is Rule.ARI and window is not None and window.start <= now <= window.end
+    is_inside = schedule.rule is Rule.ARI and window is not None and window.start <= now <= window.end
+    return is_inside and not (schedule.held_until is not None and is_brought_forward(schedule, now))

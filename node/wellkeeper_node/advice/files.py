@@ -30,7 +30,7 @@ _WRITING: Final = {
     errno.EFBIG: _RAISE_LIMIT,
     errno.EROFS: with_reload("Mount the file system read-write, or set certificates_dir to another directory."),
     errno.EACCES: "Give the issuer's user access to it, or run the issuer as its owner.",
-    errno.EPERM: "Run the issuer as root, or set a group of its user: only root may give files away.",
+    errno.EPERM: "Run the issuer as root: only root may give files away. If it is root, check 'lsattr -d' there.",
     errno.ENOTDIR: "Move it away: it is not a directory.",
     errno.EEXIST: "Move it away: it is not a directory.",
     errno.EISDIR: "Move the directory away: a symbolic link belongs there.",

@@ -18,6 +18,11 @@ _SILENT: Final = with_reload(
 )
 
 
+def remedy_for_copy(live_path: str) -> str:
+    """Return the remedy when nginx reads an older version from somewhere else."""
+    return f"Let ssl_certificate name {live_path}/fullchain.pem instead of a copy or one version, then reload nginx."
+
+
 def remedy_for_wrong_leaf(other_key: KeyAlgorithm | None, any_leaf: bool) -> str:
     """Return the remedy; `other_key` is the installed key's algorithm if nginx serves a leaf with another one."""
     if not any_leaf:

@@ -8,27 +8,25 @@ Design: docs/design/0003-install.md.
 
 import asyncio
 import contextlib
-import errno
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-import aiofiles
-
-from wellkeeper_node import durable, public_keys
-from wellkeeper_node.certificates import reading
-from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION, linked_version
-from wellkeeper_node.errors import InstallError
-from wellkeeper_node.model import LINEAGE_NAME, Installed, Pair
+from wellkeeper_node import durable, public_keys, rights
+from wellkeeper_node.certificates import links, pairs, pruning, reading
+from wellkeeper_node.certificates.access import Access, kept_access
+from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
+from wellkeeper_node.errors import InstallError, MissingVersionError
+from wellkeeper_node.model import LINEAGE_NAME, Installed, Old, Pair
 
 _log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
-KEPT_VERSIONS: Final = 5
-# An empty file that marks a version whose key stays elsewhere; without it the key was lost.
-_KEYLESS_FILE: Final = "privkey-is-elsewhere"
 _DISOWNED: Final = ".disowned-"
+_REVOKED: Final = ".revoked-"
 
 
 class CertificateFolders:
@@ -46,19 +44,47 @@ class CertificateFolders:
     def live_path(self, lineage: str) -> str:
         return str(self._link(lineage))
 
+    async def versions(self, lineage: str) -> Sequence[str]:
+        """Implement `ports.Certificates.versions`. Raises InstallError."""
+        with durable.translated(self._root):
+            return await asyncio.to_thread(_versions, self._archive(lineage))
+
+    def owns(self, lineage: str, path: str) -> bool:
+        return Path(path).is_relative_to(self._archive(lineage).resolve())
+
     async def write(self, lineage: str, pair: Pair) -> str:
         """Implement `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""
-        files = _files(lineage, pair)
+        files = pairs.files_of(lineage, pair)
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._write(lineage, files))
 
-    async def switch(self, lineage: str, version: str | None) -> str | None:
-        """Implement `ports.Certificates.switch`, then remove old versions.
+    async def prove(self, lineage: str) -> None:
+        """Implement `ports.Certificates.prove`. Raises InstallError."""
+        with durable.translated(self._root):
+            await durable.to_its_end(lambda: self._prove(lineage))
 
-        The last five, the live one and the one before it are kept.
-        """
+    async def switch(self, lineage: str, version: str | None) -> str | None:
+        """Implement `ports.Certificates.switch`. Raises InstallError."""
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._switch(lineage, version))
+
+    async def old_versions(self, lineage: str, now: datetime) -> list[Old]:
+        """Implement `ports.Certificates.old_versions`. Raises InstallError."""
+        archive, link = self._archive(lineage), self._link(lineage)
+        with durable.translated(self._root):
+            return await durable.to_its_end(
+                lambda: self._as_owner(lambda: pruning.find_old(archive, links.current(link), now))
+            )
+
+    async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
+        """Implement `ports.Certificates.remove_versions`; one that cannot be removed is logged. Raises InstallError."""
+
+        def remove() -> None:
+            with self._locked(lineage):
+                pruning.remove(self._archive(lineage), set(versions) - {links.current(self._link(lineage))})
+
+        with durable.translated(self._root):
+            await durable.to_its_end(remove)
 
     async def installed(self, lineage: str) -> Installed | None:
         """Implement `ports.Certificates.installed`; raises InstallError when it exists but cannot be read."""
@@ -73,6 +99,25 @@ class CertificateFolders:
         found = await self._live(lineage)
         return found[1] if found else None
 
+    async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
+        """Implement `ports.Certificates.restore`. Raises InstallError."""
+        with durable.translated(self._root):
+            found = await durable.to_its_end(lambda: self._as_owner(lambda: self._wanted(lineage, is_wanted)))
+        if found is None:
+            return None
+        version, pair = found
+        await self.switch(lineage, version or await self.write(lineage, pair))
+        return await self.installed(lineage)
+
+    async def mark_revoked(self, lineage: str) -> None:
+        """Implement `ports.Certificates.mark_revoked` by an empty file beside the versions. Raises InstallError."""
+        installed = await self.installed(lineage)
+        if installed is None:
+            return
+        mark = self._archive(lineage) / f"{_REVOKED}{installed.certificate.fingerprint_sha256}"
+        with durable.translated(self._root):
+            await durable.to_its_end(lambda: self._mark(lineage, mark))
+
     async def disown_key(self, lineage: str) -> None:
         """Implement `ports.Certificates.disown_key` by an empty file that outlives the version. Raises InstallError."""
         pair = await self.read_pair(lineage)
@@ -84,8 +129,9 @@ class CertificateFolders:
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
         """Implement `ports.Certificates.disowned_keys`. Raises InstallError."""
+        archive = self._archive(lineage)
         with durable.translated(self._root):
-            found = await asyncio.to_thread(lambda: list(self._archive(lineage).glob(f"{_DISOWNED}*")))
+            found = await asyncio.to_thread(self._as_owner, lambda: list(archive.glob(f"{_DISOWNED}*")))
         return frozenset(path.name.removeprefix(_DISOWNED) for path in found)
 
     async def _live(self, lineage: str) -> tuple[str, Pair] | None:
@@ -93,20 +139,42 @@ class CertificateFolders:
             return await self._read_live(lineage)
 
     async def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
-        version = await asyncio.to_thread(_current, self._link(lineage))
+        version = await asyncio.to_thread(links.current, self._link(lineage))
         if version is None:
             return None
         folder = self._archive(lineage) / version
         try:
-            pair = Pair(await _read_key(folder / KEY_FILE), await _read(folder / CHAIN_FILE))
-            is_pair = await asyncio.to_thread(_is_usable, pair)  # checking a large RSA key takes many milliseconds
+            # Reading is blocking work, and checking a large RSA key takes many milliseconds.
+            return version, await asyncio.to_thread(self._as_owner, lambda: pairs.read_pair(folder))
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
         except PermissionError as error:
             error.filename = self.live_path(lineage)  # the path in nginx's configuration
             raise
-        return (version, pair) if is_pair else None
+
+    def _wanted(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> tuple[str | None, Pair] | None:
+        """Return the newest usable pair that is wanted; without its version if it has to be written again."""
+        archive = self._archive(lineage)
+        for version in reversed(_versions(archive)):
+            found = pairs.salvage_pair(archive / version)
+            if found is None:
+                continue
+            certificate = reading.read_certificate(found.pair.chain_pem)
+            marks = (
+                f"{_DISOWNED}{public_keys.leaf_key_fingerprint(found.pair.chain_pem)}",
+                f"{_REVOKED}{certificate.fingerprint_sha256}",
+            )
+            if any((archive / mark).exists() for mark in marks):
+                continue
+            if is_wanted(Installed(lineage, version, certificate, bool(found.pair.certificate_key_pem))):
+                return version if found.is_whole else None, found.pair
+        return None
+
+    def _as_owner(self, work: Callable[[], _Result]) -> _Result:
+        """Do it with the rights of the directory's owner: its paths may lead anywhere."""
+        with rights.of_owner(self._root):
+            return work()
 
     def _mark(self, lineage: str, path: Path) -> None:
         with self._locked(lineage):
@@ -125,31 +193,27 @@ class CertificateFolders:
         with self._locked(lineage):
             durable.make_folder(archive.parent, 0o755, self._owner)
             durable.make_folder(archive, self._folder_mode, self._owner)
-            _remove_leftovers(archive)
+            links.remove_leftovers(archive)
             version = _version(archive, files)
             if not (archive / version).exists():
-                self._write_version(archive, version, files)
+                access = self._access(links.current(self._link(lineage)), archive)
+                _write_version(archive, version, files, access)
             durable.sync(archive)
         return version
 
-    def _write_version(self, archive: Path, version: str, files: Mapping[str, bytes]) -> None:
-        unfinished = archive / f".tmp-{version}"
-        try:
-            durable.make_folder(unfinished, self._folder_mode, self._owner)
-            for name, content in files.items():
-                mode = self._key_mode if name == KEY_FILE else 0o644
-                durable.write_file(unfinished / name, content, mode, self._owner)
-            durable.sync(unfinished)
-            unfinished.rename(archive / version)
-        except OSError:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
+    def _access(self, before: str | None, archive: Path) -> Access:
+        """Return owner and modes of a new version: those of the previous one, where the settings give no others.
+
+        Workers that read the key themselves could do so until now.
+        """
+        usual = Access(self._owner, self._key_mode, self._folder_mode)
+        return usual if before is None else kept_access(archive / before, usual)
 
     def _switch(self, lineage: str, version: str | None) -> str | None:
         link = self._link(lineage)
         with self._locked(lineage):
             durable.make_folder(link.parent, 0o755, self._owner)
-            before = _current(link)
+            before = links.current(link)
             if version == before:
                 return before
             if version is None:
@@ -157,68 +221,56 @@ class CertificateFolders:
             else:
                 self._point(link, lineage, version)
             durable.sync(link.parent)
-            self._prune(lineage, {version, before})
         return before
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
         if VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
-            raise InstallError(
+            raise MissingVersionError(
                 f"{self._archive(lineage)} does not have version {version!r}",
                 remedy="Run 'wellkeeper renew' again to write it.",
             )
-        unfinished = link.with_name(f".tmp-{link.name}")
-        unfinished.unlink(missing_ok=True)
-        unfinished.symlink_to(Path("..", "archive", lineage, version))
-        unfinished.rename(link)  # if it fails, the next switch replaces the leftover link
+        links.point(link, Path("..", "archive", lineage, version))
 
-    def _prune(self, lineage: str, needed: set[str | None]) -> None:
-        archive = self._archive(lineage)
-        versions = sorted(path.name for path in archive.iterdir() if VERSION.fullmatch(path.name))
-        for version in set(versions[:-KEPT_VERSIONS]) - needed:
-            try:
-                shutil.rmtree(archive / version)
-            except OSError as error:
-                _log.warning("cannot remove the old version %s: %s", archive / version, error)
+    def _prove(self, lineage: str) -> None:
+        link, archive = self._link(lineage), self._archive(lineage)
+        if not self._root.is_dir():
+            return  # the first write creates it
+        with self._locked(lineage):
+            links.current(link)
+            if link.parent.is_dir():
+                links.prove_link(link.parent, lineage)
+            place = next(path for path in (archive, archive.parent, self._root) if path.is_dir())
+            links.prove_folder(place, lineage)
 
     @contextlib.contextmanager
     def _locked(self, lineage: str) -> Iterator[None]:
         durable.make_folder(self._root, 0o755, self._owner)
-        with durable.locked(self._root / ".lock", lineage):
+        if self._owner.user != -1:
+            # Only root may create these in a directory of root; neither call follows a link.
+            durable.make_folder(self._root / "archive", 0o755, self._owner)
+            durable.make_folder(self._root / "live", 0o755, self._owner)
+        with rights.of_owner(self._root, self._owner.group), durable.locked(self._root / ".lock", lineage):
             yield
 
 
-def _files(lineage: str, pair: Pair) -> dict[str, bytes]:
-    """Return the files that other ACME clients write too; without the key when it stays elsewhere."""
+def _write_version(archive: Path, version: str, files: Mapping[str, bytes], access: Access) -> None:
+    unfinished = links.unfinished_path(archive / version)
     try:
-        is_pair = _is_pair(pair)
-        leaf, rest = reading.split_chain(pair.chain_pem)
-    except ValueError as error:
-        why = f"the certificate or its key is not PEM: {error}"
-        raise InstallError(f"cannot install the certificate of {lineage}", why) from error
-    if not is_pair:
-        raise InstallError(f"cannot install the certificate of {lineage}", "the key does not match the certificate")
-    files = {"cert.pem": leaf, "chain.pem": rest, CHAIN_FILE: reading.normalise_pem(pair.chain_pem)}
-    if pair.certificate_key_pem:
-        return files | {KEY_FILE: reading.normalise_pem(pair.certificate_key_pem)}
-    return files | {_KEYLESS_FILE: b""}
-
-
-def _is_pair(pair: Pair) -> bool:
-    """Return True when the key matches the certificate or stays elsewhere. Raises ValueError when not PEM."""
-    return not pair.certificate_key_pem or reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
-
-
-def _is_usable(pair: Pair) -> bool:
-    """Check the pair, and that the chain can be read. Raises ValueError."""
-    reading.read_certificate(pair.chain_pem)
-    return _is_pair(pair)
+        durable.make_folder(unfinished, access.folder_mode, access.owner)
+        for name, content in files.items():
+            durable.write_file(unfinished / name, content, access.key_mode if name == KEY_FILE else 0o644, access.owner)
+        durable.sync(unfinished)
+        unfinished.rename(archive / version)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _checked(lineage: str) -> str:
     if LINEAGE_NAME.fullmatch(lineage) is None:
         raise InstallError(
             f"{lineage!r:.80} is not a valid certificate name",
-            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..' and without a dot at the start.",
+            remedy="Use only a-z, 0-9, '.', '_' and '-', without '..', and start with a letter, a digit or '_'.",
         )
     return lineage
 
@@ -236,49 +288,13 @@ def _version(archive: Path, files: Mapping[str, bytes]) -> str:
     return version
 
 
+def _versions(archive: Path) -> list[str]:
+    """Return the versions, the oldest first."""
+    return pruning.versions(archive) if archive.is_dir() else []
+
+
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
     try:
-        return all((folder / name).read_bytes() == content for name, content in files.items())
-    except FileNotFoundError:
+        return all(rights.read_file(folder / name) == content for name, content in files.items())
+    except (FileNotFoundError, ValueError):
         return False
-
-
-def _current(link: Path) -> str | None:
-    try:
-        target = link.readlink()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise InstallError(
-            f"{link} is not a symbolic link", remedy="Move it away, then run 'wellkeeper renew' again."
-        ) from error
-    version = linked_version(link.name, str(target))
-    if version is None:
-        raise InstallError(
-            f"{link} points to {target}, not to a version in the archive",
-            remedy="Remove the link, then run 'wellkeeper renew' again.",
-        )
-    return version
-
-
-def _remove_leftovers(archive: Path) -> None:
-    """Remove the directories of a process that crashed while writing."""
-    for path in archive.glob(".tmp-*"):
-        shutil.rmtree(path)
-
-
-async def _read(path: Path) -> bytes:
-    async with aiofiles.open(path, "rb") as file:
-        return await file.read()
-
-
-async def _read_key(path: Path) -> bytes:
-    """Return the key, empty when it stays elsewhere. Raises FileNotFoundError and ValueError for a lost key."""
-    if await asyncio.to_thread(path.with_name(_KEYLESS_FILE).exists):
-        return b""
-    content = await _read(path)
-    if not content:
-        raise ValueError(f"{path.name} is empty")
-    return content

@@ -5,6 +5,8 @@ from typing import Final
 
 CHAIN_FILE: Final = "fullchain.pem"
 KEY_FILE: Final = "privkey.pem"
+# An empty file that marks a version whose key stays elsewhere; without it the key was lost.
+KEYLESS_FILE: Final = "privkey-is-elsewhere"
 VERSION: Final = re.compile("[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
 
 

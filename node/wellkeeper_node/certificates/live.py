@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_node import durable
-from wellkeeper_node.certificates.layout import CHAIN_FILE, linked_version
+from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, KEYLESS_FILE, linked_version
 
 _NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
+_MISSING: Final = -1
 
 
 class LiveFolder:
@@ -24,7 +25,8 @@ class LiveFolder:
     async def versions(self, among: Collection[str] | None = None) -> dict[str, str]:
         """Return the versions by lineage (all, or these) from their links. Raises InstallError when unreadable.
 
-        A link of another kind or without a chain is left out; `CertificateFolders.installed` reports what is wrong.
+        A link of another kind, or whose chain or key is missing or empty, is left out; `CertificateFolders.installed`
+        reports what is wrong.
         """
         with durable.translated(self._root):
             return await durable.to_its_end(lambda: self._versions(among))
@@ -40,7 +42,7 @@ class LiveFolder:
                 if error.errno in _NO_LINK:
                     continue
                 raise
-            if version is not None and _is_there(f"{link}/{CHAIN_FILE}"):
+            if version is not None and _has_pair(link):
                 found[name] = version
         return found
 
@@ -51,9 +53,15 @@ class LiveFolder:
             return []
 
 
-def _is_there(path: str) -> bool:
+def _has_pair(link: str) -> bool:
+    """Return True when chain and key have content, or the key stays elsewhere; nothing is read."""
+    return _size(f"{link}/{CHAIN_FILE}") > 0 and (
+        _size(f"{link}/{KEY_FILE}") > 0 or _size(f"{link}/{KEYLESS_FILE}") != _MISSING
+    )
+
+
+def _size(path: str) -> int:
     try:
-        os.stat(path)  # noqa: PTH116
+        return os.stat(path).st_size  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+        return _MISSING

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm
+from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
 # The issuer name in a self-signed placeholder, so that it is not mistaken for a real certificate.
 PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
@@ -23,6 +23,8 @@ PLACEHOLDER_ORGANIZATION: Final = "wellkeeper placeholder"
 _READ_CERTIFICATES: Final = 128
 
 
+_CURVE_TYPES: Final = {"secp256r1": KeyType.ECDSA_P256, "secp384r1": KeyType.ECDSA_P384}
+_RSA_TYPES: Final = {2048: KeyType.RSA_2048, 3072: KeyType.RSA_3072, 4096: KeyType.RSA_4096}
 # cryptography raises these beside ValueError, when it loads a certificate or reads an extension or the key.
 _UNUSABLE: Final = (
     x509.InvalidVersion,
@@ -62,9 +64,14 @@ def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> boo
 
 
 def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
-    """Return the leaf and the rest of the chain (may be empty), each as PEM. Raises ValueError when not PEM."""
+    """Return the leaf and the rest of the chain (may be empty), each as PEM.
+
+    Raises ValueError when not PEM or cut short: cryptography ignores a last certificate without an end.
+    """
     with value_errors():
         leaf, *rest = x509.load_pem_x509_certificates(chain_pem)
+    if chain_pem.count(b"-----BEGIN ") != chain_pem.count(b"-----END "):
+        raise ValueError("the chain is cut short")
     return leaf.public_bytes(Encoding.PEM), b"".join(one.public_bytes(Encoding.PEM) for one in rest)
 
 
@@ -87,6 +94,7 @@ def describe(certificate: x509.Certificate) -> Certificate:
         is_self_signed=_is_self_signed(certificate),
         key_algorithm=_key_algorithm(certificate),
         certificate_id=_certificate_id(certificate),
+        key_type=key_type(certificate.public_key()),
     )
 
 
@@ -103,6 +111,13 @@ def _certificate_id(certificate: x509.Certificate) -> str | None:
     serial = certificate.serial_number
     parts = (key_identifier, serial.to_bytes(serial.bit_length() // 8 + 1))
     return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def key_type(key: object) -> KeyType | None:
+    """Return the type of a public key; None when CAs do not accept it."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return _RSA_TYPES.get(key.key_size)
+    return _CURVE_TYPES.get(key.curve.name) if isinstance(key, ec.EllipticCurvePublicKey) else None
 
 
 def _key_algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:

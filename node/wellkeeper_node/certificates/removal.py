@@ -1,25 +1,89 @@
-"""Remove the files of a certificate permanently: `live/NAME` first, then all versions in `archive/NAME`."""
+"""Remove the files of a certificate permanently, in two steps: move them away, then delete them.
 
-import shutil
+`live/NAME` and `archive/NAME` keep their directories, so that moving back is one rename each. What a crash left moved
+away is deleted by the next removal of that certificate.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from wellkeeper_node import durable
+from wellkeeper_node import durable, rights
+from wellkeeper_node.certificates import links, pruning
+from wellkeeper_node.model import Old
+
+_AWAY: Final = ".removed-"
 
 
-async def remove_files(certificates_dir: Path, lineage: str) -> None:
-    """Remove the files. Idempotent. Raises InstallError; another call removes what is left."""
+async def read_versions(certificates_dir: Path, lineage: str) -> list[Old]:
+    """Return all versions in the archive. Raises InstallError."""
 
-    def work() -> None:
-        if not certificates_dir.is_dir():
-            return
-        with durable.locked(certificates_dir / ".lock", lineage):
-            live, archive = certificates_dir / "live" / lineage, certificates_dir / "archive" / lineage
-            live.unlink(missing_ok=True)
-            if archive.is_dir():
-                shutil.rmtree(archive)
-            for folder in (live.parent, archive.parent):
-                if folder.is_dir():
-                    durable.sync(folder)
+    def read() -> list[Old]:
+        with rights.of_owner(certificates_dir):
+            return pruning.read_versions(certificates_dir / "archive" / lineage)
 
     with durable.translated(certificates_dir):
-        await durable.to_its_end(work)
+        return await durable.to_its_end(read)
+
+
+async def move_away(certificates_dir: Path, lineage: str) -> None:
+    """Move the files to where nginx does not look. Idempotent. Raises InstallError, with nothing moved."""
+
+    def work() -> None:
+        moved = list[Path]()
+        try:
+            for path in _places(certificates_dir, lineage):
+                if path.is_symlink() or path.exists():
+                    links.remove(_away(path))
+                    path.rename(_away(path))
+                    moved.append(path)
+        except OSError:
+            for path in moved:
+                _away(path).rename(path)
+            raise
+
+    await _locked(certificates_dir, lineage, work)
+
+
+async def move_back(certificates_dir: Path, lineage: str) -> None:
+    """Undo `move_away`. Idempotent. Raises InstallError."""
+
+    def work() -> None:
+        for path in _places(certificates_dir, lineage):
+            if _away(path).is_symlink() or _away(path).exists():
+                _away(path).rename(path)
+
+    await _locked(certificates_dir, lineage, work)
+
+
+async def delete_moved(certificates_dir: Path, lineage: str) -> None:
+    """Delete what was moved away. Idempotent. Raises InstallError; another call removes what is left."""
+
+    def work() -> None:
+        for path in _places(certificates_dir, lineage):
+            links.remove(_away(path))
+
+    await _locked(certificates_dir, lineage, work)
+
+
+def _places(certificates_dir: Path, lineage: str) -> tuple[Path, Path]:
+    """Return the link before its target."""
+    return certificates_dir / "live" / lineage, certificates_dir / "archive" / lineage
+
+
+def _away(path: Path) -> Path:
+    return path.with_name(f"{_AWAY}{path.name}")
+
+
+async def _locked(certificates_dir: Path, lineage: str, work: Callable[[], None]) -> None:
+    def run() -> None:
+        if not certificates_dir.is_dir():
+            return
+        with rights.of_owner(certificates_dir), durable.locked(certificates_dir / ".lock", lineage):
+            work()
+            for path in _places(certificates_dir, lineage):
+                if path.parent.is_dir():
+                    durable.sync(path.parent)
+
+    with durable.translated(certificates_dir):
+        await durable.to_its_end(run)

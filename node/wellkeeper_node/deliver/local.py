@@ -3,40 +3,52 @@
 Implements the issuer's Protocol `Delivery`, without importing it.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from wellkeeper_node.deliver.batch import Deliveries
-from wellkeeper_node.deliver.verify import verify
-from wellkeeper_node.errors import VerifyError
+from wellkeeper_node.deliver.in_use import unused
+from wellkeeper_node.deliver.verification import Verification
 from wellkeeper_node.model import Flip, Verified
 from wellkeeper_node.ports import Certificates, Nginx, Probes
 
 
-@dataclass(frozen=True, slots=True)
 class LocalDelivery:
     """The delivery of all passes of a process; `https_addresses` are those of this host's nginx."""
 
-    nginx: Nginx
-    probes: Probes
-    certificates: Certificates
-    https_addresses: tuple[tuple[str, int], ...]
-    batch: Deliveries
+    def __init__(
+        self,
+        nginx: Nginx,
+        probes: Probes,
+        certificates: Certificates,
+        https_addresses: Sequence[tuple[str, int]],
+        batch: Deliveries,
+    ) -> None:
+        self._nginx = nginx
+        self._probes = probes
+        self._certificates = certificates
+        self._https_addresses = https_addresses
+        self._batch = batch
+        self._verification = Verification(nginx, probes, certificates, https_addresses, batch.clock)
 
     def expecting(self) -> AbstractContextManager[None]:
-        return self.batch.expecting()
+        return self._batch.expecting()
 
     async def deliver(self, flip: Flip) -> float:
-        return await self.batch.deliver(flip)
+        self._verification.forget()  # an administrator may have changed the configuration that is loaded now
+        return await self._batch.deliver(flip)
 
-    async def verify(self, lineage: str) -> Verified:
-        live_path = self.certificates.live_path(lineage)
-        installed = await self.certificates.installed(lineage)
-        if installed is None:
-            raise VerifyError(
-                f"cannot verify the certificate of {lineage}",
-                f"{live_path} no longer holds a usable certificate",
-                f"Run 'wellkeeper renew {lineage}' to obtain one.",
-            )
-        served = await verify(installed, self.https_addresses, self.nginx, live_path, self.probes)
-        return Verified(installed.certificate, served)
+    async def verify(self, lineage: str, https_addresses: Sequence[tuple[str, int]] | None = None) -> Verified:
+        return await self._verification.verify(lineage, https_addresses)
+
+    async def prune(self, lineages: Sequence[str]) -> None:
+        now = self._batch.clock.now()
+        old = {name: await self._certificates.old_versions(name, now) for name in lineages}
+        every = [one for versions in old.values() for one in versions]
+        if not every:
+            return
+        removable = {one.folder for one in await unused(every, self._nginx, self._https_addresses, self._probes)}
+        for name, versions in old.items():
+            chosen = [one.version for one in versions if one.folder in removable]
+            if chosen:
+                await self._certificates.remove_versions(name, chosen)

@@ -1,14 +1,15 @@
-"""Verify by handshakes that nginx serves the installed certificate, for every identifier at every address."""
+"""Verify by handshakes that nginx serves the installed certificate, wherever it must."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from wellkeeper_node.advice import handshakes
+from wellkeeper_node.deliver.addresses import Plan, Question
 from wellkeeper_node.errors import VerifyError
-from wellkeeper_node.model import Certificate, Identifier, IdentifierType, Installed, Served
-from wellkeeper_node.ports import Nginx, Probes
+from wellkeeper_node.model import Certificate, Identifier, Installed, Served
+from wellkeeper_node.ports import Probes
 from wellkeeper_node.wording import counted, with_reload
 
 _CONCURRENT_HANDSHAKES: Final = 8
@@ -27,15 +28,20 @@ class _Finding:
 
 
 async def verify(
-    installed: Installed, https_addresses: Sequence[_Address], nginx: Nginx, live_path: str, probes: Probes
+    installed: Installed, wanted: Plan, live_path: str, probes: Probes, versions: Collection[str] = ()
 ) -> Served:
     """Return served when every handshake gets the installed leaf, and not served when nginx does not use it yet.
 
     A name that this nginx does not serve (a mail host in the same certificate) is reported, but is not an error.
-    `live_path` is the lineage's directory in nginx's configuration. Raises VerifyError when the configuration names
-    the certificate but nginx serves something else.
+    `live_path` is the lineage's directory in nginx's configuration, `versions` are those in its archive. Raises
+    VerifyError when the configuration names the certificate but nginx serves something else, or when nginx serves an
+    older version, from a copy.
     """
-    findings = await _ask(installed, https_addresses, probes)
+    if wanted.hidden:
+        return Served(is_served=False, fingerprint_sha256=None, detail=wanted.hidden, is_hidden=True)
+    findings = await _ask(installed, wanted.questions, probes)
+    if wanted.instead and all(one.error for one in findings):
+        findings = await _ask(installed, wanted.instead, probes)
     expected = installed.certificate.fingerprint_sha256
     wrong = [one for one in findings if one.leaf is None or one.leaf.fingerprint_sha256 != expected]
     if findings and not wrong:
@@ -45,44 +51,50 @@ async def verify(
         names = ", ".join(sorted({str(one.identifier) for one in wrong}))
         detail = f"{counted(len(findings) - len(wrong), 'handshake')}; no server block here serves {names}"
         return Served(is_served=True, fingerprint_sha256=expected, detail=detail)
-    if await nginx.mentions(f"{live_path}/fullchain.pem"):
+    if wanted.is_named:
         raise _error(installed, wrong)
+    if any(one.leaf and _is_one_of(one.leaf, versions) for one in wrong):
+        raise _error(installed, wrong, handshakes.remedy_for_copy(live_path))
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
     return Served(
-        is_served=False, fingerprint_sha256=leaves[0] if leaves else None, detail=_lines_to_add(installed, live_path)
+        is_served=False,
+        fingerprint_sha256=leaves[0] if leaves else None,
+        detail=_lines_to_add(installed, live_path),
+        leaf=_leaf_instead(wrong),
+        is_refused=_has_refusal(wrong),
     )
 
 
-async def _ask(installed: Installed, addresses: Sequence[_Address], probes: Probes) -> list[_Finding]:
+def _leaf_instead(wrong: Sequence[_Finding]) -> Certificate | None:
+    """Return the certificate that clients get instead, the one that expires first."""
+    found = [one.leaf for one in wrong if one.leaf is not None and one.identifier in one.leaf.identifiers]
+    return min(found, key=lambda one: one.not_after, default=None)
+
+
+def _has_refusal(wrong: Sequence[_Finding]) -> bool:
+    return any(one.leaf is None and one.error is None for one in wrong)
+
+
+async def _ask(installed: Installed, questions: Sequence[Question], probes: Probes) -> list[_Finding]:
     limit = asyncio.Semaphore(_CONCURRENT_HANDSHAKES)
     key_algorithm = installed.certificate.key_algorithm
 
-    async def served_leaf(address: _Address, identifier: Identifier) -> Certificate | None:
-        leaf = await probes.handshake(address, identifier)
+    async def served_leaf(one: Question) -> Certificate | None:
+        leaf = await probes.handshake(one.address, one.identifier, None, one.speaks_proxy_protocol)
         if leaf is None or key_algorithm in {None, leaf.key_algorithm}:
             return leaf
         # A server block may have an RSA and an ECDSA certificate; a client gets the one that it prefers.
-        return await probes.handshake(address, identifier, key_algorithm) or leaf
+        second = await probes.handshake(one.address, one.identifier, key_algorithm, one.speaks_proxy_protocol)
+        return second or leaf
 
-    async def ask(address: _Address, identifier: Identifier) -> _Finding:
+    async def ask(one: Question) -> _Finding:
         async with limit:
             try:
-                return _Finding(address, identifier, await served_leaf(address, identifier), None)
+                return _Finding(one.address, one.identifier, await served_leaf(one), None)
             except VerifyError as error:
-                return _Finding(address, identifier, None, error)
+                return _Finding(one.address, one.identifier, None, error)
 
-    identifiers = sorted(installed.certificate.identifiers)
-    asked = [(address, one) for address in addresses for one in identifiers if address in _addresses_of(one, addresses)]
-    return await asyncio.gather(*(ask(address, one) for address, one in asked))
-
-
-def _addresses_of(identifier: Identifier, addresses: Sequence[_Address]) -> Sequence[_Address]:
-    """Return the addresses that must serve its certificate: each may have a default server of its own."""
-    if identifier.type is IdentifierType.DNS:
-        return addresses
-    itself = [one for one in addresses if one[0] == identifier.value]
-    of_its_family = [one for one in addresses if (":" in one[0]) == (":" in identifier.value)]
-    return itself or of_its_family or addresses
+    return await asyncio.gather(*(ask(one) for one in questions))
 
 
 def _is_about_its_name(finding: _Finding) -> bool:
@@ -92,7 +104,12 @@ def _is_about_its_name(finding: _Finding) -> bool:
     return finding.identifier in finding.leaf.identifiers
 
 
-def _error(installed: Installed, wrong: Sequence[_Finding]) -> VerifyError:
+def _is_one_of(leaf: Certificate, versions: Collection[str]) -> bool:
+    """Return True for the leaf of a version: its name contains the start of the fingerprint."""
+    return any(leaf.fingerprint_sha256[:8] in version for version in versions)
+
+
+def _error(installed: Installed, wrong: Sequence[_Finding], remedy: str = "") -> VerifyError:
     """Return the error that shows one wrong handshake, if possible one that got a leaf, and counts the others."""
     if not wrong:
         return VerifyError(
@@ -103,13 +120,16 @@ def _error(installed: Installed, wrong: Sequence[_Finding]) -> VerifyError:
     shown, *others = sorted(wrong, key=lambda one: one.leaf is None)
     leaf = installed.certificate
     key_differs = any(one.leaf and one.leaf.key_algorithm is not leaf.key_algorithm for one in wrong)
+    other_key = leaf.key_algorithm if key_differs else None
     more = f", and {counted(len(others), 'more wrong handshake')}" if others else ""
-    return VerifyError(
+    error = VerifyError(
         f"nginx does not serve the installed certificate of {installed.lineage} (serial {leaf.serial}, valid until"
         f" {leaf.not_after:%Y-%m-%d})",
         _describe(shown) + more,
-        handshakes.remedy_for_wrong_leaf(leaf.key_algorithm if key_differs else None, any(one.leaf for one in wrong)),
+        remedy or handshakes.remedy_for_wrong_leaf(other_key, any(one.leaf for one in wrong)),
     )
+    error.leaf, error.is_refused = _leaf_instead(wrong), _has_refusal(wrong)
+    return error
 
 
 def _describe(finding: _Finding) -> str:
@@ -139,4 +159,6 @@ def _lines_to_add(installed: Installed, live_path: str) -> str:
 
 def _text(address: _Address) -> str:
     host, port = address
+    if host.startswith("unix:"):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

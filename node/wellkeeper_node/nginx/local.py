@@ -4,9 +4,10 @@ That `nginx -t` and `nginx -s reload` exit with 0 proves nothing (a port in use,
 There is no event for that, so /proc is looked at every 20 ms. Design: docs/design/0003-install.md.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +16,10 @@ import aiofiles
 
 from wellkeeper_node import process
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.model import Tested
-from wellkeeper_node.nginx import processes
+from wellkeeper_node.model import Server, Tested
+from wellkeeper_node.nginx import processes, servers
+from wellkeeper_node.nginx.configuration import Configuration, parse, split_files
+from wellkeeper_node.nginx.named import named_folders
 from wellkeeper_node.nginx.processes import Process, Workers
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import with_reload
@@ -104,14 +107,44 @@ class LocalNginx:
         except ReloadError:
             return 0  # the reload that follows reports it
 
+    async def servers(self) -> Sequence[Server]:
+        """Implement `ports.Nginx.servers`."""
+        return await asyncio.to_thread(servers.read_servers, await self.configuration())
+
+    async def configuration(self) -> Configuration:
+        """Return the configuration on disk. Raises ReloadError when nginx refuses it or it cannot be understood."""
+        dump = await self._dump()
+        try:
+            found = await asyncio.to_thread(parse, dump)
+        except ValueError as error:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')", str(error)) from error
+        for words in found.errors:
+            _log.warning("cannot parse all of nginx's configuration: %s", words)
+        return found
+
     async def mentions(self, path: str) -> bool:
-        """Implement `ports.Nginx.mentions`; comments do not count."""
+        """Return True when the configuration on disk (`nginx -T`) contains the path; comments do not count."""
+        lines = (line for line in (await self._dump()).splitlines() if path in line)
+        return any(path in line.partition("#")[0] for line in lines)
+
+    async def files(self) -> dict[str, str]:
+        """Return the text of each file of the configuration on disk (`nginx -T`) by its path. Raises ReloadError."""
+        return split_files(await self._dump())
+
+    async def named(self, folders: Collection[str]) -> Mapping[str, str]:
+        """Implement `ports.Nginx.named`."""
+        dump = await self._dump()
+        try:
+            return await asyncio.to_thread(lambda: named_folders(parse(dump), folders))
+        except ValueError as error:
+            raise ReloadError("cannot read nginx's configuration ('nginx -T')", str(error)) from error
+
+    async def _dump(self) -> str:
         finished = await _run([*self._control.command, "-T"], _CONFIGURATION_BYTES)
         if finished.exit_code != 0:
             words = _words(finished.output, passed=False)
             raise ReloadError("cannot read nginx's configuration ('nginx -T')", words, "Fix what it reports.")
-        lines = (line for line in finished.output.splitlines() if path in line)
-        return any(path in line.partition("#")[0] for line in lines)
+        return finished.output
 
     async def _signal(self, master: Process) -> None:
         command = self._control.reload_command

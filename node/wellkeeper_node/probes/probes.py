@@ -35,6 +35,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 _Address = tuple[str, int]
 
+_UNIX: Final = "unix:"
+
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
@@ -79,12 +81,17 @@ class NodeProbes:
             return tuple(await asyncio.gather(*questions))
 
     async def handshake(
-        self, address: tuple[str, int], identifier: Identifier, key_algorithm: KeyAlgorithm | None = None
+        self,
+        address: tuple[str, int],
+        identifier: Identifier,
+        key_algorithm: KeyAlgorithm | None = None,
+        speaks_proxy_protocol: bool | None = None,
     ) -> Certificate | None:
         """Implement `ports.Probes.handshake`."""
+        greets = self._speaks_proxy_protocol if speaks_proxy_protocol is None else speaks_proxy_protocol
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                leaf = await self._leaf(address, identifier, _trusting_context(key_algorithm))
+                leaf = await _leaf(address, identifier, _trusting_context(key_algorithm), greets=greets)
             return None if leaf is None else reading.read_certificate(leaf)
         except TimeoutError as error:
             raise VerifyError(
@@ -96,27 +103,34 @@ class NodeProbes:
                 f"no TLS handshake for {identifier} at {_text(address)}",
                 words(error),
                 with_reload(
-                    f"Check that nginx runs with 'listen {address[1]} ssl', and https_addresses in the settings."
+                    f"Check that nginx runs with 'listen {address[1] or address[0]} ssl', and https_addresses in the"
+                    " settings."
                 ),
             ) from error
         except ValueError as error:
             raise VerifyError(f"{_text(address)} serves a broken certificate for {identifier}", str(error)) from error
 
-    async def _leaf(self, address: _Address, identifier: Identifier, context: ssl.SSLContext) -> bytes | None:
-        name = identifier.value if identifier.type is IdentifierType.DNS else ""
-        _, writer = await asyncio.open_connection(*address)
-        try:
-            if self._speaks_proxy_protocol:
-                writer.write(greeting(writer.transport))
-            await writer.start_tls(context, server_hostname=name)
-            leaf: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        except ssl.SSLError as error:
-            if words_of_no_tls := _NO_TLS.get(error.reason or ""):
-                raise OSError(0, words_of_no_tls) from error
-            return None
-        finally:
-            writer.transport.abort()
-        return leaf
+
+async def _leaf(address: _Address, identifier: Identifier, context: ssl.SSLContext, *, greets: bool) -> bytes | None:
+    """Return the leaf as DER, None when the handshake is refused. Raises OSError."""
+    name = identifier.value if identifier.type is IdentifierType.DNS else ""
+    host, port = address
+    if host.startswith(_UNIX):
+        _, writer = await asyncio.open_unix_connection(host.removeprefix(_UNIX))
+    else:
+        _, writer = await asyncio.open_connection(host, port)
+    try:
+        if greets:
+            writer.write(greeting(writer.transport))
+        await writer.start_tls(context, server_hostname=name)
+        leaf: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    except ssl.SSLError as error:
+        if words_of_no_tls := _NO_TLS.get(error.reason or ""):
+            raise OSError(0, words_of_no_tls) from error
+        return None
+    finally:
+        writer.transport.abort()
+    return leaf
 
 
 class _Question:
@@ -244,4 +258,4 @@ def _host(name: str) -> str:
 
 
 def _text(address: _Address) -> str:
-    return f"{_host(address[0])}:{address[1]}"
+    return address[0] if address[0].startswith(_UNIX) else f"{_host(address[0])}:{address[1]}"

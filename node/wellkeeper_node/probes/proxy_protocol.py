@@ -17,6 +17,8 @@ from aiohttp.tracing import Trace
 def greeting(transport: asyncio.BaseTransport) -> bytes:
     """Return the line to send before everything else, even before TLS."""
     source, target = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    if not isinstance(source, tuple):  # a unix socket
+        return b"PROXY UNKNOWN\r\n"
     family = "TCP6" if ":" in target[0] else "TCP4"
     return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode()
 

@@ -5,6 +5,7 @@ Raises PublishError with the node, the address and the remedy.
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,10 @@ _log = logging.getLogger(__name__)
 # A responder answers from memory, within milliseconds; the CA must not wait for one that hangs.
 _CALL_SECONDS: Final = 2.0
 _PERMIT_SECONDS: Final = 300
+# A responder that restarts is back within a few seconds. One that stays away must not delay every certificate.
+_RESTART_SECONDS: Final = 10.0
+_RESTART_POLL_SECONDS: Final = 0.2
+_NEXT_WAIT_SECONDS: Final = 60.0
 _CHECK_ADDRESS: Final = "Check that this is the --control address of wellkeeper-responder."
 
 
@@ -34,6 +39,10 @@ class Fetches:
     next: int
     is_incomplete: bool
     tokens: tuple[str, ...]
+
+
+class _UnreachableError(PublishError):
+    """Nothing listens at the address, or it closed the connection: the responder may be restarting."""
 
 
 class ResponderClient:
@@ -59,14 +68,18 @@ class ResponderClient:
         self._session: aiohttp.ClientSession | None = None
         self._was_warned = False
         self._last_permit = 0, ""
+        self._waits_until = -math.inf
 
     async def close(self) -> None:
         if self._session:
             await self._session.close()
 
     async def put(self, token: str, message: str) -> str:
-        """Publish the token and return the `instance_id` of the process that holds it in memory. Idempotent."""
-        body = await self._call("PUT", wire.TOKENS_PREFIX + token, message=message)
+        """Publish the token and return the `instance_id` of the process that holds it in memory. Idempotent.
+
+        Waits up to ten seconds for a responder that restarts.
+        """
+        body = await self._put(wire.TOKENS_PREFIX + token, message)
         if "instance_id" not in body:
             raise PublishError(
                 f"{self._name} is not a wellkeeper-responder", "its reply has no instance_id", _CHECK_ADDRESS
@@ -103,6 +116,22 @@ class ResponderClient:
     def _name(self) -> str:
         return f"the responder of node {self.node!r} ({self.address})"
 
+    async def _put(self, path: str, message: str) -> Mapping[str, Any]:
+        while True:
+            try:
+                body = await self._call("PUT", path, message=message)
+            except _UnreachableError:
+                now = self._clock.monotonic()
+                if now >= self._waits_until + _NEXT_WAIT_SECONDS - _RESTART_SECONDS:
+                    _log.warning("cannot reach %s, waiting %g s for it", self._name, _RESTART_SECONDS)
+                    self._waits_until = now + _RESTART_SECONDS
+                if now >= self._waits_until:
+                    raise
+                await self._clock.sleep(_RESTART_POLL_SECONDS)
+            else:
+                self._waits_until = -math.inf
+                return body
+
     async def _call(
         self, method: str, path: str, *, message: str | None = None, wait_seconds: float = 0
     ) -> Mapping[str, Any]:
@@ -123,7 +152,7 @@ class ResponderClient:
                 f"{self._name} did not answer within {limit_seconds:g} s", remedy="Check the responder's log."
             ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PublishError(f"cannot reach {self._name}", words(error), _remedy(error)) from error
+            raise _failure(error)(f"cannot reach {self._name}", words(error), _remedy(error)) from error
         if reply.status >= 300:
             detail = str(body.get("detail", ""))
             remedy = self._about_clocks(body) if detail else _CHECK_ADDRESS
@@ -169,8 +198,16 @@ async def _json(reply: aiohttp.ClientResponse) -> Mapping[str, Any]:
     return body if isinstance(body, Mapping) else {}
 
 
+def _failure(error: Exception) -> type[PublishError]:
+    is_gone = isinstance(error, aiohttp.ClientConnectionError | ConnectionError)
+    return _UnreachableError if is_gone and not _is_forbidden(error) else PublishError
+
+
+def _is_forbidden(error: Exception) -> bool:
+    return isinstance(getattr(error, "os_error", error), PermissionError)
+
+
 def _remedy(error: Exception) -> str:
-    inner = getattr(error, "os_error", error)
-    if isinstance(inner, PermissionError):
+    if _is_forbidden(error):
         return "Run the issuer as a member of the socket's group."
     return "Check that wellkeeper-responder runs there with this --control address."

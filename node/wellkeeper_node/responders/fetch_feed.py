@@ -13,7 +13,8 @@ _log = logging.getLogger(__name__)
 
 _WAIT_SECONDS: Final = 30
 _FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+# A responder that restarted must have the tokens again before the CA fetches them.
+_LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class FetchFeed:

@@ -31,14 +31,18 @@ _SHOWN: Final = 3
 
 @dataclass(slots=True)
 class _Held:
-    """A published answer and its number of users; `sent_to` may have it, `accepted_by` confirmed it."""
+    """A published answer and its number of users.
+
+    The responders in `sent_to` may have it; those in `accepted_by` confirmed it, with the `instance_id` of the first
+    process that did.
+    """
 
     answer: Answer
     publication: Publication
     message: str
     holders: int = 0
     sent_to: set[ResponderClient] = field(default_factory=set)
-    accepted_by: set[ResponderClient] = field(default_factory=set)
+    accepted_by: dict[ResponderClient, str] = field(default_factory=dict)
 
 
 class AllResponders:
@@ -77,6 +81,11 @@ class AllResponders:
         finally:
             await self._withdraw([one for one in held if self._let_go(one)])
 
+    async def publish_again(self, answers: Sequence[Answer]) -> bool:
+        """Implement `ports.Responders.publish_again`."""
+        held = [self._published[answer] for answer in dict.fromkeys(answers)]
+        return await self._send(held)
+
     @asynccontextmanager
     async def watch(self, token: str) -> AsyncIterator[FetchWatch]:
         """Implement `ports.Responders.watch`."""
@@ -99,13 +108,18 @@ class AllResponders:
             del self._published[held.answer]
         return held.holders == 0
 
-    async def _send(self, held: Sequence["_Held"]) -> None:
+    async def _send(self, held: Sequence["_Held"]) -> bool:
+        """Send to all responders; return True if a responder had accepted them before, and restarted since."""
+        restarted = set()
+
         async def all_to(client: ResponderClient) -> PublishError | None:
             try:
                 for one in held:
                     one.sent_to.add(client)
-                    self._instances.setdefault(client, await client.put(one.answer.token, one.message))
-                    one.accepted_by.add(client)
+                    instance_id = await client.put(one.answer.token, one.message)
+                    self._instances.setdefault(client, instance_id)
+                    if one.accepted_by.setdefault(client, instance_id) != instance_id:
+                        restarted.add(client)
             except PublishError as error:
                 return error
             return None
@@ -114,6 +128,7 @@ class AllResponders:
         failures = {client: error for client, error in zip(self._clients, results, strict=True) if error}
         if failures:
             raise _error(failures)
+        return bool(restarted)
 
     async def _withdraw(self, held: Sequence["_Held"]) -> None:
         """Withdraw; a token that cannot be withdrawn expires, so this is logged, not raised."""
@@ -162,8 +177,8 @@ class AllResponders:
         """Publish all tokens to a responder that restarted while the CA may still fetch them."""
         for held in list(self._published.values()):
             held.sent_to.add(client)
-            await client.put(held.answer.token, held.message)
-            held.accepted_by.add(client)
+            instance_id = await client.put(held.answer.token, held.message)
+            held.accepted_by.setdefault(client, instance_id)
 
 
 def _error(failures: Mapping[ResponderClient, PublishError]) -> PublishError:

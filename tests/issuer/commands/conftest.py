@@ -49,6 +49,10 @@ class Program:
         self.config.parent.mkdir(exist_ok=True)
         self.config.write_text("\n".join(lines))
 
+    def hide_last(self) -> None:
+        """Say that nothing on this host serves the last certificate."""
+        self.config.write_text(f"{self.config.read_text()}\nhttps_addresses = []")
+
     def make_keys(self) -> AccountFolder:
         folder = AccountFolder(self.state_dir, (UNREACHABLE_CA,))
         folder.make_keys()

@@ -10,7 +10,7 @@ from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.state.state import State, open_state
-from wellkeeper_issuer.records import Failure, Rule, Schedule, Window
+from wellkeeper_issuer.records import Check, Failure, Rule, Schedule, Seen, Window
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Flip, Pair
@@ -93,6 +93,7 @@ def record(
             await state.deliveries.record_reloaded([NAME])
         if is_served:
             await state.deliveries.record_served(NAME)
+            await state.deliveries.record_check(Check(NAME, version, Seen.SERVED, NOW, served_version=version))
             await state.notes.forget_owed_hook(NAME)
         if is_under_way:
             await state.attempts.record_attempt(ATTEMPT)

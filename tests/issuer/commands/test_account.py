@@ -104,10 +104,10 @@ def test_staging_ca_has_its_own_key(program: Program) -> None:
     assert len(list((program.state_dir / "accounts").glob("*.pem"))) == 3
 
 
-def test_settings_of_a_ca_take_effect(program: Program, bundle: str) -> None:
+async def test_settings_of_a_ca_take_effect(program: Program, bundle: str) -> None:
     with_cas(program, "['own', 'letsencrypt']", OWN.format(bundle=bundle))
     settings = read_settings(program.config)
-    with AllAuthorities(settings, program.make_keys(), FakeClock(), version="1") as authorities:
+    async with AllAuthorities(settings, program.make_keys(), FakeClock(), version="1") as authorities:
         found = authorities.options("https://own.example/directory")
         assert (found.name, found.bundle, found.profile, found.preferred_chain) == ("own", bundle, "short", "Own Root")
         assert isinstance(found.external_account, ExternalAccount)

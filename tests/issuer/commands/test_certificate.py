@@ -156,8 +156,17 @@ def test_no_renew_mentions_the_reload_of_a_daemon(ready: Program) -> None:
     assert reported not in ready.run("certificate", "add", "c.example").out
 
 
-def test_files_are_deleted_on_request_only(ready: Program) -> None:
-    ready.configure("a.example", more="nginx = { command = ['true'] }")
+def nginx_that_says(folder: Path, *lines: str) -> Path:
+    """Return a program that prints this and passes every test."""
+    nginx = folder / "nginx"
+    nginx.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    nginx.chmod(0o755)
+    return nginx
+
+
+def test_files_are_deleted_on_request_only(ready: Program, folder: Path) -> None:
+    nginx = nginx_that_says(folder, "# configuration file /etc/nginx/nginx.conf:")
+    ready.configure("a.example", more=f"nginx = {{ command = ['{nginx}'] }}")
     ready.run("certificate", "add", "b.example", "--no-renew")
     finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
     assert finished.exit_code == 0, finished
@@ -167,17 +176,16 @@ def test_files_are_deleted_on_request_only(ready: Program) -> None:
 
 def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) -> None:
     live = ready.certificates_dir / "live/b.example"
-    nginx = folder / "nginx"
-    nginx.write_text(f"#!/bin/sh\necho 'ssl_certificate {live}/fullchain.pem;'\n")
-    nginx.chmod(0o755)
+    words = f"ssl_certificate {live}/fullchain.pem;"
+    nginx = nginx_that_says(folder, "# configuration file /etc/nginx/nginx.conf:", words)
     ready.configure("a.example", more=f"nginx = {{ command = ['{nginx}'] }}")
     ready.run("certificate", "add", "b.example", "--no-renew")
     finished = ready.run("certificate", "remove", "b.example", "--yes", "--delete-files")
     assert finished.exit_code == 1
     assert finished.err.splitlines() == [
-        f"wellkeeper: cannot delete {live}; nothing was changed",
-        "  nginx's configuration uses it",
-        f"  Run 'nginx -T | grep -n {live}' to find the lines, remove them, and reload nginx.",
+        "wellkeeper: cannot delete the files of b.example; nothing was changed",
+        "  nginx's configuration names them in /etc/nginx/nginx.conf:1",
+        "  Remove its lines from nginx's configuration, reload nginx, then run this command again.",
     ]
     assert drop_in(ready, "b.example").exists()
     assert (live / "privkey.pem").exists()

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import stat
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.issuer.outside.host.test_certbot import write_account, write_lineage
 from tests.issuer.settings_texts import schema_mistakes
 from tests.json_docs import assert_documented
 from tests.keys import rsa_key
+from wellkeeper_issuer.known_cas import LETS_ENCRYPT_STAGING
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.records import Origin
@@ -133,3 +136,78 @@ def test_other_directory_is_a_usage_error(program: Program, folder: Path) -> Non
     finished = program.run("import", "certbot", str(folder))
     assert (finished.exit_code, finished.out) == (2, "")
     assert "is not a certbot directory" in finished.err
+
+
+def test_lineage_that_cannot_be_read_is_left_out_and_the_others_are_taken_over(program: Program, etc: Path) -> None:
+    program.configure()
+    program.make_keys()
+    (etc / "renewal/a.example.conf").write_bytes("# Schlüssel\n".encode("latin-1"))
+    reported = program.run("import", "certbot", str(etc), "--apply", "--json").json()
+    assert [one["done"] for one in reported["taken"]] == ["imported"] * 2
+    (left_out, _) = reported["left_out"]
+    assert left_out["certbot_name"] == "a.example"
+    assert left_out["reason"].startswith("its renewal/a.example.conf is not UTF-8 text")
+
+
+def test_lineage_that_the_settings_refuse_is_left_out_and_the_others_are_taken_over(
+    program: Program, etc: Path
+) -> None:
+    program.configure()
+    program.make_keys()
+    many = pair(*(f"n{number}.example" for number in range(101)))
+    write_lineage(etc, "many", many, parameters=f"server = {UNREACHABLE_CA}\n")
+    reported = program.run("import", "certbot", str(etc), "--apply", "--json").json()
+    assert [one["done"] for one in reported["taken"]] == ["imported"] * 3
+    (reason,) = (one["reason"] for one in reported["left_out"] if one["certbot_name"] == "many")
+    assert "the settings refuse it" in reason
+    assert "100" in reason
+
+
+def test_staging_certificate_is_labelled(program: Program, etc: Path) -> None:
+    program.configure()
+    program.make_keys()
+    write_lineage(etc, "t.example", pair("t.example"), parameters=f"server = {LETS_ENCRYPT_STAGING}\n")
+    out = program.run("import", "certbot", str(etc)).out
+    (line,) = (line for line in out.splitlines() if line.startswith("  t.example: "))
+    assert "letsencrypt-staging, ecdsa-p256, test certificate, until " in line
+    assert (
+        "    it is a test certificate of a staging CA, which browsers do not trust; set another ca to replace it" in out
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"), [(0o600, 0o600), (0o640, 0o640), (0o644, 0o640)], ids=["root", "a group", "all users"]
+)
+def test_owner_group_and_mode_of_the_key_are_kept(program: Program, etc: Path, mode: int, kept: int) -> None:
+    program.configure()
+    program.make_keys()
+    key = etc / "archive/a.example/privkey1.pem"
+    key.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(key, 65534, 12)
+    assert program.run("import", "certbot", str(etc), "--apply").exit_code == 0
+    ours, theirs = (program.certificates_dir / "live/a.example/privkey.pem").stat(), key.stat()
+    assert stat.S_IMODE(ours.st_mode) == kept
+    assert ours.st_uid == theirs.st_uid
+    assert mode == 0o600 or ours.st_gid == theirs.st_gid
+
+
+def test_lines_that_certbot_wrote_into_nginx_are_listed(program: Program, etc: Path) -> None:
+    site = program.folder / "site.conf"
+    text = f"include {etc}/options-ssl-nginx.conf; # managed by Certbot"
+    (program.folder / "nginx").write_text(f"#!/bin/sh\necho '# configuration file {site}:'\necho '{text}'\n")
+    (program.folder / "nginx").chmod(0o755)
+    program.configure(more=f"[nginx]\ncommand = ['{program.folder}/nginx']")
+    program.make_keys()
+    assert f"\n  {site}:1: include {etc}/options-ssl-nginx.conf;\n" in program.run("import", "certbot", str(etc)).out
+    reported = program.run("import", "certbot", str(etc), "--json").json()
+    assert_documented("import certbot", reported)
+    assert [(one["file"], one["line"], one["kind"]) for one in reported["nginx"]] == [(str(site), 1, "file")]
+
+
+def test_nginx_that_cannot_be_asked_is_reported(program: Program, etc: Path) -> None:
+    program.configure(more="[nginx]\ncommand = ['/no/such/nginx']")
+    program.make_keys()
+    finished = program.run("import", "certbot", str(etc))
+    assert finished.exit_code == 0
+    assert f"look yourself for lines that name {etc}" in finished.out

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from stand.ports import free_port
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.statuses import (
@@ -25,7 +26,7 @@ from tests.issuer.commands.statuses import (
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Scope, Spent, Use
+from wellkeeper_issuer.records import Blocked, Check, Failure, Rehearsal, Scope, Seen, Spent, Use
 from wellkeeper_node.errors import Retry
 
 
@@ -69,6 +70,8 @@ def test_missing_certificate_is_shown(program: Program) -> None:
                 "issued_by": None,
                 "not_before": None,
                 "not_after": None,
+                "checked_at": None,
+                "served_not_after": None,
                 "renew_at": None,
                 "schedule": None,
                 "failure": None,
@@ -126,10 +129,57 @@ def test_delivery_state_is_shown(
     program: Program, ca: FakeCa, is_reloaded: bool, is_served: bool, state: str, note: str
 ) -> None:
     program.configure(NAME)
+    program.hide_last()
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=is_reloaded, is_served=is_served)
     assert line(program) == f"{state}  {NAME}  {DATES}{note}"
-    assert program.run("status", "--check").exit_code == (0 if is_served else 1)
+    # No handshake can show whether nginx serves it; what it has not loaded, it does not serve.
+    assert program.run("status", "--check").exit_code == (0 if is_reloaded else 1)
+
+
+def test_check_reports_files_that_cannot_be_used(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME)
+    program.hide_last()
+    record(program, install(program, ca.pair(dns(NAME))), is_reloaded=True, is_served=True)
+    live = program.certificates_dir / "live" / NAME
+    (live / "privkey.pem").write_bytes(ca.pair(dns(NAME)).certificate_key_pem)
+    finished = program.run("status", "--check")
+    assert finished.exit_code == 1
+    assert f"{NAME}: {live} holds no usable certificate: " in finished.err
+
+
+def test_check_asks_nginx(program: Program, ca: FakeCa) -> None:
+    port = free_port()
+    program.configure(NAME)
+    program.config.write_text(f"{program.config.read_text()}\nhttps_addresses = ['127.0.0.1:{port}']")
+    record(program, install(program, ca.pair(dns(NAME))), is_reloaded=True, is_served=True)
+    finished = program.run("status", "--check")
+    assert finished.exit_code == 1
+    assert f"no TLS handshake for {NAME} at 127.0.0.1:{port}" in finished.err
+
+
+def test_certificate_that_no_handshake_shows_is_installed(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME)
+    version = install(program, ca.pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+    write(program, lambda state: state.deliveries.record_check(Check(NAME, version, Seen.HIDDEN, NOW)))
+    assert line(program) == f"installed  {NAME}  {DATES}  installed, no handshake can show it"
+    assert "certificate_served{" not in program.run("status", "--prometheus").out
+
+
+def test_expiry_of_what_clients_get_is_shown(program: Program, ca: FakeCa) -> None:
+    program.configure(NAME)
+    version = install(program, ca.pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+    until = NOW + 5 * 24 * HOUR
+    check = Check(NAME, version, Seen.WRONG, NOW, until - 90 * 24 * HOUR, until)
+    write(program, lambda state: state.deliveries.record_check(check))
+    write(program, lambda state: state.schedules.record_schedule(schedule(version)))
+    shown_line = line(program)
+    assert shown_line.startswith(f"expiring  {NAME}  {DATES}")
+    assert f"clients get a certificate that expires on {until:%Y-%m-%d}" in shown_line
+    metric = f'wellkeeper_certificate_served_not_after_seconds{{certificate="{NAME}"}} {until.timestamp():.12g}'
+    assert metric in program.run("status", "--prometheus").out
 
 
 def test_unverified_certificate_is_not_called_served(program: Program, ca: FakeCa) -> None:

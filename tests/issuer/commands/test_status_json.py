@@ -36,6 +36,8 @@ def test_object_contains_all_records(program: Program) -> None:
             "fingerprint_sha256": certificate.fingerprint_sha256,
             "issued_by": "Fake Intermediate",
             "not_before": (UNTIL - timedelta(days=90)).isoformat(),
+            "checked_at": NOW.isoformat(),
+            "served_not_after": None,
             "not_after": UNTIL.isoformat(),
             "renew_at": RENEWED.isoformat(),
             "schedule": {

@@ -49,6 +49,7 @@ def test_interrupted_renewal_is_shown_as_under_way(program: Program) -> None:
 
 def test_failed_forced_renewal_of_a_certificate_not_due_is_not_failing(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
+    program.hide_last()
     version = install(program, ca.pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
 
@@ -76,3 +77,14 @@ def test_worst_certificates_come_first(program: Program, ca: FakeCa) -> None:
         ["missing", "b.example"],
         ["served", NAME],
     ]
+
+
+def test_check_fails_while_the_certificate_lacks_a_dead_name(program: Program, ca: FakeCa) -> None:
+    table = "[[certificates]]\nidentifiers = ['{}'{}]\ndrop_failing_names = true\nhttps_addresses = []"
+    program.configure(more=table.format(NAME, ", 'old.example'"))
+    version = install(program, ca.pair(dns(NAME)))
+    record(program, version, is_reloaded=True, is_served=True)
+    write(program, lambda state: state.schedules.record_schedule(schedule(version)))
+    assert program.run("status", "--check").exit_code == 1
+    program.configure(more=table.format(NAME, ""))
+    assert program.run("status", "--check").exit_code == 0

@@ -215,7 +215,7 @@ def test_running_daemon_is_mentioned(program: Program) -> None:
         async with LocalOwnership(program.state_dir).hold("run"):
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
-    who = f"the daemon (pid {os.getpid()}) does it once it has read these settings; run 'wellkeeper reload'"
+    who = f"the daemon (pid {os.getpid()}) does it within a minute"
     assert f"To do now: no certificate yet; {who}." in asyncio.run(look())
 
 

@@ -48,7 +48,7 @@ async def test_ready_order_is_finalized_and_its_chain_recorded(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     chain = await finalize(attempt, placed(ca), ca, attempts, clock)
-    assert ca.calls == [f"read {URL}", f"finalize {URL}", f"chain {URL}"]
+    assert ca.calls == [f"finalize {URL}", f"chain {URL}"]
     assert ca.orders[URL].csr_der == attempt.csr_der
     pki.check_chain(chain, attempt.csr_der, [A], clock.now())
     assert await attempts.read_attempt("web") == replace(attempt, order_url=URL, chain_pem=chain)
@@ -60,15 +60,15 @@ async def test_valid_order_is_not_finalized_again(
 ) -> None:
     ca.issue(URL, attempt.csr_der)
     await finalize(attempt, placed(ca), ca, attempts, clock)
-    assert ca.calls == [f"read {URL}", f"chain {URL}"]
+    assert ca.calls == [f"chain {URL}"]
 
 
 async def test_processing_order_is_polled_less_and_less_often(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     ca.issue(URL, attempt.csr_der)
-    ca.script(URL, *[state(ca, Status.PROCESSING)] * 10)
-    await finalize(attempt, placed(ca), ca, attempts, clock)
+    ca.script(URL, *[state(ca, Status.PROCESSING)] * 9)
+    await finalize(attempt, state(ca, Status.PROCESSING), ca, attempts, clock)
     assert clock.slept == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 8, 8])
     assert f"finalize {URL}" not in ca.calls
 
@@ -76,10 +76,11 @@ async def test_processing_order_is_polled_less_and_less_often(
 async def test_processing_after_finalize_honours_retry_after(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
-    ca.script(URL, state(ca, Status.READY), state(ca, Status.PROCESSING, 7))
+    ready = placed(ca)
+    ca.script(URL, state(ca, Status.PROCESSING, 7))
     ca.script(FINALIZE, state(ca, Status.PROCESSING, 5))
     ca.issue(URL, attempt.csr_der)
-    await finalize(attempt, placed(ca), ca, attempts, clock)
+    await finalize(attempt, ready, ca, attempts, clock)
     assert clock.slept == [5, 7]
     assert ca.calls.count(f"finalize {URL}") == 1
 
@@ -87,9 +88,17 @@ async def test_processing_after_finalize_honours_retry_after(
 async def test_order_not_yet_ready_is_finalized_once_it_is_ready(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
-    ca.script(URL, state(ca, Status.PENDING))
+    ca.script(FINALIZE, state(ca, Status.PENDING))
     await finalize(attempt, placed(ca), ca, attempts, clock)
     assert clock.slept == [0.05]
+    assert ca.calls == [f"finalize {URL}", f"read {URL}", f"finalize {URL}", f"chain {URL}"]
+
+
+async def test_order_that_was_pending_before_its_authorizations_were_valid_is_finalized_at_once(
+    attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
+) -> None:
+    await finalize(attempt, state(ca, Status.PENDING), ca, attempts, clock)
+    assert ca.calls == [f"finalize {URL}", f"chain {URL}"]
 
 
 async def test_order_that_goes_back_to_ready_is_finalized_again(
@@ -131,6 +140,7 @@ async def test_lost_order_is_reported_with_the_cas_reason(
 async def test_forgotten_order_is_reported(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
+    ca.script(FINALIZE, state(ca, Status.PROCESSING))
     ca.script(URL, None)
     with pytest.raises(FinalizeError, match=f"the CA no longer knows the order {URL}. Run 'wellkeeper renew' again"):
         await finalize(attempt, placed(ca), ca, attempts, clock)
@@ -153,7 +163,7 @@ async def test_order_that_takes_too_long_stays_open(
 async def test_long_retry_after_ends_the_pass_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
-    ca.script(URL, state(ca, Status.PROCESSING, 3600))
+    ca.script(FINALIZE, state(ca, Status.PROCESSING, 3600))
     with pytest.raises(FinalizeError, match="again in 3600 s to continue this order") as caught:
         await finalize(attempt, placed(ca), ca, attempts, clock)
     assert caught.value.retry_at == clock.now() + timedelta(hours=1)
@@ -216,7 +226,9 @@ async def test_chain_not_valid_by_our_clock_is_kept(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     """Keep the chain, or a machine with a wrong clock would order a new certificate in each pass."""
-    ca.chain = lambda _: ca.root.chain(attempt.csr_der, days=0)
+    issued = ca.root.chain(attempt.csr_der, days=1)
+    ca.chain = lambda _: issued
+    clock.advance(86_400 * 2)
     with pytest.raises(DatesError, match="has expired"):
         await finalize(attempt, placed(ca), ca, attempts, clock)
     kept = await attempts.read_attempt("web")
@@ -228,7 +240,7 @@ async def test_order_with_changed_authorizations_fails_at_once(
     attempt: Attempt, ca: FakeAuthority, attempts: SqliteAttempts, clock: FakeClock
 ) -> None:
     before = placed(ca)
-    ca.script(URL, replace(before, status=Status.PENDING, authorization_urls=(f"{BASE}/authz/7",)))
+    ca.script(FINALIZE, replace(before, status=Status.PENDING, authorization_urls=(f"{BASE}/authz/7",)))
     with pytest.raises(FinalizeError, match=r"it now asks for other authorizations .* Run 'wellkeeper renew' again"):
         await finalize(attempt, before, ca, attempts, clock)
     assert clock.slept == []

@@ -206,3 +206,62 @@ async def test_temporarily_unreadable_order_is_kept(
     with pytest.raises(OrderError, match="later"):
         await order(LINEAGE, ca, attempts)
     assert await attempts.read_attempt("web") == replace(first, order_url=FIRST)
+
+
+def with_extra(ca: FakeAuthority, *urls: str) -> None:
+    """Make the CA name more authorizations in its next order."""
+
+    async def add() -> None:
+        placed = ca.orders[FIRST].order
+        ca.orders[FIRST].order = replace(placed, authorization_urls=(*placed.authorization_urls, *urls))
+
+    ca.at_new_order = add
+
+
+async def test_order_with_more_authorizations_than_identifiers_is_refused_before_any_is_read(
+    ca: FakeAuthority, attempts: SqliteAttempts
+) -> None:
+    with_extra(ca, *[f"{BASE}/authz/{number}" for number in range(2_000)])
+    with pytest.raises(OrderError, match="it has 2002 authorizations for 2 identifiers") as caught:
+        await order(LINEAGE, ca, attempts)
+    assert caught.value.retry is Retry.LATER
+    assert [call for call in ca.calls if "authz" in call] == []
+
+
+async def test_authorization_for_another_identifier_is_refused(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    async def swap() -> None:
+        ca.authorizations[f"{BASE}/authz/101"] = replace(ca.authorizations[f"{BASE}/authz/101"], identifier=C)
+
+    ca.at_new_order = swap
+    with pytest.raises(OrderError, match=r"it has an authorization for c\.example, which we did not order"):
+        await order(LINEAGE, ca, attempts)
+
+
+async def test_unusable_order_is_not_resumed(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    with_extra(ca, f"{BASE}/authz/7")
+    with pytest.raises(OrderError, match="3 authorizations for 2 identifiers"):
+        await order(LINEAGE, ca, attempts)
+    ca.at_new_order = nothing
+    _, ordered = await order(LINEAGE, ca, attempts)
+    assert ordered.order.url == SECOND
+
+
+async def nothing() -> None:
+    """The CA adds nothing."""
+
+
+async def test_cancelled_while_it_prepares_an_order_ends_at_once(ca: FakeAuthority, attempts: SqliteAttempts) -> None:
+    """A CA whose name does not resolve must not delay Ctrl-C; only newOrder itself is waited for."""
+    reached = asyncio.Event()
+
+    async def hang() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    ca.at_prepare = hang
+    placing = asyncio.create_task(order(LINEAGE, ca, attempts))
+    await reached.wait()
+    placing.cancel()
+    done, _ = await asyncio.wait([placing], timeout=1)
+    assert done == {placing}
+    assert "newOrder" not in ca.calls

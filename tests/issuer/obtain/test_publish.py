@@ -8,13 +8,13 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import FakeProgress, FakeReadBacks
-from tests.node.nodes import Nodes
+from tests.node.nodes import Nodes, RunningNode
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Ordered, Status
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes, answers, publish
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_node.errors import PublishError
-from wellkeeper_node.model import Answer
+from wellkeeper_node.model import Answer, Node, ReadBack
 
 ANSWERS = (Answer(TOKEN, THUMBPRINT, dns("a.example")), Answer(OTHER_TOKEN, THUMBPRINT, dns("b.example")))
 ORDER = Order("https://ca.example/order/1", Status.PENDING, (), "https://ca.example/order/1/finalize")
@@ -101,6 +101,40 @@ async def test_failed_read_back_names_node_address_url_status_and_cause(
         " then run 'wellkeeper reload' if a daemon runs."
     )
     assert await nodes.holding(TOKEN) == []
+
+
+class OnlyOnce(FakeReadBacks):
+    """The responder restarts just before the read-back, which fails."""
+
+    def __init__(self, restarted: RunningNode) -> None:
+        super().__init__()
+        self._restarted = restarted
+        self._restart = asyncio.Lock()
+        self.was_restarted = False
+
+    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        await self._restart_once()
+        is_held = await self._restarted.holds(answer.token)
+        self.causes = {} if is_held else {"n1": "the responder does not know the token"}
+        return await super().read_back(node, answer)
+
+    async def _restart_once(self) -> None:
+        async with self._restart:
+            if self.was_restarted:
+                return
+            self.was_restarted = True
+            await self._restarted.stop()
+            await self._restarted.start()
+
+
+async def test_responder_that_restarts_before_the_read_back_costs_nothing(
+    nodes: Nodes, progress: FakeProgress, state: State, clock: FakeClock
+) -> None:
+    read_backs = ReadBacks(nodes.nodes, OnlyOnce(nodes["n1"]), progress, Vetoes(state.vetoes, clock))
+    async with publish(ANSWERS, nodes.responders, read_backs, "web"):
+        assert await nodes.holding(TOKEN) == ["n1", "n2"]
+    assert await state.vetoes.read_veto("web") is None
+    assert progress.lines == []
 
 
 async def test_failed_advisory_read_back_is_reported_and_the_ca_asked(

@@ -6,7 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.fakes import FakeClock
-from tests.fakes_deliver import NOW, FakeCa, FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.fakes_obtain import FakeAuthority
 from tests.issuer.obtain.ordering import order
 from wellkeeper_issuer import pki

@@ -6,7 +6,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
-from tests.fakes_obtain import BASE, FakeAuthority, FakeWatches, token
+from tests.fakes_obtain import BASE, FakeAuthority, token
+from tests.fakes_watch import FakeWatches
 from tests.issuer.obtain.ordering import order
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError, OrderError
@@ -245,3 +246,16 @@ async def test_fetches_reported_by_real_responders_trigger_the_poll(
     async with nodes.responders.publish(answers(one, ca.thumbprint)):
         await validate(one, ca, nodes.responders, clock)
     assert ca.calls == [f"answer {token(100)}", f"read {FIRST}"]
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.VALID], ids=["validated now", "valid already"])
+async def test_names_that_passed_are_reported_beside_the_refused_one(
+    ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock, status: Status
+) -> None:
+    ca.refused["a.example"] = Problem(f"{ERROR_PREFIX}dns", "NXDOMAIN", 400)
+    first, second = ordered.authorizations
+    with pytest.raises(ChallengeError) as caught:
+        await validate(replace(ordered, authorizations=(first, replace(second, status=status))), ca, watches, clock)
+    assert "NXDOMAIN; it accepted 1 other name: b.example" in str(caught.value)
+    assert str(caught.value).endswith("If a.example is gone, remove it from identifiers.")
+    assert (caught.value.identifiers, caught.value.accepted) == ((first.identifier,), (second.identifier,))

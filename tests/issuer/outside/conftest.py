@@ -1,6 +1,7 @@
 """Fixtures: an ACME server that misbehaves on demand, and our account there."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_acme import AcmeServer
+from tests.opened_cas import opened_ca
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
 from wellkeeper_issuer.outside.ca.options import CaOptions
+from wellkeeper_issuer.outside.ca.session import Limits
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
 
@@ -23,10 +26,16 @@ async def server() -> AsyncIterator[AcmeServer]:
 AWAY = "http://127.0.0.1:1/directory"
 
 
-def authority(directory_url: str, accounts: AccountFolder, clock: FakeClock, **options: Any) -> AcmeAuthority:  # noqa: ANN401
-    """Return a CA named `a CA`, which the caller closes."""
-    found = CaOptions("a CA", directory_url, **options)
-    return AcmeAuthority(found, accounts, clock, version="1", thread_count=4)
+def authority(
+    directory_url: str,
+    accounts: AccountFolder,
+    clock: FakeClock,
+    limits: Limits | None = None,
+    **options: Any,  # noqa: ANN401 - what CaOptions takes
+) -> AbstractAsyncContextManager[AcmeAuthority]:
+    """Open the CA `a CA`; plain http is allowed."""
+    found = CaOptions("a CA", directory_url, **{"allow_http": True, **options})
+    return opened_ca(found, accounts, clock, limits)
 
 
 @pytest.fixture
@@ -39,6 +48,5 @@ def accounts(folder: Path, server: AcmeServer) -> AccountFolder:
 
 @pytest.fixture
 async def ca(server: AcmeServer, accounts: AccountFolder, clock: FakeClock) -> AsyncIterator[AcmeAuthority]:
-    made = authority(server.directory_url, accounts, clock)
-    yield made
-    made.close()
+    async with authority(server.directory_url, accounts, clock) as made:
+        yield made

@@ -11,7 +11,20 @@ from typing import Any, Final
 from tests.fakes_deliver import dns
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.records import Blocked, Failure, Notice, Rehearsal, Rule, Schedule, Scope, Spent, Use, Window
+from wellkeeper_issuer.records import (
+    Blocked,
+    Check,
+    Failure,
+    Notice,
+    Rehearsal,
+    Rule,
+    Schedule,
+    Scope,
+    Seen,
+    Spent,
+    Use,
+    Window,
+)
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Flip, Identifier, IdentifierType
 
@@ -36,6 +49,7 @@ SCHEDULE: Final = Schedule(
     window=Window(NOW + timedelta(days=39), NOW + timedelta(days=41)),
     explanation_url="https://ca.example/why",
     unanswered=2,
+    held_until=NOW + timedelta(days=1),
 )
 FAILURE: Final = Failure(
     lineage="web",
@@ -47,6 +61,9 @@ FAILURE: Final = Failure(
     last_at=NOW,
     next_try_at=NOW + timedelta(minutes=100),
     problem="urn:ietf:params:acme:error:caa",
+    identifiers=frozenset({dns("a.example"), dns("b.example")}),
+    refused=frozenset({dns("b.example")}),
+    refused_since=NOW - timedelta(hours=20),
 )
 
 
@@ -65,6 +82,7 @@ async def record_everything(state: State, lineage: str) -> None:
     await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
     await state.deliveries.record_flip(Flip(lineage, None, "v1"))
     await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
+    await state.deliveries.record_check(Check(lineage, "v1", Seen.SERVED, NOW))
     await state.vetoes.record_veto(lineage, NOW)
     await state.schedules.record_schedule(replace(SCHEDULE, lineage=lineage))
     await state.schedules.record_failure(replace(FAILURE, lineage=lineage))

@@ -61,9 +61,13 @@ INVALID = {
     "single label": "[[certificates]]\nidentifiers = ['localhost']",
     "name of a certificate": f"{CERTIFICATE}name = '../x'",
     "key type": f"{CERTIFICATE}key_type = 'rsa-1024'",
+    "dropping names beside a CSR": f"{CERTIFICATE}csr = '/a'\ndrop_failing_names = true",
+    "text for dropping names": f"{CERTIFICATE}drop_failing_names = 'yes'",
     "key type beside a CSR": f"{CERTIFICATE}csr = '/a'\nkey_type = 'rsa-2048'",
     "must-staple": f"{CERTIFICATE}must_staple = true",
     "unknown CA without a directory": "[[cas]]\nname = 'own'",
+    "directory with http": "[[cas]]\nname = 'own'\ndirectory = 'http://ca.example/'",
+    "directory with http, not allowed": "[[cas]]\nname = 'own'\ndirectory = 'http://ca.example/'\nallow_http = false",
     "half a binding": "[[cas]]\nname = 'google'\neab_key_id = 'x'",
     "word of a limit": f"{LIMIT.replace('order', 'orders')}count = 1\nseconds = 60",
     "incomplete limit": f"{LIMIT}count = 1",
@@ -118,6 +122,10 @@ def test_settings_of_the_integration_tests_are_valid(tmp_path: Path) -> None:
     ca_bundle, pid_file = tmp_path / "ca.pem", tmp_path / "nginx.pid"
     issuer.configure(IssuerSettings(directories, ca_bundle, names, [node], ["nginx", "-c", "x"], pid_file))
     read(tmp_path, issuer.config_path.read_text())
+
+
+def test_directory_without_tls_is_valid_where_it_is_allowed(tmp_path: Path) -> None:
+    read(tmp_path, f"{CERTIFICATE}[[cas]]\nname = 'own'\ndirectory = 'http://ca.example/'\nallow_http = true")
 
 
 @pytest.mark.parametrize("text", INVALID.values(), ids=INVALID)

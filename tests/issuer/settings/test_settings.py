@@ -133,10 +133,41 @@ def test_relative_csr_path_is_kept(tmp_path: Path) -> None:
     assert settings.lineages()[0].csr_path == "/etc/a.csr"
 
 
+@pytest.mark.parametrize(
+    ("line", "addresses"),
+    [
+        ("", None),
+        ("https_addresses = []", ()),
+        ("https_addresses = ['127.0.0.1:8443', '[::1]:8443']", (("127.0.0.1", 8443), ("::1", 8443))),
+    ],
+)
+def test_certificate_says_where_it_must_be_served(
+    tmp_path: Path, line: str, addresses: tuple[tuple[str, int], ...] | None
+) -> None:
+    settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['a.example']\n{line}")
+    assert settings.lineages()[0].https_addresses == addresses
+
+
 @pytest.mark.parametrize("line", ["key_type = 'rsa-2048'", "reuse_key = true"])
 def test_csr_excludes_key_options(tmp_path: Path, line: str) -> None:
     text = f"[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\n{line}"
     assert "cannot be combined with csr: the CSR determines the key" in complaint(tmp_path, text)
+
+
+def test_csr_excludes_dropping_names(tmp_path: Path) -> None:
+    text = "[[certificates]]\nidentifiers = ['a.example']\ncsr = '/etc/a.csr'\ndrop_failing_names = true"
+    assert "drop_failing_names cannot be combined with csr: the CSR determines the identifiers" in complaint(
+        tmp_path, text
+    )
+
+
+def test_failing_names_are_dropped_only_where_the_settings_say_so(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        "[[certificates]]\nidentifiers = ['a.example']\n"
+        "[[certificates]]\nidentifiers = ['b.example']\ndrop_failing_names = true",
+    )
+    assert [one.drops_failing_names for one in settings.lineages()] == [False, True]
 
 
 @pytest.mark.parametrize(("name", "url"), CA_DIRECTORIES.items())
@@ -180,11 +211,24 @@ def test_duplicate_certificate_name_is_refused(tmp_path: Path, text: str, what: 
 
 @pytest.mark.parametrize(
     ("identifier", "name"),
-    [("A.Example.", "a.example"), ("2001:DB8::7", "2001-db8--7"), ("[2001:db8::7]", "2001-db8--7"), ("::1", "--1")],
+    [("A.Example.", "a.example"), ("2001:DB8::7", "2001-db8--7"), ("[2001:db8::7]", "2001-db8--7"), ("::1", "0--1")],
 )
 def test_default_name_is_the_first_identifier(tmp_path: Path, identifier: str, name: str) -> None:
     settings = read(tmp_path, f"[[certificates]]\nidentifiers = ['{identifier}', 'z.example']")
     assert settings.certificates[0].name == name
+
+
+def test_name_of_a_long_identifier_is_shortened_and_ends_in_a_digest(tmp_path: Path) -> None:
+    labels = ".".join(["a" * 63] * 3)
+    identifiers = [f"{labels}.{'b' * length}.example" for length in (40, 53, 52)]
+    assert [len(one) for one in identifiers] == [240, 253, 252]
+    tables = [f"[[certificates]]\nidentifiers = ['{one}']" for one in identifiers]
+    whole, *short = [one.name for one in read(tmp_path, "\n".join(tables)).certificates]
+    assert whole == identifiers[0]
+    assert len({*short}) == 2
+    for name in short:
+        assert len(name) == 240
+        assert re.fullmatch(rf"{labels}\.b{{31}}-[0-9a-f]{{16}}", name)
 
 
 def test_invalid_toml_is_reported(tmp_path: Path) -> None:

@@ -85,7 +85,14 @@ from wellkeeper_issuer.settings import read_settings
         ("[[certificates]]\nidentifiers = ['https://a.example/']", "'https://a.example/' is neither"),
         (
             "[[certificates]]\nidentifiers = ['a.example']\nname = '../x'",
-            "certificates[0].name: '../x' may contain only a-z, 0-9, '.', '_' and '-', without '..' or a leading dot",
+            "'../x' may contain only a-z, 0-9, '.', '_' and '-', not '..', and must start with a letter, a digit",
+        ),
+        *(
+            (
+                f"[[certificates]]\nidentifiers = ['a.example']\nname = '{name}'",
+                f"certificates[0].name: '{name}' may contain only",
+            )
+            for name in ("-rf", "--force", "-")
         ),
         ("[[certificates]]\nidentifiers = ['a.example']\nname = '.x'", "certificates[0].name: '.x' may contain only"),
         (
@@ -93,6 +100,10 @@ from wellkeeper_issuer.settings import read_settings
             "certificates[0].name: 'a..b' may contain only",
         ),
         ("[[certificates]]\nidentifiers = ['a.example']\nname = 'a/b'", "certificates[0].name: 'a/b' may contain only"),
+        (
+            f"[[certificates]]\nidentifiers = ['a.example']\nname = '{'a' * 241}'",
+            "aaa is too long: a name has at most 240 characters",
+        ),
         ("[[certificates]]\nidentifiers = ['a.example']\nname = 7", "certificates[0].name: 7 must be a string"),
         ("ca = ['google', 'gogle']", "ca: unknown CA 'gogle'. Did you mean 'google'?"),
         ("rehearsal.ca = 'x'", "rehearsal.ca: unknown CA 'x'; write the https:// URL"),
@@ -117,6 +128,11 @@ from wellkeeper_issuer.settings import read_settings
         ),
         ("[notifications]\nwebhook = 'mail'", "notifications.webhook: 'mail' is not an http:// or https:// URL"),
         ("[[cas]]\nname = 'own'", "[[cas]] number 1 ('own') has no directory; add directory = "),
+        (
+            "[[cas]]\nname = 'own'\ndirectory = 'http://ca.example/directory'",
+            "cas[0]: 'http://ca.example/directory' is not an https:// URL; for a CA of your own, add allow_http = true",
+        ),
+        ("[[cas]]\nname = 'own'\ndirectory = 'ftp://ca.example/'", "cas[0].directory: 'ftp://ca.example/' is not the"),
         ("[[cas]]\nname = 'google'\neab_key_id = 'x'", "cas[0]: set both eab_key_id and eab_hmac_key_file, or neither"),
         (
             "[[cas]]\nname = 'google'\n[[cas.limits]]\nx=1\nspent = 'order'\nscope = 'account'\ncount = 1\nseconds=9",

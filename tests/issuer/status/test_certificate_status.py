@@ -9,7 +9,7 @@ import pytest
 from tests.fakes_deliver import NOW, dns
 from wellkeeper_issuer.model import Attempt, Lineage, UnderWay
 from wellkeeper_issuer.outside.state.state import State as OpenedState
-from wellkeeper_issuer.records import Blocked, Failure, Rule, Schedule, Window
+from wellkeeper_issuer.records import Blocked, Check, Failure, Rule, Schedule, Seen, Window
 from wellkeeper_issuer.status.certificate_status import CertificateStatus, Rows, State, read_rows, status, statuses
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Flip
@@ -31,14 +31,17 @@ SCHEDULE: Final = Schedule(
     ask_at=NOW + 6 * HOUR,
     window=Window(NOW + 58 * DAY, NOW + 60 * DAY),
 )
+CHECK: Final = Check("web", "v1", Seen.SERVED, NOW, served_version="v1")
 FLIP: Final = Flip("web", None, "v1")
 ORDERED: Final = UnderWay(CA, LINEAGE.identifiers, has_certificate_key=True, has_chain=False)
+CHECK_NOW: Final = "time to verify that nginx serves it"
 CHAIN: Final = replace(ORDERED, has_chain=True)
 
 
 def rows(schedule: Schedule | None = SCHEDULE, **others: Any) -> Rows:  # noqa: ANN401 - whatever Rows has
     schedules = {"web": schedule} if schedule else {}
-    return Rows(**{"schedules": schedules, "installed": frozenset({"web"}), **others})
+    known = {"schedules": schedules, "installed": frozenset({"web"}), "checks": {"web": CHECK}}
+    return Rows(**{**known, **others})
 
 
 def failure(next_try_at: datetime, last_at: datetime = NOW - HOUR) -> dict[str, Failure]:
@@ -70,7 +73,14 @@ def test_certificate_without_a_schedule_has_no_dates() -> None:
         (Rows(), None, State.MISSING, "no certificate yet"),
         (Rows(), "v1", State.UNKNOWN, "not checked yet"),
         (rows(None), "v1", State.SERVED, "not checked yet"),
-        (rows(), "v2", State.SERVED, "not checked yet"),
+        (rows(), "v2", State.UNPROVEN, "not checked yet"),
+        (rows(checks={}), "v1", State.UNPROVEN, CHECK_NOW),
+        (rows(checks={"web": replace(CHECK, seen=Seen.HIDDEN)}), "v1", State.HIDDEN, ""),
+        (rows(checks={"web": replace(CHECK, seen=Seen.WRONG)}), "v1", State.NOT_SERVED, CHECK_NOW),
+        (rows(checks={"web": replace(CHECK, seen=Seen.UNUSED)}), "v1", State.NOT_SERVED, ""),
+        (rows(checks={"web": replace(CHECK, at=NOW - 12 * HOUR)}), "v1", State.SERVED, CHECK_NOW),
+        (rows(checks={"web": replace(CHECK, at=NOW - 25 * HOUR)}), "v1", State.UNPROVEN, CHECK_NOW),
+        (rows(checks={"web": replace(CHECK, at=NOW + HOUR)}), "v1", State.SERVED, CHECK_NOW),
         (rows(installed=frozenset()), "v1", State.UNPROVEN, "not checked yet"),
         (rows(), None, State.MISSING, "no certificate yet"),
         (rows(undelivered={"web": FLIP}), "v1", State.NOT_RELOADED, "not yet verified that nginx loaded it"),
@@ -167,6 +177,16 @@ def test_failed_certificate_waits_until_its_next_try() -> None:
 def test_past_failure_does_not_delay(failures: dict[str, Failure]) -> None:
     found = status_of(rows(failures=failures), None)
     assert (found.is_quiet, found.next_try_at, found.wake_at) == (False, None, NOW)
+
+
+def test_failure_of_other_identifiers_keeps_none_waiting_and_is_not_shown() -> None:
+    """The settings changed since."""
+    other = replace(failure(NOW + HOUR)["web"], identifiers=frozenset({dns("a.example")}))
+    due = replace(SCHEDULE, identifiers=frozenset({dns("a.example")}))
+    found = status_of(rows(due, failures={"web": other}))
+    assert (found.failure, found.next_try_at, found.is_failing) == (None, None, False)
+    same = replace(other, identifiers=frozenset(LINEAGE.identifiers))
+    assert status_of(rows(due, failures={"web": same})).next_try_at == NOW + HOUR
 
 
 def test_failure_whose_wait_is_over_needs_a_pass() -> None:

@@ -116,4 +116,4 @@ def _is_wanted(attempt: Attempt | None, lineage: Lineage) -> bool:
 
 
 def _is_for_a_ca(to_do: str) -> bool:
-    return to_do not in {"", "time to ask its CA for renewal info"}
+    return to_do not in {"", "time to ask its CA for renewal info", "time to verify that nginx serves it"}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wellkeeper_issuer.records import Failure, Notice, Rule, Schedule
+from wellkeeper_issuer.records import Check, Failure, LineageRecord, Notice, Rule, Schedule, Seen
 from wellkeeper_issuer.upkeep.notices import owed
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Identifier, IdentifierType
@@ -61,21 +61,31 @@ ALL_SENT = frozenset({Notice.FAILURE, Notice.DANGER})
 def test_notice_that_is_owed(
     failure: Failure | None, dates: Schedule | None, reported: set[Notice], expected: Notice | None
 ) -> None:
-    assert owed(failure, dates, frozenset(reported), NOW) is expected
+    assert owed(LineageRecord(failure=failure, schedule=dates, notices=frozenset(reported)), NOW) is expected
 
 
 @pytest.mark.parametrize(("renew_in", "expires_in", "is_danger"), [(-19.9, 10, False), (-20, 10, True), (5, 3, False)])
 def test_danger_starts_with_the_last_third(renew_in: float, expires_in: float, *, is_danger: bool) -> None:
-    assert (owed(None, schedule(renew_in, expires_in), frozenset(), NOW) is Notice.DANGER) is is_danger
+    assert (owed(LineageRecord(schedule=schedule(renew_in, expires_in)), NOW) is Notice.DANGER) is is_danger
 
 
 def test_certificate_that_expired_before_its_renewal_was_planned_is_in_danger() -> None:
-    assert owed(None, schedule(5, -1), frozenset(), NOW) is Notice.DANGER
+    assert owed(LineageRecord(schedule=schedule(5, -1)), NOW) is Notice.DANGER
 
 
 def test_unsent_notice_is_owed_until_sent_and_ended_by_recovery() -> None:
-    reported: frozenset[Notice] = frozenset()
-    assert [owed(FAILURE, DUE, reported, NOW + n * DAY) for n in range(3)] == [Notice.FAILURE] * 3
+    failing = LineageRecord(failure=FAILURE, schedule=DUE)
+    assert [owed(failing, NOW + n * DAY) for n in range(3)] == [Notice.FAILURE] * 3
     reported = frozenset({Notice.FAILURE})
-    assert owed(FAILURE, DUE, reported, NOW + 3 * DAY) is None
-    assert owed(None, HEALTHY, reported, NOW + 4 * DAY) is Notice.RECOVERY
+    assert owed(replace(failing, notices=reported), NOW + 3 * DAY) is None
+    assert owed(LineageRecord(schedule=HEALTHY, notices=reported), NOW + 4 * DAY) is Notice.RECOVERY
+
+
+@pytest.mark.parametrize(("days_left", "expected"), [(11, None), (10, Notice.DANGER), (-1, Notice.DANGER)])
+def test_danger_goes_by_the_certificate_that_clients_get(days_left: int, expected: Notice | None) -> None:
+    """Danger begins with the last third of the third of its ninety days in which it is renewed."""
+    expiry = NOW + days_left * DAY
+    check = Check("www", "2", Seen.WRONG, NOW, leaf_not_before=expiry - 90 * DAY, leaf_not_after=expiry)
+    record = LineageRecord(failure=FAILURE, schedule=HEALTHY, notices=frozenset({Notice.FAILURE}), check=check)
+    assert owed(record, NOW) is expected
+    assert owed(replace(record, check=replace(check, leaf_not_before=None, leaf_not_after=None)), NOW) is None

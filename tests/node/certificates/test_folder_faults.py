@@ -1,6 +1,5 @@
 """Certificates on disk that cannot be read, written or removed."""
 
-import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import pytest
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.node.test_durable import largest_file
 from tests.unprivileged import as_unprivileged_user, shared_folder
-from wellkeeper_node.certificates.folders import KEPT_VERSIONS, CertificateFolders
+from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.certificates.live import LiveFolder
-from wellkeeper_node.certificates.removal import remove_files
 from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import Pair
 
@@ -43,25 +41,6 @@ async def test_version_that_cannot_be_written_completely_leaves_no_files(tmp_pat
     assert list((tmp_path / "archive/web").iterdir()) == []
 
 
-async def test_old_version_that_cannot_be_removed_is_only_reported(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    folders = CertificateFolders(tmp_path)
-    versions = []
-    for pair in pairs(KEPT_VERSIONS + 2):
-        versions.append(await folders.write("web", pair))
-        if len(versions) == 1:
-            first = tmp_path / "archive/web" / versions[0]
-            first.rename(tmp_path / "moved")
-            first.symlink_to(tmp_path / "moved")
-        await folders.switch("web", versions[-1])
-    assert f"cannot remove the old version {tmp_path}/archive/web/{versions[0]}" in caplog.text
-    installed = await folders.installed("web")
-    assert installed is not None
-    assert installed.version == versions[-1]
-
-
 async def test_file_in_place_of_the_live_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "live").write_text("")
     with pytest.raises(InstallError, match="Not a directory"):
@@ -72,8 +51,3 @@ async def test_live_directory_that_links_to_itself_is_an_error(tmp_path: Path) -
     (tmp_path / "live").symlink_to("live")
     with pytest.raises(InstallError, match="Too many levels of symbolic links"):
         await LiveFolder(tmp_path).versions(["web"])
-
-
-async def test_removing_files_of_a_missing_directory_does_nothing(tmp_path: Path) -> None:
-    await remove_files(tmp_path / "missing", "web")
-    assert not (tmp_path / "missing").exists()

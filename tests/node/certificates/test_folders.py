@@ -85,7 +85,9 @@ async def test_installed_describes_the_live_pair(folders: CertificateFolders) ->
     assert (installed.version, installed.certificate) == (version, reading.read_certificate(pair.chain_pem))
 
 
-@pytest.mark.parametrize("damage", ["no key", "no directory", "garbage", "foreign key"])
+@pytest.mark.parametrize(
+    "damage", ["no key", "empty key", "no directory", "garbage", "foreign key", "cut chain", "leaf alone"]
+)
 async def test_unusable_pair_counts_as_not_installed(folders: CertificateFolders, root: Path, damage: str) -> None:
     await folders.switch("web", await folders.write("web", CA.pair(A)))
     folder = (root / "live/web").resolve()
@@ -96,9 +98,46 @@ async def test_unusable_pair_counts_as_not_installed(folders: CertificateFolders
             folder.rename(root / "elsewhere")
         case "garbage":
             (folder / "fullchain.pem").write_text("garbage")
+        case "empty key":
+            (folder / "privkey.pem").write_bytes(b"")
+        case "cut chain":
+            (folder / "fullchain.pem").write_bytes((folder / "fullchain.pem").read_bytes()[:-100])
+        case "leaf alone":
+            (folder / "fullchain.pem").write_bytes((folder / "cert.pem").read_bytes())
         case _:
             (folder / "privkey.pem").write_bytes(CA.pair(A).certificate_key_pem)
     assert await folders.installed("web") is None
+
+
+async def test_chain_that_is_cut_short_is_put_together_again_and_written_beside(
+    folders: CertificateFolders, root: Path
+) -> None:
+    pair = CA.pair(A)
+    version = await folders.write("web", pair)
+    await folders.switch("web", version)
+    (root / "live/web/fullchain.pem").write_bytes(pair.chain_pem[:300])
+    restored = await folders.restore("web", lambda _: True)
+    assert restored is not None
+    assert restored.version == f"{version}-1"
+    assert await folders.read_pair("web") == pair
+
+
+@pytest.mark.parametrize("name", ["cert.pem", "chain.pem", "privkey.pem"])
+async def test_version_that_has_lost_too_much_is_not_restored(
+    folders: CertificateFolders, root: Path, name: str
+) -> None:
+    pair = CA.pair(A)
+    await folders.switch("web", await folders.write("web", pair))
+    (root / "live/web/fullchain.pem").write_bytes(pair.chain_pem[:300])
+    path = root / "live/web" / name
+    path.write_bytes(path.read_bytes()[:-100])
+    assert await folders.restore("web", lambda _: True) is None
+
+
+async def test_chain_whose_copy_is_gone_is_usable(folders: CertificateFolders, root: Path) -> None:
+    await folders.switch("web", await folders.write("web", CA.pair(A)))
+    (root / "live/web/chain.pem").unlink()
+    assert await folders.installed("web") is not None
 
 
 async def test_equal_pair_is_not_written_again(folders: CertificateFolders, root: Path) -> None:
@@ -158,23 +197,6 @@ async def test_leftovers_of_a_crash_are_replaced(folders: CertificateFolders, ro
     await folders.switch("web", version)
     assert [path.name for path in archive.iterdir()] == [version]
     assert [path.name for path in (root / "live").iterdir()] == ["web"]
-
-
-async def test_last_five_versions_and_the_live_and_previous_ones_are_kept(
-    folders: CertificateFolders, root: Path
-) -> None:
-    versions = [await folders.write("web", pair) for pair in renewals(8)]
-
-    def kept() -> list[int]:
-        return sorted(versions.index(path.name) for path in (root / "archive/web").iterdir())
-
-    assert kept() == list(range(8))
-    await folders.switch("web", versions[0])
-    assert kept() == [0, 3, 4, 5, 6, 7]
-    await folders.switch("web", versions[7])
-    assert kept() == [0, 3, 4, 5, 6, 7]
-    await folders.switch("web", versions[6])
-    assert kept() == [3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a..b", ".hidden", "A", "a\n", "ä", "a\0"])

@@ -1,6 +1,7 @@
 """Live versions of all lineages, read from their links."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,24 @@ async def test_live_versions_are_read_from_valid_links_only(folders: Certificate
     (root / "live/folder").mkdir()
     (root / "live/README").write_text("by hand")
     assert await LiveFolder(root).versions() == {"web": versions["web"], "mail": versions["mail"]}
+
+
+@pytest.mark.parametrize("name", ["fullchain.pem", "privkey.pem"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
+async def test_version_without_chain_or_key_is_left_out(
+    folders: CertificateFolders, root: Path, name: str, is_there: bool
+) -> None:
+    await folders.switch("web", await folders.write("web", CA.pair(A)))
+    (root / "live/web" / name).unlink()
+    if is_there:
+        (root / "live/web" / name).touch()
+    assert await LiveFolder(root).versions() == {}
+
+
+async def test_version_whose_key_stays_elsewhere_is_complete(folders: CertificateFolders, root: Path) -> None:
+    version = await folders.write("web", replace(CA.pair(A), certificate_key_pem=b""))
+    await folders.switch("web", version)
+    assert await LiveFolder(root).versions() == {"web": version}
 
 
 async def test_leaves_are_read_except_damaged_ones(

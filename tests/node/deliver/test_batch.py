@@ -6,8 +6,10 @@ import math
 import pytest
 
 from tests.fakes import FakeClock, run_tasks_until
+from tests.fakes_certificates import FakeCertificates
 from tests.fakes_deliver import FakeCa as DeliverCa
-from tests.fakes_deliver import FakeCertificates, FakeNginx, dns
+from tests.fakes_deliver import dns
+from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fakes_deliver import FakeCa, FakeCertificates, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import FakeCa, dns
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.errors import InstallError
 

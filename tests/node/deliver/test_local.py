@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from tests.fakes import FakeClock
-from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import FakeCa, dns
+from tests.fakes_nginx import FakeNginx, FakeProbes
 from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.ports.node import Delivery
@@ -13,11 +15,12 @@ from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.deliver.local import LocalDelivery
-from wellkeeper_node.errors import VerifyError
-from wellkeeper_node.model import Flip, Served, Verified
+from wellkeeper_node.errors import ReloadError, VerifyError
+from wellkeeper_node.model import Certificate, Flip, Listener, Served, Server, Verified
 
 ADDRESS = ("192.0.2.7", 443)
 A = dns("a.example")
+CHAIN = "/certificates/archive/web/v1/fullchain.pem"
 
 
 class LocalHost:
@@ -74,3 +77,61 @@ async def test_other_leaf_on_the_wire_is_an_error(host: LocalHost) -> None:
     host.probes.leaves[ADDRESS, A] = reading.read_certificate(FakeCa().pair(A).chain_pem)
     with pytest.raises(VerifyError, match="nginx does not serve the installed certificate of web"):
         await host.delivery.verify("web")
+
+
+async def test_certificate_is_verified_where_its_block_listens(host: LocalHost) -> None:
+    await host.install()
+    port = ("127.0.0.1", 8443)
+    host.nginx.needed.clear()
+    host.nginx.blocks = [Server(("a.example",), (Listener(port, speaks_proxy_protocol=True),), frozenset({CHAIN}))]
+    host.probes.leaves = {(port, A): leaf(host), (ADDRESS, A): other()}
+    assert (await host.delivery.verify("web")).served.is_served
+    assert host.probes.greeted == {port: True}
+
+
+async def test_configured_addresses_of_the_certificate_win(host: LocalHost) -> None:
+    await host.install()
+    port = ("127.0.0.1", 8443)
+    host.probes.leaves = {(port, A): leaf(host), (ADDRESS, A): other()}
+    assert (await host.delivery.verify("web", [port])).served.is_served
+    hidden = (await host.delivery.verify("web", [])).served
+    assert (hidden.is_served, hidden.is_hidden) == (False, True)
+
+
+async def test_usual_addresses_are_asked_when_nothing_answers_at_the_listeners(host: LocalHost) -> None:
+    """nginx may run behind a port mapping of a container."""
+    await host.install()
+    host.nginx.blocks = [Server(("a.example",), (Listener(("127.0.0.1", 8443)),), frozenset({CHAIN}))]
+    host.probes.leaves = {(ADDRESS, A): leaf(host)}
+    assert (await host.delivery.verify("web")).served.is_served
+
+
+async def test_configuration_that_cannot_be_read_is_an_error_unless_handshakes_show_the_certificate(
+    host: LocalHost,
+) -> None:
+    await host.install()
+    host.nginx.servers_error = ReloadError("cannot read nginx's configuration")
+    host.probes.leaves = {(ADDRESS, A): other()}
+    with pytest.raises(ReloadError, match="cannot read nginx's configuration"):
+        await host.delivery.verify("web")
+    host.probes.leaves = {(ADDRESS, A): leaf(host)}
+    assert (await host.delivery.verify("web")).served.is_served
+
+
+async def test_configuration_is_read_once_for_many_and_again_after_a_reload(host: LocalHost) -> None:
+    flip = await host.install()
+    host.probes.leaves = {(ADDRESS, A): leaf(host)}
+    for _ in range(2):
+        await host.delivery.verify("web")
+    assert host.nginx.servers_count == 1
+    await host.delivery.deliver(flip)
+    await host.delivery.verify("web")
+    assert host.nginx.servers_count == 2
+
+
+def leaf(host: LocalHost) -> Certificate:
+    return reading.read_certificate(host.pair.chain_pem)
+
+
+def other() -> Certificate:
+    return reading.read_certificate(FakeCa().pair(A).chain_pem)

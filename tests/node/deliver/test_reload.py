@@ -6,7 +6,8 @@ import math
 import pytest
 
 from tests.fakes import FakeClock
-from tests.fakes_deliver import FakeCertificates, FakeNginx
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_nginx import FakeNginx
 from wellkeeper_node.deliver.reload import reload
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Flip, Reloaded

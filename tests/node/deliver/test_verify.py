@@ -2,8 +2,11 @@
 
 import pytest
 
-from tests.fakes_deliver import FakeCa, FakeCertificates, FakeNginx, FakeProbes, dns
+from tests.fakes_certificates import FakeCertificates
+from tests.fakes_deliver import FakeCa, dns
+from tests.fakes_nginx import FakeNginx, FakeProbes
 from wellkeeper_node.certificates import reading
+from wellkeeper_node.deliver.addresses import plan
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, Installed, KeyType, Served
@@ -32,8 +35,16 @@ class Node:
         return reading.read_certificate(self.ca.pair(A).chain_pem)
 
     async def verify(self, addresses: tuple[tuple[str, int], ...] = (V4, V6)) -> Served:
-        installed = Installed("web", "v1", self.leaf)
-        return await verify(installed, addresses, self.nginx, self.certificates.live_path("web"), self.probes)
+        return await self.verify_installed(Installed("web", "v1", self.leaf), addresses)
+
+    async def verify_installed(self, installed: Installed, addresses: tuple[tuple[str, int], ...]) -> Served:
+        wanted = plan(
+            installed.certificate.identifiers,
+            await self.nginx.servers(),
+            lambda path: self.certificates.owns("web", path),
+            addresses,
+        )
+        return await verify(installed, wanted, self.certificates.live_path("web"), self.probes)
 
 
 async def test_installed_leaf_at_every_address_is_served() -> None:
@@ -57,7 +68,7 @@ async def test_certificate_missing_from_the_configuration_is_not_served_and_its_
 async def test_shown_lines_have_a_placeholder_for_a_key_kept_elsewhere() -> None:
     node = Node()
     installed = Installed("web", "v1", node.leaf, has_key=False)
-    served = await verify(installed, (V4,), node.nginx, node.certificates.live_path("web"), node.probes)
+    served = await node.verify_installed(installed, (V4,))
     assert "    ssl_certificate_key THE KEY OF YOUR CSR;\n" in served.detail
 
 
@@ -79,9 +90,7 @@ async def test_ip_address_is_verified_at_the_addresses_of_its_family(
     leaf = reading.read_certificate(node.ca.pair(ip).chain_pem)
     node.use()
     node.probes.leaves = {(address, ip): leaf if address in expected else node.other() for address in (V4, V6)}
-    served = await verify(
-        Installed("web", "v1", leaf), (V4, V6), node.nginx, node.certificates.live_path("web"), node.probes
-    )
+    served = await node.verify_installed(Installed("web", "v1", leaf), (V4, V6))
     assert served == Served(
         True, leaf.fingerprint_sha256, f"{len(expected)} handshake{'' if len(expected) == 1 else 's'}"
     )
@@ -92,7 +101,7 @@ async def test_ip_address_of_a_missing_family_is_verified_at_every_address() -> 
     ip = Identifier(IdentifierType.IP, "2001:db8::9")
     leaf = reading.read_certificate(node.ca.pair(ip).chain_pem)
     node.probes.leaves = {(V4, ip): leaf}
-    served = await verify(Installed("web", "v1", leaf), (V4,), node.nginx, "/live", node.probes)
+    served = await node.verify_installed(Installed("web", "v1", leaf), (V4,))
     assert served.is_served
 
 

@@ -61,6 +61,36 @@ async def test_failing_nginx_dump_is_an_error(folder: Path, clock: FakeClock) ->
         await LocalNginx(control, clock).mentions("/live/web/fullchain.pem")
 
 
+async def test_configuration_that_is_not_one_is_an_error(folder: Path, clock: FakeClock) -> None:
+    with pytest.raises(ReloadError, match="printed no configuration file"):
+        await LocalNginx(Control(("echo",), folder / "nginx.pid"), clock).servers()
+
+
+async def test_part_of_the_configuration_that_cannot_be_parsed_is_logged(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    control = Control(("printf", "# configuration file /n.conf:\nhttp { server {\n# "), folder / "nginx.pid")
+    assert await LocalNginx(control, clock).servers() == ()
+    assert "cannot parse all of nginx's configuration: /n.conf: " in caplog.text
+
+
+async def test_directories_that_the_dump_names_are_found(folder: Path, clock: FakeClock) -> None:
+    (folder / "web").mkdir()
+    (folder / "web/fullchain.pem").touch()
+    (folder / "dump").write_text(
+        f"# configuration file /etc/nginx/nginx.conf:\nssl_certificate {folder}/web/fullchain.pem;\n"
+    )
+    local = LocalNginx(Control(("sh", "-c", f"cat {folder}/dump"), folder / "nginx.pid"), clock)
+    assert await local.named([f"{folder}/web", f"{folder}/mail"]) == {f"{folder}/web": "/etc/nginx/nginx.conf:1"}
+
+
+@pytest.mark.parametrize("dump", ["nothing", "# configuration file /etc/nginx/nginx.conf:\nhttp {"])
+async def test_dump_that_cannot_be_parsed_is_an_error(folder: Path, clock: FakeClock, dump: str) -> None:
+    local = LocalNginx(Control(("printf", dump), folder / "nginx.pid"), clock)
+    with pytest.raises(ReloadError, match="cannot read nginx's configuration"):
+        await local.named([str(folder)])
+
+
 async def test_failing_reload_command_is_quoted_even_without_output(folder: Path, clock: FakeClock) -> None:
     async with fake_master(folder) as master:
         with pytest.raises(ReloadError, match=r"'false' failed .*1"):

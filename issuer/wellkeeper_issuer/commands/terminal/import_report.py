@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from wellkeeper_issuer import idn
+from wellkeeper_issuer.advice.certbot_lines import CertbotLine, Kind
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.takeover import FoundAccount, Taken, Takeover
 from wellkeeper_node.certificates.folders import CertificateFolders
 
 Hooks = Sequence[tuple[str, str]]
+Lines = Sequence[CertbotLine]
 
 _NAMES: Final = {url: name for name, url in CA_DIRECTORIES.items()}
+_REMEDIES: Final = {
+    Kind.REDIRECT: (
+        "Replace certbot's redirects by 'include snippets/wellkeeper/challenge.conf;' and"
+        " 'location / { return 301 https://$host$request_uri; }':"
+    ),
+    Kind.FILE: "Before you remove certbot, copy the files of these lines to /etc/nginx and change the paths:",
+}
 # Hooks that nearly everyone has for reloading nginx, which Wellkeeper does itself.
 _RELOADS: Final = (
     "systemctl reload nginx",
@@ -25,7 +34,7 @@ _RELOADS: Final = (
 
 
 def report_json(
-    plan: Takeover, tables: Mapping[str, dict[str, Any]], hooks: Hooks, done: Mapping[str, str]
+    plan: Takeover, tables: Mapping[str, dict[str, Any]], hooks: Hooks, lines: Lines, done: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
         "taken": [
@@ -35,6 +44,7 @@ def report_json(
                 "settings": tables[one.name],
                 "directory_url": one.directory_url,
                 "account_url": one.account_url or None,
+                "is_test": one.is_test,
                 "not_after": one.certificate.not_after.isoformat(),
                 "notes": list(one.notes),
                 "done": done.get(one.name),
@@ -51,15 +61,30 @@ def report_json(
             for one in plan.accounts
         ],
         "hooks": [{"event": event, "command": command} for event, command in hooks],
+        "nginx": [
+            {
+                "file": one.file,
+                "line": one.line,
+                "text": one.text,
+                "kind": one.kind.value,
+                "remedy": _REMEDIES[one.kind],
+            }
+            for one in lines
+        ],
         "notes": list(plan.notes),
     }
 
 
-def report(
-    plan: Takeover, folder: Path, folders: CertificateFolders, hooks: Hooks, done: Mapping[str, str] | None
+def report(  # noqa: PLR0913, PLR0917 - each is a part of the report
+    plan: Takeover,
+    folder: Path,
+    folders: CertificateFolders,
+    hooks: Hooks,
+    lines: Lines,
+    done: Mapping[str, str] | None,
 ) -> str:
     """Return the report; `done` has the results of the import, None without --apply."""
-    parts = [_taken(plan.taken, done), _left_out(plan), _accounts(plan.accounts, done), _hooks(hooks)]
+    parts = [_taken(plan.taken, done), _left_out(plan), _accounts(plan.accounts, done), _hooks(hooks), _nginx(lines)]
     parts += ["\n".join(plan.notes)]
     if plan.taken:
         parts.append(_by_hand(plan.taken, folder, folders) if done is not None else _next(folder))
@@ -73,9 +98,9 @@ def _taken(taken: Sequence[Taken], done: Mapping[str, str] | None) -> str:
     for one in taken:
         names = ", ".join(idn.describe(str(name)) for name in one.identifiers)
         key_type = one.table.get("key_type", "ecdsa-p256")
-        what = (
-            f"  {one.name}: {names}; {_ca(one.directory_url)}, {key_type}, until {one.certificate.not_after:%Y-%m-%d}"
-        )
+        mark = "test certificate, " if one.is_test else ""
+        until = f"{mark}until {one.certificate.not_after:%Y-%m-%d}"
+        what = f"  {one.name}: {names}; {_ca(one.directory_url)}, {key_type}, {until}"
         lines.append(f"{what}; {done[one.name]}" if done is not None else what)
         lines += [f"    {note}" for note in one.notes]
     return "\n".join(lines)
@@ -108,6 +133,15 @@ def _hooks(hooks: Hooks) -> str:
         ]
         lines += [f"{event} = {json.dumps(['/bin/sh', '-c', command])}" for event, command in own]
     return "\n".join(lines)
+
+
+def _nginx(lines: Lines) -> str:
+    """List what `certbot --nginx` wrote, by what has to be done about it."""
+    parts = []
+    for kind, remedy in _REMEDIES.items():
+        found = [f"  {one.file}:{one.line}: {one.text}" for one in lines if one.kind is kind]
+        parts += [remedy, *found] if found else []
+    return "\n".join(parts)
 
 
 def _next(folder: Path) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -72,8 +71,8 @@ async def _read_terms(ca: CaSettings) -> str | None:
     """Return the URL of the CA's terms of service, None when it has none. Raises OrderError."""
     from wellkeeper_issuer.outside.ca.abilities import read_abilities
 
-    with open_authorities(Settings(cas=(ca,))) as authorities, closing(authorities.connect(ca.directory)) as connection:
-        return read_abilities(await connection.directory()).terms_of_service
+    async with open_authorities(Settings(cas=(ca,))) as authorities:
+        return read_abilities(await authorities.connect(ca.directory).directory()).terms_of_service
 
 
 def _prompt(text: str, default: str, check: Callable[[str], T]) -> T:

@@ -8,7 +8,7 @@ from typing import Final
 from wellkeeper_issuer.commands.terminal.distance import time_left
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_issuer.upkeep.notices import danger_at
+from wellkeeper_issuer.upkeep.notices import is_in_danger
 from wellkeeper_node.wording import counted, format_exact_time, times_in_a_row
 
 
@@ -22,6 +22,7 @@ class Condition(Enum):
     PLACEHOLDER = "placeholder"
     WAITING = "waiting"
     NOT_SERVED_YET = "not served yet"
+    INSTALLED = "installed"
     SERVED = "served"
 
 
@@ -31,6 +32,7 @@ _BY_STATE: Final = {
     State.MISSING: Condition.MISSING,
     State.PLACEHOLDER: Condition.PLACEHOLDER,
 }
+_GOOD: Final = {State.SERVED: Condition.SERVED, State.HIDDEN: Condition.INSTALLED}
 
 
 def condition(one: Shown, seen: Overview) -> Condition:
@@ -40,11 +42,11 @@ def condition(one: Shown, seen: Overview) -> Condition:
         return Condition.FAILING
     if status.state in _BY_STATE:
         return _BY_STATE[status.state]
-    if status.schedule is not None and seen.now >= danger_at(status.schedule):
+    if is_in_danger(status.schedule, one.check, seen.now):
         return Condition.EXPIRING
     if status.is_waiting and not status.is_routine:
         return Condition.WAITING
-    return Condition.SERVED if status.state is State.SERVED else Condition.NOT_SERVED_YET
+    return _GOOD.get(status.state, Condition.NOT_SERVED_YET)
 
 
 def worst_first(seen: Overview) -> list[tuple[Condition, Shown]]:
@@ -89,6 +91,8 @@ def _notes(one: Shown, seen: Overview) -> Iterator[str]:
         yield status.state.words
     elif status.failure is None and status.state in {State.SERVED, State.EXPIRED} and not status.is_routine:
         yield status.to_do
+    if one.served_not_after is not None:
+        yield f"clients get a certificate that expires on {one.served_not_after:%Y-%m-%d}"
     if one.failed_rehearsal is not None:
         yield f"the rehearsal of {one.failed_rehearsal.at:%Y-%m-%d} failed"
 

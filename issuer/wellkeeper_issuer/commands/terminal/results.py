@@ -13,6 +13,7 @@ from wellkeeper_node.wording import counted
 UNSUCCESSFUL: Final = frozenset({Outcome.FAILED, Outcome.WAITING})
 _WORDS: Final = {
     Outcome.SERVED: "served",
+    Outcome.INSTALLED: "installed",
     Outcome.FAILED: "failed",
     Outcome.WAITING: "waiting",
     Outcome.NOT_SERVED_YET: "not served yet",
@@ -61,5 +62,7 @@ def to_text(report: Report) -> str:
             return f"{report.lineage}: waiting{until}\n  {report.reason}"
         case Outcome.SERVED:
             return f"{report.lineage}: served{until}"
+        case Outcome.INSTALLED:
+            return f"{report.lineage}: installed{until}\n  {report.detail}"
         case Outcome.NOT_SERVED_YET:
             return f"{report.lineage}: installed, not served yet{until}\n  {report.detail}"

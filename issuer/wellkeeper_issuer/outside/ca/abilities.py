@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
+import josepy.errors
 from acme import messages
 
 from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.wording import with_reload
-
-_MEMBERS: Final = ("newNonce", "newAccount", "newOrder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Abilities:
     requires_external_account: bool
 
 
-def check_directory(directory: messages.Directory) -> messages.Directory:
-    """Return the directory. Raises ValueError and KeyError when it lacks a resource that every order needs."""
-    for name in _MEMBERS:
-        if not isinstance(directory[name], str):
-            raise ValueError(f"directory member {name!r} must be a URL")
-    return directory
+def parse_directory(members: Mapping[str, Any]) -> messages.Directory:
+    """Parse the directory's `meta`. Raises ReplyError."""
+    try:
+        return messages.Directory.from_json(dict(members))
+    except (josepy.errors.Error, TypeError, AttributeError) as error:
+        raise ReplyError(f"directory member 'meta' is not valid: {cleaned(error)[:200]}") from error
 
 
 def read_abilities(directory: messages.Directory) -> Abilities:

@@ -1,5 +1,6 @@
 """Manage our account at one CA: show, update, change its key, deactivate (RFC 8555 section 7.3)."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,10 +11,10 @@ from josepy.json_util import JSONObjectWithFields, field
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
-from wellkeeper_issuer.outside.ca.messages import account_jwk, key_change
-from wellkeeper_issuer.outside.ca.network import Network
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError
+from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of, key_change
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
-from wellkeeper_issuer.outside.ca.registration import location
+from wellkeeper_issuer.outside.ca.signing import Sender, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node.errors import Retry
@@ -63,7 +64,7 @@ class AccountAtCa:
     async def register(self) -> str:
         """Return the account's URL, and register the account if there is none. Idempotent."""
         _, account = await self._connection.account()
-        return str(account.uri)
+        return account.url
 
     async def state(self) -> AccountState:
         """Return the account as the CA reports it; sends nothing to a CA where no account is on record."""
@@ -81,7 +82,7 @@ class AccountAtCa:
         """Deactivate the account, which cannot be undone, and record it (RFC 8555 section 7.3.6)."""
         record = self.record()
         state = await self._post(_Deactivation(status="deactivated"), "the account deactivation")
-        self._accounts.record(replace(record, is_deactivated=True))
+        await asyncio.to_thread(self._accounts.record, replace(record, is_deactivated=True))
         return state
 
     async def changeable_url(self) -> str:
@@ -100,9 +101,9 @@ class AccountAtCa:
         """Send keyChange once. Returning proves nothing: verify with `url_of` the new key (RFC 8555 section 7.3.5)."""
         url, present = self.record().account_url, self._connection.key
 
-        def work(network: Network, directory: messages.Directory) -> None:
+        async def work(sender: Sender, directory: messages.Directory) -> None:
             signed = key_change(url, present, account_jwk(following), directory["keyChange"])
-            network.send(directory["keyChange"], signed, directory["newNonce"])
+            await sender.send(directory["keyChange"], signed)
 
         await self._connection.call(OrderError, "the change of the account key", work)
 
@@ -110,24 +111,24 @@ class AccountAtCa:
         """Return the URL of the account with this key at the CA; None when there is none."""
         directory = await self._connection.directory()
         message = messages.NewRegistration(only_return_existing=True)
-
-        def work() -> str | None:
-            with translated(OrderError, self._name, "the account look-up", self._connection.clock):
-                network = self._connection.network_for(account_jwk(account_key))
-                try:
-                    return location(network.send(directory["newAccount"], message, directory["newNonce"]))
-                except ProblemError as error:
-                    if error.problem.name == "accountDoesNotExist":
-                        return None
-                    raise
-
-        return await self._connection.run(work)
+        jwk = account_jwk(account_key)
+        sender = self._connection.sender_for(Signer(jwk, algorithm_of(jwk)))
+        with translated(OrderError, self._name, "the account look-up", self._connection.clock):
+            try:
+                return (await sender.send(directory["newAccount"], message)).location()
+            except ProblemError as error:
+                if error.problem.name == "accountDoesNotExist":
+                    return None
+                raise
 
     async def _post(self, message: Any, request: str) -> AccountState:  # noqa: ANN401 - any message of josepy's
         url = self.record().account_url
 
-        def work(network: Network, directory: messages.Directory) -> AccountState:
-            body = network.send(url, message, directory["newNonce"]).json()
-            return AccountState(url, cleaned(body["status"]), tuple(map(cleaned, body.get("contact") or ())))
+        async def work(sender: Sender, _: messages.Directory) -> AccountState:
+            body = (await sender.send(url, message)).json()
+            status, contact = body.get("status"), body.get("contact") or []
+            if not isinstance(status, str) or not isinstance(contact, list):
+                raise ReplyError("account member 'status' must be a string, 'contact' a list")
+            return AccountState(url, cleaned(status), tuple(map(cleaned, contact)))
 
         return await self._connection.call(OrderError, request, work)

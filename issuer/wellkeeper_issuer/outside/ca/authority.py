@@ -6,7 +6,6 @@ Only the modules of this package use the acme library.
 import logging
 from collections.abc import Sequence
 
-import requests
 from acme import messages
 from cryptography import x509
 
@@ -16,16 +15,13 @@ from wellkeeper_issuer.outside.ca.abilities import Abilities, choose_profile, re
 from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.messages import EmptyMessage, NewOrder
-from wellkeeper_issuer.outside.ca.network import Network
-from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import ProblemError
-from wellkeeper_issuer.outside.ca.registration import location
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
-from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.ca.session import Reply
+from wellkeeper_issuer.outside.ca.signing import Sender
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import Identifier
-from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -36,15 +32,13 @@ class AcmeAuthority:
     Raises SettingsError when the account key is missing.
     """
 
-    def __init__(
-        self, options: CaOptions, accounts: AccountFolder, clock: Clock, *, version: str, thread_count: int = 8
-    ) -> None:
-        self._options = options
-        self._accounts = accounts
-        self._clock = clock
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._options = connection.options
+        self._accounts = connection.accounts
+        self._clock = connection.clock
         self._ignored_profile: str | None = None
-        self.connection = Connection(options, accounts, clock, version=version, thread_count=thread_count)
-        accounts.account_key(options.directory_url)
+        self._accounts.account_key(self._options.directory_url)
 
     @property
     def name(self) -> str:
@@ -58,9 +52,9 @@ class AcmeAuthority:
     def thumbprint(self) -> str:
         return self.connection.thumbprint
 
-    def close(self) -> None:
-        """Stop the threads without waiting: a request under way ends by its own time-out."""
-        self.connection.close()
+    async def prepare(self) -> None:
+        """Implement `ports.CertificateAuthority.prepare`."""
+        await self.connection.prepare()
 
     async def abilities(self) -> Abilities:
         """Return what the directory offers; needs no account."""
@@ -71,7 +65,7 @@ class AcmeAuthority:
         if record is not None and not record.is_deactivated:
             return record.account_url
         _, account = await self.connection.account()
-        return str(account.uri)
+        return account.url
 
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         directory, _ = await self.connection.account()
@@ -85,9 +79,9 @@ class AcmeAuthority:
             replaces=replaces if abilities.has_renewal_info else None,
         )
 
-        def work(network: Network, directory: messages.Directory) -> Order:
-            reply = network.send(directory["newOrder"], message, directory["newNonce"])
-            return self._order(location(reply), reply)
+        async def work(sender: Sender, directory: messages.Directory) -> Order:
+            reply = await sender.send(directory["newOrder"], message)
+            return self._order(reply.location(), reply)
 
         return await self.connection.call(OrderError, f"the order for {_summary(identifiers)}", work)
 
@@ -105,17 +99,17 @@ class AcmeAuthority:
         )
 
     async def answer_challenge(self, challenge: Challenge) -> None:
-        def work(network: Network, directory: messages.Directory) -> None:
-            network.send(challenge.url, EmptyMessage(), directory["newNonce"])
+        async def work(sender: Sender, _: messages.Directory) -> None:
+            await sender.send(challenge.url, EmptyMessage())
 
         await self.connection.call(ChallengeError, f"the response to challenge {challenge.url}", work)
 
     async def finalize(self, order: Order, csr_der: bytes) -> Order:
         message = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
 
-        def work(network: Network, directory: messages.Directory) -> Order | None:
+        async def work(sender: Sender, _: messages.Directory) -> Order | None:
             try:
-                reply = network.send(order.finalize_url, message, directory["newNonce"])
+                reply = await sender.send(order.finalize_url, message)
             except ProblemError as error:
                 if error.problem.name == "orderNotReady":
                     return None
@@ -137,16 +131,16 @@ class AcmeAuthority:
             )
         reply = await self._certificate(url)
         wanted = self._options.preferred_chain
-        if wanted is None or root_name(reply.content) == wanted:
-            return reply.content
+        if wanted is None or root_name(reply.body) == wanted:
+            return reply.body
         return await self._preferred(wanted, reply)
 
-    async def _preferred(self, wanted: str, default: requests.Response) -> bytes:
+    async def _preferred(self, wanted: str, default: Reply) -> bytes:
         """Return the first alternate chain below the root of that name, or the default chain when there is none."""
-        roots = [root_name(default.content)]
-        for url in alternate_urls(default.headers):
+        roots = [root_name(default.body)]
+        for url in alternate_urls(default.links):
             try:
-                found = (await self._certificate(url)).content
+                found = (await self._certificate(url)).body
             except WellkeeperError as error:
                 _log.warning("ignoring an alternate chain of the CA %s: %s", self.name, error)
                 continue
@@ -160,9 +154,9 @@ class AcmeAuthority:
             wanted,
             offered,
         )
-        return default.content
+        return default.body
 
-    async def _certificate(self, url: str) -> requests.Response:
+    async def _certificate(self, url: str) -> Reply:
         return await self.connection.read(
             FinalizeError, f"the request for certificate {url}", url, lambda _, reply: reply
         )
@@ -174,10 +168,10 @@ class AcmeAuthority:
             _log.warning("the CA %s has no profiles, ignoring profile = %r", self.name, wanted)
         return choose_profile(abilities, self.name, wanted)
 
-    def _order(self, url: str, reply: requests.Response) -> Order:
+    def _order(self, url: str, reply: Reply) -> Order:
         return parse_order(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))
 
-    def _authorization(self, url: str, reply: requests.Response) -> Authorization:
+    def _authorization(self, url: str, reply: Reply) -> Authorization:
         return parse_authorization(url, reply.json(), retry_after_seconds(reply.headers, self._clock.now()))
 
 

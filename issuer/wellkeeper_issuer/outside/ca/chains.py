@@ -1,21 +1,26 @@
 """Find the alternate chains that a CA offers, and the root of a chain (RFC 8555 section 7.4.2)."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from requests.utils import parse_header_links
 
 from wellkeeper_node.certificates import reading
 
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+# RFC 8288 section 3: `<URL>; name="value"; …`, and a comma before the next one.
+_LINK: Final = re.compile(r"<([^<>]*)>([^<]*)")
+_ALTERNATE: Final = re.compile(r';\s*rel="?alternate"?\s*(?:[;,]|$)', re.IGNORECASE)
+# Let's Encrypt has had two.
+_MOST_ALTERNATES: Final = 10
 
 
-def alternate_urls(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the URL of every `Link` with the relation `alternate` (`links` of requests keeps only one)."""
-    links = parse_header_links(headers.get("Link", ""))
-    return tuple(link["url"] for link in links if link.get("rel") == "alternate")
+def alternate_urls(links: Sequence[str]) -> tuple[str, ...]:
+    """Return the URLs with the relation `alternate` in the Link headers, ten at most."""
+    found = [url for header in links for url, rest in _LINK.findall(header) if _ALTERNATE.search(rest)]
+    return tuple(found[:_MOST_ALTERNATES])
 
 
 def root_name(chain_pem: bytes) -> str | None:

@@ -1,37 +1,33 @@
-"""Send signed requests to one CA on threads, with its directory and our account there.
+"""Send signed requests to one CA with our account there.
 
-The acme library is synchronous, so it runs on its own threads, with one network object per thread. Reads are retried
-when the connection breaks or the CA is busy; a request that changes something is sent once, and the caller reads the
-state again.
+Reads are retried when the connection breaks or the CA is busy; a request that changes something is sent once, and the
+caller reads the state again. Every request can be cancelled at any time.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-import requests
+import aiohttp
 from acme import messages
-from josepy.jwa import ES256, JWASignature
 from josepy.jwk import JWK
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.ca.abilities import check_directory
+from wellkeeper_issuer.outside.ca.abilities import parse_directory
 from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
-from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import is_passing, translated
-from wellkeeper_issuer.outside.ca.registration import Registration
+from wellkeeper_issuer.outside.ca.registration import Account, Registration
+from wellkeeper_issuer.outside.ca.server import CaServer
+from wellkeeper_issuer.outside.ca.session import Reply
+from wellkeeper_issuer.outside.ca.signing import Sender, SignedRequests, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
-from wellkeeper_issuer.outside.threads import DaemonThreads
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Clock
 
 _READ_TRIES: Final = 3
-# Includes retries after bad nonces and broken connections; a healthy CA never takes this long.
-_GIVEN_UP_SECONDS: Final = 180.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 # All callers share one failed try for this long. Without a reply, for at most four times as long as the try took, so
@@ -40,96 +36,82 @@ _UNAVAILABLE_SECONDS: Final = 20.0
 _UNAVAILABLE_TIMES: Final = 4
 # A CA that forgets the account again this soon would do so forever.
 _FORGETS_AGAIN_SECONDS: Final = 3600.0
-# A daemon runs for months, and CAs change what they offer.
-_DIRECTORY_SECONDS: Final = 86_400.0
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Keyed:
-    """The account key as it was read, and the network objects that sign with it, by thread."""
+    """The account key as it was read."""
 
     stamp: tuple[int, int]
-    key: JWK
+    signer: Signer
     thumbprint: str
-    local: threading.local
 
 
-Work = Callable[[Network, messages.Directory], T]
+Work = Callable[[Sender, messages.Directory], Awaitable[T]]
 
 
 class Connection:
     """Requests to one CA. The first call that needs the account finds or registers it, again if the CA forgot it."""
 
-    def __init__(
-        self, options: CaOptions, accounts: AccountFolder, clock: Clock, *, version: str, thread_count: int
-    ) -> None:
+    def __init__(self, options: CaOptions, server: CaServer, accounts: AccountFolder, clock: Clock) -> None:
         self.options = options
         self.accounts = accounts
         self.clock = clock
+        self._server = server
+        self._requests = SignedRequests(server, clock)
         self._registration = Registration(options, accounts, clock)
-        self._user_agent = f"wellkeeper/{version} requests/{requests.__version__}"
-        self._threads = DaemonThreads(thread_count, f"ca {options.name}")
         self._opening = asyncio.Lock()
-        self._directory: messages.Directory | None = None
-        self._account: messages.RegistrationResource | None = None
+        self._account: Account | None = None
         self._unavailable: tuple[float, float, WellkeeperError] | None = None
         self._registered_again_at: float | None = None
-        self._directory_until = 0.0
         self._keyed: _Keyed | None = None
 
     @property
     def key(self) -> JWK:
         """The account key, read again when another process (`account rollover`) replaced it. Raises SettingsError."""
-        return self._present().key
+        return self._present().signer.key
 
     @property
     def thumbprint(self) -> str:
         """RFC 7638 thumbprint of the account key."""
         return self._present().thumbprint
 
-    def close(self) -> None:
-        """Stop the threads without waiting: a request under way ends by its own time-out."""
-        self._threads.shutdown(wait=False)
-
     async def directory(self) -> messages.Directory:
         """Return the directory, read once per day. Raises OrderError."""
-        async with self._opening:
-            return await self._read_directory()
+        request = f"the request for its directory {self.options.directory_url}"
+        with translated(OrderError, self.options.name, request, self.clock):
+            return parse_directory(await self._server.directory())
 
     async def nonce(self) -> None:
         """Get a fresh nonce (RFC 8555 section 7.2); raises OrderError."""
-        directory = await self.directory()
+        await self.directory()
+        with translated(OrderError, self.options.name, "the request for a nonce", self.clock):
+            await self._requests.read_nonce()
 
-        def task() -> None:
-            with translated(OrderError, self.options.name, "a new nonce", self.clock):
-                self.network_for(None).read_nonce(directory["newNonce"])
-
-        await self.run(task)
+    async def prepare(self) -> None:
+        """Do all that comes before the first signed request of the account; raises OrderError and SettingsError."""
+        await self.account()
+        with translated(OrderError, self.options.name, "the request for a nonce", self.clock):
+            await self._requests.prepare()
 
     async def check_registration(self) -> None:
         """Raise what would stop a registration before the CA is asked; register nothing."""
         self._registration.check(await self.directory())
 
-    async def account(self) -> tuple[messages.Directory, messages.RegistrationResource]:
+    async def account(self) -> tuple[messages.Directory, Account]:
         """Return directory and account. Raises SettingsError, and OrderError, again for a while after a failed try."""
         asked_at = self.clock.monotonic()
         async with self._opening:
             self._raise_if_unavailable(asked_at)
             began_at = self.clock.monotonic()
             try:
-                directory = await self._read_directory()
+                directory = await self.directory()
                 if self._account is None:
-                    self._account = await self.run(lambda: self._registration.find(self.network(), directory))
+                    self._account = await self._registration.find(self.sender(), directory)
             except WellkeeperError as error:
-                now = self.clock.monotonic()
-                seconds = (
-                    _UNAVAILABLE_SECONDS
-                    if error.problem
-                    else min(_UNAVAILABLE_SECONDS, _UNAVAILABLE_TIMES * (now - began_at))
-                )
-                self._unavailable = (now, now + seconds, error)
+                self._remember(error, began_at)
                 raise
             return directory, self._account
 
@@ -145,13 +127,11 @@ class Connection:
                 raise
         return await self._send(kind, request, work, *await self.account())
 
-    async def read(
-        self, kind: type[WellkeeperError], request: str, url: str, parse: Callable[[str, requests.Response], T]
-    ) -> T:
+    async def read(self, kind: type[WellkeeperError], request: str, url: str, parse: Callable[[str, Reply], T]) -> T:
         """Read a resource by POST-as-GET (RFC 8555 section 6.3), with retries where they may help."""
 
-        def work(network: Network, directory: messages.Directory) -> T:
-            return parse(url, network.send(url, None, directory["newNonce"]))
+        async def work(sender: Sender, _: messages.Directory) -> T:
+            return parse(url, await sender.send(url, None))
 
         pause_seconds = _FIRST_PAUSE_SECONDS
         for _ in range(_READ_TRIES - 1):
@@ -165,27 +145,13 @@ class Connection:
             pause_seconds *= 4
         return await self.call(kind, request, work)
 
-    async def run(self, task: Callable[[], T]) -> T:
-        """Run the task on one of the threads; one that hangs forever blocks only its thread. Raises OrderError."""
-        try:
-            async with asyncio.timeout(_GIVEN_UP_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, task)
-        except TimeoutError as error:
-            raise OrderError(f"the CA {self.options.name} did not answer within {_GIVEN_UP_SECONDS:.0f} s") from error
+    def sender(self, account_url: str | None = None) -> Sender:
+        """Return what signs with the account key; without a URL, the key itself goes with the request."""
+        return Sender(self._requests, replace(self._present().signer, account_url=account_url))
 
-    def network(self) -> Network:
-        """Return this thread's network object, which signs with the account key."""
-        keyed = self._present()
-        network: Network | None = getattr(keyed.local, "network", None)
-        if network is None:
-            network = keyed.local.network = self.network_for(keyed.key)
-        return network
-
-    def network_for(self, key: JWK | None, algorithm: JWASignature | None = None) -> Network:
-        """Return a new network object for another key, or for unsigned requests."""
-        bundle = self.options.bundle
-        algorithm = algorithm or (algorithm_of(key) if key else ES256)
-        return Network(key, self.clock, user_agent=self._user_agent, ca_bundle=bundle, algorithm=algorithm)
+    def sender_for(self, signer: Signer) -> Sender:
+        """Return what signs with another key."""
+        return Sender(self._requests, signer)
 
     def _present(self) -> _Keyed:
         keyed = self._keyed
@@ -196,7 +162,8 @@ class Connection:
     def _read_key(self) -> _Keyed:
         url = self.options.directory_url
         stamp, key = self.accounts.key_stamp(url), self.accounts.account_key(url)
-        return _Keyed(stamp, account_jwk(key), account_thumbprint(key), threading.local())
+        jwk = account_jwk(key)
+        return _Keyed(stamp, Signer(jwk, algorithm_of(jwk)), account_thumbprint(key))
 
     async def _send(
         self,
@@ -204,30 +171,12 @@ class Connection:
         request: str,
         work: Work[T],
         directory: messages.Directory,
-        account: messages.RegistrationResource,
+        account: Account,
     ) -> T:
-        def task() -> T:
-            with translated(kind, self.options.name, request, self.clock):
-                network = self.network()
-                network.account = account
-                return work(network, directory)
+        with translated(kind, self.options.name, request, self.clock):
+            return await work(self.sender(account.url), directory)
 
-        return await self.run(task)
-
-    async def _read_directory(self) -> messages.Directory:
-        url = self.options.directory_url
-
-        def task() -> messages.Directory:
-            with translated(OrderError, self.options.name, f"the request for its directory {url}", self.clock):
-                return check_directory(self.network_for(None).read_directory(url))
-
-        now = self.clock.monotonic()
-        if self._directory is None or now >= self._directory_until:
-            self._directory = await self.run(task)
-            self._directory_until = now + _DIRECTORY_SECONDS
-        return self._directory
-
-    async def _register_again(self, forgotten: messages.RegistrationResource) -> bool:
+    async def _register_again(self, forgotten: Account) -> bool:
         """Register a forgotten account again, once for all callers. Return False if that was done recently."""
         async with self._opening:
             if self._account is not forgotten:
@@ -236,11 +185,14 @@ class Connection:
             if last is not None and now - last < _FORGETS_AGAIN_SECONDS:
                 return False
             self._registered_again_at = now
-            directory = await self._read_directory()
-            self._account = await self.run(
-                lambda: self._registration.find(self.network(), directory, is_forgotten=True)
-            )
+            directory = await self.directory()
+            self._account = await self._registration.find(self.sender(), directory, is_forgotten=True)
             return True
+
+    def _remember(self, error: WellkeeperError, began_at: float) -> None:
+        now = self.clock.monotonic()
+        longest = _UNAVAILABLE_SECONDS if error.problem else _UNAVAILABLE_TIMES * (now - began_at)
+        self._unavailable = (now, now + min(_UNAVAILABLE_SECONDS, longest), error)
 
     def _raise_if_unavailable(self, asked_at: float) -> None:
         if self._unavailable is None:
@@ -255,7 +207,8 @@ class Connection:
 
 def _retry_seconds(error: WellkeeperError) -> float | None:
     """Return the seconds to wait before the same read is worth a retry; None when it is not."""
-    if isinstance(error.__cause__, requests.ConnectionError | requests.Timeout):
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | TimeoutError):
         return 0.0
     problem = error.problem
     if problem is None or not is_passing(problem):

@@ -1,18 +1,15 @@
 """Settings of one CA, and the external account key that binds our account there."""
 
 import binascii
-import logging
-import stat
 from base64 import b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.keys.key_files import check_access
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import Retry
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +23,9 @@ class ExternalAccount:
     def read_hmac_key(self) -> bytes:
         """Return the HMAC key; warns when others can read the file. Raises SettingsError naming the file."""
         path = self.hmac_key_file
+        check_access(path)
         try:
             text = path.read_text(encoding="ascii").strip()
-            if stat.S_IMODE(path.stat().st_mode) & (stat.S_IROTH | stat.S_IWOTH):
-                _log.warning(
-                    "every user of this host can access %s (eab_hmac_key_file): run 'chmod 0600 %s'", path, path
-                )
             key = b64decode(_standard(text), validate=True)
         except FileNotFoundError:
             raise SettingsError(
@@ -61,14 +55,16 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True)
 class CaOptions:
-    """Settings of one CA. `bundle` is the file with the roots that verify its server; None for the system's roots.
+    """Settings of one CA.
 
-    `profile` applies to certificates that set none; `preferred_chain` is the common name of a root.
+    `bundle` is the file with the roots that verify its server; None for the system's roots. With `allow_http`, its URLs
+    may be plain http. `profile` applies to certificates that set none; `preferred_chain` is the common name of a root.
     """
 
     name: str
     directory_url: str
     bundle: str | None = None
+    allow_http: bool = False
     profile: str | None = None
     preferred_chain: str | None = None
     external_account: ExternalAccount | None = field(default=None, repr=False)

@@ -1,25 +1,28 @@
-"""Read a CA's problem documents, decide when to retry, and translate all errors of the acme library."""
+"""Read a CA's problem documents, decide when to retry, and translate all errors of a request."""
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import josepy.errors
-import requests
-from acme import errors
+import aiohttp
 
 from wellkeeper_issuer.advice import problems
-from wellkeeper_issuer.outside.ca.bodies import BodyError
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError, UrlError
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.ca.session import Reply
 from wellkeeper_node.errors import Retry, WellkeeperError
 from wellkeeper_node.foreign_text import cleaned
 from wellkeeper_node.model import Problem
+from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import format_time, with_reload
 
 _COUNTED_IN_SECONDS: Final = 3600.0
+# An order has a hundred identifiers at most.
+_MOST_SUBPROBLEMS: Final = 100
 
 # When to retry, by problem. NEVER: a person must change something first.
 _DECISIONS: Final[Mapping[str, Retry]] = {
@@ -72,45 +75,44 @@ def is_passing(problem: Problem) -> bool:
     return problem.status in {429, 500, 502, 503, 504}
 
 
-def read_problem(response: requests.Response, now: datetime) -> Problem:
+def read_problem(reply: Reply, now: datetime) -> Problem:
     """Return the problem document of an error reply; one that quotes the body when it is not a problem document."""
+    retry_after = retry_after_seconds(reply.headers, now)
     try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if isinstance(body, Mapping):
-        return parse_problem(body, response.status_code, retry_after_seconds(response.headers, now))
-    text = " ".join(cleaned(response.text).split())[:200] or "no body"
-    return Problem(
-        "about:blank",
-        f"the reply is not a problem document: {text}",
-        response.status_code,
-        retry_after_seconds(response.headers, now),
-    )
+        return parse_problem(reply.json(), reply.status, retry_after)
+    except ReplyError:
+        text = " ".join(cleaned(reply.body[:2_000].decode(errors="replace")).split())[:200] or "no body"
+        return Problem("about:blank", f"the reply is not a problem document: {text}", reply.status, retry_after)
 
 
 def parse_problem(body: Mapping[str, Any], status: int | None = None, retry_after: float | None = None) -> Problem:
-    """Return the problem; members that are missing or have a wrong type are left out."""
-    identifier = body.get("identifier")
+    """Return the problem; members that are missing or have a wrong type are left out, and so are most of too many."""
     subproblems = body.get("subproblems")
-    detail, instance = cleaned(body.get("detail", "no detail given")), body.get("instance")
+    inner = subproblems[:_MOST_SUBPROBLEMS] if isinstance(subproblems, list) else []
+    return replace(
+        _parse_one(body, status, retry_after),
+        # RFC 8555 section 6.7.1: those have none of their own.
+        subproblems=tuple(_parse_one(sub) for sub in inner if isinstance(sub, Mapping)),
+    )
+
+
+def _parse_one(body: Mapping[str, Any], status: int | None = None, retry_after: float | None = None) -> Problem:
+    identifier, instance, own_status = body.get("identifier"), body.get("instance"), body.get("status")
+    detail = cleaned(body.get("detail", "no detail given"))
     if isinstance(instance, str) and instance not in detail:
         detail += f" (see {cleaned(instance)})"  # RFC 8555 section 7.3.3: the page to visit after userActionRequired
     return Problem(
         type=cleaned(body.get("type", "about:blank")),
         detail=detail,
-        status=status or (body["status"] if isinstance(body.get("status"), int) else None),
+        status=status or (own_status if isinstance(own_status, int) and 100 <= own_status < 600 else None),
         retry_after_seconds=retry_after,
         identifier=cleaned(identifier.get("value")) if isinstance(identifier, Mapping) else None,
-        subproblems=tuple(parse_problem(sub) for sub in subproblems if isinstance(sub, Mapping))
-        if isinstance(subproblems, list)
-        else (),
     )
 
 
 @contextmanager
 def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock) -> Iterator[None]:
-    """Translate what the library raises into `kind`. `request` names what we sent: `the order for a.example`."""
+    """Translate what a request raises into `kind`. `request` names what we sent: `the order for a.example`."""
     try:
         yield
     except ProblemError as error:
@@ -123,24 +125,23 @@ def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock)
             retry=decide(problem),
             retry_at=_retry_at(problem, now),
         ) from error
-    except BodyError as error:
+    except UrlError as error:
+        raise kind(f"refused to send {request} to the CA {ca}", str(error), error.remedy) from error
+    except ReplyError as error:
         raise kind(f"cannot read the CA {ca}'s reply to {request}", str(error)) from error
-    except requests.exceptions.JSONDecodeError as error:
-        # A RequestException, although the reply arrived.
-        raise kind(*_unreadable(ca, request, error)) from error
-    except requests.exceptions.SSLError as error:
+    except aiohttp.ClientConnectorCertificateError as error:
         what = f"the TLS certificate of the CA {ca} is not trusted"
-        raise kind(
-            what, _root(error), with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
-        ) from error
-    except requests.RequestException as error:
+        remedy = with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
+        raise kind(what, cleaned(words(error)), remedy) from error
+    except TimeoutError as error:
         what = f"no answer from the CA {ca} to {request}"
-        raise kind(what, _root(error), "Check network, proxy and DNS of this host.") from error
+        raise kind(what, "it did not answer in time", "Check network, proxy and DNS of this host.") from error
+    except aiohttp.ClientError as error:
+        what = f"no answer from the CA {ca} to {request}"
+        raise kind(what, cleaned(words(error)), "Check network, proxy and DNS of this host.") from error
     except OSError as error:
         what = f"cannot send {request} to the CA {ca}"
         raise kind(what, str(error), "Check that ca_bundle is a PEM file that this user can read.") from error
-    except (errors.Error, josepy.errors.Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise kind(*_unreadable(ca, request, error)) from error
 
 
 def _retry_at(problem: Problem, now: datetime) -> datetime | None:
@@ -155,18 +156,3 @@ def _when_to_retry(problem: Problem, now: datetime) -> str:
     if seconds <= _COUNTED_IN_SECONDS:
         return f"Retry after {math.ceil(seconds)} s, as the CA asks."
     return f"Retry after {format_time(now + timedelta(seconds=seconds))}, as the CA asks."
-
-
-def _unreadable(ca: str, request: str, error: Exception) -> tuple[str, str]:
-    return f"cannot read the CA {ca}'s reply to {request}", f"{type(error).__name__}: {cleaned(error):.300}"
-
-
-def _root(error: BaseException) -> str:
-    """Return the innermost error, which requests and urllib3 wrap in names of objects."""
-    while (inner := error.__cause__ or error.__context__ or next(filter(_is_error, error.args), None)) is not None:
-        error = inner
-    return f"{type(error).__name__}: {cleaned(error):.200}"
-
-
-def _is_error(value: object) -> bool:
-    return isinstance(value, BaseException)

@@ -1,28 +1,27 @@
-"""Find our account at a CA on record, or register it (RFC 8555 section 7.3). Blocking."""
+"""Find our account at a CA on record, or register it (RFC 8555 section 7.3)."""
 
+import asyncio
 from dataclasses import dataclass
 
-import requests
 from acme import messages
 
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.messages import account_jwk, binding
-from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import translated
+from wellkeeper_issuer.outside.ca.signing import Sender
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import with_reload
 
 
-def location(reply: requests.Response) -> str:
-    """Return the Location header. Raises ValueError when there is none."""
-    url = reply.headers.get("Location")
-    if not url:
-        raise ValueError("the reply has no Location header")
-    return url
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """An account that was found or registered; one that was registered again is another object."""
+
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,7 @@ class Registration:
     accounts: AccountFolder
     clock: Clock
 
-    def find(
-        self, network: Network, directory: messages.Directory, *, is_forgotten: bool = False
-    ) -> messages.RegistrationResource:
+    async def find(self, sender: Sender, directory: messages.Directory, *, is_forgotten: bool = False) -> Account:
         """Return the account on record; register and record one if there is none or the CA forgot it.
 
         Raises SettingsError, and OrderError with what the administrator must do first.
@@ -44,9 +41,9 @@ class Registration:
         if record is not None and record.is_deactivated:
             raise self._deactivated()
         if record is None or is_forgotten:
-            record = AccountRecord(self.options.directory_url, self._register(network, directory))
-            self.accounts.record(record)
-        return messages.RegistrationResource(uri=record.account_url, body=messages.Registration())
+            record = AccountRecord(self.options.directory_url, await self._register(sender, directory))
+            await asyncio.to_thread(self.accounts.record, record)
+        return Account(record.account_url)
 
     def check(self, directory: messages.Directory) -> None:
         """Raise OrderError or SettingsError when the account cannot be registered; send no requests."""
@@ -55,12 +52,11 @@ class Registration:
             raise self._deactivated()
         self._message(directory)
 
-    def _register(self, network: Network, directory: messages.Directory) -> str:
+    async def _register(self, sender: Sender, directory: messages.Directory) -> str:
         """Return the account's URL: newAccount returns the existing account of a known key (RFC 8555 section 7.3.1)."""
         message = self._message(directory)
         with translated(OrderError, self.options.name, "the account registration", self.clock):
-            network.account = None
-            return location(network.send(directory["newAccount"], message, directory["newNonce"]))
+            return (await sender.send(directory["newAccount"], message)).location()
 
     def _message(self, directory: messages.Directory) -> messages.NewRegistration:
         abilities, external = read_abilities(directory), self.options.external_account

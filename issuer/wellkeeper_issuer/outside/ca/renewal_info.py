@@ -1,33 +1,31 @@
 """Ask CAs when to renew certificates (RFC 9773): plain GETs without an account or the acme library.
 
-Each directory is read once per day. After a CA fails or sends Retry-After, no certificate asks it for a while.
+They use the connection and the directory of all other requests to the CA. After a CA fails or sends Retry-After, no
+certificate asks it for a while.
 """
 
 import asyncio
-import json
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Final
 
 import aiohttp
 
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError
+from wellkeeper_issuer.outside.ca.problems import ProblemError
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
+from wellkeeper_issuer.outside.ca.server import CaServer
+from wellkeeper_issuer.outside.ca.session import Reply
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
-from wellkeeper_node.bodies import read_body
+from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.foreign_text import LONGEST, cleaned, printable
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 
-# The same limits as for all requests to CAs. The total keeps a reply that trickles from occupying a slot forever.
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=90, sock_connect=5, sock_read=30)
 # Let's Encrypt allows 1 000 per second; a CA need not receive ten thousand requests at once.
 _ASKS_AT_ONCE: Final = 8
-# Real replies have 200 bytes, directories 1 500.
-_MAX_BODY_BYTES: Final = 65_536
-_DIRECTORY_SECONDS: Final = 86_400.0
 # RFC 9773 section 4.3.2: ask again after one minute at the earliest.
 _PAUSE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -35,109 +33,72 @@ _LONGEST_PAUSE_SECONDS: Final = 3_600.0
 
 @dataclass(slots=True)
 class _Ca:
-    """State of one CA.
+    """State of one CA."""
 
-    `context` is True for the system's roots; `read_at` is a monotonic time, None until the directory was read.
-    """
-
-    directory_url: str
-    context: ssl.SSLContext | bool
-    url: str | None = None
-    read_at: float | None = None
+    server: CaServer
     pause_reason: NoRenewalInfo | None = None
     paused_until: float = 0.0
-    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    finding: asyncio.Lock = field(default_factory=asyncio.Lock)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_ASKS_AT_ONCE))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    retry_after_seconds: float | None
-    body: bytes
-
-
 class AcmeRenewalInfos:
-    """Implements `ports.RenewalInfos`. Use as an async context manager.
+    """Implements `ports.RenewalInfos`. `open_server` returns the CA's server for a directory URL.
 
-    `bundles` maps directory URLs to the PEM file that verifies the CA's TLS certificate; None for the system's roots.
+    It raises ValueError for a CA that the settings no longer allow.
     """
 
-    def __init__(self, bundles: Mapping[str, str | None], *, user_agent: str, clock: Clock) -> None:
-        self._bundles = bundles
-        # RFC 8555 section 6.1. The size of a compressed body is only known after decompression.
-        self._headers = {"User-Agent": user_agent, "Accept-Language": "en", "Accept-Encoding": "identity"}
+    def __init__(self, open_server: Callable[[str], CaServer], clock: Clock) -> None:
+        self._open_server = open_server
         self._clock = clock
         self._cas: dict[str, _Ca] = {}
 
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            timeout=_TIMEOUT,
-            headers=self._headers,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,  # HTTPS_PROXY and NO_PROXY, as for all requests to CAs
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
-
     async def ask(self, directory_url: str, certificate_id: str) -> RenewalInfo | NoRenewalInfo | None:
         """Implement `ports.RenewalInfos.ask`."""
-        try:
-            ca = self._ca(directory_url)
-        except OSError as error:
-            return NoRenewalInfo(f"cannot use ca_bundle {self._bundles.get(directory_url)}: {error}")
-        async with ca.slots:
-            problem = await self._find(ca)
-            if problem is not None or ca.url is None:
-                return problem
-            reply = await self._get(ca, f"{ca.url.rstrip('/')}/{certificate_id}")
-            return reply if isinstance(reply, NoRenewalInfo) else _parse_info(reply)
-
-    def _ca(self, directory_url: str) -> _Ca:
-        if directory_url not in self._cas:
-            bundle = self._bundles.get(directory_url)
-            # Reading the system's roots takes 20 ms; aiohttp has already read them.
-            self._cas[directory_url] = _Ca(directory_url, ssl.create_default_context(cafile=bundle) if bundle else True)
-        return self._cas[directory_url]
-
-    async def _find(self, ca: _Ca) -> NoRenewalInfo | None:
-        """Set `ca.url` from the directory, if that is due; return the reason when the directory cannot be read."""
-        async with ca.reading:
-            now = self._clock.monotonic()
-            if ca.read_at is not None and now < ca.read_at + _DIRECTORY_SECONDS:
-                return None
-            reply = await self._get(ca, ca.directory_url)
-            if isinstance(reply, NoRenewalInfo):
-                return reply
+        ca = self._cas.get(directory_url)
+        if ca is None:
             try:
-                found = _parse_object(reply).get("renewalInfo")
+                ca = self._cas[directory_url] = _Ca(self._open_server(directory_url))
             except ValueError as error:
-                return self._pause(ca, NoRenewalInfo(f"{ca.directory_url} is not a directory of a CA: {error}"))
-            ca.url = cleaned(found) if isinstance(found, str) else None
-            ca.read_at = now
-            return None
+                return NoRenewalInfo(f"cannot ask the CA that issued it: {error}")
+        async with ca.slots:
+            found = await self._find(ca)
+            return await self._read(ca, f"{found.rstrip('/')}/{certificate_id}") if isinstance(found, str) else found
 
-    async def _get(self, ca: _Ca, url: str) -> _Reply | NoRenewalInfo:
-        """Return the CA's reply with status 200, else the reason why there is none."""
-        if ca.pause_reason is not None and self._clock.monotonic() < ca.paused_until:
-            return ca.pause_reason
+    async def _find(self, ca: _Ca) -> str | NoRenewalInfo | None:
+        """Return the URL of all renewal infos; None when the directory has none; the reason when it cannot be read."""
+        async with ca.finding:  # those who waited while the CA failed do not ask it again
+            if reason := self._paused(ca):
+                return reason
+            url = ca.server.directory_url
+            try:
+                found = (await ca.server.directory()).get("renewalInfo")
+            except ProblemError as error:
+                return self._pause(ca, _refusal(url, error))
+            except ReplyError as error:
+                return self._pause(ca, NoRenewalInfo(f"{url} is not a directory of a CA: {error}"))
+            except (aiohttp.ClientError, OSError, WellkeeperError) as error:
+                return self._pause(ca, _silence(url, error))
+            return cleaned(found) if isinstance(found, str) else None
+
+    async def _read(self, ca: _Ca, url: str) -> RenewalInfo | NoRenewalInfo:
+        """Return the renewal info, else the reason why there is none."""
+        if reason := self._paused(ca):
+            return reason
         try:
-            reply = await self._fetch(ca, url)
-        except TimeoutError:
-            return self._pause(ca, NoRenewalInfo(f"{url} did not answer in time", is_passing=True))
-        except (aiohttp.ClientError, ValueError) as error:
-            # Not passing: RFC 9773 section 4.3.3 counts DNS failures and refused connections as permanent.
-            return self._pause(ca, NoRenewalInfo(f"cannot reach {url}: {words(error)}"))
+            reply = await ca.server.session.get(url)
+        except ReplyError as error:
+            return NoRenewalInfo(f"cannot use {url}: {error}")
+        except (aiohttp.ClientError, OSError, WellkeeperError) as error:
+            return self._pause(ca, _silence(url, error))
+        seconds = retry_after_seconds(reply.headers, self._clock.now())
         if reply.status == 200:
-            return reply
-        reason = f"{url} answered HTTP {reply.status}{_detail(reply)}"
-        refusal = NoRenewalInfo(reason, reply.status >= 500, reply.retry_after_seconds)
-        if reply.status in {429, 503} or url == ca.directory_url:
-            return self._pause(ca, refusal)
-        return refusal
+            return _parse_info(reply, seconds)
+        refusal = NoRenewalInfo(f"{url} answered HTTP {reply.status}{_detail(reply)}", reply.status >= 500, seconds)
+        return self._pause(ca, refusal) if reply.status in {429, 503} else refusal
+
+    def _paused(self, ca: _Ca) -> NoRenewalInfo | None:
+        return ca.pause_reason if self._clock.monotonic() < ca.paused_until else None
 
     def _pause(self, ca: _Ca, reason: NoRenewalInfo) -> NoRenewalInfo:
         """Stop asking this CA for a while: all certificates get the same reason."""
@@ -146,21 +107,28 @@ class AcmeRenewalInfos:
         ca.paused_until = self._clock.monotonic() + min(seconds, _LONGEST_PAUSE_SECONDS)
         return reason
 
-    async def _fetch(self, ca: _Ca, url: str) -> _Reply:
-        async with self._session.get(url, ssl=ca.context, max_redirects=3) as response:
-            body = await read_body(response, _MAX_BODY_BYTES)
-            seconds = retry_after_seconds(response.headers, self._clock.now())
-            return _Reply(response.status, seconds, body)
+
+def _refusal(url: str, error: ProblemError) -> NoRenewalInfo:
+    problem = error.problem
+    reason = f"{url} answered HTTP {problem.status}: {printable(problem.detail[:300])}"
+    return NoRenewalInfo(reason, (problem.status or 0) >= 500, problem.retry_after_seconds)
 
 
-def _parse_info(reply: _Reply) -> RenewalInfo | NoRenewalInfo:
+def _silence(url: str, error: Exception) -> NoRenewalInfo:
+    if isinstance(error, TimeoutError):
+        return NoRenewalInfo(f"{url} did not answer in time", is_passing=True)
+    # Not passing: RFC 9773 section 4.3.3 counts DNS failures and refused connections as permanent.
+    return NoRenewalInfo(f"cannot reach {url}: {words(error)}")
+
+
+def _parse_info(reply: Reply, retry_after_seconds: float | None) -> RenewalInfo | NoRenewalInfo:
     """Parse a renewalInfo object (RFC 9773 section 4.2)."""
     try:
-        body = _parse_object(reply)
+        body = reply.json()
         window = _parse_window(body.get("suggestedWindow"))
-    except ValueError as error:
+    except (ReplyError, ValueError) as error:
         return NoRenewalInfo(f"the CA's renewal info is not valid: {error}")
-    return RenewalInfo(window, _parse_explanation(body.get("explanationURL")), reply.retry_after_seconds)
+    return RenewalInfo(window, _parse_explanation(body.get("explanationURL")), retry_after_seconds)
 
 
 def _parse_window(value: object) -> Window:
@@ -173,19 +141,6 @@ def _parse_window(value: object) -> Window:
             f"its window ends at {window.end.isoformat()}, not after its start at {window.start.isoformat()}"
         )
     return window
-
-
-def _parse_object(reply: _Reply) -> dict[str, Any]:
-    """Raises ValueError."""
-    if len(reply.body) > _MAX_BODY_BYTES:
-        raise ValueError(f"it is longer than {_MAX_BODY_BYTES} bytes")
-    try:
-        body = json.loads(reply.body)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(body, dict):
-        raise ValueError("it is not a JSON object")
-    return body
 
 
 def _parse_time(value: object) -> datetime:
@@ -204,11 +159,11 @@ def _parse_explanation(value: object) -> str | None:
     return value if value.lower().startswith(("https://", "http://")) and " " not in value else None
 
 
-def _detail(reply: _Reply) -> str:
+def _detail(reply: Reply) -> str:
     """Return the detail of a problem document (RFC 7807); "" when there is none."""
     try:
-        detail = _parse_object(reply).get("detail")
-    except ValueError:
+        detail = reply.json().get("detail")
+    except ReplyError:
         return ""
     if not isinstance(detail, str):
         return ""

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.messages import certificate_jwk
-from wellkeeper_issuer.outside.ca.network import Network
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
+from wellkeeper_issuer.outside.ca.signing import Sender, Signer
 
 
 class Reason(IntEnum):
@@ -30,9 +30,9 @@ async def revoke(
     message = messages.Revocation(certificate=x509.load_pem_x509_certificate(chain_pem), reason=int(reason))
     request = "the revocation"
 
-    def work(network: Network, directory: messages.Directory) -> bool:
+    async def work(sender: Sender, directory: messages.Directory) -> bool:
         try:
-            network.send(directory["revokeCert"], message, directory["newNonce"])
+            await sender.send(directory["revokeCert"], message)
         except ProblemError as error:
             if error.problem.name == "alreadyRevoked":
                 return False
@@ -44,8 +44,5 @@ async def revoke(
     jwk, algorithm = certificate_jwk(load_pem_private_key(certificate_key_pem, None))
     directory = await connection.directory()
 
-    def with_certificate_key() -> bool:
-        with translated(OrderError, connection.options.name, request, connection.clock):
-            return work(connection.network_for(jwk, algorithm), directory)
-
-    return await connection.run(with_certificate_key)
+    with translated(OrderError, connection.options.name, request, connection.clock):
+        return await work(connection.sender_for(Signer(jwk, algorithm)), directory)

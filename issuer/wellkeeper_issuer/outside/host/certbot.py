@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage
+from wellkeeper_issuer.takeover import Access, Found, FoundAccount, FoundLineage
 from wellkeeper_node.certificates import reading
+from wellkeeper_node.foreign_text import cleaned, printable
 from wellkeeper_node.model import Pair
 
 _HOOKS: Final = {"pre_hook": "pre", "renew_hook": "deploy", "post_hook": "post"}
@@ -48,8 +50,6 @@ def read_certbot(folder: Path) -> Found:
         raise SettingsError(
             f"cannot read {error.filename}", error.strerror or str(error), "Run the command as root."
         ) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{folder}/renewal contains a file that is not text", str(error)) from error
 
 
 def parse_renewal(text: str) -> dict[str, str]:
@@ -74,22 +74,55 @@ def _value(text: str) -> str:
 
 
 def _lineage(folder: Path, conf: Path) -> FoundLineage:
-    name, parameters = conf.stem, parse_renewal(conf.read_text(encoding="utf-8"))
+    """Return the lineage; one that cannot be read says why, and must not keep the others from being read."""
+    name = printable(cleaned(conf.stem))
+    try:
+        text = _read_text(conf)
+    except ValueError as error:
+        return FoundLineage(name, {}, None, f"its renewal/{name}.conf {error}")
+    parameters = parse_renewal(text)
     if not parameters:
-        trouble = f"its renewal/{conf.name} has no settings"
-        return FoundLineage(name, {}, None, trouble)
+        return FoundLineage(name, {}, None, f"its renewal/{name}.conf has no settings")
+    try:
+        return _read_lineage(folder, name, conf.stem, parameters)
+    except PermissionError:
+        raise
+    except OSError as error:
+        return FoundLineage(name, parameters, None, f"cannot read {error.filename}: {error.strerror}")
+
+
+def _read_text(conf: Path) -> str:
+    """Return the text of a renewal file. Raises ValueError with the reason when it is not text."""
+    if not conf.is_file():
+        raise ValueError("is not a file")
+    data = conf.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; convert it, for example with 'iconv'"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ValueError(f"contains a NUL byte in line {line}")
+    return text
+
+
+def _read_lineage(folder: Path, name: str, directory: str, parameters: Mapping[str, str]) -> FoundLineage:
     fullchain, archive_dir = parameters.get("fullchain"), parameters.get("archive_dir")
     # An empty path would be the current directory.
-    live = Path(fullchain).parent if fullchain else folder / "live" / name
+    live = Path(fullchain).parent if fullchain else folder / "live" / directory
     # If the directory was moved or mounted elsewhere, use the default place beside renewal/.
-    live = live if live.is_dir() else folder / "live" / name
-    archive = Path(archive_dir) if archive_dir else folder / "archive" / name
-    archive = archive if archive.is_dir() else folder / "archive" / name
-    pairs = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
-    if not pairs:
+    live = live if live.is_dir() else folder / "live" / directory
+    archive = Path(archive_dir) if archive_dir else folder / "archive" / directory
+    archive = archive if archive.is_dir() else folder / "archive" / directory
+    found = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
+    if not found:
         trouble = f"neither {live} nor {archive} has a certificate with its key"
         return FoundLineage(name, parameters, None, trouble)
-    return FoundLineage(name, parameters, max(pairs, key=_begins_at))
+    pair, access = max(found, key=lambda one: _begins_at(one[0]))
+    return FoundLineage(name, parameters, pair, access=access)
 
 
 def _candidates(live: Path, archive: Path) -> Iterable[tuple[Path, Path]]:
@@ -100,13 +133,18 @@ def _candidates(live: Path, archive: Path) -> Iterable[tuple[Path, Path]]:
             yield path, path.with_name(f"privkey{number[1]}.pem")
 
 
-def _read_pair(paths: tuple[Path, Path]) -> Pair | None:
+def _read_pair(paths: tuple[Path, Path]) -> tuple[Pair, Access] | None:
+    """Return the pair, and who may read its key; None when it is not usable."""
     chain, key = paths
-    try:
-        pair = Pair(key.read_bytes(), chain.read_bytes())
-        return pair if reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem) else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):  # a key with a password
+    if not chain.is_file() or not key.is_file():
         return None
+    try:
+        pair, status = Pair(key.read_bytes(), chain.read_bytes()), key.stat()
+        _begins_at(pair)
+        is_pair = reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+    except (ValueError, TypeError):  # a key with a password
+        return None
+    return (pair, Access(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))) if is_pair else None
 
 
 def _begins_at(pair: Pair) -> datetime:

@@ -11,6 +11,7 @@ from typing import Final
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.records import Event, Occasion
 from wellkeeper_node.foreign_text import printable
+from wellkeeper_node.model import Identifier
 from wellkeeper_node.process import Finished, ProcessError, run
 
 _log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class CommandHooks:
 
 def variables(event: Event, about: Occasion) -> dict[str, str]:
     """Return the variables for a hook, including certbot's; lists are separated by spaces."""
-    identifiers = _listed(str(one) for one in about.identifiers)
+    identifiers = _names(about.identifiers)
     variables = {
         "WELLKEEPER_EVENT": event.value,
         "WELLKEEPER_CERTIFICATE": _listed(about.lineages),
@@ -80,9 +81,15 @@ def variables(event: Event, about: Occasion) -> dict[str, str]:
         variables["WELLKEEPER_REHEARSAL"] = "1"
     if event is Event.DEPLOY:
         variables |= {"RENEWED_LINEAGE": about.live_path, "RENEWED_DOMAINS": identifiers}
+    if event is Event.POST:
+        variables |= {"RENEWED_DOMAINS": _names(about.renewed), "FAILED_DOMAINS": _names(about.failed)}
     if event is Event.FAILED:
         variables["FAILED_DOMAINS"] = identifiers
     return variables
+
+
+def _names(identifiers: Iterable[Identifier]) -> str:
+    return _listed(map(str, identifiers))
 
 
 def _listed(words: Iterable[str]) -> str:

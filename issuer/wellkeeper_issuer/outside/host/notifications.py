@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.foreign_text import printable
 from wellkeeper_node.network_errors import words
@@ -49,9 +50,12 @@ class Webhook:
             "text": _SENTENCES[notice].format(host=self._host, lineage=lineage, detail=detail),
         }
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
+        connector = aiohttp.TCPConnector(resolver=DaemonResolver())
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, headers=self._headers, trust_env=True) as session,
+                aiohttp.ClientSession(
+                    connector=connector, timeout=timeout, headers=self._headers, trust_env=True
+                ) as session,
                 session.post(self._url, json=body, allow_redirects=False) as answer,
             ):
                 if not 200 <= answer.status < 300:

@@ -4,6 +4,7 @@ Blocking, but fast.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,9 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from wellkeeper_client import permissions
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_node import durable, public_keys
 from wellkeeper_node.errors import Retry
+
+_log = logging.getLogger(__name__)
 
 OURS: Final = durable.Owner()
 _MODE: Final = 0o600
@@ -87,6 +91,14 @@ def replace_whole(path: Path, content: bytes) -> None:
     durable.replace_whole(path, content, _MODE)
 
 
+def check_access(path: Path) -> None:
+    """Raise SettingsError if other users may change the secret file, and warn if they may read it."""
+    if fault := permissions.find_fault(path):
+        raise SettingsError(f"cannot trust {path}", fault.why, fault.remedy)
+    if permissions.is_readable_by_others(path):
+        _log.warning("other users may read %s: run 'chmod go= %s'", path, path)
+
+
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Translate OSError into SettingsError. Only a missing file needs a person; all else (EMFILE, EIO) may pass."""
@@ -106,6 +118,7 @@ def _write_key(path: Path, key: AccountKey | ed25519.Ed25519PrivateKey) -> None:
 
 
 def _read_key(path: Path) -> PrivateKeyTypes:
+    check_access(path)
     with translated(path):
         try:
             return load_pem_private_key(path.read_bytes(), None)

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_issuer.outside.state.schema import create_tables, has_tables
+from wellkeeper_issuer.outside.state.schema import VERSION, make_current, read_version
 
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000")
 
@@ -21,12 +21,11 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     _make(path)
     connection = _connect(str(path))
     try:
-        is_made = has_tables(connection, path)  # before anything is written
+        version = read_version(connection, path)  # before anything is written
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         _check_damage(connection)  # so that a pass does not fail halfway
-        if not is_made:
-            create_tables(connection)
+        make_current(connection, version)
     except BaseException:
         connection.close()
         raise
@@ -41,13 +40,15 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return _in_memory()
     connection = _read_only(path)
     try:
-        if has_tables(connection, path):
+        version = read_version(connection, path)
+        if version == VERSION:
             return connection
+        older = _in_memory(connection, version)
     except BaseException:
         connection.close()
         raise
     connection.close()
-    return _in_memory()
+    return older
 
 
 def _make(path: Path) -> None:
@@ -77,10 +78,12 @@ def _connect_to_read(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def _in_memory() -> sqlite3.Connection:
-    """Return empty tables."""
+def _in_memory(older: sqlite3.Connection | None = None, version: int = 0) -> sqlite3.Connection:
+    """Return a copy of the tables of an older version, changed to this one, or empty tables."""
     connection = _connect(":memory:")
-    create_tables(connection)
+    if older is not None:
+        older.backup(connection)
+    make_current(connection, version)
     return connection
 
 

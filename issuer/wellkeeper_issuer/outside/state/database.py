@@ -7,6 +7,7 @@ keys. Design: docs/design/0006-state.md.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Final, Self, TypeVar
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.connections import open_to_read, open_to_write
-from wellkeeper_issuer.outside.threads import DaemonThreads
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Database:
     def __init__(self, path: Path, *, may_write: bool) -> None:
         self._path = path
         self._may_write = may_write
-        self._thread = DaemonThreads(1, "state")
+        self._thread = ThreadPoolExecutor(1, "state")
         self._connection: sqlite3.Connection | None = None
         self._keyed: sqlite3.Connection | None = None
         self._queued: list[_Write] = []
@@ -58,7 +58,7 @@ class Database:
 
     async def _end(self) -> None:
         await self._run(self._close)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
 
     async def read(self, make: Callable[[Row], T], statement: str, *values: object) -> list[T]:
         """Return `make(row)` for each row; a ValueError of `make` means that the file is damaged."""

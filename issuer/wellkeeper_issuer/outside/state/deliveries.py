@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from wellkeeper_issuer.outside.state.database import Database, Row, Statement
-from wellkeeper_issuer.outside.state.rows import put_row
-from wellkeeper_issuer.records import LOCAL_NODE, Origin
+from wellkeeper_issuer.outside.state.rows import from_time, put_row, to_time, to_time_or_none
+from wellkeeper_issuer.records import LOCAL_NODE, Check, Origin, Seen
 from wellkeeper_node.model import Flip
 
 _LINEAGES: Final = "SELECT lineage FROM deliveries"
+_CHECKS: Final = "SELECT * FROM checks"
 _FLIPS: Final = "SELECT lineage, version_before, version_after FROM deliveries"
 _DELIVERIES: Final = "SELECT lineage, version_before, version_after, directory_url, account_url, state FROM deliveries"
 
@@ -46,17 +47,17 @@ class SqliteDeliveries:
         )
 
     async def record_found(self, flip: Flip) -> None:
-        row = put_row(
-            "deliveries",
-            lineage=flip.lineage,
-            node=self._node,
-            directory_url="",
-            account_url="",
-            version_before=flip.before,
-            version_after=flip.after,
-            state="installed",
-        )
-        await self._database.write(row)
+        statement = """
+            INSERT INTO deliveries (lineage, node, directory_url, account_url, version_before, version_after, state)
+            VALUES (?, ?, '', '', ?, ?, 'installed')
+            ON CONFLICT (lineage, node) DO UPDATE SET
+                directory_url = iif(version_after = excluded.version_after, directory_url, ''),
+                account_url = iif(version_after = excluded.version_after, account_url, ''),
+                version_before = excluded.version_before,
+                version_after = excluded.version_after,
+                state = excluded.state
+            """
+        await self._database.write((statement, (flip.lineage, self._node, flip.before, flip.after)))
 
     def read_delivery(self, lineage: str) -> Delivery | None:
         """Return the row of the lineage. Raises JournalError."""
@@ -81,6 +82,33 @@ class SqliteDeliveries:
     async def record_reloaded(self, lineages: Sequence[str]) -> None:
         await self._database.write(*(self._in_state("reloaded", lineage) for lineage in lineages))
 
+    async def record_returned(self, flip: Flip) -> None:
+        row = self._in_state("installed", flip.lineage)
+        versions = (
+            "UPDATE deliveries SET version_before = ?, version_after = ? WHERE lineage = ? AND node = ?",
+            (flip.before, flip.after, flip.lineage, self._node),
+        )
+        await self._database.write(row, versions)
+
+    async def checks(self, among: Collection[str] | None = None) -> dict[str, Check]:
+        found = await self._database.read_among(_check, _CHECKS, among, node=self._node)
+        return {one.lineage: one for one in found}
+
+    async def record_check(self, check: Check) -> None:
+        row = put_row(
+            "checks",
+            lineage=check.lineage,
+            node=self._node,
+            version=check.version,
+            seen=check.seen.value,
+            at=from_time(check.at),
+            leaf_not_before=from_time(check.leaf_not_before),
+            leaf_not_after=from_time(check.leaf_not_after),
+            served_version=check.served_version,
+            returned_from=check.returned_from,
+        )
+        await self._database.write(row)
+
     async def record_served(self, lineage: str) -> None:
         await self._database.write(self._in_state("served", lineage))
 
@@ -90,6 +118,19 @@ class SqliteDeliveries:
 
 def _flip(row: Row) -> Flip:
     return Flip(row["lineage"], row["version_before"], row["version_after"])
+
+
+def _check(row: Row) -> Check:
+    return Check(
+        lineage=row["lineage"],
+        version=row["version"],
+        seen=Seen(row["seen"]),
+        at=to_time(row["at"]),
+        leaf_not_before=to_time_or_none(row["leaf_not_before"]),
+        leaf_not_after=to_time_or_none(row["leaf_not_after"]),
+        served_version=row["served_version"],
+        returned_from=row["returned_from"],
+    )
 
 
 def _delivery(row: Row) -> Delivery:

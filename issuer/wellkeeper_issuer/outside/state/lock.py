@@ -6,6 +6,7 @@ on the event loop, so that a cancellation cannot interrupt them.
 
 import asyncio
 import fcntl
+import logging
 import os
 import re
 from collections.abc import AsyncIterator
@@ -14,8 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import permissions
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
+
+_log = logging.getLogger(__name__)
 
 # The file in state_dir.
 LOCK: Final = "state.lock"
@@ -33,6 +37,7 @@ class LocalOwnership:
     @asynccontextmanager
     async def hold(self, command: str) -> AsyncIterator["LocalHeld"]:
         try:
+            _refuse_shared(self._path.parent)
             lock = _take(self._path, command)
         except OSError as error:
             raise JournalError(f"cannot lock {self._path}", *cause_and_remedy(error)) from error
@@ -71,9 +76,20 @@ def find_owner(path: Path) -> tuple[int, str] | None:
     return (int(found[1]), found[2]) if found and _has_lock(found[1]) else None
 
 
+def _refuse_shared(state_dir: Path) -> None:
+    """Raise JournalError if other users may change the state; warn if they may read it."""
+    files = list(state_dir.glob("state.*"))
+    faults = map(permissions.fault_of, files)
+    if fault := permissions.find_fault(state_dir) or next(filter(None, faults), None):
+        raise JournalError(f"cannot trust {state_dir}", fault.why, fault.remedy)
+    is_open = state_dir.stat().st_mode & 0o011
+    if is_open and (read := next(filter(permissions.is_readable_by_others, files), None)):
+        _log.warning("other users may read %s: run 'chmod go= %s'", read, state_dir)
+
+
 def _take(path: Path, command: str) -> int:
     """Return the descriptor that holds the lock. Raises JournalError naming the owner, and OSError."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(lock, 0)

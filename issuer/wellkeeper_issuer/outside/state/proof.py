@@ -28,11 +28,14 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
-    """Prove both directories; leave no files behind. Raises JournalError or InstallError naming the directory."""
+    """Prove both directories, also if `archive/` is a mount of its own; leave no files behind.
+
+    Raises JournalError or InstallError naming the directory.
+    """
 
     def prove_both() -> None:
         prove(state_dir, JournalError)
-        prove(certificates_dir, InstallError)
+        prove(certificates_dir / "archive", InstallError)
 
     await to_its_end(prove_both)
 

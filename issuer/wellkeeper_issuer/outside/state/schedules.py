@@ -17,9 +17,12 @@ from wellkeeper_node.errors import Retry
 
 _SCHEDULES: Final = (
     "SELECT lineage, version, identifiers, not_before, not_after, directory_url, account_url, certificate_id, rule,"
-    " renew_at, ask_at, window_start, window_end, explanation_url, unanswered FROM schedules"
+    " renew_at, ask_at, window_start, window_end, explanation_url, unanswered, held_until FROM schedules"
 )
-_FAILURES: Final = "SELECT lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem FROM failures"
+_FAILURES: Final = (
+    "SELECT lineage, count, stage, message, retry, first_at, last_at, next_try_at, problem, identifiers, refused,"
+    " refused_since FROM failures"
+)
 
 
 class SqliteSchedules:
@@ -55,6 +58,7 @@ class SqliteSchedules:
             window_end=from_time(window.end) if window else None,
             explanation_url=schedule.explanation_url,
             unanswered=schedule.unanswered,
+            held_until=from_time(schedule.held_until),
         )
         await self._database.write(row)
 
@@ -77,6 +81,9 @@ class SqliteSchedules:
             last_at=from_time(failure.last_at),
             next_try_at=from_time(failure.next_try_at),
             problem=failure.problem,
+            identifiers=from_identifiers(sorted(failure.identifiers)),
+            refused=from_identifiers(sorted(failure.refused)),
+            refused_since=from_time(failure.refused_since),
         )
         await self._database.write(row)
 
@@ -101,6 +108,7 @@ def _schedule(row: Row) -> Schedule:
         window=Window(to_time(row["window_start"]), to_time(row["window_end"])) if has_window else None,
         explanation_url=row["explanation_url"],
         unanswered=row["unanswered"],
+        held_until=to_time_or_none(row["held_until"]),
     )
 
 
@@ -115,4 +123,7 @@ def _failure(row: Row) -> Failure:
         last_at=to_time(row["last_at"]),
         next_try_at=to_time(row["next_try_at"]),
         problem=row["problem"],
+        identifiers=frozenset(to_identifiers(row["identifiers"])),
+        refused=frozenset(to_identifiers(row["refused"])),
+        refused_since=to_time_or_none(row["refused_since"]),
     )

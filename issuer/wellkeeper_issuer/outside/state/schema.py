@@ -11,7 +11,23 @@ from typing import Final
 from wellkeeper_issuer.errors import JournalError
 
 # Development versions wrote 1 to 3, with other tables; they are refused.
-VERSION: Final = 4
+VERSION: Final = 5
+# Of release 0.1.0.
+_OLDER_VERSION: Final = 4
+_CHECKS: Final = """
+CREATE TABLE checks (
+    lineage TEXT NOT NULL,
+    node TEXT NOT NULL,
+    version TEXT NOT NULL,
+    seen TEXT NOT NULL,
+    at REAL NOT NULL,
+    leaf_not_before REAL,
+    leaf_not_after REAL,
+    served_version TEXT,
+    returned_from TEXT,
+    PRIMARY KEY (lineage, node)
+) STRICT;
+"""
 _TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
@@ -52,7 +68,8 @@ CREATE TABLE schedules (
     window_start REAL,
     window_end REAL,
     explanation_url TEXT,
-    unanswered INTEGER NOT NULL
+    unanswered INTEGER NOT NULL,
+    held_until REAL
 ) STRICT;
 CREATE TABLE failures (
     lineage TEXT PRIMARY KEY,
@@ -63,7 +80,10 @@ CREATE TABLE failures (
     first_at REAL NOT NULL,
     last_at REAL NOT NULL,
     next_try_at REAL NOT NULL,
-    problem TEXT
+    problem TEXT,
+    identifiers TEXT NOT NULL DEFAULT '[]',
+    refused TEXT NOT NULL DEFAULT '[]',
+    refused_since REAL
 ) STRICT;
 CREATE TABLE uses (
     directory_url TEXT NOT NULL,
@@ -98,10 +118,17 @@ CREATE TABLE rehearsals (
     detail TEXT NOT NULL
 ) STRICT;
 """
+_SINCE_OLDER: Final = f"""
+ALTER TABLE schedules ADD COLUMN held_until REAL;
+ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE failures ADD COLUMN refused_since REAL;
+{_CHECKS}"""
 # All tables with rows of a lineage, except `uses`: the CA keeps counting.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
     "DELETE FROM deliveries WHERE lineage = ?",
+    "DELETE FROM checks WHERE lineage = ?",
     "DELETE FROM vetoes WHERE lineage = ?",
     "DELETE FROM schedules WHERE lineage = ?",
     "DELETE FROM failures WHERE lineage = ?",
@@ -112,18 +139,20 @@ FORGET_LINEAGE: Final = (
 )
 
 
-def has_tables(connection: sqlite3.Connection, path: Path) -> bool:
-    """Return False for a new file; raise JournalError when another version of this program wrote it."""
+def read_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version, 0 for a new file; raise JournalError when it cannot be used."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found not in (0, VERSION):
+    if found not in (0, _OLDER_VERSION, VERSION):
         raise JournalError(
             f"cannot use {path}",
-            f"it has schema version {found}, this version of Wellkeeper reads only version {VERSION}",
+            f"it has schema version {found}, this version of Wellkeeper reads only {_OLDER_VERSION} and {VERSION}",
             "Run the version that wrote it, or move the file away: installed certificates stay.",
         )
-    return bool(found)
+    return int(found)
 
 
-def create_tables(connection: sqlite3.Connection) -> None:
-    """Create all tables in one transaction. The caller owns the state."""
-    connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+def make_current(connection: sqlite3.Connection, version: int) -> None:
+    """Create all tables, or change those of an older version, in one transaction. The caller owns the state."""
+    changes = {0: _TABLES + _CHECKS, _OLDER_VERSION: _SINCE_OLDER}.get(version)
+    if changes is not None:
+        connection.executescript(f"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -54,6 +54,8 @@ class State:
         return LineageRecord(
             attempt=await self.attempts.read_attempt(lineage),
             origin=delivery.origin if delivery else None,
+            flip=delivery.flip if delivery else None,
+            check=(await self.deliveries.checks([lineage])).get(lineage),
             undelivered=delivery.flip if delivery and delivery.state == "installed" else None,
             is_installed=delivery is not None,
             is_unserved=delivery is not None and delivery.state == "reloaded",

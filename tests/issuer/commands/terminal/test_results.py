@@ -40,3 +40,9 @@ def test_failed_and_unserved_certificates_have_lines(verbosity: Verbosity, lines
 def test_single_certificate_has_no_summary(report: Report) -> None:
     (line,) = to_lines([report], Verbosity.BRIEF)
     assert line.startswith(f"{report.lineage}: ")
+
+
+def test_certificate_that_no_handshake_shows_is_installed() -> None:
+    report = Report("f", Outcome.INSTALLED, "due", "no handshake can reach it")
+    assert list(to_lines([report], Verbosity.BRIEF)) == ["f: installed\n  no handshake can reach it"]
+    assert summary([report, *REPORTS]).startswith("6 certificates: 1 served, 1 installed, 1 failed")

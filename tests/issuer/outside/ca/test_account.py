@@ -49,14 +49,13 @@ async def test_recorded_account_is_used_without_a_request(
 async def test_unaccepted_terms_of_service_are_named(server: AcmeServer, folder: Path, clock: FakeClock) -> None:
     accounts = AccountFolder(folder / "issuer", (server.directory_url,))
     accounts.make_keys()
-    ca = authority(server.directory_url, accounts, clock)
-    with pytest.raises(
-        OrderError, match=rf"terms of service at {server.url('/terms')}\. Read them, then set"
-    ) as caught:
-        await ca.new_order([A], None, None)
-    assert caught.value.retry is Retry.NEVER
-    assert "/account" not in [one.path for one in server.asked]
-    ca.close()
+    async with authority(server.directory_url, accounts, clock) as ca:
+        with pytest.raises(
+            OrderError, match=rf"terms of service at {server.url('/terms')}\. Read them, then set"
+        ) as caught:
+            await ca.new_order([A], None, None)
+        assert caught.value.retry is Retry.NEVER
+        assert "/account" not in [one.path for one in server.asked]
 
 
 async def test_forgotten_account_is_registered_again_once_for_all_waiting_requests(
@@ -143,7 +142,7 @@ def test_thumbprint_follows_rfc_7638(ca: AcmeAuthority) -> None:
         (Canned(200, []), "cannot read the CA a CA's reply to the request for its directory http"),
         (
             Canned(200, {"newNonce": "x", "newAccount": "y"}),
-            "reply to the request for its directory http.*: KeyError: .*newOrder",
+            "reply to the request for its directory http.*: directory member 'newOrder' must be a URL",
         ),
         (Canned(200, {"newNonce": 1, "newAccount": "y", "newOrder": "z"}), "member 'newNonce' must be a URL"),
         (
@@ -157,7 +156,7 @@ def test_thumbprint_follows_rfc_7638(ca: AcmeAuthority) -> None:
 async def test_invalid_directory_is_reported(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock, answer: Canned, words: str
 ) -> None:
-    server.next["/directory"].append(answer)
+    server.next["/directory"].extend([answer] * (2 if answer is CUT else 1))  # aiohttp repeats a GET once
     with pytest.raises(OrderError, match=words):
         await ca.new_order([A], None, None)
     clock.advance(20)
@@ -167,7 +166,7 @@ async def test_invalid_directory_is_reported(
 async def test_ca_that_did_not_answer_is_asked_again_without_waiting(
     ca: AcmeAuthority, server: AcmeServer, clock: FakeClock
 ) -> None:
-    server.next["/directory"].append(CUT)
+    server.next["/directory"].extend([CUT, CUT])  # aiohttp repeats a GET once
     with pytest.raises(OrderError, match="no answer from the CA"):
         await ca.new_order([A], None, None)
     clock.advance(0.1)
@@ -199,25 +198,23 @@ async def test_directory_is_read_again_after_a_day(ca: AcmeAuthority, server: Ac
 
 
 async def test_unreachable_directory_is_reported(accounts: AccountFolder, clock: FakeClock) -> None:
-    ca = authority(AWAY, accounts, clock)
-    with pytest.raises(
-        OrderError, match=r"no answer from the CA a CA to .*: ConnectionRefusedError: .*Check network, proxy and"
-    ):
-        await ca.new_order([A], None, None)
-    with pytest.raises(OrderError, match=r"no answer from the CA a CA to .*: ConnectionRefusedError"):
-        await ca.read_order(f"{AWAY}/order/1")
-    assert clock.slept == []
-    ca.close()
+    async with authority(AWAY, accounts, clock) as ca:
+        with pytest.raises(
+            OrderError, match=r"no answer from the CA a CA to .*: Connection refused\. Check network, proxy and"
+        ):
+            await ca.new_order([A], None, None)
+        with pytest.raises(OrderError, match=r"no answer from the CA a CA to .*: Connection refused"):
+            await ca.read_order(f"{AWAY}/order/1")
+        assert clock.slept == []
 
 
 async def test_missing_bundle_is_named(accounts: AccountFolder, clock: FakeClock) -> None:
     url = AWAY.replace("http:", "https:")
     secure = AccountFolder(accounts.key_path(AWAY).parent.parent, (url,))
     secure.make_keys()
-    ca = authority(url, secure, clock, bundle="/nowhere/ca.pem")
-    with pytest.raises(
-        OrderError,
-        match=r"cannot send the request for its directory .*: .*/nowhere/ca\.pem\. Check that ca_bundle is a PEM file",
-    ):
-        await ca.new_order([A], None, None)
-    ca.close()
+    async with authority(url, secure, clock, bundle="/nowhere/ca.pem") as ca:
+        with pytest.raises(
+            OrderError,
+            match=r"cannot send the request for its directory .*: .*'/nowhere/ca\.pem'\. Check that ca_bundle",
+        ):
+            await ca.new_order([A], None, None)

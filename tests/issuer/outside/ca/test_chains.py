@@ -37,14 +37,13 @@ CHAINS = {"/certificate": chain("Root A"), "/certificate/1": chain("Root B"), "/
 
 @pytest.fixture
 async def ca(server: AcmeServer, accounts: AccountFolder, clock: FakeClock) -> AsyncIterator[AcmeAuthority]:
-    made = authority(server.directory_url, accounts, clock, preferred_chain="Root C")
     media = {"Content-Type": "application/pem-certificate-chain"}
     links = ", ".join(f'<{server.url(f"/certificate/{number}")}>;rel="alternate"' for number in (1, 2))
     link = {"Link": f'<{server.url("/directory")}>;rel="index", {links}'}
     for path, text in CHAINS.items():
         server.answers[path] = Canned(200, text, media | (link if path == "/certificate" else {}))
-    yield made
-    made.close()
+    async with authority(server.directory_url, accounts, clock, preferred_chain="Root C") as made:
+        yield made
 
 
 def valid(server: AcmeServer) -> Order:
@@ -82,11 +81,16 @@ async def test_default_is_used_with_a_warning_without_the_preferred_root(
 
 
 def test_every_alternate_link_is_tried() -> None:
-    text = '<https://a/1>;rel="alternate", <https://a/d>;rel="index", <https://a/2>; rel="alternate"'
-    assert alternate_urls({"Link": text}) == ("https://a/1", "https://a/2")
-    assert alternate_urls({}) == ()
+    text = '<https://a/1>;rel="alternate", <https://a/d>;rel="index", <https://a/2>; rel=alternate'
+    links = (text, '<https://a/3>;title="x";rel="alternate"')
+    assert alternate_urls(links) == ("https://a/1", "https://a/2", "https://a/3")
+    assert alternate_urls(()) == ()
 
 
 @pytest.mark.parametrize("text", ["", "not PEM", "-----BEGIN CERTIFICATE-----\nx"])
 def test_invalid_chain_has_no_root(text: str) -> None:
     assert root_name(text.encode()) is None
+
+
+def test_at_most_ten_alternate_links_are_tried() -> None:
+    assert len(alternate_urls(['<https://a/1>;rel="alternate"'] * 3_000)) == 10

@@ -39,17 +39,16 @@ async def test_account_key_is_signed_with_the_customers_hmac_key(
     server: AcmeServer, accounts: AccountFolder, clock: FakeClock, folder: Path, algorithm: str, digest: str
 ) -> None:
     external = ExternalAccount("kid-7", key_file(folder), algorithm)  # type: ignore[arg-type]
-    ca = authority(server.directory_url, accounts, clock, external_account=external)
-    server.offer({"externalAccountRequired": True})
-    await ca.new_order([A], None, None)
-    (asked,) = [one for one in server.asked if one.path == "/account"]
-    bound = asked.payload["externalAccountBinding"]
-    header, jwk = json.loads(decoded(bound["protected"])), json.loads(decoded(bound["payload"]))
-    assert header == {"alg": algorithm, "kid": "kid-7", "url": server.url("/account")}
-    assert jwk == ca.connection.key.public_key().to_json()
-    signed = f"{bound['protected']}.{bound['payload']}".encode()
-    assert decoded(bound["signature"]) == hmac.digest(KEY, signed, digest)
-    ca.close()
+    async with authority(server.directory_url, accounts, clock, external_account=external) as ca:
+        server.offer({"externalAccountRequired": True})
+        await ca.new_order([A], None, None)
+        (asked,) = [one for one in server.asked if one.path == "/account"]
+        bound = asked.payload["externalAccountBinding"]
+        header, jwk = json.loads(decoded(bound["protected"])), json.loads(decoded(bound["payload"]))
+        assert header == {"alg": algorithm, "kid": "kid-7", "url": server.url("/account")}
+        assert jwk == ca.connection.key.public_key().to_json()
+        signed = f"{bound['protected']}.{bound['payload']}".encode()
+        assert decoded(bound["signature"]) == hmac.digest(KEY, signed, digest)
 
 
 async def test_required_external_account_names_the_settings(ca: AcmeAuthority, server: AcmeServer) -> None:
@@ -90,7 +89,5 @@ def test_missing_or_unreadable_hmac_key_is_named(folder: Path) -> None:
 def test_world_readable_hmac_key_is_warned_about(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = key_file(folder, mode=0o644)
     assert ExternalAccount("kid", path).read_hmac_key() == KEY
-    assert caplog.messages == [
-        f"every user of this host can access {path} (eab_hmac_key_file): run 'chmod 0600 {path}'"
-    ]
+    assert caplog.messages == [f"other users may read {path}: run 'chmod go= {path}'"]
     assert caplog.records[0].levelno == logging.WARNING

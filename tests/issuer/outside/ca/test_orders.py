@@ -32,13 +32,12 @@ async def test_predecessor_is_not_named_without_renewal_info(ca: AcmeAuthority, 
 async def test_configured_profile_is_used_when_the_certificate_has_none(
     server: AcmeServer, accounts: AccountFolder, clock: FakeClock
 ) -> None:
-    ca = authority(server.directory_url, accounts, clock, profile="classic")
-    server.offer({"profiles": PROFILES})
-    for profile in (None, "shortlived"):
-        await ca.new_order([A], profile, None)
-    asked = [one.payload["profile"] for one in server.asked if one.path == "/order"]
-    assert asked == ["classic", "shortlived"]
-    ca.close()
+    async with authority(server.directory_url, accounts, clock, profile="classic") as ca:
+        server.offer({"profiles": PROFILES})
+        for profile in (None, "shortlived"):
+            await ca.new_order([A], profile, None)
+        asked = [one.payload["profile"] for one in server.asked if one.path == "/order"]
+        assert asked == ["classic", "shortlived"]
 
 
 async def test_unknown_profile_is_reported_with_the_offered_ones(ca: AcmeAuthority, server: AcmeServer) -> None:

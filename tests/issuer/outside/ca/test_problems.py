@@ -1,15 +1,16 @@
-"""Translation of the CA's HTTP replies: problems, Retry-After, and the five families of exceptions."""
+"""Problem documents of CAs, Retry-After, and the translation of all errors of a request."""
 
 import json
+import ssl
 from datetime import UTC, datetime
 
-import josepy.errors
+import aiohttp
 import pytest
-import requests
-from acme import errors, messages
+from aiohttp.client_reqrep import ConnectionKey
 
 from tests.fakes import FakeClock
 from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError, UrlError
 from wellkeeper_issuer.outside.ca.problems import (
     ProblemError,
     decide,
@@ -18,19 +19,17 @@ from wellkeeper_issuer.outside.ca.problems import (
     read_problem,
     translated,
 )
+from wellkeeper_issuer.outside.ca.session import Reply
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import ERROR_PREFIX, Problem
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def reply(status: int = 200, body: str = "", **headers: str) -> requests.Response:
+def reply(status: int = 200, body: str = "", **headers: str) -> Reply:
     """Return a reply; underscores in header names become hyphens."""
-    made = requests.Response()
-    made.status_code = status
-    made._content = body.encode()  # noqa: SLF001 - requests has no other way to make a reply without a server
-    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return made
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply("https://ca.example/it", status, named, (), body.encode())
 
 
 def test_problem_document_keeps_status_and_retry_after() -> None:
@@ -128,33 +127,34 @@ def test_problem_is_translated_with_the_cas_detail(name: str, retry: Retry) -> N
     assert (error.problem, error.retry) == (problem, retry)
 
 
+def test_unreadable_reply_is_reported() -> None:
+    error = translation(ReplyError("it is not JSON"))
+    assert str(error) == "cannot read the CA example's reply to the order: it is not JSON"
+    assert error.retry is Retry.SOON
+
+
+def test_refused_url_names_the_remedy() -> None:
+    text = str(translation(UrlError("the URL http://x is not https", "Report this.")))
+    assert text == "refused to send the order to the CA example: the URL http://x is not https. Report this."
+
+
+KEY = ConnectionKey("ca.example", 443, True, True, None, None, None)
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("error", "words"),
     [
-        errors.ClientError("unexpected"),
-        errors.BadNonce("!", ValueError("no base64url")),
-        messages.Error.from_json({"type": "about:blank", "detail": "no"}),
-        josepy.errors.DeserializationError("no"),
-        KeyError("newNonce"),
-        TypeError("no"),
-        ValueError("no"),
-        AttributeError("no"),
-        requests.exceptions.JSONDecodeError("no", "<html>", 0),
+        (aiohttp.ServerDisconnectedError("gone"), "gone"),
+        (aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "x")), "Connection refused"),
+        (aiohttp.ClientPayloadError("cut short"), "cut short"),
+        (aiohttp.ServerTimeoutError("slow"), "it did not answer in time"),
+        (TimeoutError(), "it did not answer in time"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda value: type(value).__name__,
 )
-def test_unreadable_reply_is_reported(error: Exception) -> None:
-    text = str(translation(error))
-    assert text.startswith(f"cannot read the CA example's reply to the order: {type(error).__name__}: ")
-
-
-@pytest.mark.parametrize(
-    "error", [requests.ConnectionError("gone"), requests.ReadTimeout("slow"), requests.TooManyRedirects("on and on")]
-)
-def test_missing_answer_is_reported(error: Exception) -> None:
+def test_missing_answer_is_reported(error: Exception, words: str) -> None:
     assert str(translation(error)) == (
-        f"no answer from the CA example to the order: {type(error).__name__}: {error}."
-        " Check network, proxy and DNS of this host."
+        f"no answer from the CA example to the order: {words}. Check network, proxy and DNS of this host."
     )
 
 
@@ -178,17 +178,12 @@ def test_user_action_required_shows_the_cas_link() -> None:
     assert parse_problem(body).detail == "new terms (see https://ca.example/terms)"
 
 
-def test_missing_answer_names_the_innermost_reason() -> None:
-    outer = requests.ConnectionError(OSError("pool", ConnectionRefusedError(111, "Connection refused")))
-    assert "ConnectionRefusedError: [Errno 111] Connection refused. Check" in str(translation(outer))
-
-
 def test_untrusted_ca_server_is_reported() -> None:
-    text = str(translation(requests.exceptions.SSLError("self-signed certificate")))
-    assert text == (
-        "the TLS certificate of the CA example is not trusted: SSLError: self-signed certificate."
-        " For a test CA, set ca_bundle to the file with its root certificate,"
-        " then run 'wellkeeper reload' if a daemon runs."
+    error = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("self-signed certificate"))
+    assert str(translation(error)) == (
+        "the TLS certificate of the CA example is not trusted: ('self-signed certificate',)."
+        " For a test CA, set ca_bundle to the file with its root certificate, then run 'wellkeeper reload' if a daemon"
+        " runs."
     )
 
 
@@ -204,7 +199,6 @@ def test_unencodable_detail_is_escaped_and_long_detail_is_shortened() -> None:
     assert str(found).encode().startswith(b"??? for ?.example (HTTP 400): no ?xxx")
     assert found.detail.endswith("x (see https://ca.example/?)")
     assert len(found.detail) < 2_100
-    assert str(translation(ValueError("\ud800"))).encode().endswith(b"ValueError: ?")
 
 
 def test_own_defects_are_not_translated() -> None:

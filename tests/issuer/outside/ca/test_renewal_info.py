@@ -3,15 +3,20 @@
 import asyncio
 import email.utils
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import pytest
 
 from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_acme import CUT, AcmeServer, Canned, problem
+from tests.opened_cas import make_server
+from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
+from wellkeeper_issuer.outside.ca.server import CaServer
 from wellkeeper_issuer.records import NoRenewalInfo, RenewalInfo, Window
 
 ID: Final = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
@@ -20,12 +25,26 @@ GOOD: Final = {"suggestedWindow": {"start": "2026-05-01T00:00:00Z", "end": "2026
 PATH: Final = f"/info/{ID}"
 
 
+@asynccontextmanager
+async def renewal_infos(clock: FakeClock, **options: Any) -> AsyncIterator[AcmeRenewalInfos]:  # noqa: ANN401 - what CaOptions takes
+    """Ask any CA; plain http is allowed."""
+    servers = []
+
+    def open_server(directory_url: str) -> CaServer:
+        servers.append(make_server(CaOptions("a CA", directory_url, **{"allow_http": True, **options}), clock))
+        return servers[-1]
+
+    yield AcmeRenewalInfos(open_server, clock)
+    for server in servers:
+        await server.close()
+
+
 @pytest.fixture
 async def infos(server: AcmeServer, clock: FakeClock) -> AsyncIterator[AcmeRenewalInfos]:
     """Yield a client of a server that offers valid renewal infos."""
     server.answers["/directory"].body["renewalInfo"] = server.url("/info")
     server.answers[PATH] = Canned(200, GOOD)
-    async with AcmeRenewalInfos({}, user_agent="wellkeeper/1 aiohttp/3", clock=clock) as made:
+    async with renewal_infos(clock) as made:
         yield made
 
 
@@ -43,7 +62,8 @@ async def test_window_is_requested_without_an_account(infos: AcmeRenewalInfos, s
     assert await ask(infos, server) == RenewalInfo(Window(START, END))
     assert [(one.method, one.path) for one in server.asked] == [("GET", "/directory"), ("GET", PATH)]
     for one in server.asked:
-        assert (one.headers["user-agent"], one.headers["accept-language"]) == ("wellkeeper/1 aiohttp/3", "en")
+        assert one.headers["user-agent"] == f"wellkeeper/1 aiohttp/{aiohttp.__version__}"
+        assert one.headers["accept-language"] == "en"
 
 
 async def test_directory_is_read_once_per_day_for_all_requests(
@@ -80,12 +100,12 @@ async def test_all_forms_of_rfc_3339_times_are_parsed(
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("", "Expecting value"),
-        ("<html>", "Expecting value"),
-        ("\udcff", "codec can't decode"),
-        ("[" * 60_000, "is not valid: "),
-        (" " * 70_000, "longer than 65536 bytes"),
-        ([], "not a JSON object"),
+        ("", "it is not JSON: Expecting value"),
+        ("<html>", "it is not JSON: Expecting value"),
+        ("\udcff", "it is not JSON: 'utf-8' codec can't decode"),
+        ("[" * 60_000, "is not valid: its JSON is nested too deeply"),
+        (" " * 1_100_000, "it is longer than 1024 KiB"),
+        ([], "it is not a JSON object but a list"),
         ({}, "suggestedWindow is missing"),
         ({"suggestedWindow": "soon"}, "suggestedWindow is missing"),
         ({"suggestedWindow": {"start": "2026-05-01T00:00:00Z"}}, "None is not an RFC 3339 time"),
@@ -185,16 +205,32 @@ async def test_failed_directory_is_read_again(
     assert isinstance(await ask(infos, server), RenewalInfo)
 
 
-async def test_compressed_body_is_not_decompressed(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
+async def test_compressed_body_is_refused(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
     server.answers[PATH] = Canned(200, GOOD, {"Content-Encoding": "gzip"})
-    assert await ask(infos, server) == RenewalInfo(Window(START, END))
+    assert "it is encoded as 'gzip', although we asked for 'identity'" in (await refusal(infos, server)).reason
     assert {one.headers["accept-encoding"] for one in server.asked} == {"identity"}
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://ca.example/", "http://[", "http://127.0.0.1:1/info"])
-async def test_unreachable_url_is_reported(infos: AcmeRenewalInfos, server: AcmeServer, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("nonsense", "is not a URL"),
+        ("ftp://ca.example/", "is not https"),
+        ("http://[", "is not a URL"),
+        ("http://127.0.0.1:1/info", "cannot reach http://127.0.0.1:1/info/"),
+    ],
+)
+async def test_unusable_url_is_reported(infos: AcmeRenewalInfos, server: AcmeServer, url: str, words: str) -> None:
     server.answers["/directory"].body["renewalInfo"] = url
-    assert "cannot reach" in (await refusal(infos, server)).reason
+    assert words in (await refusal(infos, server)).reason
+
+
+async def test_plain_http_url_is_not_requested(server: AcmeServer, clock: FakeClock) -> None:
+    async with renewal_infos(clock, allow_http=False) as infos:
+        answer = await infos.ask(server.directory_url, ID)
+    assert isinstance(answer, NoRenewalInfo)
+    assert "is not https" in answer.reason
+    assert server.asked == []
 
 
 async def test_at_most_three_redirects_are_followed(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
@@ -202,7 +238,7 @@ async def test_at_most_three_redirects_are_followed(infos: AcmeRenewalInfos, ser
     server.answers["/there"] = Canned(200, GOOD)
     assert isinstance(await ask(infos, server), RenewalInfo)
     server.answers["/there"] = Canned(302, "", {"Location": server.url("/there")})
-    assert "cannot reach" in (await refusal(infos, server)).reason
+    assert "it redirects more than 3 times" in (await refusal(infos, server)).reason
 
 
 async def test_at_most_eight_requests_run_at_once(infos: AcmeRenewalInfos, server: AcmeServer) -> None:
@@ -224,10 +260,17 @@ async def test_at_most_eight_requests_run_at_once(infos: AcmeRenewalInfos, serve
     assert all(isinstance(answer, RenewalInfo) for answer in await asyncio.gather(*asked))
 
 
+async def test_ca_that_the_settings_no_longer_allow_is_not_asked(clock: FakeClock) -> None:
+    def refuse(directory_url: str) -> CaServer:
+        raise ValueError(f"unknown CA {directory_url!r}")
+
+    answer = await AcmeRenewalInfos(refuse, clock).ask("http://ca.example/directory", ID)
+    assert answer == NoRenewalInfo("cannot ask the CA that issued it: unknown CA 'http://ca.example/directory'")
+
+
 async def test_missing_bundle_is_reported(clock: FakeClock, folder: Path, server: AcmeServer) -> None:
-    bundles = {server.directory_url: str(folder / "gone.pem")}
-    async with AcmeRenewalInfos(bundles, user_agent="x", clock=clock) as infos:
-        assert f"cannot use ca_bundle {folder}/gone.pem" in (await refusal(infos, server)).reason
+    async with renewal_infos(clock, bundle=str(folder / "gone.pem")) as infos:
+        assert (await refusal(infos, server)).reason.endswith(": No such file or directory")
 
 
 async def test_environment_proxy_is_used(

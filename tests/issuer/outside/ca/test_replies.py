@@ -7,6 +7,7 @@ import pytest
 from tests.fakes_deliver import dns
 from tests.responder.messages import TOKEN
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Status
+from wellkeeper_issuer.outside.ca.json_replies import ReplyError
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
 from wellkeeper_node.model import ERROR_PREFIX, Identifier, IdentifierType, Problem
 
@@ -90,8 +91,6 @@ def test_ip_address_identifier_is_parsed() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ([], "order must be a JSON object, got list"),
-        (None, "order must be a JSON object, got NoneType"),
         (order(authorizations=None), "order member 'authorizations' must be a list of URLs"),
         (order(authorizations=[5]), "order member 'authorizations' must be a list of URLs"),
         (order(finalize=None), "order member 'finalize' must be a string, got None"),
@@ -101,18 +100,22 @@ def test_ip_address_identifier_is_parsed() -> None:
         (order(status="done"), "order member 'status' is 'done', which RFC 8555 section 7.1.6 does not define"),
     ],
 )
-def test_invalid_order_is_refused(body: object, words: str) -> None:
-    with pytest.raises(ValueError, match="^" + words.replace("'", ".")):
+def test_invalid_order_is_refused(body: dict[str, Any], words: str) -> None:
+    with pytest.raises(ReplyError, match="^" + words.replace("'", ".")):
         parse_order(URL, body, None)
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("text", "authorization must be a JSON object, got str"),
         (authorization(identifier=None), "authorization member 'identifier' must be a JSON object, got NoneType"),
         (authorization(identifier={"type": "dns"}), "identifier member 'value' must be a string, got None"),
-        (authorization(identifier={"type": "mail", "value": "a@b"}), "'mail' is not a valid IdentifierType"),
+        (
+            authorization(identifier={"type": "mail", "value": "a@b"}),
+            "cannot understand the identifier 'a@b' of type 'mail'",
+        ),
+        (authorization(identifier={"type": "ip", "value": "1.2.3"}), "cannot understand the identifier '1.2.3' of"),
+        (authorization(identifier={"type": ["dns"], "value": "a"}), "identifier member 'type' must be a string"),
         (authorization(challenges=None), "authorization member 'challenges' must be a list"),
         (authorization(challenges=["http-01"]), "challenge must be a JSON object, got str"),
         (authorization(challenges=[challenge(token="../x" * 10)]), "challenge member 'token' must match"),
@@ -123,6 +126,6 @@ def test_invalid_order_is_refused(body: object, words: str) -> None:
         (authorization(status="done"), "authorization member 'status' is 'done'"),
     ],
 )
-def test_invalid_authorization_is_refused(body: object, words: str) -> None:
-    with pytest.raises(ValueError, match="^" + words.replace("'", ".")):
+def test_invalid_authorization_is_refused(body: dict[str, Any], words: str) -> None:
+    with pytest.raises(ReplyError, match="^" + words.replace("'", ".")):
         parse_authorization(URL, body, None)

@@ -1,6 +1,7 @@
 """Reading certbot's directory in any state. The integration tests read a real one."""
 
 import json
+import os
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.keys import rsa_key
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.host.certbot import parse_renewal, read_certbot
+from wellkeeper_issuer.takeover import Access
 from wellkeeper_node.model import Pair
 
 A = dns("a.example")
@@ -26,6 +29,7 @@ def write_lineage(folder: Path, name: str, *pairs: Pair, parameters: str = "", l
     for number, pair in enumerate(pairs, 1):
         (archive / f"fullchain{number}.pem").write_bytes(pair.chain_pem)
         (archive / f"privkey{number}.pem").write_bytes(pair.certificate_key_pem)
+        (archive / f"privkey{number}.pem").chmod(0o600)
     (folder / "live" / name).mkdir(parents=True)
     for kind in ("fullchain", "privkey"):
         (folder / "live" / name / f"{kind}.pem").symlink_to(f"../../archive/{name}/{kind}{live or len(pairs)}.pem")
@@ -140,17 +144,78 @@ def test_other_directory_is_refused(tmp_path: Path) -> None:
         read_certbot(tmp_path)
 
 
-def test_binary_renewal_file_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "renewal").mkdir()
-    (tmp_path / "renewal/a.conf").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="contains a file that is not text"):
-        read_certbot(tmp_path)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("# Schlüssel\n[renewalparams]\nserver = x\n".encode("latin-1"), "is not UTF-8 text: byte 0xfc in line 1"),
+        (b"[renewalparams]\nserver = \xe4\n", "is not UTF-8 text: byte 0xe4 in line 2"),
+        ("[renewalparams]\nserver = x\n".encode("utf-16"), "is not UTF-8 text: byte 0xff in line 1"),
+        (b"[renewalparams]\nfullchain = /a\0b/fullchain.pem\n", "contains a NUL byte in line 2"),
+        (b"[renewalparams]\nfullchain = /" + b"x" * 300 + b"/fullchain.pem\n", "File name too long"),
+    ],
+    ids=["ISO-8859-1 comment", "ISO-8859-1 value", "UTF-16", "NUL", "endless path"],
+)
+def test_renewal_file_that_cannot_be_read_is_named_and_the_others_are_read(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    for name in ("a.example", "b.example"):
+        write_lineage(tmp_path, name, CA.pair(dns(name)))
+    (tmp_path / "renewal/a.example.conf").write_bytes(content)
+    left_out, read = read_certbot(tmp_path).lineages
+    assert (left_out.name, left_out.pair) == ("a.example", None)
+    assert words in left_out.trouble
+    assert "renewal/a.example.conf" in left_out.trouble or "x" * 300 in left_out.trouble
+    assert (read.name, read.trouble) == ("b.example", "")
 
 
-def test_unreadable_renewal_file_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "renewal/a.conf").mkdir(parents=True)
-    with pytest.raises(SettingsError, match=r"cannot read .*a\.conf: Is a directory\. Run the command as root"):
-        read_certbot(tmp_path)
+def test_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """As by an editor on Windows; certbot reads such a file, too."""
+    write_lineage(tmp_path, "a.example", CA.pair(A))
+    conf = tmp_path / "renewal/a.example.conf"
+    conf.write_bytes(b"\xef\xbb\xbf" + conf.read_bytes())
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert (lineage.trouble, lineage.parameters["version"]) == ("", "5.8.0")
+
+
+def test_what_is_not_a_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    write_lineage(tmp_path, "z.example", CA.pair(A))
+    (tmp_path / "renewal/a.conf").mkdir()
+    (tmp_path / "renewal/b.conf").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "renewal/c.conf")
+    *left_out, read = read_certbot(tmp_path).lineages
+    assert [one.trouble for one in left_out] == [f"its renewal/{name}.conf is not a file" for name in "abc"]
+    assert read.trouble == ""
+
+
+def test_directory_in_place_of_a_chain_is_skipped(tmp_path: Path) -> None:
+    pair = CA.pair(A)
+    write_lineage(tmp_path, "a.example", pair)
+    (tmp_path / "archive/a.example/fullchain2.pem").mkdir()
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert lineage.pair == pair
+
+
+async def test_what_may_not_be_read_is_an_error() -> None:
+    with shared_folder() as folder:
+        write_lineage(folder, "a.example", CA.pair(A))
+        (folder / "renewal/a.example.conf").chmod(0o000)
+        with (
+            as_unprivileged_user(),
+            pytest.raises(SettingsError, match=r"cannot read .*Permission denied\. Run the command as root"),
+        ):
+            read_certbot(folder)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_owner_group_and_mode_of_the_key_are_read(tmp_path: Path, mode: int) -> None:
+    write_lineage(tmp_path, "a.example", CA.pair(A))
+    key = tmp_path / "archive/a.example/privkey1.pem"
+    key.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(key, 65534, 12)
+    status = key.stat()
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert lineage.access == Access(status.st_uid, status.st_gid, mode)
 
 
 def test_empty_renewal_file_is_reported_by_name(folder: Path) -> None:

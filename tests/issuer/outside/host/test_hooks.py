@@ -58,7 +58,18 @@ async def test_failed_hook_gets_the_error(caplog: pytest.LogCaptureFixture) -> N
 async def test_hooks_around_a_pass_get_all_certificates(caplog: pytest.LogCaptureFixture, event: Event) -> None:
     found = await reported(caplog, event, Occasion(("www", "mail")))
     assert (found["WELLKEEPER_EVENT"], found["WELLKEEPER_CERTIFICATE"]) == (event.value, "www mail")
-    assert not {"RENEWED_LINEAGE", "RENEWED_DOMAINS", "FAILED_DOMAINS"} & found.keys()
+    assert "RENEWED_LINEAGE" not in found
+
+
+async def test_post_hook_gets_the_renewed_and_the_failed_names_as_from_certbot(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    about = Occasion(("www", "mail"), renewed=NAMES, failed=(Identifier(IdentifierType.DNS, "mail.example.org"),))
+    found = await reported(caplog, Event.POST, about)
+    assert (found["RENEWED_DOMAINS"], found["FAILED_DOMAINS"]) == ("www.example.org example.org", "mail.example.org")
+    assert not {"RENEWED_DOMAINS", "FAILED_DOMAINS"} & variables(Event.PRE, about).keys()
+    empty = variables(Event.POST, Occasion(("www",)))
+    assert (empty["RENEWED_DOMAINS"], empty["FAILED_DOMAINS"]) == ("", "")
 
 
 def test_rehearsal_variable_is_set_only_in_a_rehearsal() -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from tests.issuer.outside.states import ATTEMPT, execute, names, record_everything
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
+from wellkeeper_node.model import Identifier
 
 
-@pytest.mark.parametrize("version", [-1, 1, 3, 5], ids=["unknown", "first", "older", "newer"])
+@pytest.mark.parametrize("version", [-1, 1, 3, 6], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_unchanged(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
@@ -32,7 +34,30 @@ async def test_file_without_tables_reads_as_empty_until_its_owner_creates_them(f
     assert path.read_bytes() == b""
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-    assert execute(path, "PRAGMA user_version") == [(4,)]
+    assert execute(path, "PRAGMA user_version") == [(5,)]
+
+
+@pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
+async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_write: bool) -> None:
+    path = folder / "state.db"
+    async with open_state(path, may_write=True) as state:
+        await record_everything(state, "web")
+        before, failure = await state.schedules.read_schedule("web"), await state.schedules.read_failure("web")
+    assert before is not None
+    assert failure is not None
+    execute(path, "ALTER TABLE schedules DROP COLUMN held_until")
+    for column in ("identifiers", "refused", "refused_since"):
+        execute(path, f"ALTER TABLE failures DROP COLUMN {column}")
+    execute(path, "DROP TABLE checks")
+    execute(path, "PRAGMA user_version = 4")
+    async with open_state(path, may_write=may_write) as state:
+        assert await state.schedules.read_schedule("web") == replace(before, held_until=None)
+        nothing: frozenset[Identifier] = frozenset()
+        unknown = replace(failure, identifiers=nothing, refused=nothing, refused_since=None)
+        assert await state.schedules.read_failure("web") == unknown
+        assert await state.deliveries.installed() == {"web"}
+        assert await state.deliveries.checks() == {}
+    assert execute(path, "PRAGMA user_version") == [(5 if may_write else 4,)]
 
 
 async def test_reader_of_a_missing_file_reads_nothing_and_creates_nothing(folder: Path) -> None:

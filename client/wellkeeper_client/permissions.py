@@ -1,0 +1,72 @@
+"""Find who else may change a file: such users would decide what a program does.
+
+The rules are those of sshd's StrictModes: the file, its directory and all directories above belong to root or to the
+user of this process, and no one else may write to them. Sticky directories and read-only mounts are harmless.
+"""
+
+import os
+import pwd
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The reason why others may change a file, and the command that prevents it."""
+
+    why: str
+    remedy: str
+
+
+def find_fault(path: Path) -> Fault | None:
+    """Return the first fault of the file, its target if it is a link, and the directories above both."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are looked at, not resolved
+    try:
+        target = absolute.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None  # who reads it will report that
+    return next(filter(None, map(fault_of, (target, *target.parents, *absolute.parents))), None)
+
+
+def fault_of(path: Path) -> Fault | None:
+    """Return the fault of this file or directory alone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if status.st_uid not in {0, os.geteuid()}:
+        return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", f"Run 'chown root {path}'.")
+    is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status)
+    if not is_shared:
+        return None
+    who = "every user" if status.st_mode & 0o002 else "its group"
+    return Fault(f"{who} may write to {path} (mode {stat.S_IMODE(status.st_mode):04o})", f"Run 'chmod go-w {path}'.")
+
+
+def is_readable_by_others(path: Path) -> bool:
+    """Return whether the mode lets its group or every user read the file."""
+    try:
+        return bool(path.stat().st_mode & 0o044)
+    except OSError:
+        return False
+
+
+def is_readable_by_all(path: Path) -> bool:
+    """Return whether the mode lets every user read the file."""
+    try:
+        return bool(path.stat().st_mode & 0o004)
+    except OSError:
+        return False
+
+
+def _is_protected(path: Path, status: os.stat_result) -> bool:
+    is_sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    return bool(is_sticky or os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,29 @@
+"""Find the HTTP proxy for a CA's URL in the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+
+aiohttp's `trust_env` would do that on a thread for each request, and send passwords of ~/.netrc to CAs.
+"""
+
+from urllib.request import getproxies_environment, proxy_bypass
+
+from yarl import URL
+
+from wellkeeper_issuer.errors import SettingsError
+
+
+def find_proxy(url: URL) -> URL | None:
+    """Return the proxy, or None for a direct connection. Raises SettingsError for one that is not an HTTP proxy."""
+    proxies = getproxies_environment()
+    text = proxies.get(url.scheme) or proxies.get("all")
+    if not text or proxy_bypass(url.host or ""):
+        return None
+    try:
+        proxy = URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in {"http", "https"} or not proxy.host:
+        raise SettingsError(
+            f"cannot use the proxy for {url.host} from the environment",
+            "it is not the http:// or https:// URL of a proxy",
+            f"Correct {url.scheme.upper()}_PROXY, or add {url.host} to NO_PROXY.",
+        )
+    return proxy

@@ -1,0 +1,74 @@
+"""Resolve host names on threads that never delay the program's exit.
+
+The system's own resolver (`getaddrinfo`) honours /etc/hosts and nsswitch.conf, cannot be interrupted, and takes up to
+half a minute when DNS does not answer. The executor of the event loop would make the exit wait for it.
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+# As `socket.getaddrinfo` returns it.
+Found = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]]
+GetAddrInfo = Callable[[str, int, socket.AddressFamily], Found]
+
+
+def _getaddrinfo(host: str, port: int, family: socket.AddressFamily) -> Found:
+    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+
+
+class DaemonResolver(AbstractResolver):
+    """Looks each name up on a daemon thread of its own; a cancelled look-up ends there by itself."""
+
+    def __init__(self, getaddrinfo: GetAddrInfo = _getaddrinfo) -> None:
+        self._getaddrinfo = getaddrinfo
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Found] = loop.create_future()
+
+        def look_up() -> None:
+            report: Callable[[], None]
+            try:
+                found = self._getaddrinfo(host, port, family)
+            except (OSError, UnicodeError) as error:
+                report = _raising(answer, error if isinstance(error, OSError) else OSError(None, str(error)))
+            else:
+                report = _returning(answer, found)
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(report)
+
+        threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+        return [_result(host, *one) for one in await answer]
+
+    async def close(self) -> None:
+        """Leave look-ups to end by themselves."""
+
+
+def _raising(answer: "asyncio.Future[Found]", error: OSError) -> Callable[[], None]:
+    return lambda: None if answer.done() else answer.set_exception(error)
+
+
+def _returning(answer: "asyncio.Future[Found]", found: Found) -> Callable[[], None]:
+    return lambda: None if answer.done() else answer.set_result(found)
+
+
+def _result(
+    host: str, family: socket.AddressFamily, _: socket.SocketKind, protocol: int, __: str, address: tuple[Any, ...]
+) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address[0],
+        port=address[1],
+        family=family,
+        proto=protocol,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )

@@ -1,0 +1,138 @@
+"""Find the TLS addresses and certificates of every server block of http, stream and mail.
+
+`ssl` and `proxy_protocol` on one `listen` count for every server block at that address, as in nginx. Wildcard addresses
+become loopback addresses. Blocks: it resolves symbolic links.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wellkeeper_node.model import Listener, Server
+from wellkeeper_node.nginx.configuration import Configuration, Directive
+
+_CONTEXTS: Final = frozenset({"http", "stream", "mail"})
+_LOOPBACK: Final = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nginx listens there, not we
+_HTTP_PORT: Final = 80
+_IS_DEFAULT: Final = frozenset({"default_server", "default"})
+
+_Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listen:
+    """One `listen` directive; QUIC has a socket of its own at the same address."""
+
+    address: _Address
+    flags: frozenset[str]
+
+    @property
+    def key(self) -> tuple[_Address, bool]:
+        return self.address, "quic" in self.flags
+
+
+def read_servers(configuration: Configuration) -> tuple[Server, ...]:
+    """Return the server blocks in order; those without a certificate too, as they may be the default server."""
+    found: list[Server] = []
+    for context in configuration.directives:
+        if context.name in _CONTEXTS:
+            found += _servers(context, configuration)
+    return tuple(found)
+
+
+def _servers(context: Directive, configuration: Configuration) -> Iterator[Server]:
+    blocks = [one for one in context.block if one.name == "server"]
+    listens = [_listens(block, context) for block in blocks]
+    together: dict[tuple[_Address, bool], frozenset[str]] = {}
+    for one in (listen for several in listens for listen in several):
+        together[one.key] = together.get(one.key, frozenset()) | one.flags
+    defaults = _defaults(listens)
+    for number, block in enumerate(blocks):
+        listeners = [
+            Listener(
+                (_reachable(one.address[0]), one.address[1]),
+                is_default=defaults[one.key] == number,
+                is_visible=_is_visible(one, together[one.key]),
+                speaks_proxy_protocol="proxy_protocol" in together[one.key],
+            )
+            for one in listens[number]
+            if together[one.key] & {"ssl", "quic", "starttls"}
+        ]
+        names = tuple(name for one in _all(block, "server_name") for name in one.arguments)
+        yield Server(names, tuple(dict.fromkeys(listeners)), _chain_paths(block, context, configuration))
+
+
+def _listens(block: Directive, context: Directive) -> Sequence[_Listen]:
+    # `ssl on` was removed in nginx 1.25.1; `starttls` is of mail.
+    switched = {name for name in ("ssl", "starttls") if _value(block, context, name) in {"on", "only"}}
+    return [
+        _Listen(_address(one.arguments[0]), frozenset(one.arguments[1:]) | switched)
+        for one in _all(block, "listen")
+        if one.arguments
+    ]
+
+
+def _defaults(listens: Sequence[Sequence[_Listen]]) -> Mapping[tuple[_Address, bool], int]:
+    """Return the number of the default server of each address: the one that says so, else the first."""
+    found: dict[tuple[_Address, bool], int] = {}
+    for number, several in enumerate(listens):
+        for one in several:
+            if one.flags & _IS_DEFAULT:
+                found[one.key] = number
+            found.setdefault(one.key, number)
+    return found
+
+
+def _is_visible(one: _Listen, flags: frozenset[str]) -> bool:
+    return "ssl" in flags and "quic" not in flags and _is_here(_reachable(one.address[0]))
+
+
+def _chain_paths(block: Directive, context: Directive, configuration: Configuration) -> frozenset[str]:
+    """Return the certificates of the block; its own replace those of the context, as in nginx."""
+    found = _all(block, "ssl_certificate") or _all(context, "ssl_certificate")
+    arguments = [argument for one in found for argument in one.arguments[:1]]
+    return frozenset(
+        argument if "$" in argument else os.path.realpath(configuration.path(argument)) for argument in arguments
+    )
+
+
+def _value(block: Directive, context: Directive, name: str) -> str:
+    found = _all(block, name) or _all(context, name)
+    return found[-1].arguments[0] if found and found[-1].arguments else ""
+
+
+def _all(block: Directive, name: str) -> Sequence[Directive]:
+    return [one for one in block.block if one.name == name]
+
+
+def _address(argument: str) -> _Address:
+    """Return host and port of `listen`: 443, *:443, [::]:443, 10.0.0.1, or unix:PATH. Of a port range, the first."""
+    if argument.startswith("unix:"):
+        return argument, 0
+    host, separator, port = argument.rpartition(":")
+    if argument.startswith("["):
+        host, _, port = argument[1:].partition("]")
+        port = port.removeprefix(":")
+    elif not separator:
+        host, port = ("*", argument) if argument.partition("-")[0].isdigit() else (argument, "")
+    first = port.partition("-")[0]
+    return "*" if host == "0.0.0.0" else host, int(first) if first.isdigit() else _HTTP_PORT  # noqa: S104
+
+
+def _reachable(host: str) -> str:
+    return _LOOPBACK.get(host, host)
+
+
+def _is_here(host: str) -> bool:
+    """Return False for an address of another host, such as a virtual one that another host holds now."""
+    if host.startswith("unix:"):
+        return True
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""Files that other users may change."""
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wellkeeper_client import permissions
+
+UNPRIVILEGED = 65534
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "etc"
+    folder.mkdir(0o755)
+    path = folder / "file"
+    path.touch(0o600)
+    yield path
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o400])
+def test_file_that_only_its_owner_writes_is_trusted(file: Path, mode: int) -> None:
+    file.chmod(mode)
+    assert permissions.find_fault(file) is None
+
+
+@pytest.mark.parametrize(("mode", "who"), [(0o620, "its group"), (0o602, "every user"), (0o666, "every user")])
+def test_file_that_others_may_write_is_reported_with_the_remedy(file: Path, mode: int, who: str) -> None:
+    file.chmod(mode)
+    fault = permissions.find_fault(file)
+    assert fault is not None
+    assert fault.why == f"{who} may write to {file} (mode {mode:04o})"
+    assert fault.remedy == f"Run 'chmod go-w {file}'."
+
+
+def test_directory_above_that_others_may_write_is_reported(file: Path) -> None:
+    file.parent.chmod(0o777)
+    fault = permissions.find_fault(file)
+    assert fault is not None
+    assert fault.why == f"every user may write to {file.parent} (mode 0777)"
+
+
+def test_sticky_directory_protects_the_files_of_others(file: Path) -> None:
+    file.parent.chmod(0o1777)
+    assert permissions.find_fault(file) is None
+
+
+@pytest.mark.parametrize("is_link_shared", [True, False])
+def test_both_ends_of_a_symbolic_link_count(file: Path, tmp_path: Path, *, is_link_shared: bool) -> None:
+    links = tmp_path / "links"
+    links.mkdir(0o755)
+    link = links / "link"
+    link.symlink_to(file)
+    assert permissions.find_fault(link) is None
+    shared = links if is_link_shared else file.parent
+    shared.chmod(0o777)
+    fault = permissions.find_fault(link)
+    assert fault is not None
+    assert f"every user may write to {shared} " in fault.why
+
+
+def test_what_belongs_to_another_user_is_reported(file: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root gives files away
+    for owned in (file, file.parent):
+        os.chown(owned, UNPRIVILEGED, -1)
+        fault = permissions.find_fault(file)
+        assert fault is not None
+        assert fault.why == f"{owned} belongs to another user ({pwd.getpwuid(UNPRIVILEGED).pw_name})"
+        os.chown(owned, 0, -1)
+
+
+def test_missing_file_is_left_to_its_reader(file: Path) -> None:
+    assert permissions.find_fault(file.with_name("none")) is None
+    assert permissions.find_fault(file / "below") is None
+
+
+def test_readers_are_found(file: Path) -> None:
+    assert not permissions.is_readable_by_others(file)
+    file.chmod(0o640)
+    assert permissions.is_readable_by_others(file)
+    assert not permissions.is_readable_by_others(file.with_name("none"))

@@ -1,0 +1,64 @@
+"""Commands as root on certificates of an unprivileged owner, who put links and FIFOs in their way."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from stand.issuer import Issuer
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 60
+
+
+async def prepared(folder: Path) -> Issuer:
+    issuer = Issuer(folder)
+    issuer.config_path.parent.mkdir()
+    issuer.config_path.write_text(
+        "ca = 'https://127.0.0.1:1/dir'\nterms_of_service_agreed = true\ncertificates_owner = 'nobody'\n"
+        f"state_dir = '{issuer.state_dir}'\ncertificates_dir = '{issuer.certificates_dir}'\n"
+        "[[certificates]]\nname = 'web'\nidentifiers = ['www.example.org']\n"
+    )
+    await issuer.run_well("init")
+    await issuer.run_well("placeholder")
+    return issuer
+
+
+def link_to_private_directory(path: Path, private: Path) -> None:
+    private.mkdir(0o700)
+    path.rename(path.with_name("away"))
+    path.symlink_to(private)
+
+
+def replace_by_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def content(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize("place", ["archive/web", "archive", "live"])
+async def test_placeholder_is_not_written_through_a_link(folder: Path, place: str) -> None:
+    if os.geteuid() != 0:
+        return
+    issuer = await prepared(folder)
+    link_to_private_directory(issuer.certificates_dir / place, folder / "private")
+    finished = await issuer.run("placeholder")
+    assert "Traceback" not in finished.err
+    assert content(folder / "private") == []
+
+
+@pytest.mark.parametrize("name", ["fullchain.pem", "privkey.pem"])
+async def test_no_command_waits_for_a_fifo(folder: Path, name: str) -> None:
+    if os.geteuid() != 0:
+        return
+    issuer = await prepared(folder)
+    replace_by_fifo(issuer.live("web") / name)
+    for command in ("status --json", "list", "why web", "renew"):
+        async with asyncio.timeout(SECONDS):
+            finished = await issuer.run(*command.split())
+        assert "Traceback" not in finished.err

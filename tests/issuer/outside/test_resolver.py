@@ -1,0 +1,40 @@
+"""Host names are resolved on threads that nothing waits for."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from wellkeeper_issuer.outside.resolver import DaemonResolver, Found
+
+
+async def test_addresses_of_a_name_are_found() -> None:
+    found = await DaemonResolver().resolve("localhost", 443, socket.AF_INET)
+    assert [(one["host"], one["port"], one["hostname"]) for one in found] == [("127.0.0.1", 443, "localhost")]
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 64 + ".example"])
+async def test_name_without_an_address_is_an_os_error(host: str) -> None:
+    with pytest.raises(OSError, match=r"\S"):
+        await DaemonResolver().resolve(host)
+
+
+async def test_cancelled_look_up_ends_at_once_while_its_thread_hangs() -> None:
+    loop, asked, answered = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def hang(_: str, __: int, ___: socket.AddressFamily) -> Found:
+        loop.call_soon_threadsafe(asked.set)
+        answered.wait()
+        return []
+
+    looking = asyncio.create_task(DaemonResolver(hang).resolve("ca.example"))
+    await asked.wait()
+    (thread,) = [one for one in threading.enumerate() if one.name == "resolve ca.example"]
+    assert thread.daemon
+    looking.cancel()
+    done, _ = await asyncio.wait([looking], timeout=1)
+    assert looking.cancelled()
+    answered.set()
+    await asyncio.to_thread(thread.join)
+    assert done == {looking}

@@ -1,0 +1,134 @@
+"""An unprivileged owner of the certificates puts links, FIFOs and devices in root's way."""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fakes_deliver import NOW, FakeCa, dns
+from tests.unprivileged import shared_folder
+from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE
+from wellkeeper_node.certificates.leaves import read_leaves
+from wellkeeper_node.certificates.removal import delete_moved, move_away
+from wellkeeper_node.errors import InstallError
+
+OWNER = 65534
+IS_ROOT = os.geteuid() == 0
+SECONDS = 20
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with shared_folder() as folder:
+        yield folder / "certificates"
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A directory of root with what a crash of a certificate's writer would leave."""
+    folder = tmp_path / "precious"
+    (folder / ".tmp-root").mkdir(parents=True, mode=0o700)
+    (folder / ".tmp-root/file").write_text("content")
+    folder.chmod(0o700)
+    return folder
+
+
+def folders(root: Path) -> CertificateFolders:
+    """Without root, the owner is this user, and nothing here can be harmed."""
+    return CertificateFolders(root, owner=OWNER if IS_ROOT else None)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def owners(folder: Path) -> set[int]:
+    return {path.lstat().st_uid for path in (folder, *folder.rglob("*"))}
+
+
+async def install(root: Path, *, day: int = 1) -> str:
+    certificates = folders(root)
+    version = await certificates.write("web", FakeCa(NOW + timedelta(days=day)).pair(dns("a.example")))
+    await certificates.switch("web", version)
+    return version
+
+
+async def test_files_belong_to_the_owner(root: Path) -> None:
+    version = await install(root)
+    await install(root, day=2)
+    assert owners(root) == {OWNER if IS_ROOT else os.geteuid()}
+    assert (root / "archive/web" / version / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert (root / "archive/web" / version).stat().st_uid == (OWNER if IS_ROOT else os.geteuid())
+
+
+@pytest.mark.parametrize("place", ["archive", "archive/web", "live"])
+async def test_link_into_a_directory_of_root_is_not_followed(root: Path, precious: Path, place: str) -> None:
+    await install(root)
+    before = names(precious)
+    (root / place).rename(root / "away")
+    (root / place).symlink_to(precious)
+    if IS_ROOT:
+        with pytest.raises(InstallError):
+            await install(root, day=2)
+        with contextlib.suppress(InstallError):
+            await move_away(root, "web")
+            await delete_moved(root, "web")
+        assert names(precious) == before
+
+
+async def test_race_for_an_unfinished_directory_is_lost(root: Path, precious: Path) -> None:
+    """The attacker replaces all unfinished directories by links while root writes."""
+    if not IS_ROOT:
+        return
+    await install(root)
+    stopping = threading.Event()
+
+    def attack() -> None:
+        while not stopping.is_set():
+            for path in (root / "archive/web").glob(".tmp-*"):
+                try:
+                    path.rename(root / f"away-{os.urandom(4).hex()}")
+                    path.symlink_to(precious)
+                except OSError:
+                    pass
+
+    attacker = threading.Thread(target=attack)
+    attacker.start()
+    try:
+        for day in range(2, 12):
+            try:
+                await install(root, day=day)
+            except InstallError:
+                continue
+    finally:
+        stopping.set()
+        attacker.join()
+    assert names(precious) == [".tmp-root", ".tmp-root/file"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "link"])
+@pytest.mark.parametrize("name", [CHAIN_FILE, KEY_FILE])
+async def test_file_of_another_kind_is_not_read(root: Path, precious: Path, name: str, kind: str) -> None:
+    version = await install(root)
+    path = root / "archive/web" / version / name
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else precious / ".tmp-root/file")
+    async with asyncio.timeout(SECONDS):
+        assert await folders(root).read_pair("web") is None
+        leaves = await read_leaves(root, {"web": version})
+    assert ("web" in leaves) == (name == KEY_FILE)
+
+
+async def test_thread_is_root_again_afterwards(root: Path, precious: Path) -> None:
+    await install(root)
+    assert (precious / ".tmp-root/file").read_text() == "content"
+    assert await asyncio.to_thread((precious / ".tmp-root/file").read_text) == "content"
