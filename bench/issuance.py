@@ -27,8 +27,8 @@ _HOW: Final = (
     "once, names no Retry-After and rejects no nonce."
 )
 _SERVED: Final = (
-    "Served: the command has ended, and a handshake of the bench's own brings the new certificate. certbot ends after "
-    "`nginx -s reload`, without looking; `wellkeeper` has looked itself by then."
+    "Served: the command has ended, and the benchmark's own handshake gets the new certificate. certbot ends after "
+    "`nginx -s reload` without checking; `wellkeeper` has already verified it by then."
 )
 
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]

@@ -124,7 +124,7 @@ def _result(plan: Plan, found: Sequence[_Found]) -> Result:
     note = (
         f"{plan.reload_count} reloads each, with a certificate just obtained and proven served; {_CLIENTS} clients on "
         f"plain HTTP and {_CLIENTS} on TLS, half of them with a new connection for each request. A reload closes idle "
-        "kept connections: a request that met that is repeated once on a new one, as browsers do."
+        "kept connections: a request that fails because of this is repeated once on a new one, as browsers do."
     )
     return Result(NAME, "Reloads under load", tuple(series), tuple(goals), (note, *reasons))
 

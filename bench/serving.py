@@ -52,7 +52,7 @@ def _series(name: str, mode: Mode, measured: Sequence[_Measured]) -> list[Series
     return [
         Series(f"requests, {mode}", name, "/s", tuple(run.requests_per_second for run in runs)),
         Series(f"p99, {mode}", name, "ms", tuple(run.p99_ms for run in runs)),
-        Series(f"CPU of the server a request, {mode}", name, "µs", tuple(per_request)),
+        Series(f"CPU of the server per request, {mode}", name, "µs", tuple(per_request)),
         Series(f"errors, {mode}", name, "", tuple(float(run.errors) for run in runs)),
     ]
 
@@ -83,7 +83,7 @@ def _no_errors(series: Sequence[Series], mode: Mode) -> Goal:
 def _notes(plan: Plan, measured: dict[tuple[str, Mode], list[_Measured]]) -> tuple[str, ...]:
     count = sum(one.run.requests for runs in measured.values() for one in runs)
     how = (
-        f"{plan.token_count} tokens held by the responder and asked for in turn, one by standalone and as a file; "
+        f"{plan.token_count} tokens held by the responder and requested in turn, one by standalone and as a file; "
         f"wrk with one thread and {CONNECTIONS} connections, {plan.wrk_seconds} s a run; {count} requests altogether."
     )
     return (how, _NGINX)
