@@ -124,7 +124,7 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
-        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.error is None])
+        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.is_to_be_verified])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:

@@ -38,9 +38,10 @@ NAME: Final = "www.example.org"
 AS_OTHER_USER: Final = """
 import concurrent.futures.thread, importlib, os, pkgutil, pwd
 import cryptography.hazmat.backends.openssl.backend
-import wellkeeper_issuer
-for found in pkgutil.walk_packages(wellkeeper_issuer.__path__, "wellkeeper_issuer."):
-    importlib.import_module(found.name)
+import wellkeeper_issuer, wellkeeper_node
+for package in (wellkeeper_issuer, wellkeeper_node):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(found.name)
 if os.geteuid() == 0:
     user = pwd.getpwnam("nobody")
     os.setgroups([])
