@@ -11,6 +11,7 @@ from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.screen import Row
+from wellkeeper_issuer.commands.terminal.table import print_table
 from wellkeeper_issuer.known_cas import is_of_test_ca
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
@@ -36,7 +37,7 @@ def list_certificates(config: Path | None, as_json: bool) -> None:
         print_json({"certificates": found, "is_reload_needed": is_outdated})
     elif seen.shown:
         rows = [_row(settings, seen, one) for one in seen.shown]
-        screen.print_table(_TITLES, rows, name_column=0, cuts_last=False)
+        print_table(_TITLES, rows, name_column=0, cuts_last=False)
     else:
         screen.print_lines(["no certificates are configured", "Next: sudo wellkeeper certificate add NAME"])
 

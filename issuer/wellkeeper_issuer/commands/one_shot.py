@@ -9,9 +9,10 @@ from typing import Any
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import errors, interrupts
-from wellkeeper_issuer.commands.terminal.brief import Tally, brief_progress
+from wellkeeper_issuer.commands.terminal.brief import brief_progress
 from wellkeeper_issuer.commands.terminal.options import Verbosity
 from wellkeeper_issuer.commands.terminal.progress import LogFormat
+from wellkeeper_issuer.commands.terminal.tally import Tally
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import JOURNAL
 from wellkeeper_issuer.reports import Mode, Report

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from wellkeeper_issuer.commands.terminal import interrupts, options, outdated, results, screen
-from wellkeeper_issuer.commands.terminal.brief import Tally, brief_progress
+from wellkeeper_issuer.commands.terminal.brief import brief_progress
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.options import Verbosity
 from wellkeeper_issuer.commands.terminal.progress import LogFormat
+from wellkeeper_issuer.commands.terminal.tally import Tally
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import handover

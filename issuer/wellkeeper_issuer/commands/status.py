@@ -12,6 +12,7 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
+from wellkeeper_issuer.commands.terminal.table import print_table
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
@@ -106,7 +107,7 @@ def _show(seen: Overview, *, has_all: bool) -> None:
     if ranked:
         screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
         shown, others = _split(ranked, has_all=has_all or not screen.is_terminal())
-        screen.print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
+        print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
         if others:
             screen.print_lines([_summarised(others)])
     screen.print_lines(_last_lines(seen, ranked))

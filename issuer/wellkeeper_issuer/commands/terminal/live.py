@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.text import Text
 
-from wellkeeper_issuer.commands.terminal.brief import Tally
 from wellkeeper_issuer.commands.terminal.console import make_console
+from wellkeeper_issuer.commands.terminal.tally import Tally
 
 _REFRESHES_PER_SECOND: Final = 8
 

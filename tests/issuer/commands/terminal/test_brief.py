@@ -2,8 +2,9 @@
 
 import io
 
-from wellkeeper_issuer.commands.terminal.brief import BriefProgress, Tally, UnexplainedFailures
+from wellkeeper_issuer.commands.terminal.brief import BriefProgress, UnexplainedFailures
 from wellkeeper_issuer.commands.terminal.progress import LineProgress, no_prefix
+from wellkeeper_issuer.commands.terminal.tally import Tally
 from wellkeeper_node.ports import Progress
 
 
