@@ -8,21 +8,13 @@ from typing import Final
 
 import click
 
-try:
-    from wellkeeper_client import streams
-    from wellkeeper_issuer.commands.terminal import errors, json_output, options
-    from wellkeeper_issuer.commands.terminal.interrupts import Terminated
-    from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
-    from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
-    from wellkeeper_issuer.errors import SettingsError
-    from wellkeeper_node.errors import WellkeeperError
-except ModuleNotFoundError as error:
-    if str(error.name).startswith("wellkeeper_"):
-        raise
-    sys.exit(
-        f"wellkeeper: the Python package {error.name!r} is missing; only the responder may be installed here.\n"
-        "Run 'pip install wellkeeper' to install everything."
-    )
+from wellkeeper_client import streams
+from wellkeeper_issuer.commands.terminal import errors, json_output, options
+from wellkeeper_issuer.commands.terminal.interrupts import Terminated
+from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
+from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_node.errors import WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper: interrupted"
 # Commands whose output is all that they are run for; the others have done their work when they print.
@@ -106,16 +98,28 @@ def _exit_status(arguments: Sequence[str]) -> int:
         # Standalone, click would end with 1 on Ctrl-C.
         return int(cli(arguments, prog_name="wellkeeper", standalone_mode=False) or 0)
     except (click.ClickException, WellkeeperError, click.Abort, Terminated) as error:
-        if is_json:
-            json_output.print_json({"error": errors.to_json(error)})
-        else:
-            _print_error(error)
-        return _status_of(error)
+        return _report(error, is_json=is_json)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("wellkeeper_"):
+            raise
+        what, why = f"the Python package {error.name!r} is missing", "only the responder may be installed here"
+        return _report(
+            WellkeeperError(what, why, "Run 'pip install wellkeeper' to install everything."), is_json=is_json
+        )
     except Exception as error:
         if not is_json:
             raise
         json_output.print_json({"error": errors.to_json(error)})
         return 1
+
+
+def _report(error: BaseException, *, is_json: bool) -> int:
+    """Print the error and return the exit status."""
+    if is_json:
+        json_output.print_json({"error": errors.to_json(error)})
+    else:
+        _print_error(error)
+    return _status_of(error)
 
 
 def _print_error(error: BaseException) -> None:

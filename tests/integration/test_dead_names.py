@@ -58,8 +58,8 @@ def covered(host: Host) -> set[str]:
 
 @pytest.mark.timeout(300)
 async def test_dead_name_is_dropped_shortly_before_expiry_and_the_failure_stays(folder: Path) -> None:
-    """A minute of lifetime: a tenth are six seconds, and a quarter stands for three days."""
-    async with running_host(folder, {"web": [NAME, DEAD]}, profiles={"default": 60}) as host:
+    """With 70 s of lifetime, a tenth is 7 s, and a quarter stands for three days; a CA must leave at least 60 s."""
+    async with running_host(folder, {"web": [NAME, DEAD]}, profiles={"default": 70}) as host:
         dropping(host)
         await host.issuer.run_well("renew")
         assert covered(host) == {NAME, DEAD}

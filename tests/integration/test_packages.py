@@ -128,9 +128,10 @@ async def test_responder_runs_with_only_its_dependency_group(tmp_path: Path, fol
     minimal.install("--no-deps", wheel)
     found = f"import importlib.util as u; print([n for n in {ISSUER_ONLY} if u.find_spec(n)])"
     assert minimal.run("python", "-c", found) == "[]\n"
-    assert minimal.fails("wellkeeper", "--help") == (
-        "wellkeeper: the Python package 'pydantic' is missing; only the responder may be installed here.\n"
-        "Run 'pip install wellkeeper' to install everything.\n"
+    assert minimal.fails("wellkeeper", "status") == (
+        "wellkeeper: the Python package 'pydantic' is missing\n"
+        "  only the responder may be installed here\n"
+        "  Run 'pip install wellkeeper' to install everything.\n"
     )
     await serve_a_token(folder, minimal.programs / PROGRAM)
 
