@@ -33,7 +33,7 @@ class Publication:
     @property
     def key_authorization(self) -> str:
         """The text that the CA must read (RFC 8555 section 8.1)."""
-        return f"{self.token}.{self.thumbprint}"
+        return wire.key_authorization(self.token, self.thumbprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,11 @@ class WireError(Exception):
         self.headers = dict(headers or {})
 
 
+def key_authorization(token: str, thumbprint: str) -> str:
+    """Return the text that the CA must read (RFC 8555 section 8.1)."""
+    return f"{token}.{thumbprint}"
+
+
 def is_token(text: str) -> bool:
     """Return true if `text` is a token (RFC 8555 section 8.3, within our bounds)."""
     return TOKEN_PATTERN.fullmatch(text) is not None

@@ -107,7 +107,7 @@ class Tokens:
         deadline, _, thumbprint, *_ = held
         if deadline <= self._clock.monotonic() or thumbprint not in self._thumbprints:
             return None
-        return f"{token}.{thumbprint}"
+        return wire.key_authorization(token, thumbprint)
 
     def _check_allowed(self, publication: Publication) -> None:
         if publication.thumbprint not in self._thumbprints:
