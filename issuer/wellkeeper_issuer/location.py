@@ -27,6 +27,6 @@ def peek_state_dir(path: Path) -> Path | None:
     """Return the state directory in the settings; None when only reading all of them can tell what is wrong."""
     try:
         found = tomllib.loads(path.read_text()).get("state_dir", str(DEFAULT_STATE_DIR))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return Path(found) if isinstance(found, str) and found.startswith("/") else None

@@ -126,6 +126,9 @@ def read_toml(path: Path) -> TomlFile:
         raise SettingsError(f"{path} is not UTF-8", str(error), "Save the file in UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise syntax_error(path, text, error) from error
+    except RecursionError as error:
+        why = "it is nested too deeply"
+        raise SettingsError(f"cannot read {path}", why, "Write the settings as docs/settings.md shows.") from error
 
 
 def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:

@@ -77,8 +77,15 @@ async def test_without_a_daemon_there_is_nothing_to_hand_over_to(factory: Worker
 
 @pytest.mark.parametrize(
     "text",
-    ["state_dir = 5", "state_dir = 'relative'", "state_dir = [", "\udcff", f"state_dir = '/{'a' * 200}'"],
-    ids=["number", "relative", "syntax", "encoding", "too long for a socket"],
+    [
+        "state_dir = 5",
+        "state_dir = 'relative'",
+        "state_dir = [",
+        f"x = {'[' * 20000}",
+        "\udcff",
+        f"state_dir = '/{'a' * 200}'",
+    ],
+    ids=["number", "relative", "syntax", "deeply nested", "encoding", "too long for a socket"],
 )
 async def test_settings_with_mistakes_are_left_to_the_whole_check(folder: Path, text: str) -> None:
     path = folder / "bad.toml"

@@ -284,3 +284,10 @@ def test_host_name_of_several_cas_is_refused_with_their_urls(tmp_path: Path) -> 
     settings = read(tmp_path, 'ca = ["https://ca.example/a", "https://ca.example/b"]')
     with pytest.raises(ValueError, match=r"'ca\.example' matches 2 CAs: https://ca\.example/a, https://ca"):
         settings.find_ca("ca.example")
+
+
+def test_deeply_nested_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.toml"
+    path.write_text(f"x = {'[' * 20_000}")
+    with pytest.raises(SettingsError, match=r"cannot read .*issuer\.toml: it is nested too deeply"):
+        read_settings(path)

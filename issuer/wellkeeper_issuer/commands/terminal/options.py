@@ -12,6 +12,7 @@ import click
 
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.location import settings_path
+from wellkeeper_node.errors import WellkeeperError
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.settings import Settings
@@ -49,12 +50,12 @@ def lineage_name(value: str) -> str:
 
 
 def _settings_to_complete(context: click.Context) -> "Settings | None":
-    """Return the settings; None when they are invalid."""
+    """Return the settings; None when they cannot be read: any message would end up in the user's prompt."""
     from wellkeeper_issuer.settings import read_settings
 
     try:
         return read_settings(settings_path(context.meta.get(_CONFIG)))
-    except Exception:  # noqa: BLE001 - any message would end up in the user's prompt
+    except (WellkeeperError, OSError):
         return None
 
 
