@@ -10,20 +10,20 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stand.daemon import IssuerDaemon
 from stand.host import running_host
+from stand.responder import ResponderProcess
 from tests.integration.observed import installed, orders, served
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, OTHER_THUMBPRINT, PUBLIC_KEY, THUMBPRINT, TOKEN, TRUST, publication
 from tests.trust_files import trusting
-from wellkeeper_client import trust_file, wire
+from wellkeeper_client import wire
 from wellkeeper_client.signing import sign_publication
-from wellkeeper_client.trust_file import Trust, to_toml
+from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
@@ -247,15 +247,13 @@ async def test_renewal_succeeds_after_the_trust_file_was_rewritten(folder: Path)
 
 async def test_responder_with_another_file_is_noted(folder: Path) -> None:
     async with running_host(folder, {"web": [NAME]}) as host:
-        trusted = trust_file.read(host.issuer.trust_path)
-        trusting(host.issuer.trust_path.parent, replace(trusted, account_thumbprints=("A" * 43,)))
-        await host.issuer.run_well("trust", "--write")
         await host.responder.process.stop()
-        other = to_toml(replace(trusted, account_thumbprints=("A" * 43,)))
-        (folder / "other.toml").write_text(other)
-        async with type(host.responder)(folder / "responder", folder / "other.toml", name="other"):
+        async with ResponderProcess(folder / "responder", trusting(folder / "other"), name="other"):
             finished = await host.issuer.run_well("trust", "--write")
-    assert "note   the responder of node 'local' does not trust these values: check its log and its" in finished.out
+    assert finished.out == (
+        f"kept   {host.issuer.trust_path}, which is up to date\n"
+        "note   the responder of node 'local' does not trust these values: check its log and its --trust\n"
+    )
 
 
 async def test_daemon_leaves_the_trust_file_alone(folder: Path) -> None:
