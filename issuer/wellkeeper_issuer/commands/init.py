@@ -23,7 +23,7 @@ from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
-from wellkeeper_node import durable
+from wellkeeper_node import durable, presence
 
 _COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
 _REMEDY: Final = "edit the file, or run 'wellkeeper certificate add'"
@@ -91,7 +91,7 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
     path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
     folders = {key: answers.pop(key) for key in ("state_dir", "certificates_dir")}
     with _translated(path):
-        is_written = not path.exists()
+        is_written = not presence.exists(path)
     unused = [] if is_written else [name for name, value in (answers | folders).items() if value]
     if is_written:
         given = {key: value for key, value in folders.items() if value}
