@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.responder import messages
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client import trust_file
 from wellkeeper_client.trust_file import MAX_BYTES, Trust, TrustError, parse, read, to_toml
@@ -25,6 +26,12 @@ def test_written_file_is_read_with_the_same_values(notes: dict[str, str]) -> Non
     text = to_toml(TRUST, notes)
     assert parse(text.encode(), PATH) == TRUST
     assert len(text.splitlines()) == len(to_toml(TRUST).splitlines())
+
+
+def test_example_of_the_design_page_is_valid() -> None:
+    page = Path(__file__).parents[2] / "docs/design/0018-trust-file.md"
+    example = [line[4:] for line in page.read_text().splitlines() if line.startswith("    ") and " = " in line]
+    assert parse("\n".join(example).encode(), page) == messages.TRUST
 
 
 def test_no_beginning_of_a_file_is_a_valid_file() -> None:

@@ -8,7 +8,6 @@ from typing import Any, Final
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.assembly.pins import await_trust
 from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -35,7 +34,7 @@ def trust(config: Path | None, as_json: bool, write: bool) -> None:
     is_written = write and not host.is_current
     if is_written:
         trust_file.write(host)
-    lagging = asyncio.run(await_trust(host.ids, build.responder_clients(settings))) if write else {}
+    lagging = _await_responders(settings, host) if write else {}
     if as_json:
         responders = {"responders": {node: why or None for node, why in lagging.items()}}
         print_json(to_json(settings, host, is_written=is_written) | responders)
@@ -52,6 +51,13 @@ def to_json(settings: Settings, host: HostTrust, *, is_written: bool) -> dict[st
         "trust": trust_file.members(host.wanted),
         "live": {one.name: live.live_path(one.name) for one in settings.certificates},
     }
+
+
+def _await_responders(settings: Settings, host: HostTrust) -> Mapping[str, str]:
+    """Wait until the responders have read the file; return by node why one has not, else ""."""
+    from wellkeeper_issuer.assembly.pins import await_trust
+
+    return asyncio.run(await_trust(host.ids, build.responder_clients(settings)))
 
 
 def _written(host: HostTrust, lagging: Mapping[str, str]) -> str:
