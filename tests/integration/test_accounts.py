@@ -65,7 +65,7 @@ async def test_deactivated_account_is_not_used_and_can_be_replaced(folder: Path)
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 1
         assert "our account at the CA localhost was permanently deactivated" in finished.out
-        assert "'wellkeeper init', then 'wellkeeper trust'" in finished.out
+        assert "'wellkeeper init', then 'wellkeeper trust --write'" in finished.out
         assert orders(host.ca) == before
         assert await served(host, NAME) == fingerprint
         shown = await host.issuer.run_well("account", "show")
@@ -74,8 +74,11 @@ async def test_deactivated_account_is_not_used_and_can_be_replaced(folder: Path)
         for path in (host.issuer.state_dir / "accounts").iterdir():
             path.unlink()
         await host.issuer.run_well("init")
+        await host.issuer.run_well("trust", "--write")
         again = await account(host, "register")
         assert again["account_url"]
+        await host.issuer.run_well("renew", "--force")
+        assert await served(host, NAME) == installed(host.issuer, "web") != fingerprint
 
 
 async def test_account_deactivated_elsewhere_is_reported(folder: Path) -> None:
