@@ -66,7 +66,7 @@ async def test_invalid_answers_are_asked_again_with_the_reason(folder: Path, peb
         assert line in settings
 
 
-async def test_trust_shows_the_written_file_and_the_same_lines_for_nginx_and_a_second_run_keeps_everything(folder: Path, pebble: Pebble) -> None:
+async def test_trust_shows_the_same_lines_and_a_second_run_keeps_everything(folder: Path, pebble: Pebble) -> None:
     issuer = Issuer(folder)
     session = await type_and_watch(
         issuer,
