@@ -21,7 +21,7 @@ _REPEATS: Final = 3
 
 
 class LearnedFetches:
-    """What CAs are known to do; nothing is known or learned without `records`."""
+    """The habits of all CAs; nothing is known or learned without `records`."""
 
     def __init__(self, records: FetchCounts | None = None) -> None:
         self._records = records
