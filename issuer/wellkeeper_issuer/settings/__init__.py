@@ -100,8 +100,8 @@ class Settings(Frozen):
     orders_per_second: PositiveNumber = Field(
         default=20.0,
         description=(
-            "Highest number of new orders per second, over all certificates. The default causes at most half of the "
-            "requests per second that Let's Encrypt accepts from one address; lower it if several hosts share one."
+            "Highest number of new orders per second, over all certificates. With one name each, the default causes "
+            "half of the requests per second that Let's Encrypt accepts from one address: lower it if hosts share one."
         ),
     )
     nginx: NginxSettings = Field(
