@@ -21,7 +21,7 @@ from stand.processes import PROJECT, StandError, search_path
 NAME: Final = "bulk"
 _GROUP: Final = "certificates from nothing"
 _THREADS: Final = 16
-# The default of ten new orders a second is for public CAs; the CA of this measurement is its own.
+# The default number of orders a second is for public CAs; the CA of this measurement is its own.
 _SETTINGS: Final = ("renewals_at_once = 64", "orders_per_second = 1000.0")
 _DEBOUNCE_SECONDS: Final = 2.0
 _RELOAD_SECONDS: Final = 30.0

@@ -15,6 +15,7 @@ from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, O
 from wellkeeper_issuer.model import Attempt, Due, Lineage, Ordered, Status
 from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
 from wellkeeper_issuer.obtain.refused_names import naming_refused
@@ -67,6 +68,7 @@ class Renewals:
     delivery_records: DeliveryRecords
     responders: Responders
     read_backs: ReadBacks
+    learned_fetches: LearnedFetches
     requests: Requests
     certificates: Certificates
     clock: Clock
@@ -199,7 +201,7 @@ class Renewals:
                 await published.enter_async_context(publishing)
                 step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:
-                await validate(ordered, ca, self.responders, self.clock)
+                await validate(ordered, ca, self.responders, self.clock, self.learned_fetches)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
 
 

@@ -236,6 +236,14 @@ class Reloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedFetches:
+    """The number of fetches of a token after which `quiet_seconds` without another one are enough."""
+
+    count: int
+    quiet_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """The result of verifying: nginx serves the installed leaf, or does not use it yet.
 

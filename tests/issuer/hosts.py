@@ -11,6 +11,7 @@ from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
 from wellkeeper_issuer.obtain.request import Requests
@@ -153,6 +154,7 @@ def make_renewals(
         delivery_records=state.deliveries,
         responders=QuickResponders(parts.nodes.responders, clock),
         read_backs=ReadBacks(parts.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
+        learned_fetches=LearnedFetches(state.fetch_counts),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,

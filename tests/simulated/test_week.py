@@ -21,6 +21,7 @@ from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.daemon import Daemon, Sleep
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage, Order
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.request import Requests
@@ -98,6 +99,7 @@ class Week:
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), nginx, progress, None),
+            learned_fetches=LearnedFetches(state.fetch_counts),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
             clock=clock,

@@ -27,6 +27,7 @@ from tests.simulated.year import (
 from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.daemon import Daemon, Sleep
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.request import Requests
@@ -80,6 +81,7 @@ class Year:
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), self.nginx, progress, None),
+            learned_fetches=LearnedFetches(state.fetch_counts),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
             clock=clock,

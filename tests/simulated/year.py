@@ -25,6 +25,7 @@ from wellkeeper_node.model import (
     ERROR_PREFIX,
     Answer,
     Certificate,
+    ExpectedFetches,
     Identifier,
     KeyAlgorithm,
     Node,
@@ -203,8 +204,12 @@ class WorkingResponders:
     """`ports.Responders` that always succeed; the CA fetches after a second."""
 
     clients = ("192.0.2.1",)
+    count = 1
 
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+    async def settle(
+        self, quiet_seconds: float, timeout_seconds: float, expected: ExpectedFetches | None = None
+    ) -> bool:
+        quiet_seconds = expected.quiet_seconds if expected and expected.count == 1 else quiet_seconds
         await asyncio.sleep(min(1.0 + quiet_seconds, timeout_seconds))
         return True
 
