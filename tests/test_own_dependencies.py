@@ -110,15 +110,6 @@ def test_issuer_loads_neither_acme_nor_requests_before_a_ca_is_asked() -> None:
     assert result.stdout == "[]\n"
 
 
-def test_issuer_never_loads_requests() -> None:
-    """It is a dependency of acme that takes 4 MiB and 30 ms; only the JWS of acme is used."""
-    folder = PROJECT / "issuer/wellkeeper_issuer/outside/ca"
-    modules = [module_name(path) for path in folder.glob("*.py")]
-    code = f"import sys, {', '.join(modules)}; print(sorted({{'acme', 'requests'}} & {{*sys.modules}}))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "['acme']\n"
-
-
 @pytest.mark.parametrize(
     ("name", "missing"),
     [("client", "cryptography"), ("responder", "click"), ("node", "aiofiles"), ("node", "wellkeeper_client")],

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import josepy.errors
+from acme import messages
+
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
@@ -23,37 +26,27 @@ class Abilities:
     requires_external_account: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """A CA's directory; `directory["newOrder"]` is a URL."""
-
-    members: Mapping[str, Any]
-
-    def __getitem__(self, name: str) -> str:
-        """Raises ReplyError when the CA does not offer this."""
-        url = self.members.get(name)
-        if not isinstance(url, str):
-            raise ReplyError(f"directory member {name!r} must be a URL")
-        return url
-
-    def __contains__(self, name: str) -> bool:
-        return isinstance(self.members.get(name), str)
+def parse_directory(members: Mapping[str, Any]) -> messages.Directory:
+    """Parse the directory's `meta`. Raises ReplyError."""
+    try:
+        return messages.Directory.from_json(dict(members))
+    except (josepy.errors.Error, TypeError, AttributeError) as error:
+        raise ReplyError(f"directory member 'meta' is not valid: {one_line(error, 200)}") from error
 
 
-def read_abilities(directory: Directory) -> Abilities:
+def read_abilities(directory: messages.Directory) -> Abilities:
     """Return what the directory offers; members with a wrong type count as missing."""
-    found = directory.members.get("meta")
-    meta = found if isinstance(found, Mapping) else {}
-    profiles, identities, terms = meta.get("profiles"), meta.get("caaIdentities"), meta.get("termsOfService")
+    meta = directory["meta"]
+    profiles, identities = meta.profiles, meta.caa_identities
     return Abilities(
-        has_renewal_info="renewalInfo" in directory,
-        has_key_change="keyChange" in directory,
+        has_renewal_info=_has(directory, "renewalInfo"),
+        has_key_change=_has(directory, "keyChange"),
         profiles={one_line(key): one_line(value) for key, value in profiles.items()}
         if isinstance(profiles, Mapping)
         else {},
-        terms_of_service=one_line(terms) if terms else None,
-        caa_identities=tuple(map(one_line, identities)) if isinstance(identities, list) else (),
-        requires_external_account=meta.get("externalAccountRequired") is True,
+        terms_of_service=one_line(meta.terms_of_service) if meta.terms_of_service else None,
+        caa_identities=tuple(map(one_line, identities)) if isinstance(identities, list | tuple) else (),
+        requires_external_account=meta.external_account_required is True,
     )
 
 
@@ -70,3 +63,10 @@ def choose_profile(abilities: Abilities, ca_name: str, wanted: str | None) -> st
             retry=Retry.NEVER,
         )
     return wanted
+
+
+def _has(directory: messages.Directory, name: str) -> bool:
+    try:
+        return isinstance(directory[name], str)
+    except KeyError:
+        return False

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+from acme import messages
 
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.ca.abilities import Directory, read_abilities
+from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
-from wellkeeper_issuer.outside.ca.messages import DEACTIVATION, account_jwk, algorithm_of, key_change
+from wellkeeper_issuer.outside.ca.messages import Deactivation, account_jwk, algorithm_of, key_change
 from wellkeeper_issuer.outside.ca.registration import look_up
-from wellkeeper_issuer.outside.ca.signing import Message, Sender, Signer
+from wellkeeper_issuer.outside.ca.signing import Sender, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node.errors import Retry
@@ -66,13 +69,14 @@ class AccountAtCa:
         """Replace the contacts, and agree to the CA's current terms if the settings agree to terms."""
         directory = await self._connection.directory()
         terms = read_abilities(directory).terms_of_service
-        agreed = {"termsOfServiceAgreed": True} if terms and self._accounts.terms_of_service_agreed else {}
-        return await self._post({"contact": list(contact), **agreed}, "the account update")
+        agreed = True if terms and self._accounts.terms_of_service_agreed else None
+        message = messages.UpdateRegistration(contact=tuple(contact), terms_of_service_agreed=agreed)
+        return await self._post(message, "the account update")
 
     async def deactivate(self) -> AccountState:
         """Deactivate the account, which cannot be undone, and record it (RFC 8555 section 7.3.6)."""
         record = self.record()
-        state = await self._post(DEACTIVATION, "the account deactivation")
+        state = await self._post(Deactivation(), "the account deactivation")
         if state.status != "deactivated":
             raise OrderError(
                 f"the CA {self._name} did not deactivate the account {state.url}",
@@ -99,7 +103,7 @@ class AccountAtCa:
         """Send keyChange once. Returning proves nothing: verify with `url_of` the new key (RFC 8555 section 7.3.5)."""
         url, present = self.record().account_url, self._connection.key
 
-        async def work(sender: Sender, directory: Directory) -> None:
+        async def work(sender: Sender, directory: messages.Directory) -> None:
             signed = key_change(url, present, account_jwk(following), directory["keyChange"])
             await sender.send(directory["keyChange"], signed)
 
@@ -111,8 +115,8 @@ class AccountAtCa:
         sender = self._connection.sender_for(Signer(jwk, algorithm_of(jwk)))
         return await look_up(sender, directory, self._name, self._connection.clock)
 
-    async def _post(self, message: Message | None, request: str) -> AccountState:
-        async def work(sender: Sender, _: Directory) -> AccountState:
+    async def _post(self, message: Any, request: str) -> AccountState:  # noqa: ANN401 - any message of josepy's
+        async def work(sender: Sender, _: messages.Directory) -> AccountState:
             url = self.record().account_url  # another one in a second try, if the CA has another for our key
             body = (await sender.send(url, message)).json()
             status, contact = body.get("status"), body.get("contact") or []

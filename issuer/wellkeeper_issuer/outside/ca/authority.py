@@ -6,7 +6,8 @@ Only the modules of this package use the acme library.
 import logging
 from collections.abc import Sequence
 
-from josepy.json_util import encode_b64jose
+from acme import messages
+from cryptography import x509
 
 from wellkeeper_issuer.errors import (
     ChallengeError,
@@ -16,11 +17,11 @@ from wellkeeper_issuer.errors import (
     UnusableOrderError,
 )
 from wellkeeper_issuer.model import Authorization, Challenge, Order
-from wellkeeper_issuer.outside.ca.abilities import Abilities, Directory, choose_profile, read_abilities
+from wellkeeper_issuer.outside.ca.abilities import Abilities, choose_profile, read_abilities
 from wellkeeper_issuer.outside.ca.chains import alternate_urls, root_name
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
-from wellkeeper_issuer.outside.ca.messages import DEACTIVATION, new_order
+from wellkeeper_issuer.outside.ca.messages import Deactivation, EmptyMessage, NewOrder
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
 from wellkeeper_issuer.outside.ca.replies import parse_authorization, parse_order
 from wellkeeper_issuer.outside.ca.retry_after import retry_after_seconds
@@ -76,12 +77,18 @@ class AcmeAuthority:
     async def new_order(self, identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
         directory, _ = await self.connection.account()
         abilities = read_abilities(directory)
-        message = new_order(
-            identifiers, self._profile(abilities, profile), replaces if abilities.has_renewal_info else None
+        message = NewOrder(
+            identifiers=[
+                messages.Identifier(typ=messages.IdentifierType(identifier.type.value), value=identifier.value)
+                for identifier in identifiers
+            ],
+            profile=self._profile(abilities, profile),
+            replaces=replaces if abilities.has_renewal_info else None,
         )
+
         request = f"the order for {_summary(identifiers)}"
 
-        async def work(sender: Sender, directory: Directory) -> Order:
+        async def work(sender: Sender, directory: messages.Directory) -> Order:
             reply = await sender.send(directory["newOrder"], message)
             # The CA has placed the order: a reply that cannot be used concerns this one.
             with translated(UnusableOrderError, self.name, request, self._clock):
@@ -110,21 +117,21 @@ class AcmeAuthority:
             raise
 
     async def deactivate_authorization(self, url: str) -> None:
-        async def work(sender: Sender, _: Directory) -> None:
-            await sender.send(url, DEACTIVATION)
+        async def work(sender: Sender, _: messages.Directory) -> None:
+            await sender.send(url, Deactivation())
 
         await self.connection.call(ChallengeError, f"the deactivation of authorization {url}", work)
 
     async def answer_challenge(self, challenge: Challenge) -> None:
-        async def work(sender: Sender, _: Directory) -> None:
-            await sender.send(challenge.url, {})
+        async def work(sender: Sender, _: messages.Directory) -> None:
+            await sender.send(challenge.url, EmptyMessage())
 
         await self.connection.call(ChallengeError, f"the response to challenge {challenge.url}", work)
 
     async def finalize(self, order: Order, csr_der: bytes) -> Order:
-        message = {"csr": encode_b64jose(csr_der)}
+        message = messages.CertificateRequest(csr=x509.load_der_x509_csr(csr_der))
 
-        async def work(sender: Sender, _: Directory) -> Order | None:
+        async def work(sender: Sender, _: messages.Directory) -> Order | None:
             try:
                 reply = await sender.send(order.finalize_url, message)
             except ProblemError as error:

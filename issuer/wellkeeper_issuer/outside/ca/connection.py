@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import aiohttp
+from acme import messages
 from josepy.jwk import JWK
 
 from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.ca.abilities import Directory
+from wellkeeper_issuer.outside.ca.abilities import parse_directory
 from wellkeeper_issuer.outside.ca.messages import account_jwk, algorithm_of
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import is_passing, translated
@@ -50,7 +51,7 @@ class _Keyed:
     thumbprint: str
 
 
-Work = Callable[[Sender, Directory], Awaitable[T]]
+Work = Callable[[Sender, messages.Directory], Awaitable[T]]
 
 
 class Connection:
@@ -79,11 +80,11 @@ class Connection:
         """RFC 7638 thumbprint of the account key."""
         return self._present().thumbprint
 
-    async def directory(self) -> Directory:
+    async def directory(self) -> messages.Directory:
         """Return the directory, read once per day. Raises OrderError."""
         request = f"the request for its directory {self.options.directory_url}"
         with translated(OrderError, self.options.name, request, self.clock):
-            return Directory(await self._server.directory())
+            return parse_directory(await self._server.directory())
 
     async def nonce(self) -> None:
         """Get a fresh nonce (RFC 8555 section 7.2); raises OrderError."""
@@ -101,7 +102,7 @@ class Connection:
         """Raise what would stop a registration before the CA is asked; register nothing."""
         self._registration.check(await self.directory())
 
-    async def account(self) -> tuple[Directory, Account]:
+    async def account(self) -> tuple[messages.Directory, Account]:
         """Return directory and account. Raises SettingsError, and OrderError, again for a while after a failed try."""
         asked_at = self.clock.monotonic()
         async with self._opening:
@@ -129,7 +130,7 @@ class Connection:
     async def read(self, kind: type[WellkeeperError], request: str, url: str, parse: Callable[[str, Reply], T]) -> T:
         """Read a resource by POST-as-GET (RFC 8555 section 6.3), with retries where they may help."""
 
-        async def work(sender: Sender, _: Directory) -> T:
+        async def work(sender: Sender, _: messages.Directory) -> T:
             return parse(url, await sender.send(url, None))
 
         pause_seconds = _FIRST_PAUSE_SECONDS
@@ -169,7 +170,7 @@ class Connection:
         kind: type[WellkeeperError],
         request: str,
         work: Work[T],
-        directory: Directory,
+        directory: messages.Directory,
         account: Account,
     ) -> T:
         with translated(kind, self.options.name, request, self.clock):

@@ -1,32 +1,50 @@
-"""Messages to a CA, and our keys as JSON Web Keys."""
+"""Messages to a CA that the acme library lacks, and our keys as JSON Web Keys."""
 
-import json
-from collections.abc import Sequence
 from typing import Any, Final
 
+from acme import messages
 from acme.jws import JWS
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from josepy.json_util import JSONObjectWithFields, field
 from josepy.jwa import ES256, ES384, HS256, HS384, HS512, RS256, JWASignature
 from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 from josepy.util import ComparableECKey, ComparableRSAKey
 
 from wellkeeper_issuer.outside.ca.options import ExternalAccount
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
-from wellkeeper_node.model import Identifier
 
 _BINDING_ALGORITHMS: Final = {"HS256": HS256, "HS384": HS384, "HS512": HS512}
 
 
-# An account or an authorization (RFC 8555 sections 7.3.6 and 7.5.2).
-DEACTIVATION: Final = {"status": "deactivated"}
+class EmptyMessage(JSONObjectWithFields):
+    """`{}`: the response to an http-01 challenge (RFC 8555 section 7.5.1)."""
+
+    def __bool__(self) -> bool:
+        """Return True: for a false message, as one without fields is, the library sends a POST-as-GET."""
+        return True
 
 
-def new_order(identifiers: Sequence[Identifier], profile: str | None, replaces: str | None) -> dict[str, Any]:
-    """Return newOrder (RFC 8555 section 7.4) with `replaces` (RFC 9773 section 5), without what is None."""
-    names = [{"type": identifier.type.value, "value": identifier.value} for identifier in identifiers]
-    more = {"profile": profile, "replaces": replaces}
-    return {"identifiers": names, **{key: value for key, value in more.items() if value is not None}}
+class Deactivation(JSONObjectWithFields):
+    """Deactivates an account or an authorization (RFC 8555 sections 7.3.6 and 7.5.2)."""
+
+    status: str = field("status")
+
+    def __init__(self, status: str = "deactivated") -> None:
+        super().__init__(status=status)
+
+
+class NewOrder(messages.NewOrder):
+    """newOrder with `replaces` (RFC 9773 section 5)."""
+
+    replaces: str | None = field("replaces", omitempty=True)
+
+
+class KeyChange(JSONObjectWithFields):
+    """The inner payload of keyChange (RFC 8555 section 7.3.5)."""
+
+    account: str = field("account")
+    old_key: JWK = field("oldKey")
 
 
 def account_jwk(account_key: AccountKey) -> JWK:
@@ -53,12 +71,12 @@ def binding(account_key: JWK, new_account_url: str, external: ExternalAccount, h
     payload = account_key.public_key().json_dumps().encode()
     algorithm = _BINDING_ALGORITHMS[external.algorithm]
     signed = JWS.sign(payload, JWKOct(key=hmac_key), algorithm, None, new_account_url, external.key_id)
-    members: dict[str, Any] = signed.to_json()
+    members: dict[str, Any] = signed.to_partial_json()
     return members
 
 
-def key_change(account_url: str, present: JWK, following: JWK, key_change_url: str) -> dict[str, Any]:
+def key_change(account_url: str, present: JWK, following: JWK, key_change_url: str) -> JWS:
     """Return the inner keyChange object, signed with the new key; the old key signs the request around it."""
-    payload = json.dumps({"account": account_url, "oldKey": present.public_key().to_json()}).encode()
-    signed: dict[str, Any] = JWS.sign(payload, following, algorithm_of(following), None, key_change_url).to_json()
+    payload = KeyChange(account=account_url, old_key=present.public_key()).json_dumps().encode()
+    signed: JWS = JWS.sign(payload, following, algorithm_of(following), None, key_change_url)
     return signed

@@ -2,15 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+
+from acme import messages
 
 from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.ca.abilities import Directory, read_abilities
+from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.messages import account_jwk, binding
 from wellkeeper_issuer.outside.ca.options import CaOptions
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
-from wellkeeper_issuer.outside.ca.signing import Message, Sender
+from wellkeeper_issuer.outside.ca.signing import Sender
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder, AccountRecord
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.ports import Clock
@@ -24,9 +25,9 @@ class Account:
     url: str
 
 
-async def look_up(sender: Sender, directory: Directory, ca: str, clock: Clock) -> str | None:
+async def look_up(sender: Sender, directory: messages.Directory, ca: str, clock: Clock) -> str | None:
     """Return the URL of the account with the sender's key at the CA; None when there is none. Raises OrderError."""
-    message = {"onlyReturnExisting": True}
+    message = messages.NewRegistration(only_return_existing=True)
     with translated(OrderError, ca, "the account look-up", clock):
         try:
             return (await sender.send(directory["newAccount"], message)).location()
@@ -44,7 +45,7 @@ class Registration:
     accounts: AccountFolder
     clock: Clock
 
-    async def find(self, sender: Sender, directory: Directory, *, is_forgotten: bool = False) -> Account:
+    async def find(self, sender: Sender, directory: messages.Directory, *, is_forgotten: bool = False) -> Account:
         """Return the account on record; register and record one if there is none or the CA forgot it.
 
         Raises SettingsError, and OrderError with what the administrator must do first.
@@ -57,14 +58,14 @@ class Registration:
             await asyncio.to_thread(self.accounts.record, record)
         return Account(record.account_url)
 
-    def check(self, directory: Directory) -> None:
+    def check(self, directory: messages.Directory) -> None:
         """Raise OrderError or SettingsError when the account cannot be registered; send no requests."""
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
             raise self._deactivated()
         self._message(directory)
 
-    async def _register(self, sender: Sender, directory: Directory) -> str:
+    async def _register(self, sender: Sender, directory: messages.Directory) -> str:
         """Return the account's URL: newAccount returns the existing account of a known key (RFC 8555 section 7.3.1)."""
         message = self._message(directory)
         try:
@@ -76,7 +77,7 @@ class Registration:
                 error.retry = Retry.NEVER
             raise
 
-    async def find_again(self, sender: Sender, directory: Directory) -> Account | None:
+    async def find_again(self, sender: Sender, directory: messages.Directory) -> Account | None:
         """Return the account that the CA has for our key, if it is not the one on record, and record it.
 
         Registers an account when the CA has none. Returns None when the record is right, or the CA does not say.
@@ -96,7 +97,7 @@ class Registration:
         await asyncio.to_thread(self.accounts.record, AccountRecord(self.options.directory_url, url))
         return Account(url)
 
-    def _message(self, directory: Directory) -> Message:
+    def _message(self, directory: messages.Directory) -> messages.NewRegistration:
         abilities, external = read_abilities(directory), self.options.external_account
         terms = abilities.terms_of_service
         self._check_terms(terms)
@@ -107,14 +108,13 @@ class Registration:
                 with_reload("Get both from the CA, and set eab_key_id and eab_hmac_key_file under [[cas]]."),
                 retry=Retry.NEVER,
             )
-        message: dict[str, Any] = {"contact": list(self.accounts.contact)}
-        if terms:
-            message["termsOfServiceAgreed"] = True
+        members = {}
         if external is not None:
             account_key = account_jwk(self.accounts.account_key(self.options.directory_url))
             hmac_key = external.read_hmac_key()
-            message["externalAccountBinding"] = binding(account_key, directory["newAccount"], external, hmac_key)
-        return message
+            members["external_account_binding"] = binding(account_key, directory["newAccount"], external, hmac_key)
+        agreed = True if terms else None
+        return messages.NewRegistration(contact=self.accounts.contact, terms_of_service_agreed=agreed, **members)
 
     def _check_terms(self, terms: str | None) -> None:
         if terms and not self.accounts.terms_of_service_agreed:

@@ -2,12 +2,11 @@
 
 from enum import IntEnum
 
+from acme import messages
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from josepy.json_util import encode_b64jose
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wellkeeper_issuer.errors import OrderError
-from wellkeeper_issuer.outside.ca.abilities import Directory
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.messages import certificate_jwk
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
@@ -28,11 +27,10 @@ async def revoke(
     connection: Connection, chain_pem: bytes, reason: Reason, certificate_key_pem: bytes | None = None
 ) -> bool:
     """Return False if it was already revoked. With the certificate's key, no account is needed. Raises OrderError."""
-    certificate = x509.load_pem_x509_certificate(chain_pem).public_bytes(Encoding.DER)
-    message = {"certificate": encode_b64jose(certificate), "reason": int(reason)}
+    message = messages.Revocation(certificate=x509.load_pem_x509_certificate(chain_pem), reason=int(reason))
     request = "the revocation"
 
-    async def work(sender: Sender, directory: Directory) -> bool:
+    async def work(sender: Sender, directory: messages.Directory) -> bool:
         try:
             await sender.send(directory["revokeCert"], message)
         except ProblemError as error:

@@ -4,13 +4,12 @@ Nonces are shared by all requests to the CA. A rejected nonce is replaced by the
 reply without a valid nonce is a reply like any other (section 6.5.1).
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from acme.jws import JWS
 from josepy.b64 import b64decode, b64encode
+from josepy.interfaces import JSONDeSerializable
 from josepy.jwa import JWASignature
 from josepy.jwk import JWK
 
@@ -19,9 +18,6 @@ from wellkeeper_issuer.outside.ca.problems import ProblemError, read_problem
 from wellkeeper_issuer.outside.ca.server import CaServer
 from wellkeeper_issuer.outside.ca.session import Reply
 from wellkeeper_node.ports import Clock
-
-# The JSON object that is signed.
-Message = Mapping[str, Any]
 
 # Even if the CA rejects half of all nonces, 1 request in 17 million fails.
 _NONCE_TRIES: Final = 24
@@ -38,9 +34,9 @@ class Signer:
     algorithm: JWASignature
     account_url: str | None = None
 
-    def sign(self, url: str, message: Message | None, nonce: bytes) -> bytes:
+    def sign(self, url: str, message: JSONDeSerializable | None, nonce: bytes) -> bytes:
         """Return the body of the request; takes 0.1 ms with P-256 and 1.4 ms with RSA of 4096 bits."""
-        payload = b"" if message is None else json.dumps(message).encode()
+        payload = b"" if message is None else message.json_dumps().encode()
         signed = JWS.sign(payload, self.key, self.algorithm, nonce, url, self.account_url)
         text: str = signed.json_dumps()
         return text.encode()
@@ -54,7 +50,7 @@ class SignedRequests:
         self._clock = clock
         self._nonces: list[bytes] = []
 
-    async def send(self, url: str, message: Message | None, signer: Signer) -> Reply:
+    async def send(self, url: str, message: JSONDeSerializable | None, signer: Signer) -> Reply:
         """Send a signed POST; a POST-as-GET when `message` is None. Raises ProblemError for an error reply."""
         nonce = self._nonces.pop() if self._nonces else await self._fetch_nonce()
         for _ in range(_NONCE_TRIES):
@@ -115,6 +111,6 @@ class Sender:
     requests: SignedRequests
     signer: Signer
 
-    async def send(self, url: str, message: Message | None) -> Reply:
+    async def send(self, url: str, message: JSONDeSerializable | None) -> Reply:
         """Send a signed POST; a POST-as-GET when `message` is None. Raises ProblemError for an error reply."""
         return await self.requests.send(url, message, self.signer)
