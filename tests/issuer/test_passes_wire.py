@@ -52,7 +52,7 @@ def _version(chain_pem: bytes) -> str:
 
 
 def leaf(host: Host, version: str) -> Certificate:
-    return reading.read_certificate(host.certificates.pairs["a", version].chain_pem)
+    return reading.read_certificate(host.certificates.pairs["a"][version].chain_pem)
 
 
 async def seen(host: Host) -> Seen:
