@@ -24,8 +24,8 @@ _LONGEST_NAME: Final = 200
 
 # One chain for each renewal that may run at once.
 _READ_CERTIFICATES: Final = 128
-# Digests of pairs that match. OpenSSL takes 30 ms (2048 bits) to 200 ms (4096 bits) to check the numbers of an RSA key, and a
-# daemon reads every pair twice in half a day. The bound is twice the number of certificates that one host may have.
+# Digests of pairs that match. OpenSSL takes 30 ms (2048 bits) to 200 ms (4096 bits) to check the numbers of an RSA key,
+# and a daemon reads every pair twice in half a day. The bound is twice the number of certificates one host may have.
 _matching: Final[set[bytes]] = set()
 _MOST_MATCHING: Final = 20_000
 

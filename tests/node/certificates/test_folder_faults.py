@@ -51,3 +51,14 @@ async def test_live_directory_that_links_to_itself_is_an_error(tmp_path: Path) -
     (tmp_path / "live").symlink_to("live")
     with pytest.raises(InstallError, match="Too many levels of symbolic links"):
         await LiveFolder(tmp_path).versions(["web"])
+
+
+async def test_version_whose_copies_are_damaged_as_well_is_not_restored(tmp_path: Path) -> None:
+    folders = CertificateFolders(tmp_path)
+    version = await folders.write("web", pairs(1)[0])
+    await folders.switch("web", version)
+    archive = tmp_path / "archive/web" / version
+    (archive / "fullchain.pem").write_text("")
+    leaf = (archive / "cert.pem").read_text()
+    (archive / "cert.pem").write_text(f"{leaf}{leaf[:-40]}")
+    assert await folders.restore("web", lambda _: True) is None

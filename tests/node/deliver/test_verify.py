@@ -125,6 +125,14 @@ async def test_unnamed_certificate_without_handshakes_is_not_served_yet(listens:
     assert (served.is_served, served.fingerprint_sha256) == (False, None)
 
 
+async def test_wrong_certificate_at_a_unix_socket_is_described_by_its_path() -> None:
+    node = Node()
+    node.use()
+    node.probes.leaves = dict.fromkeys([(("unix:/run/a.sock", 0), A), (("unix:/run/a.sock", 0), B)], node.other())
+    with pytest.raises(VerifyError, match=r": unix:/run/a\.sock serves serial "):
+        await node.verify((("unix:/run/a.sock", 0),))
+
+
 async def test_another_certificate_is_an_error_that_describes_it() -> None:
     node = Node()
     node.use()
