@@ -53,8 +53,8 @@ def test_unbuffered_streams_do_not_wait_for_the_end_of_the_process() -> None:
 def test_all_output_arrives_on_a_terminal_that_another_process_made_non_blocking() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    code = f"{SECURE}print(1_000_000 * 'x', end=''); sys.exit(3 * streams.is_output_lost())"
+    code = f"{SECURE}print(20_000_000 * 'x', end=''); sys.exit(3 * streams.is_output_lost())"
     with subprocess.Popen([sys.executable, "-c", code], stdout=writing) as started, os.fdopen(reading, "rb") as pipe:
         os.close(writing)
-        assert len(pipe.read()) == 1_000_000
+        assert len(pipe.read()) == 20_000_000
         assert started.wait() == 0

@@ -91,6 +91,14 @@ def test_numbers_of_an_rsa_key_are_checked_once() -> None:
     assert seconds[1] < seconds[0] / 10
 
 
+def test_number_of_remembered_pairs_is_bounded() -> None:
+    remembered = reading._matching  # noqa: SLF001 - twenty thousand certificates would take a second
+    remembered.update(number.to_bytes(64) for number in range(20_000))
+    pair = FakeCa().pair(dns("a.example"))
+    assert reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+    assert len(remembered) == 1
+
+
 def to_pem(der: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 

@@ -164,3 +164,10 @@ async def test_reload_without_effect_quotes_what_the_master_logged_since(
         with pytest.raises(ReloadError) as caught:
             await nginx(master, clock, *command, error_log=log).reload(PASSED)
     assert caught.value.why == "[emerg] bind() to 0.0.0.0:80 failed"
+
+
+async def test_binary_upgrade_that_has_not_ended_is_an_error(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        master.pid_file.with_name("nginx.pid.oldbin").write_text(str(master.process.pid))
+        with pytest.raises(ReloadError, match="a binary upgrade of nginx is in progress"):
+            await nginx(master, clock).reload(PASSED)
