@@ -79,20 +79,18 @@ class Renewals:
         """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
         attempt = await self.without_unusable_chain(lineage, record.attempt)
         issued = attempt if attempt and attempt.under_way.is_issued_for(lineage) else None
-        found = Found(replace(record, attempt=attempt), installed, issued)
-        if mode is Mode.FORCED:
-            return replace(found, due=Due(lineage, "asked for"))
-        if issued:
-            # live/ may even point to it already, but nginx has not loaded it.
-            return replace(found, due=Due(lineage, ISSUED))
+        if mode is Mode.FORCED or issued:
+            # live/ may even point to what was issued, but nginx has not loaded it.
+            reason = "asked for" if mode is Mode.FORCED else ISSUED
+            return Found(replace(record, attempt=attempt), installed, issued, Due(lineage, reason))
         if self.is_staging and installed:
             self._check_replaceable(lineage, installed, record.origin)
         schedule, origin = record.schedule, record.origin
         if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
             schedule = await self.planner.replace_soon(installed, schedule, origin)
         schedule = await self.planner.schedule(installed, schedule, origin)
-        found = replace(found, record=replace(found.record, schedule=schedule or record.schedule))
-        return replace(found, due=due(lineage, installed, schedule, now=self.clock.now()))
+        record = replace(record, attempt=attempt, schedule=schedule or record.schedule)
+        return Found(record, installed, due=due(lineage, installed, schedule, now=self.clock.now()))
 
     def _check_replaceable(self, lineage: Lineage, installed: Installed, origin: Origin | None) -> None:
         """Raise OrderError if a test CA's certificate, which no client trusts, would replace another CA's."""

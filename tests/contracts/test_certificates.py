@@ -39,7 +39,7 @@ async def install(certificates: Certificates, pair: Pair, lineage: str = "web") 
 def lose(certificates: Certificates, lineage: str, version: str) -> None:
     """Delete the files of a version, as an administrator might while tidying up."""
     if isinstance(certificates, FakeCertificates):
-        del certificates.pairs[lineage, version]
+        del certificates.pairs[lineage][version]
     else:
         folder = Path(certificates.live_path(lineage)).resolve()
         assert folder.name == version
@@ -291,3 +291,10 @@ async def cancel(call: Awaitable[object]) -> None:
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled() or task.exception() is None
+
+
+async def test_versions_are_listed_from_the_oldest(certificates: Certificates) -> None:
+    assert await certificates.versions("web") == []
+    written = [await certificates.write("web", pair) for pair in (NEXT, PAIR)]
+    assert await certificates.versions("web") == written[::-1]
+    assert reading.read_certificate(PAIR.chain_pem).fingerprint_sha256[:8] in written[1]

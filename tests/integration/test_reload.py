@@ -56,7 +56,7 @@ class Host:
         servers = await self.nginx.servers()
         identifiers = installed.certificate.identifiers
         wanted = plan(identifiers, servers, lambda path: self.folders.owns(name, path), self.https)
-        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes())
+        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes(), self.folders.versions)
 
     async def served(self, name: str) -> str:
         """Return the served version, whose directory name ends with the fingerprint."""

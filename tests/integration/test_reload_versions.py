@@ -68,7 +68,8 @@ class Node:
         local = LocalNginx(Control(tuple(self.nginx.argv()), self.nginx.pid_path), SystemClock())
         servers, identifiers = await local.servers(), installed.certificate.identifiers
         wanted = plan(identifiers, servers, lambda path: self.folders.owns("web", path), self.nginx.settings.https)
-        return (await verify(installed, wanted, str(self.live), NodeProbes())).is_served
+        served = await verify(installed, wanted, str(self.live), NodeProbes(), self.folders.versions)
+        return served.is_served
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class Handshakes:
         if version in self.refused and self.refusals > 0:
             self.refusals -= 1
             return None
-        return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)
+        return reading.read_certificate(self._certificates.pairs[name][version].chain_pem)
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         raise ValueError(f"verifying must not read back: {node}, {answer}")

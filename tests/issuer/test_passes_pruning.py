@@ -19,7 +19,7 @@ def _host(host: Host) -> Host:
 
 
 def versions(host: Host) -> list[str]:
-    return [version for _, version in host.certificates.pairs]
+    return list(host.certificates.pairs["a"])
 
 
 async def renew(host: Host, count: int) -> list[str]:

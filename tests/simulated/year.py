@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
@@ -264,7 +264,7 @@ class WorkingNginx:
         installed = await self._certificates.installed(self._names[identifier])
         if installed is None or key_algorithm is not None:
             return None
-        return replace(installed.certificate)
+        return installed.certificate
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         raise ValueError(f"there are no nodes to read back from: {node}, {answer}")

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from tests.node.certificates.test_folders import renewals
-from tests.unprivileged import shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node.certificates.folders import CertificateFolders
 
 IS_ROOT: Final = os.geteuid() == 0
@@ -92,3 +92,22 @@ async def test_previous_version_without_a_key_file_gives_nothing_to_keep(
     lose(live(folders))
     await folders.switch("web", await folders.write("web", second))
     assert modes(live(folders)) == (0o600, 0o644, 0o700)
+
+
+async def test_owner_that_this_user_may_not_give_to_files_is_not_kept() -> None:
+    if not IS_ROOT:
+        return  # only root gives away the files of the previous version
+    with shared_folder() as folder:
+        folders = CertificateFolders(folder)
+        first, second = renewals(2)
+        with as_unprivileged_user():
+            await folders.switch("web", await folders.write("web", first))
+        for path in (live(folders), live(folders) / "privkey.pem"):
+            os.chown(path, USER, GROUP)
+            path.chmod(0o755)
+        with as_unprivileged_user():
+            own = os.geteuid(), os.getegid()
+            await folders.switch("web", await folders.write("web", second))
+        status = (live(folders) / "privkey.pem").stat()
+        assert (status.st_uid, status.st_gid) == own
+        assert modes(live(folders)) == (0o600, 0o644, 0o700)
