@@ -108,8 +108,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
     "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver"),
     "wellkeeper_node.deliver.verification": (*_NODE, "wellkeeper_node.deliver"),
-    "wellkeeper_node.deliver.verify": (*_NODE, "wellkeeper_node.deliver.addresses"),
-    "wellkeeper_node.deliver*": _NODE,
+    "wellkeeper_node.deliver*": (*_NODE, "wellkeeper_node.deliver.addresses"),
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
     "wellkeeper_node.nginx.configuration": ("crossplane",),
     "wellkeeper_node*": (
