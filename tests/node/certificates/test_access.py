@@ -11,10 +11,8 @@ from tests.node.certificates.test_folders import renewals
 from tests.unprivileged import shared_folder
 from wellkeeper_node.certificates.folders import CertificateFolders
 
-IS_ROOT: Final = os.geteuid() == 0
-# Only root gives files away; another user keeps its own.
-USER: Final = 1 if IS_ROOT else os.geteuid()
-GROUP: Final = 4 if IS_ROOT else os.getegid()
+USER: Final = 1
+GROUP: Final = 4
 
 
 async def renew(folders: CertificateFolders, key_mode: int, folder_mode: int, user: int = -1, group: int = -1) -> Path:
@@ -64,6 +62,7 @@ async def test_modes_of_the_previous_version_are_kept_and_never_wider(
     assert modes(version) == after
 
 
+@pytest.mark.root  # only root gives files away
 async def test_owner_and_group_of_the_previous_version_are_kept(tmp_path: Path) -> None:
     version = await renew(CertificateFolders(tmp_path), 0o640, 0o750, USER, GROUP)
     for path in (version, *version.iterdir()):
@@ -72,8 +71,9 @@ async def test_owner_and_group_of_the_previous_version_are_kept(tmp_path: Path) 
     assert modes(version) == (0o640, 0o644, 0o750)
 
 
+@pytest.mark.root
 async def test_owner_and_group_of_the_settings_win() -> None:
-    owner, group = (2, 3) if IS_ROOT else (USER, GROUP)
+    owner, group = 2, 3
     with shared_folder() as folder:
         folders = CertificateFolders(folder / "certificates", owner=owner, group=group)
         version = await renew(folders, 0o600, 0o700, owner, GROUP)
