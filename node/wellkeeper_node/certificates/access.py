@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_node import rights
 from wellkeeper_node.certificates.layout import KEY_FILE
 from wellkeeper_node.durable import Owner
 
@@ -35,7 +36,7 @@ def kept_access(previous: Path, usual: Access) -> Access:
         return usual
     user = key.st_uid if usual.owner.user == -1 else usual.owner.user
     group = key.st_gid if usual.owner.group == -1 else usual.owner.group
-    if not _may_give(user, group):
+    if not rights.may_give(user, group):
         return usual
     is_for_a_group = usual.owner.group != -1
     return Access(
@@ -43,9 +44,3 @@ def kept_access(previous: Path, usual: Access) -> Access:
         usual.key_mode if is_for_a_group else 0o400 | key.st_mode & _WIDEST_KEY,
         usual.folder_mode if is_for_a_group else 0o700 | folder.st_mode & _WIDEST_FOLDER,
     )
-
-
-def _may_give(user: int, group: int) -> bool:
-    if os.geteuid() == 0:
-        return True
-    return user == os.geteuid() and group in {os.getegid(), *os.getgroups()}

@@ -19,7 +19,7 @@ async def read_versions(certificates_dir: Path, lineage: str) -> list[Old]:
     """Return all versions in the archive. Raises InstallError."""
 
     def read() -> list[Old]:
-        with rights.of_owner(certificates_dir):
+        with rights.of_owner(certificates_dir, lineage=lineage):
             return pruning.read_versions(certificates_dir / "archive" / lineage)
 
     with durable.translated(certificates_dir):
