@@ -122,7 +122,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.__main__": ("*",),
     "wellkeeper_issuer.commands*": ("*",),
     "wellkeeper_issuer.assembly*": _ASSEMBLED,
-    "wellkeeper_issuer.service*": _SERVED,
+    "wellkeeper_issuer.service*": (*_SERVED, "wellkeeper_client.permissions"),
     "wellkeeper_issuer.status*": _SHOWN,
     "wellkeeper_issuer.model": ("wellkeeper_node.model",),
     "wellkeeper_issuer.errors": ("wellkeeper_node.errors",),

@@ -19,23 +19,40 @@ class Fault:
     remedy: str
 
 
-def find_fault(path: Path) -> Fault | None:
-    """Return the first fault of the file, its target if it is a link, and the directories above both."""
+def find_fault(path: Path, owner: int | None = None) -> Fault | None:
+    """Return the first fault of the file, its target if it is a link, and the directories above both.
+
+    They may also belong to `owner`.
+    """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are looked at, not resolved
     try:
         target = absolute.resolve(strict=True)
     except (OSError, RuntimeError):
         return None  # who reads it will report that
-    return next(filter(None, map(fault_of, (target, *target.parents, *absolute.parents))), None)
+    found = (fault_of(one, owner) for one in (target, *target.parents, *absolute.parents))
+    return next(filter(None, found), None)
 
 
-def fault_of(path: Path) -> Fault | None:
+def find_socket_fault(socket: Path) -> Fault | None:
+    """Return the first fault of the directories of a socket: others could put another one there.
+
+    They may belong to the user whose program listens, which is the owner of the last one. The socket's mode does not
+    matter.
+    """
+    try:
+        status = socket.parent.stat()
+    except OSError:
+        return None  # who connects will report that
+    return find_fault(socket.parent, status.st_uid) if stat.S_ISDIR(status.st_mode) else None
+
+
+def fault_of(path: Path, owner: int | None = None) -> Fault | None:
     """Return the fault of this file or directory alone."""
     try:
         status = path.stat()
     except OSError:
         return None
-    if status.st_uid not in {0, os.geteuid()}:
+    if status.st_uid not in {0, os.geteuid(), owner}:
         return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", f"Run 'chown root {path}'.")
     is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status)
     if not is_shared:
