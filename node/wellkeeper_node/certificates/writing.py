@@ -27,9 +27,10 @@ def write_version(archive: Path, version: str, files: Mapping[str, bytes], acces
     """Write these files as a version, whole or not at all. Raises OSError."""
     unfinished = links.unfinished_path(archive / version)
     try:
-        durable.make_folder(unfinished, access.folder_mode, access.owner)
+        durable.make_folder(unfinished, access.folder_mode, access.owner, access.folder_acl)
         for name, content in files.items():
-            durable.write_file(unfinished / name, content, access.key_mode if name == KEY_FILE else 0o644, access.owner)
+            mode, acl = (access.key_mode, access.key_acl) if name == KEY_FILE else (0o644, None)
+            durable.write_file(unfinished / name, content, mode, access.owner, acl)
         durable.sync(unfinished)
         unfinished.rename(archive / version)
     except OSError:
