@@ -14,8 +14,9 @@ from wellkeeper_node.probes.probes import NodeProbes
 async def check_unused(settings: Settings, name: str) -> None:
     """Raise InstallError when nginx's configuration names a file of the certificate, or nginx serves a version of it.
 
-    Raises ReloadError when the configuration cannot be read.
+    An interrupted removal is undone first. Raises ReloadError when the configuration cannot be read.
     """
+    await removal.move_back(settings.certificates_dir, name)
     nginx, live_path = build.make_nginx(settings), build.certificates(settings).live_path(name)
     archive = str(settings.certificates_dir / "archive" / name)
     if where := (await nginx.named([archive])).get(archive):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from wellkeeper_node import durable, public_keys, rights
-from wellkeeper_node.certificates import links, pairs, pruning, reading, writing
+from wellkeeper_node.certificates import links, pairs, pruning, reading, removal, writing
 from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import VERSION
 from wellkeeper_node.errors import InstallError, MissingVersionError
@@ -99,7 +99,8 @@ class CertificateFolders:
         return found[1] if found else None
 
     async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
-        """Implement `ports.Certificates.restore`. Raises InstallError."""
+        """Implement `ports.Certificates.restore`; undoes an interrupted removal. Raises InstallError."""
+        await removal.move_back(self._root, lineage)
         with durable.translated(self._root):
             found = await durable.to_its_end(lambda: self._as_owner(lineage, lambda: self._wanted(lineage, is_wanted)))
         if found is None:

@@ -1,9 +1,10 @@
 """Remove the files of a certificate permanently, in two steps: move them away, then delete them.
 
 `live/NAME` and `archive/NAME` keep their directories, so that moving back is one rename each. What a crash left moved
-away is deleted by the next removal of that certificate.
+away is moved back by the next pass of that certificate (`CertificateFolders.restore`) and by the next removal.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,7 @@ async def move_away(certificates_dir: Path, lineage: str) -> None:
         moved = list[Path]()
         try:
             for path in _places(certificates_dir, lineage):
-                if path.is_symlink() or path.exists():
+                if _is_there(path):
                     links.remove(_away(path))
                     path.rename(_away(path))
                     moved.append(path)
@@ -46,11 +47,13 @@ async def move_away(certificates_dir: Path, lineage: str) -> None:
 
 
 async def move_back(certificates_dir: Path, lineage: str) -> None:
-    """Undo `move_away`. Idempotent. Raises InstallError."""
+    """Undo `move_away`, except where there are new files. Idempotent. Raises InstallError."""
+    if not is_away(certificates_dir, lineage):
+        return
 
     def work() -> None:
         for path in _places(certificates_dir, lineage):
-            if _away(path).is_symlink() or _away(path).exists():
+            if _is_there(_away(path)) and not _is_there(path):
                 _away(path).rename(path)
 
     await _locked(certificates_dir, lineage, work)
@@ -64,6 +67,15 @@ async def delete_moved(certificates_dir: Path, lineage: str) -> None:
             links.remove(_away(path))
 
     await _locked(certificates_dir, lineage, work)
+
+
+def is_away(certificates_dir: Path, lineage: str) -> bool:
+    """Return whether a removal is under way or was interrupted."""
+    return any(_is_there(_away(path)) for path in _places(certificates_dir, lineage))
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)  # also a dangling link
 
 
 def _places(certificates_dir: Path, lineage: str) -> tuple[Path, Path]:
