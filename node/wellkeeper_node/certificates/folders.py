@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wellkeeper_node import durable, public_keys, rights
+from wellkeeper_node import durable, presence, public_keys, rights
 from wellkeeper_node.certificates import links, pairs, pruning, reading, removal, writing
 from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import VERSION
@@ -165,7 +165,7 @@ class CertificateFolders:
                 f"{_DISOWNED}{public_keys.leaf_key_fingerprint(found.pair.chain_pem)}",
                 f"{_REVOKED}{certificate.fingerprint_sha256}",
             )
-            if any((archive / mark).exists() for mark in marks):
+            if any(presence.exists(archive / mark) for mark in marks):
                 continue
             if is_wanted(Installed(lineage, version, certificate, bool(found.pair.certificate_key_pem))):
                 return version if found.is_whole else None, found.pair
@@ -178,7 +178,7 @@ class CertificateFolders:
 
     def _mark(self, lineage: str, path: Path) -> None:
         with self._locked(lineage), rights.of_path(path.parent):
-            if not path.exists():
+            if not presence.exists(path):
                 durable.write_file(path, b"", 0o644, self._owner)
                 durable.sync(path.parent)
 
@@ -197,7 +197,7 @@ class CertificateFolders:
             with rights.of_path(archive, self._owner.group):
                 links.remove_leftovers(archive)
                 version = writing.version_of(archive, files)
-                if not (archive / version).exists():
+                if not presence.exists(archive / version):
                     writing.write_version(archive, version, files, self._access(before, archive))
                 durable.sync(archive)
         return version
@@ -225,7 +225,7 @@ class CertificateFolders:
         return before
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
-        if VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
+        if VERSION.fullmatch(version) is None or not presence.is_dir(self._archive(lineage) / version):
             raise MissingVersionError(
                 f"{self._archive(lineage)} does not have version {version!r}",
                 remedy="Run 'wellkeeper renew' again to write it.",
@@ -234,13 +234,13 @@ class CertificateFolders:
 
     def _prove(self, lineage: str) -> None:
         link, archive = self._link(lineage), self._archive(lineage)
-        if not self._root.is_dir():
+        if not presence.is_dir(self._root):
             return  # the first write creates it
         with self._locked(lineage):
             links.current(link)
-            if link.parent.is_dir():
+            if presence.is_dir(link.parent):
                 links.prove_link(link.parent, lineage)
-            place = next(path for path in (archive, archive.parent, self._root) if path.is_dir())
+            place = next(path for path in (archive, archive.parent, self._root) if presence.is_dir(path))
             with rights.of_path(place):
                 links.prove_folder(place, lineage)
 
@@ -267,4 +267,4 @@ def _checked(lineage: str) -> str:
 
 def _versions(archive: Path) -> list[str]:
     """Return the versions, the oldest first."""
-    return pruning.versions(archive) if archive.is_dir() else []
+    return pruning.versions(archive) if presence.is_dir(archive) else []

@@ -4,12 +4,11 @@
 away is moved back by the next pass of that certificate (`CertificateFolders.restore`) and by the next removal.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node import durable, rights
+from wellkeeper_node import durable, presence, rights
 from wellkeeper_node.certificates import links, pruning
 from wellkeeper_node.model import Old
 
@@ -70,12 +69,13 @@ async def delete_moved(certificates_dir: Path, lineage: str) -> None:
 
 
 def is_away(certificates_dir: Path, lineage: str) -> bool:
-    """Return whether a removal is under way or was interrupted."""
-    return any(_is_there(_away(path)) for path in _places(certificates_dir, lineage))
+    """Return whether a removal is under way or was interrupted. Raises InstallError."""
+    with durable.translated(certificates_dir):
+        return any(_is_there(_away(path)) for path in _places(certificates_dir, lineage))
 
 
 def _is_there(path: Path) -> bool:
-    return os.path.lexists(path)  # also a dangling link
+    return presence.is_symlink(path) or presence.exists(path)
 
 
 def _places(certificates_dir: Path, lineage: str) -> tuple[Path, Path]:
@@ -89,12 +89,12 @@ def _away(path: Path) -> Path:
 
 async def _locked(certificates_dir: Path, lineage: str, work: Callable[[], None]) -> None:
     def run() -> None:
-        if not certificates_dir.is_dir():
+        if not presence.is_dir(certificates_dir):
             return
         with rights.of_owner(certificates_dir), durable.locked(certificates_dir / ".lock", lineage):
             work()
             for path in _places(certificates_dir, lineage):
-                if path.parent.is_dir():
+                if presence.is_dir(path.parent):
                     durable.sync(path.parent)
 
     with durable.translated(certificates_dir):

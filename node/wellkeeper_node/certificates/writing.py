@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from wellkeeper_node import durable, rights
+from wellkeeper_node import durable, presence, rights
 from wellkeeper_node.certificates import links, reading
 from wellkeeper_node.certificates.access import Access
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE
@@ -18,7 +18,7 @@ def version_of(archive: Path, files: Mapping[str, bytes]) -> str:
     certificate = reading.read_certificate(files[CHAIN_FILE])
     first = f"{certificate.not_before:%Y%m%dT%H%M%SZ}-{certificate.fingerprint_sha256[:8]}"
     version, number = first, 1
-    while (archive / version).exists() and not _holds(archive / version, files):
+    while presence.exists(archive / version) and not _holds(archive / version, files):
         version, number = f"{first}-{number}", number + 1
     return version
 
