@@ -47,7 +47,6 @@ _OUTSIDE: Final = (
     "wellkeeper_issuer.outside",
     "wellkeeper_client.permissions",
     *_CONTRACT,
-    "aiofiles",
     "aiohttp",
     "cryptography",
     "yarl",
@@ -114,7 +113,6 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node*": (
         "wellkeeper_node",
         *_CONTRACT,
-        "aiofiles",
         "aiohttp",
         "cryptography",
         "yarl",
