@@ -124,7 +124,7 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
-        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.is_to_be_verified])
+        await self._prune([run.lineage for run in runs if run.flip is not None and run.is_to_be_verified])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
@@ -136,9 +136,9 @@ class Passes:
                 if run.flip is not None:
                     run.error = run.error or error
 
-    async def _prune(self, names: Sequence[str]) -> None:
+    async def _prune(self, lineages: Sequence[Lineage]) -> None:
         try:
-            await self.delivery.prune(names)
+            await self.delivery.prune({one.name: one.https_addresses for one in lineages})
         except WellkeeperError as error:
             _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 

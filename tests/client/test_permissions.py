@@ -64,10 +64,33 @@ def test_both_ends_of_a_symbolic_link_count(file: Path, tmp_path: Path, *, is_li
     assert f"every user may write to {shared} " in fault.why
 
 
+@pytest.mark.parametrize(("mode", "who"), [(0o775, "its group"), (0o757, "every user"), (0o1777, None), (0o755, None)])
+def test_directory_of_a_socket_that_others_may_write_is_reported(file: Path, mode: int, who: str | None) -> None:
+    file.chmod(0o666)
+    file.parent.chmod(mode)
+    fault = permissions.find_socket_fault(file)
+    assert (fault.why if fault else None) == (who and f"{who} may write to {file.parent} (mode {mode:04o})")
+    assert permissions.find_socket_fault(file.parent / "none/socket") is None
+
+
+@pytest.mark.root
+def test_directories_of_a_socket_may_belong_to_the_user_who_listens_and_to_no_third_one(file: Path) -> None:
+    below = file.parent / "below"
+    below.mkdir(0o755)
+    os.chown(below, UNPRIVILEGED, -1)
+    assert permissions.find_socket_fault(below / "socket") is None
+    os.chown(file.parent, UNPRIVILEGED, -1)
+    assert permissions.find_socket_fault(below / "socket") is None
+    os.chown(file.parent, UNPRIVILEGED - 1, -1)
+    fault = permissions.find_socket_fault(below / "socket")
+    assert fault is not None
+    assert fault.why.startswith(f"{file.parent} belongs to another user")
+    os.chown(file.parent, 0, -1)
+
+
+@pytest.mark.root  # only root gives files away
 @pytest.mark.parametrize("user", [UNPRIVILEGED, UNNAMED])
 def test_what_belongs_to_another_user_is_reported(file: Path, user: int) -> None:
-    if os.geteuid() != 0:
-        return  # only root gives files away
     name = pwd.getpwuid(user).pw_name if user == UNPRIVILEGED else f"uid {user}"
     for owned in (file, file.parent):
         os.chown(owned, user, -1)

@@ -60,7 +60,8 @@ class Folders(FakeCertificates):
 class Handshakes:
     """`ports.Probes` of the versions nginx loaded at its last reload, if its configuration names them.
 
-    Versions in `stale` win over those, and handshakes with versions in `refused` are refused.
+    Versions in `stale` win over those, and handshakes with versions in `refused` are refused. `elsewhere` are an
+    address and the version that is served only there.
     """
 
     def __init__(self, nginx: FakeNginx, certificates: Folders) -> None:
@@ -68,12 +69,13 @@ class Handshakes:
         self._certificates = certificates
         self.defect_for: str | None = None
         self.stale: dict[str, str] = {}
+        self.elsewhere: dict[str, tuple[tuple[str, int], str]] = {}
         self.refused: set[str] = set()
         self.refusals = 1000
 
     async def handshake(
         self,
-        _address: tuple[str, int],
+        address: tuple[str, int],
         identifier: Identifier,
         key_algorithm: KeyAlgorithm | None = None,
         _speaks_proxy_protocol: bool | None = None,
@@ -83,6 +85,9 @@ class Handshakes:
         name = identifier.value.removesuffix(".example")
         if name == self.defect_for:
             raise RuntimeError("a defect")
+        elsewhere, served_there = self.elsewhere.get(name, (None, ""))
+        if address == elsewhere:
+            return reading.read_certificate(self._certificates.pairs[name, served_there].chain_pem)
         if name not in self.stale and (name not in self._nginx.needed or not self._nginx.reloads):
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")

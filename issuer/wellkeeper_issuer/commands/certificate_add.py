@@ -28,6 +28,7 @@ from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.toml_text import to_toml
+from wellkeeper_node import rights
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import KeyType
@@ -182,7 +183,9 @@ def _check_is_new(sources: Sources, settings: Settings, values: dict[str, Any]) 
 
 def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
     try:
-        data = csr.read_bytes()
+        data = rights.read_file(csr, follows_link=True)
     except OSError as error:
         raise SettingsError(f"cannot read {csr}", error.strerror or str(error), remedies.of_reading(error)) from error
+    except ValueError as error:
+        raise SettingsError(f"cannot read {csr}", str(error)) from error
     check_csr(data, str(csr), certificate.identifiers, ())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from tests.fakes import FakeClock
 from tests.hostile import HOSTILE, assert_harmless
 from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
+from tests.unprivileged import shared_folder
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.nginx.local import Control, LocalNginx
 from wellkeeper_node.nginx.processes import is_running, workers
 
+SECONDS = 20
 PASSED = model.Tested(True, "", 0.1)
 
 
@@ -56,6 +59,44 @@ async def test_missing_error_log_is_reported_and_named(
         with pytest.raises(ReloadError, match=rf"\[emerg\] lines in {missing}"):
             await nginx(master, clock, error_log=missing).reload(PASSED)
     assert f"cannot read nginx's error log {missing}" in caplog.text
+
+
+async def test_error_log_that_is_a_fifo_is_not_waited_for(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = folder / "error.log"
+    os.mkfifo(log)
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        async with asyncio.timeout(SECONDS):
+            with pytest.raises(ReloadError, match=rf"\[emerg\] lines in {log}"):
+                await nginx(master, clock, error_log=log).reload(PASSED)
+    assert f"cannot read nginx's error log {log}: error.log is not a regular file" in caplog.text
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_error_log_is_read_with_the_rights_of_the_user_who_owns_its_directory(
+    folder: Path, clock: FakeClock, *, is_link: bool
+) -> None:
+    """The workers of Debian's nginx own it, and may put a link there."""
+    with shared_folder() as shared:
+        logs = shared / "logs"
+        logs.mkdir()
+        async with fake_master(folder) as master:
+            await master.start_worker(ACCEPTING)
+            pid = int(master.pid_file.read_text())
+            target = folder / "secret" if is_link else logs / "error.log"
+            target.touch(0o600)
+            if is_link:
+                (logs / "error.log").symlink_to(target)
+            for path in logs.iterdir():
+                os.chown(path, 65534, 65534, follow_symlinks=False)
+            os.chown(logs, 65534, 65534)
+            write = ("sh", "-c", f"echo '[emerg] {pid}#{pid}: the reason' >> {target}")
+            with pytest.raises(ReloadError) as caught:
+                await nginx(master, clock, *write, error_log=logs / "error.log").reload(PASSED)
+    assert ("the reason" in str(caught.value)) != is_link
 
 
 async def test_failing_nginx_dump_is_an_error(folder: Path, clock: FakeClock) -> None:
