@@ -47,6 +47,7 @@ _OUTSIDE: Final = (
     "wellkeeper_issuer.outside",
     "wellkeeper_client.permissions",
     *_CONTRACT,
+    "aiofiles",
     "aiohttp",
     "cryptography",
     "yarl",

@@ -55,7 +55,7 @@ class Program:
 PROGRAMS: Final = {
     "client": Program(["client"], ["cryptography"]),
     "responder": Program(["responder", "client"], _RESPONDER, ["wellkeeper_responder"]),
-    "node": Program(["node", "client"], ["aiohttp", "cryptography", "ngxparse", "yarl"]),
+    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "ngxparse", "yarl"]),
 }
 
 
@@ -112,7 +112,7 @@ def test_issuer_loads_neither_acme_nor_requests_before_a_ca_is_asked() -> None:
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("client", "cryptography"), ("responder", "click"), ("node", "aiohttp"), ("node", "wellkeeper_client")],
+    [("client", "cryptography"), ("responder", "click"), ("node", "aiofiles"), ("node", "wellkeeper_client")],
 )
 def test_missing_dependency_is_noticed(name: str, missing: str) -> None:
     result = started(PROGRAMS[name], without={missing})

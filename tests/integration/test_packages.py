@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NAME: Final = "www.example.org"
 # Packages that a responder alone does not need.
-ISSUER_ONLY: Final = ["acme", "josepy", "pydantic", "requests", "rich"]
+ISSUER_ONLY: Final = ["acme", "aiofiles", "josepy", "pydantic", "requests", "rich"]
 # The web framework of that name, whose package must not conflict with packages.
 PYPI_RESPONDER: Final = "responder==9.2.0"
 

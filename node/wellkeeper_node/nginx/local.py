@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import aiofiles
+
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node import process, rights
 from wellkeeper_node.errors import ReloadError
@@ -230,13 +232,10 @@ def _position(path: Path | None) -> _LogPosition | None:
     return _LogPosition(path, status.st_ino, status.st_size)
 
 
-def _read_since(position: _LogPosition) -> str:
-    """Read with the rights of the user who controls the directory: often nginx's workers. Raises ValueError too."""
-    with rights.of_path(position.path), os.fdopen(rights.open_file(position.path, follows_link=True), "rb") as file:
-        now = os.fstat(file.fileno())
-        is_same = now.st_ino == position.inode and now.st_size >= position.size
-        file.seek(position.size if is_same else 0)
-        return file.read(_LOG_BYTES).decode(errors="replace")
+def _open_log(path: str, _flags: int) -> int:
+    """Open it with the rights of the user who controls the directory: often nginx's workers."""
+    with rights.of_path(Path(path)):
+        return rights.open_file(Path(path), follows_link=True)
 
 
 async def _logged(position: _LogPosition | None, process: str) -> list[str]:
@@ -244,7 +243,11 @@ async def _logged(position: _LogPosition | None, process: str) -> list[str]:
     if position is None:
         return []
     try:
-        text = await asyncio.to_thread(_read_since, position)
+        async with aiofiles.open(position.path, "rb", opener=_open_log) as file:
+            now = os.fstat(file.fileno())
+            is_same = now.st_ino == position.inode and now.st_size >= position.size
+            await file.seek(position.size if is_same else 0)
+            text = (await file.read(_LOG_BYTES)).decode(errors="replace")
     except (OSError, ValueError) as error:
         _log.warning("cannot read nginx's error log %s: %s", position.path, error)
         return []
