@@ -87,7 +87,7 @@ class Handshakes:
             raise RuntimeError("a defect")
         elsewhere, served_there = self.elsewhere.get(name, (None, ""))
         if address == elsewhere:
-            return reading.read_certificate(self._certificates.pairs[name, served_there].chain_pem)
+            return reading.read_certificate(self._certificates.pairs[name][served_there].chain_pem)
         if name not in self.stale and (name not in self._nginx.needed or not self._nginx.reloads):
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")

@@ -13,9 +13,9 @@ from tests.responder.http import ask, ask_until
 from tests.responder.messages import KEY, NOW
 from wellkeeper_client import wire
 from wellkeeper_client.signing import Permit, sign_permit
-from wellkeeper_responder.__main__ import _report_faults
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.capacity import Limits
+from wellkeeper_responder.service import _report_faults
 
 
 async def test_connection_is_refused_and_counted_while_the_only_one_carries_a_signed_request(tmp_path: Path) -> None:

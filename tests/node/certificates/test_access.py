@@ -167,9 +167,8 @@ async def test_previous_version_without_a_key_file_gives_nothing_to_keep(
     assert modes(live(folders)) == (0o600, 0o644, 0o700)
 
 
+@pytest.mark.root  # only root gives away the files of the previous version
 async def test_owner_that_this_user_may_not_give_to_files_is_not_kept() -> None:
-    if not IS_ROOT:
-        return  # only root gives away the files of the previous version
     with shared_folder() as folder:
         folders = CertificateFolders(folder)
         first, second = renewals(2)
