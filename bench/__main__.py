@@ -12,13 +12,13 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from bench import bulk, costs, idle, issuance, machine, nothing_due, page, reloads, serving
+from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, serving
 from bench.figures import FULL, QUICK, Plan, Result, Tell
 from bench.table import table
 from stand.processes import PROJECT, StandError, temporary_folder
 
 _MEASUREMENTS: Final[dict[str, Callable[[Plan, Path, Tell], Awaitable[Result]]]] = {
-    module.NAME: module.measure for module in (issuance, serving, costs, reloads, nothing_due, bulk, idle)
+    module.NAME: module.measure for module in (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
 }
 
 
