@@ -43,10 +43,9 @@ def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
     A missed goal is reported, but is not an error.
     """
     chosen = list(dict.fromkeys(names)) or list(_MEASUREMENTS)
-    results: list[Result] = []
     try:
         found = machine.describe()
-        failures = asyncio.run(_interruptible(QUICK if quick else FULL, chosen, results))
+        results, failures = asyncio.run(_interruptible(QUICK if quick else FULL, chosen))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("interrupted; all started processes have ended", err=True)
         sys.exit(130)
@@ -57,27 +56,28 @@ def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(_to_json(results, found, is_quick=quick), indent=2) + "\n")
     click.echo(f"written: {output}", err=True)
+    for failure in failures:
+        click.echo(f"bench: {failure}", err=True)
     if failures:
-        click.echo("".join(f"bench: {failure}\n" for failure in failures), err=True, nl=False)
         sys.exit(1)
     if not quick and len(chosen) == len(_MEASUREMENTS):
         page.write(PROJECT / "docs", results, found)
         click.echo(f"written: docs/{page.PAGE}, docs/{page.CHART}", err=True)
 
 
-async def _interruptible(plan: Plan, names: Sequence[str], results: list[Result]) -> list[str]:
-    """Append to the results, and return the failures: one failed measurement must not lose those of half an hour."""
+async def _interruptible(plan: Plan, names: Sequence[str]) -> tuple[list[Result], list[str]]:
+    """Return the results and the failures: one failed measurement must not lose half an hour of others."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    failures = []
+    results, failures = [], []
     for name in names:
         with temporary_folder() as folder:
             try:
                 results.append(await _MEASUREMENTS[name](plan, folder, _tell))
             except StandError as error:
                 failures.append(f"{name}: {error}")
-    return failures
+    return results, failures
 
 
 def _to_json(results: Sequence[Result], found: dict[str, Any], *, is_quick: bool) -> dict[str, Any]:
