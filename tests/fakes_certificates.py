@@ -39,8 +39,8 @@ class FakeCertificates:
     async def versions(self, lineage: str) -> Sequence[str]:
         return sorted(self.pairs[_checked(lineage)], key=lambda one: self._not_before(lineage, one))
 
-    def owns(self, lineage: str, path: str) -> bool:
-        return path.startswith((f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"))
+    def own_prefixes(self, lineage: str) -> tuple[str, ...]:
+        return f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"
 
     async def write(self, lineage: str, pair: Pair) -> str:
         if lineage in self.full_disk_for:

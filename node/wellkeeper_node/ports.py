@@ -151,8 +151,8 @@ class Certificates(Protocol):
         """Return the names of all versions in the archive, the oldest first; each contains its leaf's fingerprint."""
         ...
 
-    def owns(self, lineage: str, path: str) -> bool:
-        """Return True when the path, of which symbolic links are resolved, is a file of any version of the lineage."""
+    def own_prefixes(self, lineage: str) -> tuple[str, ...]:
+        """Return what the paths, without symbolic links, of all files of the lineage's versions begin with."""
         ...
 
     async def write(self, lineage: str, pair: Pair) -> str:

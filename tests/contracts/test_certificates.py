@@ -54,6 +54,12 @@ def test_live_path_is_below_live_and_ends_with_the_lineage(certificates: Certifi
     assert Path(certificates.live_path("web")).parts[-2:] == ("live", "web")
 
 
+def test_files_of_other_lineages_do_not_begin_like_those_of_this_one(certificates: Certificates) -> None:
+    archive = Path(certificates.live_path("web")).parents[1].resolve() / "archive"
+    begin_alike = [f"{archive}/{one}/v1/a.pem".startswith(certificates.own_prefixes("web")) for one in ("web", "web2")]
+    assert begin_alike == [True, False]
+
+
 async def test_unknown_lineage_has_nothing_installed(certificates: Certificates) -> None:
     assert await certificates.installed("web") is None
     assert await certificates.read_pair("web") is None

@@ -48,8 +48,8 @@ class CertificateFolders:
         with durable.translated(self._root):
             return await asyncio.to_thread(self._as_owner, lineage, lambda: _versions(self._archive(lineage)))
 
-    def owns(self, lineage: str, path: str) -> bool:
-        return Path(path).is_relative_to(self._archive(lineage).resolve())
+    def own_prefixes(self, lineage: str) -> tuple[str, ...]:
+        return (f"{self._archive(lineage).resolve()}/",)
 
     async def write(self, lineage: str, pair: Pair) -> str:
         """Implement `ports.Certificates.write`. Raises InstallError, also for a pair that does not match."""

@@ -88,5 +88,6 @@ class Verification:
         identifiers = installed.certificate.identifiers
         if https_addresses is not None:
             return at_configured(identifiers, https_addresses)
-        lineage, owns = installed.lineage, self._certificates.owns
-        return plan(identifiers, servers, lambda path: owns(lineage, path), self._https_addresses)
+        # Resolved once, and not for each of perhaps thousands of server blocks.
+        own = self._certificates.own_prefixes(installed.lineage)
+        return plan(identifiers, servers, lambda path: path.startswith(own), self._https_addresses)

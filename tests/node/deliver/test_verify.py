@@ -41,7 +41,7 @@ class Node:
         wanted = plan(
             installed.certificate.identifiers,
             await self.nginx.servers(),
-            lambda path: self.certificates.owns("web", path),
+            lambda path: path.startswith(self.certificates.own_prefixes("web")),
             addresses,
         )
         certificates = self.certificates
