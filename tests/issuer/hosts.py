@@ -13,6 +13,7 @@ from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
@@ -153,6 +154,7 @@ def make_renewals(
         delivery_records=state.deliveries,
         responders=QuickResponders(parts.nodes.responders, clock),
         read_backs=ReadBacks(parts.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
+        locations=Locations((), probes, None, clock),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,

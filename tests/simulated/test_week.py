@@ -23,6 +23,7 @@ from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage, Order
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
@@ -98,6 +99,7 @@ class Week:
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), nginx, progress, None),
+            locations=Locations((), nginx, None, clock),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
             clock=clock,

@@ -10,6 +10,7 @@ from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.assembly.pins import check_pins
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
@@ -53,6 +54,7 @@ async def renewals(
             delivery_records=state.deliveries,
             responders=await stack.enter_async_context(responders),
             read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes),
+            locations=Locations(build.nodes(settings), probes, state.vetoes if vetoes else None, clock),
             requests=Requests(folders, CsrFolder()),
             certificates=folders,
             clock=clock,

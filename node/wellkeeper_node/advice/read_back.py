@@ -63,6 +63,13 @@ def advice_on_reply(reply: Reply, answer: Answer) -> Advice | None:
     return Advice(f"status {reply.status}, but the CA accepts only 200{_server(reply)}")
 
 
+def is_elsewhere(reply: Reply) -> bool:
+    """Return whether the reply shows that the challenge location did not answer; errors and limits show nothing."""
+    if reply.status == 404:
+        return wire.UPSTREAM_HEADER not in reply.headers and reply.body != wire.NO_SUCH_TOKEN.encode()
+    return reply.status != 429 and reply.status < 500
+
+
 def advice_on_failure(error: Exception, seconds: float, port: int) -> Advice:
     """Explain a request that got no answer."""
     if isinstance(error, TimeoutError):
