@@ -151,11 +151,13 @@ class _Question:
                 reply = await self._get(hop)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 advice = read_back.advice_on_failure(error, self._timeout_seconds, hop.address[1])
-                return self._result(hop, None, advice)
+                return self._result(hop, None, advice, is_elsewhere=len(seen) > 1)
             location = reply.headers.get("Location")
             if reply.status not in _FOLLOWED or location is None:
                 advice_on_reply = read_back.advice_on_reply(reply, self._answer)
-                is_elsewhere = advice_on_reply is not None and read_back.is_elsewhere(reply)
+                is_elsewhere = advice_on_reply is not None and read_back.is_elsewhere(
+                    reply, is_redirected=len(seen) > 1
+                )
                 return self._result(hop, reply.status, advice_on_reply, is_elsewhere=is_elsewhere)
             following = self._follow(hop, location, address, seen)
             if isinstance(following, Advice):
