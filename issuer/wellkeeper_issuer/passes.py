@@ -15,7 +15,7 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
     blocked      A CA is down, asked us to wait, or a limit is used up: recorded until when, per CA or certificate.
-    deferred     Due, but its CAs are blocked: nothing is ordered, which is not a failure. Due again when a block ends.
+    deferred     Due, but its CAs are blocked, or nginx does not answer challenges yet: nothing is ordered or failed.
     returned     nginx refuses handshakes with the version: the one before is live again, once per version.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
     waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
@@ -218,8 +218,7 @@ class Passes:
             if lost is not None:
                 raise lost
             return
-        if found.issued is None:
-            await self.renewals.certificates.prove(run.lineage.name)
+        await self.renewals.check_prospects(run.lineage, found, mode)
         await opening()
         await self._renew(run, found, found.due.reason, mode)
 

@@ -18,6 +18,7 @@ from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.refused_names import naming_refused
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
@@ -69,6 +70,7 @@ class Renewals:
     responders: Responders
     read_backs: ReadBacks
     learned_fetches: LearnedFetches
+    locations: Locations
     requests: Requests
     certificates: Certificates
     clock: Clock
@@ -91,6 +93,19 @@ class Renewals:
         schedule = await self.planner.schedule(installed, schedule, origin)
         record = replace(record, attempt=attempt, schedule=schedule or record.schedule)
         return Found(record, installed, due=due(lineage, installed, schedule, now=self.clock.now()))
+
+    async def check_prospects(self, lineage: Lineage, found: Found, mode: Mode) -> None:
+        """Before an order, raise InstallError if its certificate could not be installed.
+
+        Before the first one, raise DeferredError while nginx does not answer challenges for a name.
+        """
+        if found.issued is not None:
+            return
+        await self.certificates.prove(lineage.name)
+        is_first = found.installed is None or found.installed.certificate.is_self_signed
+        is_begun = found.record.attempt is not None and found.record.attempt.order_url is not None
+        if is_first and not is_begun and mode is not Mode.FORCED:
+            await self.locations.reach(lineage)
 
     def _check_replaceable(self, lineage: Lineage, installed: Installed, origin: Origin | None) -> None:
         """Raise OrderError if a test CA's certificate, which no client trusts, would replace another CA's."""

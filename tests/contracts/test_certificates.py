@@ -297,10 +297,3 @@ async def cancel(call: Awaitable[object]) -> None:
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled() or task.exception() is None
-
-
-async def test_versions_are_listed_from_the_oldest(certificates: Certificates) -> None:
-    assert await certificates.versions("web") == []
-    written = [await certificates.write("web", pair) for pair in (NEXT, PAIR)]
-    assert await certificates.versions("web") == written[::-1]
-    assert reading.read_certificate(PAIR.chain_pem).fingerprint_sha256[:8] in written[1]

@@ -14,6 +14,7 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
@@ -160,6 +161,7 @@ def make_renewals(
         responders=QuickResponders(parts.nodes.responders, clock),
         read_backs=ReadBacks(parts.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
         learned_fetches=LearnedFetches(state.fetch_counts),
+        locations=Locations((), probes, None, clock),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,

@@ -11,6 +11,7 @@ from wellkeeper_issuer.assembly.pins import check_pins
 from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
@@ -55,6 +56,7 @@ async def renewals(
             responders=await stack.enter_async_context(responders),
             read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes),
             learned_fetches=LearnedFetches(state.fetch_counts),
+            locations=Locations(build.nodes(settings), probes, state.vetoes if vetoes else None, clock),
             requests=Requests(folders, CsrFolder()),
             certificates=folders,
             clock=clock,
