@@ -11,7 +11,7 @@ from stand.challtestsrv import Challtestsrv
 from stand.machine import Machine
 from stand.namespaces import enter_namespaces
 from stand.pebble import Pebble, PebbleSettings
-from stand.processes import PROJECT, temporary_folder
+from stand.processes import PROJECT, find_program, temporary_folder
 from tests.systemd.server import Server
 
 # Debian's numbers, as the names of packages have them.
@@ -42,11 +42,11 @@ def package(release: str) -> Path:
 def folder() -> Iterator[Path]:
     """Yield a directory in memory: the upper layer of an overlay cannot be in another overlay."""
     with temporary_folder() as path:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "machine", path], check=True)
+        subprocess.run([find_program("mount"), "-t", "tmpfs", "-o", "mode=755", "machine", path], check=True)
         try:
             yield path
         finally:
-            subprocess.run(["umount", "--recursive", path], check=True)
+            subprocess.run([find_program("umount"), "--recursive", path], check=True)
 
 
 @pytest.fixture

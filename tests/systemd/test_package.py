@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from stand.machine import Machine
 from tests.systemd.server import DAEMON, NAME, RESPONDER, Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
