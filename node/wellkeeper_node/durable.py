@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from wellkeeper_node import presence
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import InstallError
 
@@ -34,9 +35,9 @@ class Owner:
 
 def make_folder(path: Path, mode: int, owner: Owner) -> None:
     """Create the directory and its missing parents, durably; an existing one is not changed."""
-    if path.is_dir():
+    if presence.is_dir(path):
         return
-    if not path.parent.is_dir():
+    if not presence.is_dir(path.parent):
         make_folder(path.parent, 0o755, Owner())  # parents keep their default owner
     if make_new(path):
         try:
@@ -52,7 +53,7 @@ def make_new(path: Path) -> bool:
     try:
         path.mkdir(0o700)
     except FileExistsError:
-        if not path.is_dir():
+        if not presence.is_dir(path):
             raise
         return False
     return True

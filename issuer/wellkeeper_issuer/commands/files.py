@@ -15,7 +15,7 @@ import click
 from wellkeeper_issuer.commands import completion
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
-from wellkeeper_node import durable
+from wellkeeper_node import durable, presence
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted
 
@@ -74,7 +74,7 @@ def _shipped() -> Traversable:
 def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list[Path]:
     """Return what was written; raises WellkeeperError and OSError."""
     changed = [path for path, content in wanted.items() if not _has_content(path, content)]
-    differing = [path for path in changed if path.exists() or path.is_symlink()]
+    differing = [path for path in changed if presence.exists(path) or presence.is_symlink(path)]
     if differing and not force:
         raise WellkeeperError(
             f"nothing was written: {counted(len(differing), 'file')} in {directory} would be replaced",
@@ -88,4 +88,4 @@ def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list
 
 
 def _has_content(path: Path, content: bytes) -> bool:
-    return path.exists() and path.read_bytes() == content
+    return presence.exists(path) and path.read_bytes() == content

@@ -21,7 +21,7 @@ from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
-from wellkeeper_node import durable
+from wellkeeper_node import durable, presence
 
 RESPONDER_ENVIRONMENT: Final = "responder.env"
 _COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
@@ -100,7 +100,7 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
     path, is_rotated = settings_path(config), answers.pop("next_publishing_key")
     folders = {key: answers.pop(key) for key in ("state_dir", "certificates_dir")}
     with _translated(path):
-        is_written = not path.exists()
+        is_written = not presence.exists(path)
     unused = [] if is_written else [name for name, value in (answers | folders).items() if value]
     if is_written:
         given = {key: value for key, value in folders.items() if value}
@@ -141,7 +141,7 @@ def _descriptions() -> dict[str, str]:
 
 def _write_environment(path: Path, values: dict[str, str]) -> _Environment:
     """Write responder.env if it does not exist, else find out what it lacks."""
-    if not path.exists():
+    if not presence.exists(path):
         _write(path, "".join(f"{name}={value}\n" for name, value in values.items()))
         return _Environment(path, is_written=True)
     found = path.read_text(encoding="utf-8", errors="replace").split()

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wellkeeper_node import durable, public_keys, rights
+from wellkeeper_node import durable, presence, public_keys, rights
 from wellkeeper_node.certificates import links, pairs, pruning, reading
 from wellkeeper_node.certificates.access import Access, kept_access
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
@@ -165,7 +165,7 @@ class CertificateFolders:
                 f"{_DISOWNED}{public_keys.leaf_key_fingerprint(found.pair.chain_pem)}",
                 f"{_REVOKED}{certificate.fingerprint_sha256}",
             )
-            if any((archive / mark).exists() for mark in marks):
+            if any(presence.exists(archive / mark) for mark in marks):
                 continue
             if is_wanted(Installed(lineage, version, certificate, bool(found.pair.certificate_key_pem))):
                 return version if found.is_whole else None, found.pair
@@ -178,7 +178,7 @@ class CertificateFolders:
 
     def _mark(self, lineage: str, path: Path) -> None:
         with self._locked(lineage):
-            if not path.exists():
+            if not presence.exists(path):
                 durable.write_file(path, b"", 0o644, self._owner)
                 durable.sync(path.parent)
 
@@ -195,7 +195,7 @@ class CertificateFolders:
             durable.make_folder(archive, self._folder_mode, self._owner)
             links.remove_leftovers(archive)
             version = _version(archive, files)
-            if not (archive / version).exists():
+            if not presence.exists(archive / version):
                 access = self._access(links.current(self._link(lineage)), archive)
                 _write_version(archive, version, files, access)
             durable.sync(archive)
@@ -224,7 +224,7 @@ class CertificateFolders:
         return before
 
     def _point(self, link: Path, lineage: str, version: str) -> None:
-        if VERSION.fullmatch(version) is None or not (self._archive(lineage) / version).is_dir():
+        if VERSION.fullmatch(version) is None or not presence.is_dir(self._archive(lineage) / version):
             raise MissingVersionError(
                 f"{self._archive(lineage)} does not have version {version!r}",
                 remedy="Run 'wellkeeper renew' again to write it.",
@@ -233,13 +233,13 @@ class CertificateFolders:
 
     def _prove(self, lineage: str) -> None:
         link, archive = self._link(lineage), self._archive(lineage)
-        if not self._root.is_dir():
+        if not presence.is_dir(self._root):
             return  # the first write creates it
         with self._locked(lineage):
             links.current(link)
-            if link.parent.is_dir():
+            if presence.is_dir(link.parent):
                 links.prove_link(link.parent, lineage)
-            place = next(path for path in (archive, archive.parent, self._root) if path.is_dir())
+            place = next(path for path in (archive, archive.parent, self._root) if presence.is_dir(path))
             links.prove_folder(place, lineage)
 
     @contextlib.contextmanager
@@ -283,14 +283,14 @@ def _version(archive: Path, files: Mapping[str, bytes]) -> str:
     certificate = reading.read_certificate(files[CHAIN_FILE])
     first = f"{certificate.not_before:%Y%m%dT%H%M%SZ}-{certificate.fingerprint_sha256[:8]}"
     version, number = first, 1
-    while (archive / version).exists() and not _holds(archive / version, files):
+    while presence.exists(archive / version) and not _holds(archive / version, files):
         version, number = f"{first}-{number}", number + 1
     return version
 
 
 def _versions(archive: Path) -> list[str]:
     """Return the versions, the oldest first."""
-    return pruning.versions(archive) if archive.is_dir() else []
+    return pruning.versions(archive) if presence.is_dir(archive) else []
 
 
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:

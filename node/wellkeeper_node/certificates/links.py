@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_node import presence
 from wellkeeper_node.certificates.layout import linked_version
 from wellkeeper_node.errors import InstallError
 
@@ -56,7 +57,7 @@ def prove_folder(folder: Path, lineage: str) -> None:
 
 def remove(path: Path) -> None:
     """Remove what is there, of whatever kind; nothing is fine. Raises OSError."""
-    if path.is_dir() and not path.is_symlink():
+    if presence.is_dir(path) and not presence.is_symlink(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node import rights
+from wellkeeper_node import presence, rights
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, KEYLESS_FILE
 from wellkeeper_node.errors import InstallError
@@ -90,7 +90,7 @@ def _is_pair(pair: Pair) -> bool:
 
 def _read_key(folder: Path) -> bytes:
     """Return the key, empty when it stays elsewhere. Raises FileNotFoundError and ValueError for a lost key."""
-    if (folder / KEYLESS_FILE).exists():
+    if presence.exists(folder / KEYLESS_FILE):
         return b""
     content = rights.read_file(folder / KEY_FILE)
     if not content:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node import rights
+from wellkeeper_node import presence, rights
 from wellkeeper_node.certificates import links, reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE, VERSION
 from wellkeeper_node.model import Certificate, Old
@@ -25,7 +25,7 @@ def versions(archive: Path) -> list[str]:
 
 def read_versions(archive: Path) -> list[Old]:
     """Return the versions with their certificates, the oldest first; none without the directory."""
-    if not archive.is_dir():
+    if not presence.is_dir(archive):
         return []
     return [Old(version, str(archive / version), _read(archive / version)) for version in versions(archive)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node import durable, rights
+from wellkeeper_node import durable, presence, rights
 from wellkeeper_node.certificates import links, pruning
 from wellkeeper_node.model import Old
 
@@ -33,7 +33,7 @@ async def move_away(certificates_dir: Path, lineage: str) -> None:
         moved = list[Path]()
         try:
             for path in _places(certificates_dir, lineage):
-                if path.is_symlink() or path.exists():
+                if presence.is_symlink(path) or presence.exists(path):
                     links.remove(_away(path))
                     path.rename(_away(path))
                     moved.append(path)
@@ -50,7 +50,7 @@ async def move_back(certificates_dir: Path, lineage: str) -> None:
 
     def work() -> None:
         for path in _places(certificates_dir, lineage):
-            if _away(path).is_symlink() or _away(path).exists():
+            if presence.is_symlink(_away(path)) or presence.exists(_away(path)):
                 _away(path).rename(path)
 
     await _locked(certificates_dir, lineage, work)
@@ -77,12 +77,12 @@ def _away(path: Path) -> Path:
 
 async def _locked(certificates_dir: Path, lineage: str, work: Callable[[], None]) -> None:
     def run() -> None:
-        if not certificates_dir.is_dir():
+        if not presence.is_dir(certificates_dir):
             return
         with rights.of_owner(certificates_dir), durable.locked(certificates_dir / ".lock", lineage):
             work()
             for path in _places(certificates_dir, lineage):
-                if path.parent.is_dir():
+                if presence.is_dir(path.parent):
                     durable.sync(path.parent)
 
     with durable.translated(certificates_dir):

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.takeover import Access, Found, FoundAccount, FoundLineage
+from wellkeeper_node import presence
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Pair
 
@@ -31,7 +32,7 @@ _NUMBER: Final = re.compile(r"fullchain([0-9]+)\.pem")
 def read_certbot(folder: Path) -> Found:
     """Return all that was found. Raises SettingsError when it is not certbot's directory or cannot be read."""
     try:
-        if not (folder / "renewal").is_dir():
+        if not presence.is_dir(folder / "renewal"):
             raise SettingsError(
                 f"{folder} is not a certbot directory",
                 "it has no renewal/",
@@ -93,7 +94,7 @@ def _lineage(folder: Path, conf: Path) -> FoundLineage:
 
 def _read_text(conf: Path) -> str:
     """Return the text of a renewal file. Raises ValueError with the reason when it is not text."""
-    if not conf.is_file():
+    if not presence.is_file(conf):
         raise ValueError("is not a file")
     data = conf.read_bytes()
     try:
@@ -114,9 +115,9 @@ def _read_lineage(folder: Path, name: str, directory: str, parameters: Mapping[s
     # An empty path would be the current directory.
     live = Path(fullchain).parent if fullchain else folder / "live" / directory
     # If the directory was moved or mounted elsewhere, use the default place beside renewal/.
-    live = live if live.is_dir() else folder / "live" / directory
+    live = live if presence.is_dir(live) else folder / "live" / directory
     archive = Path(archive_dir) if archive_dir else folder / "archive" / directory
-    archive = archive if archive.is_dir() else folder / "archive" / directory
+    archive = archive if presence.is_dir(archive) else folder / "archive" / directory
     found = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
     if not found:
         trouble = f"neither {live} nor {archive} has a certificate with its key"
@@ -136,7 +137,7 @@ def _candidates(live: Path, archive: Path) -> Iterable[tuple[Path, Path]]:
 def _read_pair(paths: tuple[Path, Path]) -> tuple[Pair, Access] | None:
     """Return the pair, and who may read its key; None when it is not usable."""
     chain, key = paths
-    if not chain.is_file() or not key.is_file():
+    if not presence.is_file(chain) or not presence.is_file(key):
         return None
     try:
         pair, status = Pair(key.read_bytes(), chain.read_bytes()), key.stat()
@@ -187,11 +188,11 @@ def _hooks(folder: Path, lineages: Iterable[FoundLineage]) -> Iterable[tuple[str
                 found[event, lineage.parameters[key]] = True
     for event in _HOOKS.values():
         for path in sorted((folder / "renewal-hooks" / event).glob("*")):
-            if path.is_file() and os.access(path, os.X_OK) and not path.name.endswith("~"):
+            if presence.is_file(path) and os.access(path, os.X_OK) and not path.name.endswith("~"):
                 found[event, str(path)] = True
     return found
 
 
 def _notes(folder: Path) -> tuple[str, ...]:
     settings = folder / "cli.ini"
-    return (f"{settings} was ignored: it applies only to certbot",) if settings.exists() else ()
+    return (f"{settings} was ignored: it applies only to certbot",) if presence.exists(settings) else ()

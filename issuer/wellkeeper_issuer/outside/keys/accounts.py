@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys import key_files
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
-from wellkeeper_node import durable
+from wellkeeper_node import durable, presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class AccountFolder:
             publishing += [self._next_publishing_key] if is_publishing_key_rotated else []
             wanted = [(path, key_files.make_account_key) for path in accounts]
             wanted += [(path, key_files.make_publishing_key) for path in publishing]
-            made = [(path, make) for path, make in wanted if not path.exists()]
+            made = [(path, make) for path, make in wanted if not presence.exists(path)]
             for path, make in made:
                 make(path)
             return tuple(path for path, _ in made)
@@ -89,14 +89,14 @@ class AccountFolder:
         """Return the key that will replace the current one; None without a rollover under way."""
         path = self.next_key_path(directory_url)
         with key_files.translated(path):
-            return key_files.read_account_key(path) if path.exists() else None
+            return key_files.read_account_key(path) if presence.exists(path) else None
 
     def make_next_account_key(self, directory_url: str) -> AccountKey:
         """Create the next key, durably, or return the existing one of an unfinished rollover."""
         path = self.next_key_path(directory_url)
         with key_files.translated(path):
             self._existing(directory_url)
-            if not path.exists():
+            if not presence.exists(path):
                 key_files.make_account_key(path)
         return key_files.read_account_key(path)
 
@@ -104,7 +104,7 @@ class AccountFolder:
         """Replace the current key with the next one, by one rename. Idempotent."""
         path, following = self.key_path(directory_url), self.next_key_path(directory_url)
         with key_files.translated(path):
-            if following.exists():
+            if presence.exists(following):
                 os.replace(following, path)  # noqa: PTH105 - names the operation
                 durable.sync(path.parent)
 
@@ -132,7 +132,7 @@ class AccountFolder:
     def publishing_keys(self) -> tuple[ed25519.Ed25519PrivateKey, ...]:
         """The current key and, if there is one, the next: those that responders must trust."""
         with key_files.translated(self._state_dir):
-            has_next = self._next_publishing_key.exists()
+            has_next = presence.exists(self._next_publishing_key)
         following = (key_files.read_publishing_key(self._next_publishing_key),) if has_next else ()
         return (self.publishing_key, *following)
 
@@ -174,9 +174,9 @@ class AccountFolder:
             return known.account_url == account.account_url
         with key_files.translated(path):
             durable.make_folder(self._accounts, 0o700, key_files.OURS)
-            if path.exists() and not _is_same(key_files.read_account_key(path), account_key):
+            if presence.exists(path) and not _is_same(key_files.read_account_key(path), account_key):
                 os.replace(path, path.with_suffix(".unused.pem"))  # noqa: PTH105 - names the operation
-            if not path.exists():
+            if not presence.exists(path):
                 key_files.write_account_key(path, account_key)
         self.record(account)
         return True
@@ -185,7 +185,7 @@ class AccountFolder:
         """Return the path of the account key of this CA. Raises SettingsError when it does not exist."""
         path = self.key_path(directory_url)
         with key_files.translated(path):
-            if path.is_symlink() or path.exists():
+            if presence.is_symlink(path) or presence.exists(path):
                 return path
         raise SettingsError(
             f"no account key for the CA {directory_url}",

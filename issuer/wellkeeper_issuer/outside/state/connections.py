@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_issuer.outside.state.schema import VERSION, make_current, read_version
+from wellkeeper_node import presence
 
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "busy_timeout = 5000")
 
@@ -61,7 +62,7 @@ def _read_only(path: Path) -> sqlite3.Connection:
     try:
         return _connect_to_read(uri)
     except sqlite3.OperationalError as error:
-        is_at_rest = not path.with_name(f"{path.name}-wal").exists()
+        is_at_rest = not presence.exists(path.with_name(f"{path.name}-wal"))
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or not is_at_rest:
             raise
         # SQLite cannot create its -shm (read-only file system), and no process is writing.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
+from wellkeeper_node import presence
 from wellkeeper_node.advice import files
 from wellkeeper_node.durable import to_its_end
 from wellkeeper_node.errors import InstallError
@@ -46,7 +47,7 @@ def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
     If the directory does not exist yet, use the one in which it will be created.
     """
     try:
-        place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+        place = next(path for path in (folder.absolute(), *folder.absolute().parents) if presence.is_dir(path))
         is_kept = _keeps(place, os.urandom(_BLOCK) * (SIZE // _BLOCK))
     except OSError as error:
         what = f"cannot store 1 MiB in {folder}, so the CA was not asked"

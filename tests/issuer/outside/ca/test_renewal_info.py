@@ -103,7 +103,7 @@ async def test_all_forms_of_rfc_3339_times_are_parsed(
         ("", "it is not JSON: Expecting value"),
         ("<html>", "it is not JSON: Expecting value"),
         ("\udcff", "it is not JSON: 'utf-8' codec can't decode"),
-        ("[" * 60_000, "is not valid: its JSON is nested too deeply"),
+        ("[" * 60_000 + "]" * 60_000, "is not valid: its JSON is nested too deeply"),
         (" " * 1_100_000, "it is longer than 1024 KiB"),
         ([], "it is not a JSON object but a list"),
         ({}, "suggestedWindow is missing"),
