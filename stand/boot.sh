@@ -1,5 +1,5 @@
 #!/bin/bash
-# Boot a Debian tree with systemd: boot.sh NAME TREE FOLDER. All changes go to FOLDER, from which it can be booted again.
+# Boot Debian with systemd: boot.sh NAME TREE[:TREE…] FOLDER. Changes go to FOLDER, from which it can be booted again.
 # Needs root; `unshare --mount` starts it, so that its mounts end with it.
 set -euo pipefail
 name=$1 tree=$2 folder=$3

@@ -19,12 +19,17 @@ _ENVIRONMENT: Final = (
 
 
 class Machine:
-    """`async with Machine(tree, folder) as machine`. `folder` keeps what the machine writes."""
+    """`async with Machine(folder, tree) as machine`. `folder` keeps what the machine writes.
 
-    def __init__(self, tree: Path, folder: Path) -> None:
+    With several trees, files of the first ones cover those of the others. Commands run with `umask`.
+    """
+
+    def __init__(self, folder: Path, *trees: Path, umask: str = "022") -> None:
         self._name = f"wellkeeper-{os.getpid()}-{folder.name}"
         self._folder = folder
-        self._argv = ("unshare", "--mount", str(PROJECT / "stand/boot.sh"), self._name, str(tree), str(folder))
+        self._umask = umask
+        layers = ":".join(map(str, trees))
+        self._argv = ("unshare", "--mount", str(PROJECT / "stand/boot.sh"), self._name, layers, str(folder))
         self._process: Process
         self._init: int | None = None
 
@@ -35,7 +40,7 @@ class Machine:
     async def __aexit__(self, *_: object) -> None:
         await self.cut_power()
         with contextlib.suppress(OSError):
-            Path("/sys/fs/cgroup", self._name).rmdir()
+            os.rmdir(f"/sys/fs/cgroup/{self._name}")  # noqa: PTH106 - brief
 
     async def boot(self) -> None:
         """Start the machine; returns when systemd has started all units."""
@@ -51,11 +56,18 @@ class Machine:
             await self._process.wait()
         await self._process.stop()
 
-    async def reboot(self) -> None:
-        """Shut down in order, then boot."""
+    @property
+    def changed_files(self) -> Path:
+        """Return the directory with all that the machine wrote: a tree for others once it is shut down."""
+        return self._folder / "changed"
+
+    async def shut_down(self) -> None:
         await self.run("systemctl", "poweroff")
         await self._process.wait()
         self._init = None
+
+    async def reboot(self) -> None:
+        await self.shut_down()
         await self.boot()
 
     async def run(self, *argv: str, stdin: bytes = b"") -> Finished:
@@ -102,7 +114,8 @@ class Machine:
             raise StandError("the machine is not running")
         # Mounts, names, IPC, network, processes and cgroup; root and working directory.
         namespaces = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
-        return ("nsenter", "-t", str(self._init), *namespaces, "env", "-i", *_ENVIRONMENT)
+        shell = ("sh", "-c", f'umask {self._umask}; exec "$@"', "sh")
+        return ("nsenter", "-t", str(self._init), *namespaces, "env", "-i", *_ENVIRONMENT, *shell)
 
 
 def _init_below(nspawn: int) -> int | None:

@@ -1,7 +1,10 @@
 """Fixtures of booted machines: each test has its own, with its own CA, in the private network of the test process."""
 
+import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +15,7 @@ from stand.machine import Machine
 from stand.namespaces import enter_namespaces
 from stand.pebble import Pebble, PebbleSettings
 from stand.processes import PROJECT, find_program, temporary_folder
-from tests.systemd.server import Server
+from tests.systemd.server import Server, install
 
 # Debian's numbers, as the names of packages have them.
 RELEASES: Final = {"bookworm": 12, "trixie": 13}
@@ -40,6 +43,12 @@ def package(release: str) -> Path:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
+    with folder_in_memory() as path:
+        yield path
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
     """Yield a directory in memory: the upper layer of an overlay cannot be in another overlay."""
     with temporary_folder() as path:
         subprocess.run([find_program("mount"), "-t", "tmpfs", "-o", "mode=755", "machine", path], check=True)
@@ -50,10 +59,32 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def machine(release: str, folder: Path) -> AsyncIterator[Machine]:
-    """Yield a booted machine with nginx and Debian's default site."""
-    (folder / "machine").mkdir()
-    async with Machine(CACHE / f"machine-{release}", folder / "machine") as running:
+async def bare_machine(release: str, folder: Path) -> AsyncIterator[Machine]:
+    """Yield a booted machine with nginx and Debian's default site, without our package."""
+    async with Machine(folder, CACHE / f"machine-{release}") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Callable[[str, Path], Path]]:
+    """Yield a function that returns a tree with what the installation of a package changed."""
+    with folder_in_memory() as path:
+        yield cache(lambda release, package: asyncio.run(install_once(path, release, package)))
+
+
+async def install_once(folder: Path, release: str, package: Path) -> Path:
+    async with Machine(folder, CACHE / f"machine-{release}") as machine:
+        await install(machine, package)
+        await machine.shut_down()
+        return machine.changed_files
+
+
+@pytest.fixture
+async def machine(
+    release: str, folder: Path, package: Path, installed: Callable[[str, Path], Path]
+) -> AsyncIterator[Machine]:
+    """Yield a booted machine with our package."""
+    async with Machine(folder, installed(release, package), CACHE / f"machine-{release}") as running:
         yield running
 
 
@@ -65,9 +96,15 @@ async def ca(folder: Path) -> AsyncIterator[Pebble]:
 
 
 @pytest.fixture
-async def server(machine: Machine, ca: Pebble, package: Path) -> Server:
+async def server(machine: Machine, ca: Pebble) -> Server:
     """Return a machine with our package, set up for one name without a certificate yet."""
     made = Server(machine, ca)
-    await made.install(package)
     await made.set_up()
     return made
+
+
+@pytest.fixture
+async def serving(server: Server) -> Server:
+    """Return a machine whose daemon has obtained the first certificate."""
+    await server.start_daemon()
+    return server

@@ -34,18 +34,19 @@ server {{
 """
 
 
+async def install(machine: Machine, package: Path) -> str:
+    """Install a package with apt, and return apt's output."""
+    target = f"/var/tmp/{package.name}"
+    await machine.write_bytes(target, await asyncio.to_thread(package.read_bytes))
+    return await machine.run_well("apt-get", "install", "--yes", "--quiet", target)
+
+
 class Server:
     """The steps of an administrator, and what they see."""
 
     def __init__(self, machine: Machine, ca: Pebble) -> None:
         self.machine = machine
         self._ca = ca
-
-    async def install(self, package: Path) -> str:
-        """Install a package with apt, and return apt's output."""
-        target = f"/var/tmp/{package.name}"
-        await self.machine.write_bytes(target, package.read_bytes())
-        return await self.machine.run_well("apt-get", "install", "--yes", "--quiet", target)
 
     async def set_up(self) -> None:
         """Write the settings and nginx's configuration, and start the responder and nginx."""
@@ -74,7 +75,7 @@ class Server:
     async def until_served(self, *, other_than: str = "") -> str:
         """Return the served serial number once it is of the CA and another one."""
         async with asyncio.timeout(90):
-            while (serial := await self.served()) in {None, other_than}:
+            while (serial := await self.served()) in {None, other_than}:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         return str(serial)
 
@@ -103,7 +104,7 @@ class Server:
         """Return when a shell command in the machine succeeds. Raises StandError when it never does."""
         try:
             async with asyncio.timeout(60):
-                while (await self.machine.run("sh", "-c", command)).exit_code != 0:
+                while (await self.machine.run("sh", "-c", command)).exit_code != 0:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
         except TimeoutError as error:
             log = await self.machine.run("journalctl", "--no-pager", "--lines", "40")

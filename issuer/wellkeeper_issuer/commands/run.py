@@ -20,6 +20,7 @@ from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.host.installed import fingerprint
 from wellkeeper_issuer.outside.host.systemd import Systemd
 from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
@@ -87,7 +88,7 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
             factories = Factories(
                 _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
             )
-            service = Service(sources.main.path, settings, factories, broadcast, sources.digest)
+            service = Service(sources.main.path, settings, factories, broadcast, sources.digest, fingerprint())
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )

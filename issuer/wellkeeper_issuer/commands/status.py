@@ -9,7 +9,7 @@ import click
 
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
-from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
+from wellkeeper_issuer.commands.terminal.outdated import is_restart_needed, warn_if_outdated
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
@@ -28,6 +28,7 @@ _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
 _NEVER_SERVED: Final = frozenset({State.MISSING, State.PLACEHOLDER, State.EXPIRED, State.REFUSED, State.NOT_RELOADED})
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
+_OLD_DAEMON: Final = "The daemon runs another version than the installed one. Run 'sudo systemctl restart wellkeeper'."
 # Only limits that are nearly used up are shown; --json has all.
 _SHOWN_BUDGETS: Final = 10
 # From this width on, a terminal has room for dates.
@@ -66,12 +67,15 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     settings = options.read(config)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     is_outdated = warn_if_outdated(settings, config)
+    is_old = not as_metrics and asyncio.run(is_restart_needed(settings))
     if as_json:
-        print_json(_to_json(seen) | {"is_reload_needed": is_outdated})
+        print_json(_to_json(seen, is_old=is_old) | {"is_reload_needed": is_outdated})
     elif as_metrics:
         click.echo(to_prometheus(seen), nl=False)
     else:
         _show(seen, has_all=has_all)
+        if is_old:
+            click.echo(_OLD_DAEMON)
     if is_check and not (_is_live(settings) and _is_served(seen)):
         click.get_current_context().exit(1)
 
@@ -94,10 +98,10 @@ def _is_served(seen: Overview) -> bool:
     return bool(seen.shown) and not any(one.status.state in _NEVER_SERVED or one.lacks_names for one in seen.shown)
 
 
-def _to_json(seen: Overview) -> dict[str, object]:
+def _to_json(seen: Overview, *, is_old: bool) -> dict[str, object]:
     return {
         "certificates": [overview.to_json(one, seen.rows) for one in seen.shown],
-        "daemon": {"pid": seen.daemon_pid} if seen.daemon_pid else None,
+        "daemon": {"pid": seen.daemon_pid, "is_restart_needed": is_old} if seen.daemon_pid else None,
         "limits": [overview.budget_to_json(ca, budget) for ca, budget in seen.budgets],
     }
 

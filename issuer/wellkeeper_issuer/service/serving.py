@@ -74,6 +74,7 @@ class Service:
     factories: Factories
     broadcast: Broadcast
     digest: str
+    build: str
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     _worker: Worker | None = None
@@ -245,6 +246,7 @@ class Service:
             "count": len(self.settings.certificates),
             "under_way": self.broadcast.under_way,
             "settings_digest": self.digest,
+            "build": self.build,
         }
 
     async def forget(self, request: Message, tell: Tell) -> Message:

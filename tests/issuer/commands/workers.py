@@ -12,6 +12,7 @@ from tests.fakes import run_tasks_until
 from wellkeeper_issuer.commands.terminal.progress import JsonProgress
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.host.installed import fingerprint
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service.broadcast import Broadcast
@@ -75,6 +76,7 @@ class WorkerFactory:
         self.workers: list[FakeWorker] = []
         self.open_count = 0
         self.refusal: SettingsError | None = None
+        self.build = fingerprint()
         self.forgotten: list[str] = []
         self.reported: list[str] = []
 
@@ -103,7 +105,8 @@ class WorkerFactory:
         factories = Factories(
             self.worker, self._rehearse, self._forget, lambda: self.reported.append("reloading"), self.reported.append
         )
-        return Service(self.path, read_settings(self.path), factories, self.broadcast, read_sources(self.path).digest)
+        settings, digest = read_settings(self.path), read_sources(self.path).digest
+        return Service(self.path, settings, factories, self.broadcast, digest, self.build)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Service]:

@@ -1,7 +1,7 @@
-"""Report that the settings files have changed since the daemon loaded them."""
+"""Report that the settings files or the installed program have changed since the daemon loaded them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,19 +18,36 @@ _SECONDS: Final = 2.0
 
 async def is_outdated(settings: "Settings", config: Path | None) -> bool:
     """Return true if the files differ from those that the daemon read; false when no daemon runs."""
+    from wellkeeper_issuer.settings.files import read_sources
+
+    answer = await _ask(settings)
+    if answer is None or "settings_digest" not in answer:
+        return False
+    try:
+        return bool(answer["settings_digest"] != read_sources(settings_path(config)).digest)
+    except WellkeeperError:
+        return False
+
+
+async def is_restart_needed(settings: "Settings") -> bool:
+    """Return true if the daemon runs another version than the installed one; false when no daemon answers."""
+    from wellkeeper_issuer.outside.host.installed import fingerprint
+
+    answer = await _ask(settings)
+    return answer is not None and answer.get("build") != fingerprint()
+
+
+async def _ask(settings: "Settings") -> dict[str, Any] | None:
+    """Return the daemon's status; None when no daemon answers."""
     import asyncio
 
     from wellkeeper_issuer.service import remote
-    from wellkeeper_issuer.settings.files import read_sources
 
     try:
         async with asyncio.timeout(_SECONDS):
-            answer = await remote.ask(settings, {"command": "status"})
-        if answer is None or "settings_digest" not in answer:
-            return False
-        return bool(answer["settings_digest"] != read_sources(settings_path(config)).digest)
+            return await remote.ask(settings, {"command": "status"})
     except (WellkeeperError, TimeoutError):
-        return False
+        return None
 
 
 def warn_if_outdated(settings: "Settings", config: Path | None) -> bool:

@@ -1,13 +1,14 @@
 """Reports of settings that changed since the daemon loaded them."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from stand.processes import PROGRAMS
 from tests.issuer.commands.workers import WorkerFactory
-from wellkeeper_issuer.commands.terminal.outdated import is_outdated
+from wellkeeper_issuer.commands.terminal.outdated import is_outdated, is_restart_needed
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
@@ -16,14 +17,20 @@ from wellkeeper_issuer.settings import read_settings
 from wellkeeper_node.process import run
 
 
+@asynccontextmanager
+async def running(factory: WorkerFactory) -> AsyncIterator[None]:
+    state_dir = read_settings(factory.path).state_dir
+    state_dir.mkdir(exist_ok=True)
+    async with factory.service() as service, daemon_socket(socket_path(state_dir), service.handlers):
+        yield
+
+
 @pytest.fixture
 async def daemon(folder: Path) -> AsyncIterator[WorkerFactory]:
     """Run a daemon that answers over its socket."""
     factory = WorkerFactory(folder)
     factory.write("a.example")
-    state_dir = read_settings(factory.path).state_dir
-    state_dir.mkdir()
-    async with factory.service() as service, daemon_socket(socket_path(state_dir), service.handlers):
+    async with running(factory):
         yield factory
 
 
@@ -65,3 +72,17 @@ async def test_nothing_is_reported_without_a_daemon(folder: Path) -> None:
     factory = WorkerFactory(folder)
     factory.write("a.example")
     assert not await is_outdated(read_settings(factory.path), factory.path)
+
+
+async def test_status_reports_a_daemon_of_another_version(folder: Path) -> None:
+    factory = WorkerFactory(folder)
+    factory.write("a.example")
+    settings = read_settings(factory.path)
+    assert not await is_restart_needed(settings)
+    for build, is_old in ((factory.build, False), ("that of another version", True)):
+        factory.build = build
+        async with running(factory):
+            assert await is_restart_needed(settings) is is_old
+            command = [str(PROGRAMS / "wellkeeper"), "status", "--config", str(factory.path)]
+            printed = (await run(command, 30)).output
+            assert ("Run 'sudo systemctl restart wellkeeper'." in printed) is is_old

@@ -1,0 +1,28 @@
+"""A package of an earlier version, made from the present one."""
+
+import asyncio
+from pathlib import Path
+
+from tests.integration.distributions import run
+
+_VERSION = "0.0.1-1"
+
+
+async def older(package: Path, folder: Path) -> Path:
+    """Return a package with a lower version, an older library and another snippet."""
+    return await asyncio.to_thread(_older, package, folder)
+
+
+def _older(package: Path, folder: Path) -> Path:
+    run("dpkg-deb", "--raw-extract", package, folder, cwd=package.parent)
+    control = folder / "DEBIAN/control"
+    lines = control.read_text().splitlines()
+    control.write_text(
+        "".join(f"Version: {_VERSION}\n" if line.startswith("Version:") else f"{line}\n" for line in lines)
+    )
+    snippet = folder / "usr/share/wellkeeper/snippets/upstream.conf"
+    snippet.write_text(f"# older\n{snippet.read_text()}")
+    next(folder.glob("opt/wellkeeper/lib/python*/site-packages/wellkeeper_node/clock.py")).touch()
+    built = folder.with_suffix(".deb")
+    run("dpkg-deb", "-Znone", "--root-owner-group", "--build", folder, built, cwd=package.parent)
+    return built
