@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from stand.processes import PROJECT, Process, StandError
 
 _BOOT_SECONDS: Final = 120.0
 _COMMAND_SECONDS: Final = 240.0
+_NUMBERS: Final = itertools.count()
 _ENVIRONMENT: Final = (
     *("HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive"),
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -25,7 +27,7 @@ class Machine:
     """
 
     def __init__(self, folder: Path, *trees: Path, umask: str = "022") -> None:
-        self._name = f"wellkeeper-{os.getpid()}-{folder.name}"
+        self._name = f"wellkeeper-{os.getpid()}-{next(_NUMBERS)}"
         self._folder = folder
         self._umask = umask
         layers = ":".join(map(str, trees))
@@ -44,6 +46,7 @@ class Machine:
 
     async def boot(self) -> None:
         """Start the machine; returns when systemd has started all units."""
+        await asyncio.to_thread(self._folder.mkdir, exist_ok=True)
         self._process = Process("systemd-nspawn", self._argv, self._folder / "console.log")
         await self._process.start(self._is_ready, _BOOT_SECONDS)
 

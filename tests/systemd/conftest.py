@@ -2,9 +2,8 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -66,25 +65,28 @@ async def bare_machine(release: str, folder: Path) -> AsyncIterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def installed() -> Iterator[Callable[[str, Path], Path]]:
-    """Yield a function that returns a tree with what the installation of a package changed."""
+def installed_files() -> Iterator[Path]:
+    """Yield a directory for what the installation of the package changes on each release."""
     with folder_in_memory() as path:
-        yield cache(lambda release, package: asyncio.run(install_once(path, release, package)))
-
-
-async def install_once(folder: Path, release: str, package: Path) -> Path:
-    async with Machine(folder, CACHE / f"machine-{release}") as machine:
-        await install(machine, package)
-        await machine.shut_down()
-        return machine.changed_files
+        yield path
 
 
 @pytest.fixture
-async def machine(
-    release: str, folder: Path, package: Path, installed: Callable[[str, Path], Path]
-) -> AsyncIterator[Machine]:
+async def installed(release: str, package: Path, installed_files: Path) -> Path:
+    """Return a tree that covers the release's, with the files that the package's installation wrote."""
+    folder = installed_files / release
+    machine = Machine(folder, CACHE / f"machine-{release}")
+    if not await asyncio.to_thread(folder.exists):
+        async with machine:
+            await install(machine, package)
+            await machine.shut_down()
+    return machine.changed_files
+
+
+@pytest.fixture
+async def machine(release: str, folder: Path, installed: Path) -> AsyncIterator[Machine]:
     """Yield a booted machine with our package."""
-    async with Machine(folder, installed(release, package), CACHE / f"machine-{release}") as running:
+    async with Machine(folder, installed, CACHE / f"machine-{release}") as running:
         yield running
 
 

@@ -1,6 +1,7 @@
 """A package of an earlier version, made from the present one."""
 
 import asyncio
+import re
 from pathlib import Path
 
 from tests.integration.distributions import run
@@ -16,10 +17,7 @@ async def older(package: Path, folder: Path) -> Path:
 def _older(package: Path, folder: Path) -> Path:
     run("dpkg-deb", "--raw-extract", package, folder, cwd=package.parent)
     control = folder / "DEBIAN/control"
-    lines = control.read_text().splitlines()
-    control.write_text(
-        "".join(f"Version: {_VERSION}\n" if line.startswith("Version:") else f"{line}\n" for line in lines)
-    )
+    control.write_text(re.sub(r"^Version: .*$", f"Version: {_VERSION}", control.read_text(), flags=re.MULTILINE))
     snippet = folder / "usr/share/wellkeeper/snippets/upstream.conf"
     snippet.write_text(f"# older\n{snippet.read_text()}")
     next(folder.glob("opt/wellkeeper/lib/python*/site-packages/wellkeeper_node/clock.py")).touch()

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
+from stand.fault_proxy import FaultProxy
 from stand.machine import Machine
 from stand.pebble import Pebble
 from stand.processes import StandError
@@ -44,14 +45,15 @@ async def install(machine: Machine, package: Path) -> str:
 class Server:
     """The steps of an administrator, and what they see."""
 
-    def __init__(self, machine: Machine, ca: Pebble) -> None:
+    def __init__(self, machine: Machine, ca: Pebble, proxy: FaultProxy | None = None) -> None:
         self.machine = machine
         self._ca = ca
+        self._asked = proxy or ca
 
     async def set_up(self) -> None:
         """Write the settings and nginx's configuration, and start the responder and nginx."""
         machine = self.machine
-        await machine.write(_CA_BUNDLE, self._ca.ca_bundle.read_text())
+        await machine.write(_CA_BUNDLE, self._asked.ca_bundle.read_text())
         await self.write_settings()
         await machine.shell(f"wellkeeper init && systemctl enable --now {RESPONDER} && wellkeeper placeholder")
         await machine.write(SITE, _SERVER_BLOCKS)
@@ -59,7 +61,7 @@ class Server:
 
     async def write_settings(self, *more: str) -> None:
         lines = (
-            f"ca = {json.dumps(self._ca.directory_url)}",
+            f"ca = {json.dumps(self._asked.directory_url)}",
             f"ca_bundle = {json.dumps(_CA_BUNDLE)}",
             "terms_of_service_agreed = true",
             *more,

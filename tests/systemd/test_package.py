@@ -1,7 +1,6 @@
 """The Debian package on booted machines: installation, first certificate, upgrade, removal and purge."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -104,9 +103,7 @@ async def test_removal_and_purge_keep_what_nginx_needs(serving: Server) -> None:
     assert await serving.until_served() == serial
 
 
-async def test_purge_removes_snippets_that_nginx_does_not_need(
-    machine: Machine, package: Path, installed: Callable[[str, Path], Path]
-) -> None:
+async def test_purge_removes_snippets_that_nginx_does_not_need(machine: Machine) -> None:
     assert await machine.shell(f"cat {UPSTREAM}") != ""
     await machine.run_well("apt-get", "purge", "--yes", "wellkeeper")
     await machine.shell(f"test ! -e {SNIPPETS}; test ! -e {UPSTREAM}; nginx -t")

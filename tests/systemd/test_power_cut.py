@@ -1,0 +1,36 @@
+"""A power cut in the middle of finalize: the daemon resumes the same order after the next boot."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from stand.fault_proxy import Asked, FaultProxy, Forward, Kind, Reply
+from stand.machine import Machine
+from stand.pebble import Pebble
+from tests.integration.observed import issued, orders
+from tests.systemd.server import DAEMON, Server
+
+pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
+
+
+async def test_order_is_resumed_after_a_power_cut_in_finalize(machine: Machine, ca: Pebble, folder: Path) -> None:
+    reached = asyncio.Event()
+
+    async def hang(_: Asked, forward: Forward) -> Reply:
+        reply = await forward()
+        reached.set()
+        await asyncio.Event().wait()
+        return reply
+
+    async with FaultProxy(folder, ca) as proxy:
+        proxy.stage(Kind.FINALIZE, hang)
+        server = Server(machine, ca, proxy)
+        await server.set_up()
+        await machine.run_well("systemctl", "enable", "--now", DAEMON)
+        async with asyncio.timeout(60):
+            await reached.wait()
+        await machine.cut_power()
+        await machine.boot()
+        await server.until_served()
+    assert (orders(ca), issued(ca)) == (1, 1)
