@@ -95,8 +95,12 @@ async def test_removal_and_purge_keep_what_nginx_needs(serving: Server) -> None:
     assert await serving.until_served() == serial
 
     purged = await machine.run_well("apt-get", "purge", "--yes", "wellkeeper")
-    assert f"{SNIPPETS} and {UPSTREAM} stay, because nginx needs them\n  they are used in {SITE}\n" in purged
-    assert "the certificates stay in /var/lib/wellkeeper/certificates" in purged
+    for line in (
+        f"wellkeeper: {SNIPPETS} and {UPSTREAM} stay, because nginx needs them",
+        f"  they are used in {SITE}",
+        "wellkeeper: the certificates stay in /var/lib/wellkeeper/certificates",
+    ):
+        assert line in purged.splitlines()
     await machine.shell(
         "test ! -e /etc/wellkeeper; test ! -e /var/lib/wellkeeper/issuer; nginx -t; systemctl restart nginx"
     )
@@ -107,6 +111,13 @@ async def test_purge_removes_snippets_that_nginx_does_not_need(machine: Machine)
     assert await machine.shell(f"cat {UPSTREAM}") != ""
     await machine.run_well("apt-get", "purge", "--yes", "wellkeeper")
     await machine.shell(f"test ! -e {SNIPPETS}; test ! -e {UPSTREAM}; nginx -t")
+
+
+async def test_purge_keeps_snippets_that_a_broken_configuration_names(server: Server) -> None:
+    await server.machine.shell(f"echo broken >>{SITE}; ! nginx -t")
+    purged = await server.machine.run_well("apt-get", "purge", "--yes", "wellkeeper")
+    assert f"  they are used in {SITE}" in purged.splitlines()
+    await server.machine.shell(f"sed -i '/^broken/d' {SITE}; nginx -t")
 
 
 async def test_removed_package_starts_again_when_it_is_installed(serving: Server, package: Path) -> None:

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(6
 PASS: Final = "wellkeeper-renew.service"
 TIMER: Final = "wellkeeper-renew.timer"
 # As `systemd-analyze security` rates them, from 0 (safe) to 10; nginx has 9.6.
-EXPOSURES: Final = {RESPONDER: 2.8, DAEMON: 3.5, PASS: 4.9}
+EXPOSURES: Final = {RESPONDER: 2.8, DAEMON: 3.3, PASS: 3.3}
 
 
 async def test_units_are_valid_and_hardened(serving: Server) -> None:
@@ -71,14 +71,6 @@ async def test_timer_obtains_the_first_certificate_and_continues_after_failures(
     await machine.shell(f"mv /root/www {SITE}; systemctl reload nginx; wellkeeper renew {NAME}")
     await server.until_served()
     await server.until(f"test $(systemctl show -P Result {PASS}) = success")
-
-
-async def test_responder_restarted_during_a_renewal_does_not_fail_it(serving: Server) -> None:
-    machine = serving.machine
-    for delay in ("0.1", "0.4", "0.8"):
-        await machine.shell(
-            f"wellkeeper renew {NAME} --force & sleep {delay}; systemctl restart {RESPONDER}; wait $!",
-        )
 
 
 async def test_renewals_continue_without_and_after_journald(serving: Server) -> None:

@@ -1,4 +1,4 @@
-"""A power cut in the middle of finalize: the daemon resumes the same order after the next boot."""
+"""Interruptions at one request to the CA: a power cut, and a restart of the responder."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,7 @@ from stand.fault_proxy import Asked, FaultProxy, Forward, Kind, Reply
 from stand.machine import Machine
 from stand.pebble import Pebble
 from tests.integration.observed import issued, orders
-from tests.systemd.server import DAEMON, Server
+from tests.systemd.server import DAEMON, NAME, RESPONDER, Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
 
@@ -34,3 +34,23 @@ async def test_order_is_resumed_after_a_power_cut_in_finalize(machine: Machine, 
         await machine.boot()
         await server.until_served()
     assert (orders(ca), issued(ca)) == (1, 1)
+
+
+async def test_responder_restarted_between_order_and_publication_does_not_fail_the_renewal(
+    machine: Machine, ca: Pebble, folder: Path
+) -> None:
+    starting: list[asyncio.Task[str]] = []
+
+    async def restart(_: Asked, forward: Forward) -> Reply:
+        reply = await forward()
+        await machine.run_well("systemctl", "stop", RESPONDER)
+        starting.append(asyncio.create_task(machine.shell(f"sleep 1; systemctl start {RESPONDER}")))
+        return reply
+
+    async with FaultProxy(folder, ca) as proxy:
+        proxy.stage(Kind.NEW_ORDER, restart)
+        server = Server(machine, ca, proxy)
+        await server.set_up()
+        await machine.run_well("wellkeeper", "renew", NAME)
+        await asyncio.gather(*starting)
+        assert await server.served() is not None
