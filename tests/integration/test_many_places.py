@@ -13,6 +13,7 @@ from stand.boulder_fetch import Internet, Place
 from stand.many_places import ENVIRONMENT, ManyPlaces
 from tests.integration.misbehaving import NAME, Misbehaving, misbehaving
 from tests.integration.observed import fetches, reconfigure
+from wellkeeper_client import trust_file
 
 pytestmark = pytest.mark.integration
 
@@ -25,8 +26,8 @@ async def multi_perspective_host(folder: Path, *places: Place) -> AsyncIterator[
     async with misbehaving(folder, environment=ENVIRONMENT) as ca:
         host = ca.host
         internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
-        reported = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-        looking = ManyPlaces(internet, places, reported["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
+        (thumbprint,) = trust_file.read(host.issuer.trust_path).account_thumbprints
+        looking = ManyPlaces(internet, places, thumbprint)
         looking.stage(ca.proxy)
         yield ca
 

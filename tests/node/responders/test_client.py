@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock
-from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
+from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, TRUST, publication
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_node.errors import PublishError
@@ -21,9 +21,7 @@ from wellkeeper_responder.settings import Settings, TcpAddress, UnixAddress
 @asynccontextmanager
 async def over_tcp(folder: Path, clock: FakeClock, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Yield a responder's control address."""
-    settings = Settings(
-        (KEY.public_key(),), (THUMBPRINT,), (UnixAddress(folder / "public.sock"),), (TcpAddress(host, 0),)
-    )
+    settings = Settings(TRUST, (UnixAddress(folder / "public.sock"),), (TcpAddress(host, 0),))
     async with Responder(settings, clock) as responder:
         yield str(responder.control_addresses[0])
 
