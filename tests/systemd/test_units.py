@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(6
 PASS: Final = "wellkeeper-renew.service"
 TIMER: Final = "wellkeeper-renew.timer"
 # As `systemd-analyze security` rates them, from 0 (safe) to 10; nginx has 9.6.
-EXPOSURES: Final = {RESPONDER: 2.8, DAEMON: 3.3, PASS: 3.3}
+EXPOSURES: Final = {RESPONDER: 0.2, DAEMON: 3.3, PASS: 3.3}
 
 
 async def test_units_are_valid_and_hardened(serving: Server) -> None:
