@@ -12,7 +12,7 @@ echo $$ >"/sys/fs/cgroup/$name/cgroup.procs"
 
 mkdir --parents "$folder"/{changed,work,root}
 mount --types overlay --options "lowerdir=$tree,upperdir=$folder/changed,workdir=$folder/work" overlay "$folder/root"
-# CAP_NET_ADMIN: for units with PrivateNetwork=.
-exec systemd-nspawn --quiet --directory "$folder/root" --boot --machine "$name" --register=no --keep-unit \
+# The machine ends with the process that started it. CAP_NET_ADMIN: for units with PrivateNetwork=.
+exec setpriv --pdeathsig TERM systemd-nspawn --quiet --directory "$folder/root" --boot --machine "$name" --register=no --keep-unit \
     --network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN --console=pipe --link-journal=no \
     --resolv-conf=off --timezone=off
