@@ -96,10 +96,10 @@ def find(settings: Settings, settings_path: Path) -> HostTrust:
 def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     """Return the public values of all keys, the next ones included, with a note for each. Raises SettingsError."""
     folder = build.accounts(settings)
+    publishing = [encode_public_key(key.public_key()) for key in folder.publishing_keys]
     accounts: dict[str, str] = {}
     for url, account_key in folder.account_keys():
         accounts.setdefault(account_thumbprint(account_key), url)
-    publishing = [encode_public_key(key.public_key()) for key in folder.publishing_keys]
     notes = accounts | dict.fromkeys(publishing[1:], "the next key")
     return Trust(tuple(accounts), tuple(publishing)), notes
 

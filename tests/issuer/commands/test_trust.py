@@ -147,8 +147,10 @@ def test_missing_keys_are_reported(program: Program) -> None:
     program.configure("a.example")
     finished = program.run("trust")
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "wellkeeper: no account key for the CA" in finished.err
-    assert "Run 'wellkeeper init'" in finished.err
+    assert finished.err == (
+        f"wellkeeper: cannot read key {program.state_dir}/publishing_key.pem\n"
+        "  the file does not exist\n  Run 'wellkeeper init' to create it.\n"
+    )
 
 
 def test_missing_settings_are_reported(program: Program) -> None:
