@@ -12,13 +12,13 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from bench import bulk, costs, idle, issuance, machine, nothing_due, page, reloads, serving
+from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, serving
 from bench.figures import FULL, QUICK, Plan, Result, Tell
 from bench.table import table
 from stand.processes import PROJECT, StandError, temporary_folder
 
 _MEASUREMENTS: Final[dict[str, Callable[[Plan, Path, Tell], Awaitable[Result]]]] = {
-    module.NAME: module.measure for module in (issuance, serving, costs, reloads, nothing_due, bulk, idle)
+    module.NAME: module.measure for module in (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
 }
 
 
@@ -45,7 +45,7 @@ def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
     chosen = list(dict.fromkeys(names)) or list(_MEASUREMENTS)
     try:
         found = machine.describe()
-        results = asyncio.run(_interruptible(QUICK if quick else FULL, chosen))
+        results, failures = asyncio.run(_interruptible(QUICK if quick else FULL, chosen))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("interrupted; all started processes have ended", err=True)
         sys.exit(130)
@@ -56,20 +56,28 @@ def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(_to_json(results, found, is_quick=quick), indent=2) + "\n")
     click.echo(f"written: {output}", err=True)
+    for failure in failures:
+        click.echo(f"bench: {failure}", err=True)
+    if failures:
+        sys.exit(1)
     if not quick and len(chosen) == len(_MEASUREMENTS):
         page.write(PROJECT / "docs", results, found)
         click.echo(f"written: docs/{page.PAGE}, docs/{page.CHART}", err=True)
 
 
-async def _interruptible(plan: Plan, names: Sequence[str]) -> list[Result]:
+async def _interruptible(plan: Plan, names: Sequence[str]) -> tuple[list[Result], list[str]]:
+    """Return the results and the failures: one failed measurement must not lose half an hour of others."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    results = []
+    results, failures = [], []
     for name in names:
         with temporary_folder() as folder:
-            results.append(await _MEASUREMENTS[name](plan, folder, _tell))
-    return results
+            try:
+                results.append(await _MEASUREMENTS[name](plan, folder, _tell))
+            except StandError as error:
+                failures.append(f"{name}: {error}")
+    return results, failures
 
 
 def _to_json(results: Sequence[Result], found: dict[str, Any], *, is_quick: bool) -> dict[str, Any]:

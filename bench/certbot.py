@@ -46,7 +46,7 @@ class Certbot:
         return [
             *(find_certbot(), "certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email"),
             *(
-                f"--server={self.host.ca.directory_url}",
+                f"--server={self.host.directory_url}",
                 *self.folders(),
                 f"--cert-name={self.lineage}",
                 f"--domain={self.name}",

@@ -130,6 +130,11 @@ def at_most(series: Series, limit: float) -> Goal:
     return Goal(f"{series.group}: {series.name}", f"≤ {limit:g} {series.unit}".rstrip(), found, found <= limit)
 
 
+def at_least(series: Series, limit: float) -> Goal:
+    found = series.median
+    return Goal(f"{series.group}: {series.name}", f"≥ {limit:g} {series.unit}".rstrip(), found, found >= limit)
+
+
 def find(series: Sequence[Series], group: str, name: str) -> Series:
     return next(one for one in series if (one.group, one.name) == (group, name))
 

@@ -25,7 +25,7 @@ from wellkeeper_issuer import pki
 from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.state.state import State, open_state
-from wellkeeper_issuer.records import Origin
+from wellkeeper_issuer.records import Check, Origin, Seen
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.model import Flip, Pair
@@ -112,6 +112,7 @@ async def _record(lineage: Lineage, version: str, folders: CertificateFolders, s
     planned = plan(installed, Origin(directory_url, f"{directory_url}/account/1"), now, random.random)
     await state.schedules.record_schedule(replace(planned, ask_at=now + _ASKED_IN))
     await state.deliveries.record_served(lineage.name)
+    await state.deliveries.record_check(Check(lineage.name, version, Seen.SERVED, now, served_version=version))
     await state.notes.forget_owed_hook(lineage.name)
 
 

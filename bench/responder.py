@@ -119,7 +119,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_mib(pid: int) -> float:
-    """Return VmRSS."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    kib = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
-    return int(kib) / 1024
+    """Return the resident memory of a process, 0 when it has ended."""
+    return _mib(pid, "VmRSS")
+
+
+def peak_mib(pid: int) -> float:
+    """Return the highest resident memory since the program was started, 0 when it has ended."""
+    return _mib(pid, "VmHWM")
+
+
+def _mib(pid: int, name: str) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0) / 1024

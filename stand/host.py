@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stand.challtestsrv import Challtestsrv
+from stand.distance import DistantServer
 from stand.fault_proxy import FaultProxy
 from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
 from stand.nginx import Address, NginxServer, NginxSettings, Site
@@ -20,7 +21,7 @@ from stand.responder import PROGRAM, ResponderProcess
 class Host:
     """All servers run; the certificates are placeholders until the issuer renews them.
 
-    `proxy` is between the issuer and the CA, if there is one.
+    `proxy` and `distant` are between the issuer and the CA, if there are any.
     """
 
     dns: Challtestsrv
@@ -30,6 +31,12 @@ class Host:
     responder: ResponderProcess
     nginx: NginxServer
     proxy: FaultProxy | None = None
+    distant: DistantServer | None = None
+
+    @property
+    def directory_url(self) -> str:
+        """Return the CA's directory at the address that clients use."""
+        return self.distant.url if self.distant else (self.proxy or self.ca).directory_url
 
     @property
     def http(self) -> Address:
@@ -46,30 +53,34 @@ async def running_host(
     certificates: Mapping[str, Sequence[str]],
     *,
     has_proxy: bool = False,
+    one_way_seconds: float = 0.0,
     own_programs: Path = PROGRAMS,
     **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
     """Start a host in the order of a real set-up: keys, responder, placeholders, nginx. End it in reverse.
 
     `own_programs` is the directory of the programs under test. `of_the_ca` are arguments of `PebbleSettings`.
+    `one_way_seconds` is the delay between clients and the CA.
     """
     http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     async with AsyncExitStack() as stack:
         dns = await stack.enter_async_context(Challtestsrv(folder))
         ca = await stack.enter_async_context(Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)))
         proxy = await stack.enter_async_context(FaultProxy(folder, ca)) if has_proxy else None
+        asked = proxy or ca
+        distant = None
+        if one_way_seconds:
+            distant = await stack.enter_async_context(DistantServer(asked.directory_url, one_way_seconds))
         issuer = Issuer(folder, own_programs)
         sockets = folder / "responder"
         sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
         nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
         node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
-        asked = proxy or ca
-        settings = IssuerSettings(
-            asked.directory_url, asked.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path
-        )
+        directory_url = distant.url if distant else asked.directory_url
+        settings = IssuerSettings(directory_url, asked.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path)
         issuer.configure(settings)
         await issuer.make_keys()
         await issuer.run_well("placeholder")
         trusted = issuer.trust_path
         async with ResponderProcess(sockets, trusted, program=own_programs / PROGRAM) as responder, nginx:
-            yield Host(dns, ca, issuer, settings, responder, nginx, proxy)
+            yield Host(dns, ca, issuer, settings, responder, nginx, proxy, distant)

@@ -123,6 +123,7 @@ def test_only_commands_that_a_person_runs_know_the_trust_file() -> None:
     found = {module_name(path) for path in inside if writers & set(imports(path.read_text()))}
     assert {name for name in found if not name.startswith("wellkeeper_responder.")} == {
         "wellkeeper_issuer.commands.init",
+        "wellkeeper_issuer.commands.setting_up.writing",
         "wellkeeper_issuer.commands.trust",
         "wellkeeper_issuer.commands.trust_file",
     }

@@ -19,11 +19,11 @@ class Fault:
     remedy: str
 
 
-def find_fault(path: Path, *, trusts_mounts: bool = True) -> Fault | None:
+def find_fault(path: Path, owner: int | None = None, *, trusts_mounts: bool = True) -> Fault | None:
     """Return the first fault of the file, its target if it is a link, and the directories above both.
 
-    Without `trusts_mounts`, a read-only mount protects nothing: systemd's ProtectSystem= makes one that only this
-    process has.
+    They may also belong to `owner`. Without `trusts_mounts`, a read-only mount protects nothing: systemd's
+    ProtectSystem= makes one that only this process has.
     """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are looked at, not resolved
     try:
@@ -31,16 +31,29 @@ def find_fault(path: Path, *, trusts_mounts: bool = True) -> Fault | None:
     except (OSError, RuntimeError):
         return None  # who reads it will report that
     paths = (target, *target.parents, *absolute.parents)
-    return next(filter(None, (fault_of(one, trusts_mounts=trusts_mounts) for one in paths)), None)
+    return next(filter(None, (fault_of(one, owner, trusts_mounts=trusts_mounts) for one in paths)), None)
 
 
-def fault_of(path: Path, *, trusts_mounts: bool = True) -> Fault | None:
+def find_socket_fault(socket: Path) -> Fault | None:
+    """Return the first fault of the directories of a socket: others could put another one there.
+
+    They may belong to the user whose program listens, which is the owner of the last one. The socket's mode does not
+    matter.
+    """
+    try:
+        status = socket.parent.stat()
+    except OSError:
+        return None  # who connects will report that
+    return find_fault(socket.parent, status.st_uid) if stat.S_ISDIR(status.st_mode) else None
+
+
+def fault_of(path: Path, owner: int | None = None, *, trusts_mounts: bool = True) -> Fault | None:
     """Return the fault of this file or directory alone."""
     try:
         status = path.stat()
     except OSError:
         return None
-    if status.st_uid not in {0, os.geteuid()}:
+    if status.st_uid not in {0, os.geteuid(), owner}:
         return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", f"Run 'chown root {path}'.")
     is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status, trusts_mounts=trusts_mounts)
     if not is_shared:

@@ -12,6 +12,7 @@ from typing import Protocol
 from wellkeeper_node.model import (
     Answer,
     Certificate,
+    ExpectedFetches,
     Identifier,
     Installed,
     KeyAlgorithm,
@@ -44,10 +45,17 @@ class Watch(Protocol):
         """Return the addresses that fetched the token since it was watched, as nginx passed them; the first few."""
         ...
 
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+    @property
+    def count(self) -> int:
+        """Return the number of fetches since the token was watched."""
+        ...
+
+    async def settle(
+        self, quiet_seconds: float, timeout_seconds: float, expected: ExpectedFetches | None = None
+    ) -> bool:
         """Return True once a fetch came since the last call and none for `quiet_seconds`; False after the timeout.
 
-        Read-backs do not count.
+        After `expected.count` fetches, `expected.quiet_seconds` are enough. Read-backs do not count.
         """
         ...
 
@@ -143,8 +151,8 @@ class Certificates(Protocol):
         """Return the names of all versions in the archive, the oldest first; each contains its leaf's fingerprint."""
         ...
 
-    def owns(self, lineage: str, path: str) -> bool:
-        """Return True when the path, of which symbolic links are resolved, is a file of any version of the lineage."""
+    def own_prefixes(self, lineage: str) -> tuple[str, ...]:
+        """Return what the paths, without symbolic links, of all files of the lineage's versions begin with."""
         ...
 
     async def write(self, lineage: str, pair: Pair) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.figures import Series, at_most, ratio_at_least, ratio_at_most, shown
+from bench.figures import Series, at_least, at_most, ratio_at_least, ratio_at_most, shown
 
 
 def _series(name: str, *values: float) -> Series:
@@ -24,6 +24,12 @@ def test_ratio_may_reach_its_limit(limit: float, is_met: bool) -> None:
 def test_median_is_compared_with_the_limit() -> None:
     assert at_most(_series("ours", 1, 99, 2), 2).is_met
     assert not at_most(_series("ours", 1, 99, 3), 2).is_met
+
+
+@pytest.mark.parametrize(("limit", "is_met"), [(2, True), (2.1, False)])
+def test_median_may_be_the_lower_limit(limit: float, is_met: bool) -> None:
+    goal = at_least(_series("ours", 1, 99, 2), limit)
+    assert (goal.text, goal.found, goal.is_met) == (f"≥ {limit:g} /s", 2, is_met)
 
 
 @pytest.mark.parametrize(

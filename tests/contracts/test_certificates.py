@@ -39,7 +39,7 @@ async def install(certificates: Certificates, pair: Pair, lineage: str = "web") 
 def lose(certificates: Certificates, lineage: str, version: str) -> None:
     """Delete the files of a version, as an administrator might while tidying up."""
     if isinstance(certificates, FakeCertificates):
-        del certificates.pairs[lineage, version]
+        del certificates.pairs[lineage][version]
     else:
         folder = Path(certificates.live_path(lineage)).resolve()
         assert folder.name == version
@@ -52,6 +52,12 @@ def fingerprint(pair: Pair) -> str:
 
 def test_live_path_is_below_live_and_ends_with_the_lineage(certificates: Certificates) -> None:
     assert Path(certificates.live_path("web")).parts[-2:] == ("live", "web")
+
+
+def test_files_of_other_lineages_do_not_begin_like_those_of_this_one(certificates: Certificates) -> None:
+    archive = Path(certificates.live_path("web")).parents[1].resolve() / "archive"
+    begin_alike = [f"{archive}/{one}/v1/a.pem".startswith(certificates.own_prefixes("web")) for one in ("web", "web2")]
+    assert begin_alike == [True, False]
 
 
 async def test_unknown_lineage_has_nothing_installed(certificates: Certificates) -> None:

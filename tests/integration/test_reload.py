@@ -55,8 +55,9 @@ class Host:
         assert installed is not None
         servers = await self.nginx.servers()
         identifiers = installed.certificate.identifiers
-        wanted = plan(identifiers, servers, lambda path: self.folders.owns(name, path), self.https)
-        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes())
+        own = self.folders.own_prefixes(name)
+        wanted = plan(identifiers, servers, lambda path: path.startswith(own), self.https)
+        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes(), self.folders.versions)
 
     async def served(self, name: str) -> str:
         """Return the served version, whose directory name ends with the fingerprint."""

@@ -67,8 +67,10 @@ class Node:
         assert installed is not None
         local = LocalNginx(Control(tuple(self.nginx.argv()), self.nginx.pid_path), SystemClock())
         servers, identifiers = await local.servers(), installed.certificate.identifiers
-        wanted = plan(identifiers, servers, lambda path: self.folders.owns("web", path), self.nginx.settings.https)
-        return (await verify(installed, wanted, str(self.live), NodeProbes())).is_served
+        own = self.folders.own_prefixes("web")
+        wanted = plan(identifiers, servers, lambda path: path.startswith(own), self.nginx.settings.https)
+        served = await verify(installed, wanted, str(self.live), NodeProbes(), self.folders.versions)
+        return served.is_served
 
 
 @pytest.fixture

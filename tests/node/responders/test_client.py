@@ -163,6 +163,26 @@ async def test_put_names_the_instance_that_took_it(folder: Path, clock: FakeCloc
         assert taken_by == (await one.status())["instance_id"]
 
 
+async def test_directory_of_a_socket_that_others_may_write_is_refused_but_not_the_socket(
+    folder: Path, clock: FakeClock
+) -> None:
+    run = folder / "run"
+    run.mkdir()
+    async with answering(run, http("200 OK", "{}"), clock) as one:
+        (run / "other.sock").chmod(0o666)
+        assert await one.status() == {}
+        for place, mode in ((run, 0o777), (run, 0o770), (folder, 0o777)):
+            before = place.stat().st_mode
+            place.chmod(mode)
+            for call in (one.status, lambda: one.put(TOKEN, "message"), lambda: one.fetches(0, wait_seconds=0)):
+                with pytest.raises(
+                    PublishError, match=rf"^cannot trust the responder of node 'n1' .* may write to {place} "
+                ):
+                    await call()
+            place.chmod(before)
+        assert await one.status() == {}
+
+
 async def test_socket_without_permission_is_reported_with_the_remedy(clock: FakeClock) -> None:
     def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
