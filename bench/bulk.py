@@ -21,7 +21,7 @@ from stand.processes import PROJECT, StandError, search_path
 NAME: Final = "bulk"
 _GROUP: Final = "certificates from nothing"
 _THREADS: Final = 16
-# The default of ten new orders a second is for public CAs; the CA of this measurement is its own.
+# The default number of orders a second is for public CAs; the CA of this measurement is its own.
 _SETTINGS: Final = ("renewals_at_once = 64", "orders_per_second = 1000.0")
 # Of certbot, lego, acme.sh, dehydrated, Caddy and uacme, the last was the fastest with 50, in eight processes at once.
 _DEFAULT_COUNT: Final = 50

@@ -79,8 +79,8 @@ async def running_host(
         directory_url = distant.url if distant else asked.directory_url
         settings = IssuerSettings(directory_url, asked.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path)
         issuer.configure(settings)
-        publishing_key, thumbprint = await issuer.make_keys()
+        await issuer.make_keys()
         await issuer.run_well("placeholder")
-        trusted = (publishing_key, thumbprint)
-        async with ResponderProcess(sockets, *trusted, program=own_programs / PROGRAM) as responder, nginx:
+        trusted = issuer.trust_path
+        async with ResponderProcess(sockets, trusted, program=own_programs / PROGRAM) as responder, nginx:
             yield Host(dns, ca, issuer, settings, responder, nginx, proxy, distant)

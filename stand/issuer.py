@@ -68,6 +68,7 @@ class Issuer:
     def __init__(self, folder: Path, programs: Path = PROGRAMS) -> None:
         self._program = str(programs / "wellkeeper")
         self.config_path = folder / "etc/issuer.toml"
+        self.trust_path = folder / "etc/trust.toml"
         self.state_dir = folder / "issuer"
         self.certificates_dir = folder / "certificates"
 
@@ -78,11 +79,11 @@ class Issuer:
         self.config_path.parent.mkdir(parents=True, exist_ok=True)
         self.config_path.write_text(self._toml(settings))
 
-    async def make_keys(self) -> tuple[str, str]:
-        """Run `init` with the present settings; return the publishing key and the thumbprint for a responder."""
-        await self.run_well("init")
-        values = (await self.run_well("trust", "--json")).json()["responder"]
-        return values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"], values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"]
+    async def make_keys(self) -> None:
+        """Make the keys for the present settings, and let the responder trust them."""
+        found = (await self.run_well("init", "--json")).json()["trust_file"]
+        if not (found["is_written"] or found["is_current"]):
+            await self.run_well("trust", "--write")
 
     async def run_well(self, *arguments: str) -> Finished:
         """Run a command. Raises StandError when it fails."""

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -113,6 +114,7 @@ def nginx_program() -> str:
     return str(_NEWEST)
 
 
+@cache
 def nginx_version() -> tuple[int, ...]:
     """Return the version of the tested nginx from `nginx -v`, as (1, 22, 1)."""
     said = subprocess.run([nginx_program(), "-v"], capture_output=True, check=True, text=True).stderr

@@ -3,6 +3,7 @@
 A port from `bind(0)` is in that range, where under load another connection may use it before the server does.
 """
 
+import atexit
 import errno
 import secrets
 import socket
@@ -15,7 +16,6 @@ _RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 # The number of ports that a process reserves at a time, since two processes might find the same port free.
 _BLOCK: Final = 200
-_guards: Final[list[socket.socket]] = []
 _left: Final[list[int]] = []
 
 
@@ -44,7 +44,7 @@ def _take_block() -> None:
         except OSError:
             guard.close()
         else:
-            _guards.append(guard)
+            atexit.register(guard.close)
             _left.extend(range(first + _BLOCK - 1, first, -1))
             return
 

@@ -10,17 +10,15 @@ INSTALLED: Final = PROGRAMS / PROGRAM
 
 
 class ResponderProcess(Running):
-    """`async with ResponderProcess(folder, publishing_key, thumbprint) as responder`.
+    """`async with ResponderProcess(folder, trust_path) as responder`: its sockets are in `folder`.
 
-    The public key is base64url of its raw bytes, as for the option; several keys or thumbprints are separated by
-    spaces. nginx's workers must have access to the directory, and its path must be short.
+    nginx's workers must have access to the directory, and its path must be short.
     """
 
     def __init__(
         self,
         folder: Path,
-        publishing_key: str,
-        thumbprint: str,
+        trust_path: Path,
         *,
         name: str = "responder",
         program: Path = INSTALLED,
@@ -34,8 +32,8 @@ class ResponderProcess(Running):
             f"unix:{self.public_socket}",
             "--control",
             f"unix:{self.control_socket}",
-            *(part for key in publishing_key.split() for part in ("--publishing-key", key)),
-            *(part for one in thumbprint.split() for part in ("--account-thumbprint", one)),
+            "--trust",
+            str(trust_path),
         ]
         self.process = Process(name, argv, folder / f"{name}.log")
 

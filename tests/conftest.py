@@ -1,13 +1,24 @@
-"""Options and test order of the whole suite: quick unit tests run first."""
+"""Options and test order of the whole suite: quick unit tests run first.
 
+A test that cannot run here is left out and counted in the summary. In CI, a test that needs root is an error instead.
+"""
+
+import os
 import signal
+from collections import Counter
+from typing import Final
 
 import pytest
 
+from stand.nginx import nginx_version
 
-def pytest_configure() -> None:
+_LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Restore SIGINT's default, which a shell ignores for background jobs, so that our programs receive Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(_Workers())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,13 +28,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--attack-seconds", type=float, default=2, help="how long each of test_responder_attacks.py lasts")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run unit tests before integration tests; keep the order of collection within each."""
+@pytest.hookimpl(trylast=True)  # after `-m` and `-k`
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run unit tests before integration tests, in the order of collection within each; leave out what cannot run."""
+    needs = {item: need for item in items if (need := _missing(item)) is not None}
+    if "root" in needs.values() and os.environ.get("CI"):
+        raise pytest.UsageError("some tests need root, and CI must run all of them: run it as root")
+    config.hook.pytest_deselected(items=list(needs))
+    config.stash[_LEFT_OUT] = dict(Counter(needs.values()))
+    if hasattr(config, "workeroutput"):  # of pytest-xdist
+        config.workeroutput["left_out"] = config.stash[_LEFT_OUT]
+    items[:] = [item for item in items if item not in needs]
     items.sort(key=lambda item: item.get_closest_marker("integration") is not None)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures of attacks: attempts and failures."""
+def _missing(item: pytest.Item) -> str | None:
+    """Return what the test needs and does not have."""
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        return "root"
+    versions = item.get_closest_marker("nginx_versions")
+    if versions is None or versions.args[0] <= nginx_version() < versions.args[1]:
+        return None
+    return "another version of nginx"
+
+
+class _Workers:
+    """The processes of pytest-xdist collect the same tests each, and report them here."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        config, output = getattr(node, "config", None), getattr(node, "workeroutput", {})
+        if isinstance(config, pytest.Config):
+            config.stash[_LEFT_OUT] = output.get("left_out", {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was left out, and the figures of attacks: attempts and failures."""
+    for need, count in config.stash.get(_LEFT_OUT, {}).items():
+        terminalreporter.write_line(f"left out: {count} that need {need}")
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, figures in getattr(report, "user_properties", ()):

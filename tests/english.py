@@ -92,10 +92,11 @@ def checked_files() -> list[str]:
 def complaints(name: str, text: str) -> list[str]:
     """Return a line for each phrase, name and docstring in a file that should be reworded, in the order of the file."""
     is_python = Path(name).suffix == ".py"
-    pieces = [*_comments(_tokens(text)), *_strings(text, _tokens(text))] if is_python else [(1, text)]
+    tokens = list(_tokens(text)) if is_python else []
+    pieces = [*_comments(tokens), *_strings(text, tokens)] if is_python else [(1, text)]
     found = [complaint for first, piece in pieces for complaint in _phrases(first, piece)]
     if is_python:
-        found += [*_openings(text), *_names(text)]
+        found += [*_openings(text), *_names(tokens)]
     return [f"{name}:{line}: {complaint}" for line, complaint in sorted(found)]
 
 
@@ -161,10 +162,10 @@ def _openings(text: str) -> Iterator[tuple[int, str]]:
                 yield node.body[0].lineno, f"a docstring starts with {word!r}: start with a verb or a noun phrase"
 
 
-def _names(text: str) -> Iterator[tuple[int, str]]:
+def _names(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tuple[int, str]]:
     """Yield each name once, where it first occurs."""
     seen = set()
-    for token in _tokens(text):
+    for token in tokens:
         if token.type == tokenize.NAME and token.string not in seen:
             seen.add(token.string)
             for part in {part.lower() for part in _PART.findall(token.string)} & NAMES.keys():

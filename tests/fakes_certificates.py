@@ -1,8 +1,10 @@
 """A fake of the certificates on disk."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
@@ -21,20 +23,21 @@ class FakeCertificates:
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
         self.live: dict[str, str] = dict(live or {})
         self.without_pair = set(self.live.items())
-        self.pairs: dict[tuple[str, str], Pair] = {}
+        self.pairs: defaultdict[str, dict[str, Pair]] = defaultdict(dict)
         self.switches: list[tuple[str, str | None]] = []
         self.full_disk_for: set[str] = set()
         self.stuck: set[str] = set()
         self.is_proof_wrong = True
         self.disowned: dict[str, set[str]] = {}
         self.revoked: set[str] = set()
+        # A simulated year reads each chain a thousand times.
+        self._read = cache(reading.read_certificate)
 
     def live_path(self, lineage: str) -> str:
         return f"/certificates/live/{_checked(lineage)}"
 
     async def versions(self, lineage: str) -> Sequence[str]:
-        found = [version for name, version in self.pairs if name == _checked(lineage)]
-        return sorted(found, key=lambda one: self._not_before(lineage, one))
+        return sorted(self.pairs[_checked(lineage)], key=lambda one: self._not_before(lineage, one))
 
     def own_prefixes(self, lineage: str) -> tuple[str, ...]:
         return f"{self.live_path(lineage)}/", f"/certificates/archive/{lineage}/"
@@ -45,7 +48,7 @@ class FakeCertificates:
         normalised = _normalised(lineage, pair)
         first = version = reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
         numbers = itertools.count(1)
-        while self.pairs.setdefault((_checked(lineage), version), normalised) != normalised:
+        while self.pairs[_checked(lineage)].setdefault(version, normalised) != normalised:
             version = f"{first}-{next(numbers)}"
         return version
 
@@ -54,8 +57,8 @@ class FakeCertificates:
             raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
 
     async def switch(self, lineage: str, version: str | None) -> str | None:
-        known = self.without_pair | self.pairs.keys()
-        if version not in {None, self.live.get(_checked(lineage))} and (lineage, version) not in known:
+        is_known = version in self.pairs[lineage] or (lineage, version) in self.without_pair
+        if version not in {None, self.live.get(_checked(lineage))} and not is_known:
             raise MissingVersionError(f"/certificates/archive/{lineage} does not have version {version!r}")
         if lineage in self.stuck and version != self.live.get(lineage):
             raise InstallError(f"cannot use /certificates/live/{lineage}", "Is a directory")
@@ -68,18 +71,17 @@ class FakeCertificates:
 
     async def installed(self, lineage: str) -> Installed | None:
         version = self.live.get(_checked(lineage))
-        pair = self.pairs.get((lineage, version or ""))
+        pair = self.pairs[lineage].get(version or "")
         if version is None or pair is None:
             return None
-        return Installed(lineage, version, reading.read_certificate(pair.chain_pem), bool(pair.certificate_key_pem))
+        return Installed(lineage, version, self._read(pair.chain_pem), bool(pair.certificate_key_pem))
 
     async def read_pair(self, lineage: str) -> Pair | None:
-        return self.pairs.get((lineage, self.live.get(_checked(lineage), "")))
+        return self.pairs[lineage].get(self.live.get(_checked(lineage), ""))
 
     async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
         before = self.live.get(_checked(lineage))
-        versions = [version for name, version in self.pairs if name == lineage]
-        for version in sorted(versions, key=lambda one: self._not_before(lineage, one), reverse=True):
+        for version in reversed(await self.versions(lineage)):
             self.live[lineage] = version
             found = await self.installed(lineage)
             if found is not None and is_wanted(found) and not self._is_marked(lineage, found):
@@ -92,10 +94,10 @@ class FakeCertificates:
         return None
 
     def _not_before(self, lineage: str, version: str) -> datetime:
-        return reading.read_certificate(self.pairs[lineage, version].chain_pem).not_before
+        return self._read(self.pairs[lineage][version].chain_pem).not_before
 
     def _is_marked(self, lineage: str, installed: Installed) -> bool:
-        pair = self.pairs[lineage, installed.version]
+        pair = self.pairs[lineage][installed.version]
         is_disowned = public_keys.leaf_key_fingerprint(pair.chain_pem) in self.disowned.get(lineage, set())
         return is_disowned or installed.certificate.fingerprint_sha256 in self.revoked
 
@@ -114,11 +116,10 @@ class FakeCertificates:
 
     async def old_versions(self, lineage: str, now: datetime) -> list[Old]:
         """Sort by age; among equals, the last one written is the newest."""
-        checked = _checked(lineage)
-        known = [version for name, version in self.pairs if name == checked]
+        known = self.pairs[_checked(lineage)]
         found = []
-        for place, version in enumerate(known):
-            leaf = reading.read_certificate(self.pairs[lineage, version].chain_pem)
+        for place, (version, pair) in enumerate(known.items()):
+            leaf = self._read(pair.chain_pem)
             is_surplus = place < len(known) - KEPT_VERSIONS
             if version != self.live.get(lineage) and (is_surplus or leaf.not_after + timedelta(days=30) < now):
                 found.append(Old(version, f"/certificates/archive/{lineage}/{version}", leaf))
@@ -126,7 +127,7 @@ class FakeCertificates:
 
     async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
         for version in set(versions) - {self.live.get(_checked(lineage))}:
-            self.pairs.pop((lineage, version), None)
+            self.pairs[lineage].pop(version, None)
 
 
 def _checked(lineage: str) -> str:

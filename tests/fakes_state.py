@@ -11,6 +11,7 @@ from wellkeeper_issuer.records import (
     Blocked,
     Check,
     Failure,
+    FetchCount,
     LineageRecord,
     Notice,
     Origin,
@@ -123,6 +124,20 @@ class FakeNotes:
         self.rehearsals[rehearsal.lineage] = rehearsal
 
 
+class FakeFetchCounts:
+    """Implements `ports.state.FetchCounts`."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, FetchCount] = {}
+
+    async def read_fetch_count(self, directory_url: str) -> FetchCount | None:
+        return self.counts.get(directory_url)
+
+    async def record_fetch_count(self, fetch_count: FetchCount) -> None:
+        await asyncio.sleep(0)  # another validation may read meanwhile
+        self.counts[fetch_count.directory_url] = fetch_count
+
+
 class FakeAttempts:
     """Implements `ports.state.AllAttempts`."""
 
@@ -229,6 +244,7 @@ class FakeState:
     vetoes: FakeVetoes = field(default_factory=FakeVetoes)
     schedules: FakeSchedules = field(default_factory=FakeSchedules)
     ledger: FakeLedger = field(default_factory=FakeLedger)
+    fetch_counts: FakeFetchCounts = field(default_factory=FakeFetchCounts)
     notes: FakeNotes = field(default_factory=FakeNotes)
     deliveries: FakeDeliveries = field(init=False)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.layers import MAX_LINES, PROJECT, imports_inside_functions, module_name, source_files, violations
+from tests.layers import MAX_LINES, PROJECT, imports, imports_inside_functions, module_name, source_files, violations
 
 SOURCES = list(source_files())
 
@@ -114,6 +114,27 @@ def test_import_inside_a_function_is_found() -> None:
         "wellkeeper_issuer.renew: an import inside renew, line 3"
     ]
     assert imports_inside_functions("wellkeeper_issuer.commands.renew", source) == []
+
+
+def test_only_commands_that_a_person_runs_know_the_trust_file() -> None:
+    """A daemon that could write it could be made to add a pin (docs/design/0002-trust.md)."""
+    inside = [path for path in SOURCES if "tests" not in path.parts]
+    writers = {"wellkeeper_issuer.commands.trust_file", "wellkeeper_client.trust_file"}
+    found = {module_name(path) for path in inside if writers & set(imports(path.read_text()))}
+    assert {name for name in found if not name.startswith("wellkeeper_responder.")} == {
+        "wellkeeper_issuer.commands.init",
+        "wellkeeper_issuer.commands.setting_up.writing",
+        "wellkeeper_issuer.commands.trust",
+        "wellkeeper_issuer.commands.trust_file",
+    }
+
+
+def test_daemon_does_not_load_the_trust_file() -> None:
+    modules = [module_name(path) for path in sorted((PROJECT / "issuer").rglob("*.py"))]
+    daemon = [name for name in modules if ".commands" not in name and "__main__" not in name]
+    script = f"import sys, {', '.join(daemon)}, wellkeeper_issuer.commands.run; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert [name for name in loaded.stdout.split() if name.endswith("trust_file")] == []
 
 
 def test_node_loads_neither_acme_nor_the_issuer() -> None:

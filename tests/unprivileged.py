@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_UNPRIVILEGED_ID: Final = 65534
+UNPRIVILEGED_ID: Final = 65534
 
 
 @contextmanager
@@ -16,8 +16,8 @@ def as_unprivileged_user() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    os.setresgid(_UNPRIVILEGED_ID, _UNPRIVILEGED_ID, 0)
-    os.setresuid(_UNPRIVILEGED_ID, _UNPRIVILEGED_ID, 0)
+    os.setresgid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, 0)
+    os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, 0)
     try:
         yield
     finally:

@@ -15,5 +15,7 @@ def one_line(text: object, longest: int = LONGEST_WORDS) -> str:
     encoded: JSON allows lone surrogates, files and databases do not.
     """
     begin = str(text)[: 4 * longest]
-    shown = " ".join("".join(letter if letter.isprintable() else " " for letter in begin).split())
+    if not begin.isprintable():
+        begin = "".join(letter if letter.isprintable() else " " for letter in begin)
+    shown = " ".join(begin.split())
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"

@@ -19,25 +19,43 @@ class Fault:
     remedy: str
 
 
-def find_fault(path: Path) -> Fault | None:
-    """Return the first fault of the file, its target if it is a link, and the directories above both."""
+def find_fault(path: Path, owner: int | None = None, *, trusts_mounts: bool = True) -> Fault | None:
+    """Return the first fault of the file, its target if it is a link, and the directories above both.
+
+    They may also belong to `owner`. Without `trusts_mounts`, a read-only mount protects nothing: systemd's
+    ProtectSystem= makes one that only this process has.
+    """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are looked at, not resolved
     try:
         target = absolute.resolve(strict=True)
     except (OSError, RuntimeError):
         return None  # who reads it will report that
-    return next(filter(None, map(fault_of, (target, *target.parents, *absolute.parents))), None)
+    paths = (target, *target.parents, *absolute.parents)
+    return next(filter(None, (fault_of(one, owner, trusts_mounts=trusts_mounts) for one in paths)), None)
 
 
-def fault_of(path: Path) -> Fault | None:
+def find_socket_fault(socket: Path) -> Fault | None:
+    """Return the first fault of the directories of a socket: others could put another one there.
+
+    They may belong to the user whose program listens, which is the owner of the last one. The socket's mode does not
+    matter.
+    """
+    try:
+        status = socket.parent.stat()
+    except OSError:
+        return None  # who connects will report that
+    return find_fault(socket.parent, status.st_uid) if stat.S_ISDIR(status.st_mode) else None
+
+
+def fault_of(path: Path, owner: int | None = None, *, trusts_mounts: bool = True) -> Fault | None:
     """Return the fault of this file or directory alone."""
     try:
         status = path.stat()
     except OSError:
         return None
-    if status.st_uid not in {0, os.geteuid()}:
+    if status.st_uid not in {0, os.geteuid(), owner}:
         return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", f"Run 'chown root {path}'.")
-    is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status)
+    is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status, trusts_mounts=trusts_mounts)
     if not is_shared:
         return None
     who = "every user" if status.st_mode & 0o002 else "its group"
@@ -60,9 +78,10 @@ def is_readable_by_all(path: Path) -> bool:
         return False
 
 
-def _is_protected(path: Path, status: os.stat_result) -> bool:
-    is_sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-    return bool(is_sticky or os.statvfs(path).f_flag & os.ST_RDONLY)
+def _is_protected(path: Path, status: os.stat_result, *, trusts_mounts: bool) -> bool:
+    if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
+        return True
+    return trusts_mounts and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _name(uid: int) -> str:

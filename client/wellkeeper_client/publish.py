@@ -16,11 +16,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_client import wire
+from wellkeeper_client import permissions, wire
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.signing import (
     Permit,
@@ -158,6 +159,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self._seconds = timeout_seconds
 
     def connect(self) -> None:
+        """Raises ResponderError when others could put another socket there, and OSError."""
+        if fault := permissions.find_socket_fault(Path(self._path)):
+            raise ResponderError(f"cannot trust unix:{self._path}: {fault.why}. {fault.remedy}")
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._seconds)
         self.sock.connect(self._path)

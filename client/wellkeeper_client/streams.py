@@ -104,7 +104,8 @@ def _open_missing() -> None:
 
 
 def _wrapped(raw: io.FileIO, like: TextIO | None) -> TextIO:
-    is_line_buffered = bool(getattr(like, "line_buffering", True))
+    # PYTHONUNBUFFERED, which many containers set, makes it write-through instead of line-buffered.
+    is_line_buffered = bool(getattr(like, "line_buffering", True) or getattr(like, "write_through", False))
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         getattr(like, "encoding", None),

@@ -21,6 +21,9 @@ _INTERRUPTED: Final = "wellkeeper: interrupted"
 _REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files"})
 _SECTIONS: Final = {
     "Set up": {
+        "setup": Place(
+            "wellkeeper_issuer.commands.setup:setup", "Set up this host, and show the changes that nginx needs."
+        ),
         "init": Place("wellkeeper_issuer.commands.init:init", "Write the settings and keys, and show the next steps."),
         "trust": Place(
             "wellkeeper_issuer.commands.trust:trust", "Show the responder values and the nginx lines to copy."

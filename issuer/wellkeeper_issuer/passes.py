@@ -15,7 +15,7 @@ nothing changed. It is idempotent: the next pass continues what this one left un
     rolled back  nginx refuses the version: live/ points to the one before. Still undelivered: each try tests it again,
                  and once the refused version is 56 hours old, orders another.
     blocked      A CA is down, asked us to wait, or a limit is used up: recorded until when, per CA or certificate.
-    deferred     Due, but its CAs are blocked: nothing is ordered, which is not a failure. Due again when a block ends.
+    deferred     Due, but its CAs are blocked, or nginx does not answer challenges yet: nothing is ordered or failed.
     returned     nginx refuses handshakes with the version: the one before is live again, once per version.
     failed       A step raised an error: recorded with the time of the next try. The certificate stays where it was.
     waiting      Failed, and that time has not come: a scheduled pass skips it. Then it continues where it stopped.
@@ -124,7 +124,7 @@ class Passes:
             raise every.exceptions[0] from every
         if opening.was_needed:
             await self._close(runs)
-        await self._prune([run.lineage.name for run in runs if run.flip is not None and run.is_to_be_verified])
+        await self._prune([run.lineage for run in runs if run.flip is not None and run.is_to_be_verified])
         return [run.report() for run in runs]
 
     async def _close(self, runs: Sequence[CertificateRun]) -> None:
@@ -136,9 +136,9 @@ class Passes:
                 if run.flip is not None:
                     run.error = run.error or error
 
-    async def _prune(self, names: Sequence[str]) -> None:
+    async def _prune(self, lineages: Sequence[Lineage]) -> None:
         try:
-            await self.delivery.prune(names)
+            await self.delivery.prune({one.name: one.https_addresses for one in lineages})
         except WellkeeperError as error:
             _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
@@ -218,8 +218,7 @@ class Passes:
             if lost is not None:
                 raise lost
             return
-        if found.issued is None:
-            await self.renewals.certificates.prove(run.lineage.name)
+        await self.renewals.check_prospects(run.lineage, found, mode)
         await opening()
         await self._renew(run, found, found.due.reason, mode)
 

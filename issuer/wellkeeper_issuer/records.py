@@ -190,6 +190,19 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchCount:
+    """The number of `fetches` of a token that preceded each of the last `repeats` verdicts of a CA.
+
+    The CA is asked `quiet_seconds` after the last one of them, once there were enough repeats.
+    """
+
+    directory_url: str
+    fetches: int
+    repeats: int
+    quiet_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """The result of the last rehearsal of a lineage."""
 

@@ -15,8 +15,10 @@ from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, O
 from wellkeeper_issuer.model import Attempt, Due, Lineage, Ordered, Status
 from wellkeeper_issuer.obtain.due import ISSUED, due
 from wellkeeper_issuer.obtain.finalize import finalize
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.order import order
 from wellkeeper_issuer.obtain.publish import ReadBacks, answers, expiring_at, publish
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.refused_names import naming_refused
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.validate import validate
@@ -67,6 +69,8 @@ class Renewals:
     delivery_records: DeliveryRecords
     responders: Responders
     read_backs: ReadBacks
+    learned_fetches: LearnedFetches
+    locations: Locations
     requests: Requests
     certificates: Certificates
     clock: Clock
@@ -77,20 +81,31 @@ class Renewals:
         """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
         attempt = await self.without_unusable_chain(lineage, record.attempt)
         issued = attempt if attempt and attempt.under_way.is_issued_for(lineage) else None
-        found = Found(replace(record, attempt=attempt), installed, issued)
-        if mode is Mode.FORCED:
-            return replace(found, due=Due(lineage, "asked for"))
-        if issued:
-            # live/ may even point to it already, but nginx has not loaded it.
-            return replace(found, due=Due(lineage, ISSUED))
+        if mode is Mode.FORCED or issued:
+            # live/ may even point to what was issued, but nginx has not loaded it.
+            reason = "asked for" if mode is Mode.FORCED else ISSUED
+            return Found(replace(record, attempt=attempt), installed, issued, Due(lineage, reason))
         if self.is_staging and installed:
             self._check_replaceable(lineage, installed, record.origin)
         schedule, origin = record.schedule, record.origin
         if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
             schedule = await self.planner.replace_soon(installed, schedule, origin)
         schedule = await self.planner.schedule(installed, schedule, origin)
-        found = replace(found, record=replace(found.record, schedule=schedule or record.schedule))
-        return replace(found, due=due(lineage, installed, schedule, now=self.clock.now()))
+        record = replace(record, attempt=attempt, schedule=schedule or record.schedule)
+        return Found(record, installed, due=due(lineage, installed, schedule, now=self.clock.now()))
+
+    async def check_prospects(self, lineage: Lineage, found: Found, mode: Mode) -> None:
+        """Before an order, raise InstallError if its certificate could not be installed.
+
+        Before the first one, raise DeferredError while nginx does not answer challenges for a name.
+        """
+        if found.issued is not None:
+            return
+        await self.certificates.prove(lineage.name)
+        is_first = found.installed is None or found.installed.certificate.is_self_signed
+        is_begun = found.record.attempt is not None and found.record.attempt.order_url is not None
+        if is_first and not is_begun and mode is not Mode.FORCED:
+            await self.locations.reach(lineage)
 
     def _check_replaceable(self, lineage: Lineage, installed: Installed, origin: Origin | None) -> None:
         """Raise OrderError if a test CA's certificate, which no client trusts, would replace another CA's."""
@@ -199,7 +214,7 @@ class Renewals:
                 await published.enter_async_context(publishing)
                 step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:
-                await validate(ordered, ca, self.responders, self.clock)
+                await validate(ordered, ca, self.responders, self.clock, self.learned_fetches)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wellkeeper_node import presence
+from wellkeeper_node import acls, presence
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import InstallError
 
@@ -33,7 +33,7 @@ class Owner:
     group: int = -1
 
 
-def make_folder(path: Path, mode: int, owner: Owner) -> None:
+def make_folder(path: Path, mode: int, owner: Owner, acl: bytes | None = None) -> None:
     """Create the directory and its missing parents, durably; an existing one is not changed."""
     if presence.is_dir(path):
         return
@@ -41,7 +41,7 @@ def make_folder(path: Path, mode: int, owner: Owner) -> None:
         make_folder(path.parent, 0o755, Owner())  # parents keep their default owner
     if make_new(path):
         try:
-            _give(path, mode, owner)
+            _give(path, mode, owner, acl)
         except OSError:
             path.rmdir()  # or the next pass would take it for the administrator's
             raise
@@ -59,12 +59,11 @@ def make_new(path: Path) -> bool:
     return True
 
 
-def write_file(path: Path, content: bytes, mode: int, owner: Owner) -> None:
+def write_file(path: Path, content: bytes, mode: int, owner: Owner, acl: bytes | None = None) -> None:
     """Create a file, on durable storage when this returns; raises FileExistsError for an existing one."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with _naming(path), os.fdopen(descriptor, "wb") as file:
-        os.fchown(descriptor, owner.user, owner.group)
-        os.fchmod(descriptor, mode)
+        _set_access(descriptor, mode, owner, acl)
         file.write(content)
         file.flush()
         os.fsync(descriptor)
@@ -103,14 +102,20 @@ def _unfinished(path: Path, content: bytes, mode: int) -> Iterator[Path]:
         os.close(folder)
 
 
-def _give(path: Path, mode: int, owner: Owner) -> None:
-    """Change owner and mode of this directory, never through a link: `owner` may be able to put one there."""
+def _give(path: Path, mode: int, owner: Owner, acl: bytes | None) -> None:
+    """Change the access to this directory, never through a link: `owner` may be able to put one there."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        os.fchown(descriptor, owner.user, owner.group)
-        os.fchmod(descriptor, mode)
+        _set_access(descriptor, mode, owner, acl)
     finally:
         os.close(descriptor)
+
+
+def _set_access(descriptor: int, mode: int, owner: Owner, acl: bytes | None) -> None:
+    os.fchown(descriptor, owner.user, owner.group)
+    os.fchmod(descriptor, mode)
+    if acl is not None:
+        os.setxattr(descriptor, acls.ATTRIBUTE, acl)
 
 
 def sync(folder: Path) -> None:

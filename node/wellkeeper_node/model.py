@@ -136,7 +136,7 @@ class Answer:
 class ReadBack:
     """The answer of one address of one node to the CA's request; `cause` is None when the CA will accept it.
 
-    `remedy` is a full sentence, or empty.
+    `remedy` is a full sentence, or empty. `is_elsewhere`: something other than the challenge location answered.
     """
 
     node: str
@@ -145,6 +145,7 @@ class ReadBack:
     status: int | None
     cause: str | None
     remedy: str = ""
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,14 @@ class Reloaded:
     rolled_back: tuple[RolledBack, ...] = ()
     seconds: float | None = None
     finishing_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedFetches:
+    """The number of fetches of a token after which `quiet_seconds` without another one are enough."""
+
+    count: int
+    quiet_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Protocol
 from wellkeeper_node.model import (
     Answer,
     Certificate,
+    ExpectedFetches,
     Identifier,
     Installed,
     KeyAlgorithm,
@@ -44,10 +45,17 @@ class Watch(Protocol):
         """Return the addresses that fetched the token since it was watched, as nginx passed them; the first few."""
         ...
 
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+    @property
+    def count(self) -> int:
+        """Return the number of fetches since the token was watched."""
+        ...
+
+    async def settle(
+        self, quiet_seconds: float, timeout_seconds: float, expected: ExpectedFetches | None = None
+    ) -> bool:
         """Return True once a fetch came since the last call and none for `quiet_seconds`; False after the timeout.
 
-        Read-backs do not count.
+        After `expected.count` fetches, `expected.quiet_seconds` are enough. Read-backs do not count.
         """
         ...
 

@@ -10,39 +10,54 @@ import errno
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 _LIBC: Final = ctypes.CDLL(None)
 # A chain has some kilobytes.
 _LONGEST_BYTES: Final = 1 << 20
+# As many as the kernel follows.
+_MOST_LINKS: Final = 40
 
 
 @contextlib.contextmanager
-def of_owner(certificates_dir: Path, group: int = -1) -> Iterator[None]:
-    """Give up root in this thread for the user who owns the directory, its `archive` or its `live`, if there is one.
+def of_owner(certificates_dir: Path, group: int = -1, lineage: str = "") -> Iterator[None]:
+    """Give up root in this thread for the user who controls the directory, its `archive`, its `live` or a lineage.
 
-    New files get `group`, by default that of the directory or of the user.
+    New files get `group`, by default that of the directory or of the user. Nested contexts keep the outer user.
     """
-    found = _other_owner(certificates_dir) if os.geteuid() == 0 else None
-    if found is None:
+    with _of_first(certificates_dir, (f"archive/{lineage}", "live"), group):
         yield
-        return
-    user, default_group = found
-    try:
-        _set("setfsgid", default_group if group == -1 else group)
-        _set("setfsuid", user)
-        yield
-    finally:
-        _set("setfsuid", os.geteuid())
-        _set("setfsgid", os.getegid())
 
 
-def read_file(path: Path) -> bytes:
+@contextlib.contextmanager
+def of_path(path: Path, group: int = -1) -> Iterator[None]:
+    """Give up root in this thread for the user who controls the path, which need not exist."""
+    with _of_first(path, (), group):
+        yield
+
+
+def may_give(user: int, group: int) -> bool:
+    """Return whether this thread may give its files to this user and group."""
+    own = _current("setfsuid")
+    return own == 0 or (user == own and group in {_current("setfsgid"), *os.getgroups()})
+
+
+def read_file(path: Path, *, follows_link: bool = False) -> bytes:
     """Read a regular file; raises ValueError for anything else, and OSError."""
+    with os.fdopen(open_file(path, follows_link=follows_link), "rb") as file:
+        content = file.read(_LONGEST_BYTES + 1)
+    if len(content) > _LONGEST_BYTES:
+        raise ValueError(f"{path.name} is longer than {_LONGEST_BYTES} bytes")
+    return content
+
+
+def open_file(path: Path, *, follows_link: bool = False) -> int:
+    """Open a regular file for reading, without waiting; raises ValueError for anything else, and OSError."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, flags if follows_link else flags | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise ValueError(f"{path.name} is not a regular file") from error
@@ -50,21 +65,71 @@ def read_file(path: Path) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueError(f"{path.name} is not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(_LONGEST_BYTES + 1)
-    if len(content) > _LONGEST_BYTES:
-        raise ValueError(f"{path.name} is longer than {_LONGEST_BYTES} bytes")
-    return content
+    return descriptor
 
 
-def _other_owner(certificates_dir: Path) -> tuple[int, int] | None:
-    """Return user and group of the first of the directories that does not belong to root."""
-    for path in (certificates_dir, certificates_dir / "archive", certificates_dir / "live"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            status = path.lstat()
-            if status.st_uid != 0:
-                return status.st_uid, status.st_gid or _group_of(status.st_uid)
-    return None
+@contextlib.contextmanager
+def _of_first(folder: Path, below: Sequence[str], group: int) -> Iterator[None]:
+    place, found = _controller(folder, below) if _current("setfsuid") == 0 else ("", None)
+    if found is None:
+        yield
+        return
+    before = _current("setfsgid")
+    try:
+        _set("setfsgid", (found.st_gid or _group_of(found.st_uid)) if group == -1 else group)
+        _set("setfsuid", found.st_uid)
+        if not _can_reach(place):
+            _set("setfsuid", 0)
+            _set("setfsgid", before)
+        yield
+    finally:
+        _set("setfsuid", 0)
+        _set("setfsgid", before)
+
+
+def _can_reach(place: str) -> bool:
+    """Return False for a user who may not enter the directories of root above, and so cannot put anything there."""
+    try:
+        os.lstat(place)
+    except PermissionError:
+        return False
+    return True
+
+
+def _controller(folder: Path, below: Sequence[str]) -> tuple[str, os.stat_result | None]:
+    """Return the first part of these paths that does not belong to root: its owner decides on the rest."""
+    place, found = _walk("", str(folder if folder.is_absolute() else Path.cwd() / folder))
+    for path in below:
+        if found is not None:
+            break
+        reached, found = _walk(place, path)
+        place = reached if found else place
+    return place, found
+
+
+def _walk(place: str, path: str) -> tuple[str, os.stat_result | None]:
+    """Follow links of root, whose owner is trusted; return where the path leads, or the first part of another owner."""
+    left, links = path.split("/")[::-1], 0
+    while left:
+        step = left.pop()
+        if step in {"", ".", ".."}:
+            place = place.rpartition("/")[0] if step == ".." else place
+            continue
+        try:
+            status = os.lstat(f"{place}/{step}")
+        except (FileNotFoundError, NotADirectoryError):
+            status = None
+        if status is None or not stat.S_ISLNK(status.st_mode) or status.st_uid != 0:
+            place = f"{place}/{step}"
+            if status is not None and status.st_uid != 0:
+                return place, status
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        target = os.readlink(f"{place}/{step}")  # noqa: PTH115 - one of a hundred thousand
+        place, left = "" if target.startswith("/") else place, left + target.split("/")[::-1]
+    return place, None
 
 
 def _group_of(user: int) -> int:
@@ -74,9 +139,13 @@ def _group_of(user: int) -> int:
         return user
 
 
+def _current(call: str) -> int:
+    """Return the file system user or group of this thread; these calls change nothing for an invalid number."""
+    return int(getattr(_LIBC, call)(ctypes.c_uint(0xFFFFFFFF)))
+
+
 def _set(call: str, number: int) -> None:
     """Set user or group of this thread; the call itself does not tell whether it failed."""
-    function = getattr(_LIBC, call)
-    function(ctypes.c_uint(number))
-    if function(ctypes.c_uint(0xFFFFFFFF)) != number:
+    getattr(_LIBC, call)(ctypes.c_uint(number))
+    if _current(call) != number:
         raise PermissionError(errno.EPERM, f"{call}({number}): {os.strerror(errno.EPERM)}")

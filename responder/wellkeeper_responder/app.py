@@ -7,6 +7,8 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
 
+from wellkeeper_client.signing import decode_public_key
+from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder.capacity import Capacity, Limits
 from wellkeeper_responder.clock import Clock
 from wellkeeper_responder.connections import ConnectionServer, Handler
@@ -37,17 +39,25 @@ class Responder:
         self._limits = {"public": limits.public, "control": limits.control}
         self.instance_id = secrets.token_urlsafe(16)
         self._metrics = Metrics(version("wellkeeper"))
-        self._tokens = Tokens(
-            clock, frozenset(settings.account_thumbprints), settings.max_tokens, settings.max_lifetime_seconds
-        )
+        self._tokens = Tokens(clock, frozenset(), settings.max_tokens, settings.max_lifetime_seconds)
         self._fetches = Fetches(clock)
-        keys = PublishingKeys(settings.publishing_keys)
-        self._facts = _facts(settings, keys, clock, limits)
+        self._keys = PublishingKeys(())
+        self.replace_trust(settings.trust)
+        self._facts = _facts(settings, clock, limits)
         self._is_running = False
         self._fetch_log = FetchLog(clock)
         self._public = Public(self._tokens, self._fetches, self._metrics, self._fetch_log)
         self._control = Control(
-            Parts(clock, keys, self._tokens, self._fetches, self._metrics, self.instance_id, self._facts)
+            Parts(
+                clock,
+                self._keys,
+                self._tokens,
+                self._fetches,
+                self._metrics,
+                self.instance_id,
+                self._trusted,
+                self._facts,
+            )
         )
         self._metrics.add_gauge("wellkeeper_tokens", "Active publications.", lambda: len(self._tokens))
         self._metrics.add_gauge(
@@ -62,6 +72,12 @@ class Responder:
     @property
     def control_addresses(self) -> tuple[Address, ...]:
         return tuple(listener.address for listener in self._listeners["control"])
+
+    def replace_trust(self, trust: Trust) -> None:
+        """Trust these accounts and keys instead. A token of an account that is not among them gets 404 at once."""
+        self._keys.replace(map(decode_public_key, trust.publishing_keys))
+        self._tokens.pin(frozenset(trust.account_thumbprints))
+        self._trust = trust
 
     async def start(self) -> None:
         """Listen on all addresses, or on none when it raises ListenError."""
@@ -79,8 +95,7 @@ class Responder:
             "version": self._facts["version"],
             "public": [str(address) for address in self.public_addresses],
             "control": [str(address) for address in self.control_addresses],
-            "account_thumbprints": self._facts["account_thumbprints"],
-            "publishing_key_ids": self._facts["publishing_key_ids"],
+            **self._trusted(),
         }
         self._is_running = True
         _log.info("start", extra={"fields": fields})
@@ -106,6 +121,12 @@ class Responder:
     ) -> None:
         await self.stop()
 
+    def _trusted(self) -> dict[str, list[str]]:
+        return {
+            "account_thumbprints": list(self._trust.account_thumbprints),
+            "publishing_key_ids": list(self._keys.key_ids),
+        }
+
     async def _listen(self, kind: str, address: Address, mode: int, handler: Handler) -> None:
         if isinstance(address, TcpAddress) and address.is_exposed:
             fields = {"address": str(address), "kind": kind}
@@ -128,12 +149,10 @@ class Responder:
         return capacity
 
 
-def _facts(settings: Settings, keys: PublishingKeys, clock: Clock, limits: Limits) -> dict[str, Any]:
+def _facts(settings: Settings, clock: Clock, limits: Limits) -> dict[str, Any]:
     return {
         "version": version("wellkeeper"),
         "started_at": round(clock.now().timestamp(), 3),
-        "account_thumbprints": list(settings.account_thumbprints),
-        "publishing_key_ids": list(keys.key_ids),
         "limits": {
             "tokens": settings.max_tokens,
             "lifetime_seconds": settings.max_lifetime_seconds,

@@ -47,7 +47,8 @@ class Parts:
     fetches: Fetches
     metrics: Metrics
     instance_id: str
-    # The members of /v1/status that do not change.
+    # What the responder trusts, and the members of /v1/status that do not change.
+    trusted: Callable[[], dict[str, list[str]]]
     facts: dict[str, Any]
 
 
@@ -159,7 +160,8 @@ class Control:
             "newest_fetch": parts.fetches.newest,
             "waiting_polls": parts.fetches.waiting_count,
         }
-        return _json(200, {"instance_id": parts.instance_id, **parts.facts, "counts": counts, "clock": self._now()})
+        own = {"instance_id": parts.instance_id, **parts.facts, **parts.trusted()}
+        return _json(200, {**own, "counts": counts, "clock": self._now()})
 
     async def _health(self, _request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text="ok\n", headers=_HEADERS)

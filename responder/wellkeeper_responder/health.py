@@ -13,7 +13,7 @@ async def is_healthy(address: Address) -> bool:
     connector = aiohttp.UnixConnector(str(address.path)) if isinstance(address, UnixAddress) else None
     authority = "responder" if isinstance(address, UnixAddress) else str(address)
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
         try:
             async with session.get(f"http://{authority}{wire.HEALTH_PATH}") as response:
                 return response.status == 200

@@ -28,6 +28,11 @@ class PublishingKeys:
     """The public keys that a responder trusts; two at a time while one is being replaced."""
 
     def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
+        self._keys: Mapping[str, Ed25519PublicKey] = {}
+        self.replace(keys)
+
+    def replace(self, keys: Iterable[Ed25519PublicKey]) -> None:
+        """Trust these keys instead, from the next message on."""
         self._keys = {key_id(key): key for key in keys}
 
     @property
@@ -71,8 +76,8 @@ class PublishingKeys:
             raise WireError(
                 401,
                 "unknown-key",
-                "this responder does not trust the publishing key in 'kid'; start it with the issuer's --publishing-key"
-                " ('wellkeeper trust' prints it)",
+                "this responder does not trust the publishing key in 'kid'; add it to its trust file ('wellkeeper trust"
+                " --write')",
             )
         _check_header(header, expected_type)
         claims = _verified(message, key)

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from wellkeeper_client import wire
 from wellkeeper_client.signing import decode_public_key
+from wellkeeper_client.trust_file import Trust
 
 DEFAULT_PUBLIC: Final = "unix:/run/wellkeeper/public.sock"
 DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_MAX_TOKENS: Final = 10_000
-WHERE_FROM: Final = (
-    "On the issuer's host, 'wellkeeper init' creates both public values, and 'wellkeeper trust' prints them."
-)
+WHERE_FROM: Final = "On the issuer's host, 'wellkeeper trust' shows the public values."
 # sockaddr_un has 108 bytes, the last one zero.
 _MAX_UNIX_PATH: Final = 107
 _HOST_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
@@ -56,10 +53,9 @@ Address = UnixAddress | TcpAddress
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a responder; none of them is secret."""
+    """All settings of a responder; none of them is secret. `trust` has the values that were given as options."""
 
-    publishing_keys: tuple[Ed25519PublicKey, ...]
-    account_thumbprints: tuple[str, ...]
+    trust: Trust
     public: tuple[Address, ...]
     control: tuple[Address, ...]
     public_mode: int = 0o666
@@ -88,11 +84,13 @@ def parse_thumbprint(text: str) -> str:
     return text
 
 
-def parse_publishing_key(text: str) -> Ed25519PublicKey:
+def parse_publishing_key(text: str) -> str:
+    """Check a publishing key; raises ValueError."""
     try:
-        return decode_public_key(text)
+        decode_public_key(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a publishing key: {error}. {WHERE_FROM}") from error
+    return text
 
 
 def parse_mode(text: str) -> int:

@@ -58,6 +58,10 @@ class Tokens:
         self._deadlines: list[tuple[float, str]] = []
         self._forget_at: list[tuple[float, str]] = []
 
+    def pin(self, thumbprints: Container[str]) -> None:
+        """Answer for these accounts instead, from the next request on."""
+        self._thumbprints = thumbprints
+
     def __len__(self) -> int:
         """Return the number of active publications."""
         self._forget()
@@ -114,8 +118,8 @@ class Tokens:
             raise WireError(
                 403,
                 "not-pinned",
-                f"this responder does not answer for the ACME account {publication.thumbprint}; start it with"
-                " --account-thumbprint of that account ('wellkeeper trust' prints it)",
+                f"this responder does not answer for the ACME account {publication.thumbprint}; add it to its"
+                " trust file ('wellkeeper trust --write')",
             )
         if publication.lifetime_seconds > self._max_lifetime_seconds:
             raise WireError(

@@ -10,6 +10,7 @@ import pytest
 from wellkeeper_client import permissions
 
 UNPRIVILEGED = 65534
+UNNAMED = 4_000_000_001
 
 
 @pytest.fixture
@@ -63,24 +64,54 @@ def test_both_ends_of_a_symbolic_link_count(file: Path, tmp_path: Path, *, is_li
     assert f"every user may write to {shared} " in fault.why
 
 
-def test_what_belongs_to_another_user_is_reported(file: Path) -> None:
-    if os.geteuid() != 0:
-        return  # only root gives files away
+@pytest.mark.parametrize(("mode", "who"), [(0o775, "its group"), (0o757, "every user"), (0o1777, None), (0o755, None)])
+def test_directory_of_a_socket_that_others_may_write_is_reported(file: Path, mode: int, who: str | None) -> None:
+    file.chmod(0o666)
+    file.parent.chmod(mode)
+    fault = permissions.find_socket_fault(file)
+    assert (fault.why if fault else None) == (who and f"{who} may write to {file.parent} (mode {mode:04o})")
+    assert permissions.find_socket_fault(file.parent / "none/socket") is None
+
+
+@pytest.mark.root
+def test_directories_of_a_socket_may_belong_to_the_user_who_listens_and_to_no_third_one(file: Path) -> None:
+    below = file.parent / "below"
+    below.mkdir(0o755)
+    os.chown(below, UNPRIVILEGED, -1)
+    assert permissions.find_socket_fault(below / "socket") is None
+    os.chown(file.parent, UNPRIVILEGED, -1)
+    assert permissions.find_socket_fault(below / "socket") is None
+    os.chown(file.parent, UNPRIVILEGED - 1, -1)
+    fault = permissions.find_socket_fault(below / "socket")
+    assert fault is not None
+    assert fault.why.startswith(f"{file.parent} belongs to another user")
+    os.chown(file.parent, 0, -1)
+
+
+@pytest.mark.root  # only root gives files away
+@pytest.mark.parametrize("user", [UNPRIVILEGED, UNNAMED])
+def test_what_belongs_to_another_user_is_reported(file: Path, user: int) -> None:
+    name = pwd.getpwuid(user).pw_name if user == UNPRIVILEGED else f"uid {user}"
     for owned in (file, file.parent):
-        os.chown(owned, UNPRIVILEGED, -1)
+        os.chown(owned, user, -1)
         fault = permissions.find_fault(file)
         assert fault is not None
-        assert fault.why == f"{owned} belongs to another user ({pwd.getpwuid(UNPRIVILEGED).pw_name})"
+        assert fault.why == f"{owned} belongs to another user ({name})"
         os.chown(owned, 0, -1)
 
 
 def test_missing_file_is_left_to_its_reader(file: Path) -> None:
     assert permissions.find_fault(file.with_name("none")) is None
     assert permissions.find_fault(file / "below") is None
+    assert permissions.fault_of(file.with_name("none")) is None
 
 
 def test_readers_are_found(file: Path) -> None:
     assert not permissions.is_readable_by_others(file)
     file.chmod(0o640)
     assert permissions.is_readable_by_others(file)
+    assert not permissions.is_readable_by_all(file)
+    file.chmod(0o604)
+    assert permissions.is_readable_by_all(file)
     assert not permissions.is_readable_by_others(file.with_name("none"))
+    assert not permissions.is_readable_by_all(file.with_name("none"))

@@ -185,3 +185,13 @@ def test_client_needs_only_the_standard_library_and_cryptography() -> None:
     # The inherited environment could load more, for example to measure coverage.
     loaded = subprocess.run(command, capture_output=True, text=True, check=True, env={}).stdout
     assert set(loaded.split()) <= {"cryptography", "cffi", "wellkeeper_client"}
+
+
+def test_directory_of_a_socket_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    run.chmod(0o777)
+    with pytest.raises(
+        ResponderError, match=rf"^cannot trust unix:{run}/c\.sock: every user may write to {run} .*chmod go-w"
+    ):
+        publish(control(f"unix:{run}/c.sock"))

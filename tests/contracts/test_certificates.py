@@ -39,7 +39,7 @@ async def install(certificates: Certificates, pair: Pair, lineage: str = "web") 
 def lose(certificates: Certificates, lineage: str, version: str) -> None:
     """Delete the files of a version, as an administrator might while tidying up."""
     if isinstance(certificates, FakeCertificates):
-        del certificates.pairs[lineage, version]
+        del certificates.pairs[lineage][version]
     else:
         folder = Path(certificates.live_path(lineage)).resolve()
         assert folder.name == version

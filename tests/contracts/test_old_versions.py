@@ -24,6 +24,14 @@ async def install(certificates: Certificates, pair: Pair) -> str:
     return version
 
 
+async def test_versions_are_listed_from_the_oldest(certificates: Certificates) -> None:
+    older, newer = (FakeCa(NOW + timedelta(days=days)).pair(dns("a.example")) for days in (0, 60))
+    assert await certificates.versions("web") == []
+    written = [await certificates.write("web", pair) for pair in (newer, older)]
+    assert await certificates.versions("web") == written[::-1]
+    assert reading.read_certificate(older.chain_pem).fingerprint_sha256[:8] in written[1]
+
+
 async def test_surplus_and_long_expired_versions_are_old_and_can_be_removed(certificates: Certificates) -> None:
     pairs = [FakeCa(NOW + timedelta(days=number)).pair(dns("a.example")) for number in range(7)]
     versions = [await install(certificates, pair) for pair in pairs]

@@ -16,7 +16,7 @@ from tests.fakes_watch import FakeWatches
 from tests.node.nodes import Nodes
 from tests.responder.messages import OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN
 from wellkeeper_node.errors import PublishError
-from wellkeeper_node.model import Answer
+from wellkeeper_node.model import Answer, ExpectedFetches
 from wellkeeper_node.ports import Responders
 
 ANSWER: Final = Answer(TOKEN, THUMBPRINT, dns("a.example"))
@@ -162,6 +162,13 @@ async def test_fetch_settles_only_one_call(responders: Responders, nodes: Nodes)
         await nodes["n1"].get(TOKEN)
         assert await watch.settle(0, NEVER)
         assert not await watch.settle(0, 0)
+
+
+async def test_expected_number_of_fetches_needs_less_quiet(responders: Responders, nodes: Nodes) -> None:
+    async with responders.publish([ANSWER]), responders.watch(TOKEN) as watch:
+        await nodes["n1"].get(TOKEN)
+        assert await watch.settle(NEVER, NEVER, ExpectedFetches(1, 0))
+        assert watch.count == 1
 
 
 async def test_fetch_after_a_time_out_settles_the_next_call(

@@ -39,7 +39,6 @@ class Fleet:
     ca: Pebble
     issuer: Issuer
     edges: tuple[Edge, ...]
-    trust: tuple[str, str]
     issuer_settings: IssuerSettings
 
     @property
@@ -73,10 +72,10 @@ async def running_fleet(folder: Path, count: int) -> AsyncIterator[Fleet]:
             ca.directory_url, ca.ca_bundle, {LINEAGE: [NAME]}, nodes, servers[0].argv(), servers[0].pid_path
         )
         issuer.configure(reported)
-        trust = await issuer.make_keys()
+        await issuer.make_keys()
         await issuer.run_well("placeholder")
         edges = []
         for name, address, server in zip(names, addresses, servers, strict=True):
-            responder = await stack.enter_async_context(ResponderProcess(folder / name, *trust, name=name))
+            responder = await stack.enter_async_context(ResponderProcess(folder / name, issuer.trust_path, name=name))
             edges.append(Edge(name, address, await stack.enter_async_context(server), responder))
-        yield Fleet(dns, ca, issuer, tuple(edges), trust, reported)
+        yield Fleet(dns, ca, issuer, tuple(edges), reported)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.responder.http import ask
-from tests.responder.messages import KEY, THUMBPRINT, TOKEN, publication
+from tests.responder.messages import KEY, TOKEN, TRUST, publication
 from wellkeeper_client import wire
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_responder.app import Responder
@@ -19,7 +19,7 @@ from wellkeeper_responder.settings import Settings, UnixAddress
 async def responding(folder: Path, *tokens: str) -> AsyncIterator[Path]:
     """Run a responder that holds these tokens; yield its public socket, beside the control socket."""
     public, control = UnixAddress(folder / "public.sock"), UnixAddress(folder / "control.sock")
-    settings = Settings((KEY.public_key(),), (THUMBPRINT,), (public,), (control,))
+    settings = Settings(TRUST, (public,), (control,))
     async with Responder(settings, SystemClock()):
         for token in tokens:
             await publish(folder, token)

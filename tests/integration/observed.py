@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import ssl
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,12 @@ def installed(issuer: Issuer, name: str) -> str:
 
 def version(issuer: Issuer, name: str) -> str:
     return issuer.live(name).readlink().name
+
+
+def fetch_counts(issuer: Issuer) -> list[tuple[int, int]]:
+    """Return, for each CA on record, the fetches before a verdict, and how often in a row there were as many."""
+    with closing(sqlite3.connect(issuer.state_dir / "state.db")) as connection:
+        return connection.execute("SELECT fetches, repeats FROM fetch_counts").fetchall()
 
 
 def asked(ca: Pebble, path: str = "/") -> int:

@@ -65,7 +65,7 @@ async def test_deactivated_account_is_not_used_and_can_be_replaced(folder: Path)
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 1
         assert "our account at the CA localhost was permanently deactivated" in finished.out
-        assert "'wellkeeper init', then 'wellkeeper trust'" in finished.out
+        assert "'wellkeeper init', then 'wellkeeper trust --write'" in finished.out
         assert orders(host.ca) == before
         assert await served(host, NAME) == fingerprint
         shown = await host.issuer.run_well("account", "show")

@@ -15,7 +15,6 @@ from stand.connect_proxy import ConnectProxy
 from stand.fault_proxy import Kind
 from stand.host import Host, running_host
 from stand.issuer import IssuerSettings
-from stand.responder import ResponderProcess
 from tests.integration.misbehaving import NAME, misbehaving
 from tests.integration.observed import installed, served, tokens
 from tests.integration.silent_dns import until_asked, without_dns
@@ -37,14 +36,12 @@ async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> 
 
 @asynccontextmanager
 async def host_of(folder: Path, settings: Callable[[Host], IssuerSettings]) -> AsyncIterator[Host]:
-    """A host with other settings for its CA, and with a responder that trusts the account key for it."""
+    """A host with other settings for its CA, whose responder trusts the account key for it."""
     async with running_host(folder, {"web": [NAME]}) as host:
         changed = settings(host)
         host.issuer.configure(changed)
-        trusted = await host.issuer.make_keys()
-        await host.responder.process.stop()
-        async with ResponderProcess(host.responder.control_socket.parent, *trusted, name="again") as responder:
-            yield replace(host, issuer_settings=changed, responder=responder)
+        await host.issuer.make_keys()
+        yield replace(host, issuer_settings=changed)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from stand.host import Host, running_host
 from tests.integration.observed import reconfigure, tokens
 from tests.responder.http import Reply, ask
 from tests.responder.messages import THUMBPRINT, TOKEN, claims, header, publication, signed
-from wellkeeper_client import wire
+from wellkeeper_client import trust_file, wire
 from wellkeeper_client.signing import key_id, sign_publication
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
@@ -49,9 +49,9 @@ def publishing_key(host: Host) -> Ed25519PrivateKey:
     return key
 
 
-async def own_thumbprint(host: Host) -> str:
-    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-    return str(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
+def own_thumbprint(host: Host) -> str:
+    (thumbprint,) = trust_file.read(host.issuer.trust_path).account_thumbprints
+    return thumbprint
 
 
 async def put(address: Address, path: str, message: bytes | str) -> Reply:
@@ -60,7 +60,7 @@ async def put(address: Address, path: str, message: bytes | str) -> Reply:
 
 async def message(host: Host, *, thumbprint: str | None = None) -> str:
     """Return a publication that control accepts unless the thumbprint is foreign."""
-    whole = replace(publication(TOKEN, issued_at=int(time.time())), thumbprint=thumbprint or await own_thumbprint(host))
+    whole = replace(publication(TOKEN, issued_at=int(time.time())), thumbprint=thumbprint or own_thumbprint(host))
     return sign_publication(whole, publishing_key(host))
 
 
@@ -94,7 +94,7 @@ async def test_foreign_thumbprint_is_never_accepted_or_served(host: Host) -> Non
 async def test_publication_with_a_foreign_key_is_never_accepted_or_served(host: Host) -> None:
     """Sign with a foreign key, under its own key id and under ours."""
     control, foreign_key = UnixAddress(host.responder.control_socket), Ed25519PrivateKey.generate()
-    whole = claims(thumbprint=await own_thumbprint(host), iat=int(time.time()), exp=int(time.time()) + 600)
+    whole = claims(thumbprint=own_thumbprint(host), iat=int(time.time()), exp=int(time.time()) + 600)
     for key in (foreign_key, publishing_key(host)):
         forged = signed(header(kid=key_id(key.public_key())), whole, foreign_key)
         assert (await put(control, wire.TOKENS_PREFIX + TOKEN, forged)).status == 401
@@ -106,4 +106,4 @@ async def test_own_publication_is_served_through_nginx(host: Host) -> None:
     control = UnixAddress(host.responder.control_socket)
     assert (await put(control, wire.TOKENS_PREFIX + TOKEN, await message(host))).status == 201
     reply = await ask(TcpAddress(*host.http), "GET", wire.CHALLENGE_PREFIX + TOKEN)
-    assert (reply.status, reply.body.decode()) == (200, f"{TOKEN}.{await own_thumbprint(host)}")
+    assert (reply.status, reply.body.decode()) == (200, f"{TOKEN}.{own_thumbprint(host)}")

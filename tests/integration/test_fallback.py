@@ -66,7 +66,7 @@ async def test_unpinned_second_ca_is_warned_about_at_start_and_never_asked(folde
         async with IssuerDaemon(cas.host.issuer) as daemon:
             reported = (await daemon.until(level="warning", logger="pins"))["detail"]
             assert "does not trust our account key at the CA second (thumbprint " in reported
-            assert "Give it the line that 'wellkeeper trust' prints, then restart it." in reported
+            assert "Run 'wellkeeper trust --write'." in reported
             await cas.host.ca.process.stop()
             failed = await cas.host.issuer.run("renew", "--force", "web", "--json")
             assert failed.exit_code == 1

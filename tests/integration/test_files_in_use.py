@@ -13,6 +13,7 @@ from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
 from stand.issuer import Finished
 from stand.nginx import Site
+from stand.ports import free_port
 from tests.integration.observed import installed, one_line, passes_test, reconfigure, served
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
@@ -83,6 +84,50 @@ async def test_pair_that_is_served_from_a_copy_is_not_deleted(folder: Path) -> N
     async with running_host(folder, {"web": [NAME]}) as host:
         await add_shop(host)
         await serve_shop(host, Path(shutil.copytree(host.issuer.live(SHOP), folder / "copy")))
+        finished = await remove(host)
+        assert finished.exit_code == 1, finished
+        assert "nginx serves the certificate with serial" in one_line(finished.err)
+        assert (host.issuer.live(SHOP) / "privkey.pem").exists()
+
+
+async def serve_only_at(host: Host, port: int, name: str, live: Path) -> None:
+    """Add a server block, and load it; nothing on the usual port serves this certificate."""
+    block = f"server {{ listen 127.0.0.1:{port} ssl; server_name {name};"
+    files = f"ssl_certificate {live}/fullchain.pem; ssl_certificate_key {live}/privkey.pem; }}"
+    sites = tuple(one for one in host.nginx.settings.sites if name not in one.names)
+    await reconfigure(host.nginx, replace(host.nginx.settings, sites=sites, in_http=f"{block} {files}"))
+
+
+@pytest.mark.parametrize("form", ["link", "copy", "former link"])
+async def test_pair_that_is_served_only_on_another_port_is_not_deleted(folder: Path, form: str) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await add_shop(host)
+        live, path = host.issuer.live(SHOP), folder / "used"
+        if form == "copy":
+            shutil.copytree(live, path)
+        else:
+            path.symlink_to(live)
+        await serve_only_at(host, free_port(), SHOP, path)
+        if form == "former link":
+            path.unlink()
+            path.symlink_to(host.issuer.live("web"))
+        finished = await remove(host)
+        assert finished.exit_code == 1, finished
+        why = "nginx's configuration names them in" if form == "link" else "nginx serves the certificate with serial"
+        assert why in one_line(finished.err)
+        assert (live / "privkey.pem").exists()
+        assert await passes_test(host.nginx)
+
+
+async def test_pair_that_is_served_at_an_address_in_its_settings_is_not_deleted(folder: Path) -> None:
+    """Only the settings know this address: nginx's configuration no longer has it."""
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await add_shop(host)
+        port, before = free_port(), host.nginx.settings
+        await serve_only_at(host, port, SHOP, Path(shutil.copytree(host.issuer.live(SHOP), folder / "copy")))
+        host.nginx.write(before)
+        (drop_in,) = host.issuer.config_path.parent.glob("issuer.d/*.toml")
+        drop_in.write_text(f'{drop_in.read_text()}https_addresses = ["127.0.0.1:{port}"]\n')
         finished = await remove(host)
         assert finished.exit_code == 1, finished
         assert "nginx serves the certificate with serial" in one_line(finished.err)
@@ -164,6 +209,23 @@ async def test_version_that_is_served_from_a_copy_outlives_many_renewals(folder:
         for _ in range(7):
             await host.issuer.run("renew", "--force")
         assert (first / "privkey.pem").exists()
+        assert len(list((host.issuer.certificates_dir / "archive/web").iterdir())) == 6
+
+
+@pytest.mark.parametrize("form", ["link", "copy"])
+async def test_version_that_is_served_only_on_another_port_outlives_many_renewals(folder: Path, form: str) -> None:
+    async with running_host(folder, {"web": [NAME]}) as host:
+        await host.issuer.run_well("renew")
+        first, path = host.issuer.live("web").resolve(), folder / "used"
+        if form == "copy":
+            shutil.copytree(first, path)
+        else:
+            path.symlink_to(first)
+        await serve_only_at(host, free_port(), NAME, path)
+        for _ in range(7):
+            await host.issuer.run("renew", "--force")
+        assert (first / "privkey.pem").exists()
+        assert await passes_test(host.nginx)
         assert len(list((host.issuer.certificates_dir / "archive/web").iterdir())) == 6
 
 

@@ -11,7 +11,7 @@ from stand.faults import answer, changed, cut, problem
 from stand.host import running_host
 from tests.integration.misbehaving import NAME, OTHER_NAME, misbehaving
 from tests.integration.observed import installed, issued, outcomes, served
-from tests.integration.test_rollover import other_account, updated_responder
+from tests.integration.test_rollover import other_account
 from tests.json_docs import assert_documented
 
 pytestmark = pytest.mark.integration
@@ -104,12 +104,12 @@ async def test_key_change_that_is_not_implemented_leaves_no_rollover_behind(fold
         assert_documented("account rollover", abandoned.json())
         assert not following.exists()
         await ca.host.issuer.run("account", "rollover")
-        async with updated_responder(ca.host, folder):
-            ca.proxy.stage(Kind.KEY_CHANGE, problem(501, "rejectedIdentifier", "not implemented"))
-            refused = await ca.host.issuer.run("account", "rollover")
-            assert refused.exit_code == 1
-            assert "The rollover was abandoned." in refused.err
-            assert (present.read_bytes(), following.exists()) == (before, False)
+        await ca.host.issuer.run_well("trust", "--write")
+        ca.proxy.stage(Kind.KEY_CHANGE, problem(501, "rejectedIdentifier", "not implemented"))
+        refused = await ca.host.issuer.run("account", "rollover")
+        assert refused.exit_code == 1
+        assert "The rollover was abandoned." in refused.err
+        assert (present.read_bytes(), following.exists()) == (before, False)
 
 
 async def test_ca_that_wants_a_contact_leads_to_the_setting(folder: Path) -> None:

@@ -71,9 +71,8 @@ class Machine:
     async def moved(self) -> AsyncIterator[None]:
         """Do everything that the report asks for."""
         self.change_nginx(await self.import_("--apply"))
-        values = (await self.issuer.run_well("trust", "--json")).json()["responder"]
-        keys = [values[f"WELLKEEPER_RESPONDER_{name}"] for name in ("PUBLISHING_KEY", "ACCOUNT_THUMBPRINT")]
-        async with ResponderProcess(self.host.nginx.config_path.parent.parent / "responder", *keys):
+        await self.issuer.run_well("trust", "--write")
+        async with self.host.responder:
             await reload(self.host.nginx)
             yield
 
@@ -106,14 +105,14 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
         node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
         issuer_fingerprints = IssuerSettings(ca.directory_url, ca.ca_bundle, {}, (node,), nginx.argv(), nginx.pid_path)
         issuer.configure(issuer_fingerprints)
-        publishing_key, thumbprint = await issuer.make_keys()
+        await issuer.make_keys()
         async with nginx:
             await certbot.obtain(*SHOP, key_type="rsa")
             await certbot.obtain(WWW, more=("--deploy-hook", "true", "--reuse-key"))
             nginx.write(replace(settings, in_http=servers(http, https, certbot)))
             await reload(nginx)
             nginx.settings = replace(settings, http=(http,), https=(https,))
-            responder = ResponderProcess(sockets, publishing_key, thumbprint)
+            responder = ResponderProcess(sockets, issuer.trust_path)
             yield Machine(Host(dns, ca, issuer, issuer_fingerprints, responder, nginx), certbot)
 
 

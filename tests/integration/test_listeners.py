@@ -10,7 +10,6 @@ from typing import Final
 import pytest
 
 from stand.host import Host, running_host
-from stand.nginx import nginx_version
 from stand.ports import free_port
 from tests.integration.observed import error_of, installed, outcomes, served, version
 
@@ -108,10 +107,9 @@ async def test_certificate_on_a_unix_socket_is_verified_there(folder: Path, flag
             assert await leaf_at(path, ADMIN) == leaf_of(host, "admin")
 
 
+@pytest.mark.nginx_versions((1,), (1, 23))  # Debian's modules fit its own nginx only
 @pytest.mark.parametrize("module", ["stream", "mail"])
 async def test_certificate_of_another_kind_of_server_is_verified_there(folder: Path, module: str) -> None:
-    if not (MODULES / f"ngx_{module}_module.so").exists() or nginx_version() > (1, 22, 99):
-        return  # Debian's modules fit its own nginx only
     async with running_host(folder, {"www": [WWW], "admin": [ADMIN]}) as host:
         settings = host.nginx.settings
         host.nginx.write(replace(settings, sites=settings.sites[:1]))
@@ -163,9 +161,8 @@ async def test_certificate_that_nothing_on_this_host_serves_is_installed_and_its
         assert version(host.issuer, "mail") == before
 
 
+@pytest.mark.nginx_versions((1, 25), (2,))  # which have QUIC
 async def test_certificate_of_quic_alone_is_installed_and_its_hook_runs(folder: Path) -> None:
-    if nginx_version() < (1, 25):
-        return  # it has no QUIC; the newest one has
     async with running_host(folder, {"www": [WWW], "admin": [ADMIN]}) as host:
         host.issuer.configure(replace(host.issuer_settings, more=(deploy_hook(folder),)))
         settings = host.nginx.settings

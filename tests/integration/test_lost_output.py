@@ -12,8 +12,8 @@ import pytest
 from stand.host import Host, running_host
 from stand.issuer import Finished, Issuer
 from stand.processes import PROGRAMS, search_path
-from tests.integration.lost import Sink, sink
 from tests.integration.observed import installed, served
+from tests.lost import Sink, sink
 
 pytestmark = pytest.mark.integration
 

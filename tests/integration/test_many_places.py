@@ -12,7 +12,8 @@ import pytest
 from stand.boulder_fetch import Internet, Place
 from stand.many_places import ENVIRONMENT, ManyPlaces
 from tests.integration.misbehaving import NAME, Misbehaving, misbehaving
-from tests.integration.observed import fetches, reconfigure
+from tests.integration.observed import fetch_counts, fetches, reconfigure
+from wellkeeper_client import trust_file
 
 pytestmark = pytest.mark.integration
 
@@ -23,12 +24,17 @@ OTHERS: Final = [Place(f"127.0.0.{number}") for number in range(12, 16)]
 @asynccontextmanager
 async def multi_perspective_host(folder: Path, *places: Place) -> AsyncIterator[Misbehaving]:
     async with misbehaving(folder, environment=ENVIRONMENT) as ca:
-        host = ca.host
-        internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
-        reported = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-        looking = ManyPlaces(internet, places, reported["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"])
-        looking.stage(ca.proxy)
+        look_from(ca, *places)
         yield ca
+
+
+def look_from(ca: Misbehaving, *places: Place) -> None:
+    """Let the CA validate from these places from now on."""
+    host = ca.host
+    internet = Internet({NAME: ("127.0.0.1",)}, {80: host.http[1], 443: host.https[1]})
+    (thumbprint,) = trust_file.read(host.issuer.trust_path).account_thumbprints
+    ca.proxy.heal()
+    ManyPlaces(internet, places, thumbprint).stage(ca.proxy)
 
 
 async def seen(ca: Misbehaving) -> dict[str, int]:
@@ -76,3 +82,13 @@ async def test_failure_at_one_later_perspective_is_tolerated(folder: Path) -> No
     async with multi_perspective_host(folder, FIRST, *OTHERS) as ca:
         await deny(ca, OTHERS[0])
         await ca.serves()
+
+
+async def test_ca_with_one_more_place_is_asked_once_too_early_and_counted_again(folder: Path) -> None:
+    async with multi_perspective_host(folder, FIRST, *OTHERS[:-1]) as ca:
+        for _ in range(3):
+            await ca.serves()
+        assert fetch_counts(ca.host.issuer) == [(4, 3)]
+        look_from(ca, FIRST, *OTHERS[:-1], replace(OTHERS[-1], delay_seconds=1))
+        await ca.serves()
+        assert fetch_counts(ca.host.issuer) == [(5, 1)]

@@ -74,7 +74,7 @@ async def test_node_whose_responder_is_down_is_named_and_the_ca_is_not_asked(fle
 
 async def test_node_with_a_wrong_responder_is_named_with_url_status_and_cause(fleet: Fleet, folder: Path) -> None:
     """Point the node to a running responder with the same keys that receives no publications."""
-    async with ResponderProcess(folder / "stray", *fleet.trust, name="stray") as stray:
+    async with ResponderProcess(folder / "stray", fleet.issuer.trust_path, name="stray") as stray:
         nginx = fleet.edges[1].nginx
         await reconfigure(nginx, replace(nginx.settings, responder_socket=stray.public_socket))
         reported = await refused(fleet)
@@ -89,7 +89,7 @@ async def test_pass_after_the_node_came_back_resumes_the_order(fleet: Fleet, fol
     responder = fleet.edges[2].responder
     await responder.process.stop()
     await refused(fleet)
-    async with ResponderProcess(folder / "edge-3", *fleet.trust, name="edge-3"):
+    async with ResponderProcess(folder / "edge-3", fleet.issuer.trust_path, name="edge-3"):
         finished = await fleet.issuer.run("renew", "--retry")
         assert finished.exit_code == 0, finished
     assert orders(fleet.ca) == 1

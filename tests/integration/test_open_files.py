@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from stand.responder import INSTALLED, ResponderProcess
-from tests.responder.messages import KEY, THUMBPRINT
-from wellkeeper_client.signing import encode_public_key
+from tests.trust_files import trusting
 from wellkeeper_responder.capacity import MAX_CONTROL_CONNECTIONS, MAX_PUBLIC_CONNECTIONS
 
 pytestmark = pytest.mark.integration
@@ -22,7 +21,7 @@ async def test_soft_limit_on_open_files_does_not_lower_the_limits_on_connections
     program = folder / "limited"
     program.write_text(f'#!/bin/sh\nulimit -Sn 256\nexec {INSTALLED} "$@"\n')
     program.chmod(0o755)
-    async with ResponderProcess(folder, encode_public_key(KEY.public_key()), THUMBPRINT, program=program) as running:
+    async with ResponderProcess(folder, trusting(folder), program=program) as running:
         assert soft_limit(running.process.pid) > MAX_PUBLIC_CONNECTIONS + MAX_CONTROL_CONNECTIONS
 
 
@@ -30,5 +29,5 @@ async def test_insufficient_hard_limit_is_reported(folder: Path) -> None:
     program = folder / "limited"
     program.write_text(f'#!/bin/sh\nulimit -n 256\nexec {INSTALLED} "$@"\n')
     program.chmod(0o755)
-    async with ResponderProcess(folder, encode_public_key(KEY.public_key()), THUMBPRINT, program=program) as running:
+    async with ResponderProcess(folder, trusting(folder), program=program) as running:
         assert "the limit on open files is 256" in running.process.tail()

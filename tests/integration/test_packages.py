@@ -18,8 +18,8 @@ from tests.integration.nodes import publish
 from tests.integration.observed import installed, outcomes, served
 from tests.responder.http import ask
 from tests.responder.messages import KEY, THUMBPRINT, TOKEN
+from tests.trust_files import trusting
 from wellkeeper_client import wire
-from wellkeeper_client.signing import encode_public_key
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -100,7 +100,7 @@ def test_init_trust_placeholder_and_status_work_after_a_fresh_install(environmen
     folders = (f"--state-dir={tmp_path}/state", f"--certificates-dir={tmp_path}/certificates")
     ca = ("--ca", "https://127.0.0.1:1/", "--agree-to-terms-of-service")
     environment.run("wellkeeper", config, "init", "--certificate", NAME, *ca, *folders)
-    assert "WELLKEEPER_RESPONDER_PUBLISHING_KEY=" in environment.run("wellkeeper", config, "trust")
+    assert "trust.toml is up to date" in environment.run("wellkeeper", config, "trust")
     environment.run("wellkeeper", config, "placeholder")
     assert NAME in environment.run("wellkeeper", config, "status")
     assert NAME in environment.run("wellkeeper", config, "list")
@@ -148,7 +148,7 @@ async def test_client_alone_publishes_a_token(tmp_path: Path, folder: Path) -> N
         f"responder.publish({TOKEN!r}, {THUMBPRINT!r}, 'www.example.org')\n"
         "import importlib.util; print(importlib.util.find_spec('aiohttp'))"
     )
-    async with ResponderProcess(folder, encode_public_key(KEY.public_key()), THUMBPRINT) as running:
+    async with ResponderProcess(folder, trusting(folder)) as running:
         assert await asyncio.to_thread(alone.run, "python", "-c", script) == "None\n"
         reply = await ask(UnixAddress(running.public_socket), "GET", wire.CHALLENGE_PREFIX + TOKEN)
         assert reply.body == f"{TOKEN}.{THUMBPRINT}".encode()
@@ -167,7 +167,7 @@ async def test_pypi_responder_package_can_be_installed_alongside(tmp_path: Path,
 
 async def serve_a_token(folder: Path, program: Path) -> None:
     """Start a responder, publish a token, and read it back from its public socket."""
-    async with ResponderProcess(folder, encode_public_key(KEY.public_key()), THUMBPRINT, program=program) as running:
+    async with ResponderProcess(folder, trusting(folder), program=program) as running:
         await publish(folder)
         reply = await ask(UnixAddress(running.public_socket), "GET", wire.CHALLENGE_PREFIX + TOKEN)
         assert reply.body == f"{TOKEN}.{THUMBPRINT}".encode()

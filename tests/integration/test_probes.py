@@ -256,3 +256,30 @@ async def test_closed_silent_and_plain_text_ports_are_errors(
     async with await asyncio.start_server(lambda _, writer: writer.close(), *address):
         with pytest.raises(VerifyError, match="it closed the connection"):
             await NodeProbes().handshake(address, dns("a.example"))
+
+
+@pytest.mark.parametrize(
+    ("in_server", "is_elsewhere"),
+    [
+        pytest.param("", False, id="challenge location without the token"),
+        pytest.param("if ($scheme = http) { return 301 https://$host$request_uri; }", False, id="redirected to it"),
+        pytest.param("return 403;", True, id="refused"),
+        pytest.param("return 503;", False, id="overloaded"),
+        pytest.param(
+            "if ($scheme = http) { return 301 https://$host/; } return 503;", True, id="redirected to an error"
+        ),
+        pytest.param("return 301 http://$host:8443/;", True, id="redirected to another port"),
+    ],
+)
+async def test_answer_from_elsewhere_than_the_challenge_location_is_recognised(
+    folder: Path, settings: NginxSettings, in_server: str, is_elsewhere: bool
+) -> None:
+    async with responding(folder), node(folder, replace(settings, in_server=in_server)) as edge:
+        assert (await ask(edge)).is_elsewhere is is_elsewhere
+
+
+async def test_redirect_to_a_port_without_a_listener_is_recognised(folder: Path, settings: NginxSettings) -> None:
+    redirect = "return 301 https://$host$request_uri;"
+    async with responding(folder), node(folder, replace(settings, in_server=redirect)) as edge:
+        assert (await ask(replace(edge, https_addresses=(("127.0.0.1", 1), ("::1", 1))))).is_elsewhere
+        assert not (await ask(replace(edge, http_addresses=(("127.0.0.1", 1), ("::1", 1))))).is_elsewhere

@@ -11,9 +11,9 @@ import pytest
 from stand.host import Host, running_host
 from tests.integration.under_way import Gate, renewing
 from tests.responder.http import ask
-from wellkeeper_client import wire
+from wellkeeper_client import trust_file, wire
 from wellkeeper_responder.app import Responder
-from wellkeeper_responder.settings import Settings, UnixAddress, parse_publishing_key, parse_thumbprint
+from wellkeeper_responder.settings import Settings, UnixAddress
 
 pytestmark = pytest.mark.integration
 
@@ -39,11 +39,9 @@ class AheadClock:
 
 async def settings_in_place_of(host: Host) -> Settings:
     """Return the settings of the host's responder after stopping it."""
-    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
     await host.responder.process.stop()
     return Settings(
-        publishing_keys=(parse_publishing_key(values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"]),),
-        account_thumbprints=(parse_thumbprint(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"]),),
+        trust=trust_file.read(host.issuer.trust_path),
         public=(UnixAddress(host.responder.public_socket),),
         control=(UnixAddress(host.responder.control_socket),),
     )

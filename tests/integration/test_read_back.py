@@ -36,7 +36,12 @@ async def test_server_block_without_the_snippet_is_reported(folder: Path) -> Non
         text = config.read_text().replace(f"include {SNIPPETS}/challenge.conf;", "")
         config.write_text(text.replace('return 200 "hello\\n";', "root /nonexistent;"))
         await reload(host.nginx)
-        reported = await refused(host)
+        waiting = await host.issuer.run("renew", "--json")
+        assert (waiting.exit_code, outcomes(waiting)) == (1, {"web": "waiting"})
+        assert "nginx does not answer challenges yet: " in waiting.json()["certificates"][0]["reason"]
+        forced = await host.issuer.run("renew", "--force", "--json")
+        assert (forced.exit_code, outcomes(forced)) == (1, {"web": "failed"})
+        reported = error_of(forced, "web")
         assert f"gave HTTP 404: the server block for {NAME} does not include the challenge location" in reported
         assert f"Include challenge.conf in the server block for {NAME}" in reported
 
@@ -63,7 +68,8 @@ async def test_redirect_to_https_is_followed_on_the_same_node(folder: Path) -> N
         finished = await host.issuer.run("renew")
         assert finished.exit_code == 0, finished
         reply = await ask(UnixAddress(host.responder.control_socket), "GET", f"{wire.FETCHES_PATH}?after=0&wait=0")
-        assert [one["is_read_back"] for one in reply.json()["fetches"]].count(True) == 1
+        # The check before the order, and the read-back.
+        assert [one["is_read_back"] for one in reply.json()["fetches"]].count(True) == 2
         assert '" 301 ' in (host.nginx.error_log.parent / "access.log").read_text()
         assert await served(host, NAME) == installed(host.issuer, "web")
 

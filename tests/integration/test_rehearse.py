@@ -16,6 +16,8 @@ from stand.pebble import Pebble, PebbleSettings
 from stand.responder import ResponderProcess
 from tests.integration.observed import asked
 from tests.json_docs import assert_documented
+from tests.trust_files import trusting
+from wellkeeper_client import trust_file
 
 pytestmark = pytest.mark.integration
 
@@ -79,10 +81,8 @@ async def test_rehearsal_succeeds_and_discards_the_certificate_of_a_test_ca(host
             f'bundle = "{test_ca.ca_bundle}"',
         )
         host.issuer.configure(replace(host.issuer_settings, more=more))
-        publishing_key, thumbprints = await host.issuer.make_keys()
-        await host.responder.process.stop()
-        async with ResponderProcess(folder / "responder", publishing_key, thumbprints):
-            finished = await rehearse(host)
+        await host.issuer.make_keys()
+        finished = await rehearse(host)
     assert finished.exit_code == 0, finished
     steps = [line.split()[1:3] for line in finished.err.splitlines()]
     assert steps == [
@@ -164,10 +164,9 @@ async def test_configuration_that_nginx_would_refuse_is_reported(host: Host) -> 
 
 
 async def test_unpinned_account_key_is_reported(host: Host, folder: Path) -> None:
-    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
     await host.responder.process.stop()
-    key, other = values["WELLKEEPER_RESPONDER_PUBLISHING_KEY"], "A" * 43
-    async with ResponderProcess(folder / "responder", key, other):
+    other = replace(trust_file.read(host.issuer.trust_path), account_thumbprints=("A" * 43,))
+    async with ResponderProcess(folder / "responder", trusting(folder / "other", other)):
         finished = await rehearse(host)
     assert finished.exit_code == 1
     assert [line.split()[1] for line in failed_lines(finished)] == ["trust", "publish"]

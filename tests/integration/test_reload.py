@@ -57,7 +57,7 @@ class Host:
         identifiers = installed.certificate.identifiers
         own = self.folders.own_prefixes(name)
         wanted = plan(identifiers, servers, lambda path: path.startswith(own), self.https)
-        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes())
+        return await verify(installed, wanted, self.folders.live_path(name), NodeProbes(), self.folders.versions)
 
     async def served(self, name: str) -> str:
         """Return the served version, whose directory name ends with the fingerprint."""

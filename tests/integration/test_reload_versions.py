@@ -69,7 +69,8 @@ class Node:
         servers, identifiers = await local.servers(), installed.certificate.identifiers
         own = self.folders.own_prefixes("web")
         wanted = plan(identifiers, servers, lambda path: path.startswith(own), self.nginx.settings.https)
-        return (await verify(installed, wanted, str(self.live), NodeProbes())).is_served
+        served = await verify(installed, wanted, str(self.live), NodeProbes(), self.folders.versions)
+        return served.is_served
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ SLOW_BODY: Final = (
 HALF_A_HEADER: Final = b"GET / HTTP/1.1\r\nX-Slow: "
 ONE_REQUEST: Final = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 ANSWER_SECONDS: Final = 4.0
+# As many certificates as an issuer renews at once; each attempt mostly waits behind the attackers.
+CLIENTS: Final = 8
+FEW_CLIENTS: Final = 2  # where a listener has room for a few connections
+LEAST_ATTEMPTS: Final = 24
 FEW_LINES: Final = 200
 
 
@@ -117,14 +121,24 @@ ATTACKS: Final[dict[str, Holding]] = {
 
 
 async def attack(
-    responder: Responder, holding: Sequence[tuple[int, str, bytes, int]], seconds: float, prefix: Sequence[str] = ()
+    responder: Responder,
+    holding: Sequence[tuple[int, str, bytes, int]],
+    seconds: float,
+    prefix: Sequence[str] = (),
+    clients: int = CLIENTS,
 ) -> None:
     async with responder.run(prefix), AsyncExitStack() as stack:
         for count, address, words, uid in holding:
             await stack.enter_async_context(responder.idle(count, address, words, uid))
         ends_at = time.monotonic() + seconds
-        while time.monotonic() < ends_at or responder.attempts < 3:
-            await responder.publish_and_ask()
+
+        async def keep_on() -> None:
+            while time.monotonic() < ends_at or responder.attempts < LEAST_ATTEMPTS:
+                await responder.publish_and_ask()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(clients):
+                tasks.create_task(keep_on())
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -144,7 +158,7 @@ async def test_few_open_files_suffice_under_attack_and_the_log_stays_short(
     responder = Responder(folder)
     holding = [(200, str(responder.public.path), b"", ATTACKER), (100, responder.tcp, b"", ATTACKER)]
     prefix = ("prlimit", f"--nofile={open_files}", "--")
-    await attack(responder, holding, pytestconfig.getoption("attack_seconds"), prefix)
+    await attack(responder, holding, pytestconfig.getoption("attack_seconds"), prefix, FEW_CLIENTS)
     lines = [line for line in responder.log.read_text().splitlines() if '"event": "publish"' not in line]
     lines = [line for line in lines if '"event": "fetch"' not in line]
     record_property("attack", f"{open_files} open files: {responder.attempts} attempts, {len(lines)} lines")

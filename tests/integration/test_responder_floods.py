@@ -19,9 +19,10 @@ import pytest
 
 from stand.responder import ResponderProcess
 from tests.responder.http import ask, ask_until, connect
-from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, claims, header, publication, signed, withdrawal
+from tests.responder.messages import KEY, OTHER_KEY, claims, header, publication, signed, withdrawal
+from tests.trust_files import trusting
 from wellkeeper_client import wire
-from wellkeeper_client.signing import Publication, encode_public_key, sign_publication, sign_withdrawal
+from wellkeeper_client.signing import Publication, sign_publication, sign_withdrawal
 from wellkeeper_responder.settings import Address, UnixAddress
 
 pytestmark = pytest.mark.integration
@@ -37,8 +38,7 @@ ALLOWED_GROWTH_BYTES: Final = 600_000
 
 @asynccontextmanager
 async def responder(folder: Path) -> AsyncIterator[ResponderProcess]:
-    key = encode_public_key(KEY.public_key())
-    async with ResponderProcess(folder, key, THUMBPRINT) as running:
+    async with ResponderProcess(folder, trusting(folder)) as running:
         yield running
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stand.processes import accepts_unix
-from tests.integration.lost import Sink, fill, sink
 from tests.integration.test_responder_process import PYTHON, Process, arguments
+from tests.lost import Sink, fill, sink
 from tests.responder.http import ask
 from wellkeeper_client import wire
 from wellkeeper_responder.settings import UnixAddress

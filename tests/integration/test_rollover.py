@@ -9,10 +9,10 @@ import pytest
 
 from stand.host import Host, running_host
 from stand.pebble import NEWEST, OLDEST, Pebble
-from stand.responder import ResponderProcess
 from tests.integration.observed import asked, installed, served
 from tests.json_docs import assert_documented
 from tests.opened_cas import opened_ca
+from wellkeeper_client import trust_file
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.account import AccountAtCa
 from wellkeeper_issuer.outside.ca.authority import AcmeAuthority
@@ -27,22 +27,12 @@ from wellkeeper_node.responders.client import ResponderClient
 pytestmark = pytest.mark.integration
 
 NAME = "www.example.org"
-THUMBPRINT = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
 
 
 async def trusted(host: Host) -> list[str]:
     """Return the thumbprints that `trust` prints."""
-    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-    return str(values[THUMBPRINT]).split()
-
-
-@asynccontextmanager
-async def updated_responder(host: Host, folder: Path) -> AsyncIterator[None]:
-    """Run the responder again with the values that `trust` prints now."""
-    await host.responder.process.stop()
-    values = (await host.issuer.run_well("trust", "--json")).json()["responder"]
-    async with ResponderProcess(folder / "responder", *values.values(), name="updated"):
-        yield
+    found: list[str] = (await host.issuer.run_well("trust", "--json")).json()["trust"]["account_thumbprints"]
+    return found
 
 
 def keys(host: Host) -> tuple[Path, Path]:
@@ -63,17 +53,20 @@ async def test_responders_learn_the_new_key_before_the_ca_does(folder: Path) -> 
         assert both[0] == old
         assert len(both) == 2
         assert "do not trust the new key: 'local'" in refused.err
-        assert "Put the line that 'wellkeeper trust' prints into their responder.env" in refused.err
+        assert "Run 'wellkeeper trust --write', then 'wellkeeper account rollover' again." in refused.err
         assert asked(host.ca, "/rollover-account-key") == 0
         assert (present.read_bytes(), following.exists()) == (before, True)
-        async with updated_responder(host, folder):
-            done = await host.issuer.run_well("account", "rollover", "--json")
-            assert_documented("account rollover", done.json())
-            assert (done.json()["ca"], done.json()["thumbprint"]) == ("localhost", both[1])
-            assert await trusted(host) == both[1:]
-            assert not following.exists()
-            await host.issuer.run_well("renew", "--force")
-            assert await served(host, NAME) == installed(host.issuer, "web")
+        await host.issuer.run_well("trust", "--write")
+        done = await host.issuer.run_well("account", "rollover", "--json")
+        assert_documented("account rollover", done.json())
+        assert (done.json()["ca"], done.json()["thumbprint"]) == ("localhost", both[1])
+        assert await trusted(host) == both[1:]
+        assert not following.exists()
+        # The old key is no longer trusted.
+        await host.issuer.run_well("trust", "--write")
+        assert list(trust_file.read(host.issuer.trust_path).account_thumbprints) == both[1:]
+        await host.issuer.run_well("renew", "--force")
+        assert await served(host, NAME) == installed(host.issuer, "web")
 
 
 async def test_rollover_killed_after_the_ca_accepted_the_key_is_resumed(folder: Path) -> None:
@@ -82,17 +75,17 @@ async def test_rollover_killed_after_the_ca_accepted_the_key_is_resumed(folder: 
         await host.issuer.run("account", "rollover")
         present, following = keys(host)
         before, new = present.read_bytes(), following.read_bytes()
-        async with updated_responder(host, folder):
-            await host.issuer.run_well("account", "rollover")
-            # The state before the rename: the CA knows the new key, our files still have the old one.
-            present.write_bytes(before)
-            following.write_bytes(new)
-            changes = asked(host.ca, "/rollover-account-key")
-            await host.issuer.run_well("account", "rollover")
-            assert (present.read_bytes(), following.exists()) == (new, False)
-            assert asked(host.ca, "/rollover-account-key") == changes
-            await host.issuer.run_well("renew")
-            assert await served(host, NAME) == installed(host.issuer, "web")
+        await host.issuer.run_well("trust", "--write")
+        await host.issuer.run_well("account", "rollover")
+        # The state before the rename: the CA knows the new key, our files still have the old one.
+        present.write_bytes(before)
+        following.write_bytes(new)
+        changes = asked(host.ca, "/rollover-account-key")
+        await host.issuer.run_well("account", "rollover")
+        assert (present.read_bytes(), following.exists()) == (new, False)
+        assert asked(host.ca, "/rollover-account-key") == changes
+        await host.issuer.run_well("renew")
+        assert await served(host, NAME) == installed(host.issuer, "web")
 
 
 @pytest.mark.parametrize("programs", [NEWEST, OLDEST], ids=["newest", "oldest"])
@@ -104,14 +97,14 @@ async def test_key_of_another_account_is_reported_and_changes_nothing(folder: Pa
         async with other_account(host.ca, folder / "other") as (_, other):
             following.write_bytes(other.key_path(host.ca.directory_url).read_bytes())
             following.chmod(0o600)
-        async with updated_responder(host, folder):
-            refused = await host.issuer.run("account", "rollover")
-            assert refused.exit_code == 1
-            assert "the new key already has another account there" in refused.err
-            assert f"Run 'rm {following}', then" in refused.err
-            assert present.read_bytes() == before
-            following.unlink()
-            await host.issuer.run_well("renew")
+        await host.issuer.run_well("trust", "--write")
+        refused = await host.issuer.run("account", "rollover")
+        assert refused.exit_code == 1
+        assert "the new key already has another account there" in refused.err
+        assert f"Run 'rm {following}', then" in refused.err
+        assert present.read_bytes() == before
+        following.unlink()
+        await host.issuer.run_well("renew")
 
 
 @asynccontextmanager

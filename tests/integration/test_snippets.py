@@ -97,6 +97,9 @@ async def test_responder_receives_the_canonical_path_and_the_client_address(
         pytest.param("a" * 129, id="too long"),
         pytest.param(TOKEN + "/", id="slash"),
         pytest.param(TOKEN + "%0a", id="line feed"),
+        pytest.param(TOKEN + "%3fx=y", id="encoded question mark"),
+        pytest.param(TOKEN + "%20HTTP/1.1", id="space"),
+        pytest.param(TOKEN + "//", id="doubled slash at the end"),
         pytest.param(TOKEN + "=", id="padding"),
         pytest.param("%C3%A9" * 22, id="not ASCII"),
         pytest.param("..%2f.well-known%2facme-challenge%2fx", id="another path of the responder"),
@@ -162,6 +165,14 @@ def test_token_syntax_matches_the_wire_contract() -> None:
     assert f"add_header {wire.UPSTREAM_HEADER} " in snippet
 
 
+async def test_nginx_refuses_the_challenge_location_without_its_upstream(folder: Path, http_port: int) -> None:
+    """A name server that answers every name would hide the mistake."""
+    config = _config(folder, f"server {{ listen 127.0.0.1:{http_port}; include {SNIPPETS}/challenge.conf; }}")
+    code, words = await _test(folder, config)
+    assert code == 1
+    assert 'host not found in upstream "wellkeeper_responder"' in words
+
+
 async def test_unmodified_snippets_load_without_warnings(folder: Path, http_port: int, https_port: int) -> None:
     """Include upstream.conf, whose socket need not exist, and two sites that share tls.conf."""
     make_server_certificate(folder / "live/www.example.org", ("www.example.org",))
@@ -171,17 +182,26 @@ async def test_unmodified_snippets_load_without_warnings(folder: Path, http_port
         f" include {SNIPPETS}/challenge.conf; {lines.replace(CERTIFICATES_DIR, str(folder))} }}"
         for name in ("www.example.org", "example.org")
     )
+    port_80 = f"server {{ listen 127.0.0.1:{http_port}; include {SNIPPETS}/challenge.conf; }}"
+    config = _config(folder, f"include {SNIPPETS}/upstream.conf;\n{port_80}\n{sites}")
+    assert await _test(folder, config) == (0, "")
+
+
+def _config(folder: Path, in_http: str) -> Path:
     (folder / "bodies").mkdir()
     config = folder / "nginx.conf"
     config.write_text(
-        f"pid {folder}/pid; error_log stderr; events {{}}\nhttp {{ access_log off; {temporary_paths(folder)}\n"
-        f"include {SNIPPETS}/upstream.conf;\n"
-        f"server {{ listen 127.0.0.1:{http_port}; include {SNIPPETS}/challenge.conf; }}\n{sites} }}"
+        f"pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {temporary_paths(folder)}\n{in_http} }}"
     )
+    return config
+
+
+async def _test(folder: Path, config: Path) -> tuple[int | None, str]:
+    """Return the exit code and the words of `nginx -t`."""
     tested = await asyncio.create_subprocess_exec(
         *(nginx_program(), "-q", "-t", "-e", "stderr", "-p", f"{folder}/", "-c", str(config)),
         stderr=asyncio.subprocess.PIPE,
     )
     _, words = await tested.communicate()
-    assert words.decode() == ""
-    assert tested.returncode == 0
+    return tested.returncode, words.decode()

@@ -11,6 +11,8 @@ from stand.issuer import IssuerSettings
 from stand.pebble import Pebble, PebbleSettings
 from stand.responder import ResponderProcess
 from tests.integration.observed import installed, issued, served
+from tests.trust_files import trusting
+from wellkeeper_client import trust_file
 
 LINEAGE: Final = "web"
 
@@ -52,10 +54,13 @@ async def two_cas(
         second = await stack.enter_async_context(Pebble(folder / "second", settings))
         host = replace(host, issuer_settings=_with_both(host, second))
         host.issuer.configure(host.issuer_settings)
-        publishing_key, thumbprints = await host.issuer.make_keys()
+        await host.issuer.make_keys()
         await host.responder.process.stop()
-        pinned = " ".join(thumbprints.split()[:pinned_count])
-        responder = ResponderProcess(host.responder.control_socket.parent, publishing_key, pinned)
+        trust = trust_file.read(host.issuer.trust_path)
+        pinned = trusting(
+            folder / "pinned", replace(trust, account_thumbprints=trust.account_thumbprints[:pinned_count])
+        )
+        responder = ResponderProcess(host.responder.control_socket.parent, pinned)
         yield TwoCas(replace(host, responder=await stack.enter_async_context(responder)), second, name)
 
 

@@ -11,8 +11,10 @@ from tests.fakes_nginx import FakeNginx
 from tests.fakes_obtain import FakeAuthority, FakeProgress, FakeReadBacks, QuickResponders
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
@@ -59,7 +61,8 @@ class Folders(FakeCertificates):
 class Handshakes:
     """`ports.Probes` of the versions nginx loaded at its last reload, if its configuration names them.
 
-    Versions in `stale` win over those, and handshakes with versions in `refused` are refused.
+    Versions in `stale` win over those, and handshakes with versions in `refused` are refused. `elsewhere` are an
+    address and the version that is served only there.
     """
 
     def __init__(self, nginx: FakeNginx, certificates: Folders) -> None:
@@ -67,12 +70,13 @@ class Handshakes:
         self._certificates = certificates
         self.defect_for: str | None = None
         self.stale: dict[str, str] = {}
+        self.elsewhere: dict[str, tuple[tuple[str, int], str]] = {}
         self.refused: set[str] = set()
         self.refusals = 1000
 
     async def handshake(
         self,
-        _address: tuple[str, int],
+        address: tuple[str, int],
         identifier: Identifier,
         key_algorithm: KeyAlgorithm | None = None,
         _speaks_proxy_protocol: bool | None = None,
@@ -82,13 +86,16 @@ class Handshakes:
         name = identifier.value.removesuffix(".example")
         if name == self.defect_for:
             raise RuntimeError("a defect")
+        elsewhere, served_there = self.elsewhere.get(name, (None, ""))
+        if address == elsewhere:
+            return reading.read_certificate(self._certificates.pairs[name][served_there].chain_pem)
         if name not in self.stale and (name not in self._nginx.needed or not self._nginx.reloads):
             return None
         version = self.stale.get(name) or self._nginx.reloads[-1].get(name, "")
         if version in self.refused and self.refusals > 0:
             self.refusals -= 1
             return None
-        return reading.read_certificate(self._certificates.pairs[name, version].chain_pem)
+        return reading.read_certificate(self._certificates.pairs[name][version].chain_pem)
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         raise ValueError(f"verifying must not read back: {node}, {answer}")
@@ -153,6 +160,8 @@ def make_renewals(
         delivery_records=state.deliveries,
         responders=QuickResponders(parts.nodes.responders, clock),
         read_backs=ReadBacks(parts.nodes.nodes, probes, progress, Vetoes(state.vetoes, clock)),
+        learned_fetches=LearnedFetches(state.fetch_counts),
+        locations=Locations((), probes, None, clock),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
         clock=clock,

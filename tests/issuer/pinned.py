@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.fakes import FakeClock
-from tests.responder.messages import KEY
+from tests.responder.messages import KEY, PUBLIC_KEY
+from wellkeeper_client.trust_file import Trust
 from wellkeeper_node.responders.client import ResponderClient
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.settings import Settings, UnixAddress
@@ -15,7 +16,7 @@ from wellkeeper_responder.settings import Settings, UnixAddress
 async def pinned_to(thumbprints: Sequence[str], folder: Path, clock: FakeClock) -> AsyncIterator[ResponderClient]:
     """Yield a client of the responder of node `n1`."""
     public, control = UnixAddress(folder / "n1-public.sock"), UnixAddress(folder / "n1-control.sock")
-    settings = Settings((KEY.public_key(),), tuple(thumbprints), (public,), (control,))
+    settings = Settings(Trust(tuple(thumbprints), (PUBLIC_KEY,)), (public,), (control,))
     client = ResponderClient("n1", str(control), KEY, clock)
     async with Responder(settings, clock):
         try:

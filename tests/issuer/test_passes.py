@@ -124,7 +124,7 @@ async def test_unreadable_directory_fails_alone(host: Host) -> None:
 
 async def test_certificate_that_vanishes_before_it_is_verified_is_reported(host: Host) -> None:
     def lose(_: int) -> None:
-        host.certificates.pairs.pop(("c", host.certificates.live["c"]))
+        host.certificates.pairs["c"].pop(host.certificates.live["c"])
 
     host.nginx.at_test = lose
     reports = await host.run()

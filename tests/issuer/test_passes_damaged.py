@@ -27,7 +27,7 @@ def host(host: Host) -> Host:
 async def damage(host: Host) -> str:
     """Make the live version of `a` unreadable; return its name."""
     version = host.certificates.live["a"]
-    del host.certificates.pairs["a", version]
+    del host.certificates.pairs["a"][version]
     host.certificates.without_pair.add(("a", version))
     return version
 

@@ -101,7 +101,7 @@ async def test_lost_version_without_a_live_one_is_obtained_again(host: Host) -> 
     host.nginx.refusal = None
     version = host.certificates.live.pop("b")
     host.certificates.lost.add(("b", version))
-    del host.certificates.pairs["b", version]
+    del host.certificates.pairs["b"][version]
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED
     assert host.ca.calls.count("newOrder") == 1

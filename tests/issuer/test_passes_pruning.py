@@ -19,7 +19,7 @@ def _host(host: Host) -> Host:
 
 
 def versions(host: Host) -> list[str]:
-    return [version for _, version in host.certificates.pairs]
+    return list(host.certificates.pairs["a"])
 
 
 async def renew(host: Host, count: int) -> list[str]:
@@ -48,6 +48,18 @@ async def test_version_that_nginx_serves_stays(host: Host) -> None:
     (first,) = await renew(host, 1)
     host.handshakes.stale["a"] = first
     elsewhere = [replace(WEB[0], https_addresses=())]
+    for _ in range(8):
+        await host.run(elsewhere, is_forced=True)
+        host.wait(60)
+    assert versions(host)[0] == first
+    assert len(versions(host)) == 6
+
+
+async def test_version_that_is_served_at_an_address_of_its_certificate_stays(host: Host) -> None:
+    """nginx's configuration does not show it: a port mapping, or another program."""
+    (first,) = await renew(host, 1)
+    host.handshakes.elsewhere["a"] = (("127.0.0.1", 8443), first)
+    elsewhere = [replace(WEB[0], https_addresses=(("127.0.0.1", 8443),))]
     for _ in range(8):
         await host.run(elsewhere, is_forced=True)
         host.wait(60)

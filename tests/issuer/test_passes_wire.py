@@ -52,7 +52,7 @@ def _version(chain_pem: bytes) -> str:
 
 
 def leaf(host: Host, version: str) -> Certificate:
-    return reading.read_certificate(host.certificates.pairs["a", version].chain_pem)
+    return reading.read_certificate(host.certificates.pairs["a"][version].chain_pem)
 
 
 async def seen(host: Host) -> Seen:
@@ -209,3 +209,13 @@ async def test_expired_previous_version_gives_way_to_the_refused_one(host: Host)
     await scheduled(host)
     assert host.certificates.live["a"] not in {before}
     assert after
+
+
+async def test_refused_version_is_live_when_the_previous_one_is_lost(host: Host) -> None:
+    before, after = await renewed(host)
+    host.certificates.live.clear()
+    del host.certificates.pairs["a"][before]
+    host.handshakes.refused.clear()
+    host.wait(HOUR)
+    assert (await scheduled(host)).outcome is Outcome.SERVED
+    assert host.certificates.live["a"] == after

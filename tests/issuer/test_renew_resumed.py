@@ -68,7 +68,7 @@ async def test_recorded_chain_is_installed_without_asking_the_ca(
     assert await reason(renewals) == "the CA issued a certificate that is not installed yet"
     flip = await renew(renewals, LINEAGE, steps, Mode.RETRY)
     assert ca.calls == []
-    assert certificates.pairs["web", flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
+    assert certificates.pairs["web"][flip.after] == Pair(attempt.certificate_key_pem, attempt.chain_pem or b"")
 
 
 async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(

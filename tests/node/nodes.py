@@ -6,7 +6,7 @@ from typing import Self
 
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
-from tests.responder.messages import KEY, THUMBPRINT
+from tests.responder.messages import KEY, TRUST
 from wellkeeper_client import wire
 from wellkeeper_node.model import Node
 from wellkeeper_node.responders.client import ResponderClient
@@ -32,7 +32,7 @@ class RunningNode:
 
     async def start(self) -> None:
         self._folder.mkdir(exist_ok=True)
-        settings = Settings((KEY.public_key(),), (THUMBPRINT,), (self.public,), (self.control,))
+        settings = Settings(TRUST, (self.public,), (self.control,))
         self.responder = Responder(settings, self._clock)
         await self.responder.start()
 

@@ -36,17 +36,82 @@ def owned() -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.root
 def test_new_files_get_user_and_group_of_the_owner(owned: Path) -> None:
     with rights.of_owner(owned):
         (owned / "file").touch()
     found = (owned / "file").stat()
-    expected = WITHOUT_PASSWD_ENTRY if os.geteuid() == 0 else os.geteuid()
-    assert found.st_uid == expected
-    if os.geteuid() == 0:
-        assert found.st_gid == WITHOUT_PASSWD_ENTRY
-        with rights.of_owner(owned, 12_345):
-            (owned / "other").touch()
-        assert (owned / "other").stat().st_gid == 12_345
+    assert (found.st_uid, found.st_gid) == (WITHOUT_PASSWD_ENTRY, WITHOUT_PASSWD_ENTRY)
+    with rights.of_owner(owned, 12_345):
+        (owned / "other").touch()
+    assert (owned / "other").stat().st_gid == 12_345
+
+
+def user_in(path: Path) -> int:
+    """Return the user who creates a file in the shared directory with the rights for `path`."""
+    with shared_folder() as shared:
+        with rights.of_path(path):
+            (shared / "file").touch()
+        return (shared / "file").stat().st_uid
+
+
+@pytest.mark.root
+def test_owner_of_a_directory_above_decides(owned: Path) -> None:
+    below = owned / "of root" / "certificates"
+    below.mkdir(parents=True)
+    assert user_in(below) == WITHOUT_PASSWD_ENTRY
+    assert user_in(owned / "not yet" / "certificates") == WITHOUT_PASSWD_ENTRY
+    assert user_in(owned.parent / "certificates") == 0
+
+
+@pytest.mark.root
+def test_links_of_root_are_followed_and_those_of_others_decide(owned: Path, tmp_path: Path) -> None:
+    (owned / "to root").symlink_to(tmp_path)
+    os.chown(owned / "to root", WITHOUT_PASSWD_ENTRY, 0, follow_symlinks=False)
+    (tmp_path / "relative").symlink_to(os.path.relpath(owned, tmp_path) + "/to root")
+    (tmp_path / "folder").mkdir()
+    assert user_in(tmp_path / "relative/folder") == WITHOUT_PASSWD_ENTRY
+    (tmp_path / "absolute").symlink_to(tmp_path / "folder/../folder")
+    assert user_in(tmp_path / "absolute/./file") == 0
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        user_in(tmp_path / "loop")
+
+
+@pytest.mark.root
+def test_owner_of_a_lineage_decides_only_about_that(owned: Path) -> None:
+    certificates = owned.parent / "certificates"
+    (certificates / "archive/a").mkdir(parents=True)
+    (certificates / "archive/b").mkdir()
+    os.chown(certificates / "archive/b", WITHOUT_PASSWD_ENTRY, 0)
+    found = []
+    for lineage in ("", "a", "b"):
+        with rights.of_owner(certificates, lineage=lineage):
+            (owned.parent / f"by {lineage}").touch()
+        found.append((owned.parent / f"by {lineage}").stat().st_uid)
+    assert found == [0, 0, WITHOUT_PASSWD_ENTRY]
+
+
+@pytest.mark.root
+def test_owner_who_cannot_enter_the_directories_above_decides_nothing(owned: Path) -> None:
+    private = owned.parent / "private"
+    private.mkdir(mode=0o700)
+    owned.rename(private / "owned")
+    assert user_in(private / "owned/certificates") == 0
+    private.chmod(0o711)
+    assert user_in(private / "owned/certificates") == WITHOUT_PASSWD_ENTRY
+    (private / "owned").rename(owned)
+
+
+@pytest.mark.root
+def test_inner_context_keeps_the_user_of_the_outer_one(owned: Path) -> None:
+    with rights.of_path(owned):
+        with rights.of_path(owned.parent):
+            (owned / "inner").touch()
+        (owned / "outer").touch()
+        assert [rights.may_give(*one) for one in ((WITHOUT_PASSWD_ENTRY,) * 2, (1, 1))] == [True, False]
+    assert {(owned / name).stat().st_uid for name in ("inner", "outer")} == {WITHOUT_PASSWD_ENTRY}
+    assert rights.may_give(1, 1)
 
 
 def test_rights_come_back_after_an_error(owned: Path) -> None:
@@ -56,9 +121,8 @@ def test_rights_come_back_after_an_error(owned: Path) -> None:
     assert (owned.parent / "of us").stat().st_uid == os.geteuid()
 
 
+@pytest.mark.root
 async def test_process_that_cannot_give_up_its_rights_stops(owned: Path) -> None:
-    if os.geteuid() != 0:
-        return
     finished = await run([*WITHOUT_SETUID, sys.executable, "-c", PROGRAM, str(owned)], 30)
     assert finished.output.strip() == f"setfsuid({WITHOUT_PASSWD_ENTRY}): Operation not permitted"
 

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, NOW, OTHER_KEY, THUMBPRINT
 from wellkeeper_client import wire
-from wellkeeper_client.signing import Publication, sign_publication
+from wellkeeper_client.signing import Publication, encode_public_key, sign_publication
+from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.settings import Address, Settings, TcpAddress, UnixAddress
 
@@ -49,10 +50,9 @@ class Running:
         return await ask(self.control, "GET", path)
 
 
-def settings(folder: Path, keys: tuple[Ed25519PublicKey, ...] = (KEY.public_key(), OTHER_KEY.public_key())) -> Settings:
+def settings(folder: Path, keys: tuple[Ed25519PrivateKey, ...] = (KEY, OTHER_KEY)) -> Settings:
     return Settings(
-        publishing_keys=keys,
-        account_thumbprints=(THUMBPRINT,),
+        trust=Trust((THUMBPRINT,), tuple(encode_public_key(key.public_key()) for key in keys)),
         public=(UnixAddress(folder / "public.sock"),),
         control=(UnixAddress(folder / "control.sock"), TcpAddress("127.0.0.1", 0)),
         max_tokens=4,

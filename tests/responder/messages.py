@@ -7,12 +7,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client import wire
-from wellkeeper_client.signing import Publication, Withdrawal, key_id
+from wellkeeper_client.signing import Publication, Withdrawal, encode_public_key, key_id
+from wellkeeper_client.trust_file import Trust
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 THUMBPRINT = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
 OTHER_THUMBPRINT = "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ"
+PUBLIC_KEY = encode_public_key(KEY.public_key())
+TRUST = Trust((THUMBPRINT,), (PUBLIC_KEY,))
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 OTHER_TOKEN = "DGyRejmCefe7v4NfDGDKfAddddddddddddddddddddd"
 NOW = 1_772_366_400

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.metrics_page import documented, exported
 from tests.responder.conftest import Running
 from tests.responder.http import ask, ask_until, connect, problem_of
 from tests.responder.messages import (
@@ -125,6 +126,11 @@ async def test_metrics_count_results(running: Running) -> None:
     assert 'wellkeeper_publications_total{result="malformed"} 1.0' in lines
     assert 'wellkeeper_withdrawals_total{result="ended"} 1.0' in lines
     assert "wellkeeper_tokens 0.0" in lines
+
+
+async def test_every_metric_is_explained(running: Running) -> None:
+    text = (await running.read(wire.METRICS_PATH)).body.decode()
+    assert exported(text) == documented("Metrics of the responder")
 
 
 @pytest.mark.parametrize("path", [wire.STATUS_PATH, wire.FETCHES_PATH])

@@ -21,8 +21,10 @@ from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.daemon import Daemon, Sleep
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage, Order
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
@@ -98,6 +100,8 @@ class Week:
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), nginx, progress, None),
+            learned_fetches=LearnedFetches(state.fetch_counts),
+            locations=Locations((), nginx, None, clock),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
             clock=clock,

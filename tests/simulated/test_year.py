@@ -27,8 +27,10 @@ from tests.simulated.year import (
 from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.daemon import Daemon, Sleep
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
@@ -80,6 +82,8 @@ class Year:
             delivery_records=state.deliveries,
             responders=WorkingResponders(),
             read_backs=ReadBacks((), self.nginx, progress, None),
+            learned_fetches=LearnedFetches(state.fetch_counts),
+            locations=Locations((), self.nginx, None, clock),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
             clock=clock,

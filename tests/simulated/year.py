@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
@@ -25,6 +25,7 @@ from wellkeeper_node.model import (
     ERROR_PREFIX,
     Answer,
     Certificate,
+    ExpectedFetches,
     Identifier,
     KeyAlgorithm,
     Node,
@@ -203,8 +204,12 @@ class WorkingResponders:
     """`ports.Responders` that always succeed; the CA fetches after a second."""
 
     clients = ("192.0.2.1",)
+    count = 1
 
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+    async def settle(
+        self, quiet_seconds: float, timeout_seconds: float, expected: ExpectedFetches | None = None
+    ) -> bool:
+        quiet_seconds = expected.quiet_seconds if expected and expected.count == 1 else quiet_seconds
         await asyncio.sleep(min(1.0 + quiet_seconds, timeout_seconds))
         return True
 
@@ -259,7 +264,7 @@ class WorkingNginx:
         installed = await self._certificates.installed(self._names[identifier])
         if installed is None or key_algorithm is not None:
             return None
-        return replace(installed.certificate)
+        return installed.certificate
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         raise ValueError(f"there are no nodes to read back from: {node}, {answer}")

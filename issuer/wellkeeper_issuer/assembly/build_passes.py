@@ -8,8 +8,10 @@ from dataclasses import replace
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.assembly.pins import check_pins
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
@@ -53,6 +55,8 @@ async def renewals(
             delivery_records=state.deliveries,
             responders=await stack.enter_async_context(responders),
             read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes),
+            learned_fetches=LearnedFetches(state.fetch_counts),
+            locations=Locations(build.nodes(settings), probes, state.vetoes if vetoes else None, clock),
             requests=Requests(folders, CsrFolder()),
             certificates=folders,
             clock=clock,

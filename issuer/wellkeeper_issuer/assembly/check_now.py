@@ -1,57 +1,73 @@
 """Verify what is live right now, for `status --check` and rehearsals: what was recorded may no longer be true."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.state.state import has_state
+from wellkeeper_issuer.records import Check
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.upkeep.proving import prove
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import InstallError, VerifyError, WellkeeperError
-
-if TYPE_CHECKING:
-    from wellkeeper_node.deliver.verification import Verification
+from wellkeeper_node.model import Served
 
 _AT_ONCE: Final = 8
 
 
-def make_verification(settings: Settings) -> "Verification":
-    """Raises SettingsError."""
-    from wellkeeper_node.deliver.verification import Verification
-    from wellkeeper_node.probes.probes import NodeProbes
+class ServedNow:
+    """Looks at what nginx serves, as a renewal does, and changes nothing."""
 
-    nginx, folders, addresses = build.make_nginx(settings), build.certificates(settings), settings.nginx.https_addresses
-    probes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol)
-    return Verification(nginx, probes, folders, addresses, SystemClock())
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError."""
+        from wellkeeper_node.deliver.verification import Verification
+        from wellkeeper_node.probes.probes import NodeProbes
 
+        self._settings, self._clock = settings, SystemClock()
+        self._folders, addresses = build.certificates(settings), settings.nginx.https_addresses
+        probes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol)
+        self._verification = Verification(build.make_nginx(settings), probes, self._folders, addresses, self._clock)
 
-async def check_now(settings: Settings, lineages: Sequence[Lineage]) -> Mapping[str, WellkeeperError]:
-    """Return what is wrong by lineage: files that cannot be used, or a certificate that is not served."""
-    folders, verification = build.certificates(settings), make_verification(settings)
-    slots = asyncio.Semaphore(_AT_ONCE)
+    async def failures(self, lineages: Sequence[Lineage]) -> Mapping[str, WellkeeperError]:
+        """Return what is wrong by lineage: files that cannot be used, or a certificate that is not served."""
+        checks, slots = await self._checks(None), asyncio.Semaphore(_AT_ONCE)
 
-    async def check(lineage: Lineage) -> WellkeeperError | None:
-        async with slots:
-            try:
-                if await folders.installed(lineage.name) is None:
-                    return _unusable(lineage.name, folders.live_path(lineage.name))
-                served = (await verification.verify(lineage.name, lineage.https_addresses)).served
-            except WellkeeperError as error:
-                return error
-        return None if served.is_served or served.is_hidden else VerifyError("it is not served", served.detail)
+        async def check(lineage: Lineage) -> WellkeeperError | None:
+            async with slots:
+                try:
+                    if await self._folders.installed(lineage.name) is None:
+                        return _unusable(lineage.name, self._folders.live_path(lineage.name))
+                    served = await self._served(lineage, checks.get(lineage.name), is_patient=False)
+                except WellkeeperError as error:
+                    return error
+            return None if served.is_served or served.is_hidden else VerifyError("it is not served", served.detail)
 
-    found = await asyncio.gather(*map(check, lineages))
-    return {one.name: error for one, error in zip(lineages, found, strict=True) if error is not None}
+        found = await asyncio.gather(*map(check, lineages))
+        return {one.name: error for one, error in zip(lineages, found, strict=True) if error is not None}
 
+    async def describe(self, lineage: Lineage) -> str:
+        """Return what nginx serves of an installed certificate.
 
-async def describe_served(settings: Settings, lineage: Lineage) -> str:
-    """Return what nginx serves of an installed certificate. Raises VerifyError, InstallError and ReloadError."""
-    installed = await build.certificates(settings).installed(lineage.name)
-    if installed is None or installed.certificate.is_self_signed:
-        return "no certificate of a CA is installed yet"
-    served = (await make_verification(settings).verify(lineage.name, lineage.https_addresses)).served
-    return served.detail if served.is_served or served.is_hidden else "no server block uses it yet"
+        Raises VerifyError, InstallError, ReloadError and JournalError.
+        """
+        installed = await self._folders.installed(lineage.name)
+        if installed is None or installed.certificate.is_self_signed:
+            return "no certificate of a CA is installed yet"
+        check = (await self._checks([lineage.name])).get(lineage.name)
+        was_served = check is not None and check.served_version is not None
+        served = await self._served(lineage, check, is_patient=was_served)
+        return served.detail if served.is_served or served.is_hidden else "no server block uses it yet"
+
+    async def _served(self, lineage: Lineage, check: Check | None, *, is_patient: bool) -> Served:
+        return (await prove(lineage, check, self._verification, self._clock, is_patient=is_patient)).served
+
+    async def _checks(self, among: Collection[str] | None) -> Mapping[str, Check]:
+        if not has_state(self._settings.state_dir):
+            return {}
+        async with build.state_to_read(self._settings) as state:
+            return await state.deliveries.checks(among)
 
 
 def _unusable(name: str, live_path: str) -> InstallError:

@@ -1,8 +1,9 @@
 """Find the CAs whose account a responder does not trust, at the start and not on the day they are needed."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
@@ -10,12 +11,17 @@ from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.outside.keys.pins import Pin, Unpinned, find_unpinned
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.ca_tables import CaSettings
+from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import PublishError
 
 if TYPE_CHECKING:
     from wellkeeper_node.responders.client import ResponderClient
 
 _log = logging.getLogger(__name__)
+
+# A responder looks at its trust file every second.
+_TAKEN_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.1
 
 
 def wanted_pins(settings: Settings, accounts: AccountFolder) -> tuple[Pin, ...]:
@@ -58,6 +64,35 @@ async def log_unpinned(settings: Settings, accounts: AccountFolder, clients: "Se
     finally:
         for client in clients:
             await client.close()
+
+
+async def await_trust(wanted: frozenset[str], clients: "Sequence[ResponderClient]") -> dict[str, str]:
+    """Wait until all responders trust these thumbprints and key ids; return by node why one does not, else "".
+
+    Closes the clients.
+    """
+    try:
+        reasons = await asyncio.gather(*(_await_trust_of(client, wanted) for client in clients))
+    finally:
+        for client in clients:
+            await client.close()
+    return {client.node: reason for client, reason in zip(clients, reasons, strict=True)}
+
+
+async def _await_trust_of(client: "ResponderClient", wanted: frozenset[str]) -> str:
+    clock = SystemClock()
+    until = clock.monotonic() + _TAKEN_SECONDS
+    while True:
+        try:
+            status = await client.status()
+        except PublishError as error:
+            return f"{error.what}: {error.why}" if error.why else error.what
+        trusted = (status.get("account_thumbprints"), status.get("publishing_key_ids"))
+        if wanted <= {one for values in trusted if isinstance(values, list) for one in values if isinstance(one, str)}:
+            return ""
+        if clock.monotonic() >= until:
+            return f"the responder of node {client.node!r} does not trust these values: check its log and its --trust"
+        await clock.sleep(_POLL_SECONDS)
 
 
 def _pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:

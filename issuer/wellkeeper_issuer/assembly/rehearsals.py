@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
-from wellkeeper_issuer.assembly.check_now import describe_served
+from wellkeeper_issuer.assembly.check_now import ServedNow
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
@@ -66,7 +66,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
             live_path=folders.live_path,
             request=Requests(folders, CsrFolder()).request,
             throttle=Throttle(settings.orders_per_second, clock),
-            describe_served=lambda lineage: describe_served(settings, lineage),
+            describe_served=ServedNow(settings).describe,
             test_directory_url=settings.find_ca(settings.rehearsal.ca).directory if settings.rehearsal.ca else None,
         )
 

@@ -14,8 +14,9 @@ from wellkeeper_node.probes.probes import NodeProbes
 async def check_unused(settings: Settings, name: str) -> None:
     """Raise InstallError when nginx's configuration names a file of the certificate, or nginx serves a version of it.
 
-    Raises ReloadError when the configuration cannot be read.
+    An interrupted removal is undone first. Raises ReloadError when the configuration cannot be read.
     """
+    await removal.move_back(settings.certificates_dir, name)
     nginx, live_path = build.make_nginx(settings), build.certificates(settings).live_path(name)
     archive = str(settings.certificates_dir / "archive" / name)
     if where := (await nginx.named([archive])).get(archive):
@@ -25,7 +26,8 @@ async def check_unused(settings: Settings, name: str) -> None:
     versions = await removal.read_versions(settings.certificates_dir, name)
     certificates = [one.certificate for one in versions if one.certificate]
     probes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol)
-    served = await served_fingerprints(certificates, settings.nginx.https_addresses, probes)
+    own = next((one.https_addresses for one in settings.certificates if one.name == name), None)
+    served = await served_fingerprints(certificates, nginx, (*settings.nginx.https_addresses, *(own or ())), probes)
     for certificate in certificates:
         if certificate.fingerprint_sha256 in served:
             raise _in_use(name, f"nginx serves the certificate with serial {certificate.serial}")

@@ -92,8 +92,8 @@ def rollover(name: str | None, abandon: bool, config: Path | None, as_json: bool
         return
     thumbprint = asyncio.run(with_session(settings, ca, _roll_over))
     text = (
-        f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders no longer need the old one;"
-        " 'wellkeeper trust' prints the line for their next restart."
+        f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders no longer need the old one:"
+        " run 'wellkeeper trust --write'."
     )
     print_result({"ca": ca.name, "thumbprint": thumbprint}, text, as_json=as_json)
 

@@ -21,20 +21,32 @@ from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in, write_drop_in
-from wellkeeper_issuer.reports import Mode, Report
+from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check, read_settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.toml_text import to_toml
+from wellkeeper_node import rights
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import KeyType
 
 # Replaces the file name in complaints about a file that does not exist yet.
 _NOT_WRITTEN: Final = Path("the new certificate")
-_IN_NGINX: Final = "Add these lines to the nginx server block that listens with ssl:"
+_IN_NGINX: Final = """\
+Add to each of its server blocks on port 80 (with 'return' and 'if' inside 'location /'):
+
+  include snippets/wellkeeper/challenge.conf;
+
+and to those on port 443 ('wellkeeper setup' prints both as a patch):
+
+  listen 443 ssl;
+  listen [::]:443 ssl;
+  include snippets/wellkeeper/tls.conf;
+"""
+_WAITS: Final = "It is obtained as soon as nginx answers challenges: by the daemon, or by 'wellkeeper renew {}'."
 _NOT_OBTAINED: Final = "\nThe daemon obtains it after the next 'wellkeeper reload'."
 _COMMENT: Final = "Written by 'wellkeeper certificate add'."
 # The location of a mistake in a table, which means nothing to a user who gave arguments.
@@ -67,7 +79,7 @@ class _Added:
 
     def to_text(self) -> str:
         lines = lines_for_nginx(self.live_path, self.certificate)
-        text = f"{self.placeholders.to_text()}\nwrote  {self.drop_in}\n\n{_IN_NGINX}\n\n{lines}"
+        text = f"{self.placeholders.to_text()}\nwrote  {self.drop_in}\n\n{_IN_NGINX}{lines}"
         return f"{text}\nThe daemon {describe(self.daemon)}" if self.daemon else text
 
 
@@ -98,14 +110,17 @@ class _Added:
 def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Add a certificate for the names NAME[,NAME…], obtain it, and show the lines for nginx.
 
-    If a daemon runs, it obtains the certificate; otherwise this command does. Exit status as for renew.
+    If a daemon runs, it obtains the certificate; otherwise this command does. While nginx does not answer challenges
+    for all names, the certificate waits, without an order.
+
+    Exit status: 0 success (or it waits), 1 it failed, 2 usage or settings.
     """
     if len(identifiers) > 1:
         raise click.UsageError(
             f"Add one certificate at a time; separate its names with commas: {','.join(identifiers)}"
         )
     path, is_renewed = settings_path(config), not given.pop("no_renew")
-    certificate, drop_in = _write(path, _values(identifiers[0], given))
+    certificate, drop_in = write_certificate(path, _values(identifiers[0], given))
     try:
         added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
     except WellkeeperError:
@@ -118,7 +133,9 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
         print_json(added.to_json(report))
     else:
         click.echo(results.to_text(report) if report else _NOT_OBTAINED)
-    if report and report.outcome in results.UNSUCCESSFUL:
+        if report and report.outcome is Outcome.WAITING:
+            click.echo(_WAITS.format(certificate.name))
+    if report and report.outcome is Outcome.FAILED:
         click.get_current_context().exit(1)
 
 
@@ -145,7 +162,7 @@ def _values(identifiers: str, given: dict[str, Any]) -> dict[str, Any]:
     return {"identifiers": names, **values, **({"csr": str(csr.absolute())} if csr else {})}
 
 
-def _write(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Path]:
+def write_certificate(path: Path, values: dict[str, Any]) -> tuple[CertificateSettings, Path]:
     """Write the drop-in if the settings with it are valid; else raise SettingsError and change nothing."""
     sources = read_sources(path)
     _check_is_new(sources, check(sources), values)
@@ -182,7 +199,9 @@ def _check_is_new(sources: Sources, settings: Settings, values: dict[str, Any]) 
 
 def _check_csr(certificate: CertificateSettings, csr: Path) -> None:
     try:
-        data = csr.read_bytes()
+        data = rights.read_file(csr, follows_link=True)
     except OSError as error:
         raise SettingsError(f"cannot read {csr}", error.strerror or str(error), remedies.of_reading(error)) from error
+    except ValueError as error:
+        raise SettingsError(f"cannot read {csr}", str(error)) from error
     check_csr(data, str(csr), certificate.identifiers, ())

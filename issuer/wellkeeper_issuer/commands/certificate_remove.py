@@ -16,13 +16,15 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.daemon.socket import Message
-from wellkeeper_issuer.outside.host.drop_ins import remove_drop_in, write_drop_in
+from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in, write_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
-from wellkeeper_issuer.settings.files import TomlFile, find_table_lines, read_sources
+from wellkeeper_issuer.settings.files import Sources, TomlFile, drop_in_folder, find_table_lines, read_sources
+from wellkeeper_node.certificates.removal import is_away
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.model import LINEAGE_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class _Removal:
     name: str
     drop_in: Path
     are_files_deleted: bool
+    has_drop_in: bool = True
 
 
 @click.command()
@@ -45,15 +48,10 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     The installed certificate stays and is served until it expires, unless --delete-files is given. Settings that you
     wrote by hand are never changed; the command then shows which lines to remove.
     """
-    path = settings_path(config)
-    sources = read_sources(path)
+    sources = read_sources(settings_path(config))
     settings = check(sources)
-    name = choose(settings, [name])[0].name
-    index = [one.name for one in settings.certificates].index(name)
-    file, location = sources.place(("certificates", index))
-    if file is sources.main or len(file.certificates) > 1:
-        raise _by_hand(file, location, name)
-    removal = _Removal(settings, name, file.path, delete_files)
+    removal = _interrupted(sources, settings, name) if delete_files else None
+    removal = removal or _chosen(sources, settings, name, are_files_deleted=delete_files)
     is_removed = yes or _is_confirmed(removal)
     if is_removed:
         asyncio.run(_remove(removal))
@@ -61,6 +59,26 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
         print_json(_to_json(removal, is_removed=is_removed))
     else:
         click.echo(_summary(removal) if is_removed else "Nothing was removed.")
+
+
+def _chosen(sources: Sources, settings: Settings, name: str, *, are_files_deleted: bool) -> _Removal:
+    """Raises SettingsError for an unknown certificate, and one whose file was written by hand."""
+    name = choose(settings, [name])[0].name
+    index = [one.name for one in settings.certificates].index(name)
+    file, location = sources.place(("certificates", index))
+    if file is sources.main or len(file.certificates) > 1:
+        raise _by_hand(file, location, name)
+    return _Removal(settings, name, file.path, are_files_deleted)
+
+
+def _interrupted(sources: Sources, settings: Settings, name: str) -> _Removal | None:
+    """Return the removal to finish, whose drop-in is gone but whose files are not."""
+    if LINEAGE_NAME.fullmatch(name) is None or any(one.name == name for one in settings.certificates):
+        return None
+    if not is_away(settings.certificates_dir, name):
+        return None
+    drop_in = drop_in_path(drop_in_folder(sources.main.path), name)
+    return _Removal(settings, name, drop_in, are_files_deleted=True, has_drop_in=False)
 
 
 def _is_confirmed(removal: _Removal) -> bool:
@@ -88,17 +106,17 @@ async def _remove(removal: _Removal) -> None:
         await _remove_from_daemon(removal)
     elif has_state(settings.state_dir):
         async with build.owned_state(settings, "certificate") as (state, _), _files_away(removal):
-            remove_drop_in(removal.drop_in)
+            _remove_drop_in(removal)
             await state.forget_lineage(name)
     else:
         async with _files_away(removal):
-            remove_drop_in(removal.drop_in)
+            _remove_drop_in(removal)
 
 
 async def _remove_from_daemon(removal: _Removal) -> None:
     """Move the files away only when the daemon no longer works on the certificate: it would install another one."""
-    text = removal.drop_in.read_text()
-    remove_drop_in(removal.drop_in)
+    text = removal.drop_in.read_text() if removal.has_drop_in else None
+    _remove_drop_in(removal)
     await remote.demand(removal.settings, {"command": "reload"})
     # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
     await remote.demand(removal.settings, {"command": "forget", "names": [removal.name]}, _print_outcome)
@@ -106,9 +124,15 @@ async def _remove_from_daemon(removal: _Removal) -> None:
         async with _files_away(removal):
             pass
     except WellkeeperError:
-        write_drop_in(removal.drop_in, text)
+        if text is not None:
+            write_drop_in(removal.drop_in, text)
         await remote.demand(removal.settings, {"command": "reload"})
         raise
+
+
+def _remove_drop_in(removal: _Removal) -> None:
+    if removal.has_drop_in:
+        remove_drop_in(removal.drop_in)
 
 
 def _files_away(removal: _Removal) -> AbstractAsyncContextManager[None]:

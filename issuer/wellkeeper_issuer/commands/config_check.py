@@ -1,5 +1,6 @@
 """config check: report all mistakes in the settings, and in the files that they name."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings import check as check_values
 from wellkeeper_issuer.settings.complaints import key_of
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
+from wellkeeper_node import rights
 from wellkeeper_node.wording import counted
 
 
@@ -58,7 +60,7 @@ def _unreadable(sources: Sources, settings: Settings) -> Iterator[str]:
     """Yield one sentence for each named file that cannot be read."""
     for location, path in _named_files(settings):
         try:
-            path.open("rb").close()
-        except OSError as error:
-            key = key_of(sources.place(location)[1])
-            yield f"{sources.name_place(location)}: {key}: cannot read {path}: {error.strerror}"
+            os.close(rights.open_file(path, follows_link=True))
+        except (OSError, ValueError) as error:
+            key, why = key_of(sources.place(location)[1]), getattr(error, "strerror", None) or error
+            yield f"{sources.name_place(location)}: {key}: cannot read {path}: {why}"

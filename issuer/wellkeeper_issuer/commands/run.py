@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from wellkeeper_client.systemd import Systemd
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
@@ -20,7 +21,6 @@ from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
-from wellkeeper_issuer.outside.host.systemd import Systemd
 from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
 from wellkeeper_issuer.outside.state.state import State

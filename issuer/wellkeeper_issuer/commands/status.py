@@ -78,9 +78,9 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
 
 def _is_live(settings: Settings) -> bool:
     """Check every certificate now, print what is wrong, and return whether nothing is."""
-    from wellkeeper_issuer.assembly.check_now import check_now
+    from wellkeeper_issuer.assembly.check_now import ServedNow
 
-    found = asyncio.run(check_now(settings, settings.lineages()))
+    found = asyncio.run(ServedNow(settings).failures(settings.lineages()))
     for name, error in found.items():
         click.echo(f"{name}: {error}", err=True)
     return not found

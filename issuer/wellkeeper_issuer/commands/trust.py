@@ -1,57 +1,82 @@
-"""trust: print the values for responders and the lines for nginx; public values only."""
+"""trust: show or write the responder's trust file, and show the lines for nginx; public values only."""
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
-from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
+from wellkeeper_issuer.commands.trust_file import HostTrust
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 
-PUBLISHING_KEY_VARIABLE = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
-THUMBPRINT_VARIABLE = "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"
+_INDENT: Final = "  "
 
 
 @click.command()
+@click.option("--write", is_flag=True, help="Write the trust file, and show how it changed.")
 @options.config_option
 @options.json_option
-def trust(config: Path | None, as_json: bool) -> None:
-    """Show the responder's public values and the nginx lines to copy."""
+def trust(config: Path | None, as_json: bool, write: bool) -> None:
+    """Show what the responder must trust, and the nginx lines to copy.
+
+    With --write, write it to the trust file, trust.toml beside the settings, and wait up to 5 seconds until the
+    responders have read it. One that does not run, or reads another file, is only noted.
+    """
     settings = options.read(config)
-    values = public_values(settings)
+    host = trust_file.find(settings, settings_path(config))
+    is_written = write and not host.is_current
+    if is_written:
+        trust_file.write(host)
+    lagging = _await_responders(settings, host) if write else {}
     if as_json:
-        print_json(to_json(settings, values))
+        responders = {"responders": {node: why or None for node, why in lagging.items()}}
+        print_json(to_json(settings, host, is_written=is_written) | responders)
+    elif write:
+        click.echo(_written(host, lagging), nl=False)
     else:
-        click.echo(explain(settings, values))
+        click.echo(explain(settings, host))
 
 
-def to_json(settings: Settings, values: dict[str, str]) -> dict[str, Any]:
+def to_json(settings: Settings, host: HostTrust, *, is_written: bool) -> dict[str, Any]:
     live = build.certificates(settings)
-    return {"responder": values, "live": {one.name: live.live_path(one.name) for one in settings.certificates}}
-
-
-def public_values(settings: Settings) -> dict[str, str]:
-    """Return the responder's environment, several keys separated by spaces; raises SettingsError without keys."""
-    folder = build.accounts(settings)
-    publishing_keys = folder.publishing_keys
-    thumbprints = dict.fromkeys(account_thumbprint(key) for _, key in folder.account_keys())
     return {
-        PUBLISHING_KEY_VARIABLE: " ".join(encode_public_key(key.public_key()) for key in publishing_keys),
-        THUMBPRINT_VARIABLE: " ".join(thumbprints),
+        "trust_file": host.to_json(is_written=is_written),
+        "trust": trust_file.members(host.wanted),
+        "live": {one.name: live.live_path(one.name) for one in settings.certificates},
     }
 
 
-def explain(settings: Settings, values: dict[str, str]) -> str:
-    """Return the next steps, with the lines to copy."""
-    flags = "".join(f"  {name}={value}\n" for name, value in values.items())
+def _await_responders(settings: Settings, host: HostTrust) -> Mapping[str, str]:
+    """Wait until the responders have read the file; return by node why one has not, else ""."""
+    from wellkeeper_issuer.assembly.pins import await_trust
+
+    return asyncio.run(await_trust(host.ids, build.responder_clients(settings)))
+
+
+def _written(host: HostTrust, lagging: Mapping[str, str]) -> str:
+    kept = f"kept   {host.path}, which is up to date\n"
+    text = kept if host.is_current else f"wrote  {host.path}\n{host.differences()}"
+    notes = [f"note   {why}\n" for why in lagging.values() if why]
+    return "".join([text, *notes])
+
+
+def explain(settings: Settings, host: HostTrust) -> str:
+    """Return what the responder must trust, and the lines to copy to nginx."""
+    heading = host.state if host.is_current else f"{host.state}.\n{host.differences()}{trust_file.WRITE} to write"
+    content = "".join(f"{_INDENT}{line}".rstrip() + "\n" for line in host.content.splitlines())
+    return f"{heading}:\n\n{content}\n{nginx_lines(settings)}"
+
+
+def nginx_lines(settings: Settings) -> str:
+    """Return the lines to copy to nginx."""
     return (
-        "Start the responder with these public values (or with --publishing-key and --account-thumbprint):\n\n"
-        f"{flags}\n"
         "Add to nginx's http block, unless a link in conf.d/ already includes it:\n\n"
         "  include snippets/wellkeeper/upstream.conf;\n\n"
         "and to every server block that listens on port 80:\n\n"

@@ -1,20 +1,22 @@
 """validate: answer the challenges, and wait until the CA has accepted every authorization.
 
 RFC 8555 section 7.5.1: a client that sees the CA's fetches should not poll before it saw one. Responders report them;
-the CA decides after the *last* one, since it fetches from several places.
+the CA decides after the *last* one, since it fetches from several places (`obtain.learned_fetches`).
 """
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Authorization, Challenge, Ordered, Status
+from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.refused_names import with_accepted
 from wellkeeper_issuer.ports.ca import CertificateAuthority
-from wellkeeper_node.model import Identifier, Problem
-from wellkeeper_node.ports import Clock, Responders
+from wellkeeper_node.model import ExpectedFetches, Identifier, Problem
+from wellkeeper_node.ports import Clock, Responders, Watch
 
 # A CA fetches from several continents within about this time, and decides after the last fetch. If polled sooner, it
 # says "pending" and names a Retry-After of seconds.
@@ -31,12 +33,20 @@ _LIMIT_SECONDS: Final = 120.0
 _SAME_PROBLEM_SECONDS: Final = 5.0
 
 
-async def validate(ordered: Ordered, ca: CertificateAuthority, responders: Responders, clock: Clock) -> None:
+async def validate(
+    ordered: Ordered,
+    ca: CertificateAuthority,
+    responders: Responders,
+    clock: Clock,
+    learned: LearnedFetches | None = None,
+) -> None:
     """Return when every authorization is valid; raise one ChallengeError for all that are not."""
+    learned = learned or LearnedFetches()
     open_ones = [a for a in ordered.authorizations if a.status is not Status.VALID]
     valid_ones = [a for a in ordered.authorizations if a.status is Status.VALID]
     results = await asyncio.gather(
-        *(_validate_one(authorization, ca, responders, clock) for authorization in open_ones), return_exceptions=True
+        *(_Validation(authorization, ca, clock, learned).run(responders) for authorization in open_ones),
+        return_exceptions=True,
     )
     errors = [result for result in results if isinstance(result, BaseException)]
     unexpected = [error for error in errors if not isinstance(error, ChallengeError)]
@@ -62,29 +72,48 @@ def _raise_together(errors: Sequence[ChallengeError], accepted: Sequence[Identif
         raise with_accepted(together, accepted)
 
 
-async def _validate_one(
-    authorization: Authorization, ca: CertificateAuthority, responders: Responders, clock: Clock
-) -> None:
-    challenge = authorization.challenge
-    if authorization.status is not Status.PENDING or challenge is None:
-        raise _refused(authorization)
-    began_at, wait_seconds, was_fetched = clock.monotonic(), _FIRST_WAIT_SECONDS, False
-    async with responders.watch(challenge.token) as watch:
-        if challenge.status is Status.PENDING:
-            await _answer(authorization, challenge, ca)
-        found = authorization
-        while (seconds := clock.monotonic() - began_at) < _LIMIT_SECONDS:
-            is_fetched = await watch.settle(_QUIET_SECONDS, min(wait_seconds, _LIMIT_SECONDS - seconds))
-            found = await ca.read_authorization(authorization.url)
+@dataclass(frozen=True, slots=True)
+class _Validation:
+    """The validation of one authorization."""
+
+    authorization: Authorization
+    ca: CertificateAuthority
+    clock: Clock
+    learned: LearnedFetches
+
+    async def run(self, responders: Responders) -> None:
+        challenge = self.authorization.challenge
+        if self.authorization.status is not Status.PENDING or challenge is None:
+            raise _refused(self.authorization)
+        async with responders.watch(challenge.token) as watch:
+            if challenge.status is not Status.PENDING:
+                # It was answered before the watch began, so some fetches were not seen.
+                await self._await_verdict(challenge, watch, None)
+                return
+            expected = await self.learned.expected(self.ca.directory_url)
+            await _answer(self.authorization, challenge, self.ca)
+            await self._await_verdict(challenge, watch, expected)
+            await self.learned.record_valid(self.ca.directory_url, watch.count)
+
+    async def _await_verdict(self, challenge: Challenge, watch: Watch, expected: ExpectedFetches | None) -> None:
+        began_at, wait_seconds, was_fetched = self.clock.monotonic(), _FIRST_WAIT_SECONDS, False
+        found = self.authorization
+        while (seconds := self.clock.monotonic() - began_at) < _LIMIT_SECONDS:
+            is_fetched = await watch.settle(_QUIET_SECONDS, min(wait_seconds, _LIMIT_SECONDS - seconds), expected)
+            is_by_count = expected is not None and watch.count >= expected.count
+            found = await self.ca.read_authorization(self.authorization.url)
             if found.status is Status.VALID:
                 return
-            if found.status is not Status.PENDING or _has_failed(found, challenge, clock.monotonic() - began_at):
+            if found.status is not Status.PENDING or _has_failed(found, challenge, self.clock.monotonic() - began_at):
                 raise _refused(found, watch.clients)
-            if is_fetched and not was_fetched:
-                was_fetched, own_wait_seconds = True, _FETCHED_WAIT_SECONDS
+            if is_by_count:
+                # Too early: wait for quiet as if the CA had not been asked, whatever its Retry-After.
+                await self.learned.record_early(self.ca.directory_url)
+                expected, wait_seconds = None, _QUIET_SECONDS
+            elif is_fetched and not was_fetched:
+                was_fetched, wait_seconds = True, found.retry_after_seconds or _FETCHED_WAIT_SECONDS
             else:
-                own_wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
-            wait_seconds = found.retry_after_seconds or own_wait_seconds
+                wait_seconds = found.retry_after_seconds or min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
         raise _undecided(found, watch.clients)
 
 

@@ -1,6 +1,6 @@
 """The Protocol of nodes, which the node package implements for this host."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -28,9 +28,10 @@ class Delivery(Protocol):
         """
         ...
 
-    async def prune(self, lineages: Sequence[str]) -> None:
+    async def prune(self, lineages: Mapping[str, Sequence[tuple[str, int]] | None]) -> None:
         """Remove the versions of these lineages that are not needed, except those that nginx names or serves.
 
+        The values are addresses that nginx's configuration does not show but the settings do.
         Idempotent. Raises InstallError, and ReloadError when nginx's configuration cannot be read; nothing is removed
         then.
         """

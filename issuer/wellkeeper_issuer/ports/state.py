@@ -14,6 +14,7 @@ from wellkeeper_issuer.records import (
     Blocked,
     Check,
     Failure,
+    FetchCount,
     LineageRecord,
     Notice,
     Origin,
@@ -212,6 +213,18 @@ class Ledger(Protocol):
         ...
 
 
+class FetchCounts(Protocol):
+    """The number of fetches of a token that precede the verdicts of each CA."""
+
+    async def read_fetch_count(self, directory_url: str) -> FetchCount | None:
+        """Return None also when the row makes no sense: it only saves time."""
+        ...
+
+    async def record_fetch_count(self, fetch_count: FetchCount) -> None:
+        """Replace what is recorded for the CA."""
+        ...
+
+
 class Notes(Protocol):
     """Deploy hooks that are owed, notices sent to the administrator, and rehearsals."""
 
@@ -265,6 +278,9 @@ class StateRecords(LineageRecords, Protocol):
 
     @property
     def ledger(self) -> Ledger: ...
+
+    @property
+    def fetch_counts(self) -> FetchCounts: ...
 
     @property
     def notes(self) -> Notes: ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wellkeeper_client import permissions
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import peek_state_dir
 from wellkeeper_issuer.outside.daemon.socket import (
@@ -54,7 +55,9 @@ def renew(settings: Path, names: Sequence[str], mode: Mode, progress: Progress) 
 
 
 def _is_connected(connection: socket.socket, path: Path) -> bool:
-    """Connect; return False when no daemon runs, or it cannot be determined: the settings tell more."""
+    """Connect; return False when no daemon runs, or it cannot be determined or trusted: the settings explain why."""
+    if permissions.find_socket_fault(path):
+        return False
     try:
         connection.connect(str(path))
     except OSError:

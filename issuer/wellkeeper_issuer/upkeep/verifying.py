@@ -6,7 +6,6 @@ over ten seconds. That happens when workers read the key themselves (paths with 
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
 
 from wellkeeper_issuer.obtain.due import check_at
 from wellkeeper_issuer.ports.node import Delivery
@@ -14,17 +13,10 @@ from wellkeeper_issuer.ports.state import DeliveryRecords
 from wellkeeper_issuer.records import Check, LineageRecord, Rule, Seen
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
+from wellkeeper_issuer.upkeep.proving import prove
 from wellkeeper_node.errors import VerifyError
-from wellkeeper_node.model import Certificate, Flip, Installed, Served, Verified
+from wellkeeper_node.model import Certificate, Flip, Installed, Verified
 from wellkeeper_node.ports import Certificates, Clock
-from wellkeeper_node.wording import with_reload
-
-_TRIES: Final = 3
-_PAUSE_SECONDS: Final = 5.0
-_LOST: Final = "no server block uses it"
-_NAME_AGAIN: Final = with_reload(
-    "Name it in a server block again, or set https_addresses = [] in its [[certificates]]."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +57,13 @@ class Verifications:
 
     async def _ask(self, run: CertificateRun) -> Verified:
         """Return what nginx serves; three refusals within ten seconds end with the previous version, if possible."""
-        lineage = run.lineage
-        for number in range(1, _TRIES + 1):
-            try:
-                verified = await self.delivery.verify(lineage.name, lineage.https_addresses)
-                _check_not_lost(run, verified.served)
-            except VerifyError as error:
-                if not error.is_refused or not _was_served(run):
-                    raise
-                if number == _TRIES:
-                    raise await self._return(run, error) from error
-            else:
-                return verified
-            await self.clock.sleep(_PAUSE_SECONDS)
-        raise RuntimeError("unreachable")  # pragma: no cover
+        check, was_served = run.record.check, _was_served(run)
+        try:
+            return await prove(run.lineage, check, self.delivery, self.clock, is_patient=was_served)
+        except VerifyError as error:
+            if error.is_refused and was_served:
+                raise await self._return(run, error) from error
+            raise
 
     async def _return(self, run: CertificateRun, error: VerifyError) -> VerifyError:
         """Make the version before live and loaded again; return the error to report."""
@@ -146,21 +131,6 @@ class Verifications:
             f"nginx refused TLS handshakes with version {flip.after}",
             f"Let nginx's workers read its privkey.pem, then run 'wellkeeper renew {flip.lineage}'.",
         )
-
-
-def _check_not_lost(run: CertificateRun, served: Served) -> None:
-    """Raise VerifyError when nginx served the certificate before, and no server block uses it now."""
-    check = run.record.check
-    if served.is_served or served.is_hidden or check is None or check.served_version is None:
-        return
-    remedy = f"See nginx's error log; workers that read the key of {run.lineage.name} themselves must be able to."
-    error = VerifyError(
-        f"nginx no longer serves the certificate of {run.lineage.name}",
-        f"it served version {check.served_version}, and {'refuses handshakes' if served.is_refused else _LOST} now",
-        remedy if served.is_refused else _NAME_AGAIN,
-    )
-    error.leaf, error.is_refused = served.leaf, served.is_refused
-    raise error
 
 
 def _was_served(run: CertificateRun) -> bool:

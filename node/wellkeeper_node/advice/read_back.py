@@ -63,6 +63,16 @@ def advice_on_reply(reply: Reply, answer: Answer) -> Advice | None:
     return Advice(f"status {reply.status}, but the CA accepts only 200{_server(reply)}")
 
 
+def is_elsewhere(reply: Reply, *, is_redirected: bool = False) -> bool:
+    """Return whether the reply shows that the challenge location did not answer.
+
+    Errors and limits show nothing, except after a redirect, which the location never sends.
+    """
+    if reply.status == 404:
+        return wire.UPSTREAM_HEADER not in reply.headers and reply.body != wire.NO_SUCH_TOKEN.encode()
+    return is_redirected or (reply.status != 429 and reply.status < 500)
+
+
 def advice_on_failure(error: Exception, seconds: float, port: int) -> Advice:
     """Explain a request that got no answer."""
     if isinstance(error, TimeoutError):

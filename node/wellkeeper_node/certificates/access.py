@@ -1,11 +1,12 @@
-"""The access to a version: owner, group and modes, which a new version takes over from the previous one."""
+"""The access to a version: owner, group, modes and access control lists, which a new version takes over."""
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_node import acls, rights
 from wellkeeper_node.certificates.layout import KEY_FILE
 from wellkeeper_node.durable import Owner
 
@@ -15,11 +16,13 @@ _WIDEST_FOLDER: Final = 0o750
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The owner of the files of a version, and the modes of its key and of its directory."""
+    """The owner of the files of a version, and the modes and access control lists of its key and of its directory."""
 
     owner: Owner
     key_mode: int
     folder_mode: int
+    key_acl: bytes | None = None
+    folder_acl: bytes | None = None
 
 
 def kept_access(previous: Path, usual: Access) -> Access:
@@ -35,17 +38,18 @@ def kept_access(previous: Path, usual: Access) -> Access:
         return usual
     user = key.st_uid if usual.owner.user == -1 else usual.owner.user
     group = key.st_gid if usual.owner.group == -1 else usual.owner.group
-    if not _may_give(user, group):
+    if not rights.may_give(user, group):
         return usual
-    is_for_a_group = usual.owner.group != -1
-    return Access(
-        Owner(user, group),
-        usual.key_mode if is_for_a_group else 0o400 | key.st_mode & _WIDEST_KEY,
-        usual.folder_mode if is_for_a_group else 0o700 | folder.st_mode & _WIDEST_FOLDER,
-    )
+    if usual.owner.group != -1:
+        return replace(usual, owner=Owner(user, group))
+    key_mode, key_acl = _kept(previous / KEY_FILE, 0o400 | key.st_mode & _WIDEST_KEY)
+    folder_mode, folder_acl = _kept(previous, 0o700 | folder.st_mode & _WIDEST_FOLDER)
+    return Access(Owner(user, group), key_mode, folder_mode, key_acl, folder_acl)
 
 
-def _may_give(user: int, group: int) -> bool:
-    if os.geteuid() == 0:
-        return True
-    return user == os.geteuid() and group in {os.getegid(), *os.getgroups()}
+def _kept(previous: Path, mode: int) -> tuple[int, bytes | None]:
+    """Return the mode and the list, in which no one gets more than the mode lets its group do."""
+    acl = acls.read(previous)
+    if acl is None:
+        return mode, None
+    return mode & 0o700, acls.narrowed(acl, mode >> 6, mode >> 3 & 0o7)

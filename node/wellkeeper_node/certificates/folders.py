@@ -9,16 +9,15 @@ Design: docs/design/0003-install.md.
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from wellkeeper_node import durable, presence, public_keys, rights
-from wellkeeper_node.certificates import links, pairs, pruning, reading
+from wellkeeper_node.certificates import links, pairs, pruning, reading, removal, writing
 from wellkeeper_node.certificates.access import Access, kept_access
-from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, VERSION
+from wellkeeper_node.certificates.layout import VERSION
 from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import LINEAGE_NAME, Installed, Old, Pair
 
@@ -47,7 +46,7 @@ class CertificateFolders:
     async def versions(self, lineage: str) -> Sequence[str]:
         """Implement `ports.Certificates.versions`. Raises InstallError."""
         with durable.translated(self._root):
-            return await asyncio.to_thread(_versions, self._archive(lineage))
+            return await asyncio.to_thread(self._as_owner, lineage, lambda: _versions(self._archive(lineage)))
 
     def own_prefixes(self, lineage: str) -> tuple[str, ...]:
         return (f"{self._archive(lineage).resolve()}/",)
@@ -73,14 +72,14 @@ class CertificateFolders:
         archive, link = self._archive(lineage), self._link(lineage)
         with durable.translated(self._root):
             return await durable.to_its_end(
-                lambda: self._as_owner(lambda: pruning.find_old(archive, links.current(link), now))
+                lambda: self._as_owner(lineage, lambda: pruning.find_old(archive, links.current(link), now))
             )
 
     async def remove_versions(self, lineage: str, versions: Collection[str]) -> None:
         """Implement `ports.Certificates.remove_versions`; one that cannot be removed is logged. Raises InstallError."""
 
         def remove() -> None:
-            with self._locked(lineage):
+            with self._locked(lineage), rights.of_path(self._archive(lineage)):
                 pruning.remove(self._archive(lineage), set(versions) - {links.current(self._link(lineage))})
 
         with durable.translated(self._root):
@@ -100,9 +99,10 @@ class CertificateFolders:
         return found[1] if found else None
 
     async def restore(self, lineage: str, is_wanted: Callable[[Installed], bool]) -> Installed | None:
-        """Implement `ports.Certificates.restore`. Raises InstallError."""
+        """Implement `ports.Certificates.restore`; undoes an interrupted removal. Raises InstallError."""
+        await removal.move_back(self._root, lineage)
         with durable.translated(self._root):
-            found = await durable.to_its_end(lambda: self._as_owner(lambda: self._wanted(lineage, is_wanted)))
+            found = await durable.to_its_end(lambda: self._as_owner(lineage, lambda: self._wanted(lineage, is_wanted)))
         if found is None:
             return None
         version, pair = found
@@ -131,7 +131,7 @@ class CertificateFolders:
         """Implement `ports.Certificates.disowned_keys`. Raises InstallError."""
         archive = self._archive(lineage)
         with durable.translated(self._root):
-            found = await asyncio.to_thread(self._as_owner, lambda: list(archive.glob(f"{_DISOWNED}*")))
+            found = await asyncio.to_thread(self._as_owner, lineage, lambda: list(archive.glob(f"{_DISOWNED}*")))
         return frozenset(path.name.removeprefix(_DISOWNED) for path in found)
 
     async def _live(self, lineage: str) -> tuple[str, Pair] | None:
@@ -139,13 +139,13 @@ class CertificateFolders:
             return await self._read_live(lineage)
 
     async def _read_live(self, lineage: str) -> tuple[str, Pair] | None:
-        version = await asyncio.to_thread(links.current, self._link(lineage))
+        version = await asyncio.to_thread(self._as_owner, lineage, lambda: links.current(self._link(lineage)))
         if version is None:
             return None
         folder = self._archive(lineage) / version
         try:
             # Reading is blocking work, and checking a large RSA key takes many milliseconds.
-            return version, await asyncio.to_thread(self._as_owner, lambda: pairs.read_pair(folder))
+            return version, await asyncio.to_thread(self._as_owner, lineage, lambda: pairs.read_pair(folder))
         except (FileNotFoundError, ValueError) as error:
             _log.warning("%s holds no usable certificate: %s", folder, error)
             return None
@@ -171,13 +171,13 @@ class CertificateFolders:
                 return version if found.is_whole else None, found.pair
         return None
 
-    def _as_owner(self, work: Callable[[], _Result]) -> _Result:
-        """Do it with the rights of the directory's owner: its paths may lead anywhere."""
-        with rights.of_owner(self._root):
+    def _as_owner(self, lineage: str, work: Callable[[], _Result]) -> _Result:
+        """Do it with the rights of the directories' owner: its paths may lead anywhere."""
+        with rights.of_owner(self._root, lineage=lineage):
             return work()
 
     def _mark(self, lineage: str, path: Path) -> None:
-        with self._locked(lineage):
+        with self._locked(lineage), rights.of_path(path.parent):
             if not presence.exists(path):
                 durable.write_file(path, b"", 0o644, self._owner)
                 durable.sync(path.parent)
@@ -193,12 +193,13 @@ class CertificateFolders:
         with self._locked(lineage):
             durable.make_folder(archive.parent, 0o755, self._owner)
             durable.make_folder(archive, self._folder_mode, self._owner)
-            links.remove_leftovers(archive)
-            version = _version(archive, files)
-            if not presence.exists(archive / version):
-                access = self._access(links.current(self._link(lineage)), archive)
-                _write_version(archive, version, files, access)
-            durable.sync(archive)
+            before = links.current(self._link(lineage))
+            with rights.of_path(archive, self._owner.group):
+                links.remove_leftovers(archive)
+                version = writing.version_of(archive, files)
+                if not presence.exists(archive / version):
+                    writing.write_version(archive, version, files, self._access(before, archive))
+                durable.sync(archive)
         return version
 
     def _access(self, before: str | None, archive: Path) -> Access:
@@ -240,30 +241,19 @@ class CertificateFolders:
             if presence.is_dir(link.parent):
                 links.prove_link(link.parent, lineage)
             place = next(path for path in (archive, archive.parent, self._root) if presence.is_dir(path))
-            links.prove_folder(place, lineage)
+            with rights.of_path(place):
+                links.prove_folder(place, lineage)
 
     @contextlib.contextmanager
     def _locked(self, lineage: str) -> Iterator[None]:
-        durable.make_folder(self._root, 0o755, self._owner)
-        if self._owner.user != -1:
-            # Only root may create these in a directory of root; neither call follows a link.
-            durable.make_folder(self._root / "archive", 0o755, self._owner)
-            durable.make_folder(self._root / "live", 0o755, self._owner)
+        # Only root may create these in a directory of root; no call follows a link.
+        with rights.of_path(self._root.parent, self._owner.group):
+            durable.make_folder(self._root, 0o755, self._owner)
+            if self._owner.user != -1:
+                durable.make_folder(self._root / "archive", 0o755, self._owner)
+                durable.make_folder(self._root / "live", 0o755, self._owner)
         with rights.of_owner(self._root, self._owner.group), durable.locked(self._root / ".lock", lineage):
             yield
-
-
-def _write_version(archive: Path, version: str, files: Mapping[str, bytes], access: Access) -> None:
-    unfinished = links.unfinished_path(archive / version)
-    try:
-        durable.make_folder(unfinished, access.folder_mode, access.owner)
-        for name, content in files.items():
-            durable.write_file(unfinished / name, content, access.key_mode if name == KEY_FILE else 0o644, access.owner)
-        durable.sync(unfinished)
-        unfinished.rename(archive / version)
-    except OSError:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def _checked(lineage: str) -> str:
@@ -275,26 +265,6 @@ def _checked(lineage: str) -> str:
     return lineage
 
 
-def _version(archive: Path, files: Mapping[str, bytes]) -> str:
-    """Return the name of the directory that holds these files, or of a new one for them.
-
-    It starts with the certificate's not-before time, so that names sort by age and are the same for the same files.
-    """
-    certificate = reading.read_certificate(files[CHAIN_FILE])
-    first = f"{certificate.not_before:%Y%m%dT%H%M%SZ}-{certificate.fingerprint_sha256[:8]}"
-    version, number = first, 1
-    while presence.exists(archive / version) and not _holds(archive / version, files):
-        version, number = f"{first}-{number}", number + 1
-    return version
-
-
 def _versions(archive: Path) -> list[str]:
     """Return the versions, the oldest first."""
     return pruning.versions(archive) if presence.is_dir(archive) else []
-
-
-def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
-    try:
-        return all(rights.read_file(folder / name) == content for name, content in files.items())
-    except (FileNotFoundError, ValueError):
-        return False

@@ -16,8 +16,7 @@ async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> di
     """Return the leaves of these versions by lineage, without those that cannot be read; keys are not read."""
 
     def read() -> dict[str, Certificate]:
-        with rights.of_owner(certificates_dir):
-            return dict(_leaves(certificates_dir, versions))
+        return dict(_leaves(certificates_dir, versions))
 
     return await durable.to_its_end(read)
 
@@ -26,6 +25,8 @@ def _leaves(certificates_dir: Path, versions: Mapping[str, str]) -> Iterator[tup
     for lineage, version in versions.items():
         path = certificates_dir / "archive" / lineage / version / CHAIN_FILE
         try:
-            yield lineage, reading.read_certificate(rights.read_file(path))
+            with rights.of_owner(certificates_dir, lineage=lineage):
+                content = rights.read_file(path)
+            yield lineage, reading.read_certificate(content)
         except (OSError, ValueError) as error:
             _log.warning("cannot read the certificate %s: %s", path, error)

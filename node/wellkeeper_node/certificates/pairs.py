@@ -78,7 +78,7 @@ def _put_together(folder: Path) -> Pair:
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except FileNotFoundError:
         return 0
 

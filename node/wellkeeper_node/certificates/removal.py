@@ -1,7 +1,7 @@
 """Remove the files of a certificate permanently, in two steps: move them away, then delete them.
 
 `live/NAME` and `archive/NAME` keep their directories, so that moving back is one rename each. What a crash left moved
-away is deleted by the next removal of that certificate.
+away is moved back by the next pass of that certificate (`CertificateFolders.restore`) and by the next removal.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ async def read_versions(certificates_dir: Path, lineage: str) -> list[Old]:
     """Return all versions in the archive. Raises InstallError."""
 
     def read() -> list[Old]:
-        with rights.of_owner(certificates_dir):
+        with rights.of_owner(certificates_dir, lineage=lineage):
             return pruning.read_versions(certificates_dir / "archive" / lineage)
 
     with durable.translated(certificates_dir):
@@ -33,7 +33,7 @@ async def move_away(certificates_dir: Path, lineage: str) -> None:
         moved = list[Path]()
         try:
             for path in _places(certificates_dir, lineage):
-                if presence.is_symlink(path) or presence.exists(path):
+                if _is_there(path):
                     links.remove(_away(path))
                     path.rename(_away(path))
                     moved.append(path)
@@ -46,11 +46,13 @@ async def move_away(certificates_dir: Path, lineage: str) -> None:
 
 
 async def move_back(certificates_dir: Path, lineage: str) -> None:
-    """Undo `move_away`. Idempotent. Raises InstallError."""
+    """Undo `move_away`, except where there are new files. Idempotent. Raises InstallError."""
+    if not is_away(certificates_dir, lineage):
+        return
 
     def work() -> None:
         for path in _places(certificates_dir, lineage):
-            if presence.is_symlink(_away(path)) or presence.exists(_away(path)):
+            if _is_there(_away(path)) and not _is_there(path):
                 _away(path).rename(path)
 
     await _locked(certificates_dir, lineage, work)
@@ -64,6 +66,16 @@ async def delete_moved(certificates_dir: Path, lineage: str) -> None:
             links.remove(_away(path))
 
     await _locked(certificates_dir, lineage, work)
+
+
+def is_away(certificates_dir: Path, lineage: str) -> bool:
+    """Return whether a removal is under way or was interrupted. Raises InstallError."""
+    with durable.translated(certificates_dir):
+        return any(_is_there(_away(path)) for path in _places(certificates_dir, lineage))
+
+
+def _is_there(path: Path) -> bool:
+    return presence.is_symlink(path) or presence.exists(path)
 
 
 def _places(certificates_dir: Path, lineage: str) -> tuple[Path, Path]:

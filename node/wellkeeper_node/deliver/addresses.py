@@ -5,7 +5,7 @@ wildcard at the start, the longest at the end, the first regular expression, the
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +75,16 @@ def plan(
     asked += [(listener, identifier) for listener in visible for identifier in left]
     questions = dict.fromkeys(question for one in asked for question in _questions(*one, usual))
     return Plan(tuple(questions), is_named=True, instead=tuple(_at_all(identifiers, usual)))
+
+
+def everywhere(
+    identifiers: Collection[Identifier], servers: Sequence[Server], addresses: Iterable[_Address]
+) -> tuple[Question, ...]:
+    """Return the handshakes for these names at every listener of nginx that one can reach, and at `addresses`."""
+    visible = [listener for one in servers for listener in one.listeners if listener.is_visible]
+    places: dict[_Address, bool | None] = dict.fromkeys(addresses)
+    places.update((one.address, one.speaks_proxy_protocol) for one in visible)
+    return tuple(Question(place, one, speaks) for place, speaks in places.items() for one in sorted(identifiers))
 
 
 def _at_all(identifiers: Collection[Identifier], addresses: Sequence[_Address]) -> Iterator[Question]:

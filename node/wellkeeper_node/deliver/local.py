@@ -3,14 +3,17 @@
 Implements the issuer's Protocol `Delivery`, without importing it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.in_use import unused
 from wellkeeper_node.deliver.verification import Verification
 from wellkeeper_node.model import Flip, Verified
 from wellkeeper_node.ports import Certificates, Nginx, Probes
+
+_Address = tuple[str, int]
 
 
 class LocalDelivery:
@@ -21,7 +24,7 @@ class LocalDelivery:
         nginx: Nginx,
         probes: Probes,
         certificates: Certificates,
-        https_addresses: Sequence[tuple[str, int]],
+        https_addresses: Sequence[_Address],
         batch: Deliveries,
     ) -> None:
         self._nginx = nginx
@@ -38,16 +41,17 @@ class LocalDelivery:
         self._verification.forget()  # an administrator may have changed the configuration that is loaded now
         return await self._batch.deliver(flip)
 
-    async def verify(self, lineage: str, https_addresses: Sequence[tuple[str, int]] | None = None) -> Verified:
+    async def verify(self, lineage: str, https_addresses: Sequence[_Address] | None = None) -> Verified:
         return await self._verification.verify(lineage, https_addresses)
 
-    async def prune(self, lineages: Sequence[str]) -> None:
+    async def prune(self, lineages: Mapping[str, Sequence[_Address] | None]) -> None:
         now = self._batch.clock.now()
         old = {name: await self._certificates.old_versions(name, now) for name in lineages}
         every = [one for versions in old.values() for one in versions]
         if not every:
             return
-        removable = {one.folder for one in await unused(every, self._nginx, self._https_addresses, self._probes)}
+        addresses = chain(self._https_addresses, *filter(None, lineages.values()))
+        removable = {one.folder for one in await unused(every, self._nginx, addresses, self._probes)}
         for name, versions in old.items():
             chosen = [one.version for one in versions if one.folder in removable]
             if chosen:

@@ -77,8 +77,7 @@ class Verification:
             )
         servers: Sequence[Server] | ReloadError = () if https_addresses is not None else await self._servers.read()
         wanted = self._plan(installed, () if isinstance(servers, ReloadError) else servers, https_addresses)
-        versions = await self._certificates.versions(lineage)
-        served = await verify(installed, wanted, live_path, self._probes, versions)
+        served = await verify(installed, wanted, live_path, self._probes, self._certificates.versions)
         if not served.is_served and isinstance(servers, ReloadError):
             raise servers  # whether the configuration names it is unknown
         return Verified(installed.certificate, served)

@@ -1,7 +1,7 @@
 """Verify by handshakes that nginx serves the installed certificate, wherever it must."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,14 +28,18 @@ class _Finding:
 
 
 async def verify(
-    installed: Installed, wanted: Plan, live_path: str, probes: Probes, versions: Collection[str] = ()
+    installed: Installed,
+    wanted: Plan,
+    live_path: str,
+    probes: Probes,
+    versions: Callable[[str], Awaitable[Collection[str]]],
 ) -> Served:
     """Return served when every handshake gets the installed leaf, and not served when nginx does not use it yet.
 
     A name that this nginx does not serve (a mail host in the same certificate) is reported, but is not an error.
-    `live_path` is the lineage's directory in nginx's configuration, `versions` are those in its archive. Raises
-    VerifyError when the configuration names the certificate but nginx serves something else, or when nginx serves an
-    older version, from a copy.
+    `live_path` is the lineage's directory in nginx's configuration; `versions` lists those in its archive, for wrong
+    leaves only. Raises VerifyError when the configuration names the certificate but nginx serves something else, or
+    when nginx serves an older version, from a copy.
     """
     if wanted.hidden:
         return Served(is_served=False, fingerprint_sha256=None, detail=wanted.hidden, is_hidden=True)
@@ -53,9 +57,9 @@ async def verify(
         return Served(is_served=True, fingerprint_sha256=expected, detail=detail)
     if wanted.is_named:
         raise _error(installed, wrong)
-    if any(one.leaf and _is_one_of(one.leaf, versions) for one in wrong):
-        raise _error(installed, wrong, handshakes.remedy_for_copy(live_path))
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
+    if leaves and _is_one_of(leaves, await versions(installed.lineage)):
+        raise _error(installed, wrong, handshakes.remedy_for_copy(live_path))
     return Served(
         is_served=False,
         fingerprint_sha256=leaves[0] if leaves else None,
@@ -104,9 +108,9 @@ def _is_about_its_name(finding: _Finding) -> bool:
     return finding.identifier in finding.leaf.identifiers
 
 
-def _is_one_of(leaf: Certificate, versions: Collection[str]) -> bool:
+def _is_one_of(fingerprints: Collection[str], versions: Collection[str]) -> bool:
     """Return True for the leaf of a version: its name contains the start of the fingerprint."""
-    return any(leaf.fingerprint_sha256[:8] in version for version in versions)
+    return any(fingerprint[:8] in version for fingerprint in fingerprints for version in versions)
 
 
 def _error(installed: Installed, wrong: Sequence[_Finding], remedy: str = "") -> VerifyError:

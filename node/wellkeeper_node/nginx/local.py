@@ -6,6 +6,7 @@ There is no event for that, so /proc is looked at every 20 ms. Design: docs/desi
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Final
 import aiofiles
 
 from wellkeeper_client.foreign_text import one_line
-from wellkeeper_node import process
+from wellkeeper_node import process, rights
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Server, Tested
 from wellkeeper_node.nginx import processes, servers
@@ -231,17 +232,23 @@ def _position(path: Path | None) -> _LogPosition | None:
     return _LogPosition(path, status.st_ino, status.st_size)
 
 
+def _open_log(path: str, _flags: int) -> int:
+    """Open it with the rights of the user who controls the directory: often nginx's workers."""
+    with rights.of_path(Path(path)):
+        return rights.open_file(Path(path), follows_link=True)
+
+
 async def _logged(position: _LogPosition | None, process: str) -> list[str]:
     """Return what processes of this pattern logged since; a rotated or truncated log is read from its beginning."""
     if position is None:
         return []
     try:
-        async with aiofiles.open(position.path, "rb") as file:
-            now = _position(position.path)
-            is_same = now is not None and now.inode == position.inode and now.size >= position.size
+        async with aiofiles.open(position.path, "rb", opener=_open_log) as file:
+            now = os.fstat(file.fileno())
+            is_same = now.st_ino == position.inode and now.st_size >= position.size
             await file.seek(position.size if is_same else 0)
             text = (await file.read(_LOG_BYTES)).decode(errors="replace")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _log.warning("cannot read nginx's error log %s: %s", position.path, error)
         return []
     lines = (f"{level} {words}" for level, words in re.findall(rf"(\[(?:emerg|alert|crit)\]) {process}: (.*)", text))

@@ -68,7 +68,7 @@ def _listens(block: Directive, context: Directive) -> Sequence[_Listen]:
     # `ssl on` was removed in nginx 1.25.1; `starttls` is of mail.
     switched = {name for name in ("ssl", "starttls") if _value(block, context, name) in {"on", "only"}}
     return [
-        _Listen(_address(one.arguments[0]), frozenset(one.arguments[1:]) | switched)
+        _Listen(listen_address(one.arguments[0]), frozenset(one.arguments[1:]) | switched)
         for one in _all(block, "listen")
         if one.arguments
     ]
@@ -107,7 +107,7 @@ def _all(block: Directive, name: str) -> Sequence[Directive]:
     return [one for one in block.block if one.name == name]
 
 
-def _address(argument: str) -> _Address:
+def listen_address(argument: str) -> _Address:
     """Return host and port of `listen`: 443, *:443, [::]:443, 10.0.0.1, or unix:PATH. Of a port range, the first."""
     if argument.startswith("unix:"):
         return argument, 0

@@ -151,13 +151,17 @@ class _Question:
                 reply = await self._get(hop)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 advice = read_back.advice_on_failure(error, self._timeout_seconds, hop.address[1])
-                return self._result(hop, None, advice)
+                return self._result(hop, None, advice, is_elsewhere=len(seen) > 1)
             location = reply.headers.get("Location")
             if reply.status not in _FOLLOWED or location is None:
-                return self._result(hop, reply.status, read_back.advice_on_reply(reply, self._answer))
+                advice_on_reply = read_back.advice_on_reply(reply, self._answer)
+                is_elsewhere = advice_on_reply is not None and read_back.is_elsewhere(
+                    reply, is_redirected=len(seen) > 1
+                )
+                return self._result(hop, reply.status, advice_on_reply, is_elsewhere=is_elsewhere)
             following = self._follow(hop, location, address, seen)
             if isinstance(following, Advice):
-                return self._result(hop, reply.status, following)
+                return self._result(hop, reply.status, following, is_elsewhere=True)
             hop = following
             seen.add(hop.url)
 
@@ -196,9 +200,9 @@ class _Question:
             )
         return _Hop(url, address)
 
-    def _result(self, hop: _Hop, status: int | None, advice: Advice | None) -> ReadBack:
+    def _result(self, hop: _Hop, status: int | None, advice: Advice | None, *, is_elsewhere: bool = False) -> ReadBack:
         cause, remedy = advice or (None, "")
-        return ReadBack(self._node.name, hop.url, _text(hop.address), status, cause, remedy)
+        return ReadBack(self._node.name, hop.url, _text(hop.address), status, cause, remedy, is_elsewhere)
 
 
 _REDIRECT: Final = "Move 'return 301' into 'location / { … }' and include challenge.conf in the server block."

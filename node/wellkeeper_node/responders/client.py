@@ -9,12 +9,13 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_client import wire
+from wellkeeper_client import permissions, wire
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.signing import Permit, sign_permit
 from wellkeeper_node.bodies import read_body
@@ -154,6 +155,7 @@ class ResponderClient:
             {"Content-Type": wire.MESSAGE_MEDIA_TYPE} if message else {"Authorization": f"Bearer {self._permit()}"}
         )
         limit_seconds = self._call_seconds + wait_seconds
+        self._check_folder()
         try:
             async with (
                 asyncio.timeout(limit_seconds),
@@ -175,6 +177,16 @@ class ResponderClient:
             remedy = self._about_clocks(body) if detail else _CHECK_ADDRESS
             raise PublishError(f"{self._name} refused with HTTP {reply.status}", detail, remedy)
         return body
+
+    def _check_folder(self) -> None:
+        """Raise PublishError when others could put another socket in place of the responder's."""
+        if self._socket and (fault := permissions.find_socket_fault(Path(self._socket))):
+            raise PublishError(f"cannot trust {self._name}", fault.why, fault.remedy)
+
+    @property
+    def _socket(self) -> str:
+        """Return the path of the unix socket; empty for another address."""
+        return self.address.removeprefix("unix:") if self.address.startswith("unix:") else ""
 
     def _about_clocks(self, body: Mapping[str, Any]) -> str:
         """Return the remedy when the clocks differ; refusals for the time contain the responder's clock."""
@@ -200,12 +212,11 @@ class ResponderClient:
 
     @property
     def _base(self) -> str:
-        return "http://responder" if self.address.startswith("unix:") else f"http://{self.address}"
+        return "http://responder" if self._socket else f"http://{self.address}"
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            unix = self.address.startswith("unix:")
-            connector = aiohttp.UnixConnector(self.address.removeprefix("unix:")) if unix else aiohttp.TCPConnector()
+            connector = aiohttp.UnixConnector(self._socket) if self._socket else aiohttp.TCPConnector()
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 trust_env=False,

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from wellkeeper_node.model import ExpectedFetches
+
 # A CA fetches from a handful of places; any client may fetch as well.
 _MOST_CLIENTS: Final = 8
 
@@ -16,21 +18,28 @@ class FetchWatch:
     def __init__(self) -> None:
         self._fetched = asyncio.Event()
         self._clients: dict[str, None] = {}
+        self.count = 0
 
     @property
     def clients(self) -> Sequence[str]:
         return tuple(self._clients)
 
     def notify(self, client_address: str | None = None) -> None:
-        if client_address is not None and len(self._clients) < _MOST_CLIENTS:
-            self._clients[client_address] = None
+        if client_address is not None:
+            self.count += 1
+            if len(self._clients) < _MOST_CLIENTS:
+                self._clients[client_address] = None
         self._fetched.set()
 
-    async def settle(self, quiet_seconds: float, timeout_seconds: float) -> bool:
+    async def settle(
+        self, quiet_seconds: float, timeout_seconds: float, expected: ExpectedFetches | None = None
+    ) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         was_fetched = is_fetched = await self._fetch_before(timeout_seconds)
         # Endless fetches must not delay the poll of the CA.
         while is_fetched and asyncio.get_running_loop().time() < deadline:
+            if expected and self.count >= expected.count:
+                quiet_seconds = expected.quiet_seconds
             is_fetched = await self._fetch_before(quiet_seconds)
         return was_fetched
 

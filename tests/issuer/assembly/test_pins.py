@@ -60,7 +60,7 @@ async def test_unpinned_fallback_is_a_warning(
     assert list(found) == [SECOND]
     (reported,) = caplog.messages
     assert caplog.records[0].levelno == logging.WARNING
-    for word in ("'n1'", "second.example", second, "'wellkeeper trust'"):
+    for word in ("'n1'", "second.example", second, "'wellkeeper trust --write'"):
         assert word in reported
 
 

@@ -92,8 +92,7 @@ def test_trust_includes_the_next_key(program: Program) -> None:
     program.configure("a.example")
     accounts = program.make_keys()
     accounts.make_next_account_key(UNREACHABLE_CA)
-    values = program.run("trust", "--json").json()["responder"]
-    assert len(values["WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT"].split()) == 2
+    assert len(program.run("trust", "--json").json()["trust"]["account_thumbprints"]) == 2
 
 
 def test_staging_ca_has_its_own_key(program: Program) -> None:

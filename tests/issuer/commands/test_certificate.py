@@ -43,16 +43,22 @@ def test_added_certificate_is_obtained_at_once_and_kept_on_failure(ready: Progra
     finished = ready.run("certificate", "add", "B.example,www.b.example")
     live = ready.certificates_dir / "live/b.example"
     assert finished.exit_code == 1
-    assert finished.out.splitlines()[:9] == [
+    assert finished.out.splitlines()[:15] == [
         f"b.example: placeholder for 7 days in {live}",
         f"wrote  {drop_in(ready, 'b.example')}",
         "",
-        "Add these lines to the nginx server block that listens with ssl:",
+        "Add to each of its server blocks on port 80 (with 'return' and 'if' inside 'location /'):",
         "",
+        "  include snippets/wellkeeper/challenge.conf;",
+        "",
+        "and to those on port 443 ('wellkeeper setup' prints both as a patch):",
+        "",
+        "  listen 443 ssl;",
+        "  listen [::]:443 ssl;",
+        "  include snippets/wellkeeper/tls.conf;",
         "  # b.example, www.b.example",
         f"  ssl_certificate     {live}/fullchain.pem;",
         f"  ssl_certificate_key {live}/privkey.pem;",
-        "",
     ]
     assert finished.out.splitlines()[-3].startswith("b.example: failed (order): ")
     assert tomllib.loads(drop_in(ready, "b.example").read_text()) == {

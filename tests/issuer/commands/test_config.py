@@ -1,5 +1,6 @@
 """config check."""
 
+import os
 import tomllib
 
 from tests.issuer.commands.conftest import Program
@@ -27,14 +28,14 @@ def test_check_reports_all_mistakes_with_their_lines(program: Program) -> None:
 
 
 def test_check_reports_files_that_cannot_be_read(program: Program) -> None:
-    (program.folder / "directory").mkdir()
-    more = f"ca_bundle = '/nowhere/ca.pem'\n[[cas]]\nname = 'google'\nbundle = '{program.folder}/directory'\n"
+    os.mkfifo(program.folder / "fifo")
+    more = f"ca_bundle = '/nowhere/ca.pem'\n[[cas]]\nname = 'google'\nbundle = '{program.folder}/fifo'\n"
     program.configure(more=f"{more}[[certificates]]\nidentifiers = ['a.example']\ncsr = '/nowhere/a.csr'")
     finished = program.run("config", "check")
     assert finished.exit_code == 2
     for words in (
         ":4: ca_bundle: cannot read /nowhere/ca.pem: No such file or directory",
-        f":7: cas[0].bundle: cannot read {program.folder}/directory: Is a directory",
+        f":7: cas[0].bundle: cannot read {program.folder}/fifo: fifo is not a regular file",
         ":10: certificates[0].csr: cannot read /nowhere/a.csr: No such file or directory",
     ):
         assert f"{program.config}{words}" in finished.err

@@ -6,12 +6,13 @@ import pytest
 
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
+from tests.json_docs import assert_documented
+from wellkeeper_client import trust_file
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import read_settings
 
 AGREE = "--agree-to-terms-of-service"
-VARIABLES = ("WELLKEEPER_RESPONDER_PUBLISHING_KEY", "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT")
 
 
 def init(program: Program, *arguments: str) -> str:
@@ -26,12 +27,11 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o7777
 
 
-def values(program: Program) -> dict[str, str]:
-    lines = program.config.with_name("responder.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines)
+def path_of_trust(program: Program) -> Path:
+    return program.config.with_name("trust.toml")
 
 
-def test_settings_keys_and_values_for_the_responder_are_written(program: Program) -> None:
+def test_settings_keys_and_trust_file_are_written(program: Program) -> None:
     out = init(
         program,
         *("--ca", "letsencrypt-staging", "--contact", "a@example.org"),
@@ -45,16 +45,14 @@ def test_settings_keys_and_values_for_the_responder_are_written(program: Program
         Lineage("a.example", (dns("a.example"), dns("b.example"))),
         Lineage("c.example", (dns("c.example"),)),
     ]
-    environment = program.config.with_name("responder.env")
-    assert [mode(path) for path in (program.config, environment)] == [0o644, 0o644]
+    assert [mode(path) for path in (program.config, path_of_trust(program))] == [0o644, 0o644]
     folder = build.accounts(settings)
     keys = [folder.key_path(settings.all_cas()[0].directory), program.state_dir / "publishing_key.pem"]
     assert [mode(path) for path in [program.state_dir, *keys]] == [0o700, 0o600, 0o600]
-    assert tuple(values(program)) == VARIABLES
-    assert all(len(value) == 43 for value in values(program).values())
-    written = [f"wrote  {program.config}", *(f"made   {path}" for path in keys), f"wrote  {environment}"]
+    trust = trust_file.read(path_of_trust(program))
+    assert (len(trust.account_thumbprints), len(trust.publishing_keys)) == (1, 1)
+    written = [f"wrote  {program.config}", *(f"made   {path}" for path in keys), f"wrote  {path_of_trust(program)}"]
     assert out.splitlines()[:4] == written
-    assert all(f"{name}={value}" in out for name, value in values(program).items())
     assert "PRIVATE KEY" not in out
 
 
@@ -74,7 +72,7 @@ def test_second_run_changes_nothing(program: Program) -> None:
     assert {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()} == before
     assert finished.out.splitlines()[:3] == [
         f"kept   {program.config}",
-        f"kept   {program.config.with_name('responder.env')}",
+        f"kept   {path_of_trust(program)}",
         "",
     ]
 
@@ -87,25 +85,27 @@ def test_options_that_change_nothing_are_reported(program: Program) -> None:
     )
 
 
-def test_lost_key_is_replaced_and_the_stale_environment_reported(program: Program) -> None:
+def test_lost_key_is_replaced_and_the_stale_trust_file_kept_and_reported(program: Program) -> None:
     init(program)
-    old = values(program)
+    old = path_of_trust(program).read_text()
     (program.state_dir / "publishing_key.pem").unlink()
-    out = program.run("init").out
-    new = [line.strip().split("=", 1)[1] for line in out.splitlines() if line.strip().startswith(VARIABLES[0])]
-    assert f"made   {program.state_dir / 'publishing_key.pem'}" in out
-    assert f"kept   {program.config.with_name('responder.env')}, which lacks {new[0]}: see below" in out
-    assert values(program) == old
+    out = program.run("init").out.splitlines()
+    assert out[:4] == [
+        f"kept   {program.config}",
+        f"made   {program.state_dir / 'publishing_key.pem'}",
+        f"kept   {path_of_trust(program)}",
+        f"note   {path_of_trust(program)} differs: run 'wellkeeper trust --write'",
+    ]
+    assert path_of_trust(program).read_text() == old
 
 
-def test_additions_to_the_environment_are_kept(program: Program) -> None:
+def test_trust_file_is_written_for_existing_settings(program: Program) -> None:
     init(program)
-    environment = program.config.with_name("responder.env")
-    key, thumbprints = values(program).values()
-    text = f"{VARIABLES[0]}={'A' * 43} {key}\n{VARIABLES[1]}={thumbprints}\nWELLKEEPER_RESPONDER_MAX_TOKENS=5\n"
-    environment.write_text(text)
-    assert program.run("init").out.splitlines()[1] == f"kept   {environment}"
-    assert environment.read_text() == text
+    path_of_trust(program).unlink()
+    found = program.run("init", "--json").json()
+    assert_documented("init", found)
+    assert found["trust_file"]["is_written"]
+    assert path_of_trust(program).exists()
 
 
 @pytest.mark.parametrize(

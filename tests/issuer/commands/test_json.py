@@ -26,6 +26,7 @@ ELSEWHERE = {
     "account deactivate --yes": 1,
     "reload": 1,
     f"revoke {NAME}": 1,
+    f"setup --certificate {NAME}": 1,
 }
 HERE = {
     "init": 0,

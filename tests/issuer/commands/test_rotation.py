@@ -2,12 +2,10 @@
 
 from tests.issuer.commands.conftest import Program
 
-KEY = "WELLKEEPER_RESPONDER_PUBLISHING_KEY"
-
 
 def public_keys(program: Program) -> list[str]:
-    value: str = program.run("trust", "--json").json()["responder"][KEY]
-    return value.split()
+    found: list[str] = program.run("trust", "--json").json()["trust"]["publishing_keys"]
+    return found
 
 
 def test_next_key_is_shown_with_the_present_one_and_replaces_it_by_a_rename(program: Program) -> None:

@@ -15,6 +15,7 @@ from wellkeeper_issuer.records import (
     Blocked,
     Check,
     Failure,
+    FetchCount,
     Notice,
     Rehearsal,
     Rule,
@@ -89,5 +90,6 @@ async def record_everything(state: State, lineage: str) -> None:
     await state.schedules.record_failure(replace(FAILURE, lineage=lineage))
     await state.ledger.record_uses([Use(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)])
     await state.ledger.record_block(Blocked(CA, lineage, NOW, "too many"))
+    await state.fetch_counts.record_fetch_count(FetchCount(CA, 3, 2, 0.01))
     await state.notes.record_notice(lineage, Notice.FAILURE)
     await state.notes.record_rehearsal(Rehearsal(lineage, NOW, is_well=True, detail=""))

@@ -127,3 +127,12 @@ async def test_command_that_only_hands_over_loads_no_heavy_library(daemon: Worke
     out, _ = await process.communicate()
     assert daemon.workers[0].modes == [Mode.RETRY]
     assert out.decode().splitlines()[-1] == "[]"
+
+
+async def test_daemon_in_a_directory_that_others_may_write_is_not_asked(daemon: WorkerFactory) -> None:
+    place = peek_state_dir(daemon.path)
+    assert place is not None
+    place.chmod(0o777)
+    assert await handed_over(daemon.path, "b.example") == (None, "")
+    place.chmod(0o700)
+    assert daemon.workers[0].modes == []

@@ -37,7 +37,7 @@ def test_defaults_of_every_key(tmp_path: Path) -> None:
         Node("local", "unix:/run/wellkeeper/control.sock", (("127.0.0.1", 80),), (("127.0.0.1", 443),))
     ]
     assert (nginx.reload_debounce_seconds, nginx.reload_interval_seconds, nginx.finishing_workers) == (2, 10, 64)
-    assert (settings.renewals_at_once, settings.orders_per_second) == (8, 10)
+    assert (settings.renewals_at_once, settings.orders_per_second) == (8, 20)
     assert (settings.hooks, settings.cas) == (HooksSettings(timeout_seconds=60), ())
     assert (settings.notifications.webhook, settings.rehearsal.ca, settings.rehearsal.every_days) == (None, None, None)
     assert settings.lineages() == (

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.statuses import FAILURE, NAME, NOW, UNTIL, install, record, write
+from tests.metrics_page import documented, exported
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Budget, Limit, Rehearsal, Scope, Spent
 from wellkeeper_issuer.status.certificate_status import Rows
@@ -47,6 +48,12 @@ def test_expiry_failures_and_rehearsals_are_metrics(program: Program) -> None:
     assert found["certificate_rehearsal_well"] == {(NAME,): 0}
     assert found["daemon_running"] == {(): 0}
     assert abs(found["status_at_seconds"][()] - NOW.timestamp()) < timedelta(hours=1).total_seconds()
+
+
+def test_every_metric_is_explained(program: Program) -> None:
+    program.configure(NAME)
+    text = program.run("status", "--prometheus").out
+    assert exported(text) == documented("Metrics of certificates")
 
 
 def test_remaining_orders_are_a_metric_with_any_label_value() -> None:

@@ -6,14 +6,20 @@ import ssl
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from tests.fakes_deliver import dns
-from wellkeeper_node.advice.read_back import Reply, advice_on_failure, advice_on_reply, longest_body
+from wellkeeper_client import wire
+from wellkeeper_node.advice.read_back import Reply, advice_on_failure, advice_on_reply, is_elsewhere, longest_body
 from wellkeeper_node.model import Answer
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
 GOOD = ANSWER.key_authorization.encode()
 
+REQUEST = aiohttp.RequestInfo(
+    URL("http://a.example/"), "GET", CIMultiDictProxy(CIMultiDict()), URL("http://a.example/")
+)
 ASKED = ConnectionKey("node.example", 80, False, True, None, None, None)
 
 
@@ -113,11 +119,28 @@ def test_status_is_explained(status: int, words: str) -> None:
         (aiohttp.ServerDisconnectedError(), "return 444"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "proxy_protocol"),
         (ssl.SSLError(1, "alert"), "TLS handshake failed after a redirect"),
+        (aiohttp.ClientResponseError(REQUEST, (), message="Bad status line"), "is not HTTP/1.1 (Bad status line)"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host"),
         (aiohttp.ClientConnectorDNSError(ASKED, OSError(-2, "unknown")), "does not resolve"),
         (ValueError("odd"), "the request failed: odd"),
     ],
-    ids=["silence", "refused", "disconnected", "reset", "tls", "unreachable", "unresolved", "other"],
+    ids=["silence", "refused", "disconnected", "reset", "tls", "SSH", "unreachable", "unresolved", "other"],
 )
 def test_failure_is_explained(error: Exception, words: str) -> None:
     assert words in "{}. {}".format(*advice_on_failure(error, 5, 8080))
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        pytest.param(Reply("a.example", 404, {}, wire.NO_SUCH_TOKEN.encode()), False, id="the responder's 404"),
+        pytest.param(Reply("a.example", 404, {wire.UPSTREAM_HEADER: "502"}, b""), False, id="responder down"),
+        pytest.param(Reply("a.example", 404, {}, b"<html>"), True, id="nginx's own 404"),
+        pytest.param(Reply("a.example", 403, {}, b""), True, id="forbidden"),
+        pytest.param(Reply("a.example", 200, {}, b"<html>"), True, id="a page"),
+        pytest.param(Reply("a.example", 429, {}, b""), False, id="a limit"),
+        pytest.param(Reply("a.example", 503, {}, b""), False, id="overloaded"),
+    ],
+)
+def test_answer_of_another_location_is_recognised(reply: Reply, expected: bool) -> None:
+    assert is_elsewhere(reply) is expected

@@ -51,3 +51,19 @@ async def test_live_directory_that_links_to_itself_is_an_error(tmp_path: Path) -
     (tmp_path / "live").symlink_to("live")
     with pytest.raises(InstallError, match="Too many levels of symbolic links"):
         await LiveFolder(tmp_path).versions(["web"])
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another key"])
+async def test_version_whose_copies_are_damaged_as_well_is_not_restored(tmp_path: Path, damage: str) -> None:
+    folders = CertificateFolders(tmp_path)
+    pair, other = pairs(2)
+    version = await folders.write("web", pair)
+    await folders.switch("web", version)
+    archive = tmp_path / "archive/web" / version
+    (archive / "fullchain.pem").write_text("")
+    if damage == "cut short":
+        leaf = (archive / "cert.pem").read_text()
+        (archive / "cert.pem").write_text(f"{leaf}{leaf[:-40]}")
+    else:
+        (archive / "privkey.pem").write_bytes(other.certificate_key_pem)
+    assert await folders.restore("web", lambda _: True) is None

@@ -269,3 +269,13 @@ async def test_concurrent_writers_do_not_conflict(root: Path) -> None:
     versions = await asyncio.gather(*writers)
     assert versions[:4] == versions[4:]
     assert sorted(path.name for path in (root / "archive/web").iterdir()) == sorted(set(versions))
+
+
+async def test_files_of_all_versions_belong_to_their_lineage_only(tmp_path: Path) -> None:
+    folders = CertificateFolders(tmp_path)
+    first, second = renewals(2)
+    for pair in (first, second):
+        version = await folders.write("web", pair)
+        assert f"{tmp_path}/archive/web/{version}/fullchain.pem".startswith(folders.own_prefixes("web"))
+        assert not f"{tmp_path}/archive/web/{version}/fullchain.pem".startswith(folders.own_prefixes("mail"))
+    assert not f"{tmp_path}/archive/web.example/{version}/fullchain.pem".startswith(folders.own_prefixes("web"))

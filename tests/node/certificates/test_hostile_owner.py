@@ -18,8 +18,9 @@ from wellkeeper_node.certificates.leaves import read_leaves
 from wellkeeper_node.certificates.removal import delete_moved, move_away
 from wellkeeper_node.errors import InstallError
 
+pytestmark = pytest.mark.root
+
 OWNER = 65534
-IS_ROOT = os.geteuid() == 0
 SECONDS = 20
 
 
@@ -40,8 +41,7 @@ def precious(tmp_path: Path) -> Path:
 
 
 def folders(root: Path) -> CertificateFolders:
-    """Without root, the owner is this user, and nothing here can be harmed."""
-    return CertificateFolders(root, owner=OWNER if IS_ROOT else None)
+    return CertificateFolders(root, owner=OWNER)
 
 
 def names(folder: Path) -> list[str]:
@@ -62,9 +62,9 @@ async def install(root: Path, *, day: int = 1) -> str:
 async def test_files_belong_to_the_owner(root: Path) -> None:
     version = await install(root)
     await install(root, day=2)
-    assert owners(root) == {OWNER if IS_ROOT else os.geteuid()}
+    assert owners(root) == {OWNER}
     assert (root / "archive/web" / version / KEY_FILE).stat().st_mode & 0o777 == 0o600
-    assert (root / "archive/web" / version).stat().st_uid == (OWNER if IS_ROOT else os.geteuid())
+    assert (root / "archive/web" / version).stat().st_uid == OWNER
 
 
 @pytest.mark.parametrize("place", ["archive", "archive/web", "live"])
@@ -73,27 +73,26 @@ async def test_link_into_a_directory_of_root_is_not_followed(root: Path, preciou
     before = names(precious)
     (root / place).rename(root / "away")
     (root / place).symlink_to(precious)
-    if IS_ROOT:
-        with pytest.raises(InstallError):
-            await install(root, day=2)
-        with contextlib.suppress(InstallError):
-            await move_away(root, "web")
-            await delete_moved(root, "web")
-        assert names(precious) == before
+    with pytest.raises(InstallError):
+        await install(root, day=2)
+    with contextlib.suppress(InstallError):
+        await move_away(root, "web")
+        await delete_moved(root, "web")
+    assert names(precious) == before
 
 
-async def test_race_for_an_unfinished_directory_is_lost(root: Path, precious: Path) -> None:
-    """The attacker replaces all unfinished directories by links while root writes."""
-    if not IS_ROOT:
-        return
+@pytest.mark.parametrize("place", [".", "archive", "archive/web"])
+async def test_race_for_an_unfinished_directory_is_lost(root: Path, precious: Path, place: str) -> None:
+    """The attacker, who owns only this directory, replaces all unfinished directories by links while root writes."""
     await install(root)
+    await asyncio.to_thread(give_only, root, root / place)
     stopping = threading.Event()
 
     def attack() -> None:
         while not stopping.is_set():
             for path in (root / "archive/web").glob(".tmp-*"):
                 try:
-                    path.rename(root / f"away-{os.urandom(4).hex()}")
+                    path.rename(path.with_name(f"away-{os.urandom(4).hex()}"))
                     path.symlink_to(precious)
                 except OSError:
                     pass
@@ -110,6 +109,35 @@ async def test_race_for_an_unfinished_directory_is_lost(root: Path, precious: Pa
         stopping.set()
         attacker.join()
     assert names(precious) == [".tmp-root", ".tmp-root/file"]
+
+
+def give_only(root: Path, place: Path) -> None:
+    """Make root the owner of everything except what is in this directory."""
+    for path in (root, *root.rglob("*")):
+        if not path.is_relative_to(place):
+            os.chown(path, 0, 0, follow_symlinks=False)
+
+
+async def test_directory_above_is_replaced_by_a_link_while_root_writes(root: Path, precious: Path) -> None:
+    """A user has a directory of root in their own one."""
+    home = root / "home"
+    home.mkdir(parents=True)
+    os.chown(home, OWNER, OWNER)
+    (home / "certificates").symlink_to(precious)
+    before = names(precious)
+    for certificates in (CertificateFolders(home / "certificates"), CertificateFolders(home / "certificates/below")):
+        with pytest.raises(InstallError, match="Permission denied"):
+            await certificates.write("web", FakeCa().pair(dns("a.example")))
+    assert names(precious) == before
+
+
+async def test_owner_of_another_user_is_not_kept_where_only_root_could_give_it(root: Path) -> None:
+    """The files of this directory are written with the rights of its owner."""
+    version = await install(root)
+    os.chown(root / "archive/web" / version / KEY_FILE, 1, 1)
+    certificates = CertificateFolders(root)
+    await certificates.write("web", FakeCa(NOW + timedelta(days=2)).pair(dns("a.example")))
+    assert {path.stat().st_uid for path in (root / "archive/web").rglob(KEY_FILE)} == {1, OWNER}
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "link"])

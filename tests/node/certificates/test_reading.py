@@ -1,6 +1,7 @@
 """Unusual certificates, and those that cryptography refuses with various exceptions."""
 
 import base64
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.fakes_deliver import NOW
+from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_node import public_keys
 from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import KeyType
 
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example")])
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -68,6 +70,33 @@ def test_unknown_key_type_is_a_value_error_in_every_comparison() -> None:
         reading.certificate_key_matches(chain_pem, key_pem)
     with pytest.raises(ValueError, match="is not supported"):
         public_keys.leaf_key_fingerprint(chain_pem)
+
+
+def test_pair_that_matched_does_not_match_another_key_or_leaf() -> None:
+    pair, other = (FakeCa().pair(dns("a.example"), key_type=kind) for kind in (KeyType.RSA_2048, KeyType.ECDSA_P256))
+    for _ in range(2):
+        assert reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+    assert not reading.certificate_key_matches(other.chain_pem, pair.certificate_key_pem)
+    assert not reading.certificate_key_matches(pair.chain_pem, other.certificate_key_pem)
+    with pytest.raises(ValueError, match=r"."):
+        reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem[:-40])
+
+
+def test_numbers_of_an_rsa_key_are_checked_once() -> None:
+    pair, seconds = FakeCa().pair(dns("a.example"), key_type=KeyType.RSA_4096), list[float]()
+    for _ in range(2):
+        began = time.thread_time()
+        assert reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+        seconds.append(time.thread_time() - began)
+    assert seconds[1] < seconds[0] / 10
+
+
+def test_number_of_remembered_pairs_is_bounded() -> None:
+    remembered = reading._matching  # noqa: SLF001 - twenty thousand certificates would take a second
+    remembered.update(number.to_bytes(64) for number in range(20_000))
+    pair = FakeCa().pair(dns("a.example"))
+    assert reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
+    assert len(remembered) == 1
 
 
 def to_pem(der: bytes) -> bytes:

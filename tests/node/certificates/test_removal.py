@@ -54,6 +54,28 @@ async def test_leftovers_of_a_removal_that_was_killed_are_deleted_by_the_next(tm
     assert not any("web" in name for name in everything(tmp_path))
 
 
+@pytest.mark.parametrize("part", ["live", "live and archive"])
+async def test_files_that_a_killed_removal_left_moved_away_are_restored(tmp_path: Path, part: str) -> None:
+    folders = await install(tmp_path)
+    before, installed = everything(tmp_path), await folders.installed("web")
+    await move_away(tmp_path, "web")
+    if part == "live":
+        (tmp_path / "archive/.removed-web").rename(tmp_path / "archive/web")
+    assert await folders.restore("web", lambda _: True) == installed
+    assert everything(tmp_path) == before
+
+
+async def test_files_that_a_killed_removal_left_do_not_replace_new_ones(tmp_path: Path) -> None:
+    folders = await install(tmp_path)
+    await move_away(tmp_path, "web")
+    version = await folders.write("web", CA.pair(A))
+    await folders.switch("web", version)
+    await move_back(tmp_path, "web")
+    installed = await folders.installed("web")
+    assert installed is not None
+    assert installed.version == version
+
+
 async def test_nothing_is_moved_when_one_part_cannot_be() -> None:
     with shared_folder() as folder:
         root = folder / "certificates"

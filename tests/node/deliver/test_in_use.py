@@ -10,7 +10,7 @@ from tests.fakes_nginx import FakeNginx, FakeProbes
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.in_use import served_fingerprints, unused
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.model import Certificate, KeyType, Old
+from wellkeeper_node.model import Certificate, KeyType, Listener, Old, Server
 
 A, ADDRESS = dns("a.example"), ("192.0.2.7", 443)
 PLACES = [("192.0.2.6", 443), ADDRESS]  # nothing answers at the first
@@ -53,7 +53,20 @@ async def test_version_that_is_served_to_clients_of_its_key_type_is_used(nginx: 
     rsa = leaf(KeyType.RSA_2048)
     probes.leaves[ADDRESS, A], probes.second_leaves[ADDRESS, A] = leaf(), rsa
     assert await unused([replace(FIRST, certificate=rsa)], nginx, PLACES, probes) == []
-    assert await served_fingerprints([rsa], PLACES, probes) == {rsa.fingerprint_sha256}
+    assert await served_fingerprints([rsa], nginx, PLACES, probes) == {rsa.fingerprint_sha256}
+
+
+@pytest.mark.parametrize("address", [("127.0.0.1", 8443), ("unix:/run/tls.sock", 0)], ids=["port", "socket"])
+@pytest.mark.parametrize("speaks_proxy_protocol", [False, True], ids=["plain", "PROXY protocol"])
+async def test_version_that_only_another_listener_serves_is_used(
+    nginx: FakeNginx, probes: FakeProbes, address: tuple[str, int], speaks_proxy_protocol: bool
+) -> None:
+    hidden = Listener(("192.0.2.9", 443), is_visible=False)
+    listener = Listener(address, speaks_proxy_protocol=speaks_proxy_protocol)
+    nginx.blocks = [Server(("of.another.name",), (hidden, listener), frozenset({"/copy/fullchain.pem"}))]
+    probes.leaves[address, A] = FIRST.certificate
+    assert await unused([FIRST, SECOND], nginx, PLACES, probes) == [SECOND]
+    assert probes.greeted == {**dict.fromkeys(PLACES), address: speaks_proxy_protocol}
 
 
 async def test_configuration_that_cannot_be_read_is_an_error(nginx: FakeNginx, probes: FakeProbes) -> None:

@@ -44,7 +44,8 @@ class Node:
             lambda path: path.startswith(self.certificates.own_prefixes("web")),
             addresses,
         )
-        return await verify(installed, wanted, self.certificates.live_path("web"), self.probes)
+        certificates = self.certificates
+        return await verify(installed, wanted, certificates.live_path("web"), self.probes, certificates.versions)
 
 
 async def test_installed_leaf_at_every_address_is_served() -> None:
@@ -52,6 +53,16 @@ async def test_installed_leaf_at_every_address_is_served() -> None:
     node.serve(node.leaf)
     served = await node.verify()
     assert served == Served(True, node.leaf.fingerprint_sha256, "4 handshakes")
+
+
+async def test_archive_is_not_listed_for_a_certificate_that_is_served() -> None:
+    async def list_none(_lineage: str) -> list[str]:
+        raise AssertionError("every check would read a directory")
+
+    node = Node()
+    node.serve(node.leaf)
+    wanted = plan(node.leaf.identifiers, (), lambda _: False, (V4,))
+    assert (await verify(Installed("web", "v1", node.leaf), wanted, "/live/web", node.probes, list_none)).is_served
 
 
 async def test_certificate_missing_from_the_configuration_is_not_served_and_its_lines_are_shown() -> None:
@@ -112,6 +123,14 @@ async def test_unnamed_certificate_without_handshakes_is_not_served_yet(listens:
         node.serve(None)
     served = await node.verify()
     assert (served.is_served, served.fingerprint_sha256) == (False, None)
+
+
+async def test_wrong_certificate_at_a_unix_socket_is_described_by_its_path() -> None:
+    node = Node()
+    node.use()
+    node.probes.leaves = dict.fromkeys([(("unix:/run/a.sock", 0), A), (("unix:/run/a.sock", 0), B)], node.other())
+    with pytest.raises(VerifyError, match=r": unix:/run/a\.sock serves serial "):
+        await node.verify((("unix:/run/a.sock", 0),))
 
 
 async def test_another_certificate_is_an_error_that_describes_it() -> None:

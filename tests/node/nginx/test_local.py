@@ -1,6 +1,8 @@
 """Reloads that cannot be proven, with the reason from nginx's log and processes."""
 
+import asyncio
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,13 @@ import pytest
 from tests.fakes import FakeClock
 from tests.hostile import HOSTILE, assert_harmless
 from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
+from tests.unprivileged import shared_folder
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.nginx.processes import is_running, workers
 
+SECONDS = 20
 PASSED = model.Tested(True, "", 0.1)
 
 
@@ -54,6 +59,44 @@ async def test_missing_error_log_is_reported_and_named(
         with pytest.raises(ReloadError, match=rf"\[emerg\] lines in {missing}"):
             await nginx(master, clock, error_log=missing).reload(PASSED)
     assert f"cannot read nginx's error log {missing}" in caplog.text
+
+
+async def test_error_log_that_is_a_fifo_is_not_waited_for(
+    folder: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = folder / "error.log"
+    os.mkfifo(log)
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        async with asyncio.timeout(SECONDS):
+            with pytest.raises(ReloadError, match=rf"\[emerg\] lines in {log}"):
+                await nginx(master, clock, error_log=log).reload(PASSED)
+    assert f"cannot read nginx's error log {log}: error.log is not a regular file" in caplog.text
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_error_log_is_read_with_the_rights_of_the_user_who_owns_its_directory(
+    folder: Path, clock: FakeClock, *, is_link: bool
+) -> None:
+    """The workers of Debian's nginx own it, and may put a link there."""
+    with shared_folder() as shared:
+        logs = shared / "logs"
+        logs.mkdir()
+        async with fake_master(folder) as master:
+            await master.start_worker(ACCEPTING)
+            pid = int(master.pid_file.read_text())
+            target = folder / "secret" if is_link else logs / "error.log"
+            target.touch(0o600)
+            if is_link:
+                (logs / "error.log").symlink_to(target)
+            for path in logs.iterdir():
+                os.chown(path, 65534, 65534, follow_symlinks=False)
+            os.chown(logs, 65534, 65534)
+            write = ("sh", "-c", f"echo '[emerg] {pid}#{pid}: the reason' >> {target}")
+            with pytest.raises(ReloadError) as caught:
+                await nginx(master, clock, *write, error_log=logs / "error.log").reload(PASSED)
+    assert ("the reason" in str(caught.value)) != is_link
 
 
 async def test_failing_nginx_dump_is_an_error(folder: Path, clock: FakeClock) -> None:
@@ -109,3 +152,63 @@ async def test_words_of_nginx_and_of_its_log_are_harmless(folder: Path, clock: F
     control = Control(("sh", "-c", f"printf '%s' '{said}'; exit 1"), folder / "nginx.pid")
     tested = await LocalNginx(control, clock).test()
     assert_harmless(tested.words)
+
+
+def replacing(master: FakeMaster, *others: str) -> tuple[str, ...]:
+    """Return a reload command that replaces the accepting workers by a new one, and starts others."""
+    old = " ".join(str(worker.pid) for worker in workers(master.process).accepting)
+    started = "".join(f"echo '{title}' >{master.fifo}; " for title in (*others, f"{ACCEPTING} 2"))
+    is_there = f"pgrep -P {master.process.pid} -f '{ACCEPTING} 2'"
+    return ("sh", "-c", f"kill -9 {old}; {started} until {is_there}; do :; done")
+
+
+@pytest.mark.parametrize("finishing", [0, 1])
+async def test_reload_returns_the_number_of_old_workers_that_finish_requests(
+    folder: Path, clock: FakeClock, finishing: int
+) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        command = replacing(master, *[LEAVING] * finishing)
+        assert await nginx(master, clock, *command).reload(PASSED) == finishing
+
+
+async def test_master_that_ends_during_the_reload_is_an_error(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        pid = master.process.pid
+        command = ("sh", "-c", f"kill -9 {pid}; while grep -q . /proc/{pid}/cmdline; do :; done")
+        with pytest.raises(ReloadError, match=rf"master \(process {pid}\) ended or was replaced during the reload"):
+            await nginx(master, clock, *command).reload(PASSED)
+
+
+async def test_master_without_a_reload_command_gets_a_signal(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        with pytest.raises(ReloadError):  # the shell ends, or is about to
+            await LocalNginx(Control(("true",), master.pid_file), clock).reload(PASSED)
+        while is_running(master.process):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_rotated", [False, True])
+async def test_reload_without_effect_quotes_what_the_master_logged_since(
+    folder: Path, clock: FakeClock, *, is_rotated: bool
+) -> None:
+    log = folder / "error.log"
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        pid = master.process.pid
+        log.write_text(f"2026/03/01 12:00:00 [emerg] {pid}#{pid}: an older problem\n")
+        line = f"2026/03/01 12:00:01 [emerg] {pid}#{pid}: bind() to 0.0.0.0:80 failed"
+        rotation = f"mv {log} {log}.1; " if is_rotated else ""
+        command = ("sh", "-c", f"{rotation}echo '{line}' >>{log}; echo '[emerg] 1#1: another process' >>{log}")
+        with pytest.raises(ReloadError) as caught:
+            await nginx(master, clock, *command, error_log=log).reload(PASSED)
+    assert caught.value.why == "[emerg] bind() to 0.0.0.0:80 failed"
+
+
+async def test_binary_upgrade_that_has_not_ended_is_an_error(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        master.pid_file.with_name("nginx.pid.oldbin").write_text(str(master.process.pid))
+        with pytest.raises(ReloadError, match="a binary upgrade of nginx is in progress"):
+            await nginx(master, clock).reload(PASSED)

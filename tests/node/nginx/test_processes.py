@@ -1,6 +1,7 @@
 """Finding the nginx master by its pid file."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -94,3 +95,14 @@ def test_leftover_pid_file_of_a_finished_upgrade_is_ignored(tmp_path: Path) -> N
     (tmp_path / "nginx.pid.oldbin").write_text("4194999\n")
     with pytest.raises(ReloadError, match=r"nginx\.pid"):
         find_master(tmp_path / "nginx.pid")
+
+
+def test_master_gets_the_signal_and_its_standard_error_is_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "error.log"
+    with log.open("w") as file, subprocess.Popen(["/bin/sleep", "60"], stderr=file) as sleeping:
+        target = process(sleeping.pid)
+        while not is_running(target):  # its command line is empty for a moment after it starts
+            pass
+        assert error_log(target) == log
+        hang_up(target)
+        assert sleeping.wait() == -signal.SIGHUP

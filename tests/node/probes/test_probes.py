@@ -1,6 +1,7 @@
 """Probes against servers that behave in unusual ways."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.node.certificates.test_reading import KEY, to_pem, with_duplicate_extension
+from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Answer, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.probes.probes import NodeProbes, _trusting_context
@@ -20,13 +22,18 @@ from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector
 A = dns("a.example")
 
 
-@asynccontextmanager
-async def tls_server(folder: Path, chain_pem: bytes, key_pem: bytes, **terms: ssl.TLSVersion) -> AsyncIterator[int]:
-    """Yield the port of a server that shakes hands and closes."""
+def server_context(folder: Path, chain_pem: bytes, key_pem: bytes) -> ssl.SSLContext:
     (folder / "chain.pem").write_bytes(chain_pem)
     (folder / "key.pem").write_bytes(key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    return context
+
+
+@asynccontextmanager
+async def tls_server(folder: Path, chain_pem: bytes, key_pem: bytes, **terms: ssl.TLSVersion) -> AsyncIterator[int]:
+    """Yield the port of a server that shakes hands and closes."""
+    context = server_context(folder, chain_pem, key_pem)
     for name, value in terms.items():
         setattr(context, name, value)
 
@@ -67,6 +74,32 @@ async def test_certificate_of_one_key_type_is_requested(folder: Path) -> None:
         found = await NodeProbes().handshake(("127.0.0.1", port), A, KeyAlgorithm.ECDSA)
     assert found is not None
     assert found.key_algorithm is KeyAlgorithm.ECDSA
+
+
+@pytest.mark.parametrize("greets", [False, True])
+async def test_handshake_at_a_unix_socket_may_begin_with_a_proxy_line(folder: Path, *, greets: bool) -> None:
+    pair, loop = FakeCa().pair(A), asyncio.get_running_loop()
+    context = server_context(folder, pair.chain_pem, pair.certificate_key_pem)
+
+    async def accept() -> bytes:
+        """Return what comes before the handshake."""
+        connection, _ = await loop.sock_accept(listening)
+        line = b""
+        while greets and not line.endswith(b"\n"):
+            line += await loop.sock_recv(connection, 1)
+        transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, connection, ssl=context)
+        transport.close()
+        return line
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "a.sock"))
+        listening.listen()
+        listening.setblocking(False)
+        line, found = await asyncio.gather(
+            accept(), NodeProbes().handshake((f"unix:{folder}/a.sock", 0), A, None, greets)
+        )
+    assert line == (b"PROXY UNKNOWN\r\n" if greets else b"")
+    assert found == reading.read_certificate(pair.chain_pem)
 
 
 async def test_refused_handshake_returns_no_certificate() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock
-from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, publication
+from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, TRUST, publication
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_node.errors import PublishError
@@ -21,9 +21,7 @@ from wellkeeper_responder.settings import Settings, TcpAddress, UnixAddress
 @asynccontextmanager
 async def over_tcp(folder: Path, clock: FakeClock, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Yield a responder's control address."""
-    settings = Settings(
-        (KEY.public_key(),), (THUMBPRINT,), (UnixAddress(folder / "public.sock"),), (TcpAddress(host, 0),)
-    )
+    settings = Settings(TRUST, (UnixAddress(folder / "public.sock"),), (TcpAddress(host, 0),))
     async with Responder(settings, clock) as responder:
         yield str(responder.control_addresses[0])
 
@@ -163,6 +161,26 @@ async def test_put_names_the_instance_that_took_it(folder: Path, clock: FakeCloc
     async with over_tcp(folder, clock) as address, client(address, clock) as one:
         taken_by = await one.put(TOKEN, sign_publication(publication(issued_at=now), KEY))
         assert taken_by == (await one.status())["instance_id"]
+
+
+async def test_directory_of_a_socket_that_others_may_write_is_refused_but_not_the_socket(
+    folder: Path, clock: FakeClock
+) -> None:
+    run = folder / "run"
+    run.mkdir()
+    async with answering(run, http("200 OK", "{}"), clock) as one:
+        (run / "other.sock").chmod(0o666)
+        assert await one.status() == {}
+        for place, mode in ((run, 0o777), (run, 0o770), (folder, 0o777)):
+            before = place.stat().st_mode
+            place.chmod(mode)
+            for call in (one.status, lambda: one.put(TOKEN, "message"), lambda: one.fetches(0, wait_seconds=0)):
+                with pytest.raises(
+                    PublishError, match=rf"^cannot trust the responder of node 'n1' .* may write to {place} "
+                ):
+                    await call()
+            place.chmod(before)
+        assert await one.status() == {}
 
 
 async def test_socket_without_permission_is_reported_with_the_remedy(clock: FakeClock) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from wellkeeper_node.model import ExpectedFetches
 from wellkeeper_node.responders.fetch_watch import Watches
 
 NEVER = 10.0
@@ -60,6 +61,40 @@ async def test_endless_fetches_do_not_prolong_the_call() -> None:
             watches.notify("t")
             await asyncio.sleep(0)
         assert settling.result()
+
+
+async def test_expected_number_of_fetches_needs_less_quiet() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        for number in range(3):
+            watches.notify("t", f"192.0.2.{number}")
+        assert await watch.settle(NEVER, NEVER, ExpectedFetches(3, 0))
+        assert watch.count == 3
+
+
+async def test_fewer_fetches_than_expected_need_the_usual_quiet() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        for _ in range(2):
+            watches.notify("t", "192.0.2.1")
+        settling = asyncio.create_task(watch.settle(0.01, NEVER, ExpectedFetches(3, NEVER)))
+        assert await settling
+        assert watch.count == 2
+
+
+async def test_fetches_of_earlier_calls_count_towards_the_expected_number() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        for number in range(3):
+            watches.notify("t", f"192.0.2.{number}")
+            assert await watch.settle(0 if number < 2 else NEVER, NEVER, ExpectedFetches(3, 0))
+
+
+async def test_lost_fetches_are_not_counted() -> None:
+    watches = Watches()
+    with watches.open("t") as watch:
+        watches.notify_all()
+        assert watch.count == 0
 
 
 async def test_lost_fetches_wake_all_watches() -> None:

@@ -79,7 +79,7 @@ async def test_all_responders_that_are_down_are_named_together(nodes: Nodes) -> 
 
 async def test_refused_second_token_withdraws_the_first(nodes: Nodes) -> None:
     foreign = Answer(OTHER_TOKEN, OTHER_THUMBPRINT, dns("b.example"))
-    with pytest.raises(PublishError, match=r"refused with HTTP 403: .*start it with --account-thumbprint"):
+    with pytest.raises(PublishError, match=r"refused with HTTP 403: .*add it to its trust file"):
         await nodes.responders.publish([ANSWER, foreign]).__aenter__()
     assert await nodes.holding(TOKEN) == []
 

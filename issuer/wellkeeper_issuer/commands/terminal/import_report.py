@@ -153,8 +153,7 @@ def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) 
     lines = [
         "Next steps, in this order (docs/migration.md):",
         "1. systemctl disable --now certbot.timer   (or remove the line in /etc/cron.d/certbot)",
-        "2. Give every responder the thumbprints that 'wellkeeper trust' prints, and restart it. If you did not edit",
-        "   responder.env, remove it, and 'wellkeeper init' writes a new one.",
+        "2. wellkeeper trust --write   (the responder then answers for these accounts)",
         "3. In each nginx server block on port 80, replace the challenge location of certbot's webroot",
         "     location /.well-known/acme-challenge/ { root …; }",
         "   with",

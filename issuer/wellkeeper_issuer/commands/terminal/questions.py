@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -16,7 +17,9 @@ from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.values import parse_contact
 from wellkeeper_node.errors import WellkeeperError
 
-_DEFAULT_CA: Final = "letsencrypt"
+DEFAULT_CA: Final = "letsencrypt"
+CA: Final = "CA (a name or a directory URL)"
+CONTACT: Final = "Email address for the CA (may be empty)"
 _AGREE: Final = "--agree-to-terms-of-service"
 T = TypeVar("T")
 
@@ -29,36 +32,43 @@ class Answers:
     contact: tuple[str, ...]
     is_agreed: bool
     certificates: tuple[tuple[str, ...], ...]
+    ca_bundle: Path | None = None
 
 
 def ask(given: dict[str, Any], *, may_prompt: bool) -> Answers:
     """Return valid answers in a terminal; else the options, or raise UsageError that names a missing one."""
-    ca, contact, certificates = given["ca"], given["contact"], tuple(map(_split, given["certificate"]))
-    is_terminal = may_prompt and sys.stdin.isatty() and sys.stdout.isatty()
+    ca, contact, certificates = given["ca"], given["contact"], tuple(map(split, given["certificate"]))
+    is_terminal = may_prompt and has_terminal()
     if is_terminal:
-        ca = ca or _prompt("CA (a name or a directory URL)", _DEFAULT_CA, _check_ca)
-        contact = contact or _prompt("Email address for the CA (may be empty)", "", _check_contact)
-        certificates = certificates or (
-            _prompt("Names of the first certificate, separated by commas", "", _check_names),
-        )
-    ca = ca or _DEFAULT_CA
-    is_agreed = given["agree_to_terms_of_service"] or _agree(ca, is_terminal=is_terminal)
-    return Answers(ca, contact, is_agreed, tuple(filter(None, certificates)))
+        ca = ca or prompt(CA, DEFAULT_CA, check_ca)
+        contact = contact or prompt(CONTACT, "", check_contact)
+        certificates = certificates or (prompt("Names of the first certificate, separated by commas", "", check_names),)
+    ca, bundle = ca or DEFAULT_CA, given["ca_bundle"] and given["ca_bundle"].absolute()
+    is_agreed = given["agree_to_terms_of_service"] or bool(agree(ca, bundle, is_terminal=is_terminal))
+    return Answers(ca, contact, is_agreed, tuple(filter(None, certificates)), bundle)
 
 
-def _agree(name: str, *, is_terminal: bool) -> bool:
-    """Show the terms of service of the CA, and ask for agreement; raise UsageError without a terminal."""
+def has_terminal() -> bool:
+    """Return whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def agree(name: str, bundle: Path | None, *, is_terminal: bool) -> bool | None:
+    """Show the terms of service of the CA, and ask for agreement; None if it has no terms.
+
+    Raises UsageError without a terminal.
+    """
     try:
         ca = Settings().find_ca(name)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--ca") from error
     try:
-        terms = asyncio.run(_read_terms(ca))
+        terms = asyncio.run(_read_terms(ca, bundle))
     except WellkeeperError as error:
         shown = f"cannot be read ({error.what}: {error.why})"
     else:
         if terms is None:
-            return False
+            return None
         shown = f"are at {terms}"
     text = f"The terms of service of the CA {ca.name} {shown}"
     if not is_terminal:
@@ -67,47 +77,58 @@ def _agree(name: str, *, is_terminal: bool) -> bool:
     return click.confirm("Have you read them, and do you agree?", default=False)
 
 
-async def _read_terms(ca: CaSettings) -> str | None:
+async def _read_terms(ca: CaSettings, bundle: Path | None) -> str | None:
     """Return the URL of the CA's terms of service, None when it has none. Raises OrderError."""
     from wellkeeper_issuer.outside.ca.abilities import read_abilities
 
-    async with open_authorities(Settings(cas=(ca,))) as authorities:
+    async with open_authorities(Settings(cas=(ca,)).model_copy(update={"ca_bundle": bundle})) as authorities:
         return read_abilities(await authorities.connect(ca.directory).directory()).terms_of_service
 
 
-def _prompt(text: str, default: str, check: Callable[[str], T]) -> T:
+def prompt(text: str, default: str, check: Callable[[str], T]) -> T:
     """Ask until the check accepts the answer; show why it does not."""
-
-    def convert(answer: str) -> T:
-        try:
-            return check(answer.strip())
-        except ValidationError as error:
-            reasons = dict.fromkeys(one["msg"].removeprefix("Value error, ") for one in error.errors())
-            raise click.BadParameter("; ".join(reasons)) from error
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    answer: T = click.prompt(text, default=default, value_proc=convert, show_default=bool(default))
+    answer: T = click.prompt(
+        text, default=default, value_proc=lambda answer: checked(answer, check), show_default=bool(default)
+    )
     return answer
 
 
-def _check_ca(text: str) -> str:
+def checked(answer: str, check: Callable[[str], T], option: str | None = None) -> T:
+    """Return what the check makes of the answer, which `option` gave if a person did not; raise BadParameter."""
+    try:
+        return check(answer.strip())
+    except ValidationError as error:
+        # The first kind of mistake alone: a bad name leaves a list without names, which is not another mistake.
+        kind = error.errors()[0]["type"]
+        reasons = dict.fromkeys(
+            one["msg"].removeprefix("Value error, ") for one in error.errors() if one["type"] == kind
+        )
+        raise click.BadParameter("; ".join(reasons), param_hint=option) from error
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
+
+
+def check_ca(text: str) -> str:
+    """Return the CA; raise ValueError for one that is not known."""
     Settings().find_ca(text)
     return text
 
 
-def _check_contact(text: str) -> tuple[str, ...]:
+def check_contact(text: str) -> tuple[str, ...]:
+    """Return the addresses; raise ValueError for what is not one."""
     for one in text.split():
         parse_contact(one)
     return tuple(text.split())
 
 
-def _check_names(text: str) -> tuple[str, ...]:
-    names = _split(text)
+def check_names(text: str) -> tuple[str, ...]:
+    """Return the names of a certificate; raise ValueError for one that it cannot have."""
+    names = split(text)
     if names:
         CertificateSettings.model_validate({"identifiers": names})
     return names
 
 
-def _split(text: str) -> tuple[str, ...]:
+def split(text: str) -> tuple[str, ...]:
+    """Return the parts between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

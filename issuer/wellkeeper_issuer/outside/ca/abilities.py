@@ -65,6 +65,13 @@ def choose_profile(abilities: Abilities, ca_name: str, wanted: str | None) -> st
     return wanted
 
 
+def url_of(directory: messages.Directory, name: str) -> str:
+    """Return the URL of an optional request, such as `revokeCert`. Raises ReplyError if the CA does not offer it."""
+    if not _has(directory, name):
+        raise ReplyError(f"its directory has no URL {name!r}")
+    return str(directory[name])
+
+
 def _has(directory: messages.Directory, name: str) -> bool:
     try:
         return isinstance(directory[name], str)

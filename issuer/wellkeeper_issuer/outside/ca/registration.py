@@ -131,6 +131,6 @@ class Registration:
         return OrderError(
             f"our account at the CA {self.options.name} was permanently deactivated",
             remedy=f"For a new account, run 'rm -f {' '.join(map(str, paths))}', 'wellkeeper init', then"
-            " 'wellkeeper trust' to update the responders.",
+            " 'wellkeeper trust --write'.",
             retry=Retry.NEVER,
         )

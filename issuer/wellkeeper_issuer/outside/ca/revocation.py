@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wellkeeper_issuer.errors import OrderError
+from wellkeeper_issuer.outside.ca.abilities import url_of
 from wellkeeper_issuer.outside.ca.connection import Connection
 from wellkeeper_issuer.outside.ca.messages import certificate_jwk
 from wellkeeper_issuer.outside.ca.problems import ProblemError, translated
@@ -32,7 +33,7 @@ async def revoke(
 
     async def work(sender: Sender, directory: messages.Directory) -> bool:
         try:
-            await sender.send(directory["revokeCert"], message)
+            await sender.send(url_of(directory, "revokeCert"), message)
         except ProblemError as error:
             if error.problem.name == "alreadyRevoked":
                 return False

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from wellkeeper_client import permissions
+from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.outside.daemon.socket import (
     LONGEST_ANSWER,
     Message,
@@ -40,7 +42,12 @@ class Conversation:
 
 @asynccontextmanager
 async def conversation(path: Path) -> AsyncIterator[Conversation | None]:
-    """Connect to the daemon; None when no daemon is running. Raises DaemonError when that cannot be determined."""
+    """Connect to the daemon; None when no daemon is running. Raises DaemonError when that cannot be determined.
+
+    Also raises DaemonError when other users could put another socket there.
+    """
+    if fault := permissions.find_socket_fault(path):
+        raise DaemonError(f"cannot trust the daemon at {path}", fault.why, fault.remedy)
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
     except (FileNotFoundError, ConnectionRefusedError):

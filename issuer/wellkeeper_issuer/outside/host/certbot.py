@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.takeover import Access, Found, FoundAccount, FoundLineage
-from wellkeeper_node import presence
+from wellkeeper_node import acls, presence
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Pair
 
@@ -141,11 +141,13 @@ def _read_pair(paths: tuple[Path, Path]) -> tuple[Pair, Access] | None:
         return None
     try:
         pair, status = Pair(key.read_bytes(), chain.read_bytes()), key.stat()
+        # With an access control list, the group bits are not the rights of the group.
+        mode = stat.S_IMODE(status.st_mode) & (0o707 if acls.read(key.resolve()) else 0o777)
         _begins_at(pair)
         is_pair = reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
     except (ValueError, TypeError):  # a key with a password
         return None
-    return (pair, Access(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))) if is_pair else None
+    return (pair, Access(status.st_uid, status.st_gid, mode)) if is_pair else None
 
 
 def _begins_at(pair: Pair) -> datetime:

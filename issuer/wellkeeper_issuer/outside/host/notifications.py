@@ -12,6 +12,7 @@ from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_issuer.records import Notice
+from wellkeeper_node.bodies import read_body
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import with_reload
@@ -37,7 +38,7 @@ class Webhook:
         self._clock = clock
         self._host = host
         self._timeout_seconds = timeout_seconds
-        self._headers = {"User-Agent": f"wellkeeper/{version}"}
+        self._headers = {"User-Agent": f"wellkeeper/{version}", "Accept-Encoding": "identity"}
 
     async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
@@ -54,13 +55,18 @@ class Webhook:
         try:
             async with (
                 aiohttp.ClientSession(
-                    connector=connector, timeout=timeout, headers=self._headers, trust_env=True
+                    connector=connector,
+                    timeout=timeout,
+                    headers=self._headers,
+                    trust_env=True,
+                    auto_decompress=False,  # the size of a compressed body is only known after decompression
                 ) as session,
                 session.post(self._url, json=body, allow_redirects=False) as answer,
             ):
                 if not 200 <= answer.status < 300:
-                    content = await answer.content.read(_ANSWER_BYTES)
-                    raise self._error(notice, lineage, f"it answered with HTTP {answer.status}{_shown(content)}")
+                    content = await read_body(answer, _ANSWER_BYTES)
+                    shown = "" if "Content-Encoding" in answer.headers else _shown(content)
+                    raise self._error(notice, lineage, f"it answered with HTTP {answer.status}{shown}")
         except TimeoutError as error:
             raise self._error(notice, lineage, f"it did not answer within {self._timeout_seconds:g} s") from error
         except aiohttp.InvalidURL as error:

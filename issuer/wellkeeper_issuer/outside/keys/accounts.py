@@ -190,7 +190,7 @@ class AccountFolder:
         raise SettingsError(
             f"no account key for the CA {directory_url}",
             f"{path} does not exist",
-            "Run 'wellkeeper init' to create it, then 'wellkeeper trust' to update the responders.",
+            "Run 'wellkeeper init' to create it, then 'wellkeeper trust --write'.",
         )
 
 

@@ -26,7 +26,7 @@ class Unpinned:
     def __str__(self) -> str:
         return (
             f"the responder of node {self.node!r} does not trust our account key at the CA {self.pin.ca} (thumbprint"
-            f" {self.pin.thumbprint}). Give it the line that 'wellkeeper trust' prints, then restart it."
+            f" {self.pin.thumbprint}). Run 'wellkeeper trust --write'."
         )
 
 

@@ -114,5 +114,5 @@ async def _check_responders(pin: Pin, clients: Sequence[ResponderClient]) -> Non
         raise PublishError(
             f"cannot change the account key at the CA {pin.ca} yet",
             f"the responders of these nodes do not trust the new key: {nodes}",
-            "Put the line that 'wellkeeper trust' prints into their responder.env, restart them, then try again.",
+            "Run 'wellkeeper trust --write', then 'wellkeeper account rollover' again.",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_node import presence
+from wellkeeper_node import presence, rights
 from wellkeeper_node.advice import files
 from wellkeeper_node.durable import to_its_end
 from wellkeeper_node.errors import InstallError
@@ -36,7 +36,8 @@ async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
 
     def prove_both() -> None:
         prove(state_dir, JournalError)
-        prove(certificates_dir / "archive", InstallError)
+        with rights.of_owner(certificates_dir):
+            prove(certificates_dir / "archive", InstallError)
 
     await to_its_end(prove_both)
 

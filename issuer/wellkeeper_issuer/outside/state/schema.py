@@ -11,9 +11,7 @@ from typing import Final
 from wellkeeper_issuer.errors import JournalError
 
 # Development versions wrote 1 to 3, with other tables; they are refused.
-VERSION: Final = 5
-# Of release 0.1.0.
-_OLDER_VERSION: Final = 4
+VERSION: Final = 6
 _CHECKS: Final = """
 CREATE TABLE checks (
     lineage TEXT NOT NULL,
@@ -26,6 +24,14 @@ CREATE TABLE checks (
     served_version TEXT,
     returned_from TEXT,
     PRIMARY KEY (lineage, node)
+) STRICT;
+"""
+_FETCH_COUNTS: Final = """
+CREATE TABLE fetch_counts (
+    directory_url TEXT PRIMARY KEY,
+    fetches INTEGER NOT NULL,
+    repeats INTEGER NOT NULL,
+    quiet_seconds REAL NOT NULL
 ) STRICT;
 """
 _TABLES: Final = """
@@ -120,7 +126,7 @@ CREATE TABLE rehearsals (
     detail TEXT NOT NULL
 ) STRICT;
 """
-_SINCE_OLDER: Final = f"""
+_SINCE_4: Final = f"""
 ALTER TABLE attempts ADD COLUMN authorization_urls TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE attempts ADD COLUMN finalize_url TEXT NOT NULL DEFAULT '';
 ALTER TABLE schedules ADD COLUMN held_until REAL;
@@ -128,6 +134,13 @@ ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused_since REAL;
 {_CHECKS}"""
+# By the version of a file: 4 is of release 0.1.0, 5 of the development after it.
+_OLDEST_VERSION: Final = 4
+_CHANGES: Final = {
+    0: _TABLES + _CHECKS + _FETCH_COUNTS,
+    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS,
+    5: _FETCH_COUNTS,
+}
 # All tables with rows of a lineage, except `uses`: the CA keeps counting.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
@@ -146,10 +159,10 @@ FORGET_LINEAGE: Final = (
 def read_version(connection: sqlite3.Connection, path: Path) -> int:
     """Return the version, 0 for a new file; raise JournalError when it cannot be used."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found not in (0, _OLDER_VERSION, VERSION):
+    if found != VERSION and found not in _CHANGES:
         raise JournalError(
             f"cannot use {path}",
-            f"it has schema version {found}, this version of Wellkeeper reads only {_OLDER_VERSION} and {VERSION}",
+            f"it has schema version {found}, this version of Wellkeeper reads only {_OLDEST_VERSION} to {VERSION}",
             "Run the version that wrote it, or move the file away: installed certificates stay.",
         )
     return int(found)
@@ -157,6 +170,6 @@ def read_version(connection: sqlite3.Connection, path: Path) -> int:
 
 def make_current(connection: sqlite3.Connection, version: int) -> None:
     """Create all tables, or change those of an older version, in one transaction. The caller owns the state."""
-    changes = {0: _TABLES + _CHECKS, _OLDER_VERSION: _SINCE_OLDER}.get(version)
+    changes = _CHANGES.get(version)
     if changes is not None:
         connection.executescript(f"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -10,6 +10,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.database import Database
 from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
+from wellkeeper_issuer.outside.state.fetch_counts import SqliteFetchCounts
 from wellkeeper_issuer.outside.state.ledger import SqliteLedger
 from wellkeeper_issuer.outside.state.notes import SqliteNotes
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
@@ -44,6 +45,7 @@ class State:
     deliveries: SqliteDeliveries
     schedules: SqliteSchedules
     ledger: SqliteLedger
+    fetch_counts: SqliteFetchCounts
     notes: SqliteNotes
     _database: Database = field(repr=False)
 
@@ -83,6 +85,7 @@ async def open_state(path: Path, *, may_write: bool) -> AsyncIterator[State]:
             deliveries=SqliteDeliveries(database),
             schedules=SqliteSchedules(database),
             ledger=SqliteLedger(database),
+            fetch_counts=SqliteFetchCounts(database),
             notes=SqliteNotes(database),
             _database=database,
         )

@@ -248,3 +248,13 @@ async def test_only_root_and_the_same_user_may_send_requests(path: Path) -> None
     async with daemon_socket(path, {"renew": echo}, frozenset({os.geteuid() + 1})):
         with pytest.raises(DaemonError, match=rf"refused the request of uid {os.geteuid()}\. Run the command as"):
             await ask(path, command="renew")
+
+
+async def test_directory_that_others_may_write_is_refused(path: Path) -> None:
+    async with daemon_socket(path, {"renew": echo}):
+        path.parent.chmod(0o777)
+        with pytest.raises(
+            DaemonError, match=rf"cannot trust the daemon at {path}: every user may write to {path.parent}"
+        ):
+            await ask(path, command="renew")
+        path.parent.chmod(0o700)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import stat
+import struct
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +18,10 @@ from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.host.certbot import parse_renewal, read_certbot
 from wellkeeper_issuer.takeover import Access
+from wellkeeper_node import acls
 from wellkeeper_node.model import Pair
 
+NO_ID = 0xFFFFFFFF
 A = dns("a.example")
 CA = FakeCa()
 
@@ -216,6 +220,17 @@ def test_owner_group_and_mode_of_the_key_are_read(tmp_path: Path, mode: int) -> 
     status = key.stat()
     (lineage,) = read_certbot(tmp_path).lineages
     assert lineage.access == Access(status.st_uid, status.st_gid, mode)
+
+
+def test_mask_of_an_access_control_list_is_not_a_right_of_the_group(tmp_path: Path) -> None:
+    write_lineage(tmp_path, "a.example", CA.pair(A))
+    key = tmp_path / "archive/a.example/privkey1.pem"
+    entries = ((1, 6, NO_ID), (2, 4, 65534), (4, 0, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID))
+    os.setxattr(key, acls.ATTRIBUTE, struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *one) for one in entries))
+    assert stat.S_IMODE(key.stat().st_mode) == 0o640
+    (lineage,) = read_certbot(tmp_path).lineages
+    assert lineage.access is not None
+    assert lineage.access.mode == 0o600
 
 
 def test_empty_renewal_file_is_reported_by_name(folder: Path) -> None:

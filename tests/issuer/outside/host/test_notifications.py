@@ -18,6 +18,7 @@ class Receiver:
     def __init__(self) -> None:
         self.status, self.body, self.headers = 204, "", dict[str, str]()
         self.received: list[tuple[str, dict[str, str], str]] = []
+        self.accepted: list[str] = []
         self.elsewhere: list[str] = []
         self.is_silent = False
         self.url = ""
@@ -30,6 +31,7 @@ class Receiver:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.received.append((request.headers["Content-Type"], await request.json(), request.headers["User-Agent"]))
+        self.accepted.append(request.headers["Accept-Encoding"])
         if self.is_silent:
             await asyncio.Event().wait()
         return web.Response(status=self.status, text=self.body, headers=self.headers)
@@ -104,6 +106,12 @@ async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: in
         " correct webhook under [notifications], then run 'wellkeeper reload' if a daemon runs."
     )
     assert len(reported) < 450
+
+
+async def test_compressed_reply_is_neither_asked_for_nor_shown(receiver: Receiver) -> None:
+    receiver.status, receiver.body, receiver.headers = 500, "no channel", {"Content-Encoding": "x-packed"}
+    assert "it answered with HTTP 500. The next pass" in await failure_of(receiver.url)
+    assert receiver.accepted == ["identity"]
 
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.outside.states import names
+from tests.unprivileged import shared_folder
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.proof import file_system, prove, prove_places, warn_of_ephemeral
 from wellkeeper_node.errors import InstallError
+
+OTHER_USER = 65534
 
 
 def mountinfo(folder: Path, kind: str) -> Path:
@@ -37,6 +40,25 @@ async def test_unwritable_directory_is_named_with_the_remedy(refusal: type[Journ
         refusal, match=r"cannot store 1 MiB in /sys, so the CA was not asked: .* denied\. Give it to the issuer's user"
     ):
         prove(Path("/sys"), refusal)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("place", [".", "archive"])
+async def test_directory_of_another_user_is_proved_with_the_rights_of_that_user(tmp_path: Path, place: str) -> None:
+    """The link leads to a directory in which only root may create files."""
+    with shared_folder() as folder:
+        state, certificates = folder / "state", folder / "certificates"
+        state.mkdir()
+        (certificates / "archive").mkdir(parents=True)
+        for path in (certificates, certificates / "archive"):
+            os.chown(path, OTHER_USER, OTHER_USER)
+        await prove_places(state, certificates)
+        moved = certificates / place
+        moved.rename(folder / "away")
+        moved.symlink_to(tmp_path)
+        os.chown(moved, OTHER_USER, OTHER_USER, follow_symlinks=False)
+        with pytest.raises(InstallError, match=r"cannot store 1 MiB in .*archive, so the CA was not asked: Permission"):
+            await prove_places(state, certificates)
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ramfs", "overlay"])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer.outside.states import ATTEMPT, execute, names, record_everything
+from tests.issuer.outside.states import ATTEMPT, CA, execute, names, record_everything
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_node.model import Identifier
 
 
-@pytest.mark.parametrize("version", [-1, 1, 3, 6], ids=["unknown", "first", "older", "newer"])
+@pytest.mark.parametrize("version", [-1, 1, 3, 7], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_unchanged(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
@@ -34,11 +34,11 @@ async def test_file_without_tables_reads_as_empty_until_its_owner_creates_them(f
     assert path.read_bytes() == b""
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-    assert execute(path, "PRAGMA user_version") == [(5,)]
+    assert execute(path, "PRAGMA user_version") == [(6,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
-async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_write: bool) -> None:
+async def test_file_of_the_last_release_keeps_its_rows(folder: Path, *, may_write: bool) -> None:
     path = folder / "state.db"
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
@@ -50,7 +50,8 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
         execute(path, f"ALTER TABLE failures DROP COLUMN {column}")
     for column in ("authorization_urls", "finalize_url"):
         execute(path, f"ALTER TABLE attempts DROP COLUMN {column}")
-    execute(path, "DROP TABLE checks")
+    for table in ("checks", "fetch_counts"):
+        execute(path, f"DROP TABLE {table}")
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
         assert await state.schedules.read_schedule("web") == replace(before, held_until=None)
@@ -60,7 +61,21 @@ async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_wr
         assert await state.deliveries.installed() == {"web"}
         assert await state.deliveries.checks() == {}
         assert await state.attempts.read_attempt("web") is not None
-    assert execute(path, "PRAGMA user_version") == [(5 if may_write else 4,)]
+    assert execute(path, "PRAGMA user_version") == [(6 if may_write else 4,)]
+
+
+@pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
+async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_write: bool) -> None:
+    path = folder / "state.db"
+    async with open_state(path, may_write=True) as state:
+        await record_everything(state, "web")
+        before = await state.read_lineage("web")
+    execute(path, "DROP TABLE fetch_counts")
+    execute(path, "PRAGMA user_version = 5")
+    async with open_state(path, may_write=may_write) as state:
+        assert await state.read_lineage("web") == before
+        assert await state.fetch_counts.read_fetch_count(CA) is None
+    assert execute(path, "PRAGMA user_version") == [(6 if may_write else 5,)]
 
 
 async def test_reader_of_a_missing_file_reads_nothing_and_creates_nothing(folder: Path) -> None:
@@ -99,7 +114,7 @@ async def test_lineage_is_forgotten_completely_and_others_are_kept(folder: Path,
     tables = [name for (name,) in execute(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     columns = {name: [row[1] for row in execute(path, f"PRAGMA table_info({name})")] for name in tables}
     of_lineages = [name for name in tables if "lineage" in columns[name]]
-    assert set(tables) - set(of_lineages) == {"uses"}
+    assert set(tables) - set(of_lineages) == {"uses", "fetch_counts"}
     for _ in range(2):
         await state.forget_lineage("web")
     for name in of_lineages:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from wellkeeper_issuer.outside.host.systemd import Systemd
+from wellkeeper_client.systemd import Systemd
 
 
 @pytest.fixture
-def listener(folder: Path) -> Iterator[socket.socket]:
+def listener(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(folder / "notify"))
+        listening.bind(str(tmp_path / "notify"))
         listening.settimeout(1)
         yield listening
 
@@ -22,12 +22,13 @@ def test_every_state_is_sent(listener: socket.socket) -> None:
     systemd = Systemd({"NOTIFY_SOCKET": listener.getsockname()})
     systemd.ready("keeps 3 certificates")
     systemd.reloading()
+    systemd.status("keeps 4 certificates")
     systemd.alive()
     systemd.stopping()
-    reported = [listener.recv(200).decode() for _ in range(4)]
+    reported = [listener.recv(200).decode() for _ in range(5)]
     assert reported[0] == "READY=1\nSTATUS=keeps 3 certificates"
     assert reported[1].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert reported[2:] == ["WATCHDOG=1", "STOPPING=1"]
+    assert reported[2:] == ["STATUS=keeps 4 certificates", "WATCHDOG=1", "STOPPING=1"]
 
 
 def test_abstract_socket_address_is_supported() -> None:
@@ -38,9 +39,9 @@ def test_abstract_socket_address_is_supported() -> None:
         assert listening.recv(200) == b"STOPPING=1"
 
 
-def test_missing_socket_is_not_an_error(folder: Path) -> None:
+def test_missing_socket_is_not_an_error(tmp_path: Path) -> None:
     Systemd({}).ready("")
-    Systemd({"NOTIFY_SOCKET": str(folder / "gone")}).ready("")
+    Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready("")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Report the daemon's state to the service manager, if there is one (sd_notify(3))."""
+"""Report a service's state to the service manager, if there is one (sd_notify(3))."""
 
 import os
 import socket
@@ -27,6 +27,10 @@ class Systemd:
 
     def ready(self, status: str) -> None:
         self._send("READY=1", f"STATUS={status}")
+
+    def status(self, text: str) -> None:
+        """Change only the line that `systemctl status` shows."""
+        self._send(f"STATUS={text}")
 
     def reloading(self) -> None:
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(time.monotonic() * _MICROSECONDS)}")

@@ -1,0 +1,172 @@
+"""The trust file: the public values that a responder trusts, as TOML. A command writes it, the responder reads it.
+
+All three keys are required and none is unknown, so that no beginning of a valid file is a valid file: a reader never
+takes half of one that is being written. Format and rules: docs/design/0018-trust-file.md.
+"""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wellkeeper_client import permissions, wire
+from wellkeeper_client.foreign_text import one_line
+from wellkeeper_client.signing import decode_public_key
+
+NAME: Final = "trust.toml"
+VERSION: Final = 1
+# A thousand accounts; a host has a few.
+MAX_BYTES: Final = 64 * 1024
+WRITE: Final = "Run 'wellkeeper trust --write' on the issuer's host."
+_KEYS: Final = ("version", "account_thumbprints", "publishing_keys")
+_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_LONGEST_VALUE: Final = 60
+_HEADER: Final = (
+    "# What wellkeeper-responder trusts. Public values only.\n"
+    "# 'wellkeeper trust --write' replaces the whole file; edits are lost then.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """RFC 7638 thumbprints of ACME accounts, and base64url of raw Ed25519 public keys; each value once, in order."""
+
+    account_thumbprints: tuple[str, ...] = ()
+    publishing_keys: tuple[str, ...] = ()
+
+    def __or__(self, other: "Trust") -> "Trust":
+        """Return what either trusts."""
+        return Trust(
+            tuple(dict.fromkeys(self.account_thumbprints + other.account_thumbprints)),
+            tuple(dict.fromkeys(self.publishing_keys + other.publishing_keys)),
+        )
+
+    def __sub__(self, other: "Trust") -> "Trust":
+        """Return what only this one trusts."""
+        return Trust(
+            tuple(one for one in self.account_thumbprints if one not in other.account_thumbprints),
+            tuple(one for one in self.publishing_keys if one not in other.publishing_keys),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.account_thumbprints or self.publishing_keys)
+
+
+class TrustError(Exception):
+    """A trust file cannot be used; `what` names file and line, `remedy` is a sentence."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}. {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+def read(path: Path) -> Trust:
+    """Read a trust file that only root or the user of this process may change. Raises TrustError, FileNotFoundError."""
+    try:
+        if fault := permissions.find_fault(path, trusts_mounts=False):
+            raise TrustError(f"cannot trust {path}: {fault.why}", fault.remedy)
+        data = _read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(path)) from error
+    except OSError as error:
+        remedy = f"Let uid {os.geteuid()} read it, for example with 'chmod a+rX {path.parent} {path}'."
+        raise TrustError(f"cannot read {path}: {error.strerror}", remedy) from error
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> Trust:
+    """Return what the file trusts; `path` is for the message. Raises TrustError."""
+    try:
+        text = data.decode()
+        found = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise TrustError(f"{path} is not UTF-8", WRITE) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        place = _PLACE.search(str(error))
+        line = place[1] if place and place[1] else _last_line(data)
+        raise TrustError(f"{path}:{line}: not valid TOML: {_PLACE.sub('', str(error))}", WRITE) from error
+    for where, complaint in _complaints(found):
+        raise TrustError(f"{path}:{_line_of(text, where)}: {complaint}", WRITE)
+    return Trust(*(tuple(dict.fromkeys(found[key])) for key in _KEYS[1:]))
+
+
+def to_toml(trust: Trust, notes: Mapping[str, str] | None = None) -> str:
+    """Return the content of a trust file; `notes` become comments behind the values."""
+    accounts = _list("account_thumbprints", trust.account_thumbprints, notes or {})
+    keys = _list("publishing_keys", trust.publishing_keys, notes or {})
+    return (
+        f"{_HEADER}version = {VERSION}\n\n"
+        "# Answer the CA for these ACME accounts: RFC 7638 thumbprints of their keys.\n"
+        f"{accounts}\n"
+        "# Accept publications signed with these keys: base64url of the raw Ed25519 public keys.\n"
+        f"{keys}"
+    )
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read a regular file, without waiting for the writer of a pipe."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 - a descriptor
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise TrustError(f"{path} is not a regular file", f"Remove it. {WRITE}")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise TrustError(f"{path} is longer than {MAX_BYTES} bytes", WRITE)
+    return data
+
+
+def _complaints(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what to look for in the text, and what is wrong with it."""
+    for key in _KEYS:
+        if key not in found:
+            yield "", f"the key {key} is missing"
+    if type(found["version"]) is not int or found["version"] != VERSION:
+        yield "version", f"version is {_shown(found['version'])}, this program reads version {VERSION}"
+    for key in sorted(found.keys() - set(_KEYS)):
+        yield key, f"unknown key {_shown(key)}, expected {', '.join(_KEYS)}"
+    yield from _of_list(found, "account_thumbprints", _check_thumbprint)
+    yield from _of_list(found, "publishing_keys", decode_public_key)
+
+
+def _of_list(found: dict[str, Any], key: str, check: Callable[[str], object]) -> Iterator[tuple[str, str]]:
+    values = found[key]
+    if not isinstance(values, list) or not values:
+        yield key, f"{key} must be a list of at least one text"
+        return
+    for value in values:
+        if not isinstance(value, str):
+            yield key, f"{key} must contain texts only, not {_shown(value)}"
+            continue
+        try:
+            check(value)
+        except ValueError as error:
+            yield value, f"{_shown(value)} in {key}: {error}"
+
+
+def _check_thumbprint(text: str) -> None:
+    if wire.THUMBPRINT_PATTERN.fullmatch(text) is None:
+        raise ValueError("expected 43 characters of base64url, an RFC 7638 thumbprint")
+
+
+def _list(key: str, values: tuple[str, ...], notes: Mapping[str, str]) -> str:
+    lines = [f'  "{value}",{f"  # {one_line(notes[value])}" if value in notes else ""}\n' for value in values]
+    return f"{key} = [\n{''.join(lines)}]\n"
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value), _LONGEST_VALUE)
+
+
+def _line_of(text: str, where: str) -> int:
+    """Return the first line with this text outside a comment; the last line for a text that is not there."""
+    lines = text.splitlines()
+    found = (number for number, line in enumerate(lines, 1) if where and where in line.split("#")[0])
+    return next(found, max(1, len(lines)))
+
+
+def _last_line(data: bytes) -> int:
+    return max(1, len(data.splitlines()))

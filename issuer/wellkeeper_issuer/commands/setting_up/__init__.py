@@ -1,0 +1,1 @@
+"""The parts of `wellkeeper setup`: questions, what it writes, its report, and waiting for nginx."""

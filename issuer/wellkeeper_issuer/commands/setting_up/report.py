@@ -1,0 +1,85 @@
+"""The result of setup, as text and as JSON."""
+
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wellkeeper_issuer.commands.setting_up.writing import Written
+from wellkeeper_issuer.commands.trust import to_json as trust_to_json
+from wellkeeper_issuer.outside.host import units
+from wellkeeper_node.nginx.changes.plan import Plan
+
+_INDENT: Final = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The work of setup: `units` maps each to why it did not start, `patch_path` is None when nginx lacks nothing."""
+
+    written: Written
+    units: Mapping[str, str]
+    plan: Plan
+    patch_path: Path | None
+
+    @property
+    def apply_command(self) -> str:
+        """Return the line that applies the patch, for a shell of root."""
+        nginx = shlex.join(self.written.settings.nginx.command)
+        reload = "systemctl reload nginx" if units.is_booted() else f"{nginx} -s reload"
+        patch = f"patch -d / -p0 --no-backup-if-mismatch -r - -i {shlex.quote(str(self.patch_path))}"
+        return f"{patch} && {nginx} -t && {reload}"
+
+    def to_json(self) -> dict[str, Any]:
+        written, plan = self.written, self.plan
+        patch = {
+            "path": str(self.patch_path),
+            "text": plan.patch.encode(errors="surrogateescape").decode(errors="replace"),
+            "command": self.apply_command,
+            "includes": [{"place": place, "line": line} for place, line in plan.includes],
+        }
+        return {
+            "settings": {"path": str(written.path), "is_written": written.is_new},
+            "drop_ins": list(map(str, written.drop_ins)),
+            "keys_made": list(map(str, written.keys)),
+            "snippets_written": list(map(str, written.snippets)),
+            "snippets_differing": list(map(str, written.differing)),
+            "placeholders": list(written.placeholders.made),
+            "units": [{"name": name, "is_started": not why, "why": why} for name, why in self.units.items()],
+            "patch": patch if self.patch_path else None,
+            "notes": list(plan.notes),
+            **trust_to_json(written.settings, written.trust, is_written=not written.trust.is_current),
+        }
+
+    def to_text(self) -> str:
+        return "\n".join([*self._files(), "", *self._nginx()])
+
+    def _files(self) -> Iterator[str]:
+        written = self.written
+        yield f"{'wrote ' if written.is_new else 'kept  '} {written.path}"
+        trust = [] if written.trust.is_current else [written.trust.path]
+        for path in (*written.drop_ins, *trust, *written.snippets):
+            yield f"wrote  {path}"
+        yield from (f"made   {path}" for path in written.keys)
+        yield from (f"made   {name}: a placeholder, so that nginx can start" for name in written.placeholders.made)
+        yield from (f"note   {path} differs from this version's; it was kept" for path in written.differing)
+        for name, why in self.units.items():
+            yield f"note   {name} was not started: {why}" if why else f"started {name}"
+
+    def _nginx(self) -> Iterator[str]:
+        yield from (f"note   {note}" for note in self.plan.notes)
+        if self.patch_path is None:
+            yield "nginx's configuration has everything that it needs."
+            return
+        yield f"nginx needs these changes, which are in {self.patch_path}:\n"
+        yield self.plan.patch.encode(errors="surrogateescape").decode(errors="replace")
+        yield from _table(self.plan.includes)
+        missing = "" if shutil.which("patch") else " (install patch first: 'apt install patch')"
+        yield f"\nTo apply them, run as root{missing}:\n\n{_INDENT}{self.apply_command}\n"
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    width = max((len(place) for place, _ in rows), default=0)
+    yield from (f"{_INDENT}{place:{width}}  {line}" for place, line in rows)

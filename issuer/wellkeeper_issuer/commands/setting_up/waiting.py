@@ -1,0 +1,98 @@
+"""After setup, in a terminal: wait until nginx has the changes, test with the staging CA, obtain the certificates."""
+
+import asyncio
+import select
+import sys
+from typing import Final
+
+import click
+
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.locations import look_at_locations
+from wellkeeper_issuer.assembly.nginx_plan import propose_changes, read_nginx
+from wellkeeper_issuer.commands.one_shot import Work, run
+from wellkeeper_issuer.commands.setting_up.report import Result
+from wellkeeper_issuer.commands.setting_up.writing import start_units
+from wellkeeper_issuer.commands.terminal import results
+from wellkeeper_issuer.commands.terminal.options import Verbosity
+from wellkeeper_issuer.outside.host import units
+from wellkeeper_issuer.reports import Mode
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.errors import ReloadError
+
+_POLL_SECONDS: Final = 2.0
+_WAITING: Final = "Waiting until nginx has them. Press Enter to check now, Ctrl-C to continue later."
+_LATER: Final = "\nThe certificates are obtained as soon as nginx has the changes. 'wellkeeper setup' shows them again."
+_REHEARSAL: Final = "\nA test with the staging CA:"
+_FAILED: Final = "Fix this, then run 'wellkeeper setup' again."
+
+
+def wait_and_renew(result: Result) -> None:
+    """Wait for the user, then obtain the certificates and start the daemon; exit with 1 if one failed."""
+    if not _wait(result):
+        click.echo(_LATER)
+        _start_daemon(result)
+        return
+    settings = result.written.settings
+    if settings.rehearsal.ca is not None and asyncio.run(_is_first(settings)):
+        _rehearse(result)
+    reports = run(Work(settings, settings.lineages(), Mode.RETRY))
+    for line in results.to_lines(reports, Verbosity.BRIEF):
+        click.echo(line)
+    _start_daemon(result)
+    if any(one.outcome in results.UNSUCCESSFUL for one in reports):
+        click.get_current_context().exit(1)
+
+
+def _wait(result: Result) -> bool:
+    """Return whether nginx has the changes; False when the user leaves before."""
+    if result.patch_path is not None:
+        click.echo(_WAITING)
+    known, is_asked = "", False
+    try:
+        while missing := asyncio.run(_missing(result.written.settings)):
+            if missing != known or is_asked:
+                click.echo(f"not yet  {missing}")
+            known = missing
+            is_asked = bool(select.select([sys.stdin], [], [], _POLL_SECONDS)[0])
+            if is_asked and not sys.stdin.readline():
+                return False
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+async def _missing(settings: Settings) -> str:
+    """Return what nginx does not have yet, or ""."""
+    found = await look_at_locations(settings)
+    if causes := [why for why in found.values() if why]:
+        return causes[0]
+    try:
+        plan = propose_changes(settings, settings.certificates, await read_nginx(settings))
+    except ReloadError as error:
+        return str(error)
+    return f"{next(iter(plan.changes))} lacks some of the changes" if plan.patch else ""
+
+
+async def _is_first(settings: Settings) -> bool:
+    """Return whether a certificate was never obtained."""
+    folders = build.certificates(settings)
+    found = [await folders.installed(one.name) for one in settings.certificates]
+    return any(one is None or one.certificate.is_self_signed for one in found)
+
+
+def _rehearse(result: Result) -> None:
+    """Rehearse with the staging CA; exit with 1 if a step failed."""
+    from wellkeeper_issuer.commands.rehearse import rehearse_certificates
+
+    click.echo(_REHEARSAL)
+    try:
+        rehearse_certificates(result.written.path, (), "auto", as_json=False)
+    except click.exceptions.Exit:
+        click.echo(_FAILED)
+        raise
+
+
+def _start_daemon(result: Result) -> None:
+    for name, why in start_units(result.written.path, [units.DAEMON]).items():
+        click.echo(f"note   {name} was not started: {why}" if why else f"started {name}")

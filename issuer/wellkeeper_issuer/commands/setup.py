@@ -1,0 +1,91 @@
+"""setup: take a host from an installed nginx to a served certificate; the user applies the changes of nginx."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from wellkeeper_issuer.assembly.nginx_plan import NginxFound, find_command, propose_changes, read_nginx
+from wellkeeper_issuer.commands.new_settings import FOLDERS, options_of_new_settings, translated
+from wellkeeper_issuer.commands.placeholder import make_placeholders
+from wellkeeper_issuer.commands.setting_up import waiting
+from wellkeeper_issuer.commands.setting_up.questions import ask
+from wellkeeper_issuer.commands.setting_up.report import Result
+from wellkeeper_issuer.commands.setting_up.writing import Written, start_units, write_host, write_patch
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.questions import has_terminal
+from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.outside.host import units
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.settings.tables import NginxSettings
+from wellkeeper_node import presence
+
+_UNUSED: Final = ("ca", "ca_bundle", "contact", "agree_to_terms_of_service", *FOLDERS)
+
+
+@click.command()
+@options_of_new_settings
+@options.config_option
+@options.json_option
+def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
+    """Set up this host: write everything but nginx's configuration, and print the changes that nginx needs.
+
+    In a terminal it asks which of nginx's names to take, waits until you have applied the changes, and obtains the
+    certificates. Elsewhere, and with --json, it needs --certificate, and --agree-to-terms-of-service if the CA has
+    terms; the daemon obtains the certificates once nginx answers challenges. Run it again at any time: it adds what is
+    missing, and certificates for other names.
+
+    Exit status: 0 success, 1 nginx or a renewal failed, 2 usage or settings.
+    """
+    path, folders, asks = (
+        settings_path(config),
+        {key: given.pop(key) for key in FOLDERS},
+        not as_json and has_terminal(),
+    )
+    settings = _existing(path)
+    if settings is not None:
+        _refuse_unused(given | folders, path)
+        if settings.certificates:
+            make_placeholders(settings, ())  # or nginx refuses its configuration
+    base = settings or Settings(nginx=NginxSettings(command=find_command()))
+    found = asyncio.run(read_nginx(base))
+    known = [frozenset(one.value for one in lineage.identifiers) for lineage in settings.lineages()] if settings else []
+    wanted = ask(given | folders | {"config": config}, found.sites(base), known, is_new=settings is None, asks=asks)
+    written = write_host(path, wanted, folders, _nginx_table(base, found), found)
+    result = _finish(written, found, is_daemon_started=not asks)
+    if as_json:
+        print_json(result.to_json())
+        return
+    click.echo(result.to_text())
+    if asks:
+        waiting.wait_and_renew(result)
+
+
+def _existing(path: Path) -> Settings | None:
+    with translated(path):
+        return read_settings(path) if presence.exists(path) else None
+
+
+def _refuse_unused(given: dict[str, Any], path: Path) -> None:
+    """Raise UsageError for options that an existing file would make void."""
+    unused = [f"--{name.replace('_', '-')}" for name in _UNUSED if given.get(name)]
+    if unused:
+        raise click.UsageError(f"{path} exists, so {', '.join(unused)} would change nothing. Edit that file instead.")
+
+
+def _nginx_table(base: Settings, found: NginxFound) -> dict[str, Any]:
+    command = base.nginx.command
+    return found.table() | ({} if command == NginxSettings().command else {"command": list(command)})
+
+
+def _finish(written: Written, found: NginxFound, *, is_daemon_started: bool) -> Result:
+    """Write the patch, start the units, and make a running daemon read new certificates."""
+    settings = written.settings
+    plan = propose_changes(settings, settings.certificates, found)
+    started = start_units(written.path, [units.RESPONDER, *([units.DAEMON] if is_daemon_started else [])])
+    if written.drop_ins:
+        asyncio.run(remote.ask(settings, {"command": "reload"}))
+    return Result(written, started, plan, write_patch(written.path, plan))

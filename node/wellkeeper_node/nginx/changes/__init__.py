@@ -1,0 +1,1 @@
+"""Propose changes of nginx's configuration as a patch; nothing here writes a file."""

@@ -1,0 +1,243 @@
+"""Propose the changes of nginx's configuration that certificates need: a pure function of the configuration.
+
+Each certificate is served by the server blocks that answer for its names now: all on port 80 answer challenges, and
+those on port 443 with one of its names use its files. A name that no block answers for gets a new block.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from wellkeeper_node.nginx.changes.diff import unified
+from wellkeeper_node.nginx.changes.edits import Edit, Source, apply
+from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host, Paths
+from wellkeeper_node.nginx.changes.statements import Statement, line_of, scan
+from wellkeeper_node.nginx.configuration import Configuration
+from wellkeeper_node.nginx.sites import Site, defaults, has_ipv6_default, has_upstream, matching, sites
+
+_CONF_D: Final = "conf.d"
+_INCLUDED: Final = re.compile(r"\binclude\s+\S*conf\.d/\*\.conf\s*;")
+_CONTENT: Final = "    # Your site: root, or proxy_pass, or a redirect."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A certificate and its files."""
+
+    names: tuple[str, ...]
+    paths: Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`changes` has the old and new text of each file by its path; `notes` are what a person must do."""
+
+    changes: Mapping[str, tuple[str, str]]
+    notes: Sequence[str]
+
+    @property
+    def includes(self) -> tuple[tuple[str, str], ...]:
+        """Return the places of the added includes in the new files, as (FILE:LINE, line)."""
+        return _includes(self.changes)
+
+    @property
+    def patch(self) -> str:
+        """Return the unified diff; "" when nothing is missing."""
+        return unified(self.changes)
+
+
+def propose(configuration: Configuration, files: Mapping[str, str], targets: Sequence[Target], host: Host) -> Plan:
+    """Return the changes. `files` has the exact text of each file that the configuration names.
+
+    Idempotent: for a configuration with these changes, it returns none.
+    """
+    has_default = has_ipv6_default(configuration, host.ports.http)
+    work = _Work(configuration, files, replace(host, has_ipv6_default=has_default))
+    found = sites(configuration, host.ports)
+    http, https = [one for one in found if one.is_http], [one for one in found if one.is_https]
+    for target in targets:
+        work.serve(_Serving.of(target, http, https))
+    work.define_upstream()
+    return work.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """The blocks that answer for the certificate now; `named` are those of `http` with one of its names.
+
+    No block on port 80 answers for `unanswered`.
+    """
+
+    target: Target
+    http: Sequence[Site]
+    https: Sequence[Site]
+    named: Sequence[Site]
+    unanswered: Sequence[str]
+
+    @classmethod
+    def of(cls, target: Target, http: Sequence[Site], https: Sequence[Site]) -> "_Serving":
+        by_name = {name: matching(http, name) for name in target.names}
+        others = [name for name, found in by_name.items() if not found]
+        named = _unique(by_name.values())
+        answering = [*named, *(one for one in defaults(http) if others and one not in named)]
+        secure = _unique(matching(https, name) for name in target.names)
+        if not secure and not named:
+            secure = [one for one in https if one.has_no_names and one in answering]
+        return cls(target, answering, secure, named, () if defaults(http) else others)
+
+
+@dataclass
+class _Work:
+    configuration: Configuration
+    files: Mapping[str, str]
+    host: Host
+    blocks: dict[tuple[str, int], BlockEdits] = field(default_factory=dict)
+    appended: dict[str, list[str]] = field(default_factory=dict)
+    created: dict[str, str] = field(default_factory=dict)
+    in_http: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def serve(self, serving: "_Serving") -> None:
+        """Edit the blocks of the certificate, or write new ones."""
+        target = serving.target
+        if not serving.http and not serving.https:
+            self._create(f"{target.names[0]}.conf", self._new_http(target.names) + self._new_https(target))
+            return
+        for block in self._blocks(serving.http):
+            block.answer_challenges()
+        for block in self._blocks(serving.https):
+            block.use(target.paths)
+        if serving.unanswered and serving.https:
+            self._append(serving.https[0].block.file, self._new_http(serving.unanswered))
+        elif serving.unanswered:
+            self._create(f"{serving.unanswered[0]}.conf", self._new_http(serving.unanswered))
+        if not serving.https:
+            self._add_https(serving)
+
+    def _add_https(self, serving: "_Serving") -> None:
+        """Listen on port 443 in the blocks that serve the site on port 80, or append a block."""
+        candidates = serving.named or [one for one in serving.http if one.has_no_names]
+        blocks = self._blocks(candidates)
+        if candidates and not blocks:
+            return  # a note says so
+        usable = [block for block in blocks if block.has_content() and (serving.named or block.is_free())]
+        for block in usable:
+            block.listen_with_tls(serving.target.paths)
+        if not usable:
+            self._append(serving.http[0].block.file, self._new_https(serving.target))
+
+    def define_upstream(self) -> None:
+        """Include upstream.conf in a file of its own, unless there is an upstream."""
+        if not has_upstream(self.configuration):
+            self._create("wellkeeper.conf", [f"include {SNIPPETS}/upstream.conf;"])
+
+    def finish(self) -> Plan:
+        """Return the edited files."""
+        edits = defaultdict[str, list[Edit]](list)
+        for block in self.blocks.values():
+            edits[block.site.block.file] += block.finish()
+        if self.in_http and (found := self._edit_http()):
+            edits[found[0]].append(found[1])
+        changes = {path: ("", new) for path, new in self.created.items()}
+        for file in dict.fromkeys([*edits, *self.appended]):
+            old = self.files[file]
+            changes[file] = (old, _with_lines(apply(old, edits.get(file, [])), self.appended.get(file, [])))
+        changes = {path: pair for path, pair in changes.items() if pair[0] != pair[1]}
+        notes = [*self.notes, *(note for block in self.blocks.values() for note in block.notes)]
+        return Plan(changes, tuple(dict.fromkeys(notes)))
+
+    def _blocks(self, found: Sequence[Site]) -> Sequence[BlockEdits]:
+        """Return the edits of each block once, also of one in a file that is included twice."""
+        blocks = dict[tuple[str, int], BlockEdits]()
+        for site in found:
+            text = self.files.get(site.block.file)
+            statement = None if text is None else _server_at(text, site)
+            if text is None or statement is None:
+                self.notes.append(f"cannot find the server block at {site.place}. Add the lines there yourself.")
+                continue
+            key = (site.block.file, statement.start)
+            blocks[key] = self.blocks.setdefault(key, BlockEdits(site, statement, Source(text), self.host))
+        return list(blocks.values())
+
+    def _new_http(self, names: Sequence[str]) -> list[str]:
+        return self._server(
+            [
+                *self.host.listen(self.host.ports.http),
+                f"server_name {' '.join(names)};",
+                f"include {SNIPPETS}/challenge.conf;",
+                "location / { return 301 https://$host$request_uri; }",
+            ]
+        )
+
+    def _new_https(self, target: Target) -> list[str]:
+        lines = [
+            *self.host.listen(self.host.ports.https, "ssl"),
+            f"server_name {' '.join(target.names)};",
+            f"include {SNIPPETS}/tls.conf;",
+            *target.paths.lines(),
+        ]
+        server = self._server([*lines, "location / { return 404; }"])
+        return [*server[:-2], _CONTENT, *server[-2:]]
+
+    def _server(self, lines: Sequence[str]) -> list[str]:
+        return ["server {", *(f"    {line}" for line in lines), "}"]
+
+    def _append(self, file: str, lines: Sequence[str]) -> None:
+        known = self.appended.setdefault(file, [])
+        known += ["", *lines]
+
+    def _create(self, name: str, lines: Sequence[str]) -> None:
+        """Create a file in conf.d, which nginx's packages include; elsewhere, add the lines to the http block."""
+        if any(_INCLUDED.search(text) for text in self.files.values()):
+            self.created[str(self.configuration.folder / _CONF_D / name)] = "".join(f"{line}\n" for line in lines)
+        else:
+            self.in_http += lines
+
+    def _edit_http(self) -> tuple[str, Edit] | None:
+        """Return the file of the http block, and the edit that adds the lines at its end."""
+        for file, text in self.files.items():
+            http = next((one for one in scan(text) if one.name == "http" and one.block), None)
+            if http is not None and http.block:
+                return file, Source(text).lines_after(http.block[-1], self.in_http)
+        self.notes.append(f"Add to nginx's http block: {' '.join(self.in_http)}")
+        return None
+
+
+def _unique(groups: Iterable[Sequence[Site]]) -> list[Site]:
+    found = list[Site]()
+    for group in groups:
+        found += [one for one in group if one not in found]
+    return found
+
+
+def _server_at(text: str, site: Site) -> Statement | None:
+    try:
+        servers = [one for top in scan(text) for one in top.walk() if one.name == "server" and one.block is not None]
+    except ValueError:
+        return None
+    at_line = [one for one in servers if line_of(text, one.start) == site.block.line]
+    return at_line[site.ordinal % len(at_line)] if at_line else None
+
+
+def _with_lines(text: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return text
+    newline = "\r\n" if "\r\n" in text else "\n"
+    separator = "" if text.endswith("\n") else newline
+    return f"{text}{separator}{newline.join(lines)}{newline}"
+
+
+def _includes(changes: Mapping[str, tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the places of our includes that the new texts have and the old ones have not."""
+    found = list[tuple[str, str]]()
+    for path, (old, new) in changes.items():
+        known = old.split("\n")
+        for number, line in enumerate(new.split("\n"), 1):
+            if f"include {SNIPPETS}/" in line:
+                if line in known:
+                    known.remove(line)
+                else:
+                    found.append((f"{path}:{number}", line.strip()))
+    return tuple(found)

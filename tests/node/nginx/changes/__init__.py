@@ -1,0 +1,1 @@
+"""Tests of nginx/: its processes and reloads."""
