@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from wellkeeper_node.nginx.changes.blocking import has_content
 from wellkeeper_node.nginx.changes.diff import unified
 from wellkeeper_node.nginx.changes.edits import Edit, Source, apply
 from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host, Paths
@@ -122,7 +123,9 @@ class _Work:
         blocks = self._blocks(candidates)
         if candidates and not blocks:
             return  # a note says so
-        usable = [block for block in blocks if block.has_content() and (serving.named or block.is_free())]
+        usable = [
+            block for block in blocks if has_content(block.site.block.block) and (serving.named or block.is_free())
+        ]
         for block in usable:
             block.listen_with_tls(serving.target.paths)
         if not usable:
