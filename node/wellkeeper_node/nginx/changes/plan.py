@@ -4,7 +4,6 @@ Each certificate is served by the server blocks that answer for its names now: a
 those on port 443 with one of its names use its files. A name that no block answers for gets a new block.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,13 +12,12 @@ from typing import Final
 from wellkeeper_node.nginx.changes.blocking import has_content
 from wellkeeper_node.nginx.changes.diff import unified
 from wellkeeper_node.nginx.changes.edits import Edit, Source, apply
+from wellkeeper_node.nginx.changes.places import edit_http, included_file
 from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host, Paths
 from wellkeeper_node.nginx.changes.statements import Statement, line_of, scan
 from wellkeeper_node.nginx.configuration import Configuration
 from wellkeeper_node.nginx.sites import Site, defaults, has_ipv6_default, has_upstream, matching, sites
 
-_CONF_D: Final = "conf.d"
-_INCLUDED: Final = re.compile(r"\binclude\s+\S*conf\.d/\*\.conf\s*;")
 _CONTENT: Final = "    # Your site: root, or proxy_pass, or a redirect."
 
 
@@ -98,6 +96,8 @@ class _Work:
     appended: dict[str, list[str]] = field(default_factory=dict)
     created: dict[str, str] = field(default_factory=dict)
     in_http: list[str] = field(default_factory=list)
+    new_http: set[str] = field(default_factory=set)
+    new_https: dict[frozenset[str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def serve(self, serving: "_Serving") -> None:
@@ -141,8 +141,10 @@ class _Work:
         edits = defaultdict[str, list[Edit]](list)
         for block in self.blocks.values():
             edits[block.site.block.file] += block.finish()
-        if self.in_http and (found := self._edit_http()):
+        if self.in_http and (found := edit_http(self.files, self.in_http)):
             edits[found[0]].append(found[1])
+        elif self.in_http:
+            self.notes.append(f"Add to nginx's http block: {' '.join(self.in_http)}")
         changes = {path: ("", new) for path, new in self.created.items()}
         for file in dict.fromkeys([*edits, *self.appended]):
             old = self.files[file]
@@ -165,16 +167,29 @@ class _Work:
         return list(blocks.values())
 
     def _new_http(self, names: Sequence[str]) -> list[str]:
+        """Return a block for those of the names that have no new block yet."""
+        fresh = [name for name in names if name not in self.new_http]
+        if not fresh:
+            return []
+        self.new_http.update(fresh)
         return self._server(
             [
                 *self.host.listen(self.host.ports.http),
-                f"server_name {' '.join(names)};",
+                f"server_name {' '.join(fresh)};",
                 f"include {SNIPPETS}/challenge.conf;",
                 "location / { return 301 https://$host$request_uri; }",
             ]
         )
 
     def _new_https(self, target: Target) -> list[str]:
+        """Return a block for the certificate; the first one of the same names wins."""
+        used = self.new_https.setdefault(frozenset(target.names), target.paths.chain)
+        if used != target.paths.chain:
+            pair = " ".join(target.paths.lines())
+            self.notes.append(
+                f"The new server block of {', '.join(target.names)} uses {used}. To serve another key type too, add: {pair}"
+            )
+            return []
         lines = [
             *self.host.listen(self.host.ports.https, "ssl"),
             f"server_name {' '.join(target.names)};",
@@ -188,24 +203,21 @@ class _Work:
         return ["server {", *(f"    {line}" for line in lines), "}"]
 
     def _append(self, file: str, lines: Sequence[str]) -> None:
-        known = self.appended.setdefault(file, [])
-        known += ["", *lines]
+        if lines:
+            known = self.appended.setdefault(file, [])
+            known += ["", *lines]
 
     def _create(self, name: str, lines: Sequence[str]) -> None:
-        """Create a file in conf.d, which nginx's packages include; elsewhere, add the lines to the http block."""
-        if any(_INCLUDED.search(text) for text in self.files.values()):
-            self.created[str(self.configuration.folder / _CONF_D / name)] = "".join(f"{line}\n" for line in lines)
-        else:
+        """Add the lines to the file of this name in conf.d, or else to the http block."""
+        if not lines:
+            return
+        path = included_file(self.configuration, self.files, name)
+        if path is None:
             self.in_http += lines
-
-    def _edit_http(self) -> tuple[str, Edit] | None:
-        """Return the file of the http block, and the edit that adds the lines at its end."""
-        for file, text in self.files.items():
-            http = next((one for one in scan(text) if one.name == "http" and one.block), None)
-            if http is not None and http.block:
-                return file, Source(text).lines_after(http.block[-1], self.in_http)
-        self.notes.append(f"Add to nginx's http block: {' '.join(self.in_http)}")
-        return None
+        elif path in self.files:
+            self._append(path, lines)
+        else:
+            self.created[path] = self.created.get(path, "") + "".join(f"{line}\n" for line in lines)
 
 
 def _unique(groups: Iterable[Sequence[Site]]) -> list[Site]:
