@@ -7,26 +7,22 @@ those on port 443 with one of its names use its files. A name that no block answ
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 from wellkeeper_node.nginx.changes.blocking import has_content
 from wellkeeper_node.nginx.changes.diff import unified
 from wellkeeper_node.nginx.changes.edits import Edit, Source, apply
+from wellkeeper_node.nginx.changes.in_use import InUse, Working
 from wellkeeper_node.nginx.changes.places import edit_http, included_file
-from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host, Paths
+from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host
 from wellkeeper_node.nginx.changes.statements import Statement, line_of, scan
+from wellkeeper_node.nginx.changes.targets import Target
 from wellkeeper_node.nginx.configuration import Configuration
 from wellkeeper_node.nginx.sites import Site, defaults, has_ipv6_default, has_upstream, matching, sites
 
+_NOTHING: Final[Working] = MappingProxyType({})
 _CONTENT: Final = "    # Your site: root, or proxy_pass, or a redirect."
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A certificate and its files."""
-
-    names: tuple[str, ...]
-    paths: Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +43,21 @@ class Plan:
         return unified(self.changes)
 
 
-def propose(configuration: Configuration, files: Mapping[str, str], targets: Sequence[Target], host: Host) -> Plan:
+def propose(
+    configuration: Configuration,
+    files: Mapping[str, str],
+    targets: Sequence[Target],
+    host: Host,
+    working: Working = _NOTHING,
+) -> Plan:
     """Return the changes. `files` has the exact text of each file that the configuration names.
 
     Idempotent: for a configuration with these changes, it returns none.
     """
-    has_default = has_ipv6_default(configuration, host.ports.http)
-    work = _Work(configuration, files, replace(host, has_ipv6_default=has_default))
     found = sites(configuration, host.ports)
     http, https = [one for one in found if one.is_http], [one for one in found if one.is_https]
+    host = replace(host, has_ipv6_default=has_ipv6_default(configuration, host.ports.http))
+    work = _Work(configuration, files, host, InUse.of(configuration, working, targets, https))
     for target in targets:
         work.serve(_Serving.of(target, http, https))
     work.define_upstream()
@@ -82,8 +84,12 @@ class _Serving:
         named = _unique(by_name.values())
         answering = [*named, *(one for one in defaults(http) if others and one not in named)]
         secure = _unique(matching(https, name) for name in target.names)
-        if not secure and not named:
-            secure = [one for one in https if one.has_no_names and one in answering]
+        if not secure and not any(has_content(one.block.block) for one in named):
+            secure = [
+                one
+                for one in https
+                if one.has_no_names and (one in answering or (named and has_content(one.block.block)))
+            ]
         return cls(target, answering, secure, named, () if defaults(http) else others)
 
 
@@ -92,6 +98,7 @@ class _Work:
     configuration: Configuration
     files: Mapping[str, str]
     host: Host
+    in_use: InUse
     blocks: dict[tuple[str, int], BlockEdits] = field(default_factory=dict)
     appended: dict[str, list[str]] = field(default_factory=dict)
     created: dict[str, str] = field(default_factory=dict)
@@ -109,7 +116,7 @@ class _Work:
         for block in self._blocks(serving.http):
             block.answer_challenges()
         for block in self._blocks(serving.https):
-            block.use(target.paths)
+            self._use(block, target)
         if serving.unanswered and serving.https:
             self._append(serving.https[0].block.file, self._new_http(serving.unanswered))
         elif serving.unanswered:
@@ -117,8 +124,17 @@ class _Work:
         if not serving.https:
             self._add_https(serving)
 
+    def _use(self, block: BlockEdits, target: Target) -> None:
+        if note := self.in_use.why_kept(block.site, target):
+            self.notes.append(note)
+        else:
+            block.use(target.paths)
+
     def _add_https(self, serving: "_Serving") -> None:
         """Listen on port 443 in the blocks that serve the site on port 80, or append a block."""
+        if note := self.in_use.why_not_shadowed(serving.target) or _needs_key(serving.target):
+            self.notes.append(note)
+            return
         candidates = serving.named or [one for one in serving.http if one.has_no_names]
         blocks = self._blocks(candidates)
         if candidates and not blocks:
@@ -183,11 +199,14 @@ class _Work:
 
     def _new_https(self, target: Target) -> list[str]:
         """Return a block for the certificate; the first one of the same names wins."""
+        if note := _needs_key(target):
+            self.notes.append(note)
+            return []
         used = self.new_https.setdefault(frozenset(target.names), target.paths.chain)
         if used != target.paths.chain:
-            pair = " ".join(target.paths.lines())
+            names = ", ".join(target.names)
             self.notes.append(
-                f"The new server block of {', '.join(target.names)} uses {used}. To serve another key type too, add: {pair}"
+                f"The new server block of {names} uses {used}. To serve another key type too, add: {target.paths}"
             )
             return []
         lines = [
@@ -218,6 +237,13 @@ class _Work:
             self._append(path, lines)
         else:
             self.created[path] = self.created.get(path, "") + "".join(f"{line}\n" for line in lines)
+
+
+def _needs_key(target: Target) -> str:
+    """Return a note if a new server block on port 443 would lack its key."""
+    if target.paths.certificate_key is not None:
+        return ""
+    return f"Once it is obtained, add a server block on port 443 for {', '.join(target.names)} with: {target.paths}"
 
 
 def _unique(groups: Iterable[Sequence[Site]]) -> list[Site]:

@@ -12,6 +12,7 @@ from typing import Final
 from wellkeeper_node.nginx.changes.blocking import as_directive, is_blocking, is_location_of_site, spares_challenges
 from wellkeeper_node.nginx.changes.edits import Edit, Source
 from wellkeeper_node.nginx.changes.statements import Statement, line_of
+from wellkeeper_node.nginx.changes.targets import Paths
 from wellkeeper_node.nginx.configuration import Directive
 from wellkeeper_node.nginx.servers import listen_address
 from wellkeeper_node.nginx.sites import DEFAULT_FLAGS, Ports, Site
@@ -20,19 +21,6 @@ SNIPPETS: Final = "snippets/wellkeeper"
 _GUARD: Final = r'if ($uri ~ "^/\.well-known/acme-challenge/") { break; }'
 _CERTBOT: Final = "/etc/letsencrypt/"
 _PAIR: Final = ("ssl_certificate", "ssl_certificate_key")
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """The two paths for nginx; `certificate_key` is None if the key is kept elsewhere."""
-
-    chain: str
-    certificate_key: str | None
-
-    def lines(self) -> list[str]:
-        """Return the two lines for a server block."""
-        key = self.certificate_key or "THE KEY OF YOUR CSR"
-        return [f"ssl_certificate {self.chain};", f"ssl_certificate_key {key};"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +72,12 @@ class BlockEdits:
 
     def use(self, paths: Paths) -> None:
         """Use the certificate: replace the pair that the block has, or add one. The first certificate wins."""
+        if paths.chain in self.site.chains:
+            self._note_files_of_certbot()
+            return
         if self._is_taken(paths):
             return
         self._note_files_of_certbot()
-        values = [one.arguments[0] for one in self.site.all("ssl_certificate") if one.arguments]
-        if values == [paths.chain]:
-            return
         own = [one for one in self.statement.block or () if one.name in _PAIR]
         if len(own) == len([one for one in self.site.block.block if one.name in _PAIR]):
             self._replace_pair(own, paths)
@@ -137,7 +125,13 @@ class BlockEdits:
             self.edits.append(self.source.lines_after(everywhere[0], [f"{' '.join(words)};"]))
 
     def _replace_pair(self, own: Sequence[Statement], paths: Paths) -> None:
-        lines, seen = dict(zip(_PAIR, paths.lines(), strict=True)), set[str]()
+        lines, seen = dict(zip(_PAIR, paths.lines(), strict=False)), set[str]()
+        if paths.certificate_key is None:
+            # The key stays, so there must be exactly one.
+            if sorted(one.name for one in own) != list(_PAIR):
+                self.notes.append(f"{self.site.place} needs the key of the CSR. Use there: {paths}")
+                return
+            own = [one for one in own if one.name == _PAIR[0]]
         for one in own:
             edit = self.source.removed(one) if one.name in seen else self.source.replaced(one, lines[one.name])
             seen.add(one.name)
@@ -153,14 +147,14 @@ class BlockEdits:
             for one in self.statement.block or ()
             if one.name == "include" and any(file.endswith(f"/{''.join(one.arguments).lstrip('/')}") for file in files)
         ]
-        if len(files) == 1 and is_pair_alone and len(includes) == 1:
+        if len(files) == 1 and is_pair_alone and len(includes) == 1 and paths.certificate_key is not None:
             indent = self.source.indent(includes[0])
             self.edits.append(self.source.replaced(includes[0], f"\n{indent}".join(paths.lines())))
         else:
             first = next(one for one in self.site.block.block if one.name in _PAIR and one.file in files)
             self.notes.append(
                 f"{self.site.place} takes its certificate from {first.file}:{first.line}. Replace it there with:"
-                f" {' '.join(paths.lines())}"
+                f" {paths}"
             )
 
     def _note_files_of_certbot(self) -> None:
