@@ -41,20 +41,22 @@ class InUse:
         kept = [one for one in values if one in self.working]
         lost = {name: None for one in kept for name in self._lost(site, self.working[one], target.names)}
         if lost:
-            return (
-                f"{site.place} keeps {kept[0]}, because the new certificate lacks {', '.join(lost)}."
-                f" Add them to it, or give {' '.join(target.names)} a server block of its own."
-            )
+            return _lacking(site, kept[0], lost, target)
         if target.is_obtained or not (kept or target.paths.certificate_key is None):
             return ""
         return _later(site, kept[0] if kept else "its certificate", target)
 
-    def why_not_shadowed(self, target: Target) -> str:
-        """Return a note if a default server has a working certificate for the target, which is not obtained yet."""
-        for site in [] if target.is_obtained else self._defaults():
-            for one in site.chains or self.inherited:
-                if one in self.working and any(_covers(self.working[one], name) for name in target.names):
-                    return _later(site, one, target)
+    def why_not_shadowed(self, target: Target, blocks: Iterable[Site]) -> str:
+        """Return a note if the default server has a working certificate that these blocks, with TLS, would hide."""
+        words = [name for block in blocks for word in block.names for name in _plain(word.lower())]
+        hidden = [one for one in words if not matching(self.https, one) and not _covers(target.names, one)]
+        for site in self._defaults():
+            for chain in [one for one in site.chains or self.inherited if one in self.working]:
+                old = self.working[chain]
+                if lost := dict.fromkeys(one for one in hidden if _covers(old, one)):
+                    return _lacking(site, chain, lost, target)
+                if not target.is_obtained and any(_covers(old, name) for name in target.names):
+                    return _later(site, chain, target)
         return ""
 
     def _lost(self, site: Site, old: frozenset[str] | None, new: Sequence[str]) -> list[str]:
@@ -74,6 +76,13 @@ class InUse:
     def _defaults(self) -> Sequence[Site]:
         flagged = [one for one in self.https if any(DEFAULT_FLAGS & set(i.arguments[1:]) for i in one.all("listen"))]
         return flagged or self.https[:1]
+
+
+def _lacking(site: Site, chain: str, lost: Iterable[str], target: Target) -> str:
+    return (
+        f"{site.place} keeps {chain}, because the new certificate lacks {', '.join(lost)}."
+        f" Add them to it, or give {' '.join(target.names)} a server block of its own."
+    )
 
 
 def _later(site: Site, chain: str, target: Target) -> str:

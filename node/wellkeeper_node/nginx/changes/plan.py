@@ -132,20 +132,20 @@ class _Work:
 
     def _add_https(self, serving: "_Serving") -> None:
         """Listen on port 443 in the blocks that serve the site on port 80, or append a block."""
-        if note := self.in_use.why_not_shadowed(serving.target) or _needs_key(serving.target):
+        target = serving.target
+        candidates = serving.named or [one for one in serving.http if one.has_no_names]
+        with_content = [one for one in candidates if has_content(one.block.block)]
+        if note := self.in_use.why_not_shadowed(target, with_content) or _needs_key(target):
             self.notes.append(note)
             return
-        candidates = serving.named or [one for one in serving.http if one.has_no_names]
         blocks = self._blocks(candidates)
         if candidates and not blocks:
             return  # a note says so
-        usable = [
-            block for block in blocks if has_content(block.site.block.block) and (serving.named or block.is_free())
-        ]
+        usable = [one for one in blocks if one.site in with_content and (serving.named or one.is_free())]
         for block in usable:
-            block.listen_with_tls(serving.target.paths)
+            block.listen_with_tls(target.paths)
         if not usable:
-            self._append(serving.http[0].block.file, self._new_https(serving.target))
+            self._append(serving.http[0].block.file, self._new_https(target))
 
     def define_upstream(self) -> None:
         """Include upstream.conf in a file of its own, unless there is an upstream."""

@@ -53,6 +53,15 @@ def test_placeholder_does_not_shadow_a_working_certificate_of_the_default_server
     assert "listen 443 ssl;" in proposed(files, [OBTAINED], {"/old.pem": frozenset({"*.example.org"})}).patch
 
 
+def test_site_on_port_80_keeps_names_that_only_the_default_server_covers() -> None:
+    site = block("_", listen="listen 443 ssl default_server;")
+    site += block("a.example.org b.example.org", "", "listen 80; listen [::]:80;").replace("}\n", "    root /srv;\n}\n")
+    plan = proposed({**WITH_UPSTREAM, SITE: site}, [OBTAINED], {"/old.pem": frozenset({"*.example.org"})})
+    [note] = plan.notes
+    assert plan.patch == ""
+    assert note.startswith(f"{SITE}:1 keeps /old.pem, because the new certificate lacks b.example.org. Add them")
+
+
 def test_redirect_beside_a_default_server_gets_no_empty_site() -> None:
     site = block("_", listen="listen 443 ssl;").replace("}\n", "    root /srv;\n}\n")
     site += block("a.example.org", "", "listen 80; listen [::]:80;").replace(
