@@ -13,8 +13,9 @@ from stand.nginx import SNIPPETS, nginx_program, temporary_paths
 from stand.ports import free_port
 from stand.processes import find_program
 from tests.node.nginx.changes.vhosts import VHOSTS, Vhost
-from wellkeeper_node.nginx.changes.plan import Plan, Target, propose
-from wellkeeper_node.nginx.changes.server_block import Host, Paths
+from wellkeeper_node.nginx.changes.plan import Plan, propose
+from wellkeeper_node.nginx.changes.server_block import Host
+from wellkeeper_node.nginx.changes.targets import Paths, Target
 from wellkeeper_node.nginx.configuration import parse, split_files
 from wellkeeper_node.nginx.sites import Ports
 from wellkeeper_node.process import Finished, run

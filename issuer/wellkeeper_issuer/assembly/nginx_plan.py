@@ -13,10 +13,13 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
+from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.nginx.changes.plan import Plan, Target, propose
-from wellkeeper_node.nginx.changes.server_block import Host, Paths
-from wellkeeper_node.nginx.configuration import Configuration
+from wellkeeper_node.nginx.changes.in_use import Working
+from wellkeeper_node.nginx.changes.plan import Plan, propose
+from wellkeeper_node.nginx.changes.server_block import Host
+from wellkeeper_node.nginx.changes.targets import Paths, Target
+from wellkeeper_node.nginx.configuration import Configuration, Directive
 from wellkeeper_node.nginx.sites import Ports, Site, sites
 
 _PROGRAMS: Final = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
@@ -33,6 +36,12 @@ class NginxFound:
     def sites(self, settings: Settings) -> tuple[Site, ...]:
         """Return the server blocks of http."""
         return sites(self.configuration, _ports(settings))
+
+    def working_certificates(self) -> Working:
+        """Return the certificates of CAs by their `ssl_certificate`, with their names."""
+        values = {one.arguments[0] for one in self.configuration.walk() if _is_chain(one)}
+        names = {one: None if _is_unknown(one) else _read_names(self.configuration.path(one)) for one in values}
+        return {one: found for one, found in names.items() if not _is_replaceable(found)}
 
     def table(self) -> dict[str, Any]:
         """Return the `[nginx]` that new settings need: a pid file elsewhere than usual."""
@@ -64,8 +73,9 @@ async def read_nginx(settings: Settings) -> NginxFound:
 def propose_changes(settings: Settings, certificates: Sequence[CertificateSettings], found: NginxFound) -> Plan:
     """Return the changes; the files are those that symbolic links lead to, because patch(1) follows none."""
     live = build.certificates(settings)
-    targets = [Target(_names(one), _paths(live.live_path(one.name), one)) for one in certificates]
-    plan = propose(found.configuration, found.texts, targets, Host(_ports(settings), _has_ipv6()))
+    targets = [_target(live.live_path(one.name), one) for one in certificates]
+    working = found.working_certificates()
+    plan = propose(found.configuration, found.texts, targets, Host(_ports(settings), _has_ipv6()), working)
     resolved = {os.path.realpath(path): pair for path, pair in plan.changes.items()}
     return replace(plan, changes=resolved)
 
@@ -74,9 +84,25 @@ def _names(certificate: CertificateSettings) -> tuple[str, ...]:
     return tuple(one.value for one in certificate.to_lineage().identifiers)
 
 
-def _paths(live_path: str, certificate: CertificateSettings) -> Paths:
+def _target(live_path: str, certificate: CertificateSettings) -> Target:
     key = None if certificate.csr else f"{live_path}/privkey.pem"
-    return Paths(f"{live_path}/fullchain.pem", key)
+    paths = Paths(f"{live_path}/fullchain.pem", key)
+    return Target(_names(certificate), paths, is_obtained=not _is_replaceable(_read_names(Path(paths.chain))))
+
+
+def _read_names(path: Path) -> frozenset[str] | None:
+    """Return the names in a certificate of a CA: empty without one or if it is self-signed, None if unreadable."""
+    try:
+        found = reading.read_certificate(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except (OSError, ValueError):
+        return None
+    return frozenset() if found.is_self_signed else frozenset(one.value.lower() for one in found.identifiers) or None
+
+
+def _is_replaceable(names: frozenset[str] | None) -> bool:
+    return names is not None and not names
 
 
 def _read_texts(files: Iterable[str]) -> dict[str, str]:
@@ -89,7 +115,16 @@ def _read_texts(files: Iterable[str]) -> dict[str, str]:
     return texts
 
 
-def _is_pid(one: Any) -> bool:  # noqa: ANN401 - a directive
+def _is_chain(one: Directive) -> bool:
+    return one.name == "ssl_certificate" and bool(one.arguments)
+
+
+def _is_unknown(value: str) -> bool:
+    """Return whether the value is not a path: nginx then takes it from a variable."""
+    return "$" in value or value.startswith("data:")
+
+
+def _is_pid(one: Directive) -> bool:
     return one.name == "pid" and bool(one.arguments)
 
 

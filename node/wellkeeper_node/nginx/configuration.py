@@ -103,9 +103,10 @@ class _Tree:
         """Yield the files of the dump that glob(3) found, sorted as there; `*` does not match a slash."""
         for pattern in patterns:
             path = str(self.folder / pattern)
-            yield from sorted(file for file in self.contents if file == path or _matches(file, path))
+            yield from sorted(file for file in self.contents if file == path or matches(file, path))
 
 
-def _matches(file: str, pattern: str) -> bool:
+def matches(file: str, pattern: str) -> bool:
+    """Return whether glob(3) finds the file by the pattern; `*` does not match a slash."""
     parts, wanted = file.split("/"), pattern.split("/")
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))

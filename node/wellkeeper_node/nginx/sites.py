@@ -54,6 +54,11 @@ class Site:
         """Return whether it can only answer as the default server."""
         return set(self.names) <= {"_", ""}
 
+    @property
+    def chains(self) -> Sequence[str]:
+        """Return the values of ssl_certificate."""
+        return [one.arguments[0] for one in self.all("ssl_certificate") if one.arguments]
+
     def all(self, name: str) -> Sequence[Directive]:
         """Return the directives of this name, not those inside locations."""
         return [one for one in self.block.block if one.name == name]

@@ -4,30 +4,25 @@ Each certificate is served by the server blocks that answer for its names now: a
 those on port 443 with one of its names use its files. A name that no block answers for gets a new block.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
+from wellkeeper_node.nginx.changes.blocking import has_content
 from wellkeeper_node.nginx.changes.diff import unified
 from wellkeeper_node.nginx.changes.edits import Edit, Source, apply
-from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host, Paths
+from wellkeeper_node.nginx.changes.in_use import InUse, Working
+from wellkeeper_node.nginx.changes.places import edit_http, included_file
+from wellkeeper_node.nginx.changes.server_block import SNIPPETS, BlockEdits, Host
 from wellkeeper_node.nginx.changes.statements import Statement, line_of, scan
+from wellkeeper_node.nginx.changes.targets import Target
 from wellkeeper_node.nginx.configuration import Configuration
 from wellkeeper_node.nginx.sites import Site, defaults, has_ipv6_default, has_upstream, matching, sites
 
-_CONF_D: Final = "conf.d"
-_INCLUDED: Final = re.compile(r"\binclude\s+\S*conf\.d/\*\.conf\s*;")
+_NOTHING: Final[Working] = MappingProxyType({})
 _CONTENT: Final = "    # Your site: root, or proxy_pass, or a redirect."
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A certificate and its files."""
-
-    names: tuple[str, ...]
-    paths: Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +43,21 @@ class Plan:
         return unified(self.changes)
 
 
-def propose(configuration: Configuration, files: Mapping[str, str], targets: Sequence[Target], host: Host) -> Plan:
+def propose(
+    configuration: Configuration,
+    files: Mapping[str, str],
+    targets: Sequence[Target],
+    host: Host,
+    working: Working = _NOTHING,
+) -> Plan:
     """Return the changes. `files` has the exact text of each file that the configuration names.
 
     Idempotent: for a configuration with these changes, it returns none.
     """
-    has_default = has_ipv6_default(configuration, host.ports.http)
-    work = _Work(configuration, files, replace(host, has_ipv6_default=has_default))
     found = sites(configuration, host.ports)
     http, https = [one for one in found if one.is_http], [one for one in found if one.is_https]
+    host = replace(host, has_ipv6_default=has_ipv6_default(configuration, host.ports.http))
+    work = _Work(configuration, files, host, InUse.of(configuration, working, targets, https))
     for target in targets:
         work.serve(_Serving.of(target, http, https))
     work.define_upstream()
@@ -83,8 +84,12 @@ class _Serving:
         named = _unique(by_name.values())
         answering = [*named, *(one for one in defaults(http) if others and one not in named)]
         secure = _unique(matching(https, name) for name in target.names)
-        if not secure and not named:
-            secure = [one for one in https if one.has_no_names and one in answering]
+        if not secure and not any(has_content(one.block.block) for one in named):
+            secure = [
+                one
+                for one in https
+                if one.has_no_names and (one in answering or (named and has_content(one.block.block)))
+            ]
         return cls(target, answering, secure, named, () if defaults(http) else others)
 
 
@@ -93,10 +98,13 @@ class _Work:
     configuration: Configuration
     files: Mapping[str, str]
     host: Host
+    in_use: InUse
     blocks: dict[tuple[str, int], BlockEdits] = field(default_factory=dict)
     appended: dict[str, list[str]] = field(default_factory=dict)
     created: dict[str, str] = field(default_factory=dict)
     in_http: list[str] = field(default_factory=list)
+    new_http: set[str] = field(default_factory=set)
+    new_https: dict[frozenset[str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def serve(self, serving: "_Serving") -> None:
@@ -108,7 +116,7 @@ class _Work:
         for block in self._blocks(serving.http):
             block.answer_challenges()
         for block in self._blocks(serving.https):
-            block.use(target.paths)
+            self._use(block, target)
         if serving.unanswered and serving.https:
             self._append(serving.https[0].block.file, self._new_http(serving.unanswered))
         elif serving.unanswered:
@@ -116,17 +124,28 @@ class _Work:
         if not serving.https:
             self._add_https(serving)
 
+    def _use(self, block: BlockEdits, target: Target) -> None:
+        if note := self.in_use.why_kept(block.site, target):
+            self.notes.append(note)
+        else:
+            block.use(target.paths)
+
     def _add_https(self, serving: "_Serving") -> None:
         """Listen on port 443 in the blocks that serve the site on port 80, or append a block."""
+        target = serving.target
         candidates = serving.named or [one for one in serving.http if one.has_no_names]
+        with_content = [one for one in candidates if has_content(one.block.block)]
+        if note := self.in_use.why_not_shadowed(target, with_content) or _needs_key(target):
+            self.notes.append(note)
+            return
         blocks = self._blocks(candidates)
         if candidates and not blocks:
             return  # a note says so
-        usable = [block for block in blocks if block.has_content() and (serving.named or block.is_free())]
+        usable = [one for one in blocks if one.site in with_content and (serving.named or one.is_free())]
         for block in usable:
-            block.listen_with_tls(serving.target.paths)
+            block.listen_with_tls(target.paths)
         if not usable:
-            self._append(serving.http[0].block.file, self._new_https(serving.target))
+            self._append(serving.http[0].block.file, self._new_https(target))
 
     def define_upstream(self) -> None:
         """Include upstream.conf in a file of its own, unless there is an upstream."""
@@ -138,8 +157,10 @@ class _Work:
         edits = defaultdict[str, list[Edit]](list)
         for block in self.blocks.values():
             edits[block.site.block.file] += block.finish()
-        if self.in_http and (found := self._edit_http()):
+        if self.in_http and (found := edit_http(self.files, self.in_http)):
             edits[found[0]].append(found[1])
+        elif self.in_http:
+            self.notes.append(f"Add to nginx's http block: {' '.join(self.in_http)}")
         changes = {path: ("", new) for path, new in self.created.items()}
         for file in dict.fromkeys([*edits, *self.appended]):
             old = self.files[file]
@@ -162,16 +183,32 @@ class _Work:
         return list(blocks.values())
 
     def _new_http(self, names: Sequence[str]) -> list[str]:
+        """Return a block for those of the names that have no new block yet."""
+        fresh = [name for name in names if name not in self.new_http]
+        if not fresh:
+            return []
+        self.new_http.update(fresh)
         return self._server(
             [
                 *self.host.listen(self.host.ports.http),
-                f"server_name {' '.join(names)};",
+                f"server_name {' '.join(fresh)};",
                 f"include {SNIPPETS}/challenge.conf;",
                 "location / { return 301 https://$host$request_uri; }",
             ]
         )
 
     def _new_https(self, target: Target) -> list[str]:
+        """Return a block for the certificate; the first one of the same names wins."""
+        if note := _needs_key(target):
+            self.notes.append(note)
+            return []
+        used = self.new_https.setdefault(frozenset(target.names), target.paths.chain)
+        if used != target.paths.chain:
+            names = ", ".join(target.names)
+            self.notes.append(
+                f"The new server block of {names} uses {used}. To serve another key type too, add: {target.paths}"
+            )
+            return []
         lines = [
             *self.host.listen(self.host.ports.https, "ssl"),
             f"server_name {' '.join(target.names)};",
@@ -185,24 +222,28 @@ class _Work:
         return ["server {", *(f"    {line}" for line in lines), "}"]
 
     def _append(self, file: str, lines: Sequence[str]) -> None:
-        known = self.appended.setdefault(file, [])
-        known += ["", *lines]
+        if lines:
+            known = self.appended.setdefault(file, [])
+            known += ["", *lines]
 
     def _create(self, name: str, lines: Sequence[str]) -> None:
-        """Create a file in conf.d, which nginx's packages include; elsewhere, add the lines to the http block."""
-        if any(_INCLUDED.search(text) for text in self.files.values()):
-            self.created[str(self.configuration.folder / _CONF_D / name)] = "".join(f"{line}\n" for line in lines)
-        else:
+        """Add the lines to the file of this name in conf.d, or else to the http block."""
+        if not lines:
+            return
+        path = included_file(self.configuration, self.files, name)
+        if path is None:
             self.in_http += lines
+        elif path in self.files:
+            self._append(path, lines)
+        else:
+            self.created[path] = self.created.get(path, "") + "".join(f"{line}\n" for line in lines)
 
-    def _edit_http(self) -> tuple[str, Edit] | None:
-        """Return the file of the http block, and the edit that adds the lines at its end."""
-        for file, text in self.files.items():
-            http = next((one for one in scan(text) if one.name == "http" and one.block), None)
-            if http is not None and http.block:
-                return file, Source(text).lines_after(http.block[-1], self.in_http)
-        self.notes.append(f"Add to nginx's http block: {' '.join(self.in_http)}")
-        return None
+
+def _needs_key(target: Target) -> str:
+    """Return a note if a new server block on port 443 would lack its key."""
+    if target.paths.certificate_key is not None:
+        return ""
+    return f"Once it is obtained, add a server block on port 443 for {', '.join(target.names)} with: {target.paths}"
 
 
 def _unique(groups: Iterable[Sequence[Site]]) -> list[Site]:

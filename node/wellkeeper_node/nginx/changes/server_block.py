@@ -5,40 +5,22 @@ block without locations gets them moved into `location /`, which changes nothing
 `break` comes first: their locations would answer what was redirected, and a `rewrite` could run twice.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from wellkeeper_client import wire
+from wellkeeper_node.nginx.changes.blocking import as_directive, is_blocking, is_location_of_site, spares_challenges
 from wellkeeper_node.nginx.changes.edits import Edit, Source
 from wellkeeper_node.nginx.changes.statements import Statement, line_of
+from wellkeeper_node.nginx.changes.targets import Paths
 from wellkeeper_node.nginx.configuration import Directive
 from wellkeeper_node.nginx.servers import listen_address
 from wellkeeper_node.nginx.sites import DEFAULT_FLAGS, Ports, Site
 
 SNIPPETS: Final = "snippets/wellkeeper"
 _GUARD: Final = r'if ($uri ~ "^/\.well-known/acme-challenge/") { break; }'
-_EXAMPLE: Final = f"{wire.CHALLENGE_PREFIX}{'x' * 43}"
 _CERTBOT: Final = "/etc/letsencrypt/"
 _PAIR: Final = ("ssl_certificate", "ssl_certificate_key")
-# Conditions on other variables (bad clients, methods) do not concern the CA.
-_OF_THE_REQUEST: Final = re.compile(
-    r"\$(host|http_host|scheme|https|server_port|http_x_forwarded_\w+|http_upgrade\w+)\b"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """The two paths for nginx; `certificate_key` is None if the key is kept elsewhere."""
-
-    chain: str
-    certificate_key: str | None
-
-    def lines(self) -> list[str]:
-        """Return the two lines for a server block."""
-        key = self.certificate_key or "THE KEY OF YOUR CSR"
-        return [f"ssl_certificate {self.chain};", f"ssl_certificate_key {key};"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +59,10 @@ class BlockEdits:
         if not self.site.answers_challenges():
             self._in_head.append(f"include {SNIPPETS}/challenge.conf;")
         self._listen_on_ipv6()
-        blocking = [one for one in self.site.block.block if _is_blocking(one)]
+        blocking = [one for one in self.site.block.block if is_blocking(one)]
         if not blocking or self._is_guarded(blocking[0]):
             return
-        own = [one for one in self.statement.block or () if _is_blocking(_as_directive(one))]
+        own = [one for one in self.statement.block or () if is_blocking(as_directive(one))]
         if len(own) < len(blocking):
             self.edits.append(self.source.lines_inside(self.statement, [_GUARD]))
         elif self._has_locations() or any(inner.name == "rewrite" for one in own for inner in one.walk()):
@@ -90,12 +72,12 @@ class BlockEdits:
 
     def use(self, paths: Paths) -> None:
         """Use the certificate: replace the pair that the block has, or add one. The first certificate wins."""
+        if paths.chain in self.site.chains:
+            self._note_files_of_certbot()
+            return
         if self._is_taken(paths):
             return
         self._note_files_of_certbot()
-        values = [one.arguments[0] for one in self.site.all("ssl_certificate") if one.arguments]
-        if values == [paths.chain]:
-            return
         own = [one for one in self.statement.block or () if one.name in _PAIR]
         if len(own) == len([one for one in self.site.block.block if one.name in _PAIR]):
             self._replace_pair(own, paths)
@@ -124,10 +106,6 @@ class BlockEdits:
         """Return whether no other certificate was chosen for the block."""
         return self._paths is None
 
-    def has_content(self) -> bool:
-        """Return whether the block serves something by itself; one that only redirects or refuses does not."""
-        return self._has_locations() or not any(_turns_away(one) for one in self.site.block.block)
-
     def _is_taken(self, paths: Paths) -> bool:
         if self._paths is None:
             self._paths = paths
@@ -147,7 +125,13 @@ class BlockEdits:
             self.edits.append(self.source.lines_after(everywhere[0], [f"{' '.join(words)};"]))
 
     def _replace_pair(self, own: Sequence[Statement], paths: Paths) -> None:
-        lines, seen = dict(zip(_PAIR, paths.lines(), strict=True)), set[str]()
+        lines, seen = dict(zip(_PAIR, paths.lines(), strict=False)), set[str]()
+        if paths.certificate_key is None:
+            # The key stays, so there must be exactly one.
+            if sorted(one.name for one in own) != list(_PAIR):
+                self.notes.append(f"{self.site.place} needs the key of the CSR. Use there: {paths}")
+                return
+            own = [one for one in own if one.name == _PAIR[0]]
         for one in own:
             edit = self.source.removed(one) if one.name in seen else self.source.replaced(one, lines[one.name])
             seen.add(one.name)
@@ -163,14 +147,14 @@ class BlockEdits:
             for one in self.statement.block or ()
             if one.name == "include" and any(file.endswith(f"/{''.join(one.arguments).lstrip('/')}") for file in files)
         ]
-        if len(files) == 1 and is_pair_alone and len(includes) == 1:
+        if len(files) == 1 and is_pair_alone and len(includes) == 1 and paths.certificate_key is not None:
             indent = self.source.indent(includes[0])
             self.edits.append(self.source.replaced(includes[0], f"\n{indent}".join(paths.lines())))
         else:
             first = next(one for one in self.site.block.block if one.name in _PAIR and one.file in files)
             self.notes.append(
                 f"{self.site.place} takes its certificate from {first.file}:{first.line}. Replace it there with:"
-                f" {' '.join(paths.lines())}"
+                f" {paths}"
             )
 
     def _note_files_of_certbot(self) -> None:
@@ -180,48 +164,8 @@ class BlockEdits:
                 self.notes.append(f"{place} reads {one.arguments[0]}. Remove that line before you remove certbot.")
 
     def _has_locations(self) -> bool:
-        return any(
-            one.name == "location" and wire.CHALLENGE_PREFIX not in one.arguments and "@" not in one.arguments[0][:1]
-            for one in self.site.block.block
-            if one.arguments
-        )
+        return any(map(is_location_of_site, self.site.block.block))
 
     def _is_guarded(self, first: Directive) -> bool:
         before = self.site.block.block[: self.site.block.block.index(first)]
-        return any(one.name == "if" and _spares_challenges(one) for one in before)
-
-
-def _is_blocking(one: Directive) -> bool:
-    """Return whether the directive may answer a request for a challenge before a location is chosen."""
-    if one.name == "return":
-        return True
-    if one.name == "rewrite":
-        return bool(one.arguments) and _may_match(one.arguments[0])
-    if one.name != "if" or _spares_challenges(one):
-        return False
-    condition = " ".join(one.arguments)
-    return _OF_THE_REQUEST.search(condition) is not None and any(i.name in {"return", "rewrite"} for i in one.block)
-
-
-def _turns_away(one: Directive) -> bool:
-    """Return whether the directive redirects or refuses every request."""
-    if one.name == "return":
-        return not one.arguments[0].startswith("2")
-    return one.name == "rewrite" and _is_blocking(one) and one.arguments[1].startswith("http")
-
-
-def _spares_challenges(condition: Directive) -> bool:
-    words = " ".join(condition.arguments)
-    return "acme-challenge" in words or "well-known" in words
-
-
-def _may_match(pattern: str) -> bool:
-    try:
-        return re.search(pattern, _EXAMPLE) is not None
-    except re.error:
-        return True  # of PCRE, but not of Python
-
-
-def _as_directive(one: Statement) -> Directive:
-    block = tuple(_as_directive(inner) for inner in one.block or ())
-    return Directive(one.name, one.arguments, "", 0, block)
+        return any(one.name == "if" and spares_challenges(one) for one in before)

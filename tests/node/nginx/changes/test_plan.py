@@ -1,44 +1,25 @@
 """The proposed changes of nginx's configuration, for server blocks as users have them."""
 
-from collections.abc import Mapping
-
 import pytest
 
+from tests.node.nginx.changes.planning import (
+    LIVE,
+    MAIN,
+    NGINX_CONF,
+    PATHS,
+    SITE,
+    SNIPPETS,
+    UPSTREAM,
+    WITH_UPSTREAM,
+    after,
+    filled,
+    planned,
+)
 from tests.node.nginx.changes.vhosts import CHALLENGE, TLS_LISTEN, VHOSTS, Vhost
-from wellkeeper_node.nginx.changes.plan import Plan, Target, propose
-from wellkeeper_node.nginx.changes.server_block import Host, Paths
+from wellkeeper_node.nginx.changes.plan import propose
+from wellkeeper_node.nginx.changes.server_block import Host
+from wellkeeper_node.nginx.changes.targets import Paths, Target
 from wellkeeper_node.nginx.configuration import parse
-
-MAIN = "/etc/nginx/nginx.conf"
-SITE = "/etc/nginx/sites-enabled/site"
-UPSTREAM = "/etc/nginx/conf.d/wellkeeper.conf"
-LIVE = "/var/lib/wellkeeper/certificates/live/www.example.org"
-OLD = "/etc/letsencrypt/live/www.example.org"
-PATHS = Paths(f"{LIVE}/fullchain.pem", f"{LIVE}/privkey.pem")
-SNIPPETS: Mapping[str, str] = {
-    "/etc/nginx/snippets/wellkeeper/challenge.conf": (
-        "location ^~ /.well-known/acme-challenge/ {\n    proxy_pass http://wellkeeper_responder;\n}\n"
-    ),
-    "/etc/nginx/snippets/wellkeeper/tls.conf": "ssl_protocols TLSv1.2 TLSv1.3;\n",
-    "/etc/nginx/snippets/wellkeeper/upstream.conf": "upstream wellkeeper_responder {\n    server unix:/s;\n}\n",
-}
-NGINX_CONF = "events { }\nhttp {\n    include conf.d/*.conf;\n    include sites-enabled/*;\n}\n"
-WITH_UPSTREAM = {UPSTREAM: "include snippets/wellkeeper/upstream.conf;\n"}
-
-
-def planned(files: Mapping[str, str], *names: str, on: Host | None = None, main: str = NGINX_CONF) -> Plan:
-    """Return the changes that a certificate for these names needs."""
-    every = {MAIN: main, **SNIPPETS, **files}
-    dump = "".join(f"# configuration file {path}:\n{text}\n" for path, text in every.items())
-    return propose(parse(dump), every, [Target(names or ("www.example.org",), PATHS)], on or Host())
-
-
-def filled(text: str) -> str:
-    return text.replace("{live}", LIVE).replace("{old}", OLD)
-
-
-def after(plan: Plan, path: str = SITE) -> str:
-    return plan.changes[path][1]
 
 
 @pytest.mark.parametrize("vhost", VHOSTS.values(), ids=VHOSTS)
@@ -53,26 +34,6 @@ def test_server_block_answers_challenges_and_uses_the_certificate(vhost: Vhost) 
 def test_nothing_is_proposed_a_second_time(vhost: Vhost) -> None:
     plan = planned({**WITH_UPSTREAM, SITE: filled(vhost.after)}, *vhost.names)
     assert (plan.changes, plan.patch) == ({}, "")
-
-
-def test_missing_upstream_is_included_in_a_file_of_its_own() -> None:
-    plan = planned({SITE: "server { listen 80; server_name www.example.org; }\n"})
-    assert plan.changes[UPSTREAM] == ("", "include snippets/wellkeeper/upstream.conf;\n")
-    assert "--- /dev/null\n+++ etc/nginx/conf.d/wellkeeper.conf\n@@ -0,0 +1 @@\n" in plan.patch
-
-
-def test_lines_go_into_the_http_block_when_conf_d_is_not_included() -> None:
-    plan = planned({}, main="http {\n    include mime.types;\n}\n")
-    text = after(plan, MAIN)
-    assert "    include mime.types;\n    server {\n" in text
-    assert text.endswith("    include snippets/wellkeeper/upstream.conf;\n}\n")
-
-
-def test_name_without_a_server_block_gets_a_file_with_both_blocks() -> None:
-    text = after(planned(WITH_UPSTREAM), "/etc/nginx/conf.d/www.example.org.conf")
-    assert text.count("server_name www.example.org;") == 2
-    assert text.count(CHALLENGE) == 1
-    assert f"ssl_certificate {LIVE}/fullchain.pem;" in text
 
 
 def test_block_for_port_80_is_added_to_a_site_on_443_alone() -> None:
@@ -131,29 +92,6 @@ def test_second_pair_of_another_key_type_is_removed() -> None:
     block = f"server {{\n    listen 80;\n    listen 443 ssl;\n    server_name www.example.org;\n{pairs}}}\n"
     text = after(planned({SITE: block}))
     assert text.count("ssl_certificate ") == text.count("ssl_certificate_key ") == 1
-
-
-def test_redirect_in_an_included_file_is_guarded_against() -> None:
-    redirect = {"/etc/nginx/redirect.conf": "return 301 https://$host$request_uri;\n"}
-    block = "server {\n    listen 80;\n    server_name www.example.org;\n    include redirect.conf;\n}\n"
-    text = after(planned({**redirect, SITE: block}))
-    assert text.startswith('server {\n    if ($uri ~ "^/\\.well-known/acme-challenge/") { break; }\n    listen 80;\n')
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [
-        pytest.param("$http_user_agent ~ bot", id="bad clients"),
-        pytest.param('$request_uri !~ "^/.well-known/acme-challenge/"', id="challenges are exempt already"),
-    ],
-)
-def test_condition_that_spares_the_ca_stays(condition: str) -> None:
-    line = f"    if ({condition}) {{ return 403; }}\n"
-    block = f"server {{\n    listen 80;\n    server_name www.example.org;\n{line}}}\n"
-    text = after(planned({SITE: block}))
-    assert line in text
-    assert "break" not in text
-    assert "location" not in text
 
 
 def test_name_in_upper_case_or_with_a_leading_dot_is_found() -> None:

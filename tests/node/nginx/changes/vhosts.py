@@ -128,6 +128,14 @@ VHOSTS: Final = {
         f"    listen [::]:443 ssl;\n    server_name www.example.org;\n    {TLS}\n    {PAIR}\n"
         "    # Your site: root, or proxy_pass, or a redirect.\n    location / { return 404; }\n}\n",
     ),
+    "redirect in a location": Vhost(
+        "server {\n    listen 80;\n    listen [::]:80;\n    server_name www.example.org;\n"
+        f"    location / {{ {_REDIRECT} }}\n}}\n",
+        f"server {{\n    listen 80;\n    listen [::]:80;\n    server_name www.example.org;\n    {CHALLENGE}\n"
+        f"    location / {{ {_REDIRECT} }}\n}}\n\nserver {{\n    listen 443 ssl;\n"
+        f"    listen [::]:443 ssl;\n    server_name www.example.org;\n    {TLS}\n    {PAIR}\n"
+        "    # Your site: root, or proxy_pass, or a redirect.\n    location / { return 404; }\n}\n",
+    ),
     "managed by certbot": Vhost(
         _CERTBOT_443.replace("CERTIFICATE", _OLD_PAIR) + _CERTBOT_80_BEFORE,
         _CERTBOT_443.replace("CERTIFICATE", f"    {PAIR}") + _CERTBOT_80_AFTER,
