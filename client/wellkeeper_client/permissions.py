@@ -37,14 +37,24 @@ def find_fault(path: Path, owner: int | None = None, *, trusts_mounts: bool = Tr
 def find_socket_fault(socket: Path) -> Fault | None:
     """Return the first fault of the directories of a socket: others could put another one there.
 
-    They may belong to the user whose program listens, which is the owner of the last one. The socket's mode does not
-    matter.
+    The last one may belong to the user whose program listens, whom no one else may know (DynamicUser= of systemd), but
+    then only root or this user may have created it. The socket's mode does not matter.
     """
+    absolute = Path(os.path.abspath(socket.parent))  # noqa: PTH100 - links are looked at, not resolved
     try:
-        status = socket.parent.stat()
-    except OSError:
+        folder = absolute.resolve(strict=True)
+        status = folder.stat()
+    except (OSError, RuntimeError):
         return None  # who connects will report that
-    return find_fault(socket.parent, status.st_uid) if stat.S_ISDIR(status.st_mode) else None
+    if not stat.S_ISDIR(status.st_mode):
+        return None
+    above = (*folder.parents, *absolute.parents)
+    faults = (
+        fault_of(folder, status.st_uid),
+        *map(fault_of, above),
+        *map(_fault_of_creator, (folder, absolute, *above)),
+    )
+    return next(filter(None, faults), None)
 
 
 def fault_of(path: Path, owner: int | None = None, *, trusts_mounts: bool = True) -> Fault | None:
@@ -76,6 +86,22 @@ def is_readable_by_all(path: Path) -> bool:
         return bool(path.stat().st_mode & 0o004)
     except OSError:
         return False
+
+
+def _fault_of_creator(path: Path) -> Fault | None:
+    """Return a fault if another user may have created this directory or link; a sticky bit does not prevent that."""
+    try:
+        status, above = path.lstat(), path.parent.stat()
+    except OSError:
+        return None
+    if status.st_uid in {0, os.geteuid()} or not above.st_mode & 0o022:
+        return None
+    who = "every user" if above.st_mode & 0o002 else "a group"
+    mode = f"mode {stat.S_IMODE(above.st_mode):04o} above"
+    return Fault(
+        f"{path} belongs to another user ({_name(status.st_uid)}), and {who} may create it ({mode})",
+        "Move the socket to a directory in /run.",
+    )
 
 
 def _is_protected(path: Path, status: os.stat_result, *, trusts_mounts: bool) -> bool:

@@ -95,17 +95,17 @@ class Renewals:
         return Found(record, installed, due=due(lineage, installed, schedule, now=self.clock.now()))
 
     async def check_prospects(self, lineage: Lineage, found: Found, mode: Mode) -> None:
-        """Before an order, raise InstallError if its certificate could not be installed.
+        """Before the first order, raise DeferredError while nginx does not answer challenges for a name.
 
-        Before the first one, raise DeferredError while nginx does not answer challenges for a name.
+        Then, and before every other order, raise InstallError if its certificate could not be installed.
         """
         if found.issued is not None:
             return
-        await self.certificates.prove(lineage.name)
         is_first = found.installed is None or found.installed.certificate.is_self_signed
         is_begun = found.record.attempt is not None and found.record.attempt.order_url is not None
         if is_first and not is_begun and mode is not Mode.FORCED:
-            await self.locations.reach(lineage)
+            await self.locations.reach(lineage)  # every half minute, and so without a write to the disk
+        await self.certificates.prove(lineage.name)
 
     def _check_replaceable(self, lineage: Lineage, installed: Installed, origin: Origin | None) -> None:
         """Raise OrderError if a test CA's certificate, which no client trusts, would replace another CA's."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wellkeeper_node import acls, presence
+from wellkeeper_node import acls, presence, rights
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import InstallError
 
@@ -160,7 +160,8 @@ def translated(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what, why = f"cannot use {error.filename or root}", error.strerror or str(error)
-        raise InstallError(what, why, remedies.of_writing(error)) from error
+        remedy = error.remedy if isinstance(error, rights.BarredError) else remedies.of_writing(error)
+        raise InstallError(what, why, remedy) from error
 
 
 def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> None:

@@ -21,6 +21,20 @@ _LONGEST_BYTES: Final = 1 << 20
 _MOST_LINKS: Final = 40
 
 
+class BarredError(PermissionError):
+    """A directory cannot be used with its owner's rights: the owner may not enter a directory above it.
+
+    Root does not use it instead. The owner may still hold an open descriptor of it, or reach it through another mount.
+    """
+
+    def __init__(self, user: int, folder: str) -> None:
+        super().__init__(errno.EACCES, f"user {_name_of(user)} cannot enter {folder}")
+        self.remedy = f"Run 'chmod o+x {folder}'."
+
+    def __str__(self) -> str:
+        return f"{self.strerror}: {self.remedy}"
+
+
 @contextlib.contextmanager
 def of_owner(certificates_dir: Path, group: int = -1, lineage: str = "") -> Iterator[None]:
     """Give up root in this thread for the user who controls the directory, its `archive`, its `live` or a lineage.
@@ -78,22 +92,20 @@ def _of_first(folder: Path, below: Sequence[str], group: int) -> Iterator[None]:
     try:
         _set("setfsgid", (found.st_gid or _group_of(found.st_uid)) if group == -1 else group)
         _set("setfsuid", found.st_uid)
-        if not _can_reach(place):
-            _set("setfsuid", 0)
-            _set("setfsgid", before)
+        _check_reach(place, found.st_uid)
         yield
     finally:
         _set("setfsuid", 0)
         _set("setfsgid", before)
 
 
-def _can_reach(place: str) -> bool:
-    """Return False for a user who may not enter the directories of root above, and so cannot put anything there."""
-    try:
-        os.lstat(place)
-    except PermissionError:
-        return False
-    return True
+def _check_reach(place: str, user: int) -> None:
+    """Raise BarredError, with the first directory of root that this user may not enter."""
+    for path in (*reversed(Path(place).parents), Path(place)):
+        try:
+            os.lstat(path)
+        except PermissionError as error:
+            raise BarredError(user, str(path.parent)) from error
 
 
 def _controller(folder: Path, below: Sequence[str]) -> tuple[str, os.stat_result | None]:
@@ -137,6 +149,13 @@ def _group_of(user: int) -> int:
         return pwd.getpwuid(user).pw_gid
     except KeyError:
         return user
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _current(call: str) -> int:

@@ -74,18 +74,38 @@ def test_directory_of_a_socket_that_others_may_write_is_reported(file: Path, mod
 
 
 @pytest.mark.root
-def test_directories_of_a_socket_may_belong_to_the_user_who_listens_and_to_no_third_one(file: Path) -> None:
+def test_directory_of_a_socket_may_belong_to_the_user_who_listens_but_not_those_above(file: Path) -> None:
+    """Systemd makes it in /run for a user whose number no one else knows."""
     below = file.parent / "below"
     below.mkdir(0o755)
     os.chown(below, UNPRIVILEGED, -1)
     assert permissions.find_socket_fault(below / "socket") is None
-    os.chown(file.parent, UNPRIVILEGED, -1)
+    for user in (UNPRIVILEGED, UNPRIVILEGED - 1):
+        os.chown(file.parent, user, -1)
+        fault = permissions.find_socket_fault(below / "socket")
+        assert fault is not None
+        assert fault.why.startswith(f"{file.parent} belongs to another user")
+    os.chown(file.parent, 0, -1)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_link", [False, True])
+def test_directory_of_a_socket_that_any_user_could_have_created_is_reported(file: Path, *, is_link: bool) -> None:
+    """The sticky bit keeps others from replacing it, but not from being first."""
+    file.parent.chmod(0o1777)
+    below = file.parent / "below"
+    if is_link:
+        (file.parent.parent / "elsewhere").mkdir(0o755)
+        below.symlink_to(file.parent.parent / "elsewhere")
+    else:
+        below.mkdir(0o755)
     assert permissions.find_socket_fault(below / "socket") is None
-    os.chown(file.parent, UNPRIVILEGED - 1, -1)
+    os.chown(below, UNPRIVILEGED, -1, follow_symlinks=False)
     fault = permissions.find_socket_fault(below / "socket")
     assert fault is not None
-    assert fault.why.startswith(f"{file.parent} belongs to another user")
-    os.chown(file.parent, 0, -1)
+    user = pwd.getpwuid(UNPRIVILEGED).pw_name
+    assert fault.why == f"{below} belongs to another user ({user}), and every user may create it (mode 1777 above)"
+    assert fault.remedy == "Move the socket to a directory in /run."
 
 
 @pytest.mark.root  # only root gives files away

@@ -11,17 +11,19 @@ from tests.fakes_around import FakeAuthorities, FakeInfos
 from tests.fakes_certificates import FakeCertificates
 from tests.fakes_deliver import dns
 from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, FakeReadBacks, token
+from tests.fakes_state import FakeVetoes
 from tests.issuer.hosts import RenewalParts, look, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import ChallengeError
+from wellkeeper_issuer.errors import ChallengeError, DeferredError
 from wellkeeper_issuer.model import Lineage, Status
+from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode
-from wellkeeper_node.errors import PublishError
-from wellkeeper_node.model import Flip, KeyType, Pair
+from wellkeeper_node.errors import InstallError, PublishError
+from wellkeeper_node.model import Answer, Flip, KeyType, Node, Pair, ReadBack
 from wellkeeper_node.steps import Steps
 
 A, B = dns("a.example"), dns("b.example")
@@ -97,6 +99,26 @@ async def test_renewal_runs_all_stages_in_order_and_records_the_delivery(
         "web finalize finished 0 chain of 2 certificates",
         f"web install finished 0 /certificates/live/web is version {flip.after}",
     ]
+
+
+class Elsewhere(FakeReadBacks):
+    """Answers as nginx does without the challenge location."""
+
+    async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
+        return tuple(replace(one, is_elsewhere=True) for one in await super().read_back(node, answer))
+
+
+async def test_disk_is_not_written_to_while_nginx_does_not_answer_challenges(
+    renewals: Renewals, certificates: FakeCertificates, nodes: Nodes, clock: FakeClock
+) -> None:
+    certificates.stuck.add("web")
+    certificates.is_proof_wrong = False
+    found = await look(renewals, LINEAGE, Mode.RETRY)
+    waiting = replace(renewals, locations=Locations(nodes.nodes, Elsewhere(), FakeVetoes(), clock))
+    with pytest.raises(DeferredError):
+        await waiting.check_prospects(LINEAGE, found, Mode.RETRY)
+    with pytest.raises(InstallError):
+        await renewals.check_prospects(LINEAGE, found, Mode.RETRY)
 
 
 async def test_tokens_are_published_while_the_ca_validates(

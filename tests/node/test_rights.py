@@ -93,14 +93,21 @@ def test_owner_of_a_lineage_decides_only_about_that(owned: Path) -> None:
 
 
 @pytest.mark.root
-def test_owner_who_cannot_enter_the_directories_above_decides_nothing(owned: Path) -> None:
+def test_directory_whose_owner_cannot_enter_those_above_is_not_used(owned: Path) -> None:
+    """Root would follow links that the owner created through an open descriptor or another mount."""
     private = owned.parent / "private"
-    private.mkdir(mode=0o700)
-    owned.rename(private / "owned")
-    assert user_in(private / "owned/certificates") == 0
+    (private / "below").mkdir(parents=True)
+    owned.rename(private / "below/owned")
+    private.chmod(0o710)
+    with pytest.raises(rights.BarredError) as raised, rights.of_path(private / "below/owned/certificates"):
+        pytest.fail("used as root")
+    assert raised.value.strerror == f"user {WITHOUT_PASSWD_ENTRY} cannot enter {private}"
+    assert raised.value.remedy == f"Run 'chmod o+x {private}'."
+    (owned.parent / "of us").touch()
+    assert (owned.parent / "of us").stat().st_uid == 0
     private.chmod(0o711)
-    assert user_in(private / "owned/certificates") == WITHOUT_PASSWD_ENTRY
-    (private / "owned").rename(owned)
+    assert user_in(private / "below/owned/certificates") == WITHOUT_PASSWD_ENTRY
+    (private / "below/owned").rename(owned)
 
 
 @pytest.mark.root

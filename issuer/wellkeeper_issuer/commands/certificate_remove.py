@@ -1,8 +1,8 @@
 """certificate remove: remove a drop-in, and with --delete-files the installed certificate, too."""
 
-import asyncio
 import sys
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.removing import check_unused, files_away
-from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
@@ -54,7 +54,7 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     removal = removal or _chosen(sources, settings, name, are_files_deleted=delete_files)
     is_removed = yes or _is_confirmed(removal)
     if is_removed:
-        asyncio.run(_remove(removal))
+        interrupts.run(_remove(removal))
     if as_json:
         print_json(_to_json(removal, is_removed=is_removed))
     else:
@@ -106,33 +106,47 @@ async def _remove(removal: _Removal) -> None:
         await _remove_from_daemon(removal)
     elif has_state(settings.state_dir):
         async with build.owned_state(settings, "certificate") as (state, _), _files_away(removal):
-            _remove_drop_in(removal)
-            await state.forget_lineage(name)
+            with _drop_in_away(removal):
+                await state.forget_lineage(name)
     else:
         async with _files_away(removal):
-            _remove_drop_in(removal)
+            with _drop_in_away(removal):
+                pass
 
 
 async def _remove_from_daemon(removal: _Removal) -> None:
     """Move the files away only when the daemon no longer works on the certificate: it would install another one."""
-    text = removal.drop_in.read_text() if removal.has_drop_in else None
-    _remove_drop_in(removal)
-    await remote.demand(removal.settings, {"command": "reload"})
-    # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
-    await remote.demand(removal.settings, {"command": "forget", "names": [removal.name]}, _print_outcome)
+    settings = removal.settings
+    async with AsyncExitStack() as files:
+        try:
+            with _drop_in_away(removal):
+                await remote.demand(settings, {"command": "reload"})
+                # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
+                await remote.demand(settings, {"command": "forget", "names": [removal.name]}, _print_outcome)
+                await files.enter_async_context(_files_away(removal))
+        except BaseException:
+            with suppress(WellkeeperError):  # the first error counts
+                await remote.ask(settings, {"command": "reload"})
+            raise
+
+
+@contextmanager
+def _drop_in_away(removal: _Removal) -> Iterator[None]:
+    """Remove the drop-in, and restore it when the context raises: without it, the next run finds no certificate.
+
+    Files are deleted after that. The next run finishes an interrupted deletion without the drop-in.
+    """
+    if not removal.has_drop_in:
+        yield
+        return
+    text = removal.drop_in.read_text("utf-8")
     try:
-        async with _files_away(removal):
-            pass
-    except WellkeeperError:
-        if text is not None:
-            write_drop_in(removal.drop_in, text)
-        await remote.demand(removal.settings, {"command": "reload"})
-        raise
-
-
-def _remove_drop_in(removal: _Removal) -> None:
-    if removal.has_drop_in:
         remove_drop_in(removal.drop_in)
+        yield
+    except BaseException:  # a cancellation, too
+        if not removal.drop_in.exists():
+            write_drop_in(removal.drop_in, text)
+        raise
 
 
 def _files_away(removal: _Removal) -> AbstractAsyncContextManager[None]:

@@ -41,10 +41,12 @@ class Locations:
         if self._vetoes is None or not (missing := await missing_locations(lineage, self._nodes, self._probes)):
             return
         now = self._clock.now()
-        asks_at = min(await self._vetoes.read_veto(lineage.name) or now + _PATIENCE, now + _PATIENCE)
+        recorded = await self._vetoes.read_veto(lineage.name)
+        asks_at = min(recorded or now + _PATIENCE, now + _PATIENCE)
         if asks_at <= now:
             return  # the read-back of the order decides, and records the next veto
-        await self._vetoes.record_veto(lineage.name, asks_at)
+        if asks_at != recorded:
+            await self._vetoes.record_veto(lineage.name, asks_at)
         error = not_reached(missing)
         if self._logged.get(lineage.name) != error.why:
             self._logged[lineage.name] = error.why

@@ -180,6 +180,26 @@ def test_files_are_deleted_on_request_only(ready: Program, folder: Path) -> None
     assert list((ready.certificates_dir / "archive").iterdir()) == []
 
 
+@pytest.mark.parametrize("more", [(), ("--delete-files",)], ids=["files stay", "files go"])
+def test_removal_that_the_state_refuses_changes_nothing_and_can_be_repeated(
+    ready: Program, folder: Path, more: tuple[str, ...]
+) -> None:
+    nginx = nginx_that_says(folder, "# configuration file /etc/nginx/nginx.conf:")
+    ready.configure("a.example", more=f"nginx = {{ command = ['{nginx}'] }}")
+    ready.run("certificate", "add", "b.example")
+    text = drop_in(ready, "b.example").read_text()
+    with closing(sqlite3.connect(ready.state_dir / "state.db")) as state:
+        state.execute("CREATE TRIGGER full BEFORE DELETE ON failures BEGIN SELECT RAISE(ABORT, 'full'); END")
+    assert ready.run("certificate", "remove", "b.example", "--yes", *more).exit_code == 1
+    assert drop_in(ready, "b.example").read_text() == text
+    assert (ready.certificates_dir / "live/b.example/privkey.pem").exists()
+    with closing(sqlite3.connect(ready.state_dir / "state.db")) as state:
+        state.execute("DROP TRIGGER full")
+    assert ready.run("certificate", "remove", "b.example", "--yes", *more).exit_code == 0
+    assert not drop_in(ready, "b.example").exists()
+    assert (ready.certificates_dir / "live/b.example").exists() == (not more)
+
+
 def test_files_that_nginx_reads_are_not_deleted(ready: Program, folder: Path) -> None:
     live = ready.certificates_dir / "live/b.example"
     words = f"ssl_certificate {live}/fullchain.pem;"

@@ -185,6 +185,7 @@ def test_owner_group_and_mode_of_the_key_are_kept(program: Program, etc: Path, m
     key.chmod(mode)
     if os.geteuid() == 0:
         os.chown(key, 65534, 12)
+        program.folder.chmod(0o711)  # for that user
     assert program.run("import", "certbot", str(etc), "--apply").exit_code == 0
     ours, theirs = (program.certificates_dir / "live/a.example/privkey.pem").stat(), key.stat()
     assert stat.S_IMODE(ours.st_mode) == kept

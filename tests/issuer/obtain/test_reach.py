@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -46,9 +46,19 @@ def probes() -> Probes:
     return Probes()
 
 
+class CountedVetoes(FakeVetoes):
+    """Counts the writes, each of which the disk must confirm."""
+
+    writes = 0
+
+    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
+        self.writes += 1
+        await super().record_veto(lineage, asks_at)
+
+
 @pytest.fixture
-def vetoes() -> FakeVetoes:
-    return FakeVetoes()
+def vetoes() -> CountedVetoes:
+    return CountedVetoes()
 
 
 @pytest.fixture
@@ -99,6 +109,19 @@ async def test_ca_is_asked_after_a_day_in_case_the_check_is_wrong(
         await locations.reach(LINEAGE)
     clock.advance(3600)
     await locations.reach(LINEAGE)
+
+
+async def test_veto_is_written_once_unless_the_clock_is_set_back(
+    locations: Locations, probes: Probes, vetoes: CountedVetoes, clock: FakeClock
+) -> None:
+    probes.answers = {"a.example": HINT}
+    found = []
+    for seconds in (0, 30, 30, -3600, 30):
+        clock.step(seconds)
+        with pytest.raises(DeferredError):
+            await locations.reach(LINEAGE)
+        found.append(vetoes.writes)
+    assert found == [1, 1, 1, 2, 2]
 
 
 async def test_nothing_waits_when_read_backs_are_advisory(probes: Probes, clock: FakeClock) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -78,6 +79,23 @@ async def test_link_into_a_directory_of_root_is_not_followed(root: Path, preciou
     with contextlib.suppress(InstallError):
         await move_away(root, "web")
         await delete_moved(root, "web")
+    assert names(precious) == before
+
+
+async def test_directory_that_its_owner_cannot_enter_is_refused_with_the_remedy(root: Path, precious: Path) -> None:
+    """The owner has an open descriptor of the archive, and needs no path to it."""
+    await install(root)
+    (root / "archive/web").rename(root / "away")
+    (root / "archive/web").symlink_to(precious)
+    before = names(precious)
+    root.parent.chmod(0o710)
+    with pytest.raises(InstallError) as raised:
+        await install(root, day=2)
+    assert raised.value.lines == (
+        f"cannot use {root}",
+        f"user {pwd.getpwuid(OWNER).pw_name} cannot enter {root.parent}",
+        f"Run 'chmod o+x {root.parent}'.",
+    )
     assert names(precious) == before
 
 

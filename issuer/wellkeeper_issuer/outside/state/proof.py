@@ -36,8 +36,12 @@ async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
 
     def prove_both() -> None:
         prove(state_dir, JournalError)
-        with rights.of_owner(certificates_dir):
-            prove(certificates_dir / "archive", InstallError)
+        archive = certificates_dir / "archive"
+        try:
+            with rights.of_owner(certificates_dir):
+                prove(archive, InstallError)
+        except OSError as error:
+            raise _refused(archive, error, InstallError) from error
 
     await to_its_end(prove_both)
 
@@ -51,13 +55,17 @@ def prove(folder: Path, refusal: type[JournalError | InstallError]) -> None:
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if presence.is_dir(path))
         is_kept = _keeps(place, os.urandom(_BLOCK) * (SIZE // _BLOCK))
     except OSError as error:
-        what = f"cannot store 1 MiB in {folder}, so the CA was not asked"
-        raise refusal(what, error.strerror or str(error), files.of_storing(error)) from error
+        raise _refused(folder, error, refusal) from error
     if not is_kept:
         raise refusal(
             f"{folder} does not return what was written to it, so the CA was not asked",
             remedy="Replace the disk: it is failing.",
         )
+
+
+def _refused(folder: Path, error: OSError, refusal: type[JournalError | InstallError]) -> JournalError | InstallError:
+    remedy = error.remedy if isinstance(error, rights.BarredError) else files.of_storing(error)
+    return refusal(f"cannot store 1 MiB in {folder}, so the CA was not asked", error.strerror or str(error), remedy)
 
 
 def _keeps(folder: Path, content: bytes) -> bool:

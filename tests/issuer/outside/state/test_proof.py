@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,23 @@ async def test_directory_of_another_user_is_proved_with_the_rights_of_that_user(
         os.chown(moved, OTHER_USER, OTHER_USER, follow_symlinks=False)
         with pytest.raises(InstallError, match=r"cannot store 1 MiB in .*archive, so the CA was not asked: Permission"):
             await prove_places(state, certificates)
+
+
+@pytest.mark.root
+async def test_directory_that_its_owner_cannot_enter_is_refused_with_the_remedy() -> None:
+    with shared_folder() as folder:
+        state, certificates = folder / "state", folder / "certificates"
+        state.mkdir()
+        certificates.mkdir()
+        os.chown(certificates, OTHER_USER, OTHER_USER)
+        folder.chmod(0o710)
+        with pytest.raises(InstallError) as raised:
+            await prove_places(state, certificates)
+    assert raised.value.lines == (
+        f"cannot store 1 MiB in {certificates}/archive, so the CA was not asked",
+        f"user {pwd.getpwuid(OTHER_USER).pw_name} cannot enter {folder}",
+        f"Run 'chmod o+x {folder}'.",
+    )
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ramfs", "overlay"])
