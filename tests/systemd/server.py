@@ -53,11 +53,20 @@ class Server:
     async def set_up(self) -> None:
         """Write the settings and nginx's configuration, and start the responder and nginx."""
         machine = self.machine
-        await machine.write(_CA_BUNDLE, self._asked.ca_bundle.read_text())
+        await self.trust_ca()
         await self.write_settings()
         await machine.shell(f"wellkeeper init && systemctl enable --now {RESPONDER} && wellkeeper placeholder")
         await machine.write(SITE, _SERVER_BLOCKS)
         await machine.shell("nginx -t && systemctl reload nginx")
+
+    async def trust_ca(self) -> None:
+        """Write the root certificate of the CA's own server."""
+        await self.machine.write(_CA_BUNDLE, self._asked.ca_bundle.read_text())
+
+    @property
+    def ca_options(self) -> str:
+        """Return the options of init and setup for this CA."""
+        return f"--ca {self._asked.directory_url} --ca-bundle {_CA_BUNDLE} --agree-to-terms-of-service"
 
     async def write_settings(self, *more: str) -> None:
         lines = (
