@@ -18,16 +18,20 @@ DAEMON: Final = "wellkeeper.service"
 RESPONDER: Final = "wellkeeper-responder.service"
 SITE: Final = "/etc/nginx/sites-enabled/www"
 _CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
-_SERVER_BLOCKS: Final = f"""
+
+
+def server_blocks(*names: str) -> str:
+    """Return nginx's blocks for a site whose certificate is that of NAME."""
+    return f"""
 server {{
     listen 80;
-    server_name {NAME};
+    server_name {" ".join(names)};
     include snippets/wellkeeper/challenge.conf;
     location / {{ return 301 https://$host$request_uri; }}
 }}
 server {{
     listen 443 ssl;
-    server_name {NAME};
+    server_name {" ".join(names)};
     include snippets/wellkeeper/tls.conf;
     ssl_certificate {LIVE}/fullchain.pem;
     ssl_certificate_key {LIVE}/privkey.pem;
@@ -56,7 +60,7 @@ class Server:
         await self.trust_ca()
         await self.write_settings()
         await machine.shell(f"wellkeeper init && systemctl enable --now {RESPONDER} && wellkeeper placeholder")
-        await machine.write(SITE, _SERVER_BLOCKS)
+        await machine.write(SITE, server_blocks(NAME))
         await machine.shell("nginx -t && systemctl reload nginx")
 
     async def trust_ca(self) -> None:
