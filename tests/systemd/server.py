@@ -17,7 +17,7 @@ SETTINGS: Final = "/etc/wellkeeper/issuer.toml"
 DAEMON: Final = "wellkeeper.service"
 RESPONDER: Final = "wellkeeper-responder.service"
 SITE: Final = "/etc/nginx/sites-enabled/www"
-_CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
+CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
 
 
 def server_blocks(*names: str) -> str:
@@ -65,17 +65,21 @@ class Server:
 
     async def trust_ca(self) -> None:
         """Write the root certificate of the CA's own server."""
-        await self.machine.write(_CA_BUNDLE, self._asked.ca_bundle.read_text())
+        await self.machine.write(CA_BUNDLE, self._asked.ca_bundle.read_text())
+
+    @property
+    def directory_url(self) -> str:
+        return self._asked.directory_url
 
     @property
     def ca_options(self) -> str:
         """Return the options of init and setup for this CA."""
-        return f"--ca {self._asked.directory_url} --ca-bundle {_CA_BUNDLE} --agree-to-terms-of-service"
+        return f"--ca {self.directory_url} --ca-bundle {CA_BUNDLE} --agree-to-terms-of-service"
 
     async def write_settings(self, *more: str) -> None:
         lines = (
             f"ca = {json.dumps(self._asked.directory_url)}",
-            f"ca_bundle = {json.dumps(_CA_BUNDLE)}",
+            f"ca_bundle = {json.dumps(CA_BUNDLE)}",
             "terms_of_service_agreed = true",
             *more,
             f"[[certificates]]\nname = {json.dumps(NAME)}\nidentifiers = [{json.dumps(NAME)}]",

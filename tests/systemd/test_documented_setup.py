@@ -1,6 +1,7 @@
 """From nothing to a served certificate, by the commands of the documentation as they are written there.
 
-Only names, the CA and its root certificate differ.
+Only the CA differs, whose root certificate the machine trusts; without the package, wheels come from
+a directory, and `sudoedit` is replaced by its result.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from stand.pebble import Pebble
 from tests.systemd.conftest import CACHE
 from tests.systemd.packages import source_archive
 from tests.systemd.pages import commands, replaced
-from tests.systemd.server import DAEMON, NAME, RESPONDER, Server, server_blocks
+from tests.systemd.server import CA_BUNDLE, DAEMON, NAME, RESPONDER, Server, server_blocks
 
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
 
@@ -30,33 +31,57 @@ _APPLICATION: Final = f"""server {{
 """
 
 
-async def test_three_commands_of_the_readme_lead_to_a_served_certificate(
-    bare_machine: Machine, ca: Pebble, package: Path
-) -> None:
+@pytest.fixture
+async def server(bare_machine: Machine, ca: Pebble, package: Path) -> Server:
+    """Return a machine with an application, the CA's root certificate, and our package in /root, not installed."""
     machine, server = bare_machine, Server(bare_machine, ca)
     await machine.write("/etc/nginx/sites-available/app", _APPLICATION)
     await machine.shell(_START_APPLICATION)
     await machine.shell("ln -s ../sites-available/app /etc/nginx/sites-enabled/app; systemctl reload nginx")
     await machine.write_bytes(f"/root/{package.name}", await asyncio.to_thread(package.read_bytes))
     await server.trust_ca()
-    setup = f"wellkeeper setup --certificate {NAME} {server.ca_options}"
-    documented = replaced(commands("README.md", "wellkeeper setup"), "wellkeeper setup", setup)
+    return server
+
+
+async def test_three_commands_of_the_readme_lead_to_a_served_certificate(server: Server) -> None:
+    machine = server.machine
+    await machine.shell(f"cp {CA_BUNDLE} /usr/local/share/ca-certificates/test.crt; update-ca-certificates")
+    install, setup = commands("README.md", "wellkeeper setup").splitlines()
+    answers = ("1", server.directory_url, "admin@example.org", "y")
     began = time.monotonic()
-    output = await machine.shell(f"cd /root; {documented}")
-    typed = time.monotonic()
+    await machine.shell(f"cd /root; {install}")
+    session = asyncio.create_task(machine.terminal(setup, "".join(f"{answer}\n" for answer in answers)))
+    await server.until("test -e /etc/wellkeeper/nginx.patch")
+    await machine.shell(commands("docs/setup.md", "patch -d"))
+    screen = await session
+    serial = await server.served()
+    assert serial is not None, screen
+    print(f"served after {time.monotonic() - began:.1f} s")  # noqa: T201 - for -rP
+    assert commands("docs/setup.md", "patch -d").strip() in screen
+    await assert_survives_a_reboot(server, serial)
+
+
+async def test_setup_without_a_terminal_leads_to_a_served_certificate(server: Server) -> None:
+    machine = server.machine
+    install, setup = commands("README.md", "wellkeeper setup").splitlines()
+    began = time.monotonic()
+    output = await machine.shell(f"cd /root; {install}; {setup} --certificate {NAME} {server.ca_options}")
     printed = [line for line in output.splitlines() if line.startswith("  patch ")]
     assert len(printed) == 1, output
     await machine.shell(printed[0])
     serial = await server.until_served()
-    print(f"{typed - began:.0f} s for two commands, served after {time.monotonic() - began:.0f} s")  # noqa: T201 - for -rP
+    print(f"served after {time.monotonic() - began:.1f} s")  # noqa: T201 - for -rP
+    await assert_survives_a_reboot(server, serial)
+    assert "nginx's configuration has everything that it needs." in await machine.run_well("wellkeeper", "setup")
+
+
+async def assert_survives_a_reboot(server: Server, serial: str) -> None:
     for unit in (RESPONDER, DAEMON):
-        assert (await machine.run("systemctl", "is-enabled", unit)).out == "enabled\n"
+        assert (await server.machine.run("systemctl", "is-enabled", unit)).out == "enabled\n"
         assert await server.is_active(unit)
-    assert "wellkeeper" not in await machine.shell("find /etc/nginx -name '*.orig' -o -name '*.rej'")
-    await machine.reboot()
+    assert await server.machine.shell("find /etc/nginx -name '*.orig' -o -name '*.rej'") == ""
+    await server.machine.reboot()
     assert await server.until_served() == serial
-    again = await machine.run_well("wellkeeper", "setup")
-    assert "nginx's configuration has everything that it needs." in again
 
 
 async def test_commands_of_the_manual_setup_lead_to_a_served_certificate(
