@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(6
 _START_APPLICATION: Final = "systemd-run --quiet python3 -m http.server --bind 127.0.0.1 --directory /srv 8080"
 _APPLICATION: Final = f"""server {{
     listen 80;
-    server_name {NAME};
+    server_name {NAME} example.org;
     location / {{ proxy_pass http://127.0.0.1:8080; }}
 }}
 """
@@ -63,9 +63,10 @@ async def test_three_commands_of_the_readme_lead_to_a_served_certificate(server:
 
 async def test_setup_without_a_terminal_leads_to_a_served_certificate(server: Server) -> None:
     machine = server.machine
-    install, setup = commands("README.md", "wellkeeper setup").splitlines()
+    install, _ = commands("README.md", "wellkeeper setup").splitlines()
+    setup = replaced(commands("docs/setup.md", "--contact"), "--agree-to-terms-of-service", server.ca_options)
     began = time.monotonic()
-    output = await machine.shell(f"cd /root; {install}; {setup} --certificate {NAME} {server.ca_options}")
+    output = await machine.shell(f"cd /root; {install}; {setup}")
     printed = [line for line in output.splitlines() if line.startswith("  patch ")]
     assert len(printed) == 1, output
     await machine.shell(printed[0])
