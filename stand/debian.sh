@@ -2,7 +2,7 @@
 # defines CACHE, say, note, fail, has, logged, apt_update and apt_install.
 # shellcheck shell=bash
 
-readonly MACHINE_PACKAGES=systemd-sysv,dbus,iproute2,procps,sudo,openssl,ca-certificates,nginx,python3,ucf
+readonly MACHINE_PACKAGES=systemd-sysv,dbus,iproute2,procps,sudo,openssl,ca-certificates,nginx,python3,python3-venv,ucf,patch
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Print the mirror from which this machine gets Debian's main archive.
@@ -105,18 +105,22 @@ install_tree() {
     logged "downloading $name" "is the machine online?" unpack_tree "$CACHE/$name" "${@:3}"
 }
 
-# Install a Debian release ($1) as a tree ($2) that can be booted, with nginx and all that our package needs.
+# Install a Debian release ($1) as a tree ($2) that can be booted, with nginx, and all that our package and pip need.
 make_machine() {
     as_root debootstrap --variant=minbase --include="$MACHINE_PACKAGES" "$1" "$2.new" "$(debian_mirror)" &&
         # Debian 12's netbase writes no /etc/hosts.
         printf '127.0.0.1 localhost\n::1 localhost\n' | as_root tee "$2.new/etc/hosts" &&
+        printf '%s\n' "$MACHINE_PACKAGES" | as_root tee "$2.new/packages" &&
+        as_root rm -rf "$2" &&
         as_root mv "$2.new" "$2"
 }
+
+has_machine() { [[ $(cat "$CACHE/machine-$1/packages" 2>/dev/null) == "$MACHINE_PACKAGES" ]]; }
 
 # Set up bootable trees of these releases, at the same time.
 install_machines() {
     local release missing=()
-    for release in "$@"; do [[ -d $CACHE/machine-$release ]] || missing+=("$release"); done
+    for release in "$@"; do has_machine "$release" || missing+=("$release"); done
     ((${#missing[@]})) || return 0
     [[ -n $(debian_mirror) ]] || fail "this machine does not get packages from Debian's archive"
     [[ -e $KEYRING ]] || apt_install debian-archive-keyring
@@ -127,6 +131,6 @@ install_machines() {
     done
     wait
     for release in "${missing[@]}"; do
-        [[ -d $CACHE/machine-$release ]] || fail "debootstrap $release failed; is the machine online? (output: $LOG)"
+        has_machine "$release" || fail "debootstrap $release failed; is the machine online? (output: $LOG)"
     done
 }

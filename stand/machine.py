@@ -97,6 +97,24 @@ class Machine:
         """Return the output of a shell script. Raises StandError when a command in it fails."""
         return await self.run_well("sh", "-euc", script)
 
+    async def terminal(self, command: str, typed: str) -> str:
+        """Return all that a terminal shows of a command, which finds `typed` in it. Raises StandError when it fails."""
+        process = await asyncio.create_subprocess_exec(
+            *self._entering(),
+            *("script", "--quiet", "--return", "--command", command, "/dev/null"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        if process.stdin is None or process.stdout is None:
+            raise StandError("the terminal has no pipes")
+        process.stdin.write(typed.encode())  # and stays open: its end would be Ctrl-D
+        async with asyncio.timeout(_COMMAND_SECONDS):
+            screen = (await process.stdout.read()).decode()
+        if await process.wait() != 0:
+            raise StandError(f"{command}: {screen}")
+        return screen
+
     async def write(self, path: str, content: str) -> None:
         await self.write_bytes(path, content.encode())
 

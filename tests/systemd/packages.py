@@ -1,9 +1,11 @@
-"""A package of an earlier version, made from the present one."""
+"""Other distributions for machines: a package of an earlier version, made from the present one, and the sources."""
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 
+from stand.processes import PROJECT
 from tests.integration.distributions import run
 
 _VERSION = "0.0.1-1"
@@ -24,3 +26,9 @@ def _older(package: Path, folder: Path) -> Path:
     built = folder.with_suffix(".deb")
     run("dpkg-deb", "-Znone", "--root-owner-group", "--build", folder, built, cwd=package.parent)
     return built
+
+
+def source_archive(folder: Path) -> bytes:
+    """Return the source distribution of this checkout, a .tar.gz file."""
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", folder, PROJECT, cwd=folder)
+    return next(folder.glob("*.tar.gz")).read_bytes()

@@ -17,17 +17,21 @@ SETTINGS: Final = "/etc/wellkeeper/issuer.toml"
 DAEMON: Final = "wellkeeper.service"
 RESPONDER: Final = "wellkeeper-responder.service"
 SITE: Final = "/etc/nginx/sites-enabled/www"
-_CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
-_SERVER_BLOCKS: Final = f"""
+CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
+
+
+def server_blocks(*names: str) -> str:
+    """Return nginx's blocks for a site whose certificate is that of NAME."""
+    return f"""
 server {{
     listen 80;
-    server_name {NAME};
+    server_name {" ".join(names)};
     include snippets/wellkeeper/challenge.conf;
     location / {{ return 301 https://$host$request_uri; }}
 }}
 server {{
     listen 443 ssl;
-    server_name {NAME};
+    server_name {" ".join(names)};
     include snippets/wellkeeper/tls.conf;
     ssl_certificate {LIVE}/fullchain.pem;
     ssl_certificate_key {LIVE}/privkey.pem;
@@ -53,16 +57,29 @@ class Server:
     async def set_up(self) -> None:
         """Write the settings and nginx's configuration, and start the responder and nginx."""
         machine = self.machine
-        await machine.write(_CA_BUNDLE, self._asked.ca_bundle.read_text())
+        await self.trust_ca()
         await self.write_settings()
         await machine.shell(f"wellkeeper init && systemctl enable --now {RESPONDER} && wellkeeper placeholder")
-        await machine.write(SITE, _SERVER_BLOCKS)
+        await machine.write(SITE, server_blocks(NAME))
         await machine.shell("nginx -t && systemctl reload nginx")
+
+    async def trust_ca(self) -> None:
+        """Write the root certificate of the CA's own server."""
+        await self.machine.write(CA_BUNDLE, self._asked.ca_bundle.read_text())
+
+    @property
+    def directory_url(self) -> str:
+        return self._asked.directory_url
+
+    @property
+    def ca_options(self) -> str:
+        """Return the options of init and setup for this CA."""
+        return f"--ca {self.directory_url} --ca-bundle {CA_BUNDLE} --agree-to-terms-of-service"
 
     async def write_settings(self, *more: str) -> None:
         lines = (
             f"ca = {json.dumps(self._asked.directory_url)}",
-            f"ca_bundle = {json.dumps(_CA_BUNDLE)}",
+            f"ca_bundle = {json.dumps(CA_BUNDLE)}",
             "terms_of_service_agreed = true",
             *more,
             f"[[certificates]]\nname = {json.dumps(NAME)}\nidentifiers = [{json.dumps(NAME)}]",
