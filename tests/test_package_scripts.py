@@ -1,4 +1,4 @@
-"""The package's scripts below another root, with an nginx that only prints its configuration. tests/systemd runs them."""
+"""The package's scripts below another root, with an nginx that only prints its configuration."""
 
 import os
 import re
@@ -43,7 +43,7 @@ class Host:
         text = (PROJECT / "packaging" / script).read_text()
         self.write(script, re.sub(r"/(?=(etc|usr|opt|var|run)/)", f"{self.root}/", text))
         environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}"}
-        command = ["/bin/sh", self.root / script, *arguments]
+        command = ["/bin/sh", str(self.root / script), *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
