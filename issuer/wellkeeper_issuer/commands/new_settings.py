@@ -1,7 +1,7 @@
 """Write new settings from the answers to questions, for `init` and `setup`."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -55,6 +55,11 @@ def options_of_new_settings(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def unused_options(given: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the given ones of these options, which change nothing when the settings file exists."""
+    return [f"--{name.replace('_', '-')}" for name in names if given.get(name)]
 
 
 def write_settings(path: Path, values: dict[str, Any]) -> None:

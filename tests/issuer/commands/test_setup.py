@@ -62,7 +62,7 @@ def test_new_host_gets_everything_but_the_changes_of_nginx(program: Program, ngi
     assert [one.name for one in settings.certificates] == ["a.example"]
     assert settings.nginx.pid_file == program.folder / "nginx.pid"
     assert settings.rehearsal.ca is None
-    assert done["settings"] == {"path": str(program.config), "is_written": True}
+    assert done["settings"] == {"path": str(program.config), "is_written": True, "unused_options": []}
     assert done["trust_file"]["is_written"]
     assert done["placeholders"] == ["a.example"]
     assert len(done["snippets_written"]) == 5
@@ -73,8 +73,7 @@ def test_new_host_gets_everything_but_the_changes_of_nginx(program: Program, ngi
 
 
 def test_new_settings_have_the_staging_ca_for_the_test(program: Program) -> None:
-    answers = Answers("letsencrypt", (), True, (("a.example",),))
-    wanted = Wanted(answers.certificates, answers, tries_staging=True)
+    wanted = Wanted((("a.example",),), Answers("letsencrypt", (), True, ()), tries_staging=True)
     found = asyncio.run(read_nginx(Settings()))
     folders = {"state_dir": program.state_dir, "certificates_dir": program.certificates_dir}
     written = write_host(program.config, wanted, folders, {"pid_file": "/run/other.pid"}, found)

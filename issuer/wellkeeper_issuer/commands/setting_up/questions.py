@@ -24,6 +24,7 @@ from wellkeeper_issuer.commands.terminal.questions import (
     checked,
     prompt,
 )
+from wellkeeper_issuer.settings.values import parse_identifier
 from wellkeeper_node.nginx.sites import Site, grouped, served_names
 
 _ALL: Final = "all"
@@ -90,7 +91,7 @@ def ask(
         if is_agreed:
             options.words.append("--agree-to-terms-of-service")
         tries_staging = asks and ca == DEFAULT_CA and click.confirm(_STAGING, default=True)
-    return Wanted(certificates, Answers(ca, contact, bool(is_agreed), certificates, bundle), tries_staging)
+    return Wanted(certificates, Answers(ca, contact, bool(is_agreed), (), bundle), tries_staging)
 
 
 def _ca(options: Options, *, asks: bool) -> tuple[str, Path | None]:
@@ -130,7 +131,18 @@ def _certificates(
 
 
 def _unknown(groups: Sequence[tuple[str, ...]], known: Sequence[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(group for group in groups if not any(set(group) <= names for names in known))
+    """Return the certificates that the settings lack, each once; case and a trailing dot make no difference."""
+    found = dict[frozenset[str], tuple[str, ...]]()
+    for group in groups:
+        found.setdefault(frozenset(map(_normalized, group)), group)
+    return tuple(group for names, group in found.items() if not any(names <= others for others in known))
+
+
+def _normalized(name: str) -> str:
+    try:
+        return parse_identifier(name).value
+    except ValueError:
+        return name  # nginx's own, which no certificate can have
 
 
 def _show(found: Sequence[Site], groups: Sequence[tuple[str, ...]]) -> None:
