@@ -54,9 +54,7 @@ async def test_nothing_is_written_without_a_certificate(folder: Path, pebble: Pe
         assert not host.issuer.state_dir.exists()
 
 
-async def test_options_that_the_settings_file_overrides_are_noted(
-    folder: Path, pebble: Pebble, http_port: int
-) -> None:
+async def test_options_that_the_settings_file_overrides_are_noted(folder: Path, pebble: Pebble, http_port: int) -> None:
     async with bare_host(folder, pebble, http_port) as host:
         out = (await host.issuer.run_well("setup", "--certificate", NAME, "--ca", "letsencrypt")).out
     assert f"kept   {host.issuer.config_path}; --ca ignored: edit the file" in out.splitlines()

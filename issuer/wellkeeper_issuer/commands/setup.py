@@ -47,9 +47,8 @@ def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: AN
         not as_json and has_terminal(),
     )
     settings = _existing(path)
-    if settings is not None:
-        if settings.certificates:
-            make_placeholders(settings, ())  # or nginx refuses its configuration
+    if settings is not None and settings.certificates:
+        make_placeholders(settings, ())  # or nginx refuses its configuration
     base = settings or Settings(nginx=NginxSettings(command=find_command()))
     found = asyncio.run(read_nginx(base))
     known = [frozenset(one.value for one in lineage.identifiers) for lineage in settings.lineages()] if settings else []
