@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import click
@@ -119,8 +120,14 @@ def test_certificate_elsewhere_is_a_note_and_an_earlier_patch_is_removed(program
     )
     done = program.run("setup")
     assert f"note   {nginx.site}:1 takes its certificate from {nginx.folder}/shared/tls:2." in done.out
-    assert "nginx's configuration has everything that it needs." in done.out
+    assert "has everything" not in done.out
     assert not patch.exists()
+
+
+def test_complete_configuration_needs_nothing(program: Program) -> None:
+    done = setup(program, "--certificate", "a.example", "--json").json()
+    subprocess.run(["/bin/sh", "-c", done["patch"]["command"]], check=True, capture_output=True)
+    assert "nginx's configuration has everything that it needs." in program.run("setup").out
 
 
 def test_configuration_that_cannot_be_parsed_is_reported(program: Program, nginx: Nginx) -> None:

@@ -76,7 +76,8 @@ class Result:
     def _nginx(self) -> Iterator[str]:
         yield from (f"note   {note}" for note in self.plan.notes)
         if self.patch_path is None:
-            yield "nginx's configuration has everything that it needs."
+            if not self.plan.notes:
+                yield "nginx's configuration has everything that it needs."
             return
         yield f"nginx needs these changes, which are in {self.patch_path}:\n"
         yield self.plan.patch.encode(errors="surrogateescape").decode(errors="replace")
