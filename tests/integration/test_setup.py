@@ -97,5 +97,5 @@ async def test_added_certificate_waits_and_all_lines_are_shown(folder: Path, peb
     for line in ("include snippets/wellkeeper/challenge.conf;", "listen 443 ssl;", "ssl_certificate_key "):
         assert f"\n  {line}" in added.out
     assert f"{NAME}: waiting" in added.out
-    assert f"by 'wellkeeper renew {NAME}'" in added.out
+    assert f"The daemon, or 'wellkeeper renew {NAME}', obtains it once nginx answers challenges." in added.out
     assert asked(pebble, "/order-plz") == 0
