@@ -76,7 +76,8 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
     unused = [] if is_written else unused_options(answers | folders, answers | folders)
     if is_written:
         given = {key: value for key, value in folders.items() if value}
-        write_settings(path, settings_values(ask(answers, may_prompt=not as_json), given))
+        new = ask(answers | folders | {"config": config}, may_prompt=not as_json)
+        write_settings(path, settings_values(new, given))
     settings = read_settings(path)
     made = build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated)
     done = _Done(path, is_written, unused, [str(key) for key in made], trust_file.find(settings, path))

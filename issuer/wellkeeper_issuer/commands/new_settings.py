@@ -93,7 +93,7 @@ def settings_values(
         "ca": answers.ca,
         **({"ca_bundle": str(answers.ca_bundle)} if answers.ca_bundle else {}),
         "contact": answers.contact,
-        "terms_of_service_agreed": answers.is_agreed,
+        "terms_of_service_agreed": bool(answers.is_agreed),
         **{key: str(value.absolute()) for key, value in folders.items() if value is not None},
         **(tables or {}),
         **({CERTIFICATES: certificates} if certificates else {}),

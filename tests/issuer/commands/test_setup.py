@@ -10,8 +10,9 @@ import pytest
 
 from tests.issuer.commands.conftest import Finished, Program
 from wellkeeper_issuer.assembly.nginx_plan import find_command, read_nginx
-from wellkeeper_issuer.commands.setting_up.questions import Options, Wanted, ask
+from wellkeeper_issuer.commands.setting_up.questions import Wanted, ask
 from wellkeeper_issuer.commands.setting_up.writing import write_host
+from wellkeeper_issuer.commands.terminal.given import Options
 from wellkeeper_issuer.commands.terminal.questions import Answers
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.host import units
