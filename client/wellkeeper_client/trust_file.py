@@ -135,11 +135,11 @@ def _complaints(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _of_list(found: dict[str, Any], key: str, check: Callable[[str], object]) -> Iterator[tuple[str, str]]:
     values = found[key]
     if not isinstance(values, list) or not values:
-        yield key, f"{key} must be a list of at least one text"
+        yield key, f"{key} must be a non-empty list of strings"
         return
     for value in values:
         if not isinstance(value, str):
-            yield key, f"{key} must contain texts only, not {_shown(value)}"
+            yield key, f"{key} must contain strings only, not {_shown(value)}"
             continue
         try:
             check(value)

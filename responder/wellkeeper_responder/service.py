@@ -55,7 +55,7 @@ class _FollowedTrust:
     """The trust file, if there is one: read at the start, on SIGHUP, and when it changes."""
 
     def __init__(self, path: Path | None, given: Trust, responder: Responder, systemd: Systemd) -> None:
-        self._file = TrustFile(path, lambda trust: responder.replace_trust(given | trust)) if path else None
+        self._file = TrustFile(path, lambda trust: responder.replace_trust(given | trust), given) if path else None
         self._systemd = systemd
         self._reported = ""
 

@@ -19,14 +19,20 @@ _log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 _IN_FORCE: Final = "the former values stay in force"
+_NOTHING: Final = Trust()
+_FROM_OPTIONS: Final = "only the values of the options are in force"
 
 
 class TrustFile:
-    """The trust file of a responder; `take` gets the values, first and whenever they change."""
+    """The trust file of a responder; `take` gets the values, first and whenever they change.
 
-    def __init__(self, path: Path, take: Callable[[Trust], None]) -> None:
+    The values `given` by options are in force in any case.
+    """
+
+    def __init__(self, path: Path, take: Callable[[Trust], None], given: Trust = _NOTHING) -> None:
         self._path = path
         self._take = take
+        self._given = given
         self._trust: Trust | None = None
         self._stamp: object = None
         self._is_valid = False
@@ -35,11 +41,18 @@ class TrustFile:
     @property
     def status(self) -> str:
         """Describe what is in force, for `systemctl status`."""
-        if self._trust is None:
+        if self._trust is None and not self._given:
             return f"answers nothing: {self._complaint}" if self._complaint else "answers nothing yet"
-        accounts, keys = len(self._trust.account_thumbprints), len(self._trust.publishing_keys)
-        counted = f"accounts trusted: {accounts}, publishing keys: {keys}"
-        return f"{counted}; {_IN_FORCE}: {self._complaint}" if self._complaint else counted
+        trust = self._given | (self._trust or _NOTHING)
+        counted = f"accounts trusted: {len(trust.account_thumbprints)}, publishing keys: {len(trust.publishing_keys)}"
+        return f"{counted}; {self._consequence}: {self._complaint}" if self._complaint else counted
+
+    @property
+    def _consequence(self) -> str:
+        """Describe what a missing or invalid file means."""
+        if self._trust is not None:
+            return _IN_FORCE
+        return _FROM_OPTIONS if self._given else "no token is answered until it is valid"
 
     def read(self) -> None:
         """Read the file now and report the result, as at the start and when a person asks for it."""
@@ -60,7 +73,7 @@ class TrustFile:
         try:
             trust = trust_file.read(self._path)
         except FileNotFoundError:
-            remedy = "Run 'wellkeeper init'." if self._trust is None else trust_file.WRITE
+            remedy = "Run 'wellkeeper setup'." if self._trust is None else trust_file.WRITE
             error = TrustError(f"{self._path} does not exist", remedy)
         except TrustError as found:
             error = found
@@ -73,18 +86,16 @@ class TrustFile:
         return False
 
     def _report(self, error: TrustError) -> None:
-        is_new = self._trust is None
-        consequence = "no token is answered until it is valid" if is_new else _IN_FORCE
-        is_waiting = is_new and self._stamp == errno.ENOENT
+        is_waiting = self._trust is None and self._stamp == errno.ENOENT
         level = logging.WARNING if is_waiting else logging.ERROR
-        _log.log(level, "%s; %s. %s", error.what, consequence, error.remedy)
+        _log.log(level, "%s; %s. %s", error.what, self._consequence, error.remedy)
 
     def _accept(self, trust: Trust) -> None:
         was_invalid, self._complaint = bool(self._complaint), ""
         former, self._trust = self._trust, trust
         if trust != former:
             self._take(trust)
-            _log.info("trust", extra={"fields": {"file": str(self._path), **_changes(former or Trust(), trust)}})
+            _log.info("trust", extra={"fields": {"file": str(self._path), **_changes(former or _NOTHING, trust)}})
         elif was_invalid:
             _log.info("trust file valid again", extra={"fields": {"file": str(self._path)}})
 

@@ -35,9 +35,9 @@ async def run_without_terminal(issuer: Issuer, ca_bundle: Path, *arguments: str)
 async def test_invalid_answers_are_asked_again_with_the_reason(folder: Path, pebble: Pebble) -> None:
     issuer = Issuer(folder)
     answers = (
+        *("*.example.org", "www.example.org, example.org"),
         *("letsencrypt-prod", pebble.directory_url),
         *("nobody", "admin@example.org"),
-        *("*.example.org", "www.example.org, example.org"),
         *("perhaps", "y"),
     )
     session = await type_and_watch(
@@ -64,6 +64,17 @@ async def test_invalid_answers_are_asked_again_with_the_reason(folder: Path, peb
         'identifiers = ["www.example.org", "example.org"]',
     ):
         assert line in settings
+
+
+async def test_interrupted_questions_return_the_answers_as_options(folder: Path, pebble: Pebble) -> None:
+    issuer = Issuer(folder)
+    session = await type_and_watch(
+        issuer, "init", typed=f"www.example.org,example.org\n{pebble.directory_url}\n\x04", columns=200
+    )
+    assert session.exit_code == 130
+    shown = f"  wellkeeper init --certificate www.example.org,example.org --ca {pebble.directory_url}"
+    assert shown in session.screen
+    assert not issuer.config_path.exists()
 
 
 async def test_trust_shows_the_same_lines_and_a_second_run_keeps_everything(folder: Path, pebble: Pebble) -> None:

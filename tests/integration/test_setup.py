@@ -42,7 +42,7 @@ async def test_text_shows_what_was_written_and_the_line_that_applies_the_patch(
     etc = host.issuer.config_path.parent
     for line in (f"kept   {host.issuer.config_path}", f"wrote  {etc / 'trust.toml'}", f"+++ {str(host.site)[1:]}"):
         assert line in out.splitlines()
-    assert f"\n  patch -d / -p0 --no-backup-if-mismatch -r - -i {etc / 'nginx.patch'} && " in out
+    assert f"\n  patch -N -d / -p0 --dry-run -s -i {etc / 'nginx.patch'} && " in out
     assert f"{host.site}:" in out
 
 
@@ -54,13 +54,10 @@ async def test_nothing_is_written_without_a_certificate(folder: Path, pebble: Pe
         assert not host.issuer.state_dir.exists()
 
 
-async def test_options_that_the_settings_file_overrides_are_refused(
-    folder: Path, pebble: Pebble, http_port: int
-) -> None:
+async def test_options_that_the_settings_file_overrides_are_noted(folder: Path, pebble: Pebble, http_port: int) -> None:
     async with bare_host(folder, pebble, http_port) as host:
-        refused = await host.issuer.run("setup", "--certificate", NAME, "--ca", "letsencrypt")
-    assert refused.exit_code == 2
-    assert f"{host.issuer.config_path} exists, so --ca would change nothing. Edit that file instead." in refused.err
+        out = (await host.issuer.run_well("setup", "--certificate", NAME, "--ca", "letsencrypt")).out
+    assert f"kept   {host.issuer.config_path}; --ca ignored: edit the file" in out.splitlines()
 
 
 async def test_configuration_that_nginx_refuses_is_reported(folder: Path, pebble: Pebble, http_port: int) -> None:
@@ -100,5 +97,5 @@ async def test_added_certificate_waits_and_all_lines_are_shown(folder: Path, peb
     for line in ("include snippets/wellkeeper/challenge.conf;", "listen 443 ssl;", "ssl_certificate_key "):
         assert f"\n  {line}" in added.out
     assert f"{NAME}: waiting" in added.out
-    assert f"by 'wellkeeper renew {NAME}'" in added.out
+    assert f"The daemon, or 'wellkeeper renew {NAME}', obtains it once nginx answers challenges." in added.out
     assert asked(pebble, "/order-plz") == 0

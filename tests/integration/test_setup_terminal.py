@@ -52,13 +52,30 @@ async def test_chosen_names_are_obtained_once_the_user_has_changed_nginx(
             "http-01 cannot prove a wildcard",
             "Error: 7 is not in the list",
             "Error: ",
-            "Waiting until nginx has them.",
+            "Waiting for nginx to load the changes.",
             "A test with the staging CA:",
             f"{NAME}: every step succeeded",
             f"{NAME}: served, valid until ",
         ):
             assert words in session.screen
         assert installed(host.issuer, NAME)
+
+
+async def test_daemon_starts_although_the_test_with_the_staging_ca_failed(
+    folder: Path, pebble: Pebble, http_port: int
+) -> None:
+    async with bare_host(folder, pebble, http_port, rehearsal_ca="https://127.0.0.1:1/directory") as host:
+        await host.issuer.make_keys()
+        async with host.responder:
+            session, applied = await asyncio.gather(watch(host, "1\n"), apply_when_written(host))
+    assert applied.exit_code == 0, applied.output
+    assert session.exit_code == 1
+    tested, failed, rest = session.screen.partition(
+        "Fix this. The daemon retries; 'wellkeeper setup' repeats the test."
+    )
+    assert "A test with the staging CA:" in tested
+    assert failed
+    assert "wellkeeper.service was not started: systemd does not run here" in rest
 
 
 async def test_user_who_leaves_finds_everything_written(folder: Path, pebble: Pebble, http_port: int) -> None:

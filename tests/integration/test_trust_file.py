@@ -104,7 +104,7 @@ async def test_responder_starts_without_the_file_and_takes_it_when_it_appears(fo
     path = folder / "etc" / "trust.toml"
     async with service(folder, f"--trust={path}") as one:
         assert await one.reported() == (
-            f"READY=1\nSTATUS=answers nothing: {path} does not exist. Run 'wellkeeper init'."
+            f"READY=1\nSTATUS=answers nothing: {path} does not exist. Run 'wellkeeper setup'."
         )
         assert (await one.publish(), (await one.get()).status) == (401, 404)
         trusting(folder / "etc")

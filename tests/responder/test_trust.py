@@ -64,9 +64,22 @@ def test_missing_file_is_one_warning_with_the_remedy(followed: Followed) -> None
     followed.file.read()
     followed.look(5)
     assert followed.taken == []
-    words = f"{followed.path} does not exist; no token is answered until it is valid. Run 'wellkeeper init'."
+    words = f"{followed.path} does not exist; no token is answered until it is valid. Run 'wellkeeper setup'."
     assert followed.reports() == [("WARNING", words)]
-    assert followed.file.status == f"answers nothing: {followed.path} does not exist. Run 'wellkeeper init'."
+    assert followed.file.status == f"answers nothing: {followed.path} does not exist. Run 'wellkeeper setup'."
+
+
+def test_values_of_options_are_in_force_without_the_file(followed: Followed) -> None:
+    file = TrustFile(followed.path, followed.taken.append, TRUST)
+    file.read()
+    consequence = "only the values of the options are in force"
+    words = f"{followed.path} does not exist; {consequence}. Run 'wellkeeper setup'."
+    assert followed.reports() == [("WARNING", words)]
+    counted = "accounts trusted: 1, publishing keys: 1"
+    assert file.status == f"{counted}; {consequence}: {followed.path} does not exist. Run 'wellkeeper setup'."
+    followed.write(Trust((OTHER_THUMBPRINT,), TRUST.publishing_keys))
+    file.look()
+    assert file.status == "accounts trusted: 2, publishing keys: 1"
 
 
 def test_file_that_appears_with_its_directory_is_taken_at_the_next_look(followed: Followed) -> None:

@@ -52,12 +52,12 @@ async def test_three_commands_of_the_readme_lead_to_a_served_certificate(server:
     await machine.shell(f"cd /root; {install}")
     session = asyncio.create_task(machine.terminal(setup, "".join(f"{answer}\n" for answer in answers)))
     await server.until("test -e /etc/wellkeeper/nginx.patch")
-    await machine.shell(commands("docs/setup.md", "patch -d"))
+    await machine.shell(commands("docs/setup.md", "patch -N -d"))
     screen = await session
     serial = await server.served()
     assert serial is not None, screen
     print(f"served after {time.monotonic() - began:.1f} s")  # noqa: T201 - for -rP
-    assert commands("docs/setup.md", "patch -d").strip() in screen
+    assert commands("docs/setup.md", "patch -N -d").strip() in screen
     await assert_survives_a_reboot(server, serial)
 
 

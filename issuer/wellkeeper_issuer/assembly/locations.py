@@ -9,7 +9,7 @@ from wellkeeper_node.probes.probes import NodeProbes
 
 
 async def look_at_locations(settings: Settings) -> Mapping[str, str]:
-    """Return for each certificate why its challenges would not be answered, "" if nothing speaks against it."""
+    """Return for each certificate why its challenges would not be answered, "" if nothing is wrong."""
     probes, nodes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.nodes(settings)
     found = {}
     for lineage in settings.lineages():

@@ -46,7 +46,7 @@ and to those on port 443 ('wellkeeper setup' prints both as a patch):
   listen [::]:443 ssl;
   include snippets/wellkeeper/tls.conf;
 """
-_WAITS: Final = "It is obtained as soon as nginx answers challenges: by the daemon, or by 'wellkeeper renew {}'."
+_WAITS: Final = "The daemon, or 'wellkeeper renew {}', obtains it once nginx answers challenges."
 _NOT_OBTAINED: Final = "\nThe daemon obtains it after the next 'wellkeeper reload'."
 _COMMENT: Final = "Written by 'wellkeeper certificate add'."
 # The location of a mistake in a table, which means nothing to a user who gave arguments.

@@ -13,6 +13,7 @@ from wellkeeper_issuer.commands.new_settings import (
     options_of_new_settings,
     settings_values,
     translated,
+    unused_options,
     write_settings,
 )
 from wellkeeper_issuer.commands.terminal import options
@@ -38,16 +39,11 @@ class _Done:
     keys: list[str]
     trust: HostTrust
 
-    @property
-    def is_trust_written(self) -> bool:
-        """Only a file that did not exist is written: replacing one is a decision of its own."""
-        return self.trust.found is None and not self.trust.fault
-
     def to_json(self, settings: Settings) -> dict[str, Any]:
         return {
             "settings": {"path": str(self.path), "is_written": self.is_written, "unused_options": self.unused_options},
             "keys_made": self.keys,
-            **to_json(settings, self.trust, is_written=self.is_trust_written),
+            **to_json(settings, self.trust, is_written=self.trust.is_missing),
         }
 
     def to_text(self, settings: Settings) -> str:
@@ -56,9 +52,9 @@ class _Done:
         if self.is_written and not settings.terms_of_service_agreed:
             lines.append(f"note   terms_of_service_agreed = false: CAs with terms refuse an account; {_ON_TERMS}")
         lines += [f"made   {key}" for key in self.keys]
-        if self.is_trust_written:
+        if self.trust.is_missing:
             return "\n".join([*lines, f"wrote  {self.trust.path}"])
-        stale = "" if self.trust.is_current else f"\nnote   {self.trust.state}: run 'wellkeeper trust --write'"
+        stale = "" if self.trust.is_current else f"\nnote   {self.trust.note}"
         return "\n".join([*lines, f"kept   {self.trust.path}{stale}"])
 
 
@@ -77,15 +73,15 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
     folders = {key: answers.pop(key) for key in FOLDERS}
     with translated(path):
         is_written = not presence.exists(path)
-    unused = [] if is_written else [name for name, value in (answers | folders).items() if value]
+    unused = [] if is_written else unused_options(answers | folders, answers | folders)
     if is_written:
         given = {key: value for key, value in folders.items() if value}
-        write_settings(path, settings_values(ask(answers, may_prompt=not as_json), given))
+        new = ask(answers | folders | {"config": config}, may_prompt=not as_json)
+        write_settings(path, settings_values(new, given))
     settings = read_settings(path)
     made = build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated)
-    options_unused = [f"--{name.replace('_', '-')}" for name in unused]
-    done = _Done(path, is_written, options_unused, [str(key) for key in made], trust_file.find(settings, path))
-    if done.is_trust_written:
+    done = _Done(path, is_written, unused, [str(key) for key in made], trust_file.find(settings, path))
+    if done.trust.is_missing:
         trust_file.write(done.trust)
     if as_json:
         print_json(done.to_json(settings))

@@ -1,7 +1,7 @@
 """Write new settings from the answers to questions, for `init` and `setup`."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -57,6 +57,11 @@ def options_of_new_settings(command: Command) -> Command:
     return command
 
 
+def unused_options(given: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the given ones of these options, which change nothing when the settings file exists."""
+    return [f"--{name.replace('_', '-')}" for name in names if given.get(name)]
+
+
 def write_settings(path: Path, values: dict[str, Any]) -> None:
     """Write the settings. If they are invalid, remove the file again and raise SettingsError."""
     _write(path, to_toml(_COMMENT, values, _descriptions()))
@@ -88,7 +93,7 @@ def settings_values(
         "ca": answers.ca,
         **({"ca_bundle": str(answers.ca_bundle)} if answers.ca_bundle else {}),
         "contact": answers.contact,
-        "terms_of_service_agreed": answers.is_agreed,
+        "terms_of_service_agreed": bool(answers.is_agreed),
         **{key: str(value.absolute()) for key, value in folders.items() if value is not None},
         **(tables or {}),
         **({CERTIFICATES: certificates} if certificates else {}),

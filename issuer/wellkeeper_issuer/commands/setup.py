@@ -1,13 +1,14 @@
 """setup: take a host from an installed nginx to a served certificate; the user applies the changes of nginx."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from wellkeeper_issuer.assembly.nginx_plan import NginxFound, find_command, propose_changes, read_nginx
-from wellkeeper_issuer.commands.new_settings import FOLDERS, options_of_new_settings, translated
+from wellkeeper_issuer.commands.new_settings import FOLDERS, options_of_new_settings, translated, unused_options
 from wellkeeper_issuer.commands.placeholder import make_placeholders
 from wellkeeper_issuer.commands.setting_up import waiting
 from wellkeeper_issuer.commands.setting_up.questions import ask
@@ -33,7 +34,7 @@ _UNUSED: Final = ("ca", "ca_bundle", "contact", "agree_to_terms_of_service", *FO
 def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Set up this host: write everything but nginx's configuration, and print the changes that nginx needs.
 
-    In a terminal it asks which of nginx's names to take, waits until you have applied the changes, and obtains the
+    In a terminal it asks which names to get certificates for, waits until you have applied the changes, and obtains the
     certificates. Elsewhere, and with --json, it needs --certificate, and --agree-to-terms-of-service if the CA has
     terms; the daemon obtains the certificates once nginx answers challenges. Run it again at any time: it adds what is
     missing, and certificates for other names.
@@ -41,21 +42,20 @@ def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: AN
     Exit status: 0 success, 1 nginx or a renewal failed, 2 usage or settings.
     """
     path, folders, asks = (
-        settings_path(config),
+        settings_path(config).absolute(),
         {key: given.pop(key) for key in FOLDERS},
         not as_json and has_terminal(),
     )
     settings = _existing(path)
-    if settings is not None:
-        _refuse_unused(given | folders, path)
-        if settings.certificates:
-            make_placeholders(settings, ())  # or nginx refuses its configuration
+    if settings is not None and settings.certificates:
+        make_placeholders(settings, ())  # or nginx refuses its configuration
     base = settings or Settings(nginx=NginxSettings(command=find_command()))
     found = asyncio.run(read_nginx(base))
     known = [frozenset(one.value for one in lineage.identifiers) for lineage in settings.lineages()] if settings else []
     wanted = ask(given | folders | {"config": config}, found.sites(base), known, is_new=settings is None, asks=asks)
     written = write_host(path, wanted, folders, _nginx_table(base, found), found)
-    result = _finish(written, found, is_daemon_started=not asks)
+    unused = unused_options(given | folders, _UNUSED) if settings else ()
+    result = _finish(written, found, unused, is_daemon_started=not asks)
     if as_json:
         print_json(result.to_json())
         return
@@ -69,23 +69,16 @@ def _existing(path: Path) -> Settings | None:
         return read_settings(path) if presence.exists(path) else None
 
 
-def _refuse_unused(given: dict[str, Any], path: Path) -> None:
-    """Raise UsageError for options that an existing file would make void."""
-    unused = [f"--{name.replace('_', '-')}" for name in _UNUSED if given.get(name)]
-    if unused:
-        raise click.UsageError(f"{path} exists, so {', '.join(unused)} would change nothing. Edit that file instead.")
-
-
 def _nginx_table(base: Settings, found: NginxFound) -> dict[str, Any]:
     command = base.nginx.command
     return found.table() | ({} if command == NginxSettings().command else {"command": list(command)})
 
 
-def _finish(written: Written, found: NginxFound, *, is_daemon_started: bool) -> Result:
+def _finish(written: Written, found: NginxFound, unused: Sequence[str], *, is_daemon_started: bool) -> Result:
     """Write the patch, start the units, and make a running daemon read new certificates."""
     settings = written.settings
     plan = propose_changes(settings, settings.certificates, found)
     started = start_units(written.path, [units.RESPONDER, *([units.DAEMON] if is_daemon_started else [])])
-    if written.drop_ins:
+    if written.drop_ins and not written.is_new:
         asyncio.run(remote.ask(settings, {"command": "reload"}))
-    return Result(written, started, plan, write_patch(written.path, plan))
+    return Result(written, started, plan, write_patch(written.path, plan), unused)

@@ -69,7 +69,8 @@ def _written(host: HostTrust, lagging: Mapping[str, str]) -> str:
 
 def explain(settings: Settings, host: HostTrust) -> str:
     """Return what the responder must trust, and the lines to copy to nginx."""
-    heading = host.state if host.is_current else f"{host.state}.\n{host.differences()}{trust_file.WRITE} to write"
+    stale = f".\n{host.differences()}{trust_file.WRITE} to write this file"
+    heading = f"{host.state}{'' if host.is_current else stale}"
     content = "".join(f"{_INDENT}{line}".rstrip() + "\n" for line in host.content.splitlines())
     return f"{heading}:\n\n{content}\n{nginx_lines(settings)}"
 

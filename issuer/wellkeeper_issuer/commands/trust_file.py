@@ -36,6 +36,11 @@ class HostTrust:
         return self.found is not None and not self.added and not self.removed
 
     @property
+    def is_missing(self) -> bool:
+        """Return whether there is no file. Only then may `init` and `setup` write it: an existing one is the user's."""
+        return self.found is None and not self.fault
+
+    @property
     def added(self) -> Trust:
         return self.wanted - (self.found or Trust())
 
@@ -61,6 +66,11 @@ class HostTrust:
         if self.found is None:
             return f"{self.path} does not exist"
         return f"{self.path} {'is up to date' if self.is_current else 'differs'}"
+
+    @property
+    def note(self) -> str:
+        """Return the state with the remedy, for a command that keeps the file."""
+        return f"{self.state}: run 'wellkeeper trust --write'"
 
     def differences(self) -> str:
         """Return one line per value that the file lacks or has too many."""

@@ -69,9 +69,10 @@ async def missing_locations(lineage: Lineage, nodes: Sequence[Node], probes: Pro
 def not_reached(missing: Sequence[ReadBack]) -> DeferredError:
     """Return the hint: it counts the answers and describes the first."""
     first = missing[0]
+    answer = "did not answer" if first.status is None else f"gave HTTP {first.status}"
     more = f" (and {counted(len(missing) - 1, 'other answer')})" if len(missing) > 1 else ""
     return DeferredError(
         "nginx does not answer challenges yet",
-        f"{first.url} gave HTTP {first.status} at {first.address}: {first.cause}{more}",
+        f"{first.url} {answer} at {first.address}: {first.cause}{more}",
         first.remedy,
     )

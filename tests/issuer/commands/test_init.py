@@ -111,9 +111,13 @@ def test_trust_file_is_written_for_existing_settings(program: Program) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--ca", "letsencrypt-prod"), "ca: unknown CA 'letsencrypt-prod'. Did you mean"),
-        (("--certificate", "*.a.example"), "certificates[0].identifiers[0]: '*.a.example' is a wildcard"),
-        (("--contact", "nobody"), "contact[0]: 'nobody' is not an email address"),
+        (("--ca", "letsencrypt-prod"), "--ca: unknown CA 'letsencrypt-prod'. Did you mean"),
+        (("--certificate", "*.a.example"), "--certificate: '*.a.example' is a wildcard"),
+        (
+            ("--certificate", "a\udcff.example"),
+            "--certificate: 'a\\udcff.example' is not a valid internationalized name",
+        ),
+        (("--contact", "nobody"), "--contact: 'nobody' is not an email address"),
         (("--certificates-dir", "/var/lib/wellkeeper/issuer/x"), "must not contain each other"),
     ],
 )
@@ -122,7 +126,7 @@ def test_bad_values_write_no_file(program: Program, arguments: tuple[str, ...], 
     assert finished.exit_code == 2
     assert words in finished.err
     assert finished.out == ""
-    assert not list(program.config.parent.iterdir())
+    assert not list(program.config.parent.glob("*"))
 
 
 @pytest.mark.parametrize("name", ["😀", "q\"'\\", "a\nb\t\x01\x7f", "\u2028", "x" * 255], ids=ascii)
@@ -161,8 +165,8 @@ def test_file_explains_each_of_its_keys(program: Program) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--state-dir", "/a\udcff"), ("--contact", "a\udcff@a.example"), ("--certificate", "a\udcff.example")],
-    ids=["state_dir", "contact", "identifiers"],
+    [("--state-dir", "/a\udcff"), ("--contact", "a\udcff@a.example")],
+    ids=["state_dir", "contact"],
 )
 def test_value_that_is_not_utf_8_is_refused(
     program: Program, arguments: tuple[str, str], request: pytest.FixtureRequest

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import click
@@ -9,8 +10,9 @@ import pytest
 
 from tests.issuer.commands.conftest import Finished, Program
 from wellkeeper_issuer.assembly.nginx_plan import find_command, read_nginx
-from wellkeeper_issuer.commands.setting_up.questions import Options, Wanted, ask
+from wellkeeper_issuer.commands.setting_up.questions import Wanted, ask
 from wellkeeper_issuer.commands.setting_up.writing import write_host
+from wellkeeper_issuer.commands.terminal.given import Options
 from wellkeeper_issuer.commands.terminal.questions import Answers
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.host import units
@@ -62,7 +64,7 @@ def test_new_host_gets_everything_but_the_changes_of_nginx(program: Program, ngi
     assert [one.name for one in settings.certificates] == ["a.example"]
     assert settings.nginx.pid_file == program.folder / "nginx.pid"
     assert settings.rehearsal.ca is None
-    assert done["settings"] == {"path": str(program.config), "is_written": True}
+    assert done["settings"] == {"path": str(program.config), "is_written": True, "unused_options": []}
     assert done["trust_file"]["is_written"]
     assert done["placeholders"] == ["a.example"]
     assert len(done["snippets_written"]) == 5
@@ -73,8 +75,7 @@ def test_new_host_gets_everything_but_the_changes_of_nginx(program: Program, ngi
 
 
 def test_new_settings_have_the_staging_ca_for_the_test(program: Program) -> None:
-    answers = Answers("letsencrypt", (), True, (("a.example",),))
-    wanted = Wanted(answers.certificates, answers, tries_staging=True)
+    wanted = Wanted((("a.example",),), Answers("letsencrypt", (), True, ()), tries_staging=True)
     found = asyncio.run(read_nginx(Settings()))
     folders = {"state_dir": program.state_dir, "certificates_dir": program.certificates_dir}
     written = write_host(program.config, wanted, folders, {"pid_file": "/run/other.pid"}, found)
@@ -120,8 +121,14 @@ def test_certificate_elsewhere_is_a_note_and_an_earlier_patch_is_removed(program
     )
     done = program.run("setup")
     assert f"note   {nginx.site}:1 takes its certificate from {nginx.folder}/shared/tls:2." in done.out
-    assert "nginx's configuration has everything that it needs." in done.out
+    assert "has everything" not in done.out
     assert not patch.exists()
+
+
+def test_complete_configuration_needs_nothing(program: Program) -> None:
+    done = setup(program, "--certificate", "a.example", "--json").json()
+    subprocess.run(["/bin/sh", "-c", done["patch"]["command"]], check=True, capture_output=True)
+    assert "nginx's configuration has everything that it needs." in program.run("setup").out
 
 
 def test_configuration_that_cannot_be_parsed_is_reported(program: Program, nginx: Nginx) -> None:

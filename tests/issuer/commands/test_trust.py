@@ -33,7 +33,7 @@ def test_trust_shows_what_it_would_write_and_writes_nothing(program: Program) ->
         f"{path_of(program)} does not exist.\n"
         f"  + account_thumbprints: {wanted.account_thumbprints[0]}\n"
         f"  + publishing_keys: {wanted.publishing_keys[0]}\n"
-        "Run 'wellkeeper trust --write' to write:\n\n"
+        "Run 'wellkeeper trust --write' to write this file:\n\n"
     )
     for line in (
         f'    "{wanted.account_thumbprints[0]}",  # {UNREACHABLE_CA}',

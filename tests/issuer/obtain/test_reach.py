@@ -85,6 +85,13 @@ async def test_name_without_a_location_waits_with_the_cause_and_the_remedy(
     assert raised.value.retry_at == clock.now() + timedelta(seconds=30)
 
 
+async def test_address_that_does_not_answer_has_no_status(locations: Locations, probes: Probes) -> None:
+    probes.answers = {"a.example": replace(HINT, status=None, cause="connection refused")}
+    with pytest.raises(DeferredError) as raised:
+        await locations.reach(LINEAGE)
+    assert raised.value.why == "http://a.example/x did not answer at 127.0.0.1:80: connection refused"
+
+
 async def test_cause_is_logged_once_until_it_changes(
     locations: Locations, probes: Probes, caplog: pytest.LogCaptureFixture
 ) -> None:

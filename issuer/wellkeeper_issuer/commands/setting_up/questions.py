@@ -3,27 +3,23 @@
 Options come first. An interrupted user gets the answers back as options, so that nothing is typed twice.
 """
 
-import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
+from wellkeeper_issuer.commands.terminal.given import Options
 from wellkeeper_issuer.commands.terminal.questions import (
-    CA,
-    CONTACT,
     DEFAULT_CA,
+    PATHS,
     Answers,
-    agree,
-    check_ca,
-    check_contact,
+    ask_account,
     check_names,
-    checked,
+    given_certificates,
     prompt,
 )
+from wellkeeper_issuer.settings.values import parse_identifier
 from wellkeeper_node.nginx.sites import Site, grouped, served_names
 
 _ALL: Final = "all"
@@ -43,27 +39,6 @@ class Wanted:
     tries_staging: bool = False
 
 
-@dataclass
-class Options:
-    """The options that would give the answers so far."""
-
-    given: dict[str, Any]
-    words: list[str] = field(default_factory=list)
-
-    def add(self, option: str, *values: str) -> None:
-        self.words += [word for value in values for word in (option, value)]
-
-    @contextmanager
-    def kept(self, command: str) -> Iterator[None]:
-        """Print the options when the user interrupts."""
-        try:
-            yield
-        except (click.Abort, KeyboardInterrupt):
-            if self.words:
-                click.echo(f"\nContinue with your answers:\n\n  {command} {shlex.join(self.words)}\n", err=True)
-            raise
-
-
 def ask(
     given: dict[str, Any], found: Sequence[Site], known: Sequence[frozenset[str]], *, is_new: bool, asks: bool
 ) -> Wanted:
@@ -72,45 +47,24 @@ def ask(
     Raises UsageError for a missing option when nothing may be asked.
     """
     options = Options(given)
-    for key in ("config", "state_dir", "certificates_dir"):
-        if given.get(key):
-            options.add(f"--{key.replace('_', '-')}", str(given[key]))
+    options.add_paths(PATHS)
     with options.kept("wellkeeper setup"):
         certificates = _certificates(options, found, known, asks=asks)
         if not is_new:
             return Wanted(certificates)
-        ca, bundle = _ca(options, asks=asks)
-        contact = tuple(address for one in given["contact"] for address in checked(one, check_contact, "--contact"))
-        contact = contact or (prompt(CONTACT, "", check_contact) if asks else ())
-        options.add("--contact", *contact)
-        is_agreed = given["agree_to_terms_of_service"] or agree(ca, bundle, is_terminal=asks)
-        if is_agreed is False:
+        answers = ask_account(options, asks=asks)
+        if answers.is_agreed is False:
             click.echo(_DECLINED, err=True)
             raise click.Abort
-        if is_agreed:
-            options.words.append("--agree-to-terms-of-service")
-        tries_staging = asks and ca == DEFAULT_CA and click.confirm(_STAGING, default=True)
-    return Wanted(certificates, Answers(ca, contact, bool(is_agreed), certificates, bundle), tries_staging)
-
-
-def _ca(options: Options, *, asks: bool) -> tuple[str, Path | None]:
-    ca = options.given["ca"] or (prompt(CA, DEFAULT_CA, check_ca) if asks else DEFAULT_CA)
-    options.add("--ca", ca)
-    bundle: Path | None = options.given["ca_bundle"]
-    if bundle is None:
-        return ca, None
-    options.add("--ca-bundle", str(bundle))
-    return ca, bundle.absolute()
+        tries_staging = asks and answers.ca == DEFAULT_CA and click.confirm(_STAGING, default=True)
+    return Wanted(certificates, answers, tries_staging)
 
 
 def _certificates(
     options: Options, found: Sequence[Site], known: Sequence[frozenset[str]], *, asks: bool
 ) -> tuple[tuple[str, ...], ...]:
     """Return the names of each certificate, without those that the settings have."""
-    given = tuple(filter(None, (checked(one, check_names, "--certificate") for one in options.given["certificate"])))
-    for names in given:
-        options.add("--certificate", ",".join(names))
-    if given:
+    if given := given_certificates(options):
         return _unknown(given, known)
     groups = _unknown(grouped(found), known)
     if asks and (groups or not known):
@@ -130,7 +84,18 @@ def _certificates(
 
 
 def _unknown(groups: Sequence[tuple[str, ...]], known: Sequence[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(group for group in groups if not any(set(group) <= names for names in known))
+    """Return the certificates that the settings lack, each once; case and a trailing dot make no difference."""
+    found = dict[frozenset[str], tuple[str, ...]]()
+    for group in groups:
+        found.setdefault(frozenset(map(_normalized, group)), group)
+    return tuple(group for names, group in found.items() if not any(names <= others for others in known))
+
+
+def _normalized(name: str) -> str:
+    try:
+        return parse_identifier(name).value
+    except ValueError:
+        return name  # nginx's own, which no certificate can have
 
 
 def _show(found: Sequence[Site], groups: Sequence[tuple[str, ...]]) -> None:

@@ -23,17 +23,19 @@ class Result:
     units: Mapping[str, str]
     plan: Plan
     patch_path: Path | None
+    unused_options: Sequence[str] = ()
 
     @property
     def apply_command(self) -> str:
-        """Return the line that applies the patch, for a shell of root."""
+        """Return the line that applies the whole patch or nothing, for a shell of root."""
         nginx = shlex.join(self.written.settings.nginx.command)
         reload = "systemctl reload nginx" if units.is_booted() else f"{nginx} -s reload"
-        patch = f"patch -d / -p0 --no-backup-if-mismatch -r - -i {shlex.quote(str(self.patch_path))}"
-        return f"{patch} && {nginx} -t && {reload}"
+        patch, file = "patch -N -d / -p0", f"-i {shlex.quote(str(self.patch_path))}"
+        test, apply = f"{patch} --dry-run -s {file}", f"{patch} --no-backup-if-mismatch -r - {file}"
+        return f"{test} && {apply} && {nginx} -t && {reload}"
 
     def to_json(self) -> dict[str, Any]:
-        written, plan = self.written, self.plan
+        written, plan, unused = self.written, self.plan, list(self.unused_options)
         patch = {
             "path": str(self.patch_path),
             "text": plan.patch.encode(errors="surrogateescape").decode(errors="replace"),
@@ -41,7 +43,7 @@ class Result:
             "includes": [{"place": place, "line": line} for place, line in plan.includes],
         }
         return {
-            "settings": {"path": str(written.path), "is_written": written.is_new},
+            "settings": {"path": str(written.path), "is_written": written.is_new, "unused_options": unused},
             "drop_ins": list(map(str, written.drop_ins)),
             "keys_made": list(map(str, written.keys)),
             "snippets_written": list(map(str, written.snippets)),
@@ -50,7 +52,7 @@ class Result:
             "units": [{"name": name, "is_started": not why, "why": why} for name, why in self.units.items()],
             "patch": patch if self.patch_path else None,
             "notes": list(plan.notes),
-            **trust_to_json(written.settings, written.trust, is_written=not written.trust.is_current),
+            **trust_to_json(written.settings, written.trust, is_written=written.trust.is_missing),
         }
 
     def to_text(self) -> str:
@@ -58,12 +60,15 @@ class Result:
 
     def _files(self) -> Iterator[str]:
         written = self.written
-        yield f"{'wrote ' if written.is_new else 'kept  '} {written.path}"
-        trust = [] if written.trust.is_current else [written.trust.path]
+        unused = f"; {', '.join(self.unused_options)} ignored: edit the file" if self.unused_options else ""
+        yield f"{'wrote ' if written.is_new else 'kept  '} {written.path}{unused}"
+        trust = [written.trust.path] if written.trust.is_missing else []
         for path in (*written.drop_ins, *trust, *written.snippets):
             yield f"wrote  {path}"
         yield from (f"made   {path}" for path in written.keys)
         yield from (f"made   {name}: a placeholder, so that nginx can start" for name in written.placeholders.made)
+        if not trust and not written.trust.is_current:
+            yield f"note   {written.trust.note}"
         yield from (f"note   {path} differs from this version's; it was kept" for path in written.differing)
         for name, why in self.units.items():
             yield f"note   {name} was not started: {why}" if why else f"started {name}"
@@ -71,7 +76,8 @@ class Result:
     def _nginx(self) -> Iterator[str]:
         yield from (f"note   {note}" for note in self.plan.notes)
         if self.patch_path is None:
-            yield "nginx's configuration has everything that it needs."
+            if not self.plan.notes:
+                yield "nginx's configuration has everything that it needs."
             return
         yield f"nginx needs these changes, which are in {self.patch_path}:\n"
         yield self.plan.patch.encode(errors="surrogateescape").decode(errors="replace")

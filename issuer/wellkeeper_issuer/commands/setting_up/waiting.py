@@ -21,25 +21,33 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.errors import ReloadError
 
 _POLL_SECONDS: Final = 2.0
-_WAITING: Final = "Waiting until nginx has them. Press Enter to check now, Ctrl-C to continue later."
-_LATER: Final = "\nThe certificates are obtained as soon as nginx has the changes. 'wellkeeper setup' shows them again."
+_WAITING: Final = "Waiting for nginx to load the changes. Press Enter to check now, Ctrl-C to continue later."
+_LATER: Final = (
+    "\nWellkeeper obtains the certificates once nginx has loaded the changes. 'wellkeeper setup' shows them again."
+)
 _REHEARSAL: Final = "\nA test with the staging CA:"
-_FAILED: Final = "Fix this, then run 'wellkeeper setup' again."
+_FAILED: Final = "Fix this. The daemon retries; 'wellkeeper setup' repeats the test."
 
 
 def wait_and_renew(result: Result) -> None:
-    """Wait for the user, then obtain the certificates and start the daemon; exit with 1 if one failed."""
-    if not _wait(result):
-        click.echo(_LATER)
+    """Wait for the user, then obtain the certificates; exit with 1 if one failed. Start the daemon in any case."""
+    try:
+        if _wait(result):
+            _obtain(result)
+        else:
+            click.echo(_LATER)
+    finally:
         _start_daemon(result)
-        return
+
+
+def _obtain(result: Result) -> None:
+    """Test with the staging CA, then obtain the certificates; exit with 1 if that failed."""
     settings = result.written.settings
     if settings.rehearsal.ca is not None and asyncio.run(_is_first(settings)):
         _rehearse(result)
     reports = run(Work(settings, settings.lineages(), Mode.RETRY))
     for line in results.to_lines(reports, Verbosity.BRIEF):
         click.echo(line)
-    _start_daemon(result)
     if any(one.outcome in results.UNSUCCESSFUL for one in reports):
         click.get_current_context().exit(1)
 

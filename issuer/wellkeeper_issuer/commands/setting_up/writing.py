@@ -45,16 +45,14 @@ def write_host(
     path: Path, wanted: Wanted, folders: Mapping[str, Path | None], nginx: Mapping[str, Any], found: NginxFound
 ) -> Written:
     """Write settings, keys, trust file, placeholders and snippets. Idempotent; raises SettingsError."""
-    drop_ins = []
     if wanted.answers is not None:
         tables = ({"nginx": dict(nginx)} if nginx else {}) | (_REHEARSAL if wanted.tries_staging else {})
         write_settings(path, settings_values(wanted.answers, folders, tables))
-    else:
-        drop_ins = [write_certificate(path, {"identifiers": list(names)})[1] for names in wanted.certificates]
+    drop_ins = [write_certificate(path, {"identifiers": list(names)})[1] for names in wanted.certificates]
     settings = read_settings(path)
     keys = build.accounts(settings).make_keys()
     trust = trust_file.find(settings, path)
-    if not trust.is_current:
+    if trust.is_missing:
         trust_file.write(trust)
     snippets, differing = _write_snippets(found.configuration.folder / SNIPPETS)
     placeholders = make_placeholders(settings, ())

@@ -1,9 +1,9 @@
-"""The questions of init: options first; in a terminal, it asks for what they leave open until the answer is valid."""
+"""Questions for new settings: options first; in a terminal, ask for what they leave open until the answer is valid."""
 
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -11,6 +11,7 @@ import click
 from pydantic import ValidationError
 
 from wellkeeper_issuer.assembly.authorities import open_authorities
+from wellkeeper_issuer.commands.terminal.given import Options
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
@@ -20,32 +21,58 @@ from wellkeeper_node.errors import WellkeeperError
 DEFAULT_CA: Final = "letsencrypt"
 CA: Final = "CA (a name or a directory URL)"
 CONTACT: Final = "Email address for the CA (may be empty)"
+_FIRST: Final = "Names of the first certificate, separated by commas"
+PATHS: Final = ("config", "state_dir", "certificates_dir")
 _AGREE: Final = "--agree-to-terms-of-service"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The values for new settings."""
+    """The values for new settings; `is_agreed` is None when the CA has no terms."""
 
     ca: str
     contact: tuple[str, ...]
-    is_agreed: bool
+    is_agreed: bool | None
     certificates: tuple[tuple[str, ...], ...]
     ca_bundle: Path | None = None
 
 
 def ask(given: dict[str, Any], *, may_prompt: bool) -> Answers:
     """Return valid answers in a terminal; else the options, or raise UsageError that names a missing one."""
-    ca, contact, certificates = given["ca"], given["contact"], tuple(map(split, given["certificate"]))
-    is_terminal = may_prompt and has_terminal()
-    if is_terminal:
-        ca = ca or prompt(CA, DEFAULT_CA, check_ca)
-        contact = contact or prompt(CONTACT, "", check_contact)
-        certificates = certificates or (prompt("Names of the first certificate, separated by commas", "", check_names),)
-    ca, bundle = ca or DEFAULT_CA, given["ca_bundle"] and given["ca_bundle"].absolute()
-    is_agreed = given["agree_to_terms_of_service"] or bool(agree(ca, bundle, is_terminal=is_terminal))
-    return Answers(ca, contact, is_agreed, tuple(filter(None, certificates)), bundle)
+    options, asks = Options(given), may_prompt and has_terminal()
+    options.add_paths(PATHS)
+    with options.kept("wellkeeper init"):
+        certificates = given_certificates(options)
+        if asks and not certificates:
+            certificates = tuple(filter(None, [prompt(_FIRST, "", check_names)]))
+            options.add("--certificate", *map(",".join, certificates))
+        return replace(ask_account(options, asks=asks), certificates=certificates)
+
+
+def ask_account(options: Options, *, asks: bool) -> Answers:
+    """Return the CA, the contact and the agreement, without certificates."""
+    given = options.given
+    ca = checked(given["ca"], check_ca, "--ca") if given["ca"] else None
+    ca = ca or (prompt(CA, DEFAULT_CA, check_ca) if asks else DEFAULT_CA)
+    options.add("--ca", ca)
+    bundle = given["ca_bundle"] and given["ca_bundle"].absolute()
+    options.add_paths(["ca_bundle"])
+    contact = tuple(address for one in given["contact"] for address in checked(one, check_contact, "--contact"))
+    contact = contact or (prompt(CONTACT, "", check_contact) if asks else ())
+    options.add("--contact", *contact)
+    is_agreed = given["agree_to_terms_of_service"] or agree(ca, bundle, is_terminal=asks)
+    if is_agreed:
+        options.words.append(_AGREE)
+    return Answers(ca, contact, is_agreed, (), bundle)
+
+
+def given_certificates(options: Options) -> tuple[tuple[str, ...], ...]:
+    """Return the names of each certificate that the options give."""
+    given = (checked(one, check_names, "--certificate") for one in options.given["certificate"])
+    certificates = tuple(filter(None, given))
+    options.add("--certificate", *map(",".join, certificates))
+    return certificates
 
 
 def has_terminal() -> bool:
