@@ -1,4 +1,4 @@
-"""A removal that fails or is interrupted while the daemon runs changes nothing, and can be repeated."""
+"""A removal or addition that is interrupted while the daemon runs changes nothing, and can be repeated."""
 
 import asyncio
 import os
@@ -81,3 +81,21 @@ async def test_interrupted_removal_changes_nothing(
     assert process.returncode == exit_code
     write_wrapper(host, folder, ":")
     await assert_complete(host, text)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_interrupted_addition_changes_nothing(folder: Path, number: signal.Signals, exit_code: int) -> None:
+    """The signal arrives while the daemon does not answer; it reads the drop-in later, and must forget it again."""
+    async with running_host(folder, {"web": ["www.example.org"]}) as host, IssuerDaemon(host.issuer) as daemon:
+        os.kill(daemon.pid, signal.SIGSTOP)
+        process = await host.issuer.start("certificate", "add", SHOP)
+        async with asyncio.timeout(30):
+            while not host.issuer.live(SHOP).exists():  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        process.send_signal(number)
+        os.kill(daemon.pid, signal.SIGCONT)
+        await process.communicate()
+        assert process.returncode == exit_code
+        assert not drop_in(host).exists()
+        assert SHOP not in (await host.issuer.run_well("status")).out
+        await host.issuer.run_well("certificate", "add", SHOP)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from wellkeeper_issuer.commands.one_shot import Work, run
 from wellkeeper_issuer.commands.one_shot import to_json as report_to_json
 from wellkeeper_issuer.commands.placeholder import Placeholders, make_placeholders
 from wellkeeper_issuer.commands.reload import describe
-from wellkeeper_issuer.commands.terminal import options, results
+from wellkeeper_issuer.commands.terminal import interrupts, options, results
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.trust import lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
@@ -122,9 +123,12 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
     path, is_renewed = settings_path(config), not given.pop("no_renew")
     certificate, drop_in = write_certificate(path, _values(identifiers[0], given))
     try:
-        added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
-    except WellkeeperError:
+        with interrupts.terminable():
+            added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
+    except BaseException:  # an interruption, too
         remove_drop_in(drop_in)  # or the daemon's next start would use it
+        if is_renewed:
+            _reload_again(path)
         raise
     if not as_json:
         click.echo(added.to_text())
@@ -143,8 +147,14 @@ def _prepare(path: Path, drop_in: Path, certificate: CertificateSettings, *, is_
     """Create a placeholder so that nginx can start, and make the daemon reload."""
     settings = read_settings(path)
     placeholders = make_placeholders(settings, (certificate.name,))
-    answer = asyncio.run(remote.ask(settings, {"command": "reload"})) if is_reloaded else None
+    answer = interrupts.run(remote.ask(settings, {"command": "reload"})) if is_reloaded else None
     return _Added(settings, certificate, drop_in, placeholders, answer)
+
+
+def _reload_again(path: Path) -> None:
+    """Make the daemon forget the certificate, which it may have read already."""
+    with suppress(WellkeeperError):  # the first error counts
+        asyncio.run(remote.ask(read_settings(path), {"command": "reload"}))
 
 
 def _obtain(added: _Added) -> Report:
