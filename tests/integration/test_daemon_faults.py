@@ -57,7 +57,7 @@ async def test_one_daemon_survives_all_faults(folder: Path) -> None:
             await day.is_served(name)
         await day.host.issuer.run_well("status", "--check")
         shown = (await day.host.issuer.run_well("status", "--json")).json()
-        assert shown["daemon"] == {"pid": pid}
+        assert shown["daemon"] == {"pid": pid, "is_restart_needed": False}
         ended = await day.daemon.end(signal.SIGTERM)
     assert ended.exit_code == 0
     assert "Traceback" not in ended.err
