@@ -90,10 +90,7 @@ def is_readable_by_all(path: Path) -> bool:
 
 def _fault_of_creator(path: Path) -> Fault | None:
     """Return a fault if another user may have created this directory or link; a sticky bit does not prevent that."""
-    try:
-        status, above = path.lstat(), path.parent.stat()
-    except OSError:
-        return None
+    status, above = path.lstat(), path.parent.stat()
     if status.st_uid in {0, os.geteuid()} or not above.st_mode & 0o022:
         return None
     who = "every user" if above.st_mode & 0o002 else "a group"

@@ -136,11 +136,14 @@ def _of_list(found: dict[str, Any], key: str, check: Callable[[str], object]) ->
     values = found[key]
     if not isinstance(values, list) or not values:
         yield key, f"{key} must be a non-empty list of strings"
-        return
+    elif others := [value for value in values if not isinstance(value, str)]:
+        yield key, f"{key} must contain strings only, not {_shown(others[0])}"
+    else:
+        yield from _of_strings(values, key, check)
+
+
+def _of_strings(values: list[str], key: str, check: Callable[[str], object]) -> Iterator[tuple[str, str]]:
     for value in values:
-        if not isinstance(value, str):
-            yield key, f"{key} must contain strings only, not {_shown(value)}"
-            continue
         try:
             check(value)
         except ValueError as error:

@@ -151,3 +151,9 @@ def test_socket_and_directory_are_not_read(tmp_path: Path) -> None:
         rights.read_file(tmp_path / "fifo")
     with pytest.raises(FileNotFoundError):
         rights.read_file(tmp_path / "none")
+
+
+def test_directory_that_cannot_be_used_is_reported_with_its_remedy() -> None:
+    assert str(rights.BarredError(WITHOUT_PASSWD_ENTRY, "/srv")) == (
+        f"user {WITHOUT_PASSWD_ENTRY} cannot enter /srv: Run 'chmod o+x /srv'."
+    )

@@ -50,3 +50,9 @@ def test_redirect_for_all_sites_does_not_merge_their_certificates() -> None:
         "listen 443 ssl; server_name b.example;",
     )
     assert grouped(found(*blocks)) == (("a.example",), ("b.example",))
+
+
+def test_block_on_other_ports_is_in_no_group() -> None:
+    assert grouped(found("listen 80; server_name a.example;", "listen 8080; server_name b.example;")) == (
+        ("a.example",),
+    )

@@ -84,6 +84,7 @@ def test_condition_that_spares_the_ca_stays(condition: str) -> None:
         ("!-e $request_filename", True),
         ("$request_uri ~ ^/admin", False),
         ("$uri = /old", False),
+        pytest.param("$uri ~ ^/(?|a|b)", True, id="a pattern that only PCRE knows"),
     ],
 )
 def test_condition_on_the_path_gets_a_guard_if_it_blocks_the_ca(condition: str, is_guarded: bool) -> None:

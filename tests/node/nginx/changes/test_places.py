@@ -6,6 +6,7 @@ from tests.node.nginx.changes.planning import (
     LIVE,
     MAIN,
     NGINX_CONF,
+    PATHS,
     SITE,
     SNIPPETS,
     UPSTREAM,
@@ -31,6 +32,22 @@ def test_lines_go_into_the_http_block_when_conf_d_is_not_included() -> None:
     text = after(plan, MAIN)
     assert "    include mime.types;\n    server {\n" in text
     assert text.endswith("    include snippets/wellkeeper/upstream.conf;\n}\n")
+
+
+@pytest.mark.parametrize(
+    ("main", "in_dump"),
+    [
+        pytest.param("http { }\n", "http { }\n", id="empty"),
+        pytest.param("http {\n", "http { }\n", id="changed meanwhile"),
+    ],
+)
+def test_lines_for_an_http_block_that_cannot_be_edited_are_noted(main: str, in_dump: str) -> None:
+    every = {**SNIPPETS, MAIN: in_dump}
+    dump = "".join(f"# configuration file {path}:\n{text}\n" for path, text in every.items())
+    plan = propose(parse(dump), {**every, MAIN: main}, [Target(("www.example.org",), PATHS)], Host())
+    assert plan.changes == {}
+    assert plan.notes[-1].startswith("Add to nginx's http block: server {")
+    assert plan.notes[-1].endswith("include snippets/wellkeeper/upstream.conf;")
 
 
 @pytest.mark.parametrize(

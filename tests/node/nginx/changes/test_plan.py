@@ -14,6 +14,8 @@ from tests.node.nginx.changes.planning import (
     after,
     filled,
     planned,
+    proposed,
+    target,
 )
 from tests.node.nginx.changes.vhosts import CHALLENGE, TLS_LISTEN, VHOSTS, Vhost
 from wellkeeper_node.nginx.changes.plan import propose
@@ -127,9 +129,9 @@ def test_text_that_differs_from_what_nginx_read_gets_a_note() -> None:
         SITE: "server {\nlisten 80; server_name www.example.org; }\n",
     }
     dump = "".join(f"# configuration file {path}:\n{text}\n" for path, text in files.items())
-    changed = {**files, SITE: f"\n{files[SITE]}"}
-    plan = propose(parse(dump), changed, [Target(("www.example.org",), PATHS)], Host())
-    assert plan.notes == (f"cannot find the server block at {SITE}:1. Add the lines there yourself.",)
+    for changed in (f"\n{files[SITE]}", files[SITE].removesuffix("}\n")):
+        plan = propose(parse(dump), {**files, SITE: changed}, [Target(("www.example.org",), PATHS)], Host())
+        assert plan.notes == (f"cannot find the server block at {SITE}:1. Add the lines there yourself.",)
     assert plan.patch == ""
 
 
@@ -205,3 +207,35 @@ def test_files_of_certbot_that_stay_are_noted() -> None:
     assert planned({SITE: block}).notes == (
         f"{SITE}:5 reads /etc/letsencrypt/ssl-dhparams.pem. Remove that line before you remove certbot.",
     )
+
+
+def test_include_that_was_there_is_not_among_the_places() -> None:
+    site = f"server {{\n    listen 80;\n    server_name www.example.org;\n    {CHALLENGE}\n}}\n"
+    plan = planned({**WITH_UPSTREAM, SITE: site})
+    assert "listen 443 ssl;" in after(plan)
+    assert [line for _, line in plan.includes] == ["include snippets/wellkeeper/tls.conf;"]
+
+
+def test_site_on_port_80_with_the_names_of_two_certificates_uses_the_first() -> None:
+    site = "server {\n    listen 80;\n    server_name a.example b.example;\n    root /srv;\n}\n"
+    plan = proposed({**WITH_UPSTREAM, SITE: site}, [target("a"), target("b")])
+    assert "ssl_certificate /live/a;" in after(plan)
+    assert "/live/b" not in after(plan)
+    assert plan.notes == (f"{SITE}:1 has names of two certificates; it uses /live/a.",)
+
+
+def test_block_whose_names_are_in_an_included_file_gets_the_lines_at_its_beginning() -> None:
+    names = "/etc/nginx/snippets/names.conf"
+    files = {
+        SITE: "server {\n    include snippets/names.conf;\n    root /srv;\n}\n",
+        names: "listen 80;\nserver_name www.example.org;\n",
+    }
+    text = after(planned({**WITH_UPSTREAM, **files}))
+    assert text.startswith("server {\n    include snippets/wellkeeper/challenge.conf;\n")
+    assert "    listen 443 ssl;\n" in text
+
+
+def test_name_that_only_pcre_can_match_is_left_alone() -> None:
+    site = "server {\n    listen 80;\n    server_name ~^(?|www|web)[.]example[.]org$;\n}\n"
+    plan = planned({**WITH_UPSTREAM, SITE: site})
+    assert SITE not in plan.changes
