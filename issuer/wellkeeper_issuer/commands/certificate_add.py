@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -122,14 +122,10 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
         )
     path, is_renewed = settings_path(config), not given.pop("no_renew")
     certificate, drop_in = write_certificate(path, _values(identifiers[0], given))
-    try:
-        with interrupts.terminable():
-            added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
-    except BaseException:  # an interruption, too
-        remove_drop_in(drop_in)  # or the daemon's next start would use it
-        if is_renewed:
-            _reload_again(path)
-        raise
+    with ExitStack() as undo, interrupts.terminable():
+        undo.callback(_take_back, path, drop_in, is_reloaded=is_renewed)
+        added = _prepare(path, drop_in, certificate, is_reloaded=is_renewed)
+        undo.pop_all()
     if not as_json:
         click.echo(added.to_text())
     report = _obtain(added) if is_renewed else None
@@ -151,10 +147,12 @@ def _prepare(path: Path, drop_in: Path, certificate: CertificateSettings, *, is_
     return _Added(settings, certificate, drop_in, placeholders, answer)
 
 
-def _reload_again(path: Path) -> None:
-    """Make the daemon forget the certificate, which it may have read already."""
-    with suppress(WellkeeperError):  # the first error counts
-        asyncio.run(remote.ask(read_settings(path), {"command": "reload"}))
+def _take_back(path: Path, drop_in: Path, *, is_reloaded: bool) -> None:
+    """Remove the drop-in, which the daemon would use at its next start, and make it forget what it read already."""
+    remove_drop_in(drop_in)
+    if is_reloaded:
+        with suppress(WellkeeperError):  # the first error counts
+            asyncio.run(remote.ask(read_settings(path), {"command": "reload"}))
 
 
 def _obtain(added: _Added) -> Report:

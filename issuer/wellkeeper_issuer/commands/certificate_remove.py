@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,17 +117,19 @@ async def _remove(removal: _Removal) -> None:
 async def _remove_from_daemon(removal: _Removal) -> None:
     """Move the files away only when the daemon no longer works on the certificate: it would install another one."""
     settings = removal.settings
-    async with AsyncExitStack() as files:
-        try:
-            with _drop_in_away(removal):
-                await remote.demand(settings, {"command": "reload"})
-                # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
-                await remote.demand(settings, {"command": "forget", "names": [removal.name]}, _print_outcome)
-                await files.enter_async_context(_files_away(removal))
-        except BaseException:
-            with suppress(WellkeeperError):  # the first error counts
-                await remote.ask(settings, {"command": "reload"})
-            raise
+    async with AsyncExitStack() as files, AsyncExitStack() as undo:
+        undo.push_async_callback(_reload_again, settings)
+        with _drop_in_away(removal):
+            await remote.demand(settings, {"command": "reload"})
+            # This waits for a renewal under way. Should the files move back, the next pass finds them installed.
+            await remote.demand(settings, {"command": "forget", "names": [removal.name]}, _print_outcome)
+            await files.enter_async_context(_files_away(removal))
+        undo.pop_all()
+
+
+async def _reload_again(settings: Settings) -> None:
+    with suppress(WellkeeperError):  # the first error counts
+        await remote.ask(settings, {"command": "reload"})
 
 
 @contextmanager
@@ -140,13 +142,16 @@ def _drop_in_away(removal: _Removal) -> Iterator[None]:
         yield
         return
     text = removal.drop_in.read_text("utf-8")
-    try:
+    with ExitStack() as undo:
+        undo.callback(_restore, removal.drop_in, text)
         remove_drop_in(removal.drop_in)
         yield
-    except BaseException:  # a cancellation, too
-        if not removal.drop_in.exists():
-            write_drop_in(removal.drop_in, text)
-        raise
+        undo.pop_all()
+
+
+def _restore(drop_in: Path, text: str) -> None:
+    if not drop_in.exists():
+        write_drop_in(drop_in, text)
 
 
 def _files_away(removal: _Removal) -> AbstractAsyncContextManager[None]:

@@ -78,7 +78,8 @@ def _finish(written: Written, found: NginxFound, unused: Sequence[str], *, is_da
     """Write the patch, start the units, and make a running daemon read new certificates."""
     settings = written.settings
     plan = propose_changes(settings, settings.certificates, found)
+    patch_path = write_patch(written.path, plan)
     started = start_units(written.path, [units.RESPONDER, *([units.DAEMON] if is_daemon_started else [])])
     if written.drop_ins and not written.is_new:
         asyncio.run(remote.ask(settings, {"command": "reload"}))
-    return Result(written, started, plan, write_patch(written.path, plan), unused)
+    return Result(written, started, plan, patch_path, unused)
