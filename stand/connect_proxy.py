@@ -2,37 +2,24 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Self
+
+from stand.local_server import LocalServer
 
 _HEAD_END = b"\r\n\r\n"
 
 
-class ConnectProxy:
+class ConnectProxy(LocalServer):
     """`async with ConnectProxy() as proxy`. `tunnels` are the targets of all connections, in order."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.tunnels: list[str] = []
-        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._serving.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             method, target, _ = (await reader.readuntil(_HEAD_END)).decode().split(" ", 2)
             if method != "CONNECT":

@@ -2,44 +2,32 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit
+
+from stand.local_server import LocalServer
 
 _PIECE_BYTES: Final = 65_536
 
 
-class DistantServer:
+class DistantServer(LocalServer):
     """`async with DistantServer(url, one_way_seconds) as distant`; `distant.url` is the same on another port.
 
     A new connection costs a round trip before its first byte, like TCP's handshake; bandwidth is not limited.
     """
 
     def __init__(self, url: str, one_way_seconds: float) -> None:
+        super().__init__()
         self._server_url = urlsplit(url)
         self._one_way_seconds = one_way_seconds
-        self._serving: set[asyncio.Task[None]] = set()
         self.connections = 0
 
     @property
     def url(self) -> str:
-        return self._server_url._replace(netloc=f"{self._server_url.hostname}:{self._port}").geturl()
+        return self._server_url._replace(netloc=f"{self._server_url.hostname}:{self.port}").geturl()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._serving.add(task)
         await asyncio.sleep(2 * self._one_way_seconds)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._server_url.port)
         try:
