@@ -1,14 +1,20 @@
 """Find who else may change a file: such users would decide what a program does.
 
 The rules are those of sshd's StrictModes: the file, its directory and all directories above belong to root or to the
-user of this process, and no one else may write to them. Sticky directories and read-only mounts are harmless.
+user of this process, and no one else may write to them. Sticky directories and read-only mounts are harmless. In a
+container, so are volumes: Kubernetes makes them writable by all users, and who mounts one decides who can reach it.
 """
 
+import itertools
 import os
 import pwd
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+# "1" in the environment, as in our images: volumes, which are mounted directories of root, may have any mode.
+VOLUMES: Final = "WELLKEEPER_TRUSTS_VOLUMES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,10 @@ def find_socket_fault(socket: Path) -> Fault | None:
         return None  # who connects will report that
     if not stat.S_ISDIR(status.st_mode):
         return None
-    above = (*folder.parents, *absolute.parents)
-    faults = (
-        fault_of(folder, status.st_uid),
-        *map(fault_of, above),
-        *map(_fault_of_creator, (folder, absolute, *above)),
-    )
+    # Without links, both have the same directories.
+    above = dict.fromkeys((*folder.parents, *absolute.parents))
+    created = dict.fromkeys((folder, absolute, *above))
+    faults = itertools.chain([fault_of(folder, status.st_uid)], map(fault_of, above), map(_fault_of_creator, created))
     return next(filter(None, faults), None)
 
 
@@ -103,6 +107,8 @@ def _fault_of_creator(path: Path) -> Fault | None:
 
 def _is_protected(path: Path, status: os.stat_result, *, trusts_mounts: bool) -> bool:
     if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
+        return True
+    if status.st_uid == 0 and os.environ.get(VOLUMES) == "1" and path.is_mount():
         return True
     return trusts_mounts and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 

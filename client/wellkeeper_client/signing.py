@@ -94,15 +94,19 @@ def sign_permit(permit: Permit, key: Ed25519PrivateKey) -> str:
     return _sign(wire.READ_TYPE, {}, (permit.issued_at, permit.expires_at), key)
 
 
-def _sign(kind: str, claims: dict[str, str], times: tuple[int, int], key: Ed25519PrivateKey) -> str:
+def sign_claims(kind: str, claims: Mapping[str, object], key: Ed25519PrivateKey) -> str:
+    """Return a compact JWS of the claims; `kind` is its `typ`."""
     header = {"alg": wire.ALGORITHM, "kid": key_id(key.public_key()), "typ": kind}
-    payload = {"aud": wire.AUDIENCE, **claims, "iat": times[0], "exp": times[1]}
-    signing_input = f"{_encode(header)}.{_encode(payload)}"
+    signing_input = f"{_encode(header)}.{_encode(claims)}"
     return f"{signing_input}.{_base64url(key.sign(signing_input.encode()))}"
 
 
+def _sign(kind: str, claims: dict[str, str], times: tuple[int, int], key: Ed25519PrivateKey) -> str:
+    return sign_claims(kind, {"aud": wire.AUDIENCE, **claims, "iat": times[0], "exp": times[1]}, key)
+
+
 def _encode(part: Mapping[str, object]) -> str:
-    return _base64url(json.dumps(part, separators=(",", ":")).encode())
+    return _base64url(json.dumps(part, separators=(",", ":"), allow_nan=False).encode())
 
 
 def _base64url(data: bytes) -> str:

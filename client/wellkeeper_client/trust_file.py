@@ -1,7 +1,7 @@
-"""The trust file: the public values that a responder trusts, as TOML. A command writes it, the responder reads it.
+"""The trust file: the public values that a responder and a node trust, as TOML. A command writes it, they read it.
 
-All three keys are required and none is unknown, so that no beginning of a valid file is a valid file: a reader never
-takes half of one that is being written. Format and rules: docs/design/0018-trust-file.md.
+Three keys are required, `fleet_keys` comes before them, and none is unknown, so that no beginning of a file that we
+wrote is a valid file: a reader never takes half of one. Format and rules: docs/design/0018-trust-file.md.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,10 @@ VERSION: Final = 1
 # A thousand accounts; a host has a few.
 MAX_BYTES: Final = 64 * 1024
 WRITE: Final = "Run 'wellkeeper trust --write' on the issuer's host."
-_KEYS: Final = ("version", "account_thumbprints", "publishing_keys")
+_REQUIRED: Final = ("version", "account_thumbprints", "publishing_keys")
+# Absent on hosts without a fleet, so that earlier versions read their file.
+_FLEET_KEYS: Final = "fleet_keys"
+_KEYS: Final = (*_REQUIRED, _FLEET_KEYS)
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _LONGEST_VALUE: Final = 60
 _HEADER: Final = (
@@ -33,27 +36,30 @@ _HEADER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """RFC 7638 thumbprints of ACME accounts, and base64url of raw Ed25519 public keys; each value once, in order."""
+    """RFC 7638 thumbprints of ACME accounts, and base64url of raw Ed25519 public keys; each value once, in order.
+
+    Responders use the first two, nodes the fleet keys.
+    """
 
     account_thumbprints: tuple[str, ...] = ()
     publishing_keys: tuple[str, ...] = ()
+    fleet_keys: tuple[str, ...] = ()
 
     def __or__(self, other: "Trust") -> "Trust":
         """Return what either trusts."""
-        return Trust(
-            tuple(dict.fromkeys(self.account_thumbprints + other.account_thumbprints)),
-            tuple(dict.fromkeys(self.publishing_keys + other.publishing_keys)),
-        )
+        return Trust(*(tuple(dict.fromkeys(one + more)) for one, more in self._beside(other)))
 
     def __sub__(self, other: "Trust") -> "Trust":
         """Return what only this one trusts."""
-        return Trust(
-            tuple(one for one in self.account_thumbprints if one not in other.account_thumbprints),
-            tuple(one for one in self.publishing_keys if one not in other.publishing_keys),
-        )
+        return Trust(*(tuple(value for value in one if value not in less) for one, less in self._beside(other)))
 
     def __bool__(self) -> bool:
-        return bool(self.account_thumbprints or self.publishing_keys)
+        return bool(self.account_thumbprints or self.publishing_keys or self.fleet_keys)
+
+    def _beside(self, other: "Trust") -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Yield each list with the same one of the other."""
+        for field in fields(self):
+            yield getattr(self, field.name), getattr(other, field.name)
 
 
 class TrustError(Exception):
@@ -65,10 +71,13 @@ class TrustError(Exception):
         self.remedy = remedy
 
 
-def read(path: Path) -> Trust:
-    """Read a trust file that only root or the user of this process may change. Raises TrustError, FileNotFoundError."""
+def read(path: Path, owner: int | None = None) -> Trust:
+    """Read a trust file that only root, the user of this process or `owner` may change.
+
+    Raises TrustError, FileNotFoundError.
+    """
     try:
-        if fault := permissions.find_fault(path, trusts_mounts=False):
+        if fault := permissions.find_fault(path, owner, trusts_mounts=False):
             raise TrustError(f"cannot trust {path}: {fault.why}", fault.remedy)
         data = _read_bytes(path)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -92,7 +101,7 @@ def parse(data: bytes, path: Path) -> Trust:
         raise TrustError(f"{path}:{line}: not valid TOML: {_PLACE.sub('', str(error))}", WRITE) from error
     for where, complaint in _complaints(found):
         raise TrustError(f"{path}:{_line_of(text, where)}: {complaint}", WRITE)
-    return Trust(*(tuple(dict.fromkeys(found[key])) for key in _KEYS[1:]))
+    return Trust(*(tuple(dict.fromkeys(found.get(key, ()))) for key in _KEYS[1:]))
 
 
 def to_toml(trust: Trust, notes: Mapping[str, str] | None = None) -> str:
@@ -101,10 +110,20 @@ def to_toml(trust: Trust, notes: Mapping[str, str] | None = None) -> str:
     keys = _list("publishing_keys", trust.publishing_keys, notes or {})
     return (
         f"{_HEADER}version = {VERSION}\n\n"
+        f"{_fleet_part(trust, notes or {})}"
         "# Answer the CA for these ACME accounts: RFC 7638 thumbprints of their keys.\n"
         f"{accounts}\n"
         "# Accept publications signed with these keys: base64url of the raw Ed25519 public keys.\n"
         f"{keys}"
+    )
+
+
+def _fleet_part(trust: Trust, notes: Mapping[str, str]) -> str:
+    if not trust.fleet_keys:
+        return ""
+    return (
+        "# Install certificates from issuers with these keys: base64url of the raw Ed25519 public keys.\n"
+        f"{_list(_FLEET_KEYS, trust.fleet_keys, notes)}\n"
     )
 
 
@@ -121,7 +140,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _complaints(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what to look for in the text, and what is wrong with it."""
-    for key in _KEYS:
+    for key in _REQUIRED:
         if key not in found:
             yield "", f"the key {key} is missing"
     if type(found["version"]) is not int or found["version"] != VERSION:
@@ -130,6 +149,8 @@ def _complaints(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield key, f"unknown key {_shown(key)}, expected {', '.join(_KEYS)}"
     yield from _of_list(found, "account_thumbprints", _check_thumbprint)
     yield from _of_list(found, "publishing_keys", decode_public_key)
+    if _FLEET_KEYS in found:
+        yield from _of_list(found, _FLEET_KEYS, decode_public_key)
 
 
 def _of_list(found: dict[str, Any], key: str, check: Callable[[str], object]) -> Iterator[tuple[str, str]]:

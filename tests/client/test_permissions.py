@@ -2,11 +2,13 @@
 
 import os
 import pwd
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stand.processes import find_program
 from wellkeeper_client import permissions
 
 UNPRIVILEGED = 65534
@@ -135,3 +137,47 @@ def test_readers_are_found(file: Path) -> None:
     assert permissions.is_readable_by_all(file)
     assert not permissions.is_readable_by_others(file.with_name("none"))
     assert not permissions.is_readable_by_all(file.with_name("none"))
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """Yield a mounted directory with the mode that Kubernetes gives to volumes."""
+    path = tmp_path / "volume"
+    path.mkdir()
+    subprocess.run([find_program("mount"), "-t", "tmpfs", "-o", "mode=2777", "volume", path], check=True)
+    yield path
+    subprocess.run([find_program("umount"), path], check=True)
+
+
+@pytest.mark.root
+def test_volume_that_every_user_may_write_to_is_trusted_only_in_our_images(
+    volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = volume / "file"
+    file.touch(0o600)
+    assert permissions.find_fault(file) is not None
+    monkeypatch.setenv(permissions.VOLUMES, "1")
+    assert permissions.find_fault(file) is None
+    assert permissions.find_fault(file, trusts_mounts=False) is None
+    assert permissions.find_socket_fault(file) is None
+
+
+@pytest.mark.root
+def test_directory_in_a_volume_that_others_may_write_to_is_reported(
+    volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(permissions.VOLUMES, "1")
+    shared = volume / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    (shared / "file").touch(0o600)
+    fault = permissions.find_fault(shared / "file")
+    assert fault is not None
+    assert f"every user may write to {shared} " in fault.why
+
+
+@pytest.mark.root
+def test_mounted_directory_of_another_user_is_no_volume(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(permissions.VOLUMES, "1")
+    os.chown(volume, UNPRIVILEGED, UNPRIVILEGED)
+    assert permissions.fault_of(volume) is not None

@@ -12,6 +12,7 @@ from wellkeeper_client.trust_file import MAX_BYTES, Trust, TrustError, parse, re
 
 ONE, TWO, THREE = ("A" * 43, "B" * 43, "C" * 43)
 TRUST = Trust((ONE, TWO), (THREE,))
+OF_A_FLEET = Trust((ONE, TWO), (THREE,), (TWO, ONE))
 PATH = Path("/etc/wellkeeper/trust.toml")
 
 
@@ -21,11 +22,17 @@ def refusal(text: str | bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("trust", [TRUST, OF_A_FLEET], ids=["one host", "fleet"])
 @pytest.mark.parametrize("notes", [{}, {ONE: "letsencrypt", THREE: 'a "quoted"\nline # \\'}], ids=["plain", "noted"])
-def test_written_file_is_read_with_the_same_values(notes: dict[str, str]) -> None:
-    text = to_toml(TRUST, notes)
-    assert parse(text.encode(), PATH) == TRUST
-    assert len(text.splitlines()) == len(to_toml(TRUST).splitlines())
+def test_written_file_is_read_with_the_same_values(trust: Trust, notes: dict[str, str]) -> None:
+    text = to_toml(trust, notes)
+    assert parse(text.encode(), PATH) == trust
+    assert len(text.splitlines()) == len(to_toml(trust).splitlines())
+
+
+def test_file_without_a_fleet_is_as_earlier_versions_wrote_it() -> None:
+    """An earlier version refuses unknown keys."""
+    assert "fleet" not in to_toml(TRUST)
 
 
 def test_example_of_the_design_page_is_valid() -> None:
@@ -34,8 +41,9 @@ def test_example_of_the_design_page_is_valid() -> None:
     assert parse("\n".join(example).encode(), page) == messages.TRUST
 
 
-def test_no_beginning_of_a_file_is_a_valid_file() -> None:
-    data = to_toml(TRUST, {THREE: "the next one"}).encode()
+@pytest.mark.parametrize("trust", [TRUST, OF_A_FLEET], ids=["one host", "fleet"])
+def test_no_beginning_of_a_file_is_a_valid_file(trust: Trust) -> None:
+    data = to_toml(trust, {THREE: "the next one"}).encode()
     accepted = []
     for end in range(len(data)):
         try:
@@ -43,7 +51,7 @@ def test_no_beginning_of_a_file_is_a_valid_file() -> None:
         except TrustError:
             continue
     # Without the last line end, nothing is missing.
-    assert accepted == [(len(data) - 1, TRUST)]
+    assert accepted == [(len(data) - 1, trust)]
 
 
 def test_values_count_once() -> None:
@@ -69,6 +77,8 @@ def test_values_count_once() -> None:
         (to_toml(Trust((), (ONE,))), ":6: account_thumbprints must be a non-empty list of strings"),
         (to_toml(Trust((ONE,), ())), ":11: publishing_keys must be a non-empty list of strings"),
         (f'version = 1\npublishing_keys = ["{ONE}"]\naccount_thumbprints = "{ONE}"', ":3: account_thumbprints must be"),
+        (to_toml(TRUST) + "fleet_keys = []\n", ":15: fleet_keys must be a non-empty list of strings"),
+        (to_toml(OF_A_FLEET).replace(TWO, "D D", 1), ":7: 'D D' in fleet_keys: expected 43 characters of base64url"),
         (to_toml(TRUST).replace(TWO, "\\u001b[2J" * 100), "in account_thumbprints: expected 43 characters"),
     ],
     ids=lambda value: ascii(value)[:40],
@@ -125,4 +135,8 @@ def test_union_and_difference_keep_the_order() -> None:
     assert TRUST | other == Trust((ONE, TWO, THREE), (THREE, ONE))
     assert TRUST - other == Trust((ONE,), (THREE,))
     assert not TRUST - TRUST
+    added = OF_A_FLEET - TRUST
+    assert added
+    assert added == Trust((), (), (TWO, ONE))
+    assert TRUST | OF_A_FLEET == OF_A_FLEET
     assert trust_file.NAME == "trust.toml"
