@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
-from tests.layers import module_name, source_files
+from tests.imports import module_name, source_files
+from wellkeeper_client import health
 from wellkeeper_client.publish import ResponderControl, ResponderError
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
@@ -25,8 +26,6 @@ from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer, Node
 from wellkeeper_node.probes.probes import NodeProbes
 from wellkeeper_node.responders.client import ResponderClient
-from wellkeeper_responder.health import is_healthy
-from wellkeeper_responder.settings import TcpAddress
 
 PLAIN: Final = b" " * 200_000_000
 BOMBS: Final = {"gzip": gzip.compress(PLAIN, 6), "deflate": zlib.compress(PLAIN, 6)}
@@ -89,7 +88,7 @@ async def read_status(port: int) -> object:
 
 
 async def check_health(port: int) -> bool:
-    return await is_healthy(TcpAddress("127.0.0.1", port))
+    return await asyncio.to_thread(health.is_healthy, f"127.0.0.1:{port}")
 
 
 READERS: Final[dict[str, Read]] = {

@@ -2,23 +2,20 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from wellkeeper_client import streams, wire
+from wellkeeper_client import health, streams, wire
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder import service
-from wellkeeper_responder.health import is_healthy
 from wellkeeper_responder.logs import set_up
+from wellkeeper_responder.options import each, one
 from wellkeeper_responder.settings import (
-    DEFAULT_CONTROL,
     DEFAULT_MAX_TOKENS,
     DEFAULT_PUBLIC,
     WHERE_FROM,
-    Address,
     Settings,
     check_addresses,
     parse_address,
@@ -26,24 +23,7 @@ from wellkeeper_responder.settings import (
     parse_publishing_key,
     parse_thumbprint,
 )
-
-_T = TypeVar("_T")
-
-
-def _each(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_T, ...]]:
-    """Return a callback that parses every value of an option and turns ValueError into a usage error."""
-
-    def convert(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[_T, ...]:
-        try:
-            return tuple(parse(value) for value in values)
-        except ValueError as error:
-            raise click.BadParameter(str(error), context, parameter) from error
-
-    return convert
-
-
-def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int:
-    return _each(parse_mode)(context, parameter, [value])[0]
+from wellkeeper_responder.start import DEFAULT_CONTROL
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WELLKEEPER_RESPONDER", "max_content_width": 100})
@@ -51,7 +31,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
 @click.option(
     "--public",
     metavar="ADDRESS",
-    callback=_each(parse_address),
+    callback=each(parse_address),
     multiple=True,
     default=[DEFAULT_PUBLIC],
     show_default=True,
@@ -60,7 +40,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
 @click.option(
     "--control",
     metavar="ADDRESS",
-    callback=_each(parse_address),
+    callback=each(parse_address),
     multiple=True,
     default=[DEFAULT_CONTROL],
     show_default=True,
@@ -69,7 +49,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
 @click.option(
     "--public-mode",
     metavar="MODE",
-    callback=_mode,
+    callback=one(parse_mode),
     default="0666",
     show_default=True,
     help="Mode of public unix sockets.",
@@ -77,7 +57,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
 @click.option(
     "--control-mode",
     metavar="MODE",
-    callback=_mode,
+    callback=one(parse_mode),
     default="0660",
     show_default=True,
     help="Mode of control unix sockets.",
@@ -91,10 +71,16 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     help="The trust file, which 'wellkeeper trust --write' writes. It may appear and change later.",
 )
 @click.option(
+    "--trust-owner",
+    metavar="UID",
+    type=click.IntRange(min=0),
+    help="Let this user own the trust file: in containers, the issuer. By default, only root and the responder's may.",
+)
+@click.option(
     "--publishing-key",
     "publishing_keys",
     metavar="KEY",
-    callback=_each(parse_publishing_key),
+    callback=each(parse_publishing_key),
     multiple=True,
     envvar="WELLKEEPER_RESPONDER_PUBLISHING_KEY",
     help="Accept messages signed with this key, too: base64url of the raw Ed25519 public key.",
@@ -103,7 +89,7 @@ def _mode(context: click.Context, parameter: click.Parameter, value: str) -> int
     "--account-thumbprint",
     "account_thumbprints",
     metavar="THUMBPRINT",
-    callback=_each(parse_thumbprint),
+    callback=each(parse_thumbprint),
     multiple=True,
     envvar="WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT",
     help="Answer for this ACME account, too: the RFC 7638 thumbprint of its key.",
@@ -145,7 +131,7 @@ def command(*, log_format: str, check_health: bool, **options: Any) -> None:  # 
     Exit status: 0 stopped on request, 1 cannot listen on an address, 2 invalid options.
     """
     if check_health:
-        sys.exit(_check_health(options["control"]))
+        sys.exit(health.check("responder", str(options["control"][0])))
     trust_path = options.pop("trust_path")
     settings = _settings(options, has_trust_file=trust_path is not None)
     set_up(log_format)
@@ -161,13 +147,6 @@ def _settings(options: dict[str, Any], *, has_trust_file: bool) -> Settings:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return Settings(trust=trust, **options)
-
-
-def _check_health(control: Sequence[Address]) -> int:
-    if asyncio.run(is_healthy(control[0])):
-        return 0
-    click.echo(f"no healthy responder at {control[0]}", err=True)
-    return 1
 
 
 def main() -> None:

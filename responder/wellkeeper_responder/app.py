@@ -7,6 +7,7 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
 
+from wellkeeper_client.own_addresses import own_addresses
 from wellkeeper_client.signing import decode_public_key
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder.capacity import Capacity, Limits
@@ -128,7 +129,7 @@ class Responder:
         }
 
     async def _listen(self, kind: str, address: Address, mode: int, handler: Handler) -> None:
-        if isinstance(address, TcpAddress) and address.is_exposed:
+        if isinstance(address, TcpAddress) and address.is_exposed(own_addresses):
             fields = {"address": str(address), "kind": kind}
             _log.warning("listening on a public address: other networks may reach it", extra={"fields": fields})
         connections = ConnectionServer(handler, self._capacity(kind, address))
@@ -153,6 +154,7 @@ def _facts(settings: Settings, clock: Clock, limits: Limits) -> dict[str, Any]:
     return {
         "version": version("wellkeeper"),
         "started_at": round(clock.now().timestamp(), 3),
+        "public_addresses": [str(address) for address in settings.public],
         "limits": {
             "tokens": settings.max_tokens,
             "lifetime_seconds": settings.max_lifetime_seconds,

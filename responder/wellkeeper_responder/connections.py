@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -40,12 +40,10 @@ _AIOHTTP: Final[dict[str, Any]] = {
 _FRESH_SECONDS: Final = 1.0
 # Process, user and group.
 _CREDENTIALS: Final = struct.Struct("iII")
-_REFUSAL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\n"
-    b"Server: wellkeeper-responder\r\n"
-    b"Content-Length: 0\r\n"
-    b"Connection: close\r\n\r\n"
-)
+_REFUSAL: Final = "HTTP/1.1 503 Service Unavailable\r\nServer: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_RESPONDER: Final = "wellkeeper-responder"
+# Behind nginx, its own limits on headers count.
+_DEFAULT: Final[Mapping[str, Any]] = {}
 
 
 class Connection(web.RequestHandler):
@@ -55,10 +53,17 @@ class Connection(web.RequestHandler):
     only the limit for idle connections applies.
     """
 
-    def __init__(self, server: web.Server, capacity: Capacity) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        capacity: Capacity,
+        program: str = _RESPONDER,
+        header_limits: Mapping[str, Any] = _DEFAULT,
+    ) -> None:
         self._clock_loop = asyncio.get_running_loop()
-        super().__init__(server, loop=self._clock_loop, **_AIOHTTP)
+        super().__init__(server, loop=self._clock_loop, **_AIOHTTP, **header_limits)
         self._capacity = capacity
+        self._program = program
         self._is_admitted = False
         self.peer = ""
         self.is_handling = False
@@ -77,7 +82,7 @@ class Connection(web.RequestHandler):
             super().connection_made(transport)
             self._expect_header()
         elif isinstance(transport, asyncio.WriteTransport):
-            transport.write(_REFUSAL)
+            transport.write(_REFUSAL.format(self._program).encode())
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -115,7 +120,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("part of the answer was already sent")
         response = web.Response(
-            status=status, text=f"{status}\n", headers={"Server": "wellkeeper-responder", "Cache-Control": "no-store"}
+            status=status, text=f"{status}\n", headers={"Server": self._program, "Cache-Control": "no-store"}
         )
         response.force_close()
         return response
@@ -166,16 +171,27 @@ class Connection(web.RequestHandler):
 
 
 class ConnectionServer(web.Server):
-    """The protocol factory of one listener: `handler` answers each request."""
+    """The protocol factory of one listener: `handler` answers each request, as the `Server` named `program`.
 
-    def __init__(self, handler: Handler, capacity: Capacity) -> None:
+    `header_limits` are aiohttp's `max_line_size`, `max_field_size` and `max_headers`.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        capacity: Capacity,
+        program: str = _RESPONDER,
+        header_limits: Mapping[str, Any] = _DEFAULT,
+    ) -> None:
         # Cancellation: a poll whose client has left must free its place.
         super().__init__(self._handle, handler_cancellation=True)
         self._handler = handler
         self._capacity = capacity
+        self._program = program
+        self._header_limits = header_limits
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, self._capacity)
+        return Connection(self, self._capacity, self._program, self._header_limits)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         # Made by __call__.
@@ -193,6 +209,16 @@ def note_signature(request: web.BaseRequest) -> None:
     """Note that the request carried a valid signature."""
     # As ConnectionServer makes them.
     cast("Connection", request.protocol).is_signed = True
+
+
+def peer_of(request: web.BaseRequest) -> str:
+    """Return the IP address at the other end, or the user of a unix socket."""
+    return cast("Connection", request.protocol).peer
+
+
+def had_signature(request: web.BaseRequest) -> bool:
+    """Return whether a request on the same connection carried a valid signature."""
+    return cast("Connection", request.protocol).is_signed
 
 
 def _peer(transport: asyncio.BaseTransport) -> str:

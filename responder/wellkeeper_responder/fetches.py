@@ -1,7 +1,7 @@
 """The feed of fetches: numbered, bounded, with explicit gaps; one for the whole responder.
 
-Hits and misses have separate rings, so that a flood of invented tokens cannot push out the CA's fetches. Only hits wake
-waiting polls.
+Hits and misses have separate rings, so that a flood of invented tokens cannot push out the CA's fetches. Only hits by
+others than our own read-backs end waiting polls.
 """
 
 import asyncio
@@ -59,14 +59,12 @@ class Delivery:
 class _Ring:
     def __init__(self, size: int) -> None:
         self._fetches: deque[FetchFields] = deque(maxlen=size)
-        self.newest = 0
         self.newest_lost = 0
 
     def append(self, fetch: FetchFields) -> None:
         if len(self._fetches) == self._fetches.maxlen:
             self.newest_lost = self._fetches[0][0]
         self._fetches.append(fetch)
-        self.newest = fetch[0]
 
     def after(self, sequence: int) -> Iterable[Fetch]:
         newest_first = takewhile(lambda fetch: fetch[0] > sequence, reversed(self._fetches))
@@ -81,6 +79,7 @@ class Fetches:
         self._hits = _Ring(MAX_HITS)
         self._misses = _Ring(MAX_MISSES)
         self._sequence = 0
+        self._newest_awaited = 0
         self._hit = asyncio.Event()
         self._is_closed = False
         self.waiting_count = 0
@@ -105,9 +104,8 @@ class Fetches:
         fetch = (self._sequence, self._clock.timestamp(), token, client_address, user_agent, host, status, is_read_back)
         if status == 200:
             self._hits.append(fetch)
-            if self.waiting_count:
-                self._hit.set()
-                self._hit = asyncio.Event()
+            if not is_read_back:
+                self._end_polls()
         else:
             self._misses.append(fetch)
         return fetch
@@ -128,12 +126,12 @@ class Fetches:
         )
 
     async def wait(self, after: int, seconds: float) -> None:
-        """Wait for a hit after this sequence number, at most for these seconds or until the feed is closed.
+        """Wait for a hit after this number that is not a read-back, at most for these seconds or until `close`.
 
         Raises WireError 429 while MAX_WAITING others wait.
         """
         after = after if after <= self._sequence else 0
-        if self._hits.newest > after or seconds <= 0 or self._is_closed:
+        if self._newest_awaited > after or seconds <= 0 or self._is_closed:
             return
         if self.waiting_count >= MAX_WAITING:
             raise WireError(429, "too-many-polls", f"{MAX_WAITING} polls are already waiting; one serves all tokens")
@@ -145,6 +143,12 @@ class Fetches:
             pass
         finally:
             self.waiting_count -= 1
+
+    def _end_polls(self) -> None:
+        self._newest_awaited = self._sequence
+        if self.waiting_count:
+            self._hit.set()
+            self._hit = asyncio.Event()
 
     def close(self) -> None:
         """End all waiting polls; later ones return at once."""

@@ -1,9 +1,11 @@
 """Open listening sockets with their final mode. Stale sockets are replaced; sockets in use and other files are not."""
 
 import asyncio
+import errno
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,15 +32,22 @@ class Listener:
         self._identity = _identity(address.path) if isinstance(address, UnixAddress) else None
 
     @classmethod
-    async def open(cls, address: Address, mode: int, connections: ConnectionServer) -> "Listener":
-        """Listen on the address, with `mode` for a unix socket. `address` gets the real port. Raises ListenError."""
+    async def open(
+        cls, address: Address, mode: int, connections: ConnectionServer, hosts: Sequence[str] = ()
+    ) -> "Listener":
+        """Listen on the address, with `mode` for a unix socket. `address` gets the real port. Raises ListenError.
+
+        `hosts` are the IP addresses of a host name, which is resolved here if they are not given.
+        """
         loop = asyncio.get_running_loop()
         try:
             if isinstance(address, UnixAddress):
                 bound = _bind(address.path, mode)
                 server = await loop.create_unix_server(connections, sock=bound, backlog=ACCEPTED_AT_ONCE)
             else:
-                server = await loop.create_server(connections, address.host, address.port, backlog=ACCEPTED_AT_ONCE)
+                server = await loop.create_server(
+                    connections, hosts or address.host, address.port, backlog=ACCEPTED_AT_ONCE
+                )
                 address = TcpAddress(address.host, server.sockets[0].getsockname()[1])
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {reason(error, address)}") from error
@@ -138,12 +147,19 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def reason(error: OSError, address: Address) -> str:
     """Return the cause and the remedy as sentences."""
     if isinstance(address, UnixAddress) and isinstance(error, FileNotFoundError):
-        return f"{address.path.parent} does not exist. Create this directory for the responder's user."
+        return f"{address.path.parent} does not exist. Create this directory for this program's user."
     if isinstance(error, PermissionError) and isinstance(address, UnixAddress):
         return (
-            f"{error.strerror}. Let the responder's user (uid {os.geteuid()}) write to {address.path.parent}"
-            " (systemd: RuntimeDirectory=wellkeeper)."
+            f"{error.strerror}. Let this program's user (uid {os.geteuid()}) write to {address.path.parent}"
+            " (systemd: RuntimeDirectory=; in a container a volume, or a tmpfs with its uid)."
         )
+    if isinstance(address, UnixAddress) and error.errno == errno.EROFS:
+        return (
+            f"{error.strerror}. Mount a volume at {address.path.parent}, or a tmpfs that belongs to this program's user"
+            f" (uid {os.geteuid()})."
+        )
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}. Write an IP address of this host, or a name that has one."
     if isinstance(error, PermissionError):
         return f"{error.strerror}. Choose a port above 1023, which any user (here uid {os.geteuid()}) may use."
     words = error.strerror or str(error)

@@ -29,13 +29,13 @@ _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
 async def run(settings: Settings, trust_path: Path | None) -> int:
     """Run with the trust file at this absolute path, if any, until SIGTERM or SIGINT, and return the exit status."""
     loop = asyncio.get_running_loop()
-    _report_faults(loop)
+    report_faults(loop)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     systemd = Systemd(os.environ)
-    responder = Responder(settings, SystemClock(), _raise_file_limit(settings))
-    followed = _FollowedTrust(trust_path, settings.trust, responder, systemd)
+    responder = Responder(settings, SystemClock(), raise_file_limit(len(settings.public), len(settings.control)))
+    followed = _FollowedTrust(trust_path, settings, responder, systemd)
     loop.add_signal_handler(signal.SIGHUP, followed.reload)
     followed.read()
     try:
@@ -54,8 +54,11 @@ async def run(settings: Settings, trust_path: Path | None) -> int:
 class _FollowedTrust:
     """The trust file, if there is one: read at the start, on SIGHUP, and when it changes."""
 
-    def __init__(self, path: Path | None, given: Trust, responder: Responder, systemd: Systemd) -> None:
-        self._file = TrustFile(path, lambda trust: responder.replace_trust(given | trust), given) if path else None
+    def __init__(self, path: Path | None, settings: Settings, responder: Responder, systemd: Systemd) -> None:
+        def take(trust: Trust) -> None:
+            responder.replace_trust(settings.trust | trust)
+
+        self._file = TrustFile(path, take, settings.trust, settings.trust_owner) if path else None
         self._systemd = systemd
         self._reported = ""
 
@@ -92,20 +95,22 @@ class _FollowedTrust:
             self._systemd.status(file.status)
 
 
-def _raise_file_limit(settings: Settings) -> Limits:
-    """Return the limits of connections, and raise the soft limit on files: the usual one (1024) is too low for them."""
+def raise_file_limit(public: int, control: int) -> Limits:
+    """Return the limits of connections, and raise the soft limit on files: the usual one (1024) is too low for them.
+
+    `public` and `control` are the numbers of listeners.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    listeners = len(settings.public), len(settings.control)
-    wanted = wanted_files(*listeners)
+    wanted = wanted_files(public, control)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         _log.warning("the limit on open files is %d, too low for all connections; set LimitNOFILE=%d", hard, wanted)
         wanted = hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return limits_for(wanted, *listeners)
+    return limits_for(wanted, public, control)
 
 
-def _report_faults(loop: asyncio.AbstractEventLoop) -> None:
+def report_faults(loop: asyncio.AbstractEventLoop) -> None:
     """Log failures of the event loop; of those to accept connections, one per minute."""
     next_at = 0.0
 

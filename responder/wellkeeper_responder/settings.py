@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,6 @@ from wellkeeper_client.signing import decode_public_key
 from wellkeeper_client.trust_file import Trust
 
 DEFAULT_PUBLIC: Final = "unix:/run/wellkeeper/public.sock"
-DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_MAX_TOKENS: Final = 10_000
 WHERE_FROM: Final = "On the issuer's host, 'wellkeeper trust' shows the public values."
 # sockaddr_un has 108 bytes, the last one zero.
@@ -37,15 +37,18 @@ class TcpAddress:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    @property
-    def is_exposed(self) -> bool:
-        """Return true if the address is neither loopback nor private; false for a host name."""
+    def is_exposed(self, own_addresses: Callable[[], Collection[str]]) -> bool:
+        """Return true if the address is neither loopback nor private; false for a host name.
+
+        0.0.0.0 and :: stand for the addresses of this host: those of a container are private.
+        """
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError:
             return False
         # Python counts 0.0.0.0 and :: as private.
-        return address.is_unspecified or not (address.is_private or address.is_loopback)
+        hosts = own_addresses() if address.is_unspecified else (self.host,)
+        return not hosts or not all(map(_is_private, hosts))
 
 
 Address = UnixAddress | TcpAddress
@@ -53,7 +56,10 @@ Address = UnixAddress | TcpAddress
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a responder; none of them is secret. `trust` has the values that were given as options."""
+    """All settings of a responder; none of them is secret.
+
+    `trust` has the values that were given as options; `trust_owner` may own the trust file, as root may.
+    """
 
     trust: Trust
     public: tuple[Address, ...]
@@ -62,6 +68,7 @@ class Settings:
     control_mode: int = 0o660
     max_tokens: int = DEFAULT_MAX_TOKENS
     max_lifetime_seconds: int = wire.MAX_LIFETIME_SECONDS
+    trust_owner: int | None = None
 
 
 def parse_address(text: str) -> Address:
@@ -107,6 +114,11 @@ def check_addresses(public: tuple[Address, ...], control: tuple[Address, ...]) -
             raise ValueError(
                 f"{address} is given more than once; every public and control listener needs a different address"
             )
+
+
+def _is_private(host: str) -> bool:
+    address = ipaddress.ip_address(host)
+    return address.is_private or address.is_loopback
 
 
 def _parse_unix(path: str) -> UnixAddress:

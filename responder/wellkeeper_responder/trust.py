@@ -26,11 +26,14 @@ _FROM_OPTIONS: Final = "only the values of the options are in force"
 class TrustFile:
     """The trust file of a responder; `take` gets the values, first and whenever they change.
 
-    The values `given` by options are in force in any case.
+    The values `given` by options are in force in any case. The user `owner` may own the file, too.
     """
 
-    def __init__(self, path: Path, take: Callable[[Trust], None], given: Trust = _NOTHING) -> None:
+    def __init__(
+        self, path: Path, take: Callable[[Trust], None], given: Trust = _NOTHING, owner: int | None = None
+    ) -> None:
         self._path = path
+        self._owner = owner
         self._take = take
         self._given = given
         self._trust: Trust | None = None
@@ -71,7 +74,7 @@ class TrustFile:
 
     def _read(self, *, is_reported: bool) -> bool:
         try:
-            trust = trust_file.read(self._path)
+            trust = trust_file.read(self._path, self._owner)
         except FileNotFoundError:
             remedy = "Run 'wellkeeper setup'." if self._trust is None else trust_file.WRITE
             error = TrustError(f"{self._path} does not exist", remedy)
@@ -107,6 +110,8 @@ def _changes(former: Trust, trust: Trust) -> dict[str, list[str]]:
         "removed_account_thumbprints": removed.account_thumbprints,
         "added_publishing_keys": added.publishing_keys,
         "removed_publishing_keys": removed.publishing_keys,
+        "added_fleet_keys": added.fleet_keys,
+        "removed_fleet_keys": removed.fleet_keys,
     }
     return {name: list(values) for name, values in changes.items() if values}
 

@@ -108,6 +108,7 @@ async def test_status_shows_pins_keys_counts_and_limits(running: Running) -> Non
     assert status["counts"] == {"tokens": 1, "publications_remembered": 1, "newest_fetch": 0, "waiting_polls": 0}
     assert status["limits"]["tokens"] == 4
     assert status["version"]
+    assert status["public_addresses"] == [str(one) for one in running.responder.public_addresses]
 
 
 async def test_health_is_ok(running: Running) -> None:

@@ -15,7 +15,7 @@ from wellkeeper_client import wire
 from wellkeeper_client.signing import Permit, sign_permit
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.capacity import Limits
-from wellkeeper_responder.service import _report_faults
+from wellkeeper_responder.service import report_faults
 
 
 async def test_connection_is_refused_and_counted_while_the_only_one_carries_a_signed_request(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_files_that_cannot_be_opened_are_reported_once_and_other_faults_ea
 ) -> None:
     caplog.set_level(logging.ERROR)
     loop = asyncio.get_running_loop()
-    _report_faults(loop)
+    report_faults(loop)
     for error in 3 * [OSError(errno.EMFILE, "Too many open files"), OSError(errno.EPERM, "odd"), ValueError("odd")]:
         loop.call_exception_handler({"message": "a fault", "exception": error})
     messages = [record.getMessage() for record in caplog.records]

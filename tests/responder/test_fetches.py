@@ -15,10 +15,10 @@ def fetches() -> Fetches:
     return Fetches(FakeClock())
 
 
-def _record(fetches: Fetches, *statuses: int) -> None:
+def _record(fetches: Fetches, *statuses: int, is_read_back: bool = False) -> None:
     for status in statuses:
         fetches.record(
-            TOKEN, status, client_address="192.0.2.1", user_agent="CA/1", host="example.com", is_read_back=False
+            TOKEN, status, client_address="192.0.2.1", user_agent="CA/1", host="example.com", is_read_back=is_read_back
         )
 
 
@@ -72,6 +72,18 @@ def test_whole_feed_can_be_read_in_pieces_without_loss(fetches: Fetches) -> None
     assert (len(first.fetches), first.lost, second.lost) == (MAX_DELIVERED, 0, 0)
     numbers = [fetch.sequence for fetch in (*first.fetches, *second.fetches)]
     assert numbers == list(range(1, 1801))
+
+
+async def test_read_back_does_not_end_a_poll_but_is_delivered(fetches: Fetches) -> None:
+    """Polls are for the CA's fetches, and each reply costs a node two requests."""
+    poll = asyncio.create_task(fetches.wait(after=0, seconds=60))
+    await _all_polls_wait()
+    _record(fetches, 200, is_read_back=True)
+    await _all_polls_wait()
+    assert not poll.done()
+    _record(fetches, 200)
+    await poll
+    assert [fetch.is_read_back for fetch in fetches.read(after=0).fetches] == [True, False]
 
 
 async def test_poll_waits_for_the_next_hit(fetches: Fetches) -> None:

@@ -140,11 +140,16 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
 @pytest.mark.parametrize(
     ("error", "address", "words"),
     [
-        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "write to /run (systemd: RuntimeDirectory=wellkeeper)"),
+        (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "write to /run (systemd: RuntimeDirectory="),
         (_MAY_NOT, TcpAddress("127.0.0.1", 80), "Permission denied. Choose a port above 1023"),
-        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Choose another address"),
+        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Write an IP address"),
+        (
+            OSError(errno.EROFS, "Read-only file system"),
+            UnixAddress(Path("/run/a.sock")),
+            "Mount a volume at /run, or a",
+        ),
     ],
-    ids=["directory", "port", "name"],
+    ids=["directory", "port", "name", "read-only"],
 )
 def test_unusable_address_is_reported_with_the_remedy(error: OSError, address: Address, words: str) -> None:
     """Check the messages alone: root may use every address, and name resolution depends on the network."""

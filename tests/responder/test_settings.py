@@ -60,15 +60,28 @@ def test_invalid_address_is_refused(text: str) -> None:
         ("192.168.0.1", False),
         ("fd00::1", False),
         ("localhost", False),
-        ("0.0.0.0", True),  # noqa: S104 - only looked at
-        ("::", True),
         ("8.8.8.8", True),
         ("2606:4700::1", True),
         ("100.64.0.1", True),
     ],
 )
 def test_exposed_address_is_recognised(host: str, is_exposed: bool) -> None:
-    assert TcpAddress(host, 80).is_exposed is is_exposed
+    assert TcpAddress(host, 80).is_exposed(frozenset) is is_exposed
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - only looked at
+@pytest.mark.parametrize(
+    ("own", "is_exposed"),
+    [
+        ({"127.0.0.1", "::1", "172.18.0.2", "fe80::1"}, False),
+        ({"127.0.0.1", "8.8.8.8"}, True),
+        ({"127.0.0.1", "2606:4700::1"}, True),
+        (set[str](), True),
+    ],
+    ids=["container", "public IPv4", "public IPv6", "unknown"],
+)
+def test_all_addresses_of_a_host_are_exposed_if_one_of_them_is(host: str, own: set[str], *, is_exposed: bool) -> None:
+    assert TcpAddress(host, 80).is_exposed(lambda: own) is is_exposed
 
 
 def test_same_address_twice_is_refused_in_any_notation(tmp_path: Path) -> None:
@@ -124,6 +137,7 @@ def test_every_option_has_an_environment_variable(tmp_path: Path) -> None:
         "WELLKEEPER_RESPONDER_PUBLIC": f"unix:{tmp_path}/missing/a.sock unix:{tmp_path}/b.sock",
         "WELLKEEPER_RESPONDER_CONTROL": f"unix:{tmp_path}/b.sock",
         "WELLKEEPER_RESPONDER_TRUST": f"{tmp_path}/trust.toml",
+        "WELLKEEPER_RESPONDER_TRUST_OWNER": "101",
         "WELLKEEPER_RESPONDER_PUBLISHING_KEY": f"{_KEY} {_KEY}",
         "WELLKEEPER_RESPONDER_ACCOUNT_THUMBPRINT": THUMBPRINT,
         "WELLKEEPER_RESPONDER_PUBLIC_MODE": "0600",

@@ -1,6 +1,7 @@
 """Following a trust file: when it is read, what is taken, and what is reported."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from wellkeeper_client.trust_file import Trust, to_toml
 from wellkeeper_responder.trust import TrustFile
 
 BOTH = Trust((THUMBPRINT, OTHER_THUMBPRINT), TRUST.publishing_keys)
+
+ISSUER = 4_000_000_001
 
 
 class Followed:
@@ -106,6 +109,16 @@ def test_changes_are_taken_once_and_reported_by_value(valid: Followed) -> None:
     }
 
 
+def test_fleet_keys_are_reported_although_only_nodes_use_them(valid: Followed) -> None:
+    valid.write(Trust(TRUST.account_thumbprints, TRUST.publishing_keys, (OTHER_THUMBPRINT,)))
+    valid.look()
+    assert valid.fields() == {"file": str(valid.path), "added_fleet_keys": [OTHER_THUMBPRINT]}
+    valid.write(TRUST)
+    valid.look()
+    assert valid.fields() == {"file": str(valid.path), "removed_fleet_keys": [OTHER_THUMBPRINT]}
+    assert valid.file.status == "accounts trusted: 1, publishing keys: 1"
+
+
 def test_same_values_in_a_new_file_are_not_reported(valid: Followed) -> None:
     valid.write(TRUST)
     valid.look(3)
@@ -190,3 +203,15 @@ def test_requested_reading_always_reports_its_result(valid: Followed) -> None:
     valid.file.read()
     assert valid.reports() == [("INFO", "trust")]
     assert valid.taken == [TRUST, BOTH]
+
+
+@pytest.mark.root
+def test_file_of_another_user_is_trusted_with_this_uid(followed: Followed) -> None:
+    followed.write(TRUST)
+    for path in (followed.path.parent, followed.path):
+        os.chown(path, ISSUER, ISSUER)
+    followed.file.read()
+    assert followed.taken == []
+    assert "belongs to another user" in followed.reports()[0][1]
+    TrustFile(followed.path, followed.taken.append, owner=ISSUER).read()
+    assert followed.taken == [TRUST]
