@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from wellkeeper_issuer.outside.resolver import DaemonResolver, Found
+from tests.node.names import Names
+from wellkeeper_node.resolver import DaemonResolver, Found, connected
 
 
 async def test_addresses_of_a_name_are_found() -> None:
@@ -38,3 +39,33 @@ async def test_cancelled_look_up_ends_at_once_while_its_thread_hangs() -> None:
     answered.set()
     await asyncio.to_thread(thread.join)
     assert done == {looking}
+
+
+async def test_first_address_that_accepts_is_connected_to() -> None:
+    asked: list[str] = []
+
+    async def connect(host: str) -> str:
+        asked.append(host)
+        if host == "10.0.0.1":
+            raise ConnectionRefusedError
+        return host
+
+    names = Names(two=["10.0.0.1", "10.0.0.2", "10.0.0.3"], none=["10.0.0.1"])
+    assert await connected("two", connect, names) == "10.0.0.2"
+    assert await connected("10.0.0.9", connect, names) == "10.0.0.9"
+    assert await connected("localhost", connect) in {"127.0.0.1", "::1"}
+    with pytest.raises(ConnectionRefusedError):
+        await connected("none", connect, names)
+    assert asked[:3] == ["10.0.0.1", "10.0.0.2", "10.0.0.9"]
+
+
+async def test_name_server_that_does_not_answer_in_time_is_named() -> None:
+    answered = threading.Event()
+
+    def hang(_: str, __: int, ___: socket.AddressFamily) -> Found:
+        answered.wait()
+        return []
+
+    with pytest.raises(socket.gaierror, match=r"the name server did not answer within 0\.01 s"):
+        await DaemonResolver(hang, limit_seconds=0.01).resolve("nginx")
+    answered.set()

@@ -1,0 +1,274 @@
+"""Records over a relay's HTTP: the issuer at its unix socket, nodes at its private address or by TLS.
+
+The relay is not trusted: what it sends is bounded and only looks like records until the reader has checked them.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from wellkeeper_client import relay_wire, wire
+from wellkeeper_client.compact_jws import MessageError
+from wellkeeper_client.foreign_text import one_line
+from wellkeeper_client.record_state import Page, Stored
+from wellkeeper_client.records import Kind, kind_of
+from wellkeeper_node.bodies import collect_body
+from wellkeeper_node.errors import (
+    ConflictError,
+    JoinRefusedError,
+    LeaseLostError,
+    RecordRefusedError,
+    RecordsError,
+    UnavailableError,
+)
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.records import address as addresses
+from wellkeeper_node.records import replies
+from wellkeeper_node.records.port import Update
+from wellkeeper_node.sockets import SocketFaultError
+
+# A relay answers from memory.
+_CALL_SECONDS: Final = 2.0
+# A relay that froze is noticed after this time and the one for a call; one that died, at once.
+_WAIT_SECONDS: Final = 25
+_PAUSE_SECONDS: Final = 1.0
+_LONGEST_WORDS: Final = 300
+# RFC 9110 section 5.6.7.
+_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"
+_CHECK_NAME: Final = "Start the host of this name, or change relays in the settings of this node."
+_CHANGE: Final = "Change relays in the settings of this node."
+_CHECK_ADDRESS: Final = "Check that this is an address of wellkeeper-relay."
+_REFUSALS: Final[Mapping[str, type[RecordsError]]] = {
+    "conflict": ConflictError,
+    "lease-lost": LeaseLostError,
+    "refused": JoinRefusedError,
+    "unknown-invite": JoinRefusedError,
+}
+# The issuer's records; a node cannot do anything about the relay.
+_REMEDIES: Final = {
+    "full": "Raise WELLKEEPER_RELAY_MAX_MEBIBYTES in relay.env, and run 'systemctl restart wellkeeper-relay'.",
+    "unknown-key": "Run 'wellkeeper fleet listen' again, and 'systemctl restart wellkeeper-relay'.",
+}
+_UPGRADE: Final = "Restart wellkeeper-relay, so that it has the same version."
+_RECORD_REFUSED: Final = frozenset({400, 401, 413, 507})
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The node that reads, with its Ed25519 key; the relay knows both from the node's record."""
+
+    node: str
+    key: Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """The time that the relay may wait before it answers, and the most bytes of its reply."""
+
+    wait_seconds: float = 0
+    longest: int = replies.SMALL
+
+
+class RelayRecords:
+    """Implements `port.Records`. It connects with its first call and keeps the connection; the owner closes it.
+
+    Without `reader`, for the issuer at its socket, nothing is signed. Raises ValueError for a wrong address. A node may
+    write only its own report, and the manifest that it holds.
+    """
+
+    def __init__(
+        self, address: str, clock: Clock, reader: Reader | None = None, *, call_seconds: float = _CALL_SECONDS
+    ) -> None:
+        self._address = addresses.parse(address)
+        self._clock = clock
+        self._reader = reader
+        self._call_seconds = call_seconds
+        self._session: aiohttp.ClientSession | None = None
+        self._last_permit = 0.0, ""
+        self._ahead_seconds: float | None = None
+        self._last_date = ""
+
+    @property
+    def clock_ahead_seconds(self) -> float | None:
+        """Return how far the clock here is ahead of the relay's, as of its last reply; None before."""
+        return self._ahead_seconds
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        expected: str | None = None,
+        lease: str | None = None,
+        expires_at: float | None = None,
+    ) -> str:
+        query = {"expected": expected, "lease": lease, "expires_at": expires_at}
+        body = await self._call("PUT", f"{relay_wire.RECORDS_PATH}/{key}", query, value)
+        return self._read(body, replies.version)
+
+    async def delete(self, key: str, *, expected: str, lease: str | None = None) -> None:
+        await self._call("DELETE", f"{relay_wire.RECORDS_PATH}/{key}", {"expected": expected, "lease": lease})
+
+    async def get(self, key: str) -> Stored | None:
+        longest = kind_of(key).longest + replies.SMALL
+        body = await self._call("GET", f"{relay_wire.RECORDS_PATH}/{key}", {}, bounds=_Bounds(longest=longest))
+        return self._read(body, lambda found: replies.record(found, key))
+
+    async def follow(self, *kinds: Kind) -> AsyncGenerator[Update, None]:
+        instance, after, is_snapshot, is_whole, fruitless = "", 0, True, False, 0
+        while True:
+            asked_at = self._clock.monotonic()
+            wait = _WAIT_SECONDS if is_whole else 0
+            found, page = await self._page(kinds, instance, after, wait)
+            is_snapshot = is_snapshot or page.is_snapshot or found != instance
+            is_news = bool(page.records or page.removed)
+            if is_snapshot or is_news:
+                yield Update(page.records, page.removed, is_snapshot, page.is_whole)
+            instance, after, is_whole = found, page.next, page.is_whole
+            del page  # up to a megabyte, while the next ones arrive
+            is_snapshot = is_snapshot and not is_whole
+            fruitless = 0 if is_news or self._clock.monotonic() - asked_at >= _PAUSE_SECONDS else fruitless + 1
+            if fruitless > 1:  # a relay that does not wait must not keep this machine busy
+                await self._clock.sleep(_PAUSE_SECONDS)
+
+    async def join(self, invite: str, request: bytes) -> Stored | None:
+        """Send a request to join, and return the answer that the relay has; None if there is none after some seconds.
+
+        Repeatable. Raises JoinRefusedError and UnavailableError.
+        """
+        path, wait = f"{relay_wire.JOIN_PATH}/{invite}", relay_wire.JOIN_WAIT_SECONDS
+        longest = Kind.ANSWER.longest + replies.SMALL
+        body = await self._call("POST", path, {}, request, _Bounds(wait, longest))
+        return self._read(body, lambda found: replies.record(found, f"{Kind.ANSWER}/{invite}"))
+
+    async def _page(self, kinds: Sequence[Kind], instance: str, after: int, wait: int) -> tuple[str, Page]:
+        query = {"kinds": ",".join(kinds), "instance": instance, "after": str(after), "wait": str(wait)}
+        longest = replies.longest_page(kinds)
+        body = await self._call("GET", relay_wire.RECORDS_PATH, query, bounds=_Bounds(wait, longest))
+        return self._read(body, lambda body: replies.page(body, kinds))
+
+    async def acquire(self, holder: str, seconds: int) -> str | None:
+        body = await self._call("POST", relay_wire.LEASE_PATH, {"holder": holder, "seconds": seconds})
+        return self._read(body, replies.lease)
+
+    async def extend(self, lease: str, seconds: int) -> bool:
+        body = await self._call("PUT", relay_wire.LEASE_PATH, {"lease": lease, "seconds": seconds})
+        return self._read(body, replies.lease) is not None
+
+    def _read(self, body: Mapping[str, Any], read: replies.Read[replies.T]) -> replies.T:
+        try:
+            return read(body)
+        except (KeyError, TypeError, ValueError, MessageError) as error:
+            why = one_line(repr(error), _LONGEST_WORDS)
+            raise UnavailableError(f"cannot use the reply of {self._name}", why, _CHECK_ADDRESS) from error
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | float | None],
+        value: bytes | None = None,
+        bounds: _Bounds = _Bounds(),
+    ) -> Mapping[str, Any]:
+        limit_seconds = self._call_seconds + bounds.wait_seconds
+        given = {name: str(one) for name, one in query.items() if one not in {None, ""}}
+        try:
+            async with (
+                asyncio.timeout(limit_seconds),
+                self._open().request(
+                    method, self._address.base + path, params=given, data=value, headers=self._headers(path, value),
+                    allow_redirects=False,
+                ) as reply,
+            ):  # fmt: skip
+                self._compare_clocks(reply.headers.get("Date", ""))
+                body = replies.parse(await _text(reply, bounds.longest))
+        except SocketFaultError as error:
+            raise UnavailableError(f"cannot trust {self._name}", error.fault.why, error.fault.remedy) from error
+        except TimeoutError as error:
+            raise UnavailableError(f"{self._name} did not answer within {limit_seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnavailableError(f"cannot reach {self._name}", words(error), _remedy(error)) from error
+        if reply.status != 200:
+            is_record = method == "PUT" and value is not None
+            raise (self._record_refusal if is_record else self._refusal)(reply.status, path, body)
+        return body
+
+    def _record_refusal(self, status: int, path: str, body: Mapping[str, Any]) -> RecordsError:
+        """Return why the relay did not store the issuer's record; to a node, all refusals are the same."""
+        if self._reader is not None or status not in _RECORD_REFUSED or "type" not in body:
+            return self._refusal(status, path, body)
+        key = path.removeprefix(f"{relay_wire.RECORDS_PATH}/")
+        detail = one_line(body.get("detail", ""), _LONGEST_WORDS)
+        return RecordRefusedError(f"{self._name} refused {key}", detail, _REMEDIES.get(_problem(body), _UPGRADE))
+
+    def _refusal(self, status: int, _path: str, body: Mapping[str, Any]) -> RecordsError:
+        detail = one_line(body.get("detail", ""), _LONGEST_WORDS)
+        kind = _REFUSALS.get(_problem(body), UnavailableError)
+        return kind(f"{self._name} refused with HTTP {status}", detail, "" if detail else _CHECK_ADDRESS)
+
+    def _headers(self, path: str, value: bytes | None) -> dict[str, str]:
+        is_join = path.startswith(relay_wire.JOIN_PATH)
+        media_type = relay_wire.JOIN_MEDIA_TYPE if is_join else wire.MESSAGE_MEDIA_TYPE
+        headers = {} if value is None else {"Content-Type": media_type}
+        return headers | ({"Authorization": f"Bearer {self._permit(self._reader)}"} if self._reader else {})
+
+    def _permit(self, reader: Reader) -> str:
+        """Return the last permit while half of its lifetime is left, even if the clock was changed."""
+        now = self._clock.now().timestamp()
+        signed_at, permit = self._last_permit
+        if not permit or not 0 <= now - signed_at < relay_wire.PERMIT_SECONDS / 2:
+            permit = relay_wire.sign_permit(reader.node, now, reader.key)
+            self._last_permit = now, permit
+        return permit
+
+    @property
+    def _name(self) -> str:
+        return f"the relay at {self._address.text}"
+
+    def _compare_clocks(self, date: str) -> None:
+        if date == self._last_date:  # it has seconds, and is slow to read
+            return
+        self._last_date = date
+        with contextlib.suppress(ValueError):  # not a date
+            theirs = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
+            self._ahead_seconds = (self._clock.now() - theirs).total_seconds()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=self._address.connector(),
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # The size of a compressed body is only known after decompression.
+                headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(),  # `_call` limits all of it
+            )
+        return self._session
+
+
+def _remedy(error: Exception) -> str:
+    if not isinstance(error, aiohttp.ClientConnectorDNSError):
+        return _CHECK_ADDRESS
+    return _CHECK_NAME if isinstance(error.os_error, socket.gaierror) else _CHANGE  # the address is public
+
+
+def _problem(body: Mapping[str, Any]) -> str:
+    return str(body.get("type")).removeprefix(wire.PROBLEM_PREFIX)
+
+
+async def _text(reply: aiohttp.ClientResponse, longest: int) -> str:
+    """Return the reply, "" if it is longer. Its bytes are freed before it is parsed."""
+    return replies.decode(await collect_body(reply, longest), longest)
