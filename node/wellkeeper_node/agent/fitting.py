@@ -1,0 +1,31 @@
+"""Make a report short enough for a record: what matters least for the issuer goes first. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from wellkeeper_node.agent.report import CertificateState, PublicationReport, Report
+
+DONE: Final = frozenset({CertificateState.SERVED, CertificateState.INSTALLED})
+_TOO_LONG: Final = "the report would be too long, so it lacks some certificates or tokens"
+
+
+def shortened(report: Report) -> Iterator[Report]:
+    """Yield the report, then shorter ones, the last with neither certificates nor publications."""
+    yield report
+    bare = {jti: _without_passed(one) for jti, one in report.publications.items()}
+    yield replace(report, publications=bare)
+    concern = report.concern or _TOO_LONG
+    rows = sorted(report.certificates.items(), key=lambda one: one[1].state in DONE)
+    while rows:
+        rows = rows[: len(rows) // 2]
+        yield replace(report, publications=bare, certificates=dict(rows), concern=concern)
+    tokens = list(bare.items())
+    while tokens:
+        tokens = tokens[: len(tokens) // 2]
+        yield replace(report, publications=dict(tokens), fetches={}, certificates={}, concern=concern)
+
+
+def _without_passed(one: PublicationReport) -> PublicationReport:
+    """Leave out the read-backs that succeeded: the issuer acts on the others only."""
+    return replace(one, read_backs=tuple(read for read in one.read_backs if read.cause is not None))

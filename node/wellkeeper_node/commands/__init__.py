@@ -1,0 +1,1 @@
+"""The commands of wellkeeper-node, one file per command."""
