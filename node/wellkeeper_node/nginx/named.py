@@ -10,8 +10,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node.nginx.configuration import Configuration
+from wellkeeper_node.nginx.configuration import HERE, Configuration
+from wellkeeper_node.nginx.disk import Disk
 
+_OF_CERTIFICATES: Final = ("ssl_certificate", "ssl_certificate_key", "ssl_trusted_certificate")
+_NOT_FILES: Final = ("data:", "engine:", "store:")
 _VARIABLE: Final = re.compile(r"\$(\{\w+\}|\w+)")
 
 _FileId = tuple[int, int]
@@ -26,10 +29,20 @@ def named_folders(configuration: Configuration, folders: Collection[str]) -> dic
         raise ValueError(configuration.errors[0])
     named = dict[_FileId, str]()
     for path, where in _paths(configuration):
-        if (found := _file_id(path)) is not None:
+        if (found := _file_id(path, configuration.disk)) is not None:
             named.setdefault(found, where)
     uses = {one: next((named[found] for found in _ids(one) if found in named), None) for one in folders}
     return {folder: where for folder, where in uses.items() if where is not None}
+
+
+def unseen_certificate(configuration: Configuration) -> str:
+    """Return the first file of a certificate or key that nothing here can find, with its place; "" without one."""
+    for one in configuration.walk():
+        path = one.arguments[0] if one.name.endswith(_OF_CERTIFICATES) and one.arguments else "$"
+        is_file = "$" not in path and not path.startswith(_NOT_FILES)
+        if is_file and _file_id(str(configuration.path(path)), configuration.disk) is None:
+            return f"{path} ({one.file}:{one.line})"
+    return ""
 
 
 def _paths(configuration: Configuration) -> Iterator[tuple[str, str]]:
@@ -46,7 +59,7 @@ def _paths(configuration: Configuration) -> Iterator[tuple[str, str]]:
         if "$" not in word:
             yield path, where
         elif not word.startswith("$") and "/" in word:
-            for found in glob.iglob(_pattern(path)):  # noqa: PTH207 - the pattern is absolute
+            for found in configuration.disk.glob(_pattern(path)):
                 yield found, where
 
 
@@ -59,13 +72,13 @@ def _pattern(path: str) -> str:
 def _ids(folder: str) -> Iterator[_FileId]:
     """Yield the directory and all that is in it."""
     for path in (Path(folder), *Path(folder).rglob("*")):
-        if (found := _file_id(str(path))) is not None:
+        if (found := _file_id(str(path), HERE)) is not None:
             yield found
 
 
-def _file_id(path: str) -> _FileId | None:
+def _file_id(path: str, disk: Disk) -> _FileId | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - faster, for many files
+        status = disk.stat(path)
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino

@@ -4,16 +4,15 @@
 become loopback addresses. Blocks: it resolves symbolic links.
 """
 
-import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wellkeeper_node.model import Listener, Server
 from wellkeeper_node.nginx.configuration import Configuration, Directive
 
-_CONTEXTS: Final = frozenset({"http", "stream", "mail"})
+CONTEXTS: Final = frozenset({"http", "stream", "mail"})
 _LOOPBACK: Final = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nginx listens there, not we
 _HTTP_PORT: Final = 80
 _IS_DEFAULT: Final = frozenset({"default_server", "default"})
@@ -37,13 +36,15 @@ def read_servers(configuration: Configuration) -> tuple[Server, ...]:
     """Return the server blocks in order; those without a certificate too, as they may be the default server."""
     found: list[Server] = []
     for context in configuration.directives:
-        if context.name in _CONTEXTS:
+        if context.name in CONTEXTS:
             found += _servers(context, configuration)
     return tuple(found)
 
 
 def _servers(context: Directive, configuration: Configuration) -> Iterator[Server]:
     blocks = [one for one in context.block if one.name == "server"]
+    # Each block looks up there what it does not have: thousands must not look through one another.
+    context = replace(context, block=tuple(one for one in context.block if one.name != "server"))
     listens = [_listens(block, context) for block in blocks]
     together: dict[tuple[_Address, bool], frozenset[str]] = {}
     for one in (listen for several in listens for listen in several):
@@ -86,7 +87,7 @@ def _defaults(listens: Sequence[Sequence[_Listen]]) -> Mapping[tuple[_Address, b
 
 
 def _is_visible(one: _Listen, flags: frozenset[str]) -> bool:
-    return "ssl" in flags and "quic" not in flags and _is_here(_reachable(one.address[0]))
+    return "ssl" in flags and "quic" not in flags and is_here(_reachable(one.address[0]))
 
 
 def _chain_paths(block: Directive, context: Directive, configuration: Configuration) -> frozenset[str]:
@@ -94,7 +95,8 @@ def _chain_paths(block: Directive, context: Directive, configuration: Configurat
     found = _all(block, "ssl_certificate") or _all(context, "ssl_certificate")
     arguments = [argument for one in found for argument in one.arguments[:1]]
     return frozenset(
-        argument if "$" in argument else os.path.realpath(configuration.path(argument)) for argument in arguments
+        argument if "$" in argument else configuration.disk.real_path(str(configuration.path(argument)))
+        for argument in arguments
     )
 
 
@@ -108,24 +110,41 @@ def _all(block: Directive, name: str) -> Sequence[Directive]:
 
 
 def listen_address(argument: str) -> _Address:
-    """Return host and port of `listen`: 443, *:443, [::]:443, 10.0.0.1, or unix:PATH. Of a port range, the first."""
+    """Return host and port of `listen`: 443, *:443, [::]:443, 10.0.0.1, or unix:PATH. Of a port range, the first.
+
+    One handshake is enough to verify what all ports of a range serve; there may be thousands.
+    """
+    return listen_addresses(argument)[0]
+
+
+def listen_addresses(argument: str) -> Sequence[_Address]:
+    """Return host and port of `listen`, one for each port of a range (8080-8090)."""
     if argument.startswith("unix:"):
-        return argument, 0
+        return [(argument, 0)]
     host, separator, port = argument.rpartition(":")
     if argument.startswith("["):
         host, _, port = argument[1:].partition("]")
         port = port.removeprefix(":")
     elif not separator:
         host, port = ("*", argument) if argument.partition("-")[0].isdigit() else (argument, "")
-    first = port.partition("-")[0]
-    return "*" if host == "0.0.0.0" else host, int(first) if first.isdigit() else _HTTP_PORT  # noqa: S104
+    host = "*" if host == "0.0.0.0" else host  # noqa: S104
+    first, _, last = port.partition("-")
+    if not first.isdigit():
+        return [(host, _HTTP_PORT)]
+    ports = range(int(first), int(last if last.isdigit() else first) + 1)
+    return [(host, one) for one in ports or [int(first)]]
+
+
+def listens_on(listen: Directive, port: int) -> bool:
+    """Return whether the `listen` has the port."""
+    return any(one == port for argument in listen.arguments[:1] for _, one in listen_addresses(argument))
 
 
 def _reachable(host: str) -> str:
     return _LOOPBACK.get(host, host)
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     """Return False for an address of another host, such as a virtual one that another host holds now."""
     if host.startswith("unix:"):
         return True

@@ -4,6 +4,7 @@ Includes are expanded, so that it does not matter which file a directive is in.
 """
 
 import re
+import socket
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,14 @@ from typing import Final
 
 from wellkeeper_client import wire
 from wellkeeper_node.nginx.configuration import Configuration, Directive
-from wellkeeper_node.nginx.servers import listen_address
+from wellkeeper_node.nginx.patterns import compiled
+from wellkeeper_node.nginx.servers import listen_addresses, listens_on
 
 UPSTREAM: Final = "wellkeeper_responder"
 DEFAULT_FLAGS: Final = frozenset({"default_server", "default"})
 _WILDCARD: Final = "http-01 cannot prove a wildcard"
+_BY_EXPRESSION: Final = (1, 0)
+_HTTP_PORT: Final = 80
 _NAME: Final = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.IGNORECASE
 )
@@ -65,7 +69,12 @@ class Site:
 
     def answers_challenges(self) -> bool:
         """Return whether the block includes challenge.conf."""
-        return any(wire.CHALLENGE_PREFIX in one.arguments and _asks_responder(one) for one in self.all("location"))
+        return bool(self.challenge_locations())
+
+    def challenge_locations(self) -> Sequence[Directive]:
+        """Return the location of challenge.conf, or one for the same path that asks the responder."""
+        found = (one for one in self.all("location") if wire.CHALLENGE_PREFIX in one.arguments)
+        return [one for one in found if asks_responder(one)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +100,19 @@ def sites(configuration: Configuration, ports: Ports) -> tuple[Site, ...]:
 
 def matching(found: Sequence[Site], name: str) -> tuple[Site, ...]:
     """Return the blocks that nginx chooses for the name by server_name: those that match best."""
-    ranks = [max((_rank(word.lower(), name) for word in site.names), default=(0, 0)) for site in found]
+    ranks = [max((_rank(word, name) for word in site.names), default=(0, 0)) for site in found]
     best = max(ranks, default=(0, 0))
     return tuple(site for site, rank in zip(found, ranks, strict=True) if rank == best and best > (0, 0))
+
+
+def only_by_expression(site: Site, name: str) -> bool:
+    """Return whether only a regular expression of the block matches the name; any other word precedes those."""
+    return max(_rank(word, name) for word in site.names) == _BY_EXPRESSION
+
+
+def undecided(site: Site) -> Sequence[Directive]:
+    """Return the server_name directives with a regular expression that Python does not know."""
+    return [one for one in site.all("server_name") if any(map(_is_unknown, one.arguments))]
 
 
 def defaults(found: Sequence[Site]) -> tuple[Site, ...]:
@@ -104,7 +123,7 @@ def defaults(found: Sequence[Site]) -> tuple[Site, ...]:
 def has_ipv6_default(configuration: Configuration, port: int) -> bool:
     """Return whether a block is the default server of all IPv6 addresses on the port."""
     listens = (one for one in configuration.walk() if one.name == "listen" and DEFAULT_FLAGS & set(one.arguments[1:]))
-    return any(listen_address(one.arguments[0]) == ("::", port) for one in listens)
+    return any(("::", port) in listen_addresses(one.arguments[0]) for one in listens)
 
 
 def has_upstream(configuration: Configuration) -> bool:
@@ -161,33 +180,53 @@ def _classified(name: str) -> Iterable[tuple[str, str]]:
 
 def _rank(word: str, name: str) -> tuple[int, int]:
     """Return how well the word of server_name matches, in nginx's order: (0, 0) for not at all."""
+    if word.startswith("~"):
+        return _BY_EXPRESSION if _fits(word[1:], name) else (0, 0)
+    word = spelled(word).lower()
     if name in {word, word.removeprefix(".")}:
         return 4, 0
     if word.startswith(("*.", ".")) and name.endswith(word.removeprefix("*")):
-        return 3, len(word)
+        return 3, len(word.removeprefix("*"))
     if word.endswith(".*") and name.startswith(word.removesuffix("*")):
         return 2, len(word)
-    return (1, 0) if word.startswith("~") and _fits(word[1:], name) else (0, 0)
+    return 0, 0
+
+
+def spelled(word: str) -> str:
+    """Return the word of server_name with the name of this host instead of `$hostname`, which nginx allows alone."""
+    return socket.gethostname().lower() if word == "$hostname" else word
 
 
 def _fits(pattern: str, name: str) -> bool:
-    try:
-        # PCRE also accepts named groups as Python writes them.
-        return re.search(re.sub(r"\(\?<(?=\w)", "(?P<", pattern), name) is not None
-    except re.error:
-        return False
+    found = _expression(pattern)
+    return found is not None and found.search(name) is not None
+
+
+def _is_unknown(word: str) -> bool:
+    return word.startswith("~") and _expression(word[1:]) is None
+
+
+def _expression(pattern: str) -> re.Pattern[str] | None:
+    # nginx ignores case where the pattern has a capital letter.
+    return compiled(pattern, ignores_case=pattern != pattern.lower())
 
 
 def _site(block: Directive, ports: Ports) -> Site:
-    listening = [one for one in block.block if one.name == "listen" and one.arguments]
-    listens = [listen_address(one.arguments[0])[1] for one in listening]
-    defaults_on = [port for port, one in zip(listens, listening, strict=True) if DEFAULT_FLAGS & set(one.arguments[1:])]
+    listens = [one for one in block.block if one.name == "listen" and one.arguments]
+    on_http = [one for one in listens if listens_on(one, ports.http)]
     names = tuple(name for one in block.block if one.name == "server_name" for name in one.arguments)
-    # Without `listen`, nginx as root listens on port 80.
-    return Site(block, names, ports.http in (listens or [80]), ports.https in listens, ports.http in defaults_on)
+    return Site(
+        block,
+        names,
+        # Without `listen`, nginx as root listens on port 80.
+        bool(on_http) if listens else ports.http == _HTTP_PORT,
+        any(listens_on(one, ports.https) for one in listens),
+        any(DEFAULT_FLAGS & set(one.arguments[1:]) for one in on_http),
+    )
 
 
-def _asks_responder(location: Directive) -> bool:
+def asks_responder(location: Directive) -> bool:
+    """Return whether the location passes requests to the responder."""
     return any(one.name == "proxy_pass" and UPSTREAM in one.arguments[0] for one in location.walk() if one.arguments)
 
 

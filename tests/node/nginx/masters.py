@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.nginx.processes import Process, Workers, find_master, workers
+from wellkeeper_node.nginx.masters import find_master
+from wellkeeper_node.nginx.processes import Process, Workers, workers
 
 _MASTER: Final = """
 while read -r title; do
-    (exec -a "nginx: $title" sleep 600) &
+    (exec -a "$1: $title" sleep 600) &
 done
 """
+# Angie adds its version, and puts its words into brackets. PHP has a master, too.
+_TITLES: Final = {
+    "nginx": "nginx: master process nginx -c {conf}",
+    "angie": "angie: master process v1.10.2 #1 [/usr/sbin/angie -c {conf}]",
+    "php-fpm": "php-fpm: master process ({conf})",
+}
+# What runs under these titles.
+PROGRAM: Final = ("bash",)
 ACCEPTING: Final = "worker process"
 LEAVING: Final = "worker process is shutting down"
 
@@ -27,6 +36,11 @@ class FakeMaster:
     process: Process
     pid_file: Path
     fifo: Path
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Return nginx with the arguments of this master."""
+        return ("nginx", "-c", str(self.pid_file.with_suffix(".conf")))
 
     @property
     def reload_command(self) -> tuple[str, ...]:
@@ -41,11 +55,12 @@ class FakeMaster:
 
 
 @asynccontextmanager
-async def fake_master(folder: Path) -> AsyncIterator[FakeMaster]:
+async def fake_master(folder: Path, program: str = "nginx") -> AsyncIterator[FakeMaster]:
     """Yield a master without workers; end all its processes with the block."""
     fifo, pid_file = folder / "commands", folder / "nginx.pid"
     await asyncio.to_thread(_prepare, fifo, folder / "master.sh")
-    command = f"exec -a 'nginx: master process' bash {folder}/master.sh <> {fifo}"
+    title = _TITLES[program].format(conf=pid_file.with_suffix(".conf"))
+    command = f"exec -a '{title}' bash {folder}/master.sh {program} <> {fifo}"
     started = await asyncio.create_subprocess_exec(
         "bash", "-c", command, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
     )
@@ -67,7 +82,7 @@ async def _master(pid_file: Path) -> Process:
     """Wait until the shell has changed its title."""
     while True:
         try:
-            return find_master(pid_file)
+            return find_master(pid_file, PROGRAM)
         except ReloadError:  # it has another title until then
             await asyncio.sleep(0.01)
 

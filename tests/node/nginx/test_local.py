@@ -10,10 +10,11 @@ import pytest
 from tests.fakes import FakeClock
 from tests.hostile import HOSTILE, assert_harmless
 from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
-from tests.unprivileged import shared_folder
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError
-from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.nginx.control import Control
+from wellkeeper_node.nginx.local import LocalNginx
 from wellkeeper_node.nginx.processes import is_running, workers
 
 SECONDS = 20
@@ -22,6 +23,19 @@ PASSED = model.Tested(True, "", 0.1)
 
 def nginx(master: FakeMaster, clock: FakeClock, *reload_command: str, error_log: Path | None = None) -> LocalNginx:
     return LocalNginx(Control(("true",), master.pid_file, reload_command or ("true",), error_log), clock)
+
+
+async def test_user_who_may_not_read_the_files_of_nginx_is_sent_to_sudo(clock: FakeClock) -> None:
+    words = 'cannot load certificate key "/k": BIO_new_file() failed (13: Permission denied)'
+    with shared_folder() as folder:
+        program = folder / "nginx"
+        program.write_text(f"#!/bin/sh\necho 'nginx: [emerg] {words}'\nexit 1\n")
+        program.chmod(0o755)
+        asked = LocalNginx(Control((str(program),), folder / "nginx.pid"), clock)
+        with as_unprivileged_user(), pytest.raises(ReloadError) as raised:
+            await asked.configuration()
+    assert raised.value.why == f"[emerg] {words}"
+    assert raised.value.remedy.startswith("Run the command with sudo: ")
 
 
 async def test_old_workers_that_keep_accepting_are_named(folder: Path, clock: FakeClock) -> None:
@@ -105,6 +119,21 @@ async def test_failing_nginx_dump_is_an_error(folder: Path, clock: FakeClock) ->
         await LocalNginx(control, clock).mentions("/live/web/fullchain.pem")
 
 
+async def test_comment_that_names_a_path_ends_only_at_a_line_feed(folder: Path, clock: FakeClock) -> None:
+    (folder / "dump").write_text(
+        "# configuration file /n.conf:\n# before\u2028/live/web\nssl_certificate /live/mail;\n"
+    )
+    local = LocalNginx(Control(("sh", "-c", f"cat {folder}/dump"), folder / "nginx.pid"), clock)
+    assert not await local.mentions("/live/web")
+    assert await local.mentions("/live/mail")
+
+
+async def test_words_of_nginx_end_only_at_a_line_feed(folder: Path, clock: FakeClock) -> None:
+    (folder / "words").write_text('nginx: [emerg] unknown directive "a\u2028b" in /n.conf:1\n')
+    control = Control(("sh", "-c", f"cat {folder}/words; exit 1"), folder / "nginx.pid")
+    assert (await LocalNginx(control, clock).test()).words == '[emerg] unknown directive "a b" in /n.conf:1'
+
+
 async def test_configuration_that_is_not_one_is_an_error(folder: Path, clock: FakeClock) -> None:
     with pytest.raises(ReloadError, match="printed no configuration file"):
         await LocalNginx(Control(("echo",), folder / "nginx.pid"), clock).servers()
@@ -133,6 +162,12 @@ async def test_dump_that_cannot_be_parsed_is_an_error(folder: Path, clock: FakeC
     local = LocalNginx(Control(("printf", dump), folder / "nginx.pid"), clock)
     with pytest.raises(ReloadError, match="cannot read nginx's configuration"):
         await local.named([str(folder)])
+
+
+async def test_words_of_nginx_are_quoted_without_the_time_and_process(folder: Path, clock: FakeClock) -> None:
+    line = '2026/11/29 17:18:39 [emerg] 207#207: host not found in upstream "a" in /n.conf:3'
+    local = LocalNginx(Control(("sh", "-c", f"echo '{line}'; exit 1"), folder / "nginx.pid"), clock)
+    assert (await local.test()).words == '[emerg] host not found in upstream "a" in /n.conf:3'
 
 
 async def test_failing_reload_command_is_quoted_even_without_output(folder: Path, clock: FakeClock) -> None:
@@ -212,3 +247,37 @@ async def test_binary_upgrade_that_has_not_ended_is_an_error(folder: Path, clock
         master.pid_file.with_name("nginx.pid.oldbin").write_text(str(master.process.pid))
         with pytest.raises(ReloadError, match="a binary upgrade of nginx is in progress"):
             await nginx(master, clock).reload(PASSED)
+
+
+@pytest.mark.parametrize(
+    ("command", "reload_command", "words"),
+    [
+        ("wk-none", None, "the command 'wk-none' is not installed"),
+        ("true", ("/wk/none",), "'/wk/none' does not exist"),
+        ("true", ("true",), ""),
+        ("true", None, ""),
+    ],
+)
+async def test_what_a_reload_needs_is_proven(
+    folder: Path, clock: FakeClock, command: str, reload_command: tuple[str, ...] | None, words: str
+) -> None:
+    async with fake_master(folder) as master:
+        local = LocalNginx(Control((command,), master.pid_file, reload_command), clock)
+        if not words:
+            await local.prove()
+        else:
+            with pytest.raises(ReloadError, match=f"cannot test or reload nginx: {words}"):
+                await local.prove()
+    with pytest.raises(ReloadError):  # nginx does not run any more
+        await local.prove()
+
+
+async def test_reload_without_a_test_begins_with_one(folder: Path, clock: FakeClock) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        assert await nginx(master, clock, *replacing(master)).reload(None) == 0
+
+
+async def test_pid_file_need_not_be_known_to_run_nginx(clock: FakeClock) -> None:
+    tested = await LocalNginx(Control(("true",), pid_file=None), clock).test()
+    assert tested.passed

@@ -7,6 +7,7 @@ from typing import Final
 from wellkeeper_client import wire
 from wellkeeper_node.nginx.changes.statements import Statement
 from wellkeeper_node.nginx.configuration import Directive
+from wellkeeper_node.nginx.patterns import compiled
 
 _EXAMPLE: Final = f"{wire.CHALLENGE_PREFIX}{'x' * 43}"
 # Conditions on other variables (bad clients, methods) do not concern the CA.
@@ -71,7 +72,7 @@ def _may_hold(condition: str) -> bool:
     negation, operator, value = of_path.groups()
     if operator == "=":
         return negation == "!"
-    found = _search(value, re.IGNORECASE if operator == "~*" else 0)
+    found = _search(value, ignores_case=operator == "~*")
     return found is None or found != (negation == "!")
 
 
@@ -96,9 +97,7 @@ def _may_match(pattern: str) -> bool:
     return _search(pattern) is not False
 
 
-def _search(pattern: str, flags: int = 0) -> bool | None:
+def _search(pattern: str, *, ignores_case: bool = False) -> bool | None:
     """Return whether the pattern matches a challenge; None for a pattern of PCRE that Python does not know."""
-    try:
-        return re.search(pattern, _EXAMPLE, flags) is not None
-    except re.error:
-        return None
+    found = compiled(pattern, ignores_case=ignores_case)
+    return None if found is None else found.search(_EXAMPLE) is not None
