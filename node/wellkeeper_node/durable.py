@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from wellkeeper_node import acls, presence, rights
 from wellkeeper_node.advice import files as remedies
-from wellkeeper_node.errors import InstallError
+from wellkeeper_node.errors import InstallError, LockedError
 
 _T = TypeVar("_T")
 
@@ -129,7 +129,7 @@ def sync(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, name: str, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold the lock of this name, across all threads and processes; waits, then raises InstallError.
+    """Hold the lock of this name, across all threads and processes; waits, then raises LockedError.
 
     Each name locks one byte of the file, which need not exist, so that writes of several names run in parallel.
     """
@@ -173,7 +173,7 @@ def _lock(descriptor: int, path: Path, byte: int, timeout_seconds: float) -> Non
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, asked)
         except (BlockingIOError, PermissionError) as error:
             if time.monotonic() > deadline:
-                raise InstallError(
+                raise LockedError(
                     f"cannot lock {path}",
                     f"another process has held the lock for {timeout_seconds:.0f} s",
                     f"Find it with 'fuser {path}', then wait for it or stop it.",

@@ -6,6 +6,15 @@ WellkeeperError
         MissingVersionError     the version to make live is not in the archive
     ReloadError         nginx did not load the new configuration
     VerifyError         nginx does not serve the installed certificate
+    FleetError          a key, a bundle or the manifest of the fleet cannot be used
+        OlderManifestError      a newer manifest is kept
+        WrongBundleError        a bundle that no node can use
+    RecordsError        a record was not written or read
+        UnavailableError        no answer; a write may still have happened
+        ConflictError           another version is stored than the expected one
+        LeaseLostError          the lease ended, or another one began
+        RecordRefusedError      the store does not take this record, though it answers
+        JoinRefusedError        the issuer, or the relay for it, refused a request to join
 """
 
 from datetime import datetime
@@ -79,6 +88,10 @@ class InstallError(WellkeeperError):
     stage = "install"
 
 
+class LockedError(InstallError):
+    """Another process holds the lock."""
+
+
 class MissingVersionError(InstallError):
     """Nothing but another certificate can replace the version."""
 
@@ -87,9 +100,49 @@ class ReloadError(WellkeeperError):
     stage = "reload"
 
 
+class RefusedError(ReloadError):
+    """nginx refuses its configuration on disk and keeps the one that it loaded before."""
+
+
 class VerifyError(WellkeeperError):
     """`leaf` is the certificate that clients get instead, if any; `is_refused`: nginx refuses a handshake."""
 
     stage = "verify"
     leaf: Certificate | None = None
     is_refused: bool = False
+
+
+class FleetError(WellkeeperError):
+    stage = "fleet"
+
+
+class OlderManifestError(FleetError):
+    """The sender has an old manifest, or replays one; it should get the kept one."""
+
+
+class WrongBundleError(FleetError):
+    """The bundle that the manifest lists is not a usable certificate, on this node or any other."""
+
+
+class RecordsError(WellkeeperError):
+    stage = "records"
+
+
+class UnavailableError(RecordsError):
+    """The store gave no usable answer. It may have done what it was asked: repeat it, with the same condition."""
+
+
+class ConflictError(RecordsError):
+    """The condition of a write is false. Read the record, and decide again."""
+
+
+class LeaseLostError(RecordsError):
+    """Another may hold the lease now: stop writing."""
+
+
+class RecordRefusedError(RecordsError):
+    """The record is too large, there is no room for it, or its key is unknown: repeating it at once does not help."""
+
+
+class JoinRefusedError(RecordsError):
+    """Another request with the same invite will be refused, too, unless the invite was only not there yet."""

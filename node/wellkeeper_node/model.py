@@ -133,10 +133,21 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """A publication for a renewal of the lineage, as recorded: enough to withdraw it."""
+
+    jti: str
+    token: str
+    lineage: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadBack:
     """The answer of one address of one node to the CA's request; `cause` is None when the CA will accept it.
 
     `remedy` is a full sentence, or empty. `is_elsewhere`: something other than the challenge location answered.
+    `is_token_unknown`: a responder answered through the challenge location that it does not have the token.
     """
 
     node: str
@@ -146,6 +157,7 @@ class ReadBack:
     cause: str | None
     remedy: str = ""
     is_elsewhere: bool = False
+    is_token_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

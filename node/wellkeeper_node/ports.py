@@ -19,6 +19,7 @@ from wellkeeper_node.model import (
     Node,
     Old,
     Pair,
+    Published,
     ReadBack,
     Server,
     Tested,
@@ -60,14 +61,40 @@ class Watch(Protocol):
         ...
 
 
+class PublicationRecords(Protocol):
+    """Publications that responders may hold, recorded before they get them, and until all have withdrawn them."""
+
+    async def record_publications(self, published: Sequence[Published], now: int) -> None:
+        """Record all or none, and forget those that have expired."""
+        ...
+
+    async def forget_publications(self, published: Sequence[Published]) -> None:
+        """Idempotent."""
+        ...
+
+    async def read_publications(self, lineage: str) -> Sequence[Published]: ...
+
+    async def read_unneeded(self) -> Sequence[Published]:
+        """Return those of lineages without an order under way."""
+        ...
+
+
 class Responders(Protocol):
     """All responders of all nodes, as one."""
 
-    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
+    def publish(self, answers: Sequence[Answer], lineage: str = "") -> AbstractAsyncContextManager[None]:
         """Publish the answers at all responders; leaving the context withdraws them in any case.
 
         Waits a few seconds for a responder that restarts. Raises PublishError, naming the nodes that did not accept
-        them (the first few of many). Inside, a responder that restarts gets the answers again.
+        them (the first few of many). Inside, a responder that restarts gets the answers again. With a lineage, they
+        are recorded first, so that `withdraw_left` of another process can withdraw them.
+        """
+        ...
+
+    async def withdraw_left(self, lineage: str = "") -> None:
+        """Withdraw what a process that was killed left for the lineage; without one, all that no order needs.
+
+        Idempotent; what a responder keeps expires.
         """
         ...
 
@@ -109,15 +136,20 @@ class Probes(Protocol):
 class Nginx(Protocol):
     """The nginx of this node."""
 
-    async def test(self) -> Tested:
-        """Run `nginx -t`. Raises ReloadError when it cannot be run."""
+    async def prove(self) -> None:
+        """Prove that nginx runs, and can be tested and reloaded now; changes nothing. Raises ReloadError."""
         ...
 
-    async def reload(self, tested: Tested) -> int:
+    async def test(self) -> Tested | None:
+        """Run `nginx -t`; None where only a reload can test. Raises ReloadError when it cannot be run."""
+        ...
+
+    async def reload(self, tested: Tested | None) -> int:
         """Return once reloaded: new workers under the same master, no old ones accepting.
 
         The result is the number of old workers that still finish requests; the call does not wait for them. Raises
-        ReloadError with nginx's words when it refuses, after a time that scales with `tested.seconds`.
+        RefusedError with nginx's words when it keeps the old configuration, after a time that scales with
+        `tested.seconds`, or without a test with the time that reloads took; ReloadError when anything else fails.
         """
         ...
 

@@ -60,7 +60,8 @@ async def run(
     return Finished(exit_code, kept.decode(errors="replace"))
 
 
-def _missing(command: str) -> str:
+def missing(command: str) -> str:
+    """Return why a command cannot be run that is not there."""
     if "/" not in command:
         return f"the command {command!r} is not installed, or not in PATH"
     if Path(command).exists():
@@ -86,7 +87,7 @@ async def _start(argv: Sequence[str], environment: Mapping[str, str] | None) -> 
             *argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True, env=environment
         )
     except FileNotFoundError as error:
-        raise ProcessError(_missing(argv[0])) from error
+        raise ProcessError(missing(argv[0])) from error
     except PermissionError as error:
         raise ProcessError(f"uid {os.geteuid()} may not run {argv[0]!r}, or it is not executable") from error
     except OSError as error:

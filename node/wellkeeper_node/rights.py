@@ -19,6 +19,8 @@ _LIBC: Final = ctypes.CDLL(None)
 _LONGEST_BYTES: Final = 1 << 20
 # As many as the kernel follows.
 _MOST_LINKS: Final = 40
+# linux/prctl.h
+_PR_SET_DUMPABLE: Final = 4
 
 
 class BarredError(PermissionError):
@@ -28,11 +30,20 @@ class BarredError(PermissionError):
     """
 
     def __init__(self, user: int, folder: str) -> None:
-        super().__init__(errno.EACCES, f"user {_name_of(user)} cannot enter {folder}")
+        super().__init__(errno.EACCES, f"user {user_name(user)} cannot enter {folder}")
         self.remedy = f"Run 'chmod o+x {folder}'."
 
     def __str__(self) -> str:
         return f"{self.strerror}: {self.remedy}"
+
+
+def forbid_inspection() -> None:
+    """Keep other processes of this user out of this one: out of its memory, and its files through /proc/PID/root.
+
+    In a pod, nginx's workers are such processes, and must not reach the account keys. Programs that this one starts
+    are not protected.
+    """
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextlib.contextmanager
@@ -52,10 +63,23 @@ def of_path(path: Path, group: int = -1) -> Iterator[None]:
         yield
 
 
+def is_of_root(path: Path) -> bool:
+    """Return whether this thread is root's, and only root decides where the path leads."""
+    return _current("setfsuid") == 0 and _controller(path, ())[1] is None
+
+
 def may_give(user: int, group: int) -> bool:
     """Return whether this thread may give its files to this user and group."""
     own = _current("setfsuid")
     return own == 0 or (user == own and group in {_current("setfsgid"), *os.getgroups()})
+
+
+def user_name(user: int) -> str:
+    """Return the user's name, or the number if it has no name."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def read_file(path: Path, *, follows_link: bool = False) -> bytes:
@@ -149,13 +173,6 @@ def _group_of(user: int) -> int:
         return pwd.getpwuid(user).pw_gid
     except KeyError:
         return user
-
-
-def _name_of(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
 
 
 def _current(call: str) -> int:

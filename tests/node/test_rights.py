@@ -24,6 +24,26 @@ except PermissionError as error:
     print(error.strerror)
 """
 
+INSPECTED = """
+import ctypes, os
+from wellkeeper_node import rights
+os.setgroups([])
+os.setresgid(54_321, 54_321, 54_321)
+os.setresuid(54_321, 54_321, 54_321)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as after the start of a program
+for prepare in (lambda: None, rights.forbid_inspection):
+    prepare()
+    pid = os.getpid()
+    if os.fork() == 0:
+        try:
+            os.stat(f"/proc/{pid}/root/")
+            print("reached", flush=True)
+        except PermissionError as error:
+            print(error.strerror, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
 
 @pytest.fixture
 def owned() -> Iterator[Path]:
@@ -157,3 +177,9 @@ def test_directory_that_cannot_be_used_is_reported_with_its_remedy() -> None:
     assert str(rights.BarredError(WITHOUT_PASSWD_ENTRY, "/srv")) == (
         f"user {WITHOUT_PASSWD_ENTRY} cannot enter /srv: Run 'chmod o+x /srv'."
     )
+
+
+@pytest.mark.root
+async def test_process_of_the_same_user_is_kept_out() -> None:
+    finished = await run([sys.executable, "-c", INSPECTED], 60)
+    assert finished.output.split("\n")[:2] == ["reached", "Permission denied"]

@@ -8,8 +8,8 @@ from wellkeeper_node.wording import with_reload
 _FREE: Final = "Free some space there, then run 'wellkeeper renew' again: nothing was changed."
 _RAISE_LIMIT: Final = "Raise the file size limit of the issuer's process (ulimit -f, LimitFSIZE)."
 _READING: Final = {
-    errno.EACCES: "Run the command as a user who may read it.",
-    errno.EPERM: "Run the command as a user who may read it.",
+    errno.EACCES: "Run the command with sudo, or as a user who may read it.",
+    errno.EPERM: "Run the command with sudo, or as a user who may read it.",
     errno.ENOENT: "Correct the path, or create the file.",
     errno.EISDIR: "Name a file, not a directory.",
     errno.ENOTDIR: "Correct the path: a part of it is not a directory.",
@@ -29,7 +29,7 @@ _WRITING: Final = {
     errno.EDQUOT: _FREE,
     errno.EFBIG: _RAISE_LIMIT,
     errno.EROFS: with_reload("Mount the file system read-write, or set certificates_dir to another directory."),
-    errno.EACCES: "Give the issuer's user access to it, or run the issuer as its owner.",
+    errno.EACCES: "Give the issuer's user access to it, or run the command with sudo.",
     errno.EPERM: "Run the issuer as root: only root may give files away. If it is root, check 'lsattr -d' there.",
     errno.ENOTDIR: "Move it away: it is not a directory.",
     errno.EEXIST: "Move it away: it is not a directory.",

@@ -1,5 +1,6 @@
 """Remedies when nginx does not serve the installed certificate: pure functions."""
 
+import socket
 from typing import Final
 
 from wellkeeper_node.model import KeyAlgorithm
@@ -16,6 +17,15 @@ _OTHER_KEY: Final = (
 _SILENT: Final = with_reload(
     "Check that nginx has 'listen 443 ssl' at this address, and https_addresses and proxy_protocol in the settings."
 )
+
+
+def remedy_for_no_connection(address: tuple[str, int], error: OSError) -> str:
+    """Return the remedy when nothing answers at an address."""
+    if isinstance(error, socket.gaierror):
+        return with_reload(f"Start the host {address[0]!r}, or change https_addresses in the settings.")
+    return with_reload(
+        f"Check that nginx runs with 'listen {address[1] or address[0]} ssl', and https_addresses in the settings."
+    )
 
 
 def remedy_for_copy(live_path: str) -> str:

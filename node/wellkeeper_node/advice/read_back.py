@@ -19,6 +19,10 @@ _INCLUDE: Final = (
 )
 _EXEMPT: Final = "Exempt the challenge location from the limit."
 _WEB_PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
+# nginx's own page for a limit, in any location; a program behind it sends another.
+_LIMIT_PAGE: Final = re.compile(rb"<html>\s*<head><title>503 Service Temporarily Unavailable</title>")
+# What the responder answers when it fails; challenge.conf turns nginx's own 502 and 504 into 404.
+_RESPONDER_FAILED: Final = b"500\n"
 # Boulder reads 128 bytes and refuses a body that fills them (va/http.go); its key authorizations have 87.
 _MAX_BODY_BYTES: Final = 127
 
@@ -52,7 +56,7 @@ def advice_on_reply(reply: Reply, answer: Answer) -> Advice | None:
     if reply.status == 404:
         return _advice_on_not_found(reply)
     advice = _STATUSES.get(reply.status)
-    if advice is not None:
+    if advice is not None and (reply.status != 503 or _is_limit(reply)):
         return Advice(*(text.format(host=reply.host) for text in advice))
     if 500 <= reply.status <= 599:
         return Advice(
@@ -66,11 +70,23 @@ def advice_on_reply(reply: Reply, answer: Answer) -> Advice | None:
 def is_elsewhere(reply: Reply, *, is_redirected: bool = False) -> bool:
     """Return whether the reply shows that the challenge location did not answer.
 
-    Errors and limits show nothing, except after a redirect, which the location never sends.
+    Limits and the responder's own errors show nothing, except after a redirect, which the location never sends.
     """
     if reply.status == 404:
         return wire.UPSTREAM_HEADER not in reply.headers and reply.body != wire.NO_SUCH_TOKEN.encode()
-    return is_redirected or (reply.status != 429 and reply.status < 500)
+    is_own_error = reply.status == 500 and reply.body == _RESPONDER_FAILED
+    return is_redirected or not (is_own_error or _is_limit(reply))
+
+
+def is_token_unknown(reply: Reply) -> bool:
+    """Return whether a responder answered, through the challenge location, that it does not have the token."""
+    is_responders = _upstream_status(reply) == "404" or reply.body == wire.NO_SUCH_TOKEN.encode()
+    return reply.status == 404 and is_responders
+
+
+def _upstream_status(reply: Reply) -> str:
+    """Return the status of the last upstream that nginx asked, as challenge.conf reports it; "" without one."""
+    return re.split("[,:]", reply.headers.get(wire.UPSTREAM_HEADER, ""))[-1].strip()
 
 
 def advice_on_failure(error: Exception, seconds: float, port: int) -> Advice:
@@ -110,9 +126,18 @@ def _advice_on_broken_connection(error: Exception, port: int) -> Advice:
             ),
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Advice("the host of this address does not resolve", with_reload("Set an IP address in the settings."))
+        return Advice(
+            f"the name of this address does not resolve: {one_line(error.os_error.strerror or error.os_error, 80)}",
+            with_reload("Start the host of this name, or change http_addresses in the settings."),
+        )
     text = error.strerror if isinstance(error, OSError) and error.strerror else error
     return Advice(f"the request failed: {one_line(text, 200)}")
+
+
+def _is_limit(reply: Reply) -> bool:
+    """Return whether a limit of nginx or of the responder, whose 503 is empty, may have refused the request."""
+    is_page = reply.body == b"" or _LIMIT_PAGE.match(reply.body) is not None
+    return reply.status == 429 or (reply.status == 503 and is_page)
 
 
 def _advice_on_body(reply: Reply, answer: Answer) -> Advice | None:
@@ -143,7 +168,7 @@ def _advice_on_body(reply: Reply, answer: Answer) -> Advice | None:
 
 def _advice_on_not_found(reply: Reply) -> Advice:
     """Explain a 404: the snippet turns 502 and 504 into one with a header, and a responder's own has a known body."""
-    upstream = re.split("[,:]", reply.headers.get(wire.UPSTREAM_HEADER, ""))[-1].strip()
+    upstream = _upstream_status(reply)
     if upstream == "502":
         return Advice(
             "nginx cannot reach the responder's socket",
@@ -154,7 +179,7 @@ def _advice_on_not_found(reply: Reply) -> Advice:
         return Advice(
             "the responder did not answer nginx in time", "Restart the responder, and check the load of the machine."
         )
-    if upstream == "404" or reply.body == wire.NO_SUCH_TOKEN.encode():
+    if is_token_unknown(reply):
         return Advice(
             "the responder behind this nginx lacks the token: it restarted, or nginx asks another responder",
             with_reload("Compare the sockets in upstream.conf and in the settings."),

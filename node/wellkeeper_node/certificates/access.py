@@ -10,8 +10,9 @@ from wellkeeper_node import acls, rights
 from wellkeeper_node.certificates.layout import KEY_FILE
 from wellkeeper_node.durable import Owner
 
-_WIDEST_KEY: Final = 0o640
-_WIDEST_FOLDER: Final = 0o750
+# For a group of the settings; what is kept of a previous version is never wider.
+GROUP_KEY_MODE: Final = 0o640
+GROUP_FOLDER_MODE: Final = 0o750
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def kept_access(previous: Path, usual: Access) -> Access:
         return usual
     if usual.owner.group != -1:
         return replace(usual, owner=Owner(user, group))
-    key_mode, key_acl = _kept(previous / KEY_FILE, 0o400 | key.st_mode & _WIDEST_KEY)
-    folder_mode, folder_acl = _kept(previous, 0o700 | folder.st_mode & _WIDEST_FOLDER)
+    key_mode, key_acl = _kept(previous / KEY_FILE, 0o400 | key.st_mode & GROUP_KEY_MODE)
+    folder_mode, folder_acl = _kept(previous, 0o700 | folder.st_mode & GROUP_FOLDER_MODE)
     return Access(Owner(user, group), key_mode, folder_mode, key_acl, folder_acl)
 
 

@@ -11,12 +11,13 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from wellkeeper_node import durable, presence, public_keys, rights
 from wellkeeper_node.certificates import links, pairs, pruning, reading, removal, writing
-from wellkeeper_node.certificates.access import Access, kept_access
+from wellkeeper_node.certificates.access import GROUP_FOLDER_MODE, GROUP_KEY_MODE, Access, kept_access
 from wellkeeper_node.certificates.layout import VERSION
 from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import LINEAGE_NAME, Installed, Old, Pair
@@ -37,8 +38,8 @@ class CertificateFolders:
     def __init__(self, certificates_dir: Path, *, owner: int | None = None, group: int | None = None) -> None:
         self._root = certificates_dir
         self._owner = durable.Owner(-1 if owner is None else owner, -1 if group is None else group)
-        self._key_mode = 0o600 if group is None else 0o640
-        self._folder_mode = 0o700 if group is None else 0o750
+        self._key_mode = 0o600 if group is None else GROUP_KEY_MODE
+        self._folder_mode = 0o700 if group is None else GROUP_FOLDER_MODE
 
     def live_path(self, lineage: str) -> str:
         return str(self._link(lineage))
@@ -114,7 +115,11 @@ class CertificateFolders:
         installed = await self.installed(lineage)
         if installed is None:
             return
-        mark = self._archive(lineage) / f"{_REVOKED}{installed.certificate.fingerprint_sha256}"
+        await self.never_restore(lineage, installed.certificate.fingerprint_sha256)
+
+    async def never_restore(self, lineage: str, fingerprint_sha256: str) -> None:
+        """Mark this leaf as revoked, whether or not there is a version of it. Idempotent. Raises InstallError."""
+        mark = self._archive(lineage) / f"{_REVOKED}{fingerprint_sha256}"
         with durable.translated(self._root):
             await durable.to_its_end(lambda: self._mark(lineage, mark))
 
@@ -126,6 +131,22 @@ class CertificateFolders:
         mark = self._archive(lineage) / f"{_DISOWNED}{public_keys.leaf_key_fingerprint(pair.chain_pem)}"
         with durable.translated(self._root):
             await durable.to_its_end(lambda: self._mark(lineage, mark))
+
+    async def disown_all(self, lineage: str) -> None:
+        """Mark every version of a CA, as others may have its key: none is restored, and no key is used for another.
+
+        Idempotent. Raises InstallError.
+        """
+        archive = self._archive(lineage)
+
+        def marks() -> list[Path]:
+            found = [pairs.salvage_pair(archive / version) for version in _versions(archive)]
+            known = [one.pair for one in found if one is not None]
+            return [mark for pair in known if not _is_self_signed(pair) for mark in _marks(archive, pair)]
+
+        with durable.translated(self._root):
+            for mark in await asyncio.to_thread(self._as_owner, lineage, marks):
+                await durable.to_its_end(partial(self._mark, lineage, mark))
 
     async def disowned_keys(self, lineage: str) -> frozenset[str]:
         """Implement `ports.Certificates.disowned_keys`. Raises InstallError."""
@@ -161,11 +182,7 @@ class CertificateFolders:
             if found is None:
                 continue
             certificate = reading.read_certificate(found.pair.chain_pem)
-            marks = (
-                f"{_DISOWNED}{public_keys.leaf_key_fingerprint(found.pair.chain_pem)}",
-                f"{_REVOKED}{certificate.fingerprint_sha256}",
-            )
-            if any(presence.exists(archive / mark) for mark in marks):
+            if any(presence.exists(mark) for mark in _marks(archive, found.pair)):
                 continue
             if is_wanted(Installed(lineage, version, certificate, bool(found.pair.certificate_key_pem))):
                 return version if found.is_whole else None, found.pair
@@ -263,6 +280,16 @@ def _checked(lineage: str) -> str:
             remedy="Use only a-z, 0-9, '.', '_' and '-', without '..', and start with a letter, a digit or '_'.",
         )
     return lineage
+
+
+def _is_self_signed(pair: Pair) -> bool:
+    return reading.read_certificate(pair.chain_pem).is_self_signed
+
+
+def _marks(archive: Path, pair: Pair) -> tuple[Path, Path]:
+    """Return where a disowned key and a revoked certificate are marked."""
+    key, leaf = public_keys.leaf_key_fingerprint(pair.chain_pem), reading.read_certificate(pair.chain_pem)
+    return archive / f"{_DISOWNED}{key}", archive / f"{_REVOKED}{leaf.fingerprint_sha256}"
 
 
 def _versions(archive: Path) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Final
 from wellkeeper_node import durable
 from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE, KEYLESS_FILE, linked_version
 
-_NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
+# What readlink(2) reports where there is no link; everything else is a failure.
+NO_LINK: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EINVAL})
 _MISSING: Final = -1
 
 
@@ -39,7 +40,7 @@ class LiveFolder:
             try:
                 version = linked_version(name, os.readlink(link))  # noqa: PTH115
             except OSError as error:
-                if error.errno in _NO_LINK:
+                if error.errno in NO_LINK:
                     continue
                 raise
             if version is not None and _has_pair(link):

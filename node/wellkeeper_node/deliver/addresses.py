@@ -7,6 +7,7 @@ wildcard at the start, the longest at the end, the first regular expression, the
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 from wellkeeper_node.model import Identifier, IdentifierType, Listener, Server
@@ -97,9 +98,19 @@ def _at_all(identifiers: Collection[Identifier], addresses: Sequence[_Address]) 
 
 def _questions(listener: Listener, identifier: Identifier, usual: Sequence[_Address]) -> Iterator[Question]:
     host, port = listener.address
-    same = [one for one in usual if one[1] == port and (":" in one[0]) == (":" in host)]
+    # nginx in another container has a name, which may have addresses of both families.
+    same = [one for one in usual if one[1] == port and (_is_elsewhere(one[0]) or (":" in one[0]) == (":" in host))]
     for address in same if host in _LOOPBACK and same else [listener.address]:
         yield Question(address, identifier, listener.speaks_proxy_protocol)
+
+
+def _is_elsewhere(host: str) -> bool:
+    """Return whether it is the name of another host."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host != "localhost"
+    return False
 
 
 def _addresses_of(identifier: Identifier, addresses: Sequence[_Address]) -> Sequence[_Address]:

@@ -111,10 +111,19 @@ class Deliveries:
             self._changed.clear()
             if not await self._changes_within(self.pace.debounce_seconds):
                 break
+        await self._ready()
+
+    async def _ready(self) -> None:
+        """Wait for the interval from the last reload, and while too many old workers still finish requests."""
         await self.clock.sleep(max(self._reloaded_at + self.pace.interval_seconds - self.clock.monotonic(), 0.0))
         limit = self.clock.monotonic() + _LONGEST_FINISHING_SECONDS
         while await self.nginx.finishing() > self.pace.finishing_workers and self.clock.monotonic() < limit:
             await self.clock.sleep(_FINISHING_POLL_SECONDS)
+
+    async def _before_test(self) -> None:
+        """Wait until nginx is ready for a reload that is a test, and count it from now on."""
+        await self._ready()
+        self._reloaded_at = self.clock.monotonic()
 
     async def _changes_within(self, seconds: float) -> bool:
         if math.isinf(seconds):
@@ -132,7 +141,7 @@ class Deliveries:
         """Reload once for all; a version that nginx rejects is rolled back and fails alone."""
         flips = [one.flip for one in batch]
         with Steps(_together(flips), self.clock, self.progress).step("reload") as step:
-            reloaded = await reload(flips, self.nginx, self.certificates, self.clock)
+            reloaded = await reload(flips, self.nginx, self.certificates, self.clock, self._before_test)
             step.detail = _summary(reloaded)
         if reloaded.seconds is not None:
             self._reloaded_at = self.clock.monotonic()

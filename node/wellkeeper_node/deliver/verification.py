@@ -82,6 +82,13 @@ class Verification:
             raise servers  # whether the configuration names it is unknown
         return Verified(installed.certificate, served)
 
+    async def plan(self, installed: Installed, https_addresses: Sequence[_Address] | None = None) -> Plan:
+        """Return the handshakes that `verify` makes. Raises ReloadError for an unreadable configuration."""
+        servers: Sequence[Server] | ReloadError = () if https_addresses is not None else await self._servers.read()
+        if isinstance(servers, ReloadError):
+            raise servers
+        return self._plan(installed, servers, https_addresses)
+
     def _plan(
         self, installed: Installed, servers: Sequence[Server], https_addresses: Sequence[_Address] | None
     ) -> Plan:

@@ -58,7 +58,7 @@ async def verify(
     if wanted.is_named:
         raise _error(installed, wrong)
     leaves = [one.leaf.fingerprint_sha256 for one in wrong if one.leaf is not None]
-    if leaves and _is_one_of(leaves, await versions(installed.lineage)):
+    if leaves and is_one_of(leaves, await versions(installed.lineage)):
         raise _error(installed, wrong, handshakes.remedy_for_copy(live_path))
     return Served(
         is_served=False,
@@ -108,7 +108,7 @@ def _is_about_its_name(finding: _Finding) -> bool:
     return finding.identifier in finding.leaf.identifiers
 
 
-def _is_one_of(fingerprints: Collection[str], versions: Collection[str]) -> bool:
+def is_one_of(fingerprints: Collection[str], versions: Collection[str]) -> bool:
     """Return True for the leaf of a version: its name contains the start of the fingerprint."""
     return any(fingerprint[:8] in version for fingerprint in fingerprints for version in versions)
 

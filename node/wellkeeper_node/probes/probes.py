@@ -7,17 +7,18 @@ does (va/http.go), but to the same node, because `return 301 https://…` is the
 import asyncio
 import ssl
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from wellkeeper_client import wire
-from wellkeeper_node.advice import read_back
+from wellkeeper_node.advice import handshakes, read_back
 from wellkeeper_node.advice.read_back import Advice
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.certificates import reading
@@ -25,6 +26,7 @@ from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Answer, Certificate, Identifier, IdentifierType, KeyAlgorithm, Node, ReadBack
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.probes.proxy_protocol import ProxyProtocolConnector, greeting
+from wellkeeper_node.resolver import DaemonResolver, connected
 from wellkeeper_node.wording import with_reload
 
 _USER_AGENT: Final = "wellkeeper (reads its own ACME challenge back)"
@@ -65,15 +67,25 @@ class NodeProbes:
     `speaks_proxy_protocol`: this host's nginx expects it in handshakes; each node has its own setting for read-backs.
     """
 
-    def __init__(self, timeout_seconds: float = 5.0, *, speaks_proxy_protocol: bool = False) -> None:
+    def __init__(
+        self,
+        timeout_seconds: float = 5.0,
+        *,
+        speaks_proxy_protocol: bool = False,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         self._timeout_seconds = timeout_seconds
+        self._resolver = resolver or DaemonResolver(limit_seconds=timeout_seconds / 2)
         self._speaks_proxy_protocol = speaks_proxy_protocol
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         """Implement `ports.Probes.read_back`; never raises for an answer of nginx."""
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
         async with aiohttp.ClientSession(
-            connector=_connector(node), timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            connector=_connector(node, self._resolver),
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
         ) as session:
             questions: list[Awaitable[ReadBack]] = [
                 _Question(session, node, answer, self._timeout_seconds).ask(address) for address in node.http_addresses
@@ -91,34 +103,40 @@ class NodeProbes:
         greets = self._speaks_proxy_protocol if speaks_proxy_protocol is None else speaks_proxy_protocol
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                leaf = await _leaf(address, identifier, _trusting_context(key_algorithm), greets=greets)
+                writer = await open_stream(address, self._resolver)
+                leaf = await _leaf(writer, identifier, _trusting_context(key_algorithm), greets=greets)
             return None if leaf is None else reading.read_certificate(leaf)
         except TimeoutError as error:
             raise VerifyError(
-                f"no TLS handshake for {identifier} at {_text(address)} within {self._timeout_seconds:g} s",
+                f"no TLS handshake for {identifier} at {address_text(address)} within {self._timeout_seconds:g} s",
                 remedy="Check for a firewall that drops it, or for nginx workers that hang.",
             ) from error
         except OSError as error:
             raise VerifyError(
-                f"no TLS handshake for {identifier} at {_text(address)}",
+                f"no TLS handshake for {identifier} at {address_text(address)}",
                 words(error),
-                with_reload(
-                    f"Check that nginx runs with 'listen {address[1] or address[0]} ssl', and https_addresses in the"
-                    " settings."
-                ),
+                handshakes.remedy_for_no_connection(address, error),
             ) from error
         except ValueError as error:
-            raise VerifyError(f"{_text(address)} serves a broken certificate for {identifier}", str(error)) from error
+            what = f"{address_text(address)} serves a broken certificate for {identifier}"
+            raise VerifyError(what, str(error)) from error
 
 
-async def _leaf(address: _Address, identifier: Identifier, context: ssl.SSLContext, *, greets: bool) -> bytes | None:
-    """Return the leaf as DER, None when the handshake is refused. Raises OSError."""
-    name = identifier.value if identifier.type is IdentifierType.DNS else ""
+async def open_stream(address: _Address, resolver: AbstractResolver | None = None) -> asyncio.StreamWriter:
+    """Connect; the host may be `unix:PATH`. The caller closes the transport. Raises OSError."""
     host, port = address
     if host.startswith(_UNIX):
         _, writer = await asyncio.open_unix_connection(host.removeprefix(_UNIX))
     else:
-        _, writer = await asyncio.open_connection(host, port)
+        _, writer = await connected(host, lambda found: asyncio.open_connection(found, port), resolver)
+    return writer
+
+
+async def _leaf(
+    writer: asyncio.StreamWriter, identifier: Identifier, context: ssl.SSLContext, *, greets: bool
+) -> bytes | None:
+    """Return the leaf as DER, None when the handshake is refused. Raises OSError."""
+    name = identifier.value if identifier.type is IdentifierType.DNS else ""
     try:
         if greets:
             writer.write(greeting(writer.transport))
@@ -143,32 +161,33 @@ class _Question:
         self._timeout_seconds = timeout_seconds
 
     async def ask(self, address: _Address) -> ReadBack:
-        """Follow redirects to the end; the result names the last URL and address."""
+        """Follow redirects to the end; the result names the last URL and address, and the cause the first redirect."""
         url = f"http://{_host(self._answer.identifier.value)}{wire.CHALLENGE_PREFIX}{self._answer.token}"
-        hop, seen = _Hop(url, address), {url}
+        hop, seen, redirect = _Hop(url, address), {url}, ""
         while True:
             try:
                 reply = await self._get(hop)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 advice = read_back.advice_on_failure(error, self._timeout_seconds, hop.address[1])
-                return self._result(hop, None, advice, is_elsewhere=len(seen) > 1)
+                return self._result(hop, None, _after(redirect, advice), is_elsewhere=bool(redirect))
             location = reply.headers.get("Location")
             if reply.status not in _FOLLOWED or location is None:
-                advice_on_reply = read_back.advice_on_reply(reply, self._answer)
-                is_elsewhere = advice_on_reply is not None and read_back.is_elsewhere(
-                    reply, is_redirected=len(seen) > 1
-                )
-                return self._result(hop, reply.status, advice_on_reply, is_elsewhere=is_elsewhere)
+                found = read_back.advice_on_reply(reply, self._answer)
+                is_elsewhere = found is not None and read_back.is_elsewhere(reply, is_redirected=bool(redirect))
+                advice_on_reply = _after(redirect, found) if found and is_elsewhere else found
+                result = self._result(hop, reply.status, advice_on_reply, is_elsewhere=is_elsewhere)
+                return replace(result, is_token_unknown=read_back.is_token_unknown(reply))
             following = self._follow(hop, location, address, seen)
             if isinstance(following, Advice):
-                return self._result(hop, reply.status, following, is_elsewhere=True)
+                return self._result(hop, reply.status, _after(redirect, following), is_elsewhere=True)
+            redirect = redirect or f"{_site(hop.url)}/… answered {reply.status} to {_site(following.url)}/…"
             hop = following
             seen.add(hop.url)
 
     async def _get(self, hop: _Hop) -> read_back.Reply:
         parts = hop.parts
         name = parts.hostname or ""
-        url = URL(f"{parts.scheme}://{_text(hop.address)}{parts.path or '/'}", encoded=True)
+        url = URL(f"{parts.scheme}://{address_text(hop.address)}{parts.path or '/'}", encoded=True)
         if parts.query:
             url = URL(f"{url}?{parts.query}", encoded=True)
         headers = {
@@ -202,7 +221,17 @@ class _Question:
 
     def _result(self, hop: _Hop, status: int | None, advice: Advice | None, *, is_elsewhere: bool = False) -> ReadBack:
         cause, remedy = advice or (None, "")
-        return ReadBack(self._node.name, hop.url, _text(hop.address), status, cause, remedy, is_elsewhere)
+        return ReadBack(self._node.name, hop.url, address_text(hop.address), status, cause, remedy, is_elsewhere)
+
+
+def _after(redirect: str, advice: Advice) -> Advice:
+    """Return the advice on what answered after the redirect, "" for none: the redirect is the line to change."""
+    return Advice(f"{redirect}, where {advice.cause}", _REDIRECT) if redirect else advice
+
+
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 _REDIRECT: Final = "Move 'return 301' into 'location / { … }' and include challenge.conf in the server block."
@@ -228,10 +257,10 @@ def _refused(url: str, port: int | None, seen: set[str]) -> Advice | None:
     return None
 
 
-def _connector(node: Node) -> aiohttp.BaseConnector:
+def _connector(node: Node, resolver: AbstractResolver) -> aiohttp.BaseConnector:
     if node.speaks_proxy_protocol:
-        return ProxyProtocolConnector(_trusting_context())
-    return aiohttp.TCPConnector(force_close=True, ssl=_trusting_context())
+        return ProxyProtocolConnector(_trusting_context(), resolver)
+    return aiohttp.TCPConnector(force_close=True, ssl=_trusting_context(), resolver=resolver)
 
 
 @cache
@@ -261,5 +290,6 @@ def _host(name: str) -> str:
     return f"[{ip_address(name)}]" if ":" in name else name
 
 
-def _text(address: _Address) -> str:
+def address_text(address: _Address) -> str:
+    """Return `HOST:PORT`, with brackets around an IPv6 address, or `unix:PATH`."""
     return address[0] if address[0].startswith(_UNIX) else f"{_host(address[0])}:{address[1]}"

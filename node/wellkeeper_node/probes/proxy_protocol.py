@@ -9,9 +9,12 @@ import socket
 import ssl
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.tracing import Trace
+
+from wellkeeper_node.resolver import connected
 
 
 def greeting(transport: asyncio.BaseTransport) -> bytes:
@@ -26,8 +29,9 @@ def greeting(transport: asyncio.BaseTransport) -> bytes:
 class ProxyProtocolConnector(aiohttp.BaseConnector):
     """A connector for one session with nginx nodes behind a load balancer; connections are not reused."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, resolver: AbstractResolver | None = None) -> None:
         super().__init__(force_close=True)
+        self._resolver = resolver
         self._context = context
 
     async def _create_connection(
@@ -46,7 +50,11 @@ class ProxyProtocolConnector(aiohttp.BaseConnector):
             raise aiohttp.ClientConnectorError(req.connection_key, error) from error
 
     async def _connect(self, req: ClientRequest) -> ResponseHandler:
-        transport, handler = await self._loop.create_connection(self._factory, req.host, req.port or 0)
+        transport, handler = await connected(
+            req.host or "",
+            lambda found: self._loop.create_connection(self._factory, found, req.port or 0),
+            self._resolver,
+        )
         transport.write(greeting(transport))
         if not req.is_ssl():
             return handler

@@ -9,19 +9,22 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_client import permissions, wire
+from wellkeeper_client import wire
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.signing import Permit, sign_permit
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.resolver import DaemonResolver
+from wellkeeper_node.sockets import OwnSocketConnector, SocketFaultError
+from wellkeeper_node.wording import with_reload
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class ResponderClient:
     The owner closes it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last two have defaults that fit
         self,
         node: str,
         address: str,
@@ -69,12 +72,14 @@ class ResponderClient:
         clock: Clock,
         *,
         call_seconds: float = _CALL_SECONDS,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self.node = node
         self.address = address
         self._key = publishing_key
         self._clock = clock
         self._call_seconds = call_seconds
+        self._resolver = resolver or DaemonResolver(limit_seconds=call_seconds / 2)
         self._session: aiohttp.ClientSession | None = None
         self._was_warned = False
         self._last_permit = 0, ""
@@ -99,9 +104,10 @@ class ResponderClient:
             _log.warning("%s: %s", self._name, one_line(body["warning"], _LONGEST_WORDS))
         return one_line(body["instance_id"], _LONGEST_ID)
 
-    async def delete(self, token: str, message: str) -> None:
-        """Withdraw the token. Idempotent."""
+    async def delete(self, token: str, message: str) -> bool:
+        """Withdraw the token and return True. Idempotent."""
         await self._call("DELETE", wire.TOKENS_PREFIX + token, message=message)
+        return True
 
     async def fetches(self, after: int, *, wait_seconds: int) -> Fetches:
         """Return the fetches after the sequence number `after`; waits up to `wait_seconds` for one."""
@@ -155,7 +161,6 @@ class ResponderClient:
             {"Content-Type": wire.MESSAGE_MEDIA_TYPE} if message else {"Authorization": f"Bearer {self._permit()}"}
         )
         limit_seconds = self._call_seconds + wait_seconds
-        self._check_folder()
         try:
             async with (
                 asyncio.timeout(limit_seconds),
@@ -164,6 +169,8 @@ class ResponderClient:
                 ) as reply,
             ):
                 body = await _json(reply)
+        except SocketFaultError as error:
+            raise PublishError(f"cannot trust {self._name}", error.fault.why, error.fault.remedy) from error
         except TimeoutError as error:
             raise PublishError(
                 f"{self._name} did not answer within {limit_seconds:g} s", remedy="Check the responder's log."
@@ -177,11 +184,6 @@ class ResponderClient:
             remedy = self._about_clocks(body) if detail else _CHECK_ADDRESS
             raise PublishError(f"{self._name} refused with HTTP {reply.status}", detail, remedy)
         return body
-
-    def _check_folder(self) -> None:
-        """Raise PublishError when others could put another socket in place of the responder's."""
-        if self._socket and (fault := permissions.find_socket_fault(Path(self._socket))):
-            raise PublishError(f"cannot trust {self._name}", fault.why, fault.remedy)
 
     @property
     def _socket(self) -> str:
@@ -216,7 +218,7 @@ class ResponderClient:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.UnixConnector(self._socket) if self._socket else aiohttp.TCPConnector()
+            connector = OwnSocketConnector(self._socket) if self._socket else _tcp_connector(self._resolver)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 trust_env=False,
@@ -225,6 +227,11 @@ class ResponderClient:
                 auto_decompress=False,
             )
         return self._session
+
+
+def _tcp_connector(resolver: AbstractResolver) -> aiohttp.TCPConnector:
+    """Return a connector that follows a name to another address."""
+    return aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
 
 
 def _sequence(value: object) -> int:
@@ -258,4 +265,6 @@ def _is_forbidden(error: Exception) -> bool:
 def _remedy(error: Exception) -> str:
     if _is_forbidden(error):
         return "Run the issuer as a member of the socket's group."
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return with_reload("Start the host of this name, or change 'responder' of this node in the settings.")
     return "Check that wellkeeper-responder runs there with this --control address."

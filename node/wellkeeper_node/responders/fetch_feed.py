@@ -6,7 +6,7 @@ from typing import Final
 
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.ports import Clock
-from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.connection import Connection
 from wellkeeper_node.responders.fetch_watch import Watches
 
 _log = logging.getLogger(__name__)
@@ -24,10 +24,10 @@ class FetchFeed:
 
     def __init__(
         self,
-        client: ResponderClient,
+        client: Connection,
         watches: Watches,
         clock: Clock,
-        on_restart: Callable[[ResponderClient], Awaitable[None]],
+        on_restart: Callable[[Connection], Awaitable[None]],
         instance_id: str | None,
     ) -> None:
         self._client = client

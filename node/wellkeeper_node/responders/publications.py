@@ -14,10 +14,10 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client.signing import Publication, Withdrawal, sign_publication, sign_withdrawal
-from wellkeeper_node.errors import PublishError
-from wellkeeper_node.model import Answer
-from wellkeeper_node.ports import Clock
-from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.errors import PublishError, WellkeeperError
+from wellkeeper_node.model import Answer, Published
+from wellkeeper_node.ports import Clock, PublicationRecords
+from wellkeeper_node.responders.connection import Connection
 from wellkeeper_node.responders.fetch_feed import FetchFeed
 from wellkeeper_node.responders.fetch_watch import FetchWatch, Watches
 from wellkeeper_node.wording import counted
@@ -31,31 +31,40 @@ _SHOWN: Final = 3
 
 @dataclass(slots=True)
 class _Held:
-    """A published answer and its number of users.
+    """A publication and its number of users.
 
     The responders in `sent_to` may have it; those in `accepted_by` confirmed it, with the `instance_id` of the first
     process that did.
     """
 
-    answer: Answer
-    publication: Publication
-    message: str
+    published: Published
+    message: str = ""
     holders: int = 0
-    sent_to: set[ResponderClient] = field(default_factory=set)
-    accepted_by: dict[ResponderClient, str] = field(default_factory=dict)
+    sent_to: set[Connection] = field(default_factory=set)
+    accepted_by: dict[Connection, str] = field(default_factory=dict)
 
 
 class AllResponders:
-    """Implements `ports.Responders`; use as an async context manager, which closes the connections."""
+    """Implements `ports.Responders`; use as an async context manager, which closes the connections.
 
-    def __init__(self, clients: Sequence[ResponderClient], publishing_key: Ed25519PrivateKey, clock: Clock) -> None:
+    Only the owner of the `records` may have them.
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[Connection],
+        publishing_key: Ed25519PrivateKey,
+        clock: Clock,
+        records: PublicationRecords | None = None,
+    ) -> None:
         self._clients = tuple(clients)
         self._key = publishing_key
         self._clock = clock
+        self._records = records
         self._watches = Watches()
         self._published: dict[Answer, _Held] = {}
         # The instance of each responder that got the first publication.
-        self._instances: dict[ResponderClient, str] = {}
+        self._instances: dict[Connection, str] = {}
         self._feeds: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "AllResponders":
@@ -68,18 +77,30 @@ class AllResponders:
         await asyncio.gather(*(client.close() for client in self._clients))
 
     @asynccontextmanager
-    async def publish(self, answers: Sequence[Answer]) -> AsyncIterator[None]:
+    async def publish(self, answers: Sequence[Answer], lineage: str = "") -> AsyncIterator[None]:
         """Implement `ports.Responders.publish`."""
         if not answers:
             yield
             return
-        held = [self._hold(answer) for answer in dict.fromkeys(answers)]
+        held = {answer: self._hold(answer, lineage) for answer in dict.fromkeys(answers)}
         try:
-            await self._send(held)
+            await self._record([one.published for one in held.values() if one.holders == 1])
+            await self._send(list(held.values()))
             self._follow()
             yield
         finally:
-            await self._withdraw([one for one in held if self._let_go(one)])
+            await self._withdraw([one for answer, one in held.items() if self._let_go(answer)])
+
+    async def withdraw_left(self, lineage: str = "") -> None:
+        """Implement `ports.Responders.withdraw_left`."""
+        if self._records is None:
+            return
+        records, ours = self._records, {one.published.jti for one in self._published.values()}
+        found = await (records.read_publications(lineage) if lineage else records.read_unneeded())
+        left = [one for one in found if one.jti not in ours and one.expires_at > self._now()]
+        if left:
+            _log.info("withdrawing %s that an earlier run left", counted(len(left), "token"))
+            await self._withdraw([_Held(one, sent_to=set(self._clients)) for one in left])
 
     async def publish_again(self, answers: Sequence[Answer]) -> bool:
         """Implement `ports.Responders.publish_again`."""
@@ -92,31 +113,39 @@ class AllResponders:
         with self._watches.open(token) as watch:
             yield watch
 
-    def _hold(self, answer: Answer) -> "_Held":
+    async def _record(self, published: Sequence[Published]) -> None:
+        """Record what another process would have to withdraw if this one were killed."""
+        recorded = [one for one in published if one.lineage]
+        if self._records is not None and recorded:
+            await self._records.record_publications(recorded, self._now())
+
+    def _hold(self, answer: Answer, lineage: str) -> "_Held":
         """Count one more user: certificates that share a name may share a token, and the last one withdraws it."""
         held = self._published.get(answer)
         if held is None:
             publication = self._publication(answer)
-            held = self._published[answer] = _Held(answer, publication, sign_publication(publication, self._key))
+            published = Published(publication.jti, answer.token, lineage, publication.expires_at)
+            held = self._published[answer] = _Held(published, sign_publication(publication, self._key))
         held.holders += 1
         return held
 
-    def _let_go(self, held: "_Held") -> bool:
+    def _let_go(self, answer: Answer) -> bool:
         """Count one user less, and return True when it was the last."""
+        held = self._published[answer]
         held.holders -= 1
         if held.holders == 0:
-            del self._published[held.answer]
+            del self._published[answer]
         return held.holders == 0
 
     async def _send(self, held: Sequence["_Held"]) -> bool:
         """Send to all responders; return True if a responder had accepted them before, and restarted since."""
         restarted = set()
 
-        async def all_to(client: ResponderClient) -> PublishError | None:
+        async def all_to(client: Connection) -> PublishError | None:
             try:
                 for one in held:
                     one.sent_to.add(client)
-                    instance_id = await client.put(one.answer.token, one.message)
+                    instance_id = await client.put(one.published.token, one.message)
                     self._instances.setdefault(client, instance_id)
                     if one.accepted_by.setdefault(client, instance_id) != instance_id:
                         restarted.add(client)
@@ -132,15 +161,15 @@ class AllResponders:
 
     async def _withdraw(self, held: Sequence["_Held"]) -> None:
         """Withdraw; a token that cannot be withdrawn expires, so this is logged, not raised."""
-        now = int(self._clock.now().timestamp())
-        messages = {one.answer: self._withdrawal(one.publication, now) for one in held}
+        messages = {one.published: self._withdrawal(one.published) for one in held}
 
-        async def all_from(client: ResponderClient) -> None:
+        async def all_from(client: Connection) -> None:
             # A responder whose reply was lost may hold the token: withdraw, but warn only about confirmed ones.
             sent = [one for one in held if client in one.sent_to]
             for number, one in enumerate(sent):
                 try:
-                    await client.delete(one.answer.token, messages[one.answer])
+                    if await client.delete(one.published.token, messages[one.published]):
+                        one.sent_to.discard(client)
                 except PublishError as error:
                     # A responder that hangs takes two seconds per token: let the rest expire as well.
                     left = sum(client in other.accepted_by for other in sent[number:])
@@ -150,13 +179,27 @@ class AllResponders:
                     return
 
         await asyncio.gather(*map(all_from, self._clients))
+        await self._forget([one.published for one in held if not one.sent_to and one.published.lineage])
 
-    def _withdrawal(self, publication: Publication, now: int) -> str:
-        withdrawal = Withdrawal(publication.token, publication.jti, now, now + _LIFETIME_SECONDS)
+    async def _forget(self, withdrawn: Sequence[Published]) -> None:
+        """Forget what is recorded of them; what stays is withdrawn once more, so a failure is logged, not raised."""
+        if self._records is None or not withdrawn:
+            return
+        try:
+            await self._records.forget_publications(withdrawn)
+        except WellkeeperError as error:
+            _log.warning("cannot record that %s were withdrawn: %s", counted(len(withdrawn), "token"), error)
+
+    def _now(self) -> int:
+        return int(self._clock.now().timestamp())
+
+    def _withdrawal(self, published: Published) -> str:
+        now = self._now()
+        withdrawal = Withdrawal(published.token, published.jti, now, now + _LIFETIME_SECONDS)
         return sign_withdrawal(withdrawal, self._key)
 
     def _publication(self, answer: Answer) -> Publication:
-        now = int(self._clock.now().timestamp())
+        now = self._now()
         return Publication(
             token=answer.token,
             thumbprint=answer.thumbprint,
@@ -173,15 +216,15 @@ class AllResponders:
             feed = FetchFeed(client, self._watches, self._clock, self._publish_again, self._instances.get(client))
             self._feeds.append(asyncio.create_task(feed.run()))
 
-    async def _publish_again(self, client: ResponderClient) -> None:
+    async def _publish_again(self, client: Connection) -> None:
         """Publish all tokens to a responder that restarted while the CA may still fetch them."""
         for held in list(self._published.values()):
             held.sent_to.add(client)
-            instance_id = await client.put(held.answer.token, held.message)
+            instance_id = await client.put(held.published.token, held.message)
             held.accepted_by.setdefault(client, instance_id)
 
 
-def _error(failures: Mapping[ResponderClient, PublishError]) -> PublishError:
+def _error(failures: Mapping[Connection, PublishError]) -> PublishError:
     """Return one error that names the failed nodes and the cause at the first one."""
     nodes = [repr(client.node) for client in failures]
     shown = ", ".join(nodes[:_SHOWN]) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")

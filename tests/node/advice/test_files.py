@@ -11,7 +11,7 @@ from wellkeeper_node.advice import files as remedies
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        pytest.param(errno.EACCES, "Run the command as a user who may read it.", id="permission denied"),
+        pytest.param(errno.EACCES, "Run the command with sudo, or as a user who may read it.", id="permission denied"),
         pytest.param(errno.ENOENT, "Correct the path, or create the file.", id="missing"),
         pytest.param(errno.EISDIR, "Name a file, not a directory.", id="a directory"),
         pytest.param(errno.ENOTDIR, "Correct the path: a part of it is not a directory.", id="path through a file"),

@@ -16,6 +16,7 @@ from wellkeeper_node.model import Answer
 
 ANSWER = Answer("t" * 43, "p" * 43, dns("a.example"))
 GOOD = ANSWER.key_authorization.encode()
+LIMIT_PAGE = b"<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n"
 
 REQUEST = aiohttp.RequestInfo(
     URL("http://a.example/"), "GET", CIMultiDictProxy(CIMultiDict()), URL("http://a.example/")
@@ -102,13 +103,19 @@ def test_missing_location_names_the_server_block_and_the_snippet() -> None:
         (401, "auth_basic"),
         (403, "location ^~"),
         (429, "limit_req"),
-        (503, "limit_req or limit_conn of the server block"),
+        (503, "answers 503 itself"),
         (502, "answers 502 itself"),
+        (500, "answers 500 itself"),
         (204, "status 204, but the CA accepts only 200"),
     ],
 )
 def test_status_is_explained(status: int, words: str) -> None:
     assert words in (advice(status, GOOD) or "")
+
+
+@pytest.mark.parametrize("body", [LIMIT_PAGE, b""], ids=["of nginx", "of the responder"])
+def test_limit_is_explained(body: bytes) -> None:
+    assert "limit_req or limit_conn of the server block" in (advice(503, body) or "")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,12 @@ def test_failure_is_explained(error: Exception, words: str) -> None:
         pytest.param(Reply("a.example", 403, {}, b""), True, id="forbidden"),
         pytest.param(Reply("a.example", 200, {}, b"<html>"), True, id="a page"),
         pytest.param(Reply("a.example", 429, {}, b""), False, id="a limit"),
-        pytest.param(Reply("a.example", 503, {}, b""), False, id="overloaded"),
+        pytest.param(Reply("a.example", 503, {}, b""), False, id="the responder is overloaded"),
+        pytest.param(Reply("a.example", 500, {}, b"500\n"), False, id="the responder fails"),
+        pytest.param(Reply("a.example", 503, {}, LIMIT_PAGE), False, id="a limit of nginx"),
+        pytest.param(Reply("a.example", 500, {}, b"Traceback"), True, id="an application fails"),
+        pytest.param(Reply("a.example", 502, {}, b"<html>"), True, id="an application is down"),
+        pytest.param(Reply("a.example", 503, {}, b"back soon"), True, id="an application in maintenance"),
     ],
 )
 def test_answer_of_another_location_is_recognised(reply: Reply, expected: bool) -> None:

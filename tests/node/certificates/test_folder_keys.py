@@ -92,3 +92,15 @@ async def test_disowned_key_stays_disowned_whatever_is_live(folders: Certificate
     await folders.switch("web", version)
     await install(folders, second)
     assert await folders.disowned_keys("web") == {public_keys.leaf_key_fingerprint(first.chain_pem)}
+
+
+async def test_no_version_of_a_disowned_certificate_is_restored(folders: CertificateFolders) -> None:
+    await folders.disown_all("web")
+    pairs = [CA.pair(A) for _ in range(2)]
+    for pair in pairs:
+        await install(folders, pair)
+    for _ in range(2):
+        await folders.disown_all("web")
+    assert await folders.disowned_keys("web") == {public_keys.leaf_key_fingerprint(one.chain_pem) for one in pairs}
+    assert await folders.restore("web", lambda _: True) is None
+    assert await folders.read_pair("web") == pairs[1]

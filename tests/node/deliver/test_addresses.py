@@ -51,6 +51,20 @@ def test_block_answers_for_a_name_as_nginx_decides(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("listening", "usual", "asked_at"),
+    [
+        ("127.0.0.1", "nginx", "nginx"),
+        ("::1", "nginx", "nginx"),
+        ("127.0.0.1", "localhost", "localhost"),
+        ("::1", "localhost", "::1"),
+    ],
+)
+def test_nginx_in_another_container_is_asked_by_its_name(listening: str, usual: str, asked_at: str) -> None:
+    found = planned([server("a.example", at=(listening, 443))], usual=((usual, 443),)).questions
+    assert [one.address for one in found] == [(asked_at, 443)]
+
+
+@pytest.mark.parametrize(
     ("better", "worse"),
     [
         ("a.example", "*.example"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -149,7 +150,7 @@ async def test_cancelling_one_delivery_during_the_reload_does_not_affect_the_oth
     tasks: list[asyncio.Task[float]] = []
 
     class Interrupted(FakeNginx):
-        async def reload(self, tested: model.Tested) -> int:
+        async def reload(self, tested: model.Tested | None) -> int:
             tasks[0].cancel()
             await asyncio.wait([tasks[0]])
             return await super().reload(tested)
@@ -179,3 +180,22 @@ async def test_journal_error_is_raised_to_the_delivery(deliverer: Deliverer) -> 
     deliverer.deliveries.delivery_records = Broken.__new__(Broken)
     with pytest.raises(JournalError, match="disk full"):
         await deliverer.deliver(await deliverer.install("a"))
+
+
+async def test_reloads_that_are_tests_keep_their_interval(deliverer: Deliverer) -> None:
+    deliverer.pace(interval_seconds=10.0)
+    deliverer.nginx.is_tested_by_reload = True
+    deliverer.nginx.needed = {"a", "b"}
+    flips = [await deliverer.install(name) for name in ("a", "b")]
+    older = await deliverer.certificates.write("b", DeliverCa(deliverer.clock.now()).pair(dns("b.example")))
+    deliverer.nginx.bad_versions = {flips[1].after}
+    flips[0] = Flip("a", older, flips[0].after)
+    deliverer.certificates.without_pair |= {("a", older)}
+    flips[1] = Flip("b", older, flips[1].after)
+    results = await asyncio.gather(*map(deliverer.deliver, flips), return_exceptions=True)
+    assert isinstance(results[1], ReloadError)
+    times = list(deliverer.nginx.tested_at)
+    assert len(times) >= 3
+    assert all(after - before >= 10.0 for before, after in pairwise(times))
+    assert await deliverer.deliver(await deliverer.install("c")) > 0
+    assert deliverer.nginx.tested_at[-1] - times[-1] >= 10.0

@@ -6,6 +6,7 @@ from tests.fakes_certificates import FakeCertificates
 from tests.fakes_deliver import FakeCa, dns
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.errors import InstallError
+from wellkeeper_node.model import Flip
 
 
 async def test_pair_is_written_and_live_points_to_it() -> None:
@@ -30,3 +31,15 @@ async def test_failed_write_keeps_the_old_version_live() -> None:
     with pytest.raises(InstallError, match="No space left"):
         await install("web", FakeCa().pair(dns("a.example")), certificates)
     assert certificates.live == {"web": "old"}
+
+
+async def test_version_whose_key_was_disowned_is_never_rolled_back_to() -> None:
+    certificates, ca = FakeCertificates(), FakeCa()
+    pair = ca.pair(dns("a.example"))
+    first = await install("web", pair, certificates)
+    await certificates.disown_key("web")
+    assert await install("web", pair, certificates) == Flip("web", first.after, first.after)
+    second = await install("web", ca.pair(dns("a.example")), certificates)
+    assert second.before is None
+    third = await install("web", ca.pair(dns("a.example")), certificates)
+    assert third.before == second.after

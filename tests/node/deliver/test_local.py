@@ -12,9 +12,11 @@ from tests.fakes_obtain import FakeProgress
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_node.certificates import reading
+from wellkeeper_node.deliver.addresses import Question
 from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.deliver.local import LocalDelivery
+from wellkeeper_node.deliver.verification import Verification
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.model import Certificate, Flip, Listener, Served, Server, Verified
 
@@ -51,6 +53,19 @@ async def test_delivered_version_is_loaded_by_nginx_and_verified_at_its_addresse
     host.probes.leaves[ADDRESS, A] = leaf
     served = Served(is_served=True, fingerprint_sha256=leaf.fingerprint_sha256, detail="1 handshake")
     assert await host.delivery.verify("web") == Verified(leaf, served)
+
+
+async def test_plan_has_the_handshakes_of_a_verification(host: LocalHost, clock: FakeClock) -> None:
+    await host.install()
+    installed = await host.certificates.installed("web")
+    assert installed is not None
+    verification = Verification(host.nginx, host.probes, host.certificates, (ADDRESS,), clock)
+    assert (await verification.plan(installed)).questions == (Question(ADDRESS, A),)
+    assert (await verification.plan(installed, [("192.0.2.8", 8443)])).questions == (Question(("192.0.2.8", 8443), A),)
+    host.nginx.servers_error = ReloadError("cannot read nginx's configuration")
+    verification.forget()
+    with pytest.raises(ReloadError):
+        await verification.plan(installed)
 
 
 async def test_delivery_waits_while_another_is_expected(host: LocalHost) -> None:

@@ -149,3 +149,54 @@ async def test_flips_of_an_interrupted_pass_are_resumed() -> None:
     node.certificates.live["a"] = "old"
     await node.reload()
     assert node.nginx.reloads == [{"a": "new", "b": "new"}]
+
+
+def by_reload(node: Node) -> Node:
+    node.nginx.is_tested_by_reload = True
+    return node
+
+
+async def test_without_a_test_the_reload_is_the_test() -> None:
+    node = by_reload(Node("a", "b"))
+    node.nginx.finishing_count = 2
+    reloaded = await node.reload()
+    assert (reloaded.rolled_back, reloaded.finishing_count) == ((), 2)
+    assert node.nginx.reloads == [{"a": "new", "b": "new"}]
+
+
+async def test_culprit_among_eight_is_found_by_reloads_and_the_last_one_loads_the_rest() -> None:
+    names = "abcdefgh"
+    node = by_reload(Node(*names))
+    node.break_("f")
+    reloaded = await node.reload()
+    assert [(one.flip.lineage, one.words) for one in reloaded.rolled_back] == [
+        ("f", "[emerg] cannot load certificate f: key values mismatch")
+    ]
+    assert node.nginx.reloads[-1] == dict.fromkeys(names, "new") | {"f": "old"}
+    assert node.nginx.test_count <= 3 + math.log2(8)
+    assert reloaded.seconds is not None
+
+
+async def test_only_certificate_that_is_refused_costs_one_more_reload() -> None:
+    node = by_reload(Node("a"))
+    node.break_("a")
+    reloaded = await node.reload()
+    assert [one.flip.lineage for one in reloaded.rolled_back] == ["a"]
+    assert node.nginx.reloads == [{"a": "old"}]
+    assert reloaded.seconds is None
+
+
+async def test_fault_elsewhere_is_found_by_reloads_too() -> None:
+    node = by_reload(Node("a", "b"))
+    node.nginx.broken = "[emerg] elsewhere"
+    with pytest.raises(ReloadError, match=r"with the previous certificates too: .*elsewhere"):
+        await node.reload()
+    assert node.certificates.live == {"a": "new", "b": "new"}
+
+
+async def test_reload_that_fails_otherwise_is_no_answer_to_a_test() -> None:
+    node = by_reload(Node("a"))
+    node.nginx.refusal = "nginx has no workers left"
+    with pytest.raises(ReloadError, match="no workers left"):
+        await node.reload()
+    assert node.nginx.test_count == 1

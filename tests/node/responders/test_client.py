@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock
+from tests.node.names import Names
 from tests.responder.messages import KEY, OTHER_KEY, THUMBPRINT, TOKEN, TRUST, publication
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client.signing import sign_publication
@@ -195,3 +196,24 @@ async def test_socket_without_permission_is_reported_with_the_remedy(clock: Fake
             with as_unprivileged_user(), pytest.raises(PublishError, match="member of the socket's group"):
                 await one.status()
             await one.close()
+
+
+async def test_name_of_the_responder_is_followed_to_another_address(folder: Path, clock: FakeClock) -> None:
+    names, message = Names(responder=["127.0.0.1"]), sign_publication(publication(), KEY)
+    one, found = ResponderClient("n1", "responder:8403", KEY, clock, resolver=names), []
+    for host in ("127.0.0.1", "127.0.0.2"):
+        async with over_tcp(folder, clock, host) as address:
+            names.addresses["responder"], names.port = [host], int(address.rpartition(":")[2])
+            found.append(await one.put(TOKEN, message))
+    await one.close()
+    assert len(set(found)) == 2
+
+
+async def test_name_of_a_responder_without_an_address_is_named_with_its_setting(clock: FakeClock) -> None:
+    one = ResponderClient("n1", "responder:8403", KEY, clock, resolver=Names())
+    with pytest.raises(PublishError) as caught:
+        await one.status()
+    await one.close()
+    what, why, remedy = caught.value.lines
+    assert (what, why) == ("cannot reach the responder of node 'n1' (responder:8403)", "Name or service not known")
+    assert remedy.startswith("Start the host of this name, or change 'responder' of this node in the settings, ")

@@ -13,6 +13,7 @@ from tests.fakes import FakeClock, run_tasks_until
 from tests.responder.messages import KEY, OTHER_TOKEN, TOKEN
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.connection import Connection
 from wellkeeper_node.responders.fetch_feed import FetchFeed
 from wellkeeper_node.responders.fetch_watch import Watches
 
@@ -56,7 +57,7 @@ async def run_until(feed: FetchFeed, is_enough: Callable[[], bool]) -> None:
         await running
 
 
-async def ignore(_: ResponderClient) -> None:
+async def ignore(_: Connection) -> None:
     """Republish nothing."""
 
 
@@ -96,7 +97,7 @@ async def test_responder_that_always_answers_at_once_is_not_asked_without_a_paus
 async def test_tokens_are_not_republished_without_a_restart(folder: Path, clock: FakeClock, known: str | None) -> None:
     sent: list[str] = []
 
-    async def republish(client: ResponderClient) -> None:
+    async def republish(client: Connection) -> None:
         sent.append(client.node)
 
     server = FeedServer(folder, reply())
@@ -108,7 +109,7 @@ async def test_tokens_are_not_republished_without_a_restart(folder: Path, clock:
 async def test_new_instance_gets_the_tokens_until_it_accepts_them(folder: Path, clock: FakeClock) -> None:
     sent: list[str] = []
 
-    async def republish(client: ResponderClient) -> None:
+    async def republish(client: Connection) -> None:
         sent.append(client.node)
         if len(sent) < 3:
             raise PublishError("not yet")
