@@ -1,0 +1,109 @@
+"""Make the issuer's side of a fleet from the settings."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.distribution import Disk
+    from wellkeeper_issuer.fleet.fleet import Fleet
+    from wellkeeper_node.records.relay import RelayRecords
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS: Final = 60.0
+
+
+@asynccontextmanager
+async def fleet(settings: Settings, state: State, *, is_daemon: bool) -> "AsyncIterator[Fleet | None]":
+    """Yield the fleet at work, or None if the settings have none. The caller owns the state.
+
+    Without a daemon, leaving waits some seconds until nodes have what is new. Raises SettingsError and JournalError.
+    """
+    if not settings.fleet.listen:
+        yield None
+        return
+    from wellkeeper_node.records.relay import RelayRecords
+
+    relay = RelayRecords(settings.fleet.relay, SystemClock())
+    opened = await _open(settings, state, relay)
+    working = asyncio.create_task(_keep_working(opened))
+    try:
+        yield opened
+        if not is_daemon:
+            await _settle(opened)
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+        await relay.close()
+
+
+async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fleet":
+    from wellkeeper_issuer.fleet.fleet import Deps, open_fleet
+    from wellkeeper_issuer.fleet.joins import Joins
+    from wellkeeper_issuer.fleet.notices import NodeNotices
+    from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+
+    keys, clock = FleetKeys(settings.state_dir), SystemClock()
+    keys.make()
+    kept = disk(settings)
+    notifications = build.make_notifications(settings)
+    notices = NodeNotices(state.notes, notifications, kept.bundles, clock)
+    joins = Joins(state.fleet, notifications, clock)
+    names = [one.name for one in settings.certificates]
+    has_others = bool(build.nodes(settings))
+    deps = Deps(relay, keys.current, kept, state.fleet, clock, names, notices.notify, joins, has_others)
+    return await open_fleet(deps)
+
+
+async def _settle(fleet: "Fleet") -> None:
+    """Wait for nodes; what fails then is logged, as the renewals have succeeded."""
+    try:
+        await fleet.settle()
+        await fleet.record_reports()
+    except WellkeeperError as error:
+        _log.error("%s", error)
+
+
+def check_without(fleet: "Fleet | None", lineages: Sequence[Lineage]) -> None:
+    """Raise SettingsError if a node that is left out is not one of the fleet."""
+    known = fleet.nodes if fleet else {}
+    for name in sorted(name for one in lineages for name in one.without_nodes if name not in known):
+        raise SettingsError(
+            f"cannot leave out node {name!r}",
+            f"the nodes that joined are: {', '.join(sorted(known)) or 'none'}",
+            "Run 'wellkeeper status --nodes' for their names.",
+        )
+
+
+async def _keep_working(fleet: "Fleet") -> None:
+    while True:
+        try:
+            await fleet.run()
+        except Exception:  # noqa: BLE001 - a defect there must not end the renewals here
+            _log.exception("the work for nodes failed; it begins again in %g s", _PAUSE_SECONDS)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def disk(settings: Settings) -> "Disk":
+    """Return what is kept on disk. Raises SettingsError."""
+    from wellkeeper_client.signing import key_id
+    from wellkeeper_issuer.fleet.distribution import Disk
+    from wellkeeper_issuer.outside.archive import ArchiveFolder
+    from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+    from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
+    from wellkeeper_node.bundles.kept import ManifestFile
+
+    trusted = [key.public_key() for key in FleetKeys(settings.state_dir).trusted]
+    manifests = ManifestFile(settings.state_dir / "manifest.jws", {key_id(key): key for key in trusted})
+    return Disk(ArchiveFolder(settings.certificates_dir), SealedBundles(settings.state_dir), manifests)

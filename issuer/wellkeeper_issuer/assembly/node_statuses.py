@@ -1,0 +1,33 @@
+"""Read how far each node has come, from the state and the manifest on disk: nothing here asks a node or waits."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from wellkeeper_issuer.assembly import build, fleets
+from wellkeeper_issuer.outside.state.state import has_state
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.node_status import NodeStatus
+
+# What failed is tried again each day; later, the name is no longer in the settings.
+_TRIED_AGAIN: Final = timedelta(days=2)
+
+
+async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
+    """Return the status of each node that joined, by name. Raises SettingsError, JournalError and InstallError."""
+    from wellkeeper_issuer.fleet.fleet import read_seen
+    from wellkeeper_issuer.fleet.node_status import node_statuses
+    from wellkeeper_issuer.fleet.notices import read_listed
+
+    if not has_state(settings.state_dir):
+        return ()
+    async with build.state_to_read(settings) as state:
+        nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
+        missing = await state.fleet.read_missing_tokens(SystemClock().now() - _TRIED_AGAIN)
+    disk = fleets.disk(settings)
+    kept = disk.manifests.read()
+    listed = await read_listed(kept.manifest.lineages if kept else {}, disk.bundles)
+    return node_statuses(nodes, {name: read_seen(one) for name, one in reports.items()}, listed, missing)

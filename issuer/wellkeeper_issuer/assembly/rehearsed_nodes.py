@@ -1,0 +1,83 @@
+"""Publish to the nodes behind the relay for a rehearsal, beside a daemon or without one: only tokens, nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from wellkeeper_client.records import Kind
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.outside.state.state import has_state
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import RecordsError
+
+if TYPE_CHECKING:
+    from wellkeeper_client.fleet_bodies import NodeBody
+    from wellkeeper_issuer.fleet.feed import Feed
+    from wellkeeper_issuer.fleet.relayed import RelayedResponder
+    from wellkeeper_issuer.fleet.reports import Seen
+    from wellkeeper_issuer.ports.fleet import MissingToken
+    from wellkeeper_node.records.relay import RelayRecords
+
+
+class NotRecorded:
+    """Implements `ports.fleet.MissingTokens` without recording: a rehearsal only reports."""
+
+    async def record_missing_tokens(self, *_tokens: "MissingToken") -> None:
+        """Do nothing."""
+
+    async def forget_missing_tokens(self, *_served: tuple[str, str]) -> None:
+        """Do nothing."""
+
+
+@asynccontextmanager
+async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedResponder, int] | None]":
+    """Yield what publishes and reads back, and how many nodes answer; None without any.
+
+    Raises JournalError and SettingsError.
+    """
+    nodes, last = await _read(settings) if settings.fleet.listen and has_state(settings.state_dir) else ({}, {})
+    count = sum(one.answers for one in nodes.values())
+    if not count:
+        yield None
+        return
+    from wellkeeper_issuer.fleet.feed import Feed
+    from wellkeeper_issuer.fleet.relayed import RelayedResponder
+    from wellkeeper_issuer.fleet.reports import Reports
+    from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+    from wellkeeper_node.records.relay import RelayRecords
+
+    clock = SystemClock()
+    relay = RelayRecords(settings.fleet.relay, clock)
+    reports = Reports(lambda: nodes, clock, last)
+    feed = Feed(relay, FleetKeys(settings.state_dir).current, clock, {Kind.REPORT: reports.take})
+    following = asyncio.create_task(feed.run())
+    try:
+        await _admit(relay, feed, nodes)
+        yield RelayedResponder(feed, reports, NotRecorded(), lambda: nodes, clock), count
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        await relay.close()
+
+
+async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[str, Seen]]":
+    from wellkeeper_issuer.fleet.fleet import read_seen, to_bodies
+
+    async with build.state_to_read(settings) as state:
+        nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
+    return to_bodies(nodes), {name: read_seen(one) for name, one in reports.items()}
+
+
+async def _admit(relay: "RelayRecords", feed: "Feed", nodes: "Mapping[str, NodeBody]") -> None:
+    """Let the nodes follow a relay that has restarted while no daemon runs; one that is away is reported per node."""
+    from wellkeeper_issuer.fleet.distribution import node_record
+
+    now = int(SystemClock().now().timestamp())
+    try:
+        for record in (node_record(name, body, now) for name, body in nodes.items()):
+            if await relay.get(record.key) is None:
+                await feed.put(record)
+    except RecordsError:
+        return

@@ -1,0 +1,260 @@
+"""The issuer's side of a fleet: feeds the relay, hears the nodes, and stops a roll-out that goes wrong.
+
+`run` works until cancelled; a pass publishes and delivers through `responder` and `distribution` meanwhile.
+"""
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from wellkeeper_client.fleet_bodies import NodeBody
+from wellkeeper_client.record_state import Stored
+from wellkeeper_client.records import Kind, Record
+from wellkeeper_issuer.fleet.distribution import Disk, Distribution
+from wellkeeper_issuer.fleet.feed import Feed, Listener
+from wellkeeper_issuer.fleet.joins import Joins
+from wellkeeper_issuer.fleet.node_status import has_ended, wrong_on
+from wellkeeper_issuer.fleet.relayed import RelayedResponder
+from wellkeeper_issuer.fleet.reports import Reports, Seen
+from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, NodeReport
+from wellkeeper_node.agent.report import parse_report
+from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.records.port import Records
+
+_log = logging.getLogger(__name__)
+
+_BEAT_SECONDS: Final = 60.0
+# Several beats may be lost.
+_HEARTBEAT_LIFETIME_SECONDS: Final = 600
+_REFRESH_SECONDS: Final = 3600.0
+# During a renewal, each node reports several times.
+_RECORD_SECONDS: Final = 1.0
+# A node whose nginx is slow, or that reloads for one certificate after the other.
+_SETTLE_SECONDS: Final = 45.0
+_RELAY_SECONDS: Final = 10.0
+# One node alone may have a fault of its own.
+_STOPPED_BY: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The dependencies of a fleet. `lineages` are the names of the certificates in the settings.
+
+    `notify` is called each minute; with `joins`, invited nodes may join. `has_others` as in `RelayedResponder`.
+    """
+
+    relay: Records
+    fleet_key: Ed25519PrivateKey
+    disk: Disk
+    records: FleetRecords
+    clock: Clock
+    lineages: Collection[str]
+    notify: Callable[["Fleet"], Awaitable[None]] | None = None
+    joins: Joins | None = None
+    has_others: bool = True
+
+
+class Fleet:
+    """One for each process; `open_fleet` makes it."""
+
+    def __init__(self, deps: Deps, nodes: Mapping[str, EnrolledNode], last: Mapping[str, Seen]) -> None:
+        self._deps = deps
+        self._lineages = deps.lineages
+        self.nodes = nodes
+        self._bodies: tuple[Mapping[str, EnrolledNode], Mapping[str, NodeBody]] = {}, {}
+        clock = deps.clock
+        self.reports = Reports(self.bodies, clock, last)
+        self._recorded = {name: seen.number for name, seen in last.items()}
+        listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
+        if deps.joins is not None:
+            listeners[Kind.JOIN] = deps.joins.take
+        self.feed = Feed(deps.relay, deps.fleet_key, clock, listeners)
+        self.responder = RelayedResponder(
+            self.feed, self.reports, deps.records, self.bodies, clock, has_others=deps.has_others
+        )
+        self.distribution = Distribution(self.feed, deps.disk, deps.fleet_key, self.bodies, clock)
+        self._refreshed_at = -math.inf
+        self._stopped: set[tuple[str, int]] = set()
+        self._has_changed = asyncio.Event()
+
+    def bodies(self) -> Mapping[str, NodeBody]:
+        """Return the bodies of the nodes' records, made once for all reports of the same nodes."""
+        nodes, bodies = self._bodies
+        if nodes is not self.nodes:
+            bodies = to_bodies(self.nodes)
+            self._bodies = self.nodes, bodies
+        return bodies
+
+    def serve(self, lineages: Collection[str]) -> None:
+        """Send nodes these certificates from now on; the settings have changed."""
+        self._lineages = lineages
+        self._refreshed_at = -math.inf
+        self._has_changed.set()
+
+    async def run(self) -> None:
+        """Work until cancelled: feed, heartbeat, roll-outs."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.feed.run())
+            group.create_task(self._watch_roll_outs())
+            group.create_task(self._keep_reports())
+            if self._deps.joins is not None:
+                group.create_task(self._deps.joins.run(self.feed))
+            # A node may have a higher manifest than an issuer that was restored from a backup.
+            await self.feed.wait(seconds=_RELAY_SECONDS)
+            while True:
+                await self.beat()
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until the next beat; other settings, and a node that joins or leaves, bring it forward."""
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._deps.records.wait_for_change())]
+        waits.append(asyncio.ensure_future(self._has_changed.wait()))
+        waits.append(asyncio.ensure_future(self._deps.clock.sleep(_BEAT_SECONDS)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._has_changed.clear()
+            for one in waits:
+                one.cancel()
+
+    async def beat(self) -> None:
+        """Do what is due each minute. What fails is logged, and done with the next beat."""
+        try:
+            await self._read_nodes()
+            now = self._deps.clock.monotonic()
+            if self.distribution.is_outdated or now - self._refreshed_at >= _REFRESH_SECONDS:
+                await self.refresh()
+            await self.feed.put(self._heartbeat())
+            await self.feed.try_refused()
+            if self._deps.joins is not None:
+                await self._deps.joins.offer(self.feed)
+            await self.record_reports()
+            if self._deps.notify is not None:
+                await self._deps.notify(self)
+        except WellkeeperError as error:
+            _log.error("%s", error)
+
+    async def refresh(self) -> None:
+        """Send nodes all that they should have; after a change of nodes or certificates. Raises WellkeeperError."""
+        self.nodes = await self._deps.records.read_nodes()
+        await self.distribution.refresh(self._lineages)
+        self._refreshed_at = self._deps.clock.monotonic()
+
+    async def until_joined(self, invite: str) -> None:
+        """Wait until a node has used the invite with this id."""
+        if self._deps.joins is not None:
+            await self._deps.joins.until_answered(invite)
+
+    async def settle(self) -> None:
+        """Wait, but not for long, until the relay has everything and nodes have tried it: this process ends.
+
+        Raises WellkeeperError.
+        """
+        await self.feed.wait(seconds=_RELAY_SECONDS)
+        await self.refresh()
+        if not await self.feed.wait_until_filled(seconds=_RELAY_SECONDS):
+            _log.warning("nodes get what is new once the relay answers: %s", self.feed.failure or "it is slow")
+            return
+        heard = [name for name in self.nodes if self.reports.is_lately_heard(name)]
+        if not await self.reports.until(lambda: all(map(self._has_tried_all, heard)), _SETTLE_SECONDS):
+            _log.info("not all nodes have reported the newest certificates yet; see 'wellkeeper status --nodes'")
+
+    async def record_reports(self) -> None:
+        """Record the reports that are new. Raises JournalError."""
+        new = [seen for name, seen in self.reports.last.items() if self._recorded.get(name) != seen.number]
+        await self._deps.records.record_reports(*map(_to_record, new))
+        self._recorded |= {seen.node: seen.number for seen in new}
+
+    async def _keep_reports(self) -> None:
+        """Record reports soon after they arrive, so that `status --nodes` is up to date.
+
+        Not at once: the CA waits for the reports that follow the first one.
+        """
+        while True:
+            await self.reports.until(self._has_unrecorded, _REFRESH_SECONDS)
+            await self._deps.clock.sleep(_RECORD_SECONDS)
+            with suppress(WellkeeperError):  # the next beat repeats it, and logs what fails
+                await self.record_reports()
+
+    def _has_unrecorded(self) -> bool:
+        return any(self._recorded.get(name) != seen.number for name, seen in self.reports.last.items())
+
+    async def stop_wrong_roll_outs(self) -> None:
+        """Send the former version of a certificate again if several nodes report the new one as wrong."""
+        for lineage, number, nodes in self._wrong():
+            self._stopped.add((lineage, number))
+            try:
+                has_gone_back = await self.distribution.go_back(lineage)
+            except WellkeeperError as error:
+                _log.error("cannot stop the roll-out of %s: %s", lineage, error)
+                continue
+            result = (
+                "they get the former version again" if has_gone_back else "there is no former version to go back to"
+            )
+            _log.error("certificate %s is wrong on nodes %s: %s", lineage, ", ".join(nodes), result)
+
+    async def _watch_roll_outs(self) -> None:
+        while True:
+            await self.reports.until(lambda: bool(self._wrong()), _REFRESH_SECONDS)
+            await self.stop_wrong_roll_outs()
+
+    def _wrong(self) -> list[tuple[str, int, list[str]]]:
+        """Return the roll-outs to stop: certificate, number of the version, nodes."""
+        reports, bodies = self.reports.last, self.bodies()
+        found = []
+        for lineage, entry in self.distribution.listed.items():
+            # A node has no say in certificates that it does not get.
+            of = {name: seen for name, seen in reports.items() if bodies[name].gets(lineage)}
+            found.append((lineage, entry.version.number, wrong_on(of, lineage, entry)))
+        return [one for one in found if len(one[2]) >= _STOPPED_BY and one[:2] not in self._stopped]
+
+    def _has_tried_all(self, node: str) -> bool:
+        body, report = self.bodies()[node], self.reports.of(node)
+        return all(
+            has_ended(report, name, entry) for name, entry in self.distribution.listed.items() if body.gets(name)
+        )
+
+    async def _read_nodes(self) -> None:
+        """Look whether a node joined or left."""
+        nodes = await self._deps.records.read_nodes()
+        if nodes != self.nodes:
+            self.nodes = nodes
+            self._refreshed_at = -math.inf
+
+    def _hear(self, stored: Stored) -> None:
+        self.distribution.hear(stored)
+
+    def _heartbeat(self) -> Record:
+        now = int(self._deps.clock.now().timestamp())
+        return Record(f"{Kind.HEARTBEAT}/issuer", now, now, now + _HEARTBEAT_LIFETIME_SECONDS)
+
+
+async def open_fleet(deps: Deps) -> Fleet:
+    """Return the fleet as the state has it. Raises JournalError."""
+    reports = await deps.records.read_reports()
+    return Fleet(deps, await deps.records.read_nodes(), {name: read_seen(one) for name, one in reports.items()})
+
+
+def to_bodies(nodes: Mapping[str, EnrolledNode]) -> Mapping[str, NodeBody]:
+    """Return what the records of these nodes say."""
+    return {
+        name: NodeBody(node.signing_key, node.sealing_key, node.lineages, node.answers) for name, node in nodes.items()
+    }
+
+
+def _to_record(seen: Seen) -> NodeReport:
+    return NodeReport(seen.node, seen.number, seen.at, json.dumps(seen.report.to_json()))
+
+
+def read_seen(recorded: NodeReport) -> Seen:
+    """Return a report from the state, where `record_reports` has put it."""
+    report = parse_report(recorded.node, json.loads(recorded.body))
+    return Seen(recorded.node, recorded.number, recorded.at, report)

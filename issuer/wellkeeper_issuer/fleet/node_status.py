@@ -1,0 +1,152 @@
+"""Judge how far each node has come, from its last report: what is behind, since when, and why. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from wellkeeper_issuer.fleet.reports import DONE, Seen
+from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
+from wellkeeper_node.bundles.manifest import Entry
+from wellkeeper_node.wording import counted, format_time
+
+ALL: Final = "*"
+_UNSEEN: Final = timedelta(minutes=15)
+_BEHIND: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A certificate in the manifest, and when its version was sealed."""
+
+    entry: Entry
+    sealed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A certificate that is not there yet, since when, and why in the node's words; without a remedy, it is "" ."""
+
+    lineage: str
+    since: datetime
+    cause: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node at one moment. `clock_seconds` is how far its clock is ahead; None before its first report.
+
+    `current` of its `total` certificates have the version of the manifest.
+    """
+
+    name: str
+    answers: bool
+    enrolled_at: datetime
+    seen_at: datetime | None
+    version: str | None
+    clock_seconds: float | None
+    total: int
+    current: int
+    behind: tuple[Behind, ...]
+    concern: str | None
+
+    @property
+    def has_everything(self) -> bool:
+        return self.seen_at is not None and self.total > 0 and not self.behind
+
+    def problem(self, now: datetime) -> str:
+        """Return why a person should look at it: unseen for 15 minutes, or behind for an hour; "" without a reason."""
+        if now - (self.seen_at or self.enrolled_at) > _UNSEEN:
+            return f"not seen since {format_time(self.seen_at)}" if self.seen_at else "it has never reported"
+        late = [one for one in self.behind if now - one.since > _BEHIND]
+        if not late:
+            return ""
+        more = f", and {counted(len(late) - 1, 'other')}" if len(late) > 1 else ""
+        return f"{late[0].lineage} is behind since {format_time(late[0].since)}: {late[0].cause}{more}"
+
+
+def node_statuses(
+    nodes: Mapping[str, EnrolledNode],
+    reports: Mapping[str, Seen],
+    listed: Mapping[str, Listed],
+    missing: Mapping[str, MissingToken] | None = None,
+) -> tuple[NodeStatus, ...]:
+    """Return the status of each node, by name. `missing` are the tokens that nodes lacked when they were published."""
+    lacks = missing or {}
+    return tuple(_status(node, reports.get(name), listed, lacks.get(name)) for name, node in sorted(nodes.items()))
+
+
+def wrong_on(reports: Mapping[str, Seen], lineage: str, entry: Entry) -> list[str]:
+    """Return the nodes that report this version of the certificate as wrong."""
+    found = {name: seen.report.certificates.get(lineage) for name, seen in sorted(reports.items())}
+    return [
+        name
+        for name, one in found.items()
+        if one and one.number == entry.version.number and one.state is CertificateState.WRONG
+    ]
+
+
+def has_ended(report: Report | None, lineage: str, entry: Entry) -> bool:
+    """Return whether the node has tried this version, whatever came of it."""
+    found = report.certificates.get(lineage) if report else None
+    return found is not None and found.number >= entry.version.number and found.state is not CertificateState.WAITING
+
+
+def _status(
+    node: EnrolledNode, seen: Seen | None, listed: Mapping[str, Listed], missing: MissingToken | None
+) -> NodeStatus:
+    report = seen.report if seen else None
+    wanted = {name: one for name, one in sorted(listed.items()) if ALL in node.lineages or name in node.lineages}
+    behind = tuple(
+        _behind(node, name, one, report.certificates.get(name) if report else None)
+        for name, one in wanted.items()
+        if not _is_current(report, name, one.entry)
+    )
+    return NodeStatus(
+        name=node.name,
+        answers=node.answers,
+        enrolled_at=node.enrolled_at,
+        seen_at=seen.at if seen else None,
+        version=report.version if report else None,
+        clock_seconds=report.clock - seen.at.timestamp() if report and seen else None,
+        total=len(wanted),
+        current=len(wanted) - len(behind),
+        behind=behind,
+        concern=_missing(missing, seen) or _concern(seen),
+    )
+
+
+def _is_current(report: Report | None, lineage: str, entry: Entry) -> bool:
+    found = report.certificates.get(lineage) if report else None
+    return found is not None and found.number == entry.version.number and found.state in DONE
+
+
+def _behind(node: EnrolledNode, lineage: str, listed: Listed, found: CertificateReport | None) -> Behind:
+    since = max(listed.sealed_at, node.enrolled_at)
+    if found is None:
+        return Behind(lineage, since, "the node has not reported it")
+    if found.number != listed.entry.version.number:
+        words = f"version {found.number} is there, {listed.entry.version.number} is not yet"
+        return Behind(lineage, since, words)
+    return Behind(lineage, since, found.cause or str(found.state), found.remedy)
+
+
+def _missing(token: MissingToken | None, seen: Seen | None) -> str | None:
+    """Return why the CA is not asked; a node that was away may have come back since."""
+    if token is None or (not token.is_reported and seen is not None and seen.at > token.at):
+        return None
+    return f"no token for {token.identifier} at {format_time(token.at)}: {token.cause}"
+
+
+def _concern(seen: Seen | None) -> str | None:
+    """Return what is wrong beside certificates: a clock, the responder, an old manifest."""
+    if seen is None:
+        return None
+    report = seen.report
+    if seen.clock_fault:
+        return seen.clock_fault
+    if report.responder.error:
+        return f"its responder: {report.responder.error}"
+    return report.concern

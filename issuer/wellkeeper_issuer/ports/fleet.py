@@ -1,0 +1,131 @@
+"""The Protocol of what the state has about nodes, and its types. Every call raises JournalError."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledNode:
+    """A node that joined, with its public keys in base64url; `lineages` are names of certificates, or `*` for all."""
+
+    name: str
+    signing_key: str
+    sealing_key: str
+    lineages: tuple[str, ...]
+    answers: bool
+    enrolled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """The last report of a node: its number, the time at which it was heard here, and its body as JSON."""
+
+    node: str
+    number: int
+    at: datetime
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissingToken:
+    """A node that answers challenges did not serve the token for the identifier at this time, for this cause.
+
+    Unless the node itself reported that, it was away.
+    """
+
+    node: str
+    identifier: str
+    at: datetime
+    cause: str
+    is_reported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInvite:
+    """An invite; one that was used has the public keys of the node.
+
+    `terms` is what the node will learn, as JSON: pins, relays, and the identifiers of the certificates.
+    """
+
+    id: str
+    node: str
+    secret: bytes = field(repr=False)
+    terms: str
+    lineages: tuple[str, ...]
+    answers: bool
+    created_at: datetime
+    expires_at: datetime
+    signing_key: str = ""
+    sealing_key: str = ""
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self.signing_key)
+
+    def is_used_by(self, signing_key: str, sealing_key: str) -> bool:
+        return (self.signing_key, self.sealing_key) == (signing_key, sealing_key)
+
+
+class MissingTokens(Protocol):
+    """The tokens that nodes lacked last."""
+
+    async def record_missing_tokens(self, *tokens: MissingToken) -> None:
+        """Replace what is recorded for each node, in this order."""
+        ...
+
+    async def forget_missing_tokens(self, *served: tuple[str, str]) -> None:
+        """Delete what is recorded for each node if it is about this identifier. Idempotent."""
+        ...
+
+
+class FleetRecords(MissingTokens, Protocol):
+    """Enrolled nodes, what they reported last, the tokens that they lacked last, and invites."""
+
+    async def read_nodes(self) -> Mapping[str, EnrolledNode]:
+        """Return all nodes by name."""
+        ...
+
+    async def record_node(self, node: EnrolledNode) -> None:
+        """Replace the node of this name."""
+        ...
+
+    async def forget_node(self, name: str) -> None:
+        """Delete the node with all that is about it. Idempotent."""
+        ...
+
+    async def read_invites(self) -> Mapping[str, OpenInvite]:
+        """Return all invites by id, also expired ones."""
+        ...
+
+    async def record_invite(self, invite: OpenInvite) -> None:
+        """Record the invite; earlier ones for the same node are deleted."""
+        ...
+
+    async def enrol(self, node: EnrolledNode, invite: str) -> None:
+        """Record the node, and in the same step that it has used the invite with this id.
+
+        A node whose invite was deleted meanwhile is not recorded.
+        """
+        ...
+
+    async def forget_expired(self, now: datetime) -> None:
+        """Delete the invites that have expired. Idempotent."""
+        ...
+
+    async def wait_for_change(self) -> None:
+        """Return once a node or an invite was recorded or deleted since the last call; for one caller."""
+        ...
+
+    async def read_reports(self) -> Mapping[str, NodeReport]:
+        """Return the last reports by node."""
+        ...
+
+    async def record_reports(self, *reports: NodeReport) -> None:
+        """Replace what is recorded for each node, for all or none."""
+        ...
+
+    async def read_missing_tokens(self, since: datetime) -> Mapping[str, MissingToken]:
+        """Return the last missing token of each node that has one which is not older."""
+        ...

@@ -1,0 +1,70 @@
+"""An in-memory fake of `wellkeeper_issuer.ports.fleet.FleetRecords`."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken, NodeReport, OpenInvite
+
+
+class FakeFleet:
+    """Implements `ports.fleet.FleetRecords`."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, EnrolledNode] = {}
+        self._reports: dict[str, NodeReport] = {}
+        self._missing: dict[str, MissingToken] = {}
+        self._invites: dict[str, OpenInvite] = {}
+        self._changed = asyncio.Event()
+
+    async def read_nodes(self) -> Mapping[str, EnrolledNode]:
+        return dict(self._nodes)
+
+    async def record_node(self, node: EnrolledNode) -> None:
+        self._nodes[node.name] = node
+        self._changed.set()
+
+    async def forget_node(self, name: str) -> None:
+        self._nodes.pop(name, None)
+        self._reports.pop(name, None)
+        self._missing.pop(name, None)
+        self._invites = {one.id: one for one in self._invites.values() if one.node != name}
+        self._changed.set()
+
+    async def read_invites(self) -> Mapping[str, OpenInvite]:
+        return dict(self._invites)
+
+    async def record_invite(self, invite: OpenInvite) -> None:
+        self._invites = {one.id: one for one in self._invites.values() if one.node != invite.node}
+        self._invites[invite.id] = invite
+        self._changed.set()
+
+    async def enrol(self, node: EnrolledNode, invite: str) -> None:
+        if known := self._invites.get(invite):
+            self._invites[invite] = replace(known, signing_key=node.signing_key, sealing_key=node.sealing_key)
+            await self.record_node(node)
+
+    async def forget_expired(self, now: datetime) -> None:
+        self._invites = {one.id: one for one in self._invites.values() if now < one.expires_at}
+
+    async def wait_for_change(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def read_reports(self) -> Mapping[str, NodeReport]:
+        return dict(self._reports)
+
+    async def record_reports(self, *reports: NodeReport) -> None:
+        self._reports |= {one.node: one for one in reports}
+
+    async def read_missing_tokens(self, since: datetime) -> Mapping[str, MissingToken]:
+        return {name: token for name, token in self._missing.items() if token.at >= since}
+
+    async def record_missing_tokens(self, *tokens: MissingToken) -> None:
+        self._missing |= {one.node: one for one in tokens}
+
+    async def forget_missing_tokens(self, *served: tuple[str, str]) -> None:
+        for node, identifier in served:
+            if node in self._missing and self._missing[node].identifier == identifier:
+                del self._missing[node]

@@ -1,0 +1,66 @@
+"""Nodes behind the relay in a rehearsal, with a real relay in this process, or none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.contracts.test_fleet import WEB3
+from tests.fakes_deliver import dns
+from tests.issuer.assembly.test_doctor_fleet import configure
+from tests.issuer.commands.conftest import Program, program
+from tests.relay.conftest import settings
+from tests.responder.http import ask
+from tests.responder.messages import THUMBPRINT, TOKEN
+from wellkeeper_client.signing import encode_public_key
+from wellkeeper_issuer import settings as issuer_settings
+from wellkeeper_issuer.assembly.rehearsed_nodes import remote_nodes
+from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+from wellkeeper_issuer.outside.state.state import JOURNAL, open_state
+from wellkeeper_node.model import Answer
+from wellkeeper_relay.app import Relay
+from wellkeeper_relay.settings import Settings
+from wellkeeper_responder.clock import SystemClock
+
+__all__ = ["program"]
+
+ANSWER = Answer(TOKEN, THUMBPRINT, dns("a.example"))
+
+
+async def enrol(program: Program, folder: Path, *, answers: bool = True) -> Settings:
+    """Enrol a node, and return the settings of a relay that knows the fleet key."""
+    made = settings(folder)
+    configure(program, made.issuer.path)
+    keys = FleetKeys(program.state_dir)
+    keys.make()
+    public = encode_public_key(Ed25519PrivateKey.generate().public_key())
+    async with open_state(program.state_dir / JOURNAL, may_write=True) as state:
+        await state.fleet.record_node(replace(WEB3, signing_key=public, answers=answers))
+    return replace(made, fleet_keys=(encode_public_key(keys.current.public_key()),))
+
+
+async def test_nodes_that_do_not_answer_are_not_rehearsed(program: Program, folder: Path) -> None:
+    await enrol(program, folder, answers=False)
+    async with remote_nodes(issuer_settings.read_settings(program.config)) as found:
+        assert found is None
+
+
+async def test_nodes_may_follow_a_relay_that_has_just_restarted(program: Program, folder: Path) -> None:
+    made = await enrol(program, folder)
+    async with Relay(made, SystemClock()):
+        for _ in range(2):
+            async with remote_nodes(issuer_settings.read_settings(program.config)) as found:
+                assert found is not None
+                assert found[1] == 1
+        reply = await ask(made.issuer, "GET", "/v1/records/node/web3")
+        assert reply.json()["record"] is not None
+
+
+async def test_relay_that_is_away_is_the_cause_of_each_node(program: Program, folder: Path) -> None:
+    await enrol(program, folder)
+    async with remote_nodes(issuer_settings.read_settings(program.config)) as found:
+        assert found is not None
+        (failure,) = await found[0].failures([ANSWER])
+    assert failure.node == "web3"
+    assert failure.cause is not None
+    assert failure.cause.startswith("cannot reach the relay at unix:")

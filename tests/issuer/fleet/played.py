@@ -1,0 +1,53 @@
+"""An issuer whose fleet runs in the process of a test, with played nodes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.fakes import FakeClock
+from tests.fakes_fleet import FakeFleet
+from tests.issuer.fleet.issuers import Issuer
+from tests.issuer.fleet.relays import PlayedNode
+from tests.relay.messages import FLEET_KEY, FLEET_KEYS
+from wellkeeper_issuer.fleet.distribution import Disk
+from wellkeeper_issuer.fleet.fleet import Deps, Fleet, open_fleet
+from wellkeeper_issuer.fleet.joins import Joins
+from wellkeeper_issuer.outside.archive import ArchiveFolder
+from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
+from wellkeeper_issuer.ports.fleet import EnrolledNode
+from wellkeeper_node.agent.report import CertificateReport, CertificateState
+from wellkeeper_node.bundles.kept import ManifestFile
+
+
+class Played(Issuer):
+    """An issuer with a certificate, and two nodes that joined."""
+
+    def __init__(self, folder: Path, clock: FakeClock) -> None:
+        super().__init__(folder, clock)
+        self.records = FakeFleet()
+        self.notified: list[Fleet] = []
+
+    async def join(self, *nodes: PlayedNode) -> None:
+        for node in nodes:
+            body = node.body
+            enrolled = EnrolledNode(node.name, body.signing_key, body.sealing_key, ("*",), True, self.clock.now())
+            await self.records.record_node(enrolled)
+
+    async def open(self, notify: Callable[[Fleet], Awaitable[None]] | None = None, joins: Joins | None = None) -> Fleet:
+        archive, bundles = ArchiveFolder(self.folder / "certificates"), SealedBundles(self.folder / "state")
+        disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
+        return await open_fleet(Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins))
+
+    async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
+        await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})
+
+
+@asynccontextmanager
+async def running(fleet: Fleet) -> AsyncIterator[None]:
+    task = asyncio.create_task(fleet.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
