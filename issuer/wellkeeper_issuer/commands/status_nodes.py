@@ -1,0 +1,90 @@
+"""status --nodes: how far each node has come, what is behind and why, from disk alone."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from wellkeeper_issuer.commands.terminal import screen
+from wellkeeper_issuer.commands.terminal.screen import Row
+from wellkeeper_issuer.commands.terminal.table import print_table
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.wording import format_time
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.node_status import NodeStatus
+
+_TITLES: Final = ("NODE", "SEEN", "ANSWERS", "CLOCK", "CERTIFICATES", "BEHIND")
+_DAY: Final = 86_400
+
+
+def read(settings: Settings) -> "Sequence[NodeStatus]":
+    """Raises SettingsError, JournalError and InstallError."""
+    from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
+
+    return asyncio.run(read_node_statuses(settings))
+
+
+def show(found: "Sequence[NodeStatus]") -> None:
+    """Print the table."""
+    now = SystemClock().now()
+    if found:
+        print_table(_TITLES, [_row(one, now) for one in found], name_column=0, cuts_last=False)
+    else:
+        screen.print_lines(["no other node has joined"])
+
+
+def problems(found: "Sequence[NodeStatus]") -> list[str]:
+    """Return a line for each node that needs a person."""
+    now = SystemClock().now()
+    return [f"node {one.name}: {problem}" for one in found if (problem := one.problem(now))]
+
+
+def to_json(one: "NodeStatus") -> dict[str, Any]:
+    """Return the same keys for all nodes; unknown values are null."""
+    return {
+        "name": one.name,
+        "answers": one.answers,
+        "enrolled_at": one.enrolled_at.isoformat(),
+        "seen_at": one.seen_at.isoformat() if one.seen_at else None,
+        "version": one.version,
+        "clock_seconds": None if one.clock_seconds is None else round(one.clock_seconds, 1),
+        "certificates": one.total,
+        "current": one.current,
+        "behind": [
+            {"name": behind.lineage, "since": behind.since.isoformat(), "cause": behind.cause, "remedy": behind.remedy}
+            for behind in one.behind
+        ],
+        "concern": one.concern,
+        "problem": one.problem(SystemClock().now()) or None,
+    }
+
+
+def _row(one: "NodeStatus", now: datetime) -> Row:
+    cells = (
+        one.name,
+        _ago(now, one.seen_at) if one.seen_at else "never",
+        "yes" if one.answers else "no",
+        "" if one.clock_seconds is None else f"{one.clock_seconds:+.1f} s",
+        f"{one.current} of {one.total}",
+        _note(one),
+    )
+    return Row(cells, "red" if one.problem(now) else "yellow" if one.behind or one.concern else "green")
+
+
+def _ago(now: datetime, at: datetime) -> str:
+    seconds = max((now - at).total_seconds(), 0)
+    for size, unit in ((_DAY, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _note(one: "NodeStatus") -> str:
+    """Return what is behind, in the node's words, else what is wrong beside certificates."""
+    if not one.behind:
+        return one.concern or ""
+    first = one.behind[0]
+    more = f"; and {len(one.behind) - 1} more" if len(one.behind) > 1 else ""
+    return f"{first.lineage}: {first.cause} (since {format_time(first.since)}){more}"
