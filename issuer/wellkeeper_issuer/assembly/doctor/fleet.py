@@ -1,0 +1,56 @@
+"""The checks of the relay and of the nodes behind it (checks in `doctor/fleet.py`)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from wellkeeper_client.records import Kind
+from wellkeeper_issuer.assembly.doctor.context import CheckContext
+from wellkeeper_issuer.assembly.doctor.rights import need_owner
+from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
+from wellkeeper_issuer.doctor import fleet
+from wellkeeper_issuer.doctor.checks import Check, NotCheckedError
+from wellkeeper_issuer.outside.host.unit_states import read_units
+from wellkeeper_issuer.outside.state.lock import DAEMON, LOCK, find_owner
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node import units
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import RecordsError
+from wellkeeper_node.findings import Finding
+from wellkeeper_node.records.relay import RelayRecords
+
+_HEARTBEAT: Final = f"{Kind.HEARTBEAT}/issuer"
+
+
+async def _relay(context: CheckContext) -> Sequence[Finding]:
+    settings = _with_relay(context)
+    unit = (await read_units([fleet.UNIT])).get(fleet.UNIT, {}) if units.is_booted() else {}
+    owner = find_owner(settings.state_dir / LOCK)
+    relay, error, is_fed = RelayRecords(settings.fleet.relay, SystemClock()), None, False
+    try:
+        is_fed = await relay.get(_HEARTBEAT) is not None
+    except RecordsError as found:
+        error = found
+    finally:
+        await relay.close()
+    return await fleet.check_relay(error, unit, is_fed=is_fed, has_daemon=owner is not None and owner[1] == DAEMON)
+
+
+async def _nodes(context: CheckContext) -> Sequence[Finding]:
+    found = await read_node_statuses(_with_relay(context))
+    if not found:
+        raise NotCheckedError("no other node has joined")
+    return await fleet.check_nodes(found, SystemClock().now())
+
+
+def _with_relay(context: CheckContext) -> Settings:
+    if not context.settings.fleet.listen:
+        raise NotCheckedError("there is no relay: the settings have no [fleet] listen")
+    need_owner(context.settings.state_dir)
+    return context.settings
+
+
+CHECKS: Final[tuple[Check[CheckContext], ...]] = (
+    Check((fleet.RELAY,), _relay, is_cheap=True),
+    # The daemon notifies the administrator of nodes itself.
+    Check((fleet.NODES,), _nodes),
+)

@@ -1,0 +1,52 @@
+"""Check the relay of a fleet, and the nodes behind it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from wellkeeper_issuer.outside.host.unit_states import Properties
+from wellkeeper_node.errors import RecordsError
+from wellkeeper_node.findings import Finding, Verdict
+from wellkeeper_node.wording import format_time
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.node_status import NodeStatus
+
+RELAY: Final = "relay"
+NODES: Final = "nodes"
+UNIT: Final = "wellkeeper-relay.service"
+_START: Final = "Run 'systemctl enable --now wellkeeper-relay'."
+
+
+async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: bool, has_daemon: bool) -> list[Finding]:
+    """Return `relay`: it answers, starts with the host, and has what the daemon says.
+
+    `error` is that of a request to it; `is_fed` if it has a heartbeat of the last minutes.
+    """
+    if error is not None:
+        cause = f"{error.what}: {error.why}" if error.why else error.what
+        return [Finding(RELAY, Verdict.FAIL, "", cause, _START if unit else error.remedy or _START)]
+    if unit.get("UnitFileState") == "disabled":
+        cause, fix = f"it answers, but {UNIT} does not start with the host", f"Run 'systemctl enable {UNIT}'."
+        return [Finding(RELAY, Verdict.WARN, "", cause, fix)]
+    if has_daemon and not is_fed:
+        cause = "it answers, but has no heartbeat of the daemon"
+        return [Finding(RELAY, Verdict.FAIL, "", cause, "Read its reason in 'journalctl -u wellkeeper -n 20'.")]
+    return [Finding(RELAY, Verdict.OK, "", "it answers" + (", and the daemon feeds it" if is_fed else ""))]
+
+
+async def check_nodes(found: "Sequence[NodeStatus]", now: datetime) -> list[Finding]:
+    """Return `nodes`: each has reported lately, has all of its certificates, and complains of nothing."""
+    return [_of_node(one, now) for one in found]
+
+
+def _of_node(one: "NodeStatus", now: datetime) -> Finding:
+    problem, look = one.problem(now), f"Run 'wellkeeper-node status' on {one.name}."
+    if problem:
+        fix = next((behind.remedy for behind in one.behind if behind.remedy and behind.cause in problem), "")
+        return Finding(NODES, Verdict.FAIL, one.name, problem, fix or look)
+    if one.concern:
+        return Finding(NODES, Verdict.WARN, one.name, one.concern, look)
+    has = f"it has {one.current} of {one.total} certificates"
+    seen = f", last seen at {format_time(one.seen_at)}" if one.seen_at else ", and has joined a moment ago"
+    return Finding(NODES, Verdict.OK, one.name, has + seen)
