@@ -1,0 +1,1 @@
+"""The parts of `wellkeeper prepare`: options, volumes, program files, settings, and its report."""
