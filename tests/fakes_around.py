@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 
 from tests.fakes_obtain import FakeAuthority
-from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.errors import HookError, OrderError
 from wellkeeper_issuer.ports.ca import CertificateAuthority
 from wellkeeper_issuer.records import Event, Limit, NoRenewalInfo, Notice, Occasion, RenewalInfo
 
@@ -17,10 +17,15 @@ class FakeAuthorities:
         self.cas = list(cas)
         self.limited: defaultdict[str, tuple[Limit, ...]] = defaultdict(tuple)
         self.opened: list[str] = []
+        self.unreachable: str | None = None
 
     @property
     def directory_urls(self) -> Sequence[str]:
         return [ca.directory_url for ca in self.cas]
+
+    async def load(self, directory_url: str) -> None:
+        if self.unreachable is not None:
+            raise OrderError(f"{self.unreachable}: {directory_url}")
 
     def open(self, directory_url: str) -> CertificateAuthority:
         self.opened.append(directory_url)

@@ -44,7 +44,7 @@ class FakeCertificates:
 
     async def write(self, lineage: str, pair: Pair) -> str:
         if lineage in self.full_disk_for:
-            raise InstallError(f"cannot use /certificates/archive/{lineage}: No space left on device; free some")
+            raise InstallError(f"cannot use /certificates/archive/{lineage}", "No space left on device", "Free some.")
         normalised = _normalised(lineage, pair)
         first = version = reading.read_certificate(pair.chain_pem).fingerprint_sha256[:8]
         numbers = itertools.count(1)

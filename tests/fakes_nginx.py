@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from tests.fakes import FakeClock
 from tests.fakes_certificates import FakeCertificates
-from wellkeeper_node.errors import ReloadError, VerifyError
+from wellkeeper_node.errors import RefusedError, ReloadError, VerifyError
 from wellkeeper_node.model import Answer, Certificate, Identifier, KeyAlgorithm, Node, ReadBack, Server, Tested
 
 
@@ -14,7 +14,8 @@ class FakeNginx:
     Blocks of `needed` have no addresses; `blocks` are further ones. With `names_nothing`, it reads
     copies of the files.
 
-    `broken` are words of something else that is wrong; `refusal` makes a reload fail though the test passed.
+    With `is_tested_by_reload`, nothing can run `nginx -t`. `broken` are words of something else that is wrong;
+    `refusal` makes a reload fail though the test passed.
     """
 
     def __init__(self, certificates: FakeCertificates, clock: FakeClock | None = None) -> None:
@@ -31,18 +32,31 @@ class FakeNginx:
         self.broken: str | None = None
         self.refusal: str | None = None
         self.test_count = 0
+        self.is_tested_by_reload = False
+        self.tested_at: list[float] = []
+        self.unreachable: str | None = None
+        self.prove_count = 0
         self.finishing_count = 0
         self.reloads: list[dict[str, str]] = []
         self.at_test: Callable[[int], None] = lambda _: None
 
-    async def test(self) -> Tested:
+    async def prove(self) -> None:
+        self.prove_count += 1
+        if self.unreachable is not None:
+            raise ReloadError(self.unreachable)
+
+    async def test(self) -> Tested | None:
+        if self.is_tested_by_reload:
+            return None
         self.test_count += 1
         self.at_test(self.test_count)
         words = self._words()
         return Tested(words is None, words or "", 0.1)
 
-    async def reload(self, tested: Tested) -> int:
-        if not tested.passed:
+    async def reload(self, tested: Tested | None) -> int:
+        if tested is None:
+            self._check_by_reload()
+        elif not tested.passed:
             raise ReloadError("reload was asked for although the test failed")
         self._clock.advance(0.2)
         if self.refusal is not None:
@@ -66,6 +80,15 @@ class FakeNginx:
             Server((), (), frozenset({f"{self._certificates.live_path(name)}/fullchain.pem"})) for name in self.needed
         ]
         return self.blocks if self.names_nothing else [*self.blocks, *needing]
+
+    def _check_by_reload(self) -> None:
+        if not self.is_tested_by_reload:
+            raise ReloadError("reload was asked for without a test")
+        self.test_count += 1
+        self.tested_at.append(self._clock.monotonic())
+        words = self._words()
+        if words is not None:
+            raise RefusedError("nginx keeps the old certificates", words)
 
     def _words(self) -> str | None:
         if self.broken is not None:

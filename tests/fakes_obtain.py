@@ -224,8 +224,11 @@ class QuickResponders:
         self._real = real
         self.watches = FakeWatches(clock)
 
-    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
-        return self._real.publish(answers)
+    def publish(self, answers: Sequence[Answer], lineage: str = "") -> AbstractAsyncContextManager[None]:
+        return self._real.publish(answers, lineage)
+
+    async def withdraw_left(self, lineage: str = "") -> None:
+        await self._real.withdraw_left(lineage)
 
     async def publish_again(self, answers: Sequence[Answer]) -> bool:
         return await self._real.publish_again(answers)

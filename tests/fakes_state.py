@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from tests.fakes_fleet import FakeFleet
 from wellkeeper_issuer.model import Attempt, Order, UnderWay
 from wellkeeper_issuer.records import (
     Blocked,
@@ -21,7 +22,7 @@ from wellkeeper_issuer.records import (
     Spent,
     Use,
 )
-from wellkeeper_node.model import Flip
+from wellkeeper_node.model import Flip, Published
 
 
 class FakeSchedules:
@@ -169,16 +170,41 @@ class FakeVetoes:
     """Implements `ports.state.VetoRecords`."""
 
     def __init__(self) -> None:
-        self.vetoes: dict[str, datetime] = {}
+        self.vetoes: dict[str, dict[str, datetime]] = {}
 
-    async def read_veto(self, lineage: str) -> datetime | None:
-        return self.vetoes.get(lineage)
+    async def read_vetoes(self, lineage: str) -> Mapping[str, datetime]:
+        return dict(self.vetoes.get(lineage, {}))
 
-    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
-        self.vetoes[lineage] = asks_at
+    async def record_vetoes(self, lineage: str, asks_at: Mapping[str, datetime]) -> None:
+        self.vetoes[lineage] = dict(asks_at)
 
-    async def forget_veto(self, lineage: str) -> None:
+    async def forget_vetoes(self, lineage: str) -> None:
         self.vetoes.pop(lineage, None)
+
+
+class FakePublications:
+    """Implements `wellkeeper_node.ports.PublicationRecords`."""
+
+    def __init__(self, attempts: FakeAttempts) -> None:
+        self._attempts = attempts
+        self._rows: dict[str, Published] = {}
+
+    async def record_publications(self, published: Sequence[Published], now: int) -> None:
+        self._rows = {jti: one for jti, one in self._rows.items() if one.expires_at > now}
+        self._rows |= {one.jti: one for one in published}
+
+    async def forget_publications(self, published: Sequence[Published]) -> None:
+        for one in published:
+            self._rows.pop(one.jti, None)
+
+    async def read_publications(self, lineage: str) -> Sequence[Published]:
+        return [one for one in self._rows.values() if one.lineage == lineage]
+
+    async def read_unneeded(self) -> Sequence[Published]:
+        under_way = {
+            name for name, one in self._attempts.attempts.items() if one.order_url is not None and one.chain_pem is None
+        }
+        return [one for one in self._rows.values() if one.lineage not in under_way]
 
 
 class FakeDeliveries:
@@ -245,11 +271,14 @@ class FakeState:
     schedules: FakeSchedules = field(default_factory=FakeSchedules)
     ledger: FakeLedger = field(default_factory=FakeLedger)
     fetch_counts: FakeFetchCounts = field(default_factory=FakeFetchCounts)
+    fleet: FakeFleet = field(default_factory=FakeFleet)
     notes: FakeNotes = field(default_factory=FakeNotes)
     deliveries: FakeDeliveries = field(init=False)
+    publications: FakePublications = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deliveries", FakeDeliveries(self.attempts, self.vetoes, self.notes))
+        object.__setattr__(self, "publications", FakePublications(self.attempts))
 
     async def read_lineage(self, lineage: str) -> LineageRecord:
         notices = await self.notes.read_notices([lineage])

@@ -55,8 +55,11 @@ class FakeWatches:
         self.ignored: set[str] = set()
         self.watched: dict[str, FakeWatch] = {}
 
-    def publish(self, answers: Sequence[Answer]) -> AbstractAsyncContextManager[None]:
-        raise ValueError(f"validation must not publish: {answers}")
+    def publish(self, answers: Sequence[Answer], lineage: str = "") -> AbstractAsyncContextManager[None]:
+        raise ValueError(f"validation must not publish: {answers} for {lineage}")
+
+    async def withdraw_left(self, lineage: str = "") -> None:
+        raise ValueError(f"validation must not withdraw what is left for {lineage}")
 
     async def publish_again(self, answers: Sequence[Answer]) -> bool:
         raise ValueError(f"validation must not publish: {answers}")

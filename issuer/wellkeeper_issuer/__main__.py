@@ -14,17 +14,21 @@ from wellkeeper_issuer.commands.terminal.interrupts import Terminated
 from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
 from wellkeeper_issuer.commands.terminal.progress import TextFormatter, in_journal, is_journal, journal_prefix
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.start import check_health
 from wellkeeper_node.errors import WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper: interrupted"
 # Commands whose output is all that they are run for; the others have done their work when they print.
-_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files"})
+_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files", "doctor"})
 _SECTIONS: Final = {
     "Set up": {
         "setup": Place(
             "wellkeeper_issuer.commands.setup:setup", "Set up this host, and show the changes that nginx needs."
         ),
         "init": Place("wellkeeper_issuer.commands.init:init", "Write the settings and keys, and show the next steps."),
+        "prepare": Place(
+            "wellkeeper_issuer.commands.prepare:prepare", "Fill the volumes of containers, before these start."
+        ),
         "trust": Place(
             "wellkeeper_issuer.commands.trust:trust", "Show the responder values and the nginx lines to copy."
         ),
@@ -53,6 +57,9 @@ _SECTIONS: Final = {
     },
     "Inspect": {
         "status": Place("wellkeeper_issuer.commands.status:status", "Show all certificates and what needs attention."),
+        "doctor": Place(
+            "wellkeeper_issuer.commands.doctor:doctor", "Report what is wrong on this host, and the line to change."
+        ),
         "why": Place("wellkeeper_issuer.commands.why:why", "Explain when and why a certificate will be renewed."),
         "list": Place(
             "wellkeeper_issuer.commands.list:list_certificates", "List the certificates with names, CAs and key types."
@@ -61,6 +68,8 @@ _SECTIONS: Final = {
     "Change": {
         "config": Place("wellkeeper_issuer.commands.config:config", "Check and show the settings."),
         "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
+        "fleet": Place("wellkeeper_issuer.commands.fleet:fleet", "Set up this host for other nodes."),
+        "node": Place("wellkeeper_issuer.commands.node:node", "Invite, list and remove other nodes."),
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
         "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),
         "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change the accounts at the CAs."),
@@ -68,9 +77,21 @@ _SECTIONS: Final = {
 }
 
 
+def _check_health(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        context.exit(check_health(context.params["config"]))
+
+
 @click.group(cls=LazyGroup, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="wellkeeper", prog_name="wellkeeper")
 @options.config_option
+@click.option(
+    "--check-health",
+    is_flag=True,
+    expose_value=False,
+    callback=_check_health,
+    help="Check that the daemon answers; exit with 0 if it does, else with 1.",
+)
 def cli(config: Path | None) -> None:
     """Keep nginx's certificates renewed without a shared filesystem.
 

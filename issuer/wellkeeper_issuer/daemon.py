@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.starting import SECONDS as STARTING_SECONDS
 from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Outcome, Report
 from wellkeeper_node.errors import WellkeeperError
@@ -39,13 +40,18 @@ FindChanged = Callable[[Sequence[Lineage]], Awaitable[Collection[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """The shortest and longest sleep, in seconds: ten thousand certificates must not wake the daemon one by one."""
+    """The shortest and longest sleep, in seconds: ten thousand certificates must not wake the daemon one by one.
+
+    In the first minute, `first` is the shortest: a person may wait, and what is missing may start soon.
+    """
 
     least: float = 5.0
     longest: float = 60.0
+    first: float = 1.0
 
 
-# However wrong a schedule is, the daemon does not check a certificate more often than this.
+# However wrong a schedule is, the daemon does not check a certificate more often than this, unless the last check named
+# an earlier time.
 _LEAST_PAUSE: Final = timedelta(seconds=30)
 _PATIENCE: Final = timedelta(minutes=10)
 _CLOCK_WAS_SET: Final = timedelta(minutes=1)
@@ -80,6 +86,7 @@ class Daemon:
         self._clock = clock
         self._held = held
         self._sleep_seconds = sleep
+        self._has_started_at = clock.monotonic() + STARTING_SECONDS
         self._lineages: dict[str, Lineage] = {}
         self._wake_at: dict[str, datetime] = {}
         self._under_way: set[str] = set()
@@ -154,22 +161,29 @@ class Daemon:
         return [one for one in awake if one.name not in self._under_way]
 
     async def _scheduled(self, lineages: Sequence[Lineage]) -> None:
-        patient: set[str] = set()
+        reports = list[Report]()
         try:
-            for report in await self._passes.run(lineages, Mode.SCHEDULED):
-                _log_report(report)
-                patient |= {report.lineage} if _has_time(report) else set()
+            reports = await self._passes.run(lineages, Mode.SCHEDULED)
         except WellkeeperError as error:
             # The state on disk failed: nothing can be done until it works again, and then all are checked.
             _log.error("%s", error)
         finally:
-            now = self._clock.now()
-            await self._plan([one for one in lineages if one.name not in patient], now + _LEAST_PAUSE)
-            await self._plan([one for one in lineages if one.name in patient], now + _PATIENCE)
+            await self._plan_after(lineages, reports)
             self._under_way -= {one.name for one in lineages}
-            self._changed.set()
 
-    async def _plan(self, lineages: Sequence[Lineage], soonest: datetime) -> None:
+    async def _plan_after(self, lineages: Sequence[Lineage], reports: Sequence[Report]) -> None:
+        """Log the reports of a pass, and plan when to work on its certificates again."""
+        now = self._clock.now()
+        for report in reports:
+            _log_report(report)
+        soonest = {report.lineage: _soonest(report, now) for report in reports}
+        await self._plan(lineages, now + _LEAST_PAUSE, soonest)
+        self._changed.set()
+
+    async def _plan(
+        self, lineages: Sequence[Lineage], otherwise: datetime, known: Mapping[str, datetime] | None = None
+    ) -> None:
+        """Read the next times; each is at least the `known` one, else `otherwise`."""
         if not lineages:
             return
         try:
@@ -179,11 +193,14 @@ class Daemon:
             wake_times = {}
         for one in lineages:
             if one.name in self._lineages:
+                soonest = (known or {}).get(one.name, otherwise)
                 self._wake_at[one.name] = max(wake_times.get(one.name, soonest), soonest)
 
     async def _sleep(self) -> None:
         """Sleep until the next one is due or something changed; new certificates end the sleep at once."""
-        if await self._is_set_within(self._replaced, self._sleep_seconds.least):
+        is_starting = self._clock.monotonic() < self._has_started_at
+        least = self._sleep_seconds.first if is_starting else self._sleep_seconds.least
+        if await self._is_set_within(self._replaced, least):
             return
         waiting = (at for name, at in self._wake_at.items() if name not in self._under_way)
         seconds = (min(waiting, default=_NEVER) - self._clock.now()).total_seconds()
@@ -208,10 +225,17 @@ class Daemon:
         self._offset = offset
 
 
-def _has_time(report: Report) -> bool:
-    """Return whether to check late: it waits for a new server block, or its failure could not be recorded."""
+def _soonest(report: Report, now: datetime) -> datetime:
+    """Return when to check again at the earliest.
+
+    Late if it waits for a new server block, or its failure could not be recorded; if it waits for something else, at
+    the time that it names.
+    """
     is_unrecorded = report.outcome is Outcome.FAILED and report.next_try_at is None
-    return is_unrecorded or report.outcome is Outcome.NOT_SERVED_YET
+    if is_unrecorded or report.outcome is Outcome.NOT_SERVED_YET:
+        return now + _PATIENCE
+    pause = now + _LEAST_PAUSE
+    return min(report.next_try_at or pause, pause) if report.outcome is Outcome.WAITING else pause
 
 
 def _log_report(report: Report) -> None:

@@ -3,6 +3,7 @@
 WellkeeperError
     SettingsError       the settings, or files that they name, are not usable
     JournalError        the state on disk is not usable
+        BusyError           a command owns it, until that ends
     HookError           a hook or notification of the administrator failed
     DaemonError         the daemon refused a request or cannot be reached
     OrderError          the CA's directory, our account, or the order failed
@@ -25,6 +26,10 @@ class SettingsError(WellkeeperError):
 
 class JournalError(WellkeeperError):
     stage = "journal"
+
+
+class BusyError(JournalError):
+    pass
 
 
 class HookError(WellkeeperError):

@@ -14,7 +14,8 @@ class Lineage:
     """One certificate to keep renewed; `name` matches LINEAGE_NAME and is the name of its directories.
 
     `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere. It must be
-    served at `https_addresses`: none for nowhere on this host, None for wherever nginx's configuration says.
+    served at `https_addresses`: none for nowhere on this host, None for wherever nginx's configuration says. The nodes
+    in `without_nodes` need not answer its challenges, this time.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Lineage:
     csr_path: str | None = None
     drops_failing_names: bool = False
     https_addresses: tuple[tuple[str, int], ...] | None = None
+    without_nodes: frozenset[str] = frozenset()
 
 
 class Status(StrEnum):

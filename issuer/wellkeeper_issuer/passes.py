@@ -202,6 +202,7 @@ class Passes:
             run.error = run.error or error
 
     async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
+        await self.renewals.await_nginx(mode)
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
         run.is_to_be_verified = self._verifications.is_due(run.record, run.installed)
         if not run.record.is_installed:

@@ -241,11 +241,15 @@ class Check:
 
 
 class Notice(StrEnum):
-    """A kind of notice to the administrator about a lineage, sent once each."""
+    """A kind of notice, sent once each: about a lineage, this host (FINDING), or a node (the last three)."""
 
     FAILURE = "failure"
     DANGER = "danger"
     RECOVERY = "recovery"
+    FINDING = "finding"
+    BEHIND = "behind"
+    CAUGHT_UP = "caught up"
+    JOINED = "joined"
 
 
 @dataclass(frozen=True, slots=True)

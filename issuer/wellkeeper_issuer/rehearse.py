@@ -21,9 +21,11 @@ from wellkeeper_issuer.obtain.publish import answers, read_back_error
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.obtain.validate import validate
 from wellkeeper_issuer.ports.ca import Authorities, CertificateAuthority
+from wellkeeper_issuer.ports.node import RemoteReadBacks
 from wellkeeper_issuer.ports.people import Hooks
 from wellkeeper_issuer.ports.state import Notes
 from wellkeeper_issuer.records import Event, Occasion, Rehearsal
+from wellkeeper_node.advice.words import remedy_for
 from wellkeeper_node.errors import ReloadError, WellkeeperError
 from wellkeeper_node.model import Answer, Node
 from wellkeeper_node.ports import Clock, Nginx, Probes, Progress, Responders
@@ -48,6 +50,7 @@ class RehearsalDeps:
     `ask_ca` returns, for a CA's directory URL, the named requests that a renewal sends first and that change nothing.
     `describe_served` asks nginx for what is installed; it raises VerifyError when nginx serves something else.
     `request` returns key and CSR as for a real order; `test_directory_url` is the test CA to order from, if any.
+    `remote` are so many other nodes that read back themselves.
     """
 
     authorities: Authorities
@@ -66,6 +69,8 @@ class RehearsalDeps:
     throttle: Throttle
     test_directory_url: str | None = None
     describe_served: Callable[[Lineage], Awaitable[str]] | None = None
+    remote: RemoteReadBacks | None = None
+    remote_count: int = 0
 
 
 async def rehearse(lineages: Sequence[Lineage], deps: RehearsalDeps) -> list[Rehearsal]:
@@ -148,9 +153,13 @@ async def _try_hook(steps: Steps, event: Event, about: Occasion, hooks: Hooks) -
 
 
 async def _test_nginx(nginx: Nginx) -> str:
+    await nginx.prove()
     tested = await nginx.test()
+    if tested is None:
+        return "it may be reloaded; its configuration was not tested, because only a reload can do that"
     if not tested.passed:
-        raise ReloadError("nginx refuses its present configuration", tested.words, "Fix it until 'nginx -t' passes.")
+        remedy = remedy_for(tested.words) or "Fix it until 'nginx -t' passes."
+        raise ReloadError("nginx refuses its present configuration", tested.words, remedy)
     return "nginx -t passes"
 
 
@@ -161,7 +170,8 @@ async def _publish(lineage: Lineage, deps: RehearsalDeps) -> str:
     thumbprint = deps.authorities.open(lineage.directory_urls[0]).thumbprint
     wanted = [Answer(deps.make_token(), thumbprint, identifier) for identifier in lineage.identifiers]
     async with _published(wanted, deps) as count:
-        return f"{counted(len(wanted), 'token')}, read back from {counted(count, 'address', 'addresses')}"
+        others = f", and by {counted(deps.remote_count, 'other node')}" if deps.remote_count else ""
+        return f"{counted(len(wanted), 'token')}, read back from {counted(count, 'address', 'addresses')}{others}"
 
 
 @asynccontextmanager
@@ -171,6 +181,7 @@ async def _published(wanted: Sequence[Answer], deps: RehearsalDeps) -> AsyncIter
         asked = await asyncio.gather(*(deps.probes.read_back(node, one) for node in deps.nodes for one in wanted))
         results = [result for several in asked for result in several]
         failures = [result for result in results if result.cause is not None]
+        failures += await deps.remote.failures(wanted) if deps.remote else ()
         if failures:
             raise read_back_error(failures)
         yield len({(result.node, result.address) for result in results})

@@ -30,9 +30,9 @@ from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Source, Sources, is_of_the_ca
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.deliver.install import install
-from wellkeeper_node.errors import Retry, WellkeeperError
+from wellkeeper_node.errors import ReloadError, Retry, WellkeeperError
 from wellkeeper_node.model import Flip, Installed, Pair
-from wellkeeper_node.ports import Certificates, Clock, Progress, Responders
+from wellkeeper_node.ports import Certificates, Clock, Nginx, Progress, Responders
 from wellkeeper_node.steps import Steps
 from wellkeeper_node.wording import counted
 
@@ -73,6 +73,7 @@ class Renewals:
     locations: Locations
     requests: Requests
     certificates: Certificates
+    nginx: Nginx
     clock: Clock
     progress: Progress
     is_staging: bool = False
@@ -97,15 +98,45 @@ class Renewals:
     async def check_prospects(self, lineage: Lineage, found: Found, mode: Mode) -> None:
         """Before the first order, raise DeferredError while nginx does not answer challenges for a name.
 
-        Then, and before every other order, raise InstallError if its certificate could not be installed.
+        Then, and before every other order, raise ReloadError or InstallError if its certificate could not be loaded.
         """
         if found.issued is not None:
             return
         is_first = found.installed is None or found.installed.certificate.is_self_signed
         is_begun = found.record.attempt is not None and found.record.attempt.order_url is not None
         if is_first and not is_begun and mode is not Mode.FORCED:
-            await self.locations.reach(lineage)  # every half minute, and so without a write to the disk
+            await self.locations.reach(lineage)  # every few seconds at first, so no write to the disk comes before it
+        if self.sources.starting and mode is Mode.SCHEDULED:
+            await self.sources.starting.await_responders()
         await self.certificates.prove(lineage.name)
+        await self._prove_nginx(lineage, found.installed, mode)
+
+    async def await_nginx(self, mode: Mode) -> None:
+        """Raise DeferredError while nginx may only not have started yet, beside a daemon that has."""
+        if self.sources.starting and mode is Mode.SCHEDULED:
+            await self.sources.starting.await_nginx(self.nginx)
+
+    async def _prove_nginx(self, lineage: Lineage, installed: Installed | None, mode: Mode) -> None:
+        """Raise ReloadError if nginx could not be reloaded, unless the order must not wait for it."""
+        try:
+            await self.nginx.prove()
+        except ReloadError as error:
+            if not (reason := self._reason_not_to_wait(lineage, installed, mode)):
+                raise
+            self.progress.note(lineage.name, f"WARNING: {error} (ordering anyway: {reason})")
+
+    def _reason_not_to_wait(self, lineage: Lineage, installed: Installed | None, mode: Mode) -> str:
+        """Return why to order although nginx here does not run, or "".
+
+        One that is stopped for months, as on a standby host, must not find an expired certificate when it starts.
+        """
+        if mode is Mode.REVOKED:
+            return "the certificate must be replaced"
+        if self.read_backs.without(lineage.without_nodes).has_remote_nodes():
+            return "other nodes wait for the certificate"
+        expiring = expiring_at(installed)
+        is_expiring = expiring is not None and self.clock.now() >= expiring
+        return "the certificate expires soon" if is_expiring else ""
 
     def _check_replaceable(self, lineage: Lineage, installed: Installed, origin: Origin | None) -> None:
         """Raise OrderError if a test CA's certificate, which no client trusts, would replace another CA's."""
@@ -195,14 +226,22 @@ class Renewals:
         with steps.step("order") as step, naming_refused(lineage):
             attempt, ordered = await order(lineage, ca, self.attempts, found.record.attempt, terms)
             step.detail = _describe(ordered)
-        await self._prove(ca, ordered, found.installed, steps)
+        try:
+            await self._prove(ca, ordered, found.installed, steps, self.read_backs.without(lineage.without_nodes))
+        finally:  # only now: the CA may still have been fetching them for the order of a process that was killed
+            await self.responders.withdraw_left(lineage.name)
         with steps.step("finalize") as step, naming_refused(lineage):
             chain_pem = await finalize(attempt, ordered.order, ca, self.attempts, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"
         return replace(attempt, chain_pem=chain_pem)
 
     async def _prove(
-        self, ca: CertificateAuthority, ordered: Ordered, installed: Installed | None, steps: Steps
+        self,
+        ca: CertificateAuthority,
+        ordered: Ordered,
+        installed: Installed | None,
+        steps: Steps,
+        read_backs: ReadBacks,
     ) -> None:
         if ordered.order.status is not Status.PENDING:
             return
@@ -210,7 +249,7 @@ class Renewals:
         async with AsyncExitStack() as published:
             with steps.step("publish") as step:
                 until = expiring_at(installed)
-                publishing = publish(wanted, self.responders, self.read_backs, steps.lineage, until)
+                publishing = publish(wanted, self.responders, read_backs, steps.lineage, until)
                 await published.enter_async_context(publishing)
                 step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:

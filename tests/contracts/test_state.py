@@ -41,9 +41,9 @@ ROWS: Final[dict[str, tuple[Write, Read, Write]]] = {
         lambda state, name: state.attempts.forget_attempt(name),
     ),
     "vetoes": (
-        lambda state, name: state.vetoes.record_veto(name, NOW),
-        lambda state, name: state.vetoes.read_veto(name),
-        lambda state, name: state.vetoes.forget_veto(name),
+        lambda state, name: state.vetoes.record_vetoes(name, {"n1": NOW}),
+        lambda state, name: state.vetoes.read_vetoes(name),
+        lambda state, name: state.vetoes.forget_vetoes(name),
     ),
     "failures": (
         lambda state, name: state.schedules.record_failure(replace(FAILURE, lineage=name)),
@@ -133,18 +133,18 @@ async def test_order_and_chain_without_an_attempt_change_nothing(state: StateRec
     assert await state.attempts.under_way() == {}
 
 
-async def test_later_veto_replaces_the_earlier_one(state: StateRecords) -> None:
-    for at in (NOW, NOW - HOUR):
-        await state.vetoes.record_veto("web", at)
-    assert await state.vetoes.read_veto("web") == NOW - HOUR
+async def test_later_vetoes_replace_the_earlier_ones(state: StateRecords) -> None:
+    for vetoes in ({"n1": NOW, "n2": NOW}, {"n2": NOW - HOUR, "n3": NOW}):
+        await state.vetoes.record_vetoes("web", vetoes)
+    assert await state.vetoes.read_vetoes("web") == {"n2": NOW - HOUR, "n3": NOW}
 
 
 async def test_flip_turns_the_attempt_into_a_delivery_with_an_owed_hook(state: StateRecords) -> None:
     for name in ("web", "mail"):
-        await state.vetoes.record_veto(name, NOW)
+        await state.vetoes.record_vetoes(name, {"n1": NOW})
     await flip(state, "web")
     assert await state.attempts.read_attempt("web") is None
-    assert [await state.vetoes.read_veto(name) for name in ("web", "mail")] == [None, NOW]
+    assert [await state.vetoes.read_vetoes(name) for name in ("web", "mail")] == [{}, {"n1": NOW}]
     assert await state.deliveries.undelivered() == {"web": Flip("web", None, "v1")}
     assert await state.deliveries.read_origin("web") == Origin(CA, ACCOUNT)
     assert await state.notes.read_owed_hooks() == {"web": "v1"}

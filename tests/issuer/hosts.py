@@ -13,10 +13,11 @@ from tests.node.nodes import Nodes
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
-from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.obtain.vetoes import Vetoes
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
@@ -30,7 +31,8 @@ from wellkeeper_node.deliver.batch import Deliveries
 from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.errors import InstallError, MissingVersionError
 from wellkeeper_node.model import Answer, Certificate, Flip, Identifier, Installed, KeyAlgorithm, Node, ReadBack
-from wellkeeper_node.ports import Certificates
+from wellkeeper_node.nginx.absent import AbsentNginx
+from wellkeeper_node.ports import Certificates, Nginx
 from wellkeeper_node.steps import Steps
 
 NAMES = ("a", "b", "c")
@@ -147,7 +149,11 @@ class RenewalParts:
 
 
 def make_renewals(
-    parts: RenewalParts, certificates: Certificates, probes: FakeReadBacks, progress: FakeProgress
+    parts: RenewalParts,
+    certificates: Certificates,
+    probes: FakeReadBacks,
+    progress: FakeProgress,
+    nginx: Nginx | None = None,
 ) -> Renewals:
     """Return renewals with real stages and responders."""
     state, clock = parts.state, parts.clock
@@ -164,6 +170,7 @@ def make_renewals(
         locations=Locations((), probes, None, clock),
         requests=Requests(certificates, CsrFolder()),
         certificates=certificates,
+        nginx=nginx or AbsentNginx(),
         clock=clock,
         progress=progress,
     )
@@ -193,7 +200,7 @@ def make_host(
     nginx.needed = set(NAMES)
     handshakes = Handshakes(nginx, folders)
     renewals = make_renewals(
-        RenewalParts(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress
+        RenewalParts(state, nodes, clock, authorities, infos), certificates, FakeReadBacks(), progress, nginx
     )
     batch = Deliveries(nginx, certificates, state.deliveries, clock, progress)
     passes = Passes(

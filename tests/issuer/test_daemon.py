@@ -167,6 +167,17 @@ def test_state_errors_are_retried_and_do_not_end_the_daemon(caplog: pytest.LogCa
     assert "state.db: disk I/O error" in caplog.text
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(2, 2), (10, 10), (3600, 31)], ids=["at once", "soon", "late"])
+def test_waiting_certificate_is_checked_when_it_says_or_after_half_a_minute(seconds: int, expected: int) -> None:
+    async def scene(work: Work, make: Callable[..., Daemon]) -> None:
+        work.every = timedelta()
+        work.report = Report("a", Outcome.WAITING, "due", next_try_at=START + timedelta(seconds=seconds))
+        await live(make(A), 35)
+        assert work.times("a")[:2] == [0, expected]
+
+    simulate(scene)
+
+
 def test_new_certificates_start_at_once_and_removed_ones_stop() -> None:
     async def scene(work: Work, make: Callable[..., Daemon]) -> None:
         daemon = make(A, B)

@@ -1,15 +1,19 @@
 """Passes whose new certificates nginx rejects, and the next pass."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
+from tests.fakes_obtain import FakeReadBacks
 from tests.issuer.hosts import ALL_SERVED, LINEAGES, NAMES, Host, outcomes
 from tests.node.nodes import Nodes
-from wellkeeper_issuer.reports import Outcome
+from wellkeeper_issuer.obtain.publish import ReadBacks
+from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.model import Answer, ReadBack
 
 
 def spoil_next_version(host: Host, name: str) -> None:
@@ -158,3 +162,52 @@ async def test_lost_version_fails_alone(host: Host) -> None:
     reports = await host.run()
     assert outcomes(reports) == ALL_SERVED | {"b": Outcome.FAILED}
     assert "does not have version" in str(reports["b"].error)
+
+
+async def test_nothing_is_ordered_while_nginx_could_not_be_reloaded(host: Host) -> None:
+    host.nginx.unreachable = "nginx is not running"
+    reports = await host.run()
+    assert set(outcomes(reports).values()) == {Outcome.FAILED}
+    assert host.ca.orders == {}
+    host.nginx.unreachable = None
+    assert outcomes(await host.run()) == ALL_SERVED
+
+
+async def test_certificate_that_soon_expires_is_renewed_though_nginx_is_stopped(host: Host) -> None:
+    await host.run()
+    host.nginx.unreachable = "nginx is not running"
+    host.clock.advance(89 * 86_400)
+    before = len(host.ca.orders)
+    await host.run()
+    assert len(host.ca.orders) > before
+
+
+async def test_revoked_certificate_is_replaced_though_nginx_is_stopped(host: Host) -> None:
+    await host.run()
+    host.nginx.unreachable = "nginx is not running"
+    before = len(host.ca.orders)
+    await host.run(mode=Mode.REVOKED)
+    assert len(host.ca.orders) == before + len(NAMES)
+    assert any("(ordering anyway: the certificate must be replaced)" in line for line in host.progress.lines)
+
+
+class OtherNodes:
+    """`ports.node.RemoteReadBacks` of nodes that have every token."""
+
+    def has_nodes(self) -> bool:
+        return True
+
+    async def failures(self, answers: Sequence[Answer], without: Collection[str] = ()) -> Sequence[ReadBack]:
+        assert (len(answers), without) == (1, {"web3"})
+        return ()
+
+
+async def test_other_nodes_get_certificates_though_nginx_here_is_stopped(host: Host) -> None:
+    probes, renewals = FakeReadBacks(), host.passes.renewals
+    read_backs = ReadBacks(host.nodes.nodes, probes, host.progress, None, OtherNodes())
+    passes = replace(host.passes, renewals=replace(renewals, read_backs=read_backs))
+    host.nginx.unreachable = "nginx is not running"
+    lineages = [replace(one, without_nodes=frozenset({"web3"})) for one in LINEAGES]
+    await replace(host, passes=passes).run(lineages)
+    assert len(host.ca.orders) == len(NAMES)
+    assert any("(ordering anyway: other nodes wait for the certificate)" in line for line in host.progress.lines)

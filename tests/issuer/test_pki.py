@@ -12,6 +12,7 @@ from tests.fakes_deliver import NOW, FakeCa, dns
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import ChainError, DatesError, FinalizeError
 from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
 A, B = dns("a.example"), dns("b.example")
@@ -157,7 +158,7 @@ def test_chain_with_a_leaf_as_issuer_is_refused(ca: FakeCa, key: bytes) -> None:
 
 
 def test_placeholder_is_recognised_and_matches_its_key() -> None:
-    pair = pki.make_self_signed([A, V4], 7, NOW)
+    pair = make_self_signed([A, V4], 7, NOW)
     certificate = reading.read_certificate(pair.chain_pem)
     assert reading.is_placeholder(certificate)
     assert certificate.identifiers == {A, V4}

@@ -1,7 +1,7 @@
 """A rehearsal: it tries each step, reports each failure with its place, and leaves nothing behind."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from wellkeeper_issuer.records import Event, Limit, Rehearsal
 from wellkeeper_issuer.rehearse import RehearsalDeps, rehearse
 from wellkeeper_node import model
 from wellkeeper_node.errors import ReloadError, WellkeeperError
+from wellkeeper_node.model import Answer, ReadBack
 
 LIVE, TEST = f"{BASE}/directory", "https://test-ca.example/directory"
 LINEAGES = [Lineage("web", (dns("a.example"), dns("b.example")), directory_urls=(LIVE,))]
@@ -36,6 +37,9 @@ class FakeAuthorities:
     @property
     def directory_urls(self) -> Sequence[str]:
         return (LIVE, TEST)
+
+    async def load(self, directory_url: str) -> None:
+        """Everything is loaded."""
 
     def open(self, directory_url: str) -> CertificateAuthority:
         return {LIVE: self.live, TEST: self.test}[directory_url]
@@ -114,6 +118,30 @@ def setup(nodes: Nodes, clock: FakeClock) -> Setup:
         throttle=Throttle(1e9, clock),
     )
     return Setup(deps, authorities, probes, nginx, hooks, trust, progress, requests)
+
+
+class OtherNodes:
+    """`ports.node.RemoteReadBacks` of nodes that report these failures."""
+
+    def __init__(self, *failures: ReadBack) -> None:
+        self._failures = failures
+
+    def has_nodes(self) -> bool:
+        return True
+
+    async def failures(self, answers: Sequence[Answer], without: Collection[str] = ()) -> Sequence[ReadBack]:
+        """Report them for the tokens of all names."""
+        assert (len(answers), without) == (2, ())
+        return self._failures
+
+
+async def test_other_nodes_read_back_themselves(setup: Setup) -> None:
+    await replace(setup, deps=replace(setup.deps, remote=OtherNodes(), remote_count=3)).rehearse()
+    assert setup.progress.lines[-1].endswith(" 2 tokens, read back from 2 addresses, and by 3 other nodes")
+    failure = ReadBack("web2", "http://a.example/", "127.0.0.1:80", 403, "nginx denies it")
+    deps = replace(setup.deps, remote=OtherNodes(failure), remote_count=3)
+    (failed,) = await replace(setup, deps=deps).rehearse()
+    assert "publish: the read-back failed: node 'web2' at 127.0.0.1:80" in failed.detail
 
 
 async def test_every_name_is_published_read_back_from_every_node_and_withdrawn(setup: Setup, nodes: Nodes) -> None:
@@ -240,6 +268,19 @@ async def test_failed_rehearsal_does_not_stop_another(setup: Setup) -> None:
     results = await setup.rehearse([lost, *LINEAGES])
     assert [(one.lineage, one.is_well) for one in results] == [("lost", False), ("web", True)]
     assert results[0].detail.startswith("publish: certificate lost has no CA. Add 'ca' to the settings, then run")
+
+
+async def test_nginx_that_only_a_reload_can_test_is_not_reloaded(setup: Setup) -> None:
+    setup.nginx.is_tested_by_reload = True
+    assert [one.is_well for one in await setup.rehearse()] == [True]
+    assert setup.nginx.reloads == []
+    (said,) = [one for one in setup.progress.lines if "nginx finished" in one]
+    assert said.endswith("it may be reloaded; its configuration was not tested, because only a reload can do that")
+
+
+async def test_nginx_that_could_not_be_reloaded_fails_all_certificates(setup: Setup) -> None:
+    setup.nginx.unreachable = "uid 7 may not signal nginx"
+    assert {one.detail for one in await setup.rehearse()} == {"nginx: uid 7 may not signal nginx"}
 
 
 async def test_missing_nginx_fails_all_certificates(setup: Setup) -> None:

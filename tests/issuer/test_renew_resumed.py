@@ -8,17 +8,20 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_certificates import FakeCertificates
 from tests.fakes_deliver import dns
-from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress
+from tests.fakes_obtain import BASE, FakeAuthority, FakeProgress, QuickResponders
 from tests.issuer.hosts import Host, look, renew
 from tests.node.nodes import Nodes
+from tests.responder.messages import KEY, THUMBPRINT, TOKEN
 from wellkeeper_issuer import pki
-from wellkeeper_issuer.errors import DatesError
+from wellkeeper_issuer.errors import DatesError, OrderError
 from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_node.errors import InstallError
-from wellkeeper_node.model import Flip, KeyType, Pair
+from wellkeeper_node.model import Answer, Flip, KeyType, Pair
+from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.publications import AllResponders
 from wellkeeper_node.steps import Steps
 
 A, B = dns("a.example"), dns("b.example")
@@ -82,6 +85,25 @@ async def test_pass_that_died_between_the_switch_and_its_record_is_delivered(
     assert ca.calls == []
     assert await state.deliveries.undelivered() == {"web": Flip("web", version, version)}
     assert await reason(renewals) is None
+
+
+async def test_tokens_of_a_killed_pass_stay_until_its_order_was_continued(
+    renewals: Renewals, steps: Steps, ca: FakeAuthority, state: State, clock: FakeClock, nodes: Nodes
+) -> None:
+    client = ResponderClient("n1", str(nodes["n1"].control), KEY, clock)
+    async with (
+        AllResponders([client], KEY, clock, state.publications) as killed,
+        AllResponders([client], KEY, clock, state.publications) as responders,
+        killed.publish([Answer(TOKEN, THUMBPRINT, A)], "web"),
+    ):
+        renewals = replace(renewals, responders=QuickResponders(responders, clock))
+        ca.new_order_error = OrderError("the CA is down")
+        with pytest.raises(OrderError):
+            await renew(renewals, LINEAGE, steps, Mode.RETRY)
+        assert await nodes.holding(TOKEN) == ["n1"]
+        ca.new_order_error = None
+        await renew(renewals, LINEAGE, steps, Mode.RETRY)
+        assert await nodes.holding(TOKEN) == []
 
 
 async def test_full_disk_does_not_cost_a_second_certificate(

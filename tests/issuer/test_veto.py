@@ -13,7 +13,7 @@ from tests.issuer.hosts import RenewalParts, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer.errors import ChallengeError
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.obtain.publish import Vetoes
+from wellkeeper_issuer.obtain.vetoes import Vetoes
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.reports import Mode
 from wellkeeper_node.errors import PublishError
@@ -167,9 +167,63 @@ async def test_clock_set_back_does_not_prolong_the_veto(state: State, clock: Fak
     for step in (10 * _DAY, -10 * _DAY):
         clock.step(step)
         with pytest.raises(PublishError):
-            await vetoes.hold("web", PublishError("no location for it"), None)
+            await vetoes.hold("web", {"n1"}, PublishError("no location for it"), None)
     clock.advance(_DAY)
-    assert await vetoes.hold("web", PublishError("no location for it"), None) == "it has failed for 24 h"
+    assert await vetoes.hold("web", {"n1"}, PublishError("no location for it"), None) == "it has failed for 24 h"
+
+
+async def test_day_of_each_node_begins_with_its_own_failure(passes: Passes) -> None:
+    assert await passes.is_vetoed()
+    passes.wait(_DAY - _HOUR)
+    passes.probes.causes["n1"] = passes.probes.causes.pop("n2")
+    assert await passes.is_vetoed()
+    passes.wait(_HOUR)
+    assert await passes.is_vetoed()
+    passes.wait(_DAY - _HOUR)
+    assert not await passes.is_vetoed()
+
+
+async def test_node_that_recovers_does_not_hold_the_others_back(passes: Passes) -> None:
+    assert await passes.is_vetoed()
+    passes.wait(_DAY - _HOUR)
+    passes.probes.causes["n1"] = "no location for it either"
+    assert await passes.is_vetoed()
+    passes.wait(_HOUR)
+    assert await passes.is_vetoed()
+    del passes.probes.causes["n1"]
+    assert not await passes.is_vetoed()
+
+
+async def test_nodes_that_fail_alternately_hold_the_ca_back_for_three_days_at_most(passes: Passes) -> None:
+    for _ in range(4):
+        assert await passes.is_vetoed()
+        passes.wait(18 * _HOUR)
+        failing = "n1" if "n2" in passes.probes.causes else "n2"
+        passes.probes.causes = {failing: "no location for it"}
+    assert not await passes.is_vetoed()
+
+
+async def test_veto_of_a_version_that_did_not_tell_nodes_apart_goes_on(state: State, clock: FakeClock) -> None:
+    await state.vetoes.record_vetoes("web", {"": clock.now() + timedelta(hours=1)})
+    vetoes = Vetoes(state.vetoes, clock)
+    with pytest.raises(PublishError):
+        await vetoes.hold("web", {"n1"}, PublishError("no location for it"), None)
+    clock.advance(_HOUR)
+    assert await vetoes.hold("web", {"n1"}, PublishError("no location for it"), None)
+
+
+async def test_ca_is_asked_once_per_day_even_if_another_node_fails_each_time(passes: Passes) -> None:
+    await _obtain(passes)
+    passes.ca.refused["a.example"] = None
+    passes.wait(85 * _DAY)
+    with pytest.raises(ChallengeError):
+        await passes.run()
+    passes.wait(_HOUR)
+    passes.probes.causes["n1"] = passes.probes.causes.pop("n2")
+    assert await passes.is_vetoed()
+    passes.wait(23 * _HOUR)
+    with pytest.raises(ChallengeError):
+        await passes.run()
 
 
 async def _obtain(passes: Passes) -> None:

@@ -104,6 +104,7 @@ class Week:
             locations=Locations((), nginx, None, clock),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
+            nginx=nginx,
             clock=clock,
             progress=progress,
         )

@@ -86,6 +86,7 @@ class Year:
             locations=Locations((), self.nginx, None, clock),
             requests=Requests(certificates, CsrFolder()),
             certificates=certificates,
+            nginx=self.nginx,
             clock=clock,
             progress=progress,
         )

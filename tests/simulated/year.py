@@ -191,6 +191,9 @@ class OneAuthority:
     def directory_urls(self) -> Sequence[str]:
         return (DIRECTORY,)
 
+    async def load(self, directory_url: str) -> None:
+        """Everything is loaded."""
+
     def open(self, directory_url: str) -> CertificateAuthority:
         if directory_url != DIRECTORY:
             raise ValueError(directory_url)
@@ -214,10 +217,14 @@ class WorkingResponders:
         return True
 
     @asynccontextmanager
-    async def publish(self, answers: Sequence[Answer]) -> AsyncIterator[None]:
-        if not answers:
+    async def publish(self, answers: Sequence[Answer], lineage: str = "") -> AsyncIterator[None]:
+        if not (answers and lineage):
             raise ValueError("nothing to publish")
         yield
+
+    async def withdraw_left(self, lineage: str = "") -> None:
+        if not lineage:
+            raise ValueError("nothing is left of another process")
 
     async def publish_again(self, answers: Sequence[Answer]) -> bool:
         raise ValueError(f"no responder restarts, and all have {answers}")
@@ -240,8 +247,11 @@ class WorkingNginx:
     async def test(self) -> Tested:
         return Tested(True, "", 0.1)
 
-    async def reload(self, tested: Tested) -> int:
-        await asyncio.sleep(tested.seconds)
+    async def prove(self) -> None:
+        """Do nothing."""
+
+    async def reload(self, tested: Tested | None) -> int:
+        await asyncio.sleep(tested.seconds if tested else 0.1)
         self.reloaded_at.append(asyncio.get_running_loop().time())
         return 0
 

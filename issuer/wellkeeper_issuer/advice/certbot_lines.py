@@ -36,7 +36,7 @@ def find_certbot_lines(files: Mapping[str, str], folder: Path) -> list[CertbotLi
         found
         for file, text in files.items()
         if not Path(file).is_relative_to(folder)
-        for found in _in_file(file, text.splitlines(), folder)
+        for found in _in_file(file, text.split("\n"), folder)
     ]
 
 

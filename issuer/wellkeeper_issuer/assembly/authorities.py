@@ -1,5 +1,7 @@
 """The CAs of the settings, each made when it is first needed: the acme library is not loaded before."""
 
+import asyncio
+import importlib
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +49,12 @@ class AllAuthorities:
     ) -> None:
         for server in self._servers.values():
             await server.close()
+
+    async def load(self, directory_url: str) -> None:
+        """Implement `ports.Authorities.load`: the acme library takes 60 ms, as long as many a CA takes to reply."""
+        if directory_url not in self._opened:
+            self.server(directory_url).begin()
+            await asyncio.to_thread(importlib.import_module, "wellkeeper_issuer.outside.ca.authority")
 
     def open(self, directory_url: str) -> "AcmeAuthority":
         """As `ports.Authorities.open`; raises SettingsError when the CA has no account key."""

@@ -5,11 +5,13 @@ Modules that reading the state does not need are imported inside functions.
 
 import grp
 import importlib.metadata
+import logging
 import os
 import pwd
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellkeeper_issuer.errors import SettingsError
@@ -21,13 +23,18 @@ from wellkeeper_issuer.records import Event, Notice
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import Node
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.keys.accounts import AccountFolder
     from wellkeeper_node.certificates.folders import CertificateFolders
-    from wellkeeper_node.nginx.local import LocalNginx
+    from wellkeeper_node.nginx.absent import AbsentNginx
+    from wellkeeper_node.nginx.control import Control
+    from wellkeeper_node.nginx.factory import HostNginx
     from wellkeeper_node.responders.client import ResponderClient
+
+_log = logging.getLogger(__name__)
 
 
 def version() -> str:
@@ -49,6 +56,34 @@ def certificates(settings: Settings) -> "CertificateFolders":
     """Raises SettingsError when the owner or the group does not exist."""
     from wellkeeper_node.certificates.folders import CertificateFolders
 
+    uid, gid = file_ids(settings)
+    return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
+
+
+async def apply_file_access(settings: Settings) -> None:
+    """Give what is installed to certificates_owner and certificates_group; a failure is logged.
+
+    Raises SettingsError when they do not exist.
+    """
+    uid, gid = file_ids(settings)
+    if uid is None and gid is None:
+        return
+    from wellkeeper_node.certificates.applying import apply_access
+    from wellkeeper_node.durable import Owner
+
+    try:
+        changed = await apply_access(
+            settings.certificates_dir, Owner(-1 if uid is None else uid, -1 if gid is None else gid)
+        )
+    except InstallError as error:
+        _log.warning("%s", error)
+    else:
+        if changed:
+            _log.info("gave the files of %s to the group %s", ", ".join(changed), settings.certificates_group)
+
+
+def file_ids(settings: Settings) -> tuple[int | None, int | None]:
+    """Return the user and group of installed files, if the settings name them. Raises SettingsError."""
     owner, group = settings.certificates_owner, settings.certificates_group
     try:
         uid = pwd.getpwnam(owner).pw_uid if owner else None
@@ -66,7 +101,7 @@ def certificates(settings: Settings) -> "CertificateFolders":
             "this host has no such group",
             "Create it, or name another group.",
         ) from None
-    return CertificateFolders(settings.certificates_dir, owner=uid, group=gid)
+    return uid, gid
 
 
 def ownership(settings: Settings) -> Ownership:
@@ -122,22 +157,38 @@ def make_notifications(settings: Settings) -> Notifications:
     return Webhook(url, SystemClock(), host=socket.gethostname(), version=version())
 
 
-def make_nginx(settings: Settings) -> "LocalNginx":
-    from wellkeeper_node.nginx.local import Control, LocalNginx
+def nginx_control(settings: Settings) -> "Control":
+    from wellkeeper_node.nginx.control import AUTO, Control
 
     nginx_settings = settings.nginx
     by_itself = (*nginx_settings.command, "-s", "reload") if nginx_settings.reload == "command" else None
-    control = Control(
+    return Control(
         nginx_settings.command,
-        nginx_settings.pid_file,
+        None if nginx_settings.pid_file == AUTO else Path(nginx_settings.pid_file),
         nginx_settings.reload_command or by_itself,
         nginx_settings.error_log,
+        nginx_settings.test,
+        nginx_settings.agent,
     )
-    return LocalNginx(control, SystemClock())
+
+
+def make_nginx(settings: Settings) -> "HostNginx":
+    from wellkeeper_node.nginx import factory
+
+    return factory.make_nginx(nginx_control(settings), SystemClock())
+
+
+def nginx(settings: Settings) -> "HostNginx | AbsentNginx":
+    """Return the nginx of this host, or one that has nothing to do."""
+    from wellkeeper_node.nginx.absent import AbsentNginx
+
+    return make_nginx(settings) if settings.local_node else AbsentNginx()
 
 
 def nodes(settings: Settings) -> tuple[Node, ...]:
-    return tuple(node.to_node() for node in settings.nodes)
+    """Return the nodes in the settings, and without any the one of this host, if it has an nginx."""
+    is_implicit = "nodes" not in settings.model_fields_set
+    return tuple(node.to_node() for node in settings.nodes if settings.local_node or not is_implicit)
 
 
 def responder_clients(settings: Settings) -> "list[ResponderClient]":

@@ -7,18 +7,24 @@ from dataclasses import replace
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
+from wellkeeper_issuer.assembly.local_probes import local_probes
 from wellkeeper_issuer.assembly.pins import check_pins
+from wellkeeper_issuer.fleet.delivery import FleetDelivery
+from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.limits import Limits
-from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes
+from wellkeeper_issuer.obtain.publish import ReadBacks
 from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.obtain.request import Requests
+from wellkeeper_issuer.obtain.starting import Starting
 from wellkeeper_issuer.obtain.throttle import Throttle
+from wellkeeper_issuer.obtain.vetoes import Vetoes
 from wellkeeper_issuer.outside.ca.renewal_info import AcmeRenewalInfos
 from wellkeeper_issuer.outside.host.csr_files import CsrFolder
 from wellkeeper_issuer.outside.state.proof import prove_places
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
+from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
@@ -30,22 +36,31 @@ from wellkeeper_node.deliver.local import LocalDelivery
 from wellkeeper_node.ports import Progress
 from wellkeeper_node.probes.probes import NodeProbes
 from wellkeeper_node.responders.client import ResponderClient
+from wellkeeper_node.responders.connection import Connection
 from wellkeeper_node.responders.publications import AllResponders
 
 
 @asynccontextmanager
 async def renewals(
-    settings: Settings, state: State, progress: Progress, clients: Sequence[ResponderClient]
+    settings: Settings,
+    state: State,
+    progress: Progress,
+    clients: Sequence[ResponderClient],
+    fleet: Fleet | None = None,
 ) -> AsyncIterator[Renewals]:
     """Yield what obtains and installs, connected; closes `clients` on leaving. Raises SettingsError."""
     clock, choose = SystemClock(), random.SystemRandom().random
     vetoes = Vetoes(state.vetoes, clock) if settings.read_back == "required" else None
-    probes, folders = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.certificates(settings)
+    probes, folders = local_probes(settings), build.certificates(settings)
     accounts = build.accounts(settings)
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
         infos = AcmeRenewalInfos((await stack.enter_async_context(authorities)).server, clock)
-        responders = AllResponders(clients, accounts.publishing_key, clock)
+        remote = fleet.responder if fleet else None
+        everyone: list[Connection] = [*clients, *([remote] if remote else [])]
+        responders = AllResponders(everyone, accounts.publishing_key, clock, state.publications)
+        await stack.enter_async_context(responders)
+        await responders.withdraw_left()
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
             sources=Sources(authorities, limits, throttle, clock),
@@ -53,26 +68,32 @@ async def renewals(
             records=state,
             attempts=state.attempts,
             delivery_records=state.deliveries,
-            responders=await stack.enter_async_context(responders),
-            read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes),
+            responders=responders,
+            read_backs=ReadBacks(build.nodes(settings), probes, progress, vetoes, remote),
             learned_fetches=LearnedFetches(state.fetch_counts),
             locations=Locations(build.nodes(settings), probes, state.vetoes if vetoes else None, clock),
             requests=Requests(folders, CsrFolder()),
             certificates=folders,
+            nginx=build.nginx(settings),
             clock=clock,
             progress=progress,
         )
 
 
 @asynccontextmanager
-async def passes(
-    settings: Settings, state: State, progress: Progress, *, is_staging: bool = False
+async def passes(  # noqa: PLR0913 - keywords say what it is for
+    settings: Settings,
+    state: State,
+    progress: Progress,
+    fleet: Fleet | None = None,
+    *,
+    is_staging: bool = False,
+    is_daemon: bool = False,
 ) -> AsyncIterator[Passes]:
     """Yield everything that a pass needs, connected; closed on leaving. Raises SettingsError."""
-
     nginx_settings, nginx, folders, clock = (
         settings.nginx,
-        build.make_nginx(settings),
+        build.nginx(settings),
         build.certificates(settings),
         SystemClock(),
     )
@@ -91,15 +112,24 @@ async def passes(
         unusable.clear()
         unusable.update(found)
 
-    async with renewals(settings, state, progress, clients) as ready:
+    delivery: Delivery = LocalDelivery(nginx, probes, folders, nginx_settings.https_addresses, batch)
+    async with renewals(settings, state, progress, clients, fleet) as ready:
+        starting = Starting(clock, lambda: _ask(clients)) if is_daemon else None
+        sources = replace(ready.sources, unusable=unusable, starting=starting)
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
-            renewals=replace(ready, is_staging=is_staging, sources=replace(ready.sources, unusable=unusable)),
-            delivery=LocalDelivery(nginx, probes, folders, nginx_settings.https_addresses, batch),
+            renewals=replace(ready, is_staging=is_staging, sources=sources),
+            delivery=FleetDelivery(delivery, fleet.distribution) if fleet else delivery,
             follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             prepare=prepare,
             at_once=settings.renewals_at_once,
         )
+
+
+async def _ask(responders: Sequence[ResponderClient]) -> None:
+    """Raise PublishError when one does not answer."""
+    for one in responders:
+        await one.status()
 
 
 def _registered_domain(value: str) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.local_probes import local_probes
 from wellkeeper_issuer.obtain.reach import missing_locations
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_node.probes.probes import NodeProbes
 
 
 async def look_at_locations(settings: Settings) -> Mapping[str, str]:
     """Return for each certificate why its challenges would not be answered, "" if nothing is wrong."""
-    probes, nodes = NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol), build.nodes(settings)
+    probes, nodes = local_probes(settings), build.nodes(settings)
     found = {}
     for lineage in settings.lineages():
         missing = await missing_locations(lineage, nodes, probes)

@@ -1,15 +1,15 @@
 """Read the configuration of this host's nginx, and propose what the certificates of the settings need there."""
 
 import asyncio
-import os
 import shutil
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.local_node import local_node
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
@@ -19,7 +19,8 @@ from wellkeeper_node.nginx.changes.in_use import Working
 from wellkeeper_node.nginx.changes.plan import Plan, propose
 from wellkeeper_node.nginx.changes.server_block import Host
 from wellkeeper_node.nginx.changes.targets import Paths, Target
-from wellkeeper_node.nginx.configuration import Configuration, Directive
+from wellkeeper_node.nginx.configuration import HERE, Configuration, Directive
+from wellkeeper_node.nginx.disk import Disk
 from wellkeeper_node.nginx.sites import Ports, Site, sites
 
 _PROGRAMS: Final = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
@@ -35,12 +36,13 @@ class NginxFound:
 
     def sites(self, settings: Settings) -> tuple[Site, ...]:
         """Return the server blocks of http."""
-        return sites(self.configuration, _ports(settings))
+        return sites(self.configuration, ports_of(settings))
 
     def working_certificates(self) -> Working:
         """Return the certificates of CAs by their `ssl_certificate`, with their names."""
         values = {one.arguments[0] for one in self.configuration.walk() if _is_chain(one)}
-        names = {one: None if _is_unknown(one) else _read_names(self.configuration.path(one)) for one in values}
+        path, disk = self.configuration.path, self.configuration.disk
+        names = {one: None if _is_unknown(one) else _read_names(str(path(one)), disk) for one in values}
         return {one: found for one, found in names.items() if not _is_replaceable(found)}
 
     def table(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ async def read_nginx(settings: Settings) -> NginxFound:
     configuration = await nginx.configuration()
     if configuration.errors:
         raise ReloadError("cannot parse all of nginx's configuration", configuration.errors[0])
-    return NginxFound(configuration, await asyncio.to_thread(_read_texts, await nginx.files()))
+    return NginxFound(configuration, await asyncio.to_thread(_read_texts, configuration))
 
 
 def propose_changes(settings: Settings, certificates: Sequence[CertificateSettings], found: NginxFound) -> Plan:
@@ -75,8 +77,8 @@ def propose_changes(settings: Settings, certificates: Sequence[CertificateSettin
     live = build.certificates(settings)
     targets = [_target(live.live_path(one.name), one) for one in certificates]
     working = found.working_certificates()
-    plan = propose(found.configuration, found.texts, targets, Host(_ports(settings), _has_ipv6()), working)
-    resolved = {os.path.realpath(path): pair for path, pair in plan.changes.items()}
+    plan = propose(found.configuration, found.texts, targets, Host(ports_of(settings), _has_ipv6()), working)
+    resolved = {found.configuration.disk.real_path(path): pair for path, pair in plan.changes.items()}
     return replace(plan, changes=resolved)
 
 
@@ -87,13 +89,13 @@ def _names(certificate: CertificateSettings) -> tuple[str, ...]:
 def _target(live_path: str, certificate: CertificateSettings) -> Target:
     key = None if certificate.csr else f"{live_path}/privkey.pem"
     paths = Paths(f"{live_path}/fullchain.pem", key)
-    return Target(_names(certificate), paths, is_obtained=not _is_replaceable(_read_names(Path(paths.chain))))
+    return Target(_names(certificate), paths, is_obtained=not _is_replaceable(_read_names(paths.chain, HERE)))
 
 
-def _read_names(path: Path) -> frozenset[str] | None:
+def _read_names(path: str, disk: Disk) -> frozenset[str] | None:
     """Return the names in a certificate of a CA: empty without one or if it is self-signed, None if unreadable."""
     try:
-        found = reading.read_certificate(path.read_bytes())
+        found = reading.read_certificate(disk.read(path))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except (OSError, ValueError):
@@ -105,11 +107,11 @@ def _is_replaceable(names: frozenset[str] | None) -> bool:
     return names is not None and not names
 
 
-def _read_texts(files: Iterable[str]) -> dict[str, str]:
+def _read_texts(configuration: Configuration) -> dict[str, str]:
     texts = {}
-    for path in files:
+    for path in configuration.files:
         try:
-            texts[path] = Path(path).read_bytes().decode(errors="surrogateescape")
+            texts[path] = configuration.disk.read(path).decode(errors="surrogateescape")
         except OSError as error:
             raise ReloadError(f"cannot read {path}", str(error.strerror)) from error
     return texts
@@ -128,8 +130,11 @@ def _is_pid(one: Directive) -> bool:
     return one.name == "pid" and bool(one.arguments)
 
 
-def _ports(settings: Settings) -> Ports:
-    node = settings.nodes[0]
+def ports_of(settings: Settings) -> Ports:
+    """Return the ports of this host's nginx, by its node in the settings; the usual ones if it is none of them."""
+    node = local_node(settings)
+    if node is None:
+        return Ports()
     http, https = (
         next((port for _, port in addresses), None) for addresses in (node.http_addresses, node.https_addresses)
     )

@@ -37,7 +37,7 @@ async def check_pins(
     The CA's account key is missing, or a responder lacks its thumbprint. A responder that does not answer is ignored
     here: it may answer when a token is published.
     """
-    pins, unusable = _pins(settings, accounts)
+    pins, unusable = all_pins(settings, accounts)
     found: list[Unpinned] = []
     for client in clients:
         try:
@@ -95,7 +95,7 @@ async def _await_trust_of(client: "ResponderClient", wanted: frozenset[str]) -> 
         await clock.sleep(_POLL_SECONDS)
 
 
-def _pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:
+def all_pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:
     """Return the pins of all configured CAs, and why the others have no usable key, by directory."""
     pins: list[Pin] = []
     without: dict[str, str] = {}

@@ -22,6 +22,7 @@ from wellkeeper_node.wording import counted
 
 if TYPE_CHECKING:
     from wellkeeper_node.responders.client import ResponderClient
+    from wellkeeper_node.responders.connection import Connection
 
 # As long as Boulder's: 43 characters of base64url.
 _TOKEN_BYTES: Final = 32
@@ -42,21 +43,24 @@ async def rehearse_all(
 @asynccontextmanager
 async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator[RehearsalDeps]:
     """Yield the dependencies, connected; closed on leaving."""
+    from wellkeeper_issuer.assembly.local_probes import local_probes
+    from wellkeeper_issuer.assembly.rehearsed_nodes import remote_nodes
     from wellkeeper_issuer.outside.ca.first_requests import FirstRequests
     from wellkeeper_issuer.outside.host.csr_files import CsrFolder
-    from wellkeeper_node.probes.probes import NodeProbes
     from wellkeeper_node.responders.publications import AllResponders
 
     clock, accounts, folders = SystemClock(), build.accounts(settings), build.certificates(settings)
     clients = build.responder_clients(settings)
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
+        remote, count = await stack.enter_async_context(remote_nodes(settings)) or (None, 0)
+        everyone: list[Connection] = [*clients, *([remote] if remote else [])]
         yield RehearsalDeps(
             authorities=await stack.enter_async_context(authorities),
-            responders=await stack.enter_async_context(AllResponders(clients, accounts.publishing_key, clock)),
+            responders=await stack.enter_async_context(AllResponders(everyone, accounts.publishing_key, clock)),
             nodes=build.nodes(settings),
-            probes=NodeProbes(speaks_proxy_protocol=settings.nginx.proxy_protocol),
-            nginx=build.make_nginx(settings),
+            probes=local_probes(settings),
+            nginx=build.nginx(settings),
             hooks=build.make_hooks(settings),
             clock=clock,
             progress=progress,
@@ -67,6 +71,8 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
             request=Requests(folders, CsrFolder()).request,
             throttle=Throttle(settings.orders_per_second, clock),
             describe_served=ServedNow(settings).describe,
+            remote=remote,
+            remote_count=count,
             test_directory_url=settings.find_ca(settings.rehearsal.ca).directory if settings.rehearsal.ca else None,
         )
 

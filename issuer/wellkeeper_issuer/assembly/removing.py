@@ -17,7 +17,7 @@ async def check_unused(settings: Settings, name: str) -> None:
     An interrupted removal is undone first. Raises ReloadError when the configuration cannot be read.
     """
     await removal.move_back(settings.certificates_dir, name)
-    nginx, live_path = build.make_nginx(settings), build.certificates(settings).live_path(name)
+    nginx, live_path = build.nginx(settings), build.certificates(settings).live_path(name)
     archive = str(settings.certificates_dir / "archive" / name)
     if where := (await nginx.named([archive])).get(archive):
         raise _in_use(name, f"nginx's configuration names them in {where}")
@@ -51,8 +51,8 @@ async def files_away(settings: Settings, name: str) -> AsyncIterator[None]:
 
 
 async def _test_without(settings: Settings, name: str) -> None:
-    tested = await build.make_nginx(settings).test()
-    if not tested.passed:
+    tested = await build.nginx(settings).test()
+    if tested is not None and not tested.passed:
         raise _in_use(name, f"'nginx -t' does not pass without them: {tested.words}")
 
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from wellkeeper_issuer.assembly import build, build_passes
+from wellkeeper_issuer.assembly import build, build_passes, fleets
 from wellkeeper_issuer.assembly.pins import log_unpinned
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.daemon import Daemon
+from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.passes import Passes
@@ -24,8 +25,11 @@ from wellkeeper_node.ports import Progress
 class KeepingWorker(Daemon):
     """Answers requests for certificates with nothing to do without reading those certificates."""
 
-    def __init__(self, settings: Settings, state: State, held: Held, passes: Passes) -> None:
+    def __init__(
+        self, settings: Settings, state: State, held: Held, passes: Passes, *, fleet: Fleet | None = None
+    ) -> None:
         self._settings = settings
+        self._fleet = fleet
         self._state = state
         self._live = LiveFolder(settings.certificates_dir)
         # The live versions that the wake times were computed for.
@@ -33,7 +37,14 @@ class KeepingWorker(Daemon):
         wake_times, find_changed = self._read_wake_times, self._find_changed_versions
         super().__init__(passes, wake_times, SystemClock(), settings.lineages(), held=held, find_changed=find_changed)
 
+    def replace(self, lineages: Sequence[Lineage]) -> None:
+        super().replace(lineages)
+        if self._fleet is not None:
+            self._fleet.serve([one.name for one in lineages])
+
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        await build.apply_file_access(self._settings)
+        fleets.check_without(self._fleet, lineages)
         return await run_needed(self._settings, self._state, lineages, mode, super().work)
 
     async def _read_wake_times(self, lineages: Sequence[Lineage]) -> Mapping[str, datetime]:
@@ -55,12 +66,16 @@ class KeepingWorker(Daemon):
 async def worker(settings: Settings, state: State, held: Held, progress: Progress) -> AsyncIterator[KeepingWorker]:
     """Yield the worker; asks each responder which accounts it trusts. Raises SettingsError."""
     build.check_keys(settings)
-    async with build_passes.passes(settings, state, progress) as passes:
+    await build.apply_file_access(settings)
+    async with (
+        fleets.fleet(settings, state, is_daemon=True) as fleet,
+        build_passes.passes(settings, state, progress, fleet, is_daemon=True) as passes,
+    ):
         checking = asyncio.create_task(
             log_unpinned(settings, build.accounts(settings), build.responder_clients(settings))
         )
         try:
-            yield KeepingWorker(settings, state, held, passes)
+            yield KeepingWorker(settings, state, held, passes, fleet=fleet)
         finally:
             checking.cancel()
             await asyncio.wait([checking])

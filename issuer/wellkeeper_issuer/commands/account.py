@@ -166,7 +166,7 @@ async def _roll_over(session: AccountSession) -> str:
     from wellkeeper_node.responders.client import ResponderClient
 
     key, clock = session.folder.publishing_key, SystemClock()
-    nodes = [node.to_node() for node in session.settings.nodes]
+    nodes = list(build.nodes(session.settings))
     clients = [ResponderClient(node.name, node.responder, key, clock) for node in nodes]
     async with AsyncExitStack() as stack:
         for client in clients:

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from wellkeeper_issuer.commands.placeholder import Placeholders, make_placeholde
 from wellkeeper_issuer.commands.reload import describe
 from wellkeeper_issuer.commands.terminal import interrupts, options, results
 from wellkeeper_issuer.commands.terminal.json_output import print_json
-from wellkeeper_issuer.commands.trust import lines_for_nginx
+from wellkeeper_issuer.commands.trust import IN_PROGRAM, is_in_other_container, lines_for_nginx
 from wellkeeper_issuer.csr import check_csr
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
@@ -32,6 +33,7 @@ from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node import rights
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.findings import Finding
 from wellkeeper_node.model import KeyType
 
 # Replaces the file name in complaints about a file that does not exist yet.
@@ -46,6 +48,15 @@ and to those on port 443 ('wellkeeper setup' prints both as a patch):
   listen 443 ssl;
   listen [::]:443 ssl;
   include snippets/wellkeeper/tls.conf;
+"""
+_IN_CONTAINER: Final = f"""\
+Add to each of its server blocks for HTTP (with 'return' and 'if' inside 'location /'):
+
+  include {IN_PROGRAM}/challenge.conf;
+
+and to those that listen with ssl:
+
+  include {IN_PROGRAM}/tls.conf;
 """
 _WAITS: Final = "The daemon, or 'wellkeeper renew {}', obtains it once nginx answers challenges."
 _NOT_OBTAINED: Final = "\nThe daemon obtains it after the next 'wellkeeper reload'."
@@ -68,7 +79,7 @@ class _Added:
     def live_path(self) -> str:
         return build.certificates(self.settings).live_path(self.certificate.name)
 
-    def to_json(self, report: Report | None) -> dict[str, Any]:
+    def to_json(self, report: Report | None, found: Sequence[Finding]) -> dict[str, Any]:
         return {
             "name": self.certificate.name,
             "drop_in": str(self.drop_in),
@@ -76,11 +87,13 @@ class _Added:
             "placeholder": bool(self.placeholders.made),
             "daemon": self.daemon,
             "certificate": report_to_json(report, self.certificate.to_lineage()) if report else None,
+            "findings": list(map(asdict, found)),
         }
 
     def to_text(self) -> str:
         lines = lines_for_nginx(self.live_path, self.certificate)
-        text = f"{self.placeholders.to_text()}\nwrote  {self.drop_in}\n\n{_IN_NGINX}{lines}"
+        includes = _IN_CONTAINER if is_in_other_container(self.settings) else _IN_NGINX
+        text = f"{self.placeholders.to_text()}\nwrote  {self.drop_in}\n\n{includes}{lines}"
         return f"{text}\nThe daemon {describe(self.daemon)}" if self.daemon else text
 
 
@@ -112,7 +125,7 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
     """Add a certificate for the names NAME[,NAME…], obtain it, and show the lines for nginx.
 
     If a daemon runs, it obtains the certificate; otherwise this command does. While nginx does not answer challenges
-    for all names, the certificate waits, without an order.
+    for all names, the certificate waits, without an order. At the end, list what doctor reports about it.
 
     Exit status: 0 success (or it waits), 1 it failed, 2 usage or settings.
     """
@@ -129,14 +142,27 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
     if not as_json:
         click.echo(added.to_text())
     report = _obtain(added) if is_renewed else None
-    if as_json:
-        print_json(added.to_json(report))
-    else:
+    if not as_json:
         click.echo(results.to_text(report) if report else _NOT_OBTAINED)
         if report and report.outcome is Outcome.WAITING:
             click.echo(_WAITS.format(certificate.name))
+    _end(added, report, path, as_json=as_json)
     if report and report.outcome is Outcome.FAILED:
         click.get_current_context().exit(1)
+
+
+def _end(added: _Added, report: Report | None, path: Path, *, as_json: bool) -> None:
+    """Print the findings of doctor, or all as JSON."""
+    from wellkeeper_issuer.commands import further  # completion needs only the options
+
+    found = list[Finding]()
+    if report is not None:
+        name, said = added.certificate.name, results.to_text(report)
+        found = further.find(path, [name], said, further.OBTAINED, has_progress=not as_json)
+    if as_json:
+        print_json(added.to_json(report, found))
+    else:
+        further.show(found)
 
 
 def _prepare(path: Path, drop_in: Path, certificate: CertificateSettings, *, is_reloaded: bool) -> _Added:

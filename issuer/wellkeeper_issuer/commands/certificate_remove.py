@@ -21,7 +21,14 @@ from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
-from wellkeeper_issuer.settings.files import Sources, TomlFile, drop_in_folder, find_table_lines, read_sources
+from wellkeeper_issuer.settings.files import (
+    CERTIFICATES,
+    Sources,
+    TomlFile,
+    drop_in_folder,
+    find_table_lines,
+    read_sources,
+)
 from wellkeeper_node.certificates.removal import is_away
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.model import LINEAGE_NAME
@@ -66,7 +73,7 @@ def _chosen(sources: Sources, settings: Settings, name: str, *, are_files_delete
     name = choose(settings, [name])[0].name
     index = [one.name for one in settings.certificates].index(name)
     file, location = sources.place(("certificates", index))
-    if file is sources.main or len(file.certificates) > 1:
+    if file is sources.main or len(file.tables(CERTIFICATES)) > 1 or file.values.keys() != {CERTIFICATES}:
         raise _by_hand(file, location, name)
     return _Removal(settings, name, file.path, are_files_deleted)
 

@@ -1,6 +1,6 @@
-"""files: write the bundled nginx snippets, systemd units and completion scripts to a directory.
+"""files: write the bundled files for nginx and systemd and completion scripts to a directory.
 
-In a wheel, snippets and units are package data; in a checkout they are in `nginx/` and `systemd/`.
+In a wheel, the first two are package data; in a checkout they are in `nginx/` and `systemd/`.
 """
 
 import errno
@@ -19,13 +19,18 @@ from wellkeeper_node import durable, presence
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted
 
-_FOLDERS: Final = ("nginx/snippets", "systemd")
-_ENDINGS: Final = (".conf", ".conf.example", ".service", ".timer")
+_ENDINGS: Final = {
+    "nginx/agent": ("entrypoint", "nginx-agent"),
+    "nginx/snippets": (".conf", ".conf.example"),
+    "systemd": (".service", ".timer"),
+}
+# Of programs.
+_MODES: Final = {"nginx/agent": 0o755}
 _REMEDIES: Final = {
     errno.ENOSPC: "Free some space there, then run the command again.",
     errno.EDQUOT: "Free some space there, then run the command again.",
-    errno.EACCES: "Run the command as root, or choose a directory that you may write to.",
-    errno.EPERM: "Run the command as root, or choose a directory that you may write to.",
+    errno.EACCES: "Run the command with sudo, or choose a directory that you may write to.",
+    errno.EPERM: "Run the command with sudo, or choose a directory that you may write to.",
 }
 
 
@@ -34,7 +39,7 @@ _REMEDIES: Final = {
 @click.option("--force", is_flag=True, help="Replace files that exist and differ.")
 @options.json_option
 def files(directory: str, *, force: bool, as_json: bool) -> None:
-    """Write nginx snippets, systemd units and completion scripts for shells to DIRECTORY.
+    """Write nginx snippets and agent, systemd units and completion scripts for shells to DIRECTORY.
 
     Files that exist with the same content are left alone. If one differs, nothing is written without --force.
 
@@ -58,12 +63,17 @@ def files(directory: str, *, force: bool, as_json: bool) -> None:
 def shipped_files() -> Iterator[tuple[str, bytes]]:
     """Yield the path in the directory and the content of every bundled file."""
     root = _shipped()
-    for folder in _FOLDERS:
+    for folder, endings in _ENDINGS.items():
         for file in sorted(root.joinpath(folder).iterdir(), key=lambda one: one.name):
-            if file.name.endswith(_ENDINGS):
+            if file.name.endswith(endings):
                 yield f"{folder}/{file.name}", file.read_bytes()
     for shell, path in completion.SCRIPTS.items():
         yield f"share/{path}", completion.script(shell).encode()
+
+
+def shipped_mode(name: str) -> int:
+    """Return the mode of a bundled file."""
+    return _MODES.get(name.rpartition("/")[0], 0o644)
 
 
 def _shipped() -> Traversable:
@@ -83,7 +93,7 @@ def _write(wanted: Mapping[Path, bytes], directory: str, *, force: bool) -> list
         )
     for path in changed:
         durable.make_folder(path.parent, 0o755, durable.Owner())
-        durable.replace_whole(path, wanted[path], 0o644)
+        durable.replace_whole(path, wanted[path], shipped_mode(str(path.relative_to(directory))))
     return changed
 
 

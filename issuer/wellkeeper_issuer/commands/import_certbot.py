@@ -54,7 +54,7 @@ def import_() -> None:
 
 
 @import_.command(short_help="Import certbot's certificates, keys and accounts.")
-@click.argument("folder", metavar="[DIRECTORY]", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER)
+@click.argument("folder", metavar="[DIRECTORY]", type=click.Path(path_type=Path, readable=False), default=_FOLDER)
 @click.option("--apply", is_flag=True, help="Import; without this option, only show what would be imported.")
 @options.config_option
 @options.json_option

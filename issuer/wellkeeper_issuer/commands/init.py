@@ -1,5 +1,6 @@
 """init: write the settings and the trust file, create the keys, and print the next steps. Idempotent."""
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.new_settings import (
     FOLDERS,
+    check_rights,
     options_of_new_settings,
     settings_values,
     translated,
@@ -21,29 +23,32 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.questions import ask
 from wellkeeper_issuer.commands.trust import nginx_lines, to_json
 from wellkeeper_issuer.commands.trust_file import HostTrust
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node import presence
 
 _REMEDY: Final = "edit the file, or run 'wellkeeper certificate add'"
+_ON_READ_ONLY: Final = "name another file with trust_file, as 'wellkeeper prepare' does"
 _ON_TERMS: Final = "read the terms, then set it to true"
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """The files that init wrote or kept, and the keys that it created."""
+    """The files that init wrote or kept, and the keys that it created; `refusal` is why there is no trust file."""
 
     path: Path
     is_written: bool
     unused_options: list[str]
     keys: list[str]
     trust: HostTrust
+    refusal: str
 
     def to_json(self, settings: Settings) -> dict[str, Any]:
         return {
             "settings": {"path": str(self.path), "is_written": self.is_written, "unused_options": self.unused_options},
             "keys_made": self.keys,
-            **to_json(settings, self.trust, is_written=self.trust.is_missing),
+            **to_json(settings, self.trust, is_written=self.trust.is_missing and not self.refusal),
         }
 
     def to_text(self, settings: Settings) -> str:
@@ -52,6 +57,8 @@ class _Done:
         if self.is_written and not settings.terms_of_service_agreed:
             lines.append(f"note   terms_of_service_agreed = false: CAs with terms refuse an account; {_ON_TERMS}")
         lines += [f"made   {key}" for key in self.keys]
+        if self.refusal:
+            return "\n".join([*lines, f"note   {self.refusal}: {_ON_READ_ONLY}"])
         if self.trust.is_missing:
             return "\n".join([*lines, f"wrote  {self.trust.path}"])
         stale = "" if self.trust.is_current else f"\nnote   {self.trust.note}"
@@ -75,15 +82,29 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
         is_written = not presence.exists(path)
     unused = [] if is_written else unused_options(answers | folders, answers | folders)
     if is_written:
+        check_rights(path, "init")
         given = {key: value for key, value in folders.items() if value}
         new = ask(answers | folders | {"config": config}, may_prompt=not as_json)
         write_settings(path, settings_values(new, given))
     settings = read_settings(path)
     made = build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated)
-    done = _Done(path, is_written, unused, [str(key) for key in made], trust_file.find(settings, path))
-    if done.trust.is_missing:
-        trust_file.write(done.trust)
+    trust = trust_file.find(settings, path)
+    refusal = _write_missing(trust)
+    done = _Done(path, is_written, unused, [str(key) for key in made], trust, refusal)
     if as_json:
         print_json(done.to_json(settings))
     else:
         click.echo(f"{done.to_text(settings)}\n\n{nginx_lines(settings)}")
+
+
+def _write_missing(trust: HostTrust) -> str:
+    """Write the trust file if there is none; return why it cannot be beside settings that are mounted read-only."""
+    if not trust.is_missing:
+        return ""
+    try:
+        trust_file.write(trust)
+    except SettingsError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EROFS:
+            raise
+        return f"{error.what}: {error.why}"
+    return ""

@@ -1,6 +1,8 @@
 """Write new settings from the answers to questions, for `init` and `setup`."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -9,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.environment import Names
 from wellkeeper_issuer.commands.terminal.questions import Answers
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
@@ -20,6 +23,8 @@ from wellkeeper_node import durable
 
 FOLDERS: Final = ("state_dir", "certificates_dir")
 _COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
+_FORBIDDEN: Final = "Run the command with sudo, or choose another file with --config."
+_READ_ONLY: Final = "Mount a volume there, or put a finished file in its place."
 _OPTIONS: Final = (
     click.option(
         "--ca",
@@ -36,15 +41,21 @@ _OPTIONS: Final = (
         "--agree-to-terms-of-service", is_flag=True, help="You have read the CA's terms of service and agree."
     ),
     click.option(
-        "--certificate", multiple=True, metavar="NAME[,NAME…]", help="The names of one certificate; repeatable."
+        "--certificate",
+        multiple=True,
+        type=Names(),
+        metavar="NAME[,NAME…]",
+        help="The names of one certificate; repeatable.",
     ),
     click.option(
         "--state-dir",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Directory for keys and journal, readable only by their owner.",
     ),
     click.option(
-        "--certificates-dir", type=click.Path(path_type=Path), help="Directory for certificates, which nginx reads."
+        "--certificates-dir",
+        type=click.Path(path_type=Path, readable=False),
+        help="Directory for certificates, which nginx reads.",
     ),
 )
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,6 +71,17 @@ def options_of_new_settings(command: Command) -> Command:
 def unused_options(given: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     """Return the given ones of these options, which change nothing when the settings file exists."""
     return [f"--{name.replace('_', '-')}" for name in names if given.get(name)]
+
+
+def check_rights(path: Path, command: str) -> None:
+    """Raise SettingsError if this user may not write the settings, before anything is asked."""
+    folder = next(one for one in path.absolute().parents if os.access(one, os.F_OK))
+    if os.geteuid() != 0 and not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"cannot write {path}",
+            f"this user (uid {os.geteuid()}) may not write to {folder}",
+            f"Run it with sudo: 'sudo wellkeeper {command}'.",
+        )
 
 
 def write_settings(path: Path, values: dict[str, Any]) -> None:
@@ -112,8 +134,5 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(
-            f"cannot write {error.filename or path}",
-            str(error.strerror),
-            "Run the command as root, or choose another file with --config.",
-        ) from error
+        remedy = _READ_ONLY if error.errno == errno.EROFS else _FORBIDDEN
+        raise SettingsError(f"cannot write {error.filename or path}", str(error.strerror), remedy) from error

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly import build, fleets
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import errors, interrupts
 from wellkeeper_issuer.commands.terminal.brief import brief_progress
@@ -23,7 +23,7 @@ from wellkeeper_node.ports import Progress
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run: the certificates to renew, and how it is shown."""
+    """One run: the certificates to renew, all without the same nodes, and how it is shown."""
 
     settings: Settings
     lineages: Sequence[Lineage]
@@ -48,7 +48,10 @@ async def _by_daemon_or_itself(work: Work) -> list[Report]:
     tally = Tally(None if work.mode is Mode.SCHEDULED else len(work.lineages))
     with brief_progress(work.log_format, work.verbosity, tally, has_json_result=work.is_json) as reporting:
         names = [one.name for one in work.lineages]
-        by_daemon = await remote.renew(work.settings, names, work.mode, reporting, is_staging=work.is_staging)
+        without = frozenset[str]().union(*(one.without_nodes for one in work.lineages))
+        by_daemon = await remote.renew(
+            work.settings, names, work.mode, reporting, is_staging=work.is_staging, without=without
+        )
         if by_daemon is not None:
             return by_daemon
         try:
@@ -60,13 +63,20 @@ async def _by_daemon_or_itself(work: Work) -> list[Report]:
 
 async def _by_itself(work: Work, reporting: Progress, tally: Tally) -> list[Report]:
     """Run a pass in this process; without anything to do it loads no heavy library and reads no certificate."""
-    async with build.owned_state(work.settings, "renew") as (state, _):
+    async with (
+        build.owned_state(work.settings, "renew") as (state, _),
+        fleets.fleet(work.settings, state, is_daemon=False) as fleet,
+    ):
+        fleets.check_without(fleet, work.lineages)
+        await build.apply_file_access(work.settings)
 
         async def run_passes(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
             from wellkeeper_issuer.assembly import build_passes
 
             tally.total = len(lineages)
-            async with build_passes.passes(work.settings, state, reporting, is_staging=work.is_staging) as passes:
+            async with build_passes.passes(
+                work.settings, state, reporting, fleet, is_staging=work.is_staging
+            ) as passes:
                 return await passes.run(lineages, mode)
 
         return await run_needed(work.settings, state, work.lineages, work.mode, run_passes)

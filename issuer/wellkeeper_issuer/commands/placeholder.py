@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import click
 
-from wellkeeper_issuer import pki
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -17,6 +16,7 @@ from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_node.certificates.folders import CertificateFolders
+from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.deliver.install import install
 
 _DAYS: Final = 7
@@ -68,6 +68,6 @@ async def _make(lineages: Sequence[Lineage], folders: CertificateFolders) -> lis
     made = []
     for lineage in lineages:
         if await folders.installed(lineage.name) is None:
-            await install(lineage.name, pki.make_self_signed(lineage.identifiers, _DAYS, datetime.now(UTC)), folders)
+            await install(lineage.name, make_self_signed(lineage.identifiers, _DAYS, datetime.now(UTC)), folders)
             made.append(lineage.name)
     return made

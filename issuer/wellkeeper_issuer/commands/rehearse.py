@@ -1,7 +1,7 @@
 """rehearse: try everything that a renewal needs, without touching what is live."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,13 @@ import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
+from wellkeeper_issuer.commands import further
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import replay
@@ -61,26 +63,46 @@ def rehearse(names: tuple[str, ...], config: Path | None, log_format: LogFormat,
     and that every node serves a token for every name. Run the hooks with WELLKEEPER_REHEARSAL=1. With rehearsal.ca,
     order a certificate from that test CA and throw it away. `renew --dry-run` does the same.
 
+    At the end, list what doctor's other checks report; that does not change the exit status.
+
     Exit status: 0 every step succeeded, 1 a step failed, 2 usage or settings.
     """
     rehearse_certificates(config, names, log_format, as_json=as_json)
 
 
-def rehearse_certificates(config: Path | None, names: Sequence[str], log_format: LogFormat, *, as_json: bool) -> None:
-    """Rehearse, print the results, and exit with 1 if one failed."""
+def rehearse_certificates(
+    config: Path | None,
+    names: Sequence[str],
+    log_format: LogFormat,
+    *,
+    as_json: bool = False,
+    has_findings: bool = True,
+) -> Sequence[Rehearsal]:
+    """Rehearse and print the results, at the end those of doctor. Exits with 1 if a step failed.
+
+    Without `has_findings`, only rehearse and print, and return the results.
+    """
     settings = options.read(config)
     with progress(log_format) as reporting:
         steps = _Steps(reporting, [])
         results = interrupts.run(_by_daemon_or_itself(settings, names, steps))
     is_outdated = warn_if_outdated(settings, config)
-    if as_json:
-        found = [encode_rehearsal(one) for one in results]
-        print_json({"rehearsals": found, "steps": steps.ended, "is_reload_needed": is_outdated})
-    else:
+    if not as_json:
         for one in results:
             click.echo(f"{one.lineage}: {one.detail if one.is_well else f'a renewal would fail: {one.detail}'}")
+    if not has_findings:
+        return results
+    said, has_progress = "\n".join(one.detail for one in results), not as_json and log_format == "auto"
+    found = further.find(settings_path(config), names, said, further.REHEARSED, has_progress=has_progress)
+    if as_json:
+        rehearsals = [encode_rehearsal(one) for one in results]
+        result = {"rehearsals": rehearsals, "steps": steps.ended, "is_reload_needed": is_outdated}
+        print_json(result | {"findings": list(map(asdict, found))})
+    else:
+        further.show(found)
     if not all(one.is_well for one in results):
         click.get_current_context().exit(1)
+    return results
 
 
 async def _by_daemon_or_itself(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:

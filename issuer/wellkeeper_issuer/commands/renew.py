@@ -1,7 +1,7 @@
 """renew: one idempotent pass that obtains, renews and delivers certificates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ from wellkeeper_issuer.service import handover
 @click.option("--force", is_flag=True, help="Renew even certificates that are not due.")
 @click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one does so, too.")
 @click.option("--dry-run", is_flag=True, help="Rehearse: try a renewal without changing anything that is live.")
+@click.option(
+    "--without",
+    metavar="NODE",
+    multiple=True,
+    help="Ask the CA although this node does not answer; may be repeated. For a node that is away for longer.",
+)
 @options.staging_option
 @options.config_option
 @options.json_option
@@ -31,6 +37,7 @@ from wellkeeper_issuer.service import handover
 @options.quiet_option
 def renew(
     names: tuple[str, ...],
+    without: tuple[str, ...],
     staging: bool,
     config: Path | None,
     **options_given: Any,  # noqa: ANN401
@@ -44,13 +51,13 @@ def renew(
     if options_given["dry_run"]:
         _dry_run(names, config, staging, options_given)
         return
-    is_wanted_now = bool(names) or options_given["retry"] or staging
+    is_wanted_now = bool(names) or options_given["retry"] or staging or bool(without)
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
     verbosity = options.verbosity(is_verbose=options_given["is_verbose"], is_quiet=options_given["is_quiet"])
     is_json, log_format = options_given["as_json"], options_given["log_format"]
-    run = _Run(names, config, mode, log_format=log_format, verbosity=verbosity)
-    # A result in JSON, and another CA, need the settings.
-    if staging or is_json or (reports := _hand_over(run)) is None:
+    run = _Run(names, config, mode, frozenset(without), log_format=log_format, verbosity=verbosity)
+    # A result in JSON, another CA, and nodes need the settings.
+    if staging or without or is_json or (reports := _hand_over(run)) is None:
         reports = _read_settings_and_renew(run, is_staging=staging, is_json=is_json)
     if not is_json and (lines := list(results.to_lines(reports, verbosity))):
         screen.print_lines(lines)
@@ -65,6 +72,7 @@ class _Run:
     names: Sequence[str]
     config: Path | None
     mode: Mode
+    without: frozenset[str]
     log_format: LogFormat
     verbosity: Verbosity
 
@@ -89,9 +97,8 @@ def _read_settings_and_renew(run: _Run, *, is_staging: bool, is_json: bool) -> l
     from wellkeeper_issuer.settings.choice import choose
 
     settings = options.read(run.config, is_staging=is_staging)
-    work = one_shot.Work(
-        settings, choose(settings, run.names), run.mode, is_staging, run.log_format, run.verbosity, is_json
-    )
+    lineages = [replace(one, without_nodes=run.without) for one in choose(settings, run.names)]
+    work = one_shot.Work(settings, lineages, run.mode, is_staging, run.log_format, run.verbosity, is_json)
     reports = one_shot.run(work)
     is_outdated = outdated.warn_if_outdated(settings, run.config)
     if is_json:

@@ -3,20 +3,24 @@
 import asyncio
 import logging
 import os
+import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from wellkeeper_client.systemd import Systemd
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.doctor import examine_cheaply
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
+from wellkeeper_issuer.doctor.daily import DailyChecks
+from wellkeeper_issuer.errors import BusyError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
@@ -31,14 +35,19 @@ from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import Broadcast
 from wellkeeper_issuer.service.factories import Factories, Worker
+from wellkeeper_issuer.service.node_requests import NodeRequests
 from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.files import Sources, read_sources
+from wellkeeper_node import rights
+from wellkeeper_node.agent.waiting import is_set_within
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Progress
 
 _log = logging.getLogger(__name__)
+
+_BUSY_SECONDS: Final = 2.0
 
 
 @click.command()
@@ -52,6 +61,7 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     A failed certificate never stops it. Exit status: 0 stopped on request, 1 state directory unavailable, 2 invalid
     usage or settings.
     """
+    rights.forbid_inspection()
     path = settings_path(config)
     sources = read_sources(path)
     settings = check(sources)
@@ -81,28 +91,64 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
     build.check_keys(settings)
     socket, systemd = socket_path(settings.state_dir), Systemd(os.environ)
     with progress(log_format) as reporting:
-        async with build.owned_state(settings, DAEMON) as (state, held):
+        async with _owned(settings, stopping) as owned:
+            if owned is None:
+                return
+            state, held = owned
             warn_of_ephemeral(settings.state_dir)
             broadcast = Broadcast(reporting)
-            rehearse = _rehearsals(state, broadcast)
-            factories = Factories(
-                _workers(state, held, broadcast), rehearse, state.forget_lineage, systemd.reloading, systemd.ready
+            rehearse, path = _rehearsals(state, broadcast), sources.main.path
+            checking = DailyChecks(
+                lambda: examine_cheaply(path),
+                state.notes,
+                lambda: build.make_notifications(service.settings),
+                SystemClock(),
+                random.SystemRandom().random,
             )
-            service = Service(sources.main.path, settings, factories, broadcast, sources.digest, fingerprint())
+            factories = Factories(
+                _workers(state, held, broadcast),
+                rehearse,
+                state.forget_lineage,
+                systemd.reloading,
+                systemd.ready,
+                checking.to_json,
+            )
+            service = Service(path, settings, factories, broadcast, sources.digest, fingerprint())
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )
+            of_nodes = NodeRequests(state.fleet, state.schedules, SystemClock())
             # Requests from the socket end before the service that they use.
             async with _background(service.run()) as serving:
                 await _first_of(serving, service.is_ready, stopping)
                 if not stopping.is_set():
                     async with (
-                        daemon_socket(socket, service.handlers),
+                        daemon_socket(socket, {**service.handlers, **of_nodes.handlers}),
                         _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),
+                        _background(checking.run()),
                     ):
                         await _serve(service, serving, stopping, systemd)
             _log.info("stopped; all tokens were withdrawn, and the next run resumes here")
+
+
+@asynccontextmanager
+async def _owned(settings: Settings, stopping: asyncio.Event) -> AsyncIterator[tuple[State, Held] | None]:
+    """Own the state once no command does any longer; None if stopped before.
+
+    To end instead would end the command as well, where both run in one container.
+    """
+    async with AsyncExitStack() as stack:
+        owned, is_reported = None, False
+        while owned is None and not stopping.is_set():
+            try:
+                owned = await stack.enter_async_context(build.owned_state(settings, DAEMON))
+            except BusyError as error:
+                if not is_reported:
+                    _log.info("%s; the daemon starts when it has ended", error.what)
+                is_reported = True
+                await is_set_within(stopping, _BUSY_SECONDS)
+        yield owned
 
 
 def _workers(state: State, held: Held, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:

@@ -2,27 +2,34 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from wellkeeper_issuer.assembly.nginx_plan import NginxFound, find_command, propose_changes, read_nginx
-from wellkeeper_issuer.commands.new_settings import FOLDERS, options_of_new_settings, translated, unused_options
+from wellkeeper_issuer.commands import further
+from wellkeeper_issuer.commands.new_settings import (
+    FOLDERS,
+    check_rights,
+    options_of_new_settings,
+    translated,
+    unused_options,
+)
 from wellkeeper_issuer.commands.placeholder import make_placeholders
 from wellkeeper_issuer.commands.setting_up import waiting
 from wellkeeper_issuer.commands.setting_up.questions import ask
 from wellkeeper_issuer.commands.setting_up.report import Result
-from wellkeeper_issuer.commands.setting_up.writing import Written, start_units, write_host, write_patch
+from wellkeeper_issuer.commands.setting_up.writing import Written, write_host, write_patch
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.questions import has_terminal
-from wellkeeper_issuer.location import settings_path
-from wellkeeper_issuer.outside.host import units
+from wellkeeper_issuer.location import DEFAULT_PATH, settings_path
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.tables import NginxSettings
-from wellkeeper_node import presence
+from wellkeeper_node import presence, units
 
 _UNUSED: Final = ("ca", "ca_bundle", "contact", "agree_to_terms_of_service", *FOLDERS)
 
@@ -37,7 +44,7 @@ def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: AN
     In a terminal it asks which names to get certificates for, waits until you have applied the changes, and obtains the
     certificates. Elsewhere, and with --json, it needs --certificate, and --agree-to-terms-of-service if the CA has
     terms; the daemon obtains the certificates once nginx answers challenges. Run it again at any time: it adds what is
-    missing, and certificates for other names.
+    missing, and certificates for other names. At the end, list what doctor reports.
 
     Exit status: 0 success, 1 nginx or a renewal failed, 2 usage or settings.
     """
@@ -46,6 +53,7 @@ def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: AN
         {key: given.pop(key) for key in FOLDERS},
         not as_json and has_terminal(),
     )
+    check_rights(path, "setup")
     settings = _existing(path)
     if settings is not None and settings.certificates:
         make_placeholders(settings, ())  # or nginx refuses its configuration
@@ -56,12 +64,17 @@ def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: AN
     written = write_host(path, wanted, folders, _nginx_table(base, found), found)
     unused = unused_options(given | folders, _UNUSED) if settings else ()
     result = _finish(written, found, unused, is_daemon_started=not asks)
-    if as_json:
-        print_json(result.to_json())
-        return
-    click.echo(result.to_text())
+    if not as_json:
+        click.echo(result.to_text())
     if asks:
         waiting.wait_and_renew(result)
+        return
+    without = further.BEFORE_NGINX if result.patch_path else further.OBTAINED
+    findings = further.find(path, (), "", without, has_progress=False)
+    if as_json:
+        print_json(result.to_json() | {"findings": list(map(asdict, findings))})
+    else:
+        further.show(findings)
 
 
 def _existing(path: Path) -> Settings | None:
@@ -79,7 +92,8 @@ def _finish(written: Written, found: NginxFound, unused: Sequence[str], *, is_da
     settings = written.settings
     plan = propose_changes(settings, settings.certificates, found)
     patch_path = write_patch(written.path, plan)
-    started = start_units(written.path, [units.RESPONDER, *([units.DAEMON] if is_daemon_started else [])])
+    names = [units.RESPONDER, *([units.DAEMON] if is_daemon_started else [])]
+    started = units.start_all(names, written.path, DEFAULT_PATH)
     if written.drop_ins and not written.is_new:
         asyncio.run(remote.ask(settings, {"command": "reload"}))
     return Result(written, started, plan, patch_path, unused)

@@ -1,25 +1,31 @@
 """status: the state of all certificates, the worst first, from disk alone; with `--check` also what is live now."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wellkeeper_issuer.commands import status_nodes
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
-from wellkeeper_issuer.commands.terminal.outdated import is_restart_needed, warn_if_outdated
+from wellkeeper_issuer.commands.terminal.outdated import ask_daemon, is_restart_needed, warn_if_outdated
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status import node_metrics, overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.metrics import to_prometheus
 from wellkeeper_issuer.status.overview import Overview, Shown
+from wellkeeper_node.nginx.control import describe
 from wellkeeper_node.wording import format_time
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.node_status import NodeStatus
 
 _Ranked = Sequence[tuple[Condition, Shown]]
 
@@ -54,10 +60,14 @@ _COLOURS: Final = {
     "--check",
     "is_check",
     is_flag=True,
-    help="Ask nginx by handshake; exit with 1 unless it serves every certificate and there is at least one.",
+    help=(
+        "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, and no node is "
+        "behind for an hour or unseen for 15 minutes."
+    ),
 )
+@click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")
 @click.option("--all", "has_all", is_flag=True, help="List every certificate in a terminal, however many there are.")
-def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool, has_all: bool) -> None:
+def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool, **shown: bool) -> None:
     """Show the state of all certificates, the worst first, with expiry, next renewal and last failure.
 
     Also shows limits of CAs that are nearly used up, and whether a daemon runs.
@@ -65,19 +75,33 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     if as_json and as_metrics:
         raise click.UsageError("--json and --prometheus exclude each other")
     settings = options.read(config)
+    nodes = status_nodes.read(settings) if settings.fleet.listen else ()
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     is_outdated = warn_if_outdated(settings, config)
-    is_old = not as_metrics and asyncio.run(is_restart_needed(settings))
+    daemon = None if as_metrics else asyncio.run(ask_daemon(settings))
     if as_json:
-        print_json(_to_json(seen, is_old=is_old) | {"is_reload_needed": is_outdated})
+        others = {"nodes": list(map(status_nodes.to_json, nodes)), "is_reload_needed": is_outdated}
+        print_json(_to_json(seen, daemon) | others)
     elif as_metrics:
-        click.echo(to_prometheus(seen), nl=False)
+        click.echo(to_prometheus(seen) + node_metrics.to_prometheus(nodes), nl=False)
+    elif shown["has_nodes"]:
+        status_nodes.show(nodes)
     else:
-        _show(seen, has_all=has_all)
-        if is_old:
+        _show(seen, describe(settings.nginx.agent, settings.nginx.test), has_all=shown["has_all"])
+        if failing := list(_failing(daemon or {})):
+            screen.print_lines(failing)
+        if is_restart_needed(daemon):
             click.echo(_OLD_DAEMON)
-    if is_check and not (_is_live(settings) and _is_served(seen)):
+    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(nodes))):
         click.get_current_context().exit(1)
+
+
+def _are_nodes_current(nodes: "Sequence[NodeStatus]") -> bool:
+    """Print which nodes need a person, and return whether none does."""
+    lines = status_nodes.problems(nodes)
+    for line in lines:
+        click.echo(line, err=True)
+    return not lines
 
 
 def _is_live(settings: Settings) -> bool:
@@ -98,15 +122,22 @@ def _is_served(seen: Overview) -> bool:
     return bool(seen.shown) and not any(one.status.state in _NEVER_SERVED or one.lacks_names for one in seen.shown)
 
 
-def _to_json(seen: Overview, *, is_old: bool) -> dict[str, object]:
+def _to_json(seen: Overview, daemon: Mapping[str, Any] | None) -> dict[str, object]:
+    answer = daemon or {}
+    found = {
+        "pid": seen.daemon_pid,
+        "is_restart_needed": is_restart_needed(daemon),
+        "checked_at": answer.get("checked_at"),
+        "findings": answer.get("findings", []),
+    }
     return {
         "certificates": [overview.to_json(one, seen.rows) for one in seen.shown],
-        "daemon": {"pid": seen.daemon_pid, "is_restart_needed": is_old} if seen.daemon_pid else None,
+        "daemon": found if seen.daemon_pid else None,
         "limits": [overview.budget_to_json(ca, budget) for ca, budget in seen.budgets],
     }
 
 
-def _show(seen: Overview, *, has_all: bool) -> None:
+def _show(seen: Overview, nginx: str, *, has_all: bool) -> None:
     ranked = ranking.worst_first(seen)
     if ranked:
         screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
@@ -114,7 +145,17 @@ def _show(seen: Overview, *, has_all: bool) -> None:
         print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
         if others:
             screen.print_lines([_summarised(others)])
-    screen.print_lines(_last_lines(seen, ranked))
+    screen.print_lines(_last_lines(seen, ranked, nginx))
+
+
+def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what failed in the daily checks of the daemon with this status."""
+    found = daemon.get("findings", ())
+    for one in found:
+        yield f"doctor: {one['subject']}: {one['cause']}" if one["subject"] else f"doctor: {one['cause']}"
+    if found:
+        at = format_time(datetime.fromisoformat(daemon["checked_at"]))
+        yield f"Run 'sudo wellkeeper doctor' to see how to fix it (last checked at {at})."
 
 
 def _split(ranked: _Ranked, *, has_all: bool) -> tuple[_Ranked, _Ranked]:
@@ -144,11 +185,13 @@ def _row(condition: Condition, one: Shown, seen: Overview) -> Row:
     return Row(cells, _COLOURS[condition])
 
 
-def _last_lines(seen: Overview, ranked: _Ranked) -> Iterator[str]:
+def _last_lines(seen: Overview, ranked: _Ranked, nginx: str) -> Iterator[str]:
     for ca, budget in _nearly_used_up(seen.budgets):
         yield _budget(ca, budget)
     if not ranked:
         yield "no certificates are configured"
+    if nginx:
+        yield nginx
     yield f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running"
     if command := _next(seen, ranked):
         yield f"Next: {command}"

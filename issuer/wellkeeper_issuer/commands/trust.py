@@ -16,6 +16,8 @@ from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 
+# The snippets, as nginx in a container of the examples sees them.
+IN_PROGRAM: Final = "/var/lib/wellkeeper/program/snippets"
 _INDENT: Final = "  "
 
 
@@ -26,8 +28,8 @@ _INDENT: Final = "  "
 def trust(config: Path | None, as_json: bool, write: bool) -> None:
     """Show what the responder must trust, and the nginx lines to copy.
 
-    With --write, write it to the trust file, trust.toml beside the settings, and wait up to 5 seconds until the
-    responders have read it. One that does not run, or reads another file, is only noted.
+    With --write, write it to the trust file (by default trust.toml beside the settings), and wait up to 5 seconds
+    until the responders have read it. One that does not run, or reads another file, is only noted.
     """
     settings = options.read(config)
     host = trust_file.find(settings, settings_path(config))
@@ -75,13 +77,19 @@ def explain(settings: Settings, host: HostTrust) -> str:
     return f"{heading}:\n\n{content}\n{nginx_lines(settings)}"
 
 
-def nginx_lines(settings: Settings) -> str:
-    """Return the lines to copy to nginx."""
+def is_in_other_container(settings: Settings) -> bool:
+    """Return whether nginx runs in another container, with the directory that `prepare` fills."""
+    return settings.nginx.agent is not None or settings.nginx.test == "reload"
+
+
+def nginx_lines(settings: Settings, snippets: str = "") -> str:
+    """Return the lines to copy to nginx; `snippets` is their directory, by default the usual one."""
+    snippets = snippets or (IN_PROGRAM if is_in_other_container(settings) else "snippets/wellkeeper")
     return (
         "Add to nginx's http block, unless a link in conf.d/ already includes it:\n\n"
-        "  include snippets/wellkeeper/upstream.conf;\n\n"
+        f"  include {snippets}/upstream.conf;\n\n"
         "and to every server block that listens on port 80:\n\n"
-        "  include snippets/wellkeeper/challenge.conf;\n\n"
+        f"  include {snippets}/challenge.conf;\n\n"
         f"{_certificate_lines(settings)}"
     )
 

@@ -14,6 +14,7 @@ from wellkeeper_client.signing import decode_public_key, encode_public_key, key_
 from wellkeeper_client.trust_file import Trust, TrustError
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node import durable
@@ -91,9 +92,12 @@ class HostTrust:
         }
 
 
-def find(settings: Settings, settings_path: Path) -> HostTrust:
-    """Compare the keys with the trust file beside the settings. Raises SettingsError when a key is missing."""
-    path = settings_path.with_name(trust_file.NAME)
+def find(settings: Settings, settings_path: Path, given: Path | None = None) -> HostTrust:
+    """Compare the keys with the trust file: the given one, that of the settings, or the one beside them.
+
+    Raises SettingsError when a key is missing.
+    """
+    path = given or settings.trust_file or settings_path.with_name(trust_file.NAME)
     wanted, notes = wanted_trust(settings)
     try:
         return HostTrust(path, wanted, notes, trust_file.read(path))
@@ -107,11 +111,12 @@ def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     """Return the public values of all keys, the next ones included, with a note for each. Raises SettingsError."""
     folder = build.accounts(settings)
     publishing = [encode_public_key(key.public_key()) for key in folder.publishing_keys]
+    fleet = [encode_public_key(key.public_key()) for key in FleetKeys(settings.state_dir).trusted]
     accounts: dict[str, str] = {}
     for url, account_key in folder.account_keys():
         accounts.setdefault(account_thumbprint(account_key), url)
-    notes = accounts | dict.fromkeys(publishing[1:], "the next key")
-    return Trust(tuple(accounts), tuple(publishing)), notes
+    notes = accounts | dict.fromkeys(publishing[1:] + fleet[1:], "the next key")
+    return Trust(tuple(accounts), tuple(publishing), tuple(fleet)), notes
 
 
 def write(host: HostTrust) -> None:
@@ -120,7 +125,7 @@ def write(host: HostTrust) -> None:
         durable.make_folder(host.path.parent, 0o755, durable.Owner())
         durable.replace_whole(host.path, host.content.encode(), 0o644)
     except OSError as error:
-        raise SettingsError(f"cannot write {host.path}", str(error.strerror), "Run the command as root.") from error
+        raise SettingsError(f"cannot write {host.path}", str(error.strerror), "Run the command with sudo.") from error
     try:
         trust_file.read(host.path)
     except TrustError as error:
@@ -136,4 +141,5 @@ def members(trust: Trust) -> dict[str, list[str]]:
     return {
         "account_thumbprints": list(trust.account_thumbprints),
         "publishing_keys": list(trust.publishing_keys),
+        "fleet_keys": list(trust.fleet_keys),
     }

@@ -15,7 +15,7 @@ from wellkeeper_issuer.ports.state import Attempts
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.ports import Clock
 
-_FIRST_WAIT_SECONDS: Final = 0.05
+_FIRST_WAIT_SECONDS: Final = 0.01
 _LONGEST_WAIT_SECONDS: Final = 8.0
 # Let's Encrypt issues within seconds, others promise minutes.
 _LIMIT_SECONDS: Final = 300.0

@@ -5,7 +5,8 @@ use is held in reserve for an urgent or forced renewal.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -62,6 +63,29 @@ class _Refusal:
     def remedy(self) -> str:
         """Return how to use the reserve, if there is one."""
         return "" if self.used >= self.limit.count else "Run 'wellkeeper renew NAME --force' to use the last one now."
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The uses of a limit that some orders need, for one value of its scope; `used` without them.
+
+    `free_at` is when the first of the used ones counts no longer.
+    """
+
+    limit: Limit
+    value: str
+    used: int
+    needed: int
+    free_at: datetime | None
+
+    def __str__(self) -> str:
+        limit = self.limit
+        about = f" ({self.value:.{_SHOWN}})" if self.value else ""
+        words = f"{limit.count} {limit.spent}s per {limit.scope}{about} in {_span(limit.seconds)}"
+        if self.used + self.needed <= limit.count:
+            return f"{words}: {self.used} used, this takes {self.needed}"
+        free = f", the first until {format_time(self.free_at)}" if self.free_at else ""
+        return f"{words}: {self.used} used{free}; this takes {self.needed}, so not all of them come at once"
 
 
 class Limits:
@@ -161,6 +185,24 @@ class Limits:
                 free_at = times[0] + timedelta(seconds=limit.seconds)
                 found.append(Budget(limit, budget.value, len(times), free_at))
         return found
+
+    async def costs(self, directory_url: str, limits: Sequence[Limit], lineages: Mapping[Lineage, bool]) -> list[Cost]:
+        """Return what certificates for these would use, the least left first; true is a renewal, with the same names.
+
+        Failed validations are not foreseen.
+        """
+        now, found = self._clock.now(), []
+        claims = [_Claim(lineage, is_renewal, is_exempt=False) for lineage, is_renewal in lineages.items()]
+        for limit in limits:
+            if limit.spent is Spent.FAILED_VALIDATION:
+                continue
+            counts = [one for one in claims if not one.is_exempt_from(limit)]
+            values = Counter(value for one in counts for value in self._values(limit.scope, one.lineage.identifiers))
+            for value, needed in values.items():
+                times = await self._times(directory_url, limit, value, now)
+                free_at = times[0] + timedelta(seconds=limit.seconds) if times else None
+                found.append(Cost(limit, value, len(times), needed, free_at))
+        return sorted(found, key=lambda one: (one.limit.count - one.used - one.needed, one.value))
 
     async def tidy(self, limits: Sequence[Limit]) -> None:
         """Forget uses older than twice the longest window; `limits` are those of all CAs."""

@@ -5,22 +5,24 @@ perspectives, so that one node without the token fails the validation: all nodes
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from wellkeeper_issuer.model import Ordered, Status
-from wellkeeper_issuer.ports.state import VetoRecords
+from wellkeeper_issuer.obtain.vetoes import Vetoes
+from wellkeeper_issuer.ports.node import RemoteReadBacks
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer, Installed, Node, ReadBack
-from wellkeeper_node.ports import Clock, Probes, Progress, Responders
-from wellkeeper_node.wording import format_time, with_reload
+from wellkeeper_node.ports import Probes, Progress, Responders
+from wellkeeper_node.wording import counted, with_reload
 
-# A failed read-back keeps the CA from being asked for so long; CAs allow far more than one failed validation per day.
-_VETO: Final = timedelta(hours=24)
 # Enough to be quick with hundreds of names, few enough to stay within the node's own limits.
 _READ_BACKS_AT_ONCE: Final = 16
+# Beside the first one; `status --nodes` shows all.
+_MOST_NAMED: Final = 3
 
 
 @asynccontextmanager
@@ -35,7 +37,7 @@ async def publish(
 
     From `expiring_at` on, the CA is asked even if a read-back failed.
     """
-    async with responders.publish(answers):
+    async with responders.publish(answers, lineage):
         failures = await read_back.failures(answers)
         if failures and await responders.publish_again(answers):
             failures = await read_back.failures(answers)
@@ -59,20 +61,56 @@ def answers(ordered: Ordered, thumbprint: str) -> tuple[Answer, ...]:
     return tuple(wanted)
 
 
-class ReadBacks:
-    """Fetches each token through each node's nginx, as the CA will. Without `vetoes` a failure is only reported."""
+@dataclass(frozen=True, slots=True)
+class _LeavingOut:
+    """Implements `ports.node.RemoteReadBacks` for the other nodes."""
 
-    def __init__(self, nodes: Sequence[Node], probes: Probes, progress: Progress, vetoes: "Vetoes | None") -> None:
+    remote: RemoteReadBacks
+    nodes: Collection[str]
+
+    def has_nodes(self) -> bool:
+        return self.remote.has_nodes()
+
+    async def failures(self, answers: Sequence[Answer], without: Collection[str] = ()) -> Sequence[ReadBack]:
+        return await self.remote.failures(answers, {*self.nodes, *without})
+
+
+class ReadBacks:
+    """Fetches each token through each node's nginx, as the CA will. Without `vetoes` a failure is only reported.
+
+    `remote` are nodes that do so themselves.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        probes: Probes,
+        progress: Progress,
+        vetoes: Vetoes | None,
+        remote: RemoteReadBacks | None = None,
+    ) -> None:
         self._nodes = tuple(nodes)
         self._probes = probes
         self._progress = progress
         self._vetoes = vetoes
+        self._remote = remote
         self._slots = asyncio.Semaphore(_READ_BACKS_AT_ONCE)
+
+    def without(self, nodes: Collection[str]) -> "ReadBacks":
+        """Return the same that leaves out these remote nodes."""
+        if self._remote is None or not nodes:
+            return self
+        rest = _LeavingOut(self._remote, nodes)
+        return ReadBacks(self._nodes, self._probes, self._progress, self._vetoes, rest)
+
+    def has_remote_nodes(self) -> bool:
+        return self._remote is not None and self._remote.has_nodes()
 
     async def failures(self, answers: Sequence[Answer]) -> Sequence[ReadBack]:
         """Read back each answer at each node, and return the read-backs that failed."""
-        results = await asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
-        return [result for several in results for result in several if result.cause is not None]
+        local = asyncio.gather(*(self._ask(node, answer) for node in self._nodes for answer in answers))
+        remote = await self._remote.failures(answers) if self._remote else ()
+        return [result for several in await local for result in several if result.cause is not None] + list(remote)
 
     async def judge(self, failures: Sequence[ReadBack], lineage: str, expiring_at: datetime | None) -> None:
         """Raise PublishError while a failed read-back is a veto; warn otherwise."""
@@ -80,7 +118,7 @@ class ReadBacks:
             error = read_back_error(failures)
             why = "read_back = advisory"
             if self._vetoes:
-                why = await self._vetoes.hold(lineage, error, expiring_at)
+                why = await self._vetoes.hold(lineage, {one.node for one in failures}, error, expiring_at)
             self._progress.note(lineage, f"WARNING: {error.what}, the CA is still asked ({why}): {error.why}")
         elif self._vetoes:
             await self._vetoes.end(lineage)
@@ -91,12 +129,15 @@ class ReadBacks:
 
 
 def read_back_error(failures: Sequence[ReadBack]) -> PublishError:
-    """Return one error that counts the failed read-backs and describes the first."""
+    """Return one error that counts the failed read-backs, describes the first, and names the other nodes."""
     first = failures[0]
     status = f"HTTP {first.status}" if first.status else "no answer"
     what = "the read-back failed" if len(failures) == 1 else f"{len(failures)} read-backs failed"
     why = f"node {first.node!r} at {first.address}: {first.url} gave {status}: {first.cause}"
-    return PublishError(what, why, first.remedy)
+    others = {one.node: one.cause for one in reversed(failures) if one.node != first.node}
+    named = [f"node {name!r}: {cause}" for name, cause in sorted(others.items())]
+    more = [f"and {counted(len(named) - _MOST_NAMED, 'other node')}"] if len(named) > _MOST_NAMED else []
+    return PublishError(what, "; ".join([why, *named[:_MOST_NAMED], *more]), first.remedy)
 
 
 def expiring_at(installed: Installed | None) -> datetime | None:
@@ -104,42 +145,3 @@ def expiring_at(installed: Installed | None) -> datetime | None:
     if installed is None or installed.certificate.is_self_signed:
         return None
     return installed.certificate.not_after - installed.certificate.lifetime / 10
-
-
-class Vetoes:
-    """Limits how long failed read-backs keep the CA from being asked.
-
-    Behind a NAT or with split DNS they fail though the CA would find the token. After 24 h, or with less than a tenth
-    of the lifetime left, the CA is asked anyway, and then once a day.
-    """
-
-    def __init__(self, records: VetoRecords, clock: Clock) -> None:
-        self._records = records
-        self._clock = clock
-
-    async def hold(self, lineage: str, error: PublishError, expiring_at: datetime | None) -> str:
-        """Raise PublishError while the veto holds; else return why the CA is asked, and record that it was."""
-        now = self._clock.now()
-        tomorrow = now + _VETO
-        asks_at = await self._records.read_veto(lineage)
-        if asks_at is None:
-            asks_at = min(tomorrow, expiring_at or tomorrow)
-        # A clock that was set back must not make the wait longer.
-        asks_at = min(asks_at, tomorrow)
-        await self._records.record_veto(lineage, asks_at if now < asks_at else tomorrow)
-        if now < asks_at:
-            raise PublishError(
-                f"the CA was not asked, because {error.what}; it is asked anyway from {format_time(asks_at)}",
-                error.why,
-                with_reload(
-                    f"{error.remedy} If only the read-back is wrong, as behind a NAT,"
-                    ' set read_back = "advisory".'.strip()
-                ),
-            )
-        is_expiring = expiring_at is not None and now >= expiring_at
-        return "less than a tenth of the lifetime is left" if is_expiring else "it has failed for 24 h"
-
-    async def end(self, lineage: str) -> None:
-        """End the veto, as the read-back succeeded. Idempotent."""
-        if await self._records.read_veto(lineage) is not None:
-            await self._records.forget_veto(lineage)

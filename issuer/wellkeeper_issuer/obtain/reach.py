@@ -1,7 +1,8 @@
 """reach: before the first order of a certificate, check that nginx has the challenge location for each of its names.
 
 Without it, every order would fail, and CAs count failed validations. Only a clear answer of nginx counts: another page,
-a redirect, a refusal. Behind a NAT or with split DNS the check can be wrong, so after 24 hours the CA is asked.
+a redirect, a refusal, an application's error. Behind a NAT or with split DNS the check can be wrong, so after 24 hours
+the CA is asked.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import Final
 
 from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.obtain.vetoes import PATIENCE, end_of, vetoes_of
 from wellkeeper_issuer.ports.state import VetoRecords
 from wellkeeper_node.model import Answer, Node, ReadBack
 from wellkeeper_node.ports import Clock, Probes
@@ -20,9 +22,10 @@ _log = logging.getLogger(__name__)
 
 # No CA chooses it, so no responder has it.
 TOKEN: Final = "wellkeeper-looks-for-its-challenge-location"
-_PATIENCE: Final = timedelta(hours=24)
-# The daemon looks again then; a request to this host costs nothing.
-_PAUSE: Final = timedelta(seconds=30)
+# The daemon looks again after as long as it has waited already, within these bounds: soon while a user applies the
+# changes. The shortest is less than the daemon's shortest sleep, or it would sleep twice.
+_SHORTEST_PAUSE: Final = timedelta(seconds=4)
+_LONGEST_PAUSE: Final = timedelta(seconds=30)
 
 
 class Locations:
@@ -41,18 +44,20 @@ class Locations:
         if self._vetoes is None or not (missing := await missing_locations(lineage, self._nodes, self._probes)):
             return
         now = self._clock.now()
-        recorded = await self._vetoes.read_veto(lineage.name)
-        asks_at = min(recorded or now + _PATIENCE, now + _PATIENCE)
+        known = await self._vetoes.read_vetoes(lineage.name)
+        vetoes = vetoes_of({one.node for one in missing}, known, now, now + PATIENCE)
+        asks_at = end_of(vetoes)
         if asks_at <= now:
             return  # the read-back of the order decides, and records the next veto
-        if asks_at != recorded:
-            await self._vetoes.record_veto(lineage.name, asks_at)
+        if vetoes != known:
+            await self._vetoes.record_vetoes(lineage.name, vetoes)
         error = not_reached(missing)
         if self._logged.get(lineage.name) != error.why:
             self._logged[lineage.name] = error.why
             until = f"the CA is asked anyway from {format_time(asks_at)}"
             _log.info("certificate %s: waiting: %s (%s)", lineage.name, error, until)
-        error.retry_at = now + _PAUSE
+        waited = PATIENCE - (asks_at - now)
+        error.retry_at = now + min(max(waited, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         raise error
 
 

@@ -71,6 +71,10 @@ class Authorities(Protocol):
         """The directory URLs of all configured CAs."""
         ...
 
+    async def load(self, directory_url: str) -> None:
+        """Load the code that `open` needs, while the CA's first reply is under way. Optional; raises nothing."""
+        ...
+
     def open(self, directory_url: str) -> CertificateAuthority:
         """Return the CA, always the same object for one directory URL; the first call loads it."""
         ...

@@ -1,10 +1,10 @@
-"""The Protocol of nodes, which the node package implements for this host."""
+"""The Protocols of nodes: of this host's, which the node package implements, and of those behind a relay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from wellkeeper_node.model import Flip, Verified
+from wellkeeper_node.model import Answer, Flip, ReadBack, Verified
 
 
 class Delivery(Protocol):
@@ -45,5 +45,20 @@ class Delivery(Protocol):
         configuration does not name the certificate. Raises VerifyError when nothing usable is installed, or when the
         configuration names the certificate and nginx serves another one; InstallError when the installed files cannot
         be read; ReloadError when the configuration cannot be read.
+        """
+        ...
+
+
+class RemoteReadBacks(Protocol):
+    """The read-backs that nodes behind a relay make themselves, and report."""
+
+    def has_nodes(self) -> bool:
+        """Return whether there is any node."""
+        ...
+
+    async def failures(self, answers: Sequence[Answer], without: Collection[str] = ()) -> Sequence[ReadBack]:
+        """Return what failed on the nodes that answer challenges, except those in `without`; also who did not report.
+
+        The answers are published. Waits some seconds for reports. Raises nothing.
         """
         ...

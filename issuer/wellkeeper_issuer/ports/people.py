@@ -19,7 +19,10 @@ class Notifications(Protocol):
     """Notifications to the administrator."""
 
     async def send(self, notice: Notice, lineage: str, detail: str) -> None:
-        """Send the notice, if a recipient is configured. Raises HookError when it was not delivered."""
+        """Send the notice, if a recipient is configured. Raises HookError when it was not delivered.
+
+        `lineage` is the name of the node for a notice about one, and "" for a finding about this host.
+        """
         ...
 
 

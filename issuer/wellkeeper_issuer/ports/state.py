@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from wellkeeper_issuer.model import Attempt, Order, UnderWay
+from wellkeeper_issuer.ports.fleet import FleetRecords
 from wellkeeper_issuer.records import (
     Blocked,
     Check,
@@ -87,15 +88,15 @@ class AllAttempts(Attempts, Protocol):
 class VetoRecords(Protocol):
     """Failed read-backs, and when the CA is contacted anyway."""
 
-    async def read_veto(self, lineage: str) -> datetime | None:
-        """Return when to contact the CA although the read-back fails; None when it did not fail."""
+    async def read_vetoes(self, lineage: str) -> Mapping[str, datetime]:
+        """Return by node when it no longer keeps the CA from being asked; empty when no read-back failed."""
         ...
 
-    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
-        """Replace the veto of the lineage."""
+    async def record_vetoes(self, lineage: str, asks_at: Mapping[str, datetime]) -> None:
+        """Replace all vetoes of the lineage."""
         ...
 
-    async def forget_veto(self, lineage: str) -> None:
+    async def forget_vetoes(self, lineage: str) -> None:
         """Idempotent."""
         ...
 
@@ -284,3 +285,6 @@ class StateRecords(LineageRecords, Protocol):
 
     @property
     def notes(self) -> Notes: ...
+
+    @property
+    def fleet(self) -> FleetRecords: ...

@@ -1,9 +1,9 @@
 """The functions that the daemon's service gets from its assembly: make a worker for settings, rehearse, forget."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import Rehearsal
@@ -25,10 +25,14 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Factories:
-    """Make a worker, rehearse and forget; `reloading` and `ready` report to the service manager."""
+    """Make a worker, rehearse and forget; `reloading` and `ready` report to the service manager.
+
+    `checked` returns what the daily checks found, as docs/json.md has it.
+    """
 
     worker: Callable[[Settings], AbstractAsyncContextManager[Worker]]
     rehearse: Callable[[Settings, Sequence[Lineage]], Awaitable[Sequence[Rehearsal]]]
     forget: Callable[[str], Awaitable[None]]
     reloading: Callable[[], None]
     ready: Callable[[str], None]
+    checked: Callable[[], Mapping[str, Any]]

@@ -1,7 +1,7 @@
 """Ask the daemon, if one runs, to do what a command would do by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -52,14 +52,20 @@ async def demand(
     return answer
 
 
-async def renew(
-    settings: Settings, names: Sequence[str], mode: Mode, progress: Progress, *, is_staging: bool = False
+async def renew(  # noqa: PLR0913 - the options of the command
+    settings: Settings,
+    names: Sequence[str],
+    mode: Mode,
+    progress: Progress,
+    *,
+    is_staging: bool = False,
+    without: Collection[str] = (),
 ) -> list[Report] | None:
     """Have the daemon renew, and return what `Passes.run` does; None when no daemon runs. Without names, all.
 
-    Raises SettingsError and DaemonError. If interrupted, the daemon continues.
+    The nodes in `without` need not answer challenges. Raises SettingsError and DaemonError. If interrupted, the daemon
+    continues.
     """
-
     async with _daemon(settings) as daemon:
         if daemon is None:
             return None
@@ -69,7 +75,7 @@ async def renew(
                 "the daemon uses the CA of its settings",
                 "Run 'wellkeeper rehearse' for a dry run, or stop the daemon first.",
             )
-        request = {"command": "renew", "names": list(names), "mode": mode.value}
+        request = {"command": "renew", "names": list(names), "mode": mode.value, "without": sorted(without)}
         try:
             answer = await daemon.ask(request, lambda message: replay(message, progress))
         except asyncio.CancelledError:

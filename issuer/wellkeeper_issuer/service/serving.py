@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -142,10 +142,13 @@ class Service:
             return _Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
 
     async def renew(self, request: Message, tell: Tell) -> Message:
-        """Renew `names` (or all) in `mode`; sends the events of `Broadcast`, and answers with all reports."""
-        names, mode = _names(request), _mode(request)
+        """Renew `names` (or all) in `mode`; sends the events of `Broadcast`, and answers with all reports.
+
+        The nodes in `without` need not answer challenges.
+        """
+        names, mode, without = _names(request), _mode(request), frozenset(_names(request, "without"))
         await self.is_ready.wait()
-        lineages = self._choose(names)
+        lineages = [replace(one, without_nodes=without) for one in self._choose(names)]
         chosen = [one.name for one in lineages]
         worker = self._known_worker()
         what = chosen[0] if len(chosen) == 1 else f"{len(chosen)} certificates"
@@ -247,6 +250,7 @@ class Service:
             "under_way": self.broadcast.under_way,
             "settings_digest": self.digest,
             "build": self.build,
+            **self.factories.checked(),
         }
 
     async def forget(self, request: Message, tell: Tell) -> Message:
@@ -276,10 +280,10 @@ def _is_like(one: Settings, other: Settings) -> bool:
     return first == second and one.all_cas() == other.all_cas()
 
 
-def _names(request: Message) -> list[str]:
-    names: Any = request.get("names", [])
+def _names(request: Message, member: str = "names") -> list[str]:
+    names: Any = request.get(member, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DaemonError(f"names must be a list of strings, not {names!r:.80}")
+        raise DaemonError(f"{member} must be a list of strings, not {names!r:.80}")
     return names
 
 

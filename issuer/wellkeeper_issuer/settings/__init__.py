@@ -23,6 +23,7 @@ from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
 from wellkeeper_issuer.settings.salvage import without_mistakes
 from wellkeeper_issuer.settings.tables import (
+    FleetSettings,
     Frozen,
     HooksSettings,
     NginxSettings,
@@ -72,18 +73,24 @@ class Settings(Frozen):
             "contain each other."
         ),
     )
+    trust_file: AbsolutePath | None = Field(
+        default=None,
+        description="The responder's trust file. By default `trust.toml` beside the settings.",
+    )
     certificates_owner: str | None = Field(
         default=None,
         description=(
             "User who owns the installed certificates and keys. By default the user of the issuer. Root uses "
-            "`certificates_dir` with the rights of this user only: after setting it, run `chown -R` there."
+            "`certificates_dir` with the rights of this user only. `renew` and the daemon also give this user what is "
+            "installed already, if it belongs to root; otherwise run `chown -R` there."
         ),
     )
     certificates_group: str | None = Field(
         default=None,
         description=(
             "Group of the installed certificates and keys; with a group, keys have mode 0640 instead of 0600. By "
-            "default the group of the issuer."
+            "default the group of the issuer. `renew` and the daemon also give it what is installed already, except "
+            "keys that another group may read."
         ),
     )
     read_back: Literal["required", "advisory"] = Field(
@@ -107,6 +114,9 @@ class Settings(Frozen):
     nginx: NginxSettings = Field(
         default=NginxSettings(), description="The nginx of this host: how it is tested, reloaded and verified."
     )
+    fleet: FleetSettings = Field(
+        default=FleetSettings(), description="Other nodes, which get tokens and certificates through a relay here."
+    )
     hooks: HooksSettings = Field(
         default=HooksSettings(),
         description=(
@@ -120,6 +130,13 @@ class Settings(Frozen):
         default=RehearsalSettings(), description="Dry runs: renewals that do not touch what is live."
     )
     cas: tuple[CaSettings, ...] = Field(default=(), description="Your own CAs, and special settings for known ones.")
+    local_node: StrictBool = Field(
+        default=True,
+        description=(
+            "Set to false when this host has no nginx, and its certificates are only for nodes that joined. Without "
+            "`[[nodes]]`, no responder here gets tokens then."
+        ),
+    )
     nodes: tuple[NodeSettings, ...] = Field(
         default=(NodeSettings(name="local"),),
         min_length=1,
@@ -138,6 +155,8 @@ class Settings(Frozen):
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
             found.append((("certificates_dir",), f"this directory ({certificates}) and state_dir ({state}) {_APART}"))
+        if not self.local_node and not self.fleet.listen:
+            found.append((("local_node",), "without [fleet] listen, nothing would use the certificates"))
         for location, name in self._named_cas():
             try:
                 self.find_ca(name)
@@ -209,10 +228,11 @@ class Settings(Frozen):
     def lineages(self) -> tuple[Lineage, ...]:
         """Return the configured certificates, each with its CAs in order of preference."""
         default = tuple(self.find_ca(name).directory for name in self.ca)
-        return tuple(
+        found = (
             replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
             for one in self.certificates
         )
+        return tuple(one if self.local_node else replace(one, https_addresses=()) for one in found)
 
 
 def read_settings(path: Path) -> Settings:

@@ -1,6 +1,7 @@
 """Read the settings' files: the main one, and the drop-ins in the directory beside it in the order of their names.
 
-For `issuer.toml` that directory is `issuer.d`. A drop-in, `issuer.d/*.toml`, may contain only `[[certificates]]`.
+For `issuer.toml` that directory is `issuer.d`. A drop-in, `issuer.d/*.toml`, may contain only `[[certificates]]`,
+`[[nodes]]` and, in one file, `[fleet]`: never a command, nor the address of a CA.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,12 @@ from wellkeeper_issuer.settings.syntax import syntax_error
 from wellkeeper_node.advice import files as remedies
 
 CERTIFICATES: Final = "certificates"
+NODES: Final = "nodes"
+FLEET: Final = "fleet"
+# The nginx of this host, which needs no table.
+IMPLICIT_NODE: Final = "local"
+# The drop-ins' tables follow those of the main file.
+LISTS: Final = (CERTIFICATES, NODES)
 Location = tuple[int | str, ...]
 
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*([\w\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*\]")
@@ -32,10 +40,9 @@ class TomlFile:
     text: str
     values: dict[str, Any]
 
-    @property
-    def certificates(self) -> list[Any]:
-        """Return the tables of certificates; none if they are not a list, which `check` reports."""
-        found = self.values.get(CERTIFICATES)
+    def tables(self, key: str) -> list[Any]:
+        """Return the tables of one of LISTS; none if they are not a list, which `check` reports."""
+        found = self.values.get(key)
         return found if isinstance(found, list) else []
 
 
@@ -47,9 +54,20 @@ class Sources:
     drop_ins: tuple[TomlFile, ...]
 
     def merged(self) -> dict[str, Any]:
-        if not self.drop_ins or not isinstance(self.main.values.get(CERTIFICATES, []), list):
+        """Return the values of all files. Drop-ins with nodes do not replace the implicit one of this host."""
+        if not self.drop_ins:
             return self.main.values
-        return self.main.values | {CERTIFICATES: [one for file in self.files for one in file.certificates]}
+        found = dict(self.main.values)
+        for key in LISTS:
+            if isinstance(found.get(key, []), list) and any(key in file.values for file in self.drop_ins):
+                own = found.get(key, [{"name": IMPLICIT_NODE}] if key == NODES and self._has_implicit_node else [])
+                found[key] = [*own, *(one for file in self.drop_ins for one in file.tables(key))]
+        fleets = [file.values[FLEET] for file in self.drop_ins if FLEET in file.values]
+        return found | ({FLEET: fleets[0]} if fleets else {})
+
+    @property
+    def _has_implicit_node(self) -> bool:
+        return NODES not in self.main.values and self.main.values.get("local_node") is not False
 
     @property
     def files(self) -> tuple[TomlFile, ...]:
@@ -67,11 +85,15 @@ class Sources:
     def place(self, location: Location) -> tuple[TomlFile, Location]:
         """Return the file of a location in the merged values, and the location in that file."""
         match location:
-            case ("certificates", int(index), *rest):
+            case (("certificates" | "nodes") as key, int(index), *rest):
+                if key == NODES and self._has_implicit_node:
+                    index -= 1
                 for file in self.files:
-                    if index < len(file.certificates):
-                        return file, (CERTIFICATES, index, *rest)
-                    index -= len(file.certificates)
+                    if 0 <= index < len(file.tables(key)):
+                        return file, (key, index, *rest)
+                    index -= len(file.tables(key))
+            case ("fleet", *_):
+                return next((file for file in self.drop_ins if FLEET in file.values), self.main), location
         return self.main, location
 
     def name_place(self, location: Location) -> str:
@@ -98,6 +120,7 @@ def read_sources(path: Path) -> Sources:
         ) from None
     drop_ins = tuple(_read_drop_ins(drop_in_folder(path)))
     wrong = [f"{file.path}: {text}" for file in drop_ins for text in _misplaced(file, path)]
+    wrong += _repeated([one for one in (main, *drop_ins) if FLEET in one.values])
     if wrong:
         raise SettingsError("\n".join(wrong))
     return Sources(main, drop_ins)
@@ -156,13 +179,21 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
 
 def _misplaced(file: TomlFile, main: Path) -> list[str]:
     texts = [
-        f"{key!r} does not belong here: drop-ins may contain only [[certificates]]; move it to {main}"
+        f"{key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]] and [fleet]; move it to"
+        f" {main}"
         for key in file.values
-        if key != CERTIFICATES
+        if key not in {*LISTS, FLEET}
     ]
-    if not isinstance(file.values.get(CERTIFICATES, []), list):
-        texts.append("certificates must be tables; write [[certificates]] with two brackets")
+    texts += [
+        f"{key} must be tables; write [[{key}]] with two brackets"
+        for key in LISTS
+        if not isinstance(file.values.get(key, []), list)
+    ]
     return texts
+
+
+def _repeated(files: Sequence[TomlFile]) -> list[str]:
+    return [f"{two.path}: [fleet] is in {one.path}, too; keep one of them" for one, two in pairwise(files)]
 
 
 def find_line(text: str, location: Location) -> int | None:

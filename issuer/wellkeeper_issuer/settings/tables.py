@@ -7,7 +7,7 @@ the file that `init` writes. `[[cas]]` and `[[certificates]]` have files of thei
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from wellkeeper_issuer.settings.value_types import (
     AbsolutePath,
@@ -15,12 +15,15 @@ from wellkeeper_issuer.settings.value_types import (
     Argv,
     CaName,
     Name,
+    PidFile,
     PositiveNumber,
+    Relay,
     Responder,
     Seconds,
     Webhook,
 )
 from wellkeeper_node.model import Node
+from wellkeeper_node.nginx.control import Test, find_conflict
 
 
 class Frozen(BaseModel):
@@ -44,8 +47,27 @@ class NginxSettings(Frozen):
             "Command that reloads nginx, used instead of `reload`. Example: `['systemctl', 'reload', 'nginx']`."
         ),
     )
-    pid_file: AbsolutePath = Field(
-        default=Path("/run/nginx.pid"), description="File with the process id of nginx's master."
+    pid_file: PidFile = Field(
+        default=Path("/run/nginx.pid"),
+        description=(
+            "File with the process id of nginx's master. `auto`: the one master in this PID namespace that runs as "
+            "root or as Wellkeeper's own user; for containers of one pod (docs/reaching-nginx.md)."
+        ),
+    )
+    test: Test = Field(
+        default="command",
+        description=(
+            "`command` runs the command above with `-t` before each reload. `reload`: there is no nginx to run here, "
+            "so a reload is the test, because a refused one changes nothing (docs/reaching-nginx.md)."
+        ),
+    )
+    agent: AbsolutePath | None = Field(
+        default=None,
+        description=(
+            "Directory that Wellkeeper shares with an agent in nginx's container, which tests and reloads nginx there "
+            "(docs/reaching-nginx.md). Excludes `command`, `pid_file`, `reload`, `reload_command`, `test` and "
+            "`error_log`."
+        ),
     )
     error_log: AbsolutePath | None = Field(
         default=None,
@@ -80,6 +102,12 @@ class NginxSettings(Frozen):
         description="nginx is not reloaded while more than this number of old workers still finish requests.",
     )
 
+    @model_validator(mode="after")
+    def _check_conflicts(self) -> "NginxSettings":
+        if conflict := find_conflict(self.model_fields_set, self.test):
+            raise ValueError(conflict)
+        return self
+
 
 class NodeSettings(Frozen):
     """One nginx with its responder; addresses are where *this* node answers, never a load balancer."""
@@ -87,13 +115,18 @@ class NodeSettings(Frozen):
     name: Name = Field(description="Name of the node in messages.")
     responder: Responder = Field(
         default="unix:/run/wellkeeper/control.sock",
-        description="Control listener of the responder: `unix:/PATH`, or `HOST:PORT` in a private network.",
+        description=(
+            "Control listener of the responder: `unix:/PATH`, or `HOST:PORT` in a private network. A host may be a "
+            "name, here and in other addresses: it is resolved again for each connection, which goes to the first of "
+            "its addresses that accepts it. If there are several nginx, give each its own name."
+        ),
     )
     http_addresses: tuple[Address, ...] = Field(
         default=(("127.0.0.1", 80),),
         description=(
             "Addresses of this nginx (never of a load balancer) at which tokens are read back. Add `[::1]:80` when "
-            "the names have AAAA records, because CAs try IPv6 first. An empty list skips the read-back here."
+            "the names have AAAA records, because CAs try IPv6 first. An empty list skips the read-back here. "
+            "`[nginx]` and `wellkeeper doctor` are about the first node with an address of this host."
         ),
     )
     https_addresses: tuple[Address, ...] = Field(
@@ -109,6 +142,22 @@ class NodeSettings(Frozen):
 
     def to_node(self) -> Node:
         return Node(self.name, self.responder, self.http_addresses, self.https_addresses, self.proxy_protocol)
+
+
+class FleetSettings(Frozen):
+    """Other nodes, which get tokens and certificates through a relay on this host."""
+
+    listen: tuple[Address, ...] = Field(
+        default=(),
+        description=(
+            "Private addresses (`HOST:PORT`) at which the relay of this host listens for nodes. Without any, there are "
+            "no other nodes."
+        ),
+    )
+    relay: Relay = Field(
+        default="unix:/run/wellkeeper-relay/issuer.sock",
+        description="Socket of the relay for the issuer: `unix:/PATH`.",
+    )
 
 
 class HooksSettings(Frozen):

@@ -4,7 +4,7 @@ A pattern refuses nothing that its parser accepts; the parsers are in `wellkeepe
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -40,6 +40,7 @@ def _join(address: tuple[str, int]) -> str:
 Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 AbsolutePath = Annotated[Path, BeforeValidator(values.parse_path), _text("/")]
+PidFile = Annotated[Path | Literal["auto"], BeforeValidator(values.parse_pid_file), _text("/|^auto$")]
 Address = Annotated[
     tuple[str, int],
     BeforeValidator(values.parse_address),
@@ -49,6 +50,7 @@ Address = Annotated[
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 Name = Annotated[str, BeforeValidator(values.parse_name), _text(f"{LINEAGE_NAME.pattern}$")]
 Responder = Annotated[str, BeforeValidator(values.parse_responder), _text(f"(?:unix:/|(?!unix:){_ADDRESS})")]
+Relay = Annotated[str, BeforeValidator(values.parse_relay), _text("unix:/")]
 DirectoryUrl = Annotated[str, BeforeValidator(values.parse_directory_url), _text("https?://")]
 CaName = Annotated[str, WithJsonSchema(_CA)]
 CaNames = Annotated[tuple[str, ...], BeforeValidator(values.parse_cas), _cas()]

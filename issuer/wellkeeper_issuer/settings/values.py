@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from wellkeeper_issuer import idn
 from wellkeeper_node.model import LINEAGE_NAME, MAX_LINEAGE_NAME, Identifier, IdentifierType
+from wellkeeper_node.nginx.control import AUTO
 
 # The name of a certificate whose identifiers cannot be read: messages do not show it.
 UNNAMED: Final = "unnamed"
@@ -80,6 +81,19 @@ def parse_responder(value: object) -> str:
             raise ValueError(f"{text!r}: a socket's path must be absolute, as in unix:/run/wellkeeper/control.sock")
     else:
         parse_address(text)
+    return text
+
+
+def parse_pid_file(value: object) -> object:
+    """Return a path, or "auto"; raises ValueError."""
+    return value if value == AUTO else parse_path(value)
+
+
+def parse_relay(value: object) -> str:
+    """Check `unix:/PATH`; raises ValueError."""
+    text = parse_text(value)
+    if not text.startswith("unix:/"):
+        raise ValueError(f"{text!r} is not the socket of a relay, as in unix:/run/wellkeeper-relay/issuer.sock")
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.obtain.limits import Limits
+from wellkeeper_issuer.obtain.vetoes import end_of
 from wellkeeper_issuer.outside.state.lock import DAEMON, LOCK, find_owner
 from wellkeeper_issuer.outside.state.state import JOURNAL, has_state, open_state
 from wellkeeper_issuer.outside.state.state import State as OpenedState
@@ -131,16 +132,16 @@ async def look(
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Recorded:
     async with open_state(path, may_write=False) as state:
         rows = await read_rows(state)
-        vetoes = {name: await state.vetoes.read_veto(name) for name in names}
+        vetoes = {name: await state.vetoes.read_vetoes(name) for name in names}
         return _Recorded(
             rows if settings.hooks.deploy else replace(rows, owed_hooks={}),  # the next pass runs none
             dict(await state.notes.read_rehearsals()),
-            await _read_budgets(settings, state),
-            {name: until for name, until in vetoes.items() if until is not None},
+            await read_budgets(settings, state),
+            {name: end_of(ends) for name, ends in vetoes.items() if ends},
         )
 
 
-async def _read_budgets(settings: Settings, state: OpenedState) -> list[tuple[str, Budget]]:
+async def read_budgets(settings: Settings, state: OpenedState) -> list[tuple[str, Budget]]:
     """Return the budgets of all CAs. Uses are counted as they were recorded: no name is taken apart."""
     counted = Limits(state.ledger, SystemClock(), str)
     return [

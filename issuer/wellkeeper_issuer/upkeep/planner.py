@@ -1,7 +1,7 @@
 """Plan the renewal of each certificate: once per version, and again whenever its CA answers (RFC 9773)."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -87,3 +87,11 @@ async def record_revoked(
         schedule = replace(schedule, rule=Rule.REVOKED, renew_at=now, ask_at=None)
         await schedules.record_schedule(schedule)
     return schedule
+
+
+async def record_exposed(schedules: Schedules, names: Iterable[str], now: datetime) -> None:
+    """Record that others may have the keys of these: they are due from now on, like revoked ones. Idempotent."""
+    for name in names:
+        known = await schedules.read_schedule(name)
+        if known is not None and known.rule is not Rule.REVOKED:
+            await schedules.record_schedule(replace(known, rule=Rule.REVOKED, renew_at=now, ask_at=None))

@@ -13,6 +13,7 @@ from wellkeeper_issuer.obtain.backoff import is_emergency
 from wellkeeper_issuer.obtain.early import is_brought_forward
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.obtain.order import Terms
+from wellkeeper_issuer.obtain.starting import Starting
 from wellkeeper_issuer.obtain.throttle import Throttle
 from wellkeeper_issuer.ports.ca import Authorities, CertificateAuthority
 from wellkeeper_issuer.records import Rule, Schedule
@@ -45,7 +46,7 @@ class Source:
 class Sources:
     """The CAs, their limits, and the results of earlier orders.
 
-    `unusable` maps a directory to the reason why an order there cannot succeed.
+    `unusable` maps a directory to the reason why an order there cannot succeed. A daemon has `starting`.
     """
 
     authorities: Authorities
@@ -53,6 +54,7 @@ class Sources:
     throttle: Throttle
     clock: Clock
     unusable: Mapping[str, str] = field(default_factory=dict)
+    starting: Starting | None = None
 
     @asynccontextmanager
     async def source(
@@ -85,7 +87,10 @@ class Sources:
         await self.limits.tidy([limit for url in urls for limit in self.authorities.limits(url)])
 
     async def _open(self, lineage: Lineage, directory_url: str, schedule: Schedule | None, mode: Mode) -> Source:
+        await self.authorities.load(directory_url)
         ca = self.authorities.open(directory_url)
+        if self.starting and mode is Mode.SCHEDULED:
+            await self.starting.await_ca(ca)
         is_urgent = schedule is not None and is_emergency(schedule, self.clock.now())
         reserve = partial(
             self._reserve,

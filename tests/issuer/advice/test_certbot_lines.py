@@ -64,3 +64,10 @@ def test_comments_other_folders_and_certbots_own_files_are_not_reported() -> Non
 
 def test_redirect_that_a_person_wrote_is_not_reported() -> None:
     assert find_certbot_lines({SITE: "return 301 https://$host$request_uri;\n"}, FOLDER) == []
+
+
+def test_lines_are_counted_as_nginx_counts_them() -> None:
+    text = "# a\u2028b\x0cc\nssl_dhparam /etc/letsencrypt/dh.pem;\r\n"
+    assert find_certbot_lines({SITE: text}, FOLDER) == [
+        CertbotLine(SITE, 2, "ssl_dhparam /etc/letsencrypt/dh.pem;", Kind.FILE)
+    ]

@@ -1,6 +1,8 @@
 """Fixtures that run commands in this process, as the program does."""
 
 import json
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,4 +65,15 @@ class Program:
 def program(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
     made = Program(folder, capsys)
     monkeypatch.setenv(PATH_VARIABLE, str(made.config))
+    monkeypatch.setenv("WELLKEEPER_OFFLINE", "1")  # names in tests mean nothing to this host's DNS servers
     return made
+
+
+@pytest.fixture
+def nginx_table(folder: Path) -> Iterator[str]:
+    """Yield an `[nginx]` for the settings whose master runs: a process with its title."""
+    title, pid_file = "nginx: master process nginx", folder / "nginx.pid"
+    with subprocess.Popen([title, "600"], executable="/bin/sleep") as running:
+        pid_file.write_text(str(running.pid))
+        yield f"nginx = {{ command = ['false'], reload_command = ['false'], pid_file = '{pid_file}' }}"
+        running.kill()

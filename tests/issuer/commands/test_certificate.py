@@ -15,9 +15,9 @@ from tests.issuer.commands.conftest import Finished, Program
 
 
 @pytest.fixture
-def ready(program: Program) -> Program:
+def ready(program: Program, nginx_table: str) -> Program:
     """Return a program with one certificate in the main file and an unreachable CA."""
-    program.configure("a.example", more="nginx = { command = ['false'] }")
+    program.configure("a.example", more=nginx_table)
     program.make_keys()
     return program
 
@@ -37,6 +37,16 @@ def write_csr(path: Path, *names: str) -> None:
         x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(extension, critical=False)
     )
     path.write_bytes(builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM))
+
+
+@pytest.mark.parametrize("more", ['agent = "/run/wellkeeper-nginx"', 'pid_file = "auto"\ntest = "reload"'])
+def test_snippets_of_an_nginx_in_another_container_have_their_path(ready: Program, more: str) -> None:
+    ready.configure("a.example", more=f"[nginx]\n{more}")
+    out = ready.run("certificate", "add", "b.example", "--no-renew").out
+    assert "\n  include /var/lib/wellkeeper/program/snippets/challenge.conf;\n" in out
+    assert "\n  include /var/lib/wellkeeper/program/snippets/tls.conf;\n" in out
+    assert "setup" not in out
+    assert "\n  include /var/lib/wellkeeper/program/snippets/upstream.conf;\n" in ready.run("trust").out
 
 
 def test_added_certificate_is_obtained_at_once_and_kept_on_failure(ready: Program) -> None:
@@ -60,7 +70,11 @@ def test_added_certificate_is_obtained_at_once_and_kept_on_failure(ready: Progra
         f"  ssl_certificate     {live}/fullchain.pem;",
         f"  ssl_certificate_key {live}/privkey.pem;",
     ]
-    assert finished.out.splitlines()[-3].startswith("b.example: failed (order): ")
+    result, _, findings = "\n".join(finished.out.splitlines()[15:]).partition(
+        "\n\nAlso, 'wellkeeper doctor' reports:\n"
+    )
+    assert result.splitlines()[-3].startswith("b.example: failed (order): ")
+    assert findings.startswith("fail     ")
     assert tomllib.loads(drop_in(ready, "b.example").read_text()) == {
         "certificates": [{"name": "b.example", "identifiers": ["B.example", "www.b.example"]}]
     }

@@ -57,6 +57,8 @@ def proposals(program: Program, line: str, monkeypatch: pytest.MonkeyPatch) -> l
         ("why w", ["web"]),
         ("why web ", []),
         ("rehearse m", ["mail.example.org"]),
+        ("doctor m", ["mail.example.org"]),
+        ("doctor --o", ["--offline"]),
         ("placeholder m", ["mail.example.org"]),
         ("revoke m", ["mail.example.org"]),
         ("certificate remove m", ["mail.example.org"]),

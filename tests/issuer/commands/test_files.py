@@ -12,7 +12,7 @@ from wellkeeper_issuer.commands.completion import SCRIPTS, script
 PROJECT = Path(__file__).resolve().parents[3]
 SOURCES = {
     f"{folder}/{path.name}": path.read_bytes()
-    for folder in ("nginx/snippets", "systemd")
+    for folder in ("nginx/agent", "nginx/snippets", "systemd")
     for path in (PROJECT / folder).iterdir()
 } | {f"share/{path}": script(shell).encode() for shell, path in SCRIPTS.items()}
 
@@ -28,6 +28,7 @@ def test_snippets_and_units_are_written(program: Program, folder: Path) -> None:
     assert finished.out == f"{folder}/a/b: {len(SOURCES)} files written, 0 unchanged\n"
     assert written(folder / "a/b") == SOURCES
     assert {path.stat().st_mode & 0o777 for path in (folder / "a/b").rglob("*.conf")} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in (folder / "a/b/nginx/agent").iterdir()} == {0o755}
 
 
 def test_second_run_writes_only_missing_files(program: Program, folder: Path) -> None:
@@ -64,7 +65,7 @@ def test_changed_files_are_listed_and_nothing_is_written(program: Program, folde
     ("place", "words"),
     [
         ("/proc/missing", "cannot write /proc/missing: No such file or directory: Choose another directory."),
-        ("/sys", "cannot write /sys/nginx: Operation not permitted: Run the command as root, or choose a directory"),
+        ("/sys", "cannot write /sys/nginx: Operation not permitted: Run the command with sudo, or choose a directory"),
         ("file/below", "/file: File exists: Choose another directory."),
         ("folder", "/folder/systemd/wellkeeper.service: Is a directory: Choose another directory."),
     ],

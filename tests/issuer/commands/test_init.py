@@ -1,5 +1,7 @@
 """init: files it writes and keeps, and its output."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,11 @@ import pytest
 from tests.fakes_deliver import dns
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.json_docs import assert_documented
+from tests.unprivileged import as_unprivileged_user
 from wellkeeper_client import trust_file
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.commands.new_settings import translated
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import read_settings
 
@@ -181,7 +186,7 @@ def test_value_that_is_not_utf_8_is_refused(
 def test_overlong_config_name_is_reported(program: Program) -> None:
     finished = program.run("init", AGREE, "--config", str(program.folder / ("x" * 300)))
     assert finished.exit_code == 2
-    assert "  File name too long\n  Run the command as root, or choose another file with --config.\n" in finished.err
+    assert "  File name too long\n  Run the command with sudo, or choose another file with --config.\n" in finished.err
 
 
 def test_unknown_option_is_a_usage_error(program: Program) -> None:
@@ -202,7 +207,20 @@ def test_unwritable_path_is_named(program: Program) -> None:
     finished = program.run("init", AGREE, "--config", "/proc/wellkeeper/issuer.toml")
     assert finished.exit_code == 2
     assert "cannot write /proc/wellkeeper" in finished.err
-    assert "Run the command as root, or choose another file with --config." in finished.err
+    assert "Run the command with sudo, or choose another file with --config." in finished.err
+
+
+@pytest.mark.parametrize("command", ["init", "setup"])
+def test_user_who_may_not_write_the_settings_is_asked_nothing(program: Program, command: str) -> None:
+    config = "/etc/wellkeeper-of-root/issuer.toml"
+    with as_unprivileged_user():
+        finished = program.run(command, "--config", config)
+        uid = os.geteuid()
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert finished.err == (
+        f"wellkeeper: cannot write {config}\n  this user (uid {uid}) may not write to /etc\n"
+        f"  Run it with sudo: 'sudo wellkeeper {command}'.\n"
+    )
 
 
 def test_missing_agreement_is_named_when_the_terms_cannot_be_read(program: Program) -> None:
@@ -220,3 +238,14 @@ def test_unknown_ca_is_reported_before_the_agreement(program: Program) -> None:
     finished = program.run("init", "--ca", "letsencrypt-prod")
     assert finished.exit_code == 2
     assert "Invalid value for --ca: unknown CA 'letsencrypt-prod'. Did you mean" in finished.err
+
+
+def test_read_only_directory_needs_a_volume(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught, translated(tmp_path / "issuer.toml"):
+        raise OSError(errno.EROFS, "Read-only file system")
+    what = f"cannot write {tmp_path}/issuer.toml"
+    assert caught.value.lines == (
+        what,
+        "Read-only file system",
+        "Mount a volume there, or put a finished file in its place.",
+    )

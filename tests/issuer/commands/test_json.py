@@ -10,12 +10,15 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.statuses import FAILURE, LIMITED, NAME, NOW, install, schedule, write
 from tests.issuer.commands.workers import REHEARSED_AT
+from tests.joins import SEALING_KEY
 from tests.json_docs import assert_documented, documented_commands
 from wellkeeper_issuer.__main__ import cli
 from wellkeeper_issuer.commands.terminal.errors import to_json
 from wellkeeper_issuer.commands.terminal.interrupts import Terminated
 from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_issuer.records import Rehearsal
+from wellkeeper_node.agent.keys import NodePublic
 
 WITHOUT_JSON = {"run"}
 # Commands that need a CA or a daemon; tests/integration compares their results with the same tables.
@@ -30,6 +33,7 @@ ELSEWHERE = {
 }
 HERE = {
     "init": 0,
+    "prepare --program {folder}/program --trust {folder}/trust/trust.toml": 0,
     "trust": 0,
     "config check": 0,
     "config show": 0,
@@ -40,6 +44,7 @@ HERE = {
     "import certbot {folder}/nothing": 2,
     "renew": 1,
     "rehearse": 1,
+    "doctor": 1,
     "status": 0,
     f"why {NAME}": 0,
     "list": 0,
@@ -47,6 +52,11 @@ HERE = {
     "certificate add new.example": 1,
     "certificate add new.example --no-renew": 0,
     "certificate remove old.example --yes": 0,
+    "fleet listen 10.0.0.1:8404": 0,
+    "node list": 0,
+    f"node add web9 {NodePublic(bytes(32), SEALING_KEY.public_key().public_bytes_raw()).line}": 0,
+    "node invite web9": 2,
+    "node remove web2 --yes": 0,
     "account show": 1,
 }
 
@@ -80,6 +90,7 @@ async def _fill(state: State) -> None:
     await state.schedules.record_schedule(schedule("v1"))
     await state.schedules.record_failure(FAILURE)
     await state.notes.record_rehearsal(Rehearsal(NAME, REHEARSED_AT, False, "it would fail"))
+    await state.fleet.record_node(EnrolledNode("web2", "s", "x", ("*",), answers=True, enrolled_at=REHEARSED_AT))
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.statuses import LIMITED, NAME, NOW, UNTIL, install, schedule, write
-from wellkeeper_issuer import pki
 from wellkeeper_issuer.known_cas import TEST_DIRECTORIES
+from wellkeeper_node.certificates.placeholders import make_self_signed
 
 MORE = """
 [[certificates]]
@@ -61,7 +61,7 @@ def expiry(program: Program) -> str:
 
 def test_placeholder_is_not_issued_yet(program: Program) -> None:
     program.configure(NAME)
-    install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
+    install(program, make_self_signed([dns(NAME)], 7, NOW))
     assert expiry(program) == "placeholder (not issued yet)"
 
 

@@ -88,8 +88,8 @@ def test_unusable_bundle_exits_with_2(program: Program, folder: Path, content: b
     assert f"cannot use ca_bundle = '{folder}/ca.pem'\n" in finished.err
 
 
-def test_failed_certificate_exits_with_1(program: Program) -> None:
-    program.configure("a.example")
+def test_failed_certificate_exits_with_1(program: Program, nginx_table: str) -> None:
+    program.configure("a.example", more=nginx_table)
     program.make_keys()
     finished = program.run("renew")
     assert finished.exit_code == 1
@@ -99,8 +99,8 @@ def test_failed_certificate_exits_with_1(program: Program) -> None:
     assert "a.example: " not in finished.err
 
 
-def test_failure_is_explained_only_in_the_result(program: Program) -> None:
-    program.configure("a.example")
+def test_failure_is_explained_only_in_the_result(program: Program, nginx_table: str) -> None:
+    program.configure("a.example", more=nginx_table)
     program.make_keys()
     finished = program.run("renew", "-v")
     assert "a.example: due: no certificate yet\n" in finished.err
@@ -108,16 +108,16 @@ def test_failure_is_explained_only_in_the_result(program: Program) -> None:
     assert (finished.out + finished.err).count("no answer from the CA") == 1
 
 
-def test_quiet_prints_nothing_but_errors(program: Program) -> None:
-    program.configure("a.example")
+def test_quiet_prints_nothing_but_errors(program: Program, nginx_table: str) -> None:
+    program.configure("a.example", more=nginx_table)
     program.make_keys()
     finished = program.run("renew", "-q")
     assert (finished.exit_code, finished.err) == (1, "")
     assert finished.out.startswith("a.example: failed (order): ")
 
 
-def test_json_result_is_printed_without_progress(program: Program) -> None:
-    program.configure("a.example")
+def test_json_result_is_printed_without_progress(program: Program, nginx_table: str) -> None:
+    program.configure("a.example", more=nginx_table)
     program.make_keys()
     assert "a.example: " not in program.run("renew", "--json").err
     assert "a.example: order" in program.run("renew", "--json", "--retry", "-v").err
@@ -130,8 +130,8 @@ def test_verbose_and_quiet_exclude_each_other(program: Program) -> None:
     assert "-v and -q exclude each other" in finished.err
 
 
-def test_json_goes_to_stdout_and_progress_to_stderr(program: Program) -> None:
-    program.configure("a.example")
+def test_json_goes_to_stdout_and_progress_to_stderr(program: Program, nginx_table: str) -> None:
+    program.configure("a.example", more=nginx_table)
     program.make_keys()
     finished = program.run("renew", "--json", "--log-format", "json")
     assert finished.exit_code == 1

@@ -9,14 +9,15 @@ import click
 import pytest
 
 from tests.issuer.commands.conftest import Finished, Program
-from wellkeeper_issuer.assembly.nginx_plan import find_command, read_nginx
+from wellkeeper_issuer.assembly.nginx_plan import find_command, propose_changes, read_nginx
 from wellkeeper_issuer.commands.setting_up.questions import Wanted, ask
+from wellkeeper_issuer.commands.setting_up.report import Result
 from wellkeeper_issuer.commands.setting_up.writing import write_host
 from wellkeeper_issuer.commands.terminal.given import Options
 from wellkeeper_issuer.commands.terminal.questions import Answers
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.outside.host import units
 from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_node import units
 from wellkeeper_node.nginx.configuration import parse
 from wellkeeper_node.nginx.sites import Ports, sites
 
@@ -82,6 +83,19 @@ def test_new_settings_have_the_staging_ca_for_the_test(program: Program) -> None
     assert written.settings.rehearsal.ca == "letsencrypt-staging"
     assert written.settings.nginx.pid_file == Path("/run/other.pid")
     assert len(written.keys) == 3
+
+
+def test_missing_units_are_noted_with_the_commands_that_install_them(program: Program) -> None:
+    wanted = Wanted((("a.example",),), Answers("letsencrypt", (), True, ()))
+    found = asyncio.run(read_nginx(Settings()))
+    folders = {"state_dir": program.state_dir, "certificates_dir": program.certificates_dir}
+    written = write_host(program.config, wanted, folders, {}, found)
+    plan = propose_changes(written.settings, (), found)
+    lines = Result(written, {units.RESPONDER: units.NOT_INSTALLED}, plan, None).to_text().splitlines()
+    assert f"note   {units.RESPONDER} was not started: it is not installed" in lines
+    share = "/usr/local/share/wellkeeper"
+    command = f"wellkeeper files {share} && cp {share}/systemd/* /etc/systemd/system/"
+    assert f"note   to install the units, run '{command}' as root, then run 'wellkeeper setup' again" in lines
 
 
 def test_missing_certificate_is_named_with_the_names_that_nginx_serves(program: Program) -> None:
@@ -180,12 +194,3 @@ def test_certificates_that_the_settings_have_are_not_added(
     found = sites(parse(f"# configuration file /n.conf:\nhttp {{\n{SITE}}}\n"), Ports())
     given = {"certificate": ("a.example", "c.example")}
     assert ask(given, found, known, is_new=False, asks=False).certificates == expected
-
-
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [('[ "$*" = "enable --now a.service" ]', ""), ("echo no such unit; exit 1", "no such unit"), ("exit 5", "exit 5")],
-)
-def test_unit_is_enabled_and_started(nginx: Nginx, line: str, why: str) -> None:
-    nginx.script("systemctl", line)
-    assert asyncio.run(units.enable("a.service")) == why

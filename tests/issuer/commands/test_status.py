@@ -23,10 +23,10 @@ from tests.issuer.commands.statuses import (
     shown,
     write,
 )
-from wellkeeper_issuer import pki
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Check, Failure, Rehearsal, Scope, Seen, Spent, Use
+from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.errors import Retry
 
 
@@ -80,13 +80,14 @@ def test_missing_certificate_is_shown(program: Program) -> None:
         ],
         "daemon": None,
         "limits": [],
+        "nodes": [],
     }
     assert not program.state_dir.exists()
 
 
 def test_placeholder_is_shown(program: Program) -> None:
     program.configure(NAME)
-    install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
+    install(program, make_self_signed([dns(NAME)], 7, NOW))
     assert line(program) == f"placeholder  {NAME}  {NOW + timedelta(days=7):%Y-%m-%d} (6 days)  -"
     (reported,) = program.run("status", "--json").json()["certificates"]
     assert (reported["state"], reported["to_do"]) == ("placeholder", "only a self-signed placeholder is installed")
@@ -192,7 +193,7 @@ def test_expired_outweighs_served(program: Program) -> None:
     program.configure(NAME)
     version = install(program, FakeCa(NOW - timedelta(days=91)).pair(dns(NAME)))
     record(program, version, is_reloaded=True, is_served=True)
-    assert line(program).startswith(f"expired  {NAME}  {NOW - timedelta(days=1):%Y-%m-%d} (1 day ago)")
+    assert line(program).startswith(f"expired  {NAME}  {NOW - timedelta(days=1) - HOUR:%Y-%m-%d} (1 day ago)")
     assert shown(program)[-1] == "Next: sudo wellkeeper renew"
 
 
@@ -274,7 +275,7 @@ def test_daemon_is_shown_with_its_pid_and_its_next_work(program: Program) -> Non
 
     text, reported = asyncio.run(look())
     assert text.endswith(f"daemon: running, pid {os.getpid()}\n")
-    assert reported == {"pid": os.getpid(), "is_restart_needed": False}
+    assert reported == {"pid": os.getpid(), "is_restart_needed": False, "checked_at": None, "findings": []}
     assert program.run("status", "--json").json()["daemon"] is None
 
 

@@ -1,5 +1,6 @@
 """trust: the trust file, shown or written, and nginx lines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from wellkeeper_client import trust_file
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_client.trust_file import Trust, to_toml
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
+from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 
 OTHER = "A" * 43
@@ -57,6 +59,7 @@ def test_json_has_the_public_values_and_live_paths(program: Program, arguments: 
     values = {
         "account_thumbprints": list(wanted.account_thumbprints),
         "publishing_keys": list(wanted.publishing_keys),
+        "fleet_keys": [],
     }
     assert found["trust"] == values
     assert found["live"] == {"a.example": f"{program.certificates_dir}/live/a.example"}
@@ -66,7 +69,7 @@ def test_json_has_the_public_values_and_live_paths(program: Program, arguments: 
         "is_written": bool(arguments),
         "fault": None,
         "added": values,
-        "removed": {"account_thumbprints": [], "publishing_keys": []},
+        "removed": {"account_thumbprints": [], "publishing_keys": [], "fleet_keys": []},
     }
     assert found["responders"].keys() == ({"local"} if arguments else set())
 
@@ -87,6 +90,21 @@ def test_write_replaces_a_file_that_differs_and_shows_how(program: Program) -> N
     assert trust_file.read(path_of(program)) == wanted
     assert path_of(program).stat().st_ino != before
     assert path_of(program).stat().st_mode & 0o7777 == 0o644
+
+
+def test_fleet_keys_are_written_once_there_is_a_fleet(program: Program) -> None:
+    program.configure("a.example")
+    keys = program.make_keys()
+    program.run("trust", "--write")
+    fleet = FleetKeys(keys.key_path(UNREACHABLE_CA).parents[1])
+    fleet.make()
+    current, following = (encode_public_key(key.public_key()) for key in fleet.trusted)
+    finished = program.run("trust", "--write")
+    assert finished.out.startswith(
+        f"wrote  {path_of(program)}\n  + fleet_keys: {current}\n  + fleet_keys: {following}\n"
+    )
+    assert trust_file.read(path_of(program)) == replace(values_of(keys), fleet_keys=(current, following))
+    assert f'"{following}",  # the next key' in path_of(program).read_text()
 
 
 def test_write_keeps_a_file_with_the_same_values(program: Program) -> None:

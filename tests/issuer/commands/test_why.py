@@ -23,10 +23,10 @@ from tests.issuer.commands.statuses import (
     schedule,
     write,
 )
-from wellkeeper_issuer import pki
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Failure, Rehearsal, Rule, Schedule, Window
+from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.model import Flip
 
@@ -139,7 +139,7 @@ def test_failure_and_the_delay_of_the_next_try_are_explained(program: Program) -
         await state.schedules.record_failure(FAILURE)
         await state.ledger.record_block(Blocked(UNREACHABLE_CA, "", NOW + 3 * HOUR, "busy"))
         await state.ledger.record_block(Blocked(UNREACHABLE_CA, NAME, NOW - 3 * HOUR, "long ago"))
-        await state.vetoes.record_veto(NAME, NOW + 2 * HOUR)
+        await state.vetoes.record_vetoes(NAME, {"n1": NOW + HOUR, "n2": NOW + 2 * HOUR})
         await state.notes.record_rehearsal(Rehearsal(NAME, NOW, False, "nginx -t"))
 
     write(program, fill)
@@ -186,7 +186,7 @@ def test_reason_of_a_block_is_not_repeated(program: Program) -> None:
 
 def test_placeholder_is_explained(program: Program) -> None:
     program.configure(NAME)
-    version = install(program, pki.make_self_signed([dns(NAME)], 7, NOW))
+    version = install(program, make_self_signed([dns(NAME)], 7, NOW))
     assert reported(program)[1:] == [
         f"The live version {version} is a placeholder.",
         f"To do now: only a self-signed placeholder is installed. Run 'wellkeeper renew {NAME}'.",

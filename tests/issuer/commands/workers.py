@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from tests.fakes import run_tasks_until
 from wellkeeper_issuer.commands.terminal.progress import JsonProgress
@@ -79,6 +80,7 @@ class WorkerFactory:
         self.build = fingerprint()
         self.forgotten: list[str] = []
         self.reported: list[str] = []
+        self.checked: dict[str, Any] = {"checked_at": None, "findings": []}
 
     def write(self, *names: str, more: str = "", state_dir: str = "state") -> None:
         lines = [
@@ -103,7 +105,12 @@ class WorkerFactory:
 
     def make(self) -> Service:
         factories = Factories(
-            self.worker, self._rehearse, self._forget, lambda: self.reported.append("reloading"), self.reported.append
+            self.worker,
+            self._rehearse,
+            self._forget,
+            lambda: self.reported.append("reloading"),
+            self.reported.append,
+            lambda: self.checked,
         )
         settings, digest = read_settings(self.path), read_sources(self.path).digest
         return Service(self.path, settings, factories, self.broadcast, digest, self.build)

@@ -11,7 +11,8 @@ from tests.fakes_obtain import FakeProgress, FakeReadBacks
 from tests.node.nodes import Nodes, RunningNode
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
 from wellkeeper_issuer.model import Authorization, Challenge, Order, Ordered, Status
-from wellkeeper_issuer.obtain.publish import ReadBacks, Vetoes, answers, publish
+from wellkeeper_issuer.obtain.publish import ReadBacks, answers, publish, read_back_error
+from wellkeeper_issuer.obtain.vetoes import Vetoes
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer, Node, ReadBack
@@ -133,7 +134,7 @@ async def test_responder_that_restarts_before_the_read_back_costs_nothing(
     read_backs = ReadBacks(nodes.nodes, OnlyOnce(nodes["n1"]), progress, Vetoes(state.vetoes, clock))
     async with publish(ANSWERS, nodes.responders, read_backs, "web"):
         assert await nodes.holding(TOKEN) == ["n1", "n2"]
-    assert await state.vetoes.read_veto("web") is None
+    assert await state.vetoes.read_vetoes("web") == {}
     assert progress.lines == []
 
 
@@ -176,3 +177,15 @@ def test_missing_http01_challenge_names_the_offered_ones(others: tuple[str, ...]
 
 def test_valid_authorization_does_not_need_http01() -> None:
     assert answers(Ordered(ORDER, (authorization("a.example", Status.VALID, None),)), THUMBPRINT) == ()
+
+
+def test_error_names_all_nodes_whose_read_backs_failed_but_not_too_many() -> None:
+    def failed(node: str, cause: str) -> ReadBack:
+        return ReadBack(node, "http://a.example/x", "192.0.2.1:80", 403, cause, "Allow it.")
+
+    found = (("web2", "denied"), ("web2", "gone"), ("web3", "late"), ("web3", "x"))
+    error = read_back_error([failed(*one) for one in found])
+    first = "node 'web2' at 192.0.2.1:80: http://a.example/x gave HTTP 403: denied"
+    assert (error.what, error.why) == ("4 read-backs failed", f"{first}; node 'web3': late")
+    many = read_back_error([failed(f"web{number}", "denied") for number in range(2, 8)])
+    assert many.why.endswith("; node 'web5': denied; and 2 other nodes")

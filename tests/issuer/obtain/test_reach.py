@@ -1,6 +1,7 @@
 """reach: a certificate waits for its challenge locations, without an order."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -51,9 +52,9 @@ class CountedVetoes(FakeVetoes):
 
     writes = 0
 
-    async def record_veto(self, lineage: str, asks_at: datetime) -> None:
+    async def record_vetoes(self, lineage: str, asks_at: Mapping[str, datetime]) -> None:
         self.writes += 1
-        await super().record_veto(lineage, asks_at)
+        await super().record_vetoes(lineage, asks_at)
 
 
 @pytest.fixture
@@ -82,7 +83,21 @@ async def test_name_without_a_location_waits_with_the_cause_and_the_remedy(
         "http://a.example/x gave HTTP 404 at 127.0.0.1:80: it is not included (and 1 other answer)",
         "Include it.",
     )
-    assert raised.value.retry_at == clock.now() + timedelta(seconds=30)
+    assert raised.value.retry_at == clock.now() + timedelta(seconds=4)
+
+
+async def test_name_is_looked_at_soon_at_first_and_then_every_half_minute(
+    locations: Locations, probes: Probes, clock: FakeClock
+) -> None:
+    probes.answers = {"a.example": HINT}
+    pauses = []
+    for _ in range(6):
+        with pytest.raises(DeferredError) as raised:
+            await locations.reach(LINEAGE)
+        assert raised.value.retry_at is not None
+        pauses.append((raised.value.retry_at - clock.now()).total_seconds())
+        clock.advance(pauses[-1])
+    assert pauses == [4, 4, 8, 16, 30, 30]
 
 
 async def test_address_that_does_not_answer_has_no_status(locations: Locations, probes: Probes) -> None:
@@ -110,7 +125,7 @@ async def test_ca_is_asked_after_a_day_in_case_the_check_is_wrong(
     probes.answers = {"a.example": HINT}
     with pytest.raises(DeferredError):
         await locations.reach(LINEAGE)
-    assert vetoes.vetoes == {"web": clock.now() + timedelta(hours=24)}
+    assert vetoes.vetoes["web"]["local"] == clock.now() + timedelta(hours=24)
     clock.advance(23 * 3600)
     with pytest.raises(DeferredError):
         await locations.reach(LINEAGE)

@@ -17,6 +17,7 @@ from wellkeeper_issuer.obtain.order import Terms
 from wellkeeper_issuer.obtain.request import Requests
 from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_node import public_keys
+from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.model import KeyType, Pair
 
 A, B = dns("a.example"), dns("b.example")
@@ -80,7 +81,7 @@ async def test_changed_key_type_makes_a_new_key(disk: Disk) -> None:
 
 async def test_first_key_is_new_and_the_key_of_a_placeholder_is_not_reused(disk: Disk) -> None:
     assert not await disk.key(REUSING)
-    await disk.install(pki.make_self_signed([A], 7, NOW))
+    await disk.install(make_self_signed([A], 7, NOW))
     assert not await disk.key(REUSING)
 
 

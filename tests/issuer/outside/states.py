@@ -11,6 +11,7 @@ from typing import Any, Final
 from tests.fakes_deliver import dns
 from wellkeeper_issuer.model import Attempt, Order, Status
 from wellkeeper_issuer.outside.state.state import State
+from wellkeeper_issuer.ports.fleet import EnrolledNode, NodeReport, OpenInvite
 from wellkeeper_issuer.records import (
     Blocked,
     Check,
@@ -85,11 +86,14 @@ async def record_everything(state: State, lineage: str) -> None:
     await state.deliveries.record_flip(Flip(lineage, None, "v1"))
     await state.attempts.record_attempt(replace(ATTEMPT, lineage=lineage))
     await state.deliveries.record_check(Check(lineage, "v1", Seen.SERVED, NOW))
-    await state.vetoes.record_veto(lineage, NOW)
+    await state.vetoes.record_vetoes(lineage, {"n1": NOW})
     await state.schedules.record_schedule(replace(SCHEDULE, lineage=lineage))
     await state.schedules.record_failure(replace(FAILURE, lineage=lineage))
     await state.ledger.record_uses([Use(CA, Spent.ORDER, Scope.ACCOUNT, ACCOUNT, NOW)])
     await state.ledger.record_block(Blocked(CA, lineage, NOW, "too many"))
     await state.fetch_counts.record_fetch_count(FetchCount(CA, 3, 2, 0.01))
+    await state.fleet.record_node(EnrolledNode("web2", "s", "x", ("*",), answers=True, enrolled_at=NOW))
+    await state.fleet.record_reports(NodeReport("web2", 1, NOW, "{}"))
+    await state.fleet.record_invite(OpenInvite("id", "web3", b"s", "{}", ("*",), True, NOW, NOW))
     await state.notes.record_notice(lineage, Notice.FAILURE)
     await state.notes.record_rehearsal(Rehearsal(lineage, NOW, is_well=True, detail=""))

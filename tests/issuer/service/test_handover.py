@@ -100,6 +100,22 @@ def test_default_state_directory_is_that_of_the_settings(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'state_dir = "/s"\n[[certificates]]\nnames = ["a.example"]\n',
+        'note = """\n[not a table\n"""\nstate_dir = "/s"\n',
+        'cas = [\n  ["a"],\n]\nstate_dir = "/s"\n[nginx]\n',
+        'state_dir = "/s"\n  [nginx]\nerror_log = 5',
+    ],
+    ids=["before a table", "after a string with a bracket", "after an array of arrays", "before an indented table"],
+)
+def test_state_directory_is_found_before_the_first_table(folder: Path, text: str) -> None:
+    path = folder / "settings.toml"
+    path.write_text(text)
+    assert peek_state_dir(path) == Path("/s")
+
+
+@pytest.mark.parametrize(
     ("answer", "words"),
     [
         (b"", "the daemon ended before it answered"),

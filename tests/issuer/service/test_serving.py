@@ -94,6 +94,7 @@ async def test_automatic_rehearsals_follow_the_settings(
         ),
         ({"names": "a.example"}, "names must be a list of strings, not 'a.example'"),
         ({"names": [5]}, r"names must be a list of strings, not \[5\]"),
+        ({"without": "web2"}, "without must be a list of strings, not 'web2'"),
         ({"mode": "now"}, "mode must be one of scheduled, retry, forced, revoked, not 'now'"),
     ],
 )
@@ -220,6 +221,13 @@ async def test_status_shows_renewals_in_progress(factory: WorkerFactory) -> None
         worker.is_free.set()
         await asked
         assert (await service.status({}, ignore))["under_way"] == {}
+
+
+async def test_status_has_the_result_of_the_daily_checks(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        factory.checked = {"checked_at": "2026-03-01T13:00:00+00:00", "findings": [{"check": "clock"}]}
+        found = await service.status({}, ignore)
+        assert {key: found[key] for key in factory.checked} == factory.checked
 
 
 async def test_only_unconfigured_certificates_are_forgotten(factory: WorkerFactory) -> None:

@@ -26,6 +26,7 @@ from wellkeeper_issuer.settings.values import (
     parse_responder,
     parse_webhook,
 )
+from wellkeeper_node import settings as node_settings
 
 CERTIFICATE = "[[certificates]]\nidentifiers = ['a.example']\n"
 LIMIT = "[[cas]]\nname = 'google'\n[[cas.limits]]\nspent = 'order'\nscope = 'account'\n"
@@ -52,6 +53,7 @@ INVALID = {
     "no port": "[nginx]\nhttps_addresses = ['443']",
     "no nodes": "nodes = []",
     "node without a name": "[[nodes]]\nresponder = 'unix:/x'",
+    "relay by TCP": "[fleet]\nrelay = '127.0.0.1:8404'",
     "relative socket": "[[nodes]]\nname = 'n'\nresponder = 'unix:x'",
     "name of a node": "[[nodes]]\nname = 'N 1'",
     "no identifiers": "[[certificates]]\nname = 'web'",
@@ -85,7 +87,7 @@ def test_schema_is_valid_and_refuses_unknown_keys() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     tables = [SCHEMA, *(one for one in SCHEMA["$defs"].values() if "properties" in one)]
-    assert [one["additionalProperties"] for one in tables] == [False] * 9
+    assert [one["additionalProperties"] for one in tables] == [False] * 10
 
 
 def test_every_default_is_valid() -> None:
@@ -102,12 +104,23 @@ def _pages() -> Iterator[tuple[str, str]]:
             yield f"{page.name}-{number}", text
 
 
-PAGES = dict(_pages())
+# On these pages, tables in double brackets are of issuer.toml, all else of node.toml.
+_ABOUT_NODES = ("several-nodes", "load-balancers")
+OF_NODES = {name: text for name, text in _pages() if name.startswith(_ABOUT_NODES) and "[[" not in text}
+PAGES = {name: text for name, text in _pages() if name not in OF_NODES}
 
 
 @pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
 def test_examples_in_the_documentation_are_valid(tmp_path: Path, text: str) -> None:
     read(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", OF_NODES.values(), ids=OF_NODES)
+def test_examples_of_a_nodes_settings_are_valid(folder: Path, text: str) -> None:
+    required = "" if "relays" in text else 'name = "web2"\nrelays = ["10.0.0.1:8404"]\n'
+    path = folder / "node.toml"
+    path.write_text(required + text)
+    assert node_settings.read(path).relays == ("10.0.0.1:8404",)
 
 
 def test_there_are_examples_in_the_documentation() -> None:

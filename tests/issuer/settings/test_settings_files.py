@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings import read_settings
 from wellkeeper_issuer.settings.files import Location, drop_in_folder, find_line, find_table_lines
+from wellkeeper_node.nginx.absent import AbsentNginx
+from wellkeeper_node.nginx.control import Control
+from wellkeeper_node.nginx.shared import SharedNginx
 
 TEXT = """\
 ca = "letsencrypt"
@@ -121,11 +125,11 @@ def test_hidden_and_other_files_are_not_drop_ins(tmp_path: Path) -> None:
     assert [certificate.name for certificate in read_settings(path).certificates] == ["a.example"]
 
 
-def test_drop_in_may_contain_only_certificates(tmp_path: Path) -> None:
+def test_drop_in_may_contain_neither_commands_nor_a_ca(tmp_path: Path) -> None:
     path = write(tmp_path, "", a=one("a.example"), b=f"ca = 'google'\n[nginx]\n{one('b.example')}")
     assert complaint(path).splitlines() == [
-        f"issuer.d/b.toml: {key!r} does not belong here: drop-ins may contain only [[certificates]]; "
-        "move it to issuer.toml"
+        f"issuer.d/b.toml: {key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]] and "
+        "[fleet]; move it to issuer.toml"
         for key in ("ca", "nginx")
     ]
 
@@ -176,3 +180,60 @@ def test_unreadable_drop_in_is_reported(tmp_path: Path) -> None:
 def test_mistakes_in_main_file_and_drop_ins_are_reported_together(tmp_path: Path) -> None:
     path = write(tmp_path, "certificates = 5", a=one("a.example"))
     assert complaint(path) == "issuer.toml:1: certificates must be a list: certificates = [5]"
+
+
+def test_nodes_of_drop_ins_are_added_to_the_one_of_this_host(tmp_path: Path) -> None:
+    path = write(tmp_path, "", a="[[nodes]]\nname = 'web2'\nresponder = '10.0.0.2:1'", b="[[nodes]]\nname = 'web3'")
+    assert [node.name for node in read_settings(path).nodes] == ["local", "web2", "web3"]
+
+
+def test_nodes_of_drop_ins_follow_those_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[[nodes]]\nname = 'web1'", a="[[nodes]]\nname = 'web2'")
+    assert [node.name for node in read_settings(path).nodes] == ["web1", "web2"]
+
+
+@pytest.mark.parametrize("main", ["", "[[nodes]]\nname = 'web1'\n"])
+def test_mistake_in_a_node_of_a_drop_in_has_its_line(tmp_path: Path, main: str) -> None:
+    path = write(tmp_path, main, a="[[nodes]]\nname = 'web2'", b="[[nodes]]\nname = 'web3'\nresponder = 'x'")
+    assert complaint(path).startswith("issuer.d/b.toml:3: nodes[0].responder: ")
+
+
+def test_node_named_like_the_one_of_this_host_is_a_duplicate(tmp_path: Path) -> None:
+    path = write(tmp_path, "", a="[[nodes]]\nname = 'local'")
+    assert complaint(path) == ("issuer.d/a.toml:1: two nodes are named 'local' (the other at issuer.toml); rename one")
+
+
+def test_fleet_may_be_in_a_drop_in_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "", fleet="[fleet]\nlisten = ['10.0.0.1:8404']")
+    assert read_settings(path).fleet.listen == (("10.0.0.1", 8404),)
+    (tmp_path / "issuer.d/fleet.toml").write_text("[fleet]\nlisten = ['x']")
+    assert complaint(path).startswith("issuer.d/fleet.toml:2: fleet.listen[0]: ")
+
+
+def test_fleet_is_in_one_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[fleet]\nlisten = []", a="[fleet]\nlisten = []")
+    assert complaint(path) == "issuer.d/a.toml: [fleet] is in issuer.toml, too; keep one of them"
+
+
+def test_host_without_nginx_has_no_implicit_node(tmp_path: Path) -> None:
+    text = "local_node = false\nfleet = { listen = ['10.0.0.1:8404'] }\n[[certificates]]\nidentifiers = ['a.example']"
+    path = write(tmp_path, text)
+    assert build.nodes(read_settings(path)) == ()
+    assert read_settings(path).lineages()[0].https_addresses == ()
+    assert isinstance(build.nginx(read_settings(path)), AbsentNginx)
+    (tmp_path / "issuer.d/a.toml").write_text("[[nodes]]\nname = 'web2'")
+    assert [node.name for node in build.nodes(read_settings(path))] == ["web2"]
+
+
+def test_host_without_nginx_needs_nodes_that_join(tmp_path: Path) -> None:
+    assert complaint(write(tmp_path, "local_node = false")) == (
+        "issuer.toml:1: local_node: without [fleet] listen, nothing would use the certificates"
+    )
+
+
+def test_nginx_in_a_shared_pid_namespace_is_found_by_its_processes(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.toml"
+    path.write_text("[nginx]\npid_file = 'auto'\ntest = 'reload'\n")
+    settings = read_settings(path)
+    assert build.nginx_control(settings) == Control(pid_file=None, test="reload")
+    assert isinstance(build.nginx(settings), SharedNginx)

@@ -53,7 +53,7 @@ def test_expiry_failures_and_rehearsals_are_metrics(program: Program) -> None:
 def test_every_metric_is_explained(program: Program) -> None:
     program.configure(NAME)
     text = program.run("status", "--prometheus").out
-    assert exported(text) == documented("Metrics of certificates")
+    assert exported(text) == sorted([*documented("Metrics of certificates"), *documented("Metrics of nodes")])
 
 
 def test_remaining_orders_are_a_metric_with_any_label_value() -> None:

@@ -9,13 +9,13 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW, dns
 from tests.fakes_obtain import FakeProgress
-from wellkeeper_issuer import pki
 from wellkeeper_issuer.model import Attempt
 from wellkeeper_issuer.obtain.due import plan
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import NoRenewalInfo, Origin, RenewalInfo, Rule, Schedule, Window
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.model import Certificate, Flip, Installed
 
 CA: Final = "https://ca.example/directory"
@@ -130,7 +130,7 @@ async def test_new_version_gets_a_new_schedule(planner: RenewalPlanner, infos: F
 async def test_missing_certificates_and_placeholders_have_no_schedule(
     planner: RenewalPlanner, state: State, infos: FakeInfos
 ) -> None:
-    placeholder = reading.read_certificate(pki.make_self_signed([dns("a.example")], 7, NOW).chain_pem)
+    placeholder = reading.read_certificate(make_self_signed([dns("a.example")], 7, NOW).chain_pem)
     assert await schedule(planner, None) is None
     assert await schedule(planner, replace(INSTALLED, certificate=placeholder)) is None
     assert (infos.asked, await state.schedules.read_schedules()) == ([], {})

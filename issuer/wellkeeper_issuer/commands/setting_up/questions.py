@@ -65,8 +65,8 @@ def _certificates(
 ) -> tuple[tuple[str, ...], ...]:
     """Return the names of each certificate, without those that the settings have."""
     if given := given_certificates(options):
-        return _unknown(given, known)
-    groups = _unknown(grouped(found), known)
+        return unknown(given, known)
+    groups = unknown(grouped(found), known)
     if asks and (groups or not known):
         _show(found, groups)
         if known:
@@ -76,14 +76,14 @@ def _certificates(
             chosen = prompt(question, default, lambda text: _chosen(text, groups))
         for one in chosen:
             options.add("--certificate", ",".join(one))
-        return _unknown(chosen, known)
+        return unknown(chosen, known)
     if known:
         return ()
     served = ", ".join(one.name for one in served_names(found) if not one.reason) or "no names"
     raise click.UsageError(f"Missing option '--certificate'. nginx serves: {served}.")
 
 
-def _unknown(groups: Sequence[tuple[str, ...]], known: Sequence[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
+def unknown(groups: Sequence[tuple[str, ...]], known: Sequence[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
     """Return the certificates that the settings lack, each once; case and a trailing dot make no difference."""
     found = dict[frozenset[str], tuple[str, ...]]()
     for group in groups:

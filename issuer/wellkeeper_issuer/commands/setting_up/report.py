@@ -9,10 +9,15 @@ from typing import Any, Final
 
 from wellkeeper_issuer.commands.setting_up.writing import Written
 from wellkeeper_issuer.commands.trust import to_json as trust_to_json
-from wellkeeper_issuer.outside.host import units
+from wellkeeper_node import units
 from wellkeeper_node.nginx.changes.plan import Plan
 
 _INDENT: Final = "  "
+_UNITS: Final = "/usr/local/share/wellkeeper"
+_INSTALL_UNITS: Final = (
+    f"note   to install the units, run 'wellkeeper files {_UNITS} && cp {_UNITS}/systemd/* /etc/systemd/system/'"
+    " as root, then run 'wellkeeper setup' again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,9 @@ class Result:
         if not trust and not written.trust.is_current:
             yield f"note   {written.trust.note}"
         yield from (f"note   {path} differs from this version's; it was kept" for path in written.differing)
-        for name, why in self.units.items():
-            yield f"note   {name} was not started: {why}" if why else f"started {name}"
+        yield from units.to_lines(self.units)
+        if units.NOT_INSTALLED in self.units.values():
+            yield _INSTALL_UNITS
 
     def _nginx(self) -> Iterator[str]:
         yield from (f"note   {note}" for note in self.plan.notes)

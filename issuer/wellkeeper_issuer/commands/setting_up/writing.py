@@ -1,6 +1,5 @@
 """Write everything that a host needs except nginx's configuration, each part only if it is missing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from wellkeeper_issuer.commands.new_settings import settings_values, translated,
 from wellkeeper_issuer.commands.placeholder import Placeholders, make_placeholders
 from wellkeeper_issuer.commands.setting_up.questions import Wanted
 from wellkeeper_issuer.commands.trust_file import HostTrust
-from wellkeeper_issuer.location import DEFAULT_PATH
-from wellkeeper_issuer.outside.host import units
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node import durable, presence
 from wellkeeper_node.nginx.changes.plan import Plan
@@ -69,15 +66,6 @@ def write_patch(path: Path, plan: Plan) -> Path | None:
             return file
         file.unlink(missing_ok=True)
     return None
-
-
-def start_units(path: Path, names: Sequence[str]) -> dict[str, str]:
-    """Enable and start the units; return why each did not start, "" if it did."""
-    if not units.is_booted():
-        return dict.fromkeys(names, "systemd does not run here; start it with your service manager")
-    if path != DEFAULT_PATH:
-        return dict.fromkeys(names, f"it reads {DEFAULT_PATH}; start it with --config {path}")
-    return {name: asyncio.run(units.enable(name)) for name in names}
 
 
 def _write_snippets(folder: Path) -> tuple[list[Path], list[Path]]:

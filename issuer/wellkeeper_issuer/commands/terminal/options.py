@@ -93,6 +93,7 @@ names_argument = click.argument("names", nargs=-1, type=lineage_name, shell_comp
 config_option = click.option(
     "--config",
     callback=_remembered,
+    is_eager=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="The settings file (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
 )

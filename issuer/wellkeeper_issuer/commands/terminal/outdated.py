@@ -1,5 +1,6 @@
 """Report that the settings files or the installed program have changed since the daemon loaded them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ async def is_outdated(settings: "Settings", config: Path | None) -> bool:
     """Return true if the files differ from those that the daemon read; false when no daemon runs."""
     from wellkeeper_issuer.settings.files import read_sources
 
-    answer = await _ask(settings)
+    answer = await ask_daemon(settings)
     if answer is None or "settings_digest" not in answer:
         return False
     try:
@@ -29,15 +30,14 @@ async def is_outdated(settings: "Settings", config: Path | None) -> bool:
         return False
 
 
-async def is_restart_needed(settings: "Settings") -> bool:
-    """Return true if the daemon runs another version than the installed one; false when no daemon answers."""
+def is_restart_needed(answer: Mapping[str, Any] | None) -> bool:
+    """Return true if the daemon with this status runs another version than the installed one; false without one."""
     from wellkeeper_issuer.outside.host.installed import fingerprint
 
-    answer = await _ask(settings)
     return answer is not None and answer.get("build") != fingerprint()
 
 
-async def _ask(settings: "Settings") -> dict[str, Any] | None:
+async def ask_daemon(settings: "Settings") -> dict[str, Any] | None:
     """Return the daemon's status; None when no daemon answers."""
     import asyncio
 

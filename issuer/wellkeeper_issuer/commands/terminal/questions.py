@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import click
 from pydantic import ValidationError
 
 from wellkeeper_issuer.assembly.authorities import open_authorities
+from wellkeeper_issuer.commands.terminal.environment import named
 from wellkeeper_issuer.commands.terminal.given import Options
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.ca_tables import CaSettings
@@ -50,7 +51,13 @@ def ask(given: dict[str, Any], *, may_prompt: bool) -> Answers:
         return replace(ask_account(options, asks=asks), certificates=certificates)
 
 
-def ask_account(options: Options, *, asks: bool) -> Answers:
+class Agree(Protocol):
+    """Find out whether the user agrees to the CA's terms: None if it has none. `ask_agreement` asks both."""
+
+    def __call__(self, name: str, bundle: Path | None, /, *, is_terminal: bool) -> bool | None: ...
+
+
+def ask_account(options: Options, *, asks: bool, agree: Agree | None = None) -> Answers:
     """Return the CA, the contact and the agreement, without certificates."""
     given = options.given
     ca = checked(given["ca"], check_ca, "--ca") if given["ca"] else None
@@ -61,7 +68,7 @@ def ask_account(options: Options, *, asks: bool) -> Answers:
     contact = tuple(address for one in given["contact"] for address in checked(one, check_contact, "--contact"))
     contact = contact or (prompt(CONTACT, "", check_contact) if asks else ())
     options.add("--contact", *contact)
-    is_agreed = given["agree_to_terms_of_service"] or agree(ca, bundle, is_terminal=asks)
+    is_agreed = given["agree_to_terms_of_service"] or (agree or ask_agreement)(ca, bundle, is_terminal=asks)
     if is_agreed:
         options.words.append(_AGREE)
     return Answers(ca, contact, is_agreed, (), bundle)
@@ -80,7 +87,7 @@ def has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def agree(name: str, bundle: Path | None, *, is_terminal: bool) -> bool | None:
+def ask_agreement(name: str, bundle: Path | None, *, is_terminal: bool) -> bool | None:
     """Show the terms of service of the CA, and ask for agreement; None if it has no terms.
 
     Raises UsageError without a terminal.
@@ -130,9 +137,9 @@ def checked(answer: str, check: Callable[[str], T], option: str | None = None) -
         reasons = dict.fromkeys(
             one["msg"].removeprefix("Value error, ") for one in error.errors() if one["type"] == kind
         )
-        raise click.BadParameter("; ".join(reasons), param_hint=option) from error
+        raise click.BadParameter("; ".join(reasons), param_hint=named(option) if option else None) from error
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from error
+        raise click.BadParameter(str(error), param_hint=named(option) if option else None) from error
 
 
 def check_ca(text: str) -> str:

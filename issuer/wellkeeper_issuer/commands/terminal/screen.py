@@ -50,12 +50,16 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print all lines at once; a terminal gets none that is longer than it is wide."""
     found = [part for line in lines for part in line.split("\n")]
     if is_terminal():
-        found = [part for line in found for part in _wrapped(line, width())]
+        found = [part for line in found for part in wrapped(line, width(), _indent(line))]
     click.echo("\n".join(found))  # one by one, ten thousand lines take a tenth of a run
 
 
-def _wrapped(line: str, columns: int) -> list[str]:
+def wrapped(line: str, columns: int, indent: str) -> list[str]:
+    """Return parts of the line that are not longer than that; all but the first have this indent."""
     if len(line) <= columns:
         return [line]
-    indent = line[: len(line) - len(line.lstrip())] + GAP
     return textwrap.wrap(line, columns, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True)
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())] + GAP

@@ -35,5 +35,5 @@ class Tally:
     @property
     def line(self) -> str:
         """The counter with all stages under way."""
-        stages = ", ".join(f"{lineage}  {stage} …" for lineage, stage in tuple(self._running.items()))
+        stages = ", ".join(f"{lineage}  {stage}".rstrip() + " …" for lineage, stage in tuple(self._running.items()))
         return stages if self.is_of_one else f"{self.counter}  {stages}".rstrip()

@@ -71,7 +71,10 @@ class AccountAtCa:
         terms = read_abilities(directory).terms_of_service
         agreed = True if terms and self._accounts.terms_of_service_agreed else None
         message = messages.UpdateRegistration(contact=tuple(contact), terms_of_service_agreed=agreed)
-        return await self._post(message, "the account update")
+        state = await self._post(message, "the account update")
+        if agreed and terms:
+            await asyncio.to_thread(self._accounts.record, replace(self.record(), agreed_terms=terms))
+        return state
 
     async def deactivate(self) -> AccountState:
         """Deactivate the account, which cannot be undone, and record it (RFC 8555 section 7.3.6)."""

@@ -61,7 +61,7 @@ class Connection:
         self.options = options
         self.accounts = accounts
         self.clock = clock
-        self._server = server
+        self.server = server
         self._requests = SignedRequests(server, clock)
         self._registration = Registration(options, accounts, clock)
         self._opening = asyncio.Lock()
@@ -84,7 +84,7 @@ class Connection:
         """Return the directory, read once per day. Raises OrderError."""
         request = f"the request for its directory {self.options.directory_url}"
         with translated(OrderError, self.options.name, request, self.clock):
-            return parse_directory(await self._server.directory())
+            return parse_directory(await self.server.directory())
 
     async def nonce(self) -> None:
         """Get a fresh nonce (RFC 8555 section 7.2); raises OrderError."""
@@ -101,6 +101,10 @@ class Connection:
     async def check_registration(self) -> None:
         """Raise what would stop a registration before the CA is asked; register nothing."""
         self._registration.check(await self.directory())
+
+    def deactivated(self) -> OrderError:
+        """Return the error about an account that is permanently deactivated, with the way to another one."""
+        return self._registration.deactivated()
 
     async def account(self) -> tuple[messages.Directory, Account]:
         """Return directory and account. Raises SettingsError, and OrderError, again for a while after a failed try."""

@@ -23,6 +23,8 @@ from wellkeeper_node.wording import format_time, with_reload
 _COUNTED_IN_SECONDS: Final = 3600.0
 # An order has a hundred identifiers at most.
 _MOST_SUBPROBLEMS: Final = 100
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL (x509_vfy.h).
+_DATES: Final = frozenset({9, 10})
 
 # When to retry, by problem. NEVER: a person must change something first.
 _DECISIONS: Final[Mapping[str, Retry]] = {
@@ -130,9 +132,7 @@ def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock)
     except ReplyError as error:
         raise kind(f"cannot read the CA {ca}'s reply to {request}", str(error)) from error
     except aiohttp.ClientConnectorCertificateError as error:
-        what = f"the TLS certificate of the CA {ca} is not trusted"
-        remedy = with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
-        raise kind(what, words(error), remedy) from error
+        raise kind(f"the TLS certificate of the CA {ca} is not trusted", *_distrust(error, clock)) from error
     except TimeoutError as error:
         what = f"no answer from the CA {ca} to {request}"
         raise kind(what, "it did not answer in time", "Check network, proxy and DNS of this host.") from error
@@ -142,6 +142,14 @@ def translated(kind: type[WellkeeperError], ca: str, request: str, clock: Clock)
     except OSError as error:
         what = f"cannot send {request} to the CA {ca}"
         raise kind(what, one_line(error, 200), "Check that ca_bundle is a PEM file that this user can read.") from error
+
+
+def _distrust(error: aiohttp.ClientConnectorCertificateError, clock: Clock) -> tuple[str, str]:
+    """Return why the certificate of the CA's server is not trusted, and the remedy: dates are judged by our clock."""
+    if getattr(error.certificate_error, "verify_code", None) in _DATES:
+        says = f"this host's clock says {clock.now():%Y-%m-%d}; is it right?"
+        return f"{words(error)}, and {says}", "Synchronize the clock by NTP: 'timedatectl set-ntp true'."
+    return words(error), with_reload("For a test CA, set ca_bundle to the file with its root certificate.")
 
 
 def _retry_at(problem: Problem, now: datetime) -> datetime | None:

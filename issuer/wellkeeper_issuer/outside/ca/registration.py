@@ -52,9 +52,10 @@ class Registration:
         """
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
-            raise self._deactivated()
+            raise self.deactivated()
         if record is None or is_forgotten:
-            record = AccountRecord(self.options.directory_url, await self._register(sender, directory))
+            url, terms = await self._register(sender, directory), read_abilities(directory).terms_of_service
+            record = AccountRecord(self.options.directory_url, url, agreed_terms=terms or "")
             await asyncio.to_thread(self.accounts.record, record)
         return Account(record.account_url)
 
@@ -62,7 +63,7 @@ class Registration:
         """Raise OrderError or SettingsError when the account cannot be registered; send no requests."""
         record = self.accounts.read(self.options.directory_url)
         if record is not None and record.is_deactivated:
-            raise self._deactivated()
+            raise self.deactivated()
         self._message(directory)
 
     async def _register(self, sender: Sender, directory: messages.Directory) -> str:
@@ -125,7 +126,8 @@ class Registration:
                 retry=Retry.NEVER,
             )
 
-    def _deactivated(self) -> OrderError:
+    def deactivated(self) -> OrderError:
+        """Return the error about an account that is permanently deactivated, with the way to another one."""
         url = self.options.directory_url
         paths = self.accounts.key_path(url), self.accounts.next_key_path(url), self.accounts.record_path(url)
         return OrderError(

@@ -1,9 +1,10 @@
 """Read Retry-After (RFC 9110 section 10.2.3): seconds, or a date."""
 
-import email.utils
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
+
+from wellkeeper_issuer.outside.ca.dates import http_date
 
 # Wait for one day at most, whatever the CA asks for: some certificates are valid for six days.
 _LONGEST_SECONDS: Final = 86_400.0
@@ -17,16 +18,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
         return min(float(text), _LONGEST_SECONDS)
-    at = _http_date(text)
+    at = http_date(text)
     if at is None:
         return None
-    seconds = (at - (_http_date(headers.get("Date", "")) or now)).total_seconds()
+    seconds = (at - (http_date(headers.get("Date", "")) or now)).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_SECONDS)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

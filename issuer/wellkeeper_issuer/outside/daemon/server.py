@@ -145,7 +145,7 @@ class _Conversations:
         if uid not in self._allowed_uids:
             raise DaemonError(
                 f"the daemon refused the request of uid {uid}",
-                remedy="Run the command as root or as the issuer's user.",
+                remedy="Run the command with sudo, or as the issuer's user.",
             )
         if command not in self._handlers:
             raise DaemonError(f"unknown command {command!r:.40}", f"known commands are {', '.join(self._handlers)}")

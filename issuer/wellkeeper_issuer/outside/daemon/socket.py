@@ -94,5 +94,5 @@ def unreachable(path: Path, error: OSError) -> DaemonError:
     return DaemonError(
         f"cannot reach the daemon at {path}",
         error.strerror or str(error),
-        "Run the command as root or as the issuer's user.",
+        "Run the command with sudo, or as the issuer's user.",
     )

@@ -38,6 +38,7 @@ def read_certbot(folder: Path) -> Found:
                 "it has no renewal/",
                 "Name the directory that contains renewal/.",
             )
+        _check_access(folder)
         confs = sorted((folder / "renewal").glob("*.conf"))
         lineages = tuple(_lineage(folder, conf) for conf in confs)
         known = {one.name for one in lineages}
@@ -49,8 +50,15 @@ def read_certbot(folder: Path) -> Found:
         return Found((*lineages, *stray), tuple(_accounts(folder)), tuple(_hooks(folder, lineages)), _notes(folder))
     except OSError as error:
         raise SettingsError(
-            f"cannot read {error.filename}", error.strerror or str(error), "Run the command as root."
+            f"cannot read {error.filename}", error.strerror or str(error), "Run the command with sudo."
         ) from error
+
+
+def _check_access(folder: Path) -> None:
+    """Raise OSError for a directory that this user may not read: glob would find nothing there."""
+    for name in ("renewal", "live", "archive", "accounts"):
+        if presence.is_dir(folder / name):
+            os.scandir(folder / name).close()
 
 
 def parse_renewal(text: str) -> dict[str, str]:

@@ -47,5 +47,5 @@ def _translated(path: Path) -> Iterator[None]:
         raise SettingsError(
             f"cannot change {error.filename or path}",
             error.strerror or str(error),
-            f"Run the command as root or as the owner of {path.parent}.",
+            f"Run the command with sudo, or as the owner of {path.parent}.",
         ) from error

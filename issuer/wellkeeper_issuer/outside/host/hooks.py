@@ -17,7 +17,7 @@ from wellkeeper_node.process import Finished, ProcessError, run
 _log = logging.getLogger(__name__)
 
 _INHERITED: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
-_DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OUTPUT_BYTES: Final = 64 * 1024
 _LAST_LINES: Final = 3
 _LAST_CHARACTERS: Final = 400
@@ -41,7 +41,7 @@ class CommandHooks:
     ) -> None:
         self._commands = commands
         self._timeout_seconds = timeout_seconds
-        self._inherited = {"PATH": _DEFAULT_PATH} | {
+        self._inherited = {"PATH": DEFAULT_PATH} | {
             name: environment[name] for name in _INHERITED if name in environment
         }
 

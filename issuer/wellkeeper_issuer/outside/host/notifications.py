@@ -10,11 +10,11 @@ import aiohttp
 
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.resolver import DaemonResolver
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
+from wellkeeper_node.resolver import DaemonResolver
 from wellkeeper_node.wording import with_reload
 
 _TIMEOUT_SECONDS: Final = 10.0
@@ -25,7 +25,12 @@ _SENTENCES: Final = {
     Notice.FAILURE: "{host}: cannot renew certificate {lineage}: {detail}",
     Notice.DANGER: "{host}: certificate {lineage} expires soon and was not renewed: {detail}",
     Notice.RECOVERY: "{host}: certificate {lineage} has recovered",
+    Notice.FINDING: "{host}: {detail}",
+    Notice.BEHIND: "{host}: node {lineage} needs attention: {detail}",
+    Notice.CAUGHT_UP: "{host}: node {lineage} has caught up: {detail}",
+    Notice.JOINED: "{host}: node {lineage} has joined: {detail}",
 }
+_ABOUT_NODES: Final = frozenset({Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED})
 
 
 class Webhook:
@@ -44,7 +49,7 @@ class Webhook:
         """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
         body = {
             "event": notice.value,
-            "certificate": lineage,
+            "node" if notice in _ABOUT_NODES else "certificate": lineage,
             "detail": detail,
             "at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "host": self._host,

@@ -22,11 +22,15 @@ from wellkeeper_node import durable, presence
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """Our account at a CA; `is_deactivated` means that we deactivated it, which is permanent."""
+    """Our account at a CA; `is_deactivated` means that we deactivated it, which is permanent.
+
+    `agreed_terms` is the URL of the terms of service that we agreed to, "" if unknown.
+    """
 
     directory_url: str
     account_url: str
     is_deactivated: bool = False
+    agreed_terms: str = ""
 
 
 class AccountFolder:
@@ -60,7 +64,7 @@ class AccountFolder:
             publishing = [self._publishing_key]
             publishing += [self._next_publishing_key] if is_publishing_key_rotated else []
             wanted = [(path, key_files.make_account_key) for path in accounts]
-            wanted += [(path, key_files.make_publishing_key) for path in publishing]
+            wanted += [(path, key_files.make_ed25519_key) for path in publishing]
             made = [(path, make) for path, make in wanted if not presence.exists(path)]
             for path, make in made:
                 make(path)
@@ -126,14 +130,14 @@ class AccountFolder:
     @property
     def publishing_key(self) -> ed25519.Ed25519PrivateKey:
         """The Ed25519 key. Raises SettingsError when it is missing or of another kind."""
-        return key_files.read_publishing_key(self._publishing_key)
+        return key_files.read_ed25519_key(self._publishing_key, "publishing key")
 
     @property
     def publishing_keys(self) -> tuple[ed25519.Ed25519PrivateKey, ...]:
         """The current key and, if there is one, the next: those that responders must trust."""
         with key_files.translated(self._state_dir):
             has_next = presence.exists(self._next_publishing_key)
-        following = (key_files.read_publishing_key(self._next_publishing_key),) if has_next else ()
+        following = (key_files.read_ed25519_key(self._next_publishing_key, "publishing key"),) if has_next else ()
         return (self.publishing_key, *following)
 
     def record_path(self, directory_url: str) -> Path:
@@ -147,7 +151,8 @@ class AccountFolder:
             try:
                 record = json.loads(path.read_bytes())
                 is_deactivated = bool(record.get("is_deactivated", False))
-                return AccountRecord(directory_url, str(record["account_url"]), is_deactivated)
+                agreed_terms = str(record.get("agreed_terms", ""))
+                return AccountRecord(directory_url, str(record["account_url"]), is_deactivated, agreed_terms)
             except FileNotFoundError:
                 return None
             except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -160,6 +165,7 @@ class AccountFolder:
         path = self.record_path(account.directory_url)
         text = {"directory_url": account.directory_url, "account_url": account.account_url}
         members = text | ({"is_deactivated": True} if account.is_deactivated else {})
+        members |= {"agreed_terms": account.agreed_terms} if account.agreed_terms else {}
         with key_files.translated(path):
             key_files.replace_whole(path, json.dumps(members, indent=2).encode())
 

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 OURS: Final = durable.Owner()
 _MODE: Final = 0o600
 _SHORTEST_RSA_BITS: Final = 2048
+_CREATE: Final = "Run 'wellkeeper init' to create it."
 
 AccountKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -43,14 +44,14 @@ def make_account_key(path: Path) -> None:
     _write_key(path, ec.generate_private_key(ec.SECP256R1()))
 
 
-def make_publishing_key(path: Path) -> None:
-    """Create an Ed25519 key. Raises FileExistsError."""
+def make_ed25519_key(path: Path) -> None:
+    """Create a publishing key or fleet key. Raises FileExistsError."""
     _write_key(path, ed25519.Ed25519PrivateKey.generate())
 
 
 def read_account_key(path: Path) -> AccountKey:
     """Return a P-256 key, as we create them, or an imported RSA key. Raises SettingsError for anything else."""
-    key = _read_key(path)
+    key = _read_key(path, _CREATE)
     match key:
         case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
             return key
@@ -76,13 +77,11 @@ def write_account_key(path: Path, key: AccountKey) -> None:
     _write_key(path, key)
 
 
-def read_publishing_key(path: Path) -> ed25519.Ed25519PrivateKey:
-    """Return the Ed25519 key. Raises SettingsError when it is missing or of another kind."""
-    key = _read_key(path)
+def read_ed25519_key(path: Path, name: str, remedy: str = _CREATE) -> ed25519.Ed25519PrivateKey:
+    """Return a publishing key or fleet key. Raises SettingsError when it is of another kind, or missing (`remedy`)."""
+    key = _read_key(path, remedy)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise SettingsError(
-            f"cannot use publishing key {path}", "it is not an Ed25519 key", "Restore the key from a backup."
-        )
+        raise SettingsError(f"cannot use {name} {path}", "it is not an Ed25519 key", "Restore the key from a backup.")
     return key
 
 
@@ -108,7 +107,7 @@ def translated(path: Path) -> Iterator[None]:
         raise SettingsError(
             f"cannot use {error.filename or path}",
             error.strerror or str(error),
-            "Run the command as root or as the issuer's user.",
+            "Run the command with sudo, or as the issuer's user.",
             retry=Retry.NEVER if isinstance(error, FileNotFoundError) else Retry.SOON,
         ) from error
 
@@ -117,15 +116,13 @@ def _write_key(path: Path, key: AccountKey | ed25519.Ed25519PrivateKey) -> None:
     durable.create_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _MODE)
 
 
-def _read_key(path: Path) -> PrivateKeyTypes:
+def _read_key(path: Path, remedy: str) -> PrivateKeyTypes:
     check_access(path)
     with translated(path):
         try:
             return load_pem_private_key(path.read_bytes(), None)
         except FileNotFoundError:
-            raise SettingsError(
-                f"cannot read key {path}", "the file does not exist", "Run 'wellkeeper init' to create it."
-            ) from None
+            raise SettingsError(f"cannot read key {path}", "the file does not exist", remedy) from None
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SettingsError(
                 f"{path} is not an unencrypted PEM key", str(error), "Restore the key from a backup."

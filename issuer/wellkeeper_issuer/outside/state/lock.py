@@ -17,7 +17,7 @@ from typing import Final
 
 from wellkeeper_client import permissions
 from wellkeeper_issuer.advice.state import cause_and_remedy
-from wellkeeper_issuer.errors import JournalError
+from wellkeeper_issuer.errors import BusyError, JournalError
 
 _log = logging.getLogger(__name__)
 
@@ -139,9 +139,9 @@ def _refusal(path: Path, text: bytes) -> JournalError:
     found = _OWNER.fullmatch(text.decode(errors="replace"))
     if found is None:
         what, remedy = "Another Wellkeeper process is changing", f"Wait until it ends ('fuser {path}' shows its pid)."
-    elif found[2] == DAEMON:
+        return BusyError(f"{what} {path.parent}", remedy=remedy)
+    if found[2] == DAEMON:
         what = f"A Wellkeeper daemon (pid {found[1]}) already manages"
-        remedy = "Stop it with 'systemctl stop wellkeeper' first."
-    else:
-        what, remedy = f"'wellkeeper {found[2]}' (pid {found[1]}) is changing", "Wait until it ends."
-    return JournalError(f"{what} {path.parent}", remedy=remedy)
+        return JournalError(f"{what} {path.parent}", remedy="Stop it with 'systemctl stop wellkeeper' first.")
+    what = f"'wellkeeper {found[2]}' (pid {found[1]}) is changing {path.parent}"
+    return BusyError(what, remedy="Wait until it ends.")

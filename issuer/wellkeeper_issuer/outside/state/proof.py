@@ -20,12 +20,12 @@ _log = logging.getLogger(__name__)
 SIZE: Final = 1 << 20
 _BLOCK: Final = 4096
 # File systems whose content is lost, and when.
-_EPHEMERAL: Final = {
+EPHEMERAL: Final = {
     "overlay": "with the container",
     "tmpfs": "when the host restarts",
     "ramfs": "when the host restarts",
 }
-_MOUNTS: Final = Path("/proc/self/mountinfo")
+MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 async def prove_places(state_dir: Path, certificates_dir: Path) -> None:
@@ -83,19 +83,19 @@ def _keeps(folder: Path, content: bytes) -> bool:
         return file.read() == content
 
 
-def warn_of_ephemeral(state_dir: Path, mounts: Path = _MOUNTS) -> None:
+def warn_of_ephemeral(state_dir: Path, mounts: Path = MOUNTS) -> None:
     """Warn when account keys and orders will be lost with the container or at the next restart."""
     kind = file_system(state_dir, mounts)
-    if kind in _EPHEMERAL:
+    if kind in EPHEMERAL:
         _log.warning(
             "state_dir = %s is on %s: account keys and renewals under way are lost %s; use a disk or a volume",
             state_dir,
             kind,
-            _EPHEMERAL[kind],
+            EPHEMERAL[kind],
         )
 
 
-def file_system(folder: Path, mounts: Path = _MOUNTS) -> str | None:
+def file_system(folder: Path, mounts: Path = MOUNTS) -> str | None:
     """Return the file system's type as the kernel names it; None if unknown. Format: proc_pid_mountinfo(5)."""
     try:
         device = folder.stat().st_dev

@@ -11,7 +11,7 @@ from typing import Final
 from wellkeeper_issuer.errors import JournalError
 
 # Development versions wrote 1 to 3, with other tables; they are refused.
-VERSION: Final = 6
+VERSION: Final = 8
 _CHECKS: Final = """
 CREATE TABLE checks (
     lineage TEXT NOT NULL,
@@ -34,6 +34,65 @@ CREATE TABLE fetch_counts (
     quiet_seconds REAL NOT NULL
 ) STRICT;
 """
+_FLEET: Final = """
+CREATE TABLE fleet_nodes (
+    name TEXT PRIMARY KEY,
+    signing_key TEXT NOT NULL,
+    sealing_key TEXT NOT NULL,
+    lineages TEXT NOT NULL,
+    answers INTEGER NOT NULL,
+    enrolled_at REAL NOT NULL
+) STRICT;
+CREATE TABLE fleet_reports (
+    node TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    at REAL NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE fleet_missing_tokens (
+    node TEXT PRIMARY KEY,
+    identifier TEXT NOT NULL,
+    at REAL NOT NULL,
+    cause TEXT NOT NULL,
+    is_reported INTEGER NOT NULL
+) STRICT;
+CREATE TABLE fleet_invites (
+    id TEXT PRIMARY KEY,
+    node TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    terms TEXT NOT NULL,
+    lineages TEXT NOT NULL,
+    answers INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    signing_key TEXT NOT NULL,
+    sealing_key TEXT NOT NULL
+) STRICT;
+"""
+_PUBLICATIONS: Final = """
+CREATE TABLE publications (
+    jti TEXT PRIMARY KEY,
+    token TEXT NOT NULL,
+    lineage TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX publications_by_lineage ON publications (lineage);
+"""
+_VETOES: Final = """
+CREATE TABLE vetoes (
+    lineage TEXT NOT NULL,
+    node TEXT NOT NULL,
+    asks_at REAL NOT NULL,
+    PRIMARY KEY (lineage, node)
+) STRICT;
+"""
+# Until version 7, a veto was about all nodes.
+_OLD_VETOES: Final = "ALTER TABLE vetoes RENAME TO vetoes_of_all;"
+_KEPT_VETOES: Final = """
+INSERT INTO vetoes SELECT lineage, '', asks_at FROM vetoes_of_all;
+DROP TABLE vetoes_of_all;
+"""
+_SINCE_7: Final = _OLD_VETOES + _VETOES + _KEPT_VETOES + _PUBLICATIONS
 _TABLES: Final = """
 CREATE TABLE attempts (
     lineage TEXT PRIMARY KEY,
@@ -56,10 +115,6 @@ CREATE TABLE deliveries (
     version_after TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('installed', 'reloaded', 'served')),
     PRIMARY KEY (lineage, node)
-) STRICT;
-CREATE TABLE vetoes (
-    lineage TEXT PRIMARY KEY,
-    asks_at REAL NOT NULL
 ) STRICT;
 CREATE TABLE schedules (
     lineage TEXT PRIMARY KEY,
@@ -134,14 +189,16 @@ ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused_since REAL;
 {_CHECKS}"""
-# By the version of a file: 4 is of release 0.1.0, 5 of the development after it.
+# By the version of a file: 4 is of release 0.1.0, 5 to 7 of the development after it.
 _OLDEST_VERSION: Final = 4
 _CHANGES: Final = {
-    0: _TABLES + _CHECKS + _FETCH_COUNTS,
-    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS,
-    5: _FETCH_COUNTS,
+    0: _TABLES + _CHECKS + _FETCH_COUNTS + _FLEET + _VETOES + _PUBLICATIONS,
+    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS + _FLEET + _SINCE_7,
+    5: _FETCH_COUNTS + _FLEET + _SINCE_7,
+    6: _FLEET + _SINCE_7,
+    7: _SINCE_7,
 }
-# All tables with rows of a lineage, except `uses`: the CA keeps counting.
+# All tables with rows of a lineage, except `uses`: the CA keeps counting; and `publications`: nodes have the tokens.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
     "DELETE FROM deliveries WHERE lineage = ?",

@@ -11,8 +11,10 @@ from wellkeeper_issuer.outside.state.attempts import SqliteAttempts
 from wellkeeper_issuer.outside.state.database import Database
 from wellkeeper_issuer.outside.state.deliveries import SqliteDeliveries
 from wellkeeper_issuer.outside.state.fetch_counts import SqliteFetchCounts
+from wellkeeper_issuer.outside.state.fleet import SqliteFleet
 from wellkeeper_issuer.outside.state.ledger import SqliteLedger
 from wellkeeper_issuer.outside.state.notes import SqliteNotes
+from wellkeeper_issuer.outside.state.publications import SqlitePublications
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
 from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
 from wellkeeper_issuer.outside.state.vetoes import SqliteVetoes
@@ -31,7 +33,7 @@ def has_state(state_dir: Path) -> bool:
         return False
     except OSError as error:
         raise SettingsError(
-            f"cannot read {path}", error.strerror or str(error), "Run the command as root or as the issuer's user."
+            f"cannot read {path}", error.strerror or str(error), "Run the command with sudo, or as the issuer's user."
         ) from error
     return True
 
@@ -47,6 +49,8 @@ class State:
     ledger: SqliteLedger
     fetch_counts: SqliteFetchCounts
     notes: SqliteNotes
+    fleet: SqliteFleet
+    publications: SqlitePublications
     _database: Database = field(repr=False)
 
     async def read_lineage(self, lineage: str) -> LineageRecord:
@@ -87,5 +91,7 @@ async def open_state(path: Path, *, may_write: bool) -> AsyncIterator[State]:
             ledger=SqliteLedger(database),
             fetch_counts=SqliteFetchCounts(database),
             notes=SqliteNotes(database),
+            fleet=SqliteFleet(database),
+            publications=SqlitePublications(database),
             _database=database,
         )

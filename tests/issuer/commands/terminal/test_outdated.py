@@ -1,5 +1,6 @@
 """Reports of settings that changed since the daemon loaded them."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from stand.processes import PROGRAMS
 from tests.issuer.commands.workers import WorkerFactory
-from wellkeeper_issuer.commands.terminal.outdated import is_outdated, is_restart_needed
+from wellkeeper_issuer.commands.terminal.outdated import ask_daemon, is_outdated, is_restart_needed
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
@@ -78,11 +79,28 @@ async def test_status_reports_a_daemon_of_another_version(folder: Path) -> None:
     factory = WorkerFactory(folder)
     factory.write("a.example")
     settings = read_settings(factory.path)
-    assert not await is_restart_needed(settings)
+    assert not is_restart_needed(await ask_daemon(settings))
     for build, is_old in ((factory.build, False), ("that of another version", True)):
         factory.build = build
         async with running(factory):
-            assert await is_restart_needed(settings) is is_old
+            assert is_restart_needed(await ask_daemon(settings)) is is_old
             command = [str(PROGRAMS / "wellkeeper"), "status", "--config", str(factory.path)]
             printed = (await run(command, 30)).output
             assert ("Run 'sudo systemctl restart wellkeeper'." in printed) is is_old
+
+
+async def test_status_reports_what_fails_in_the_daily_checks(daemon: WorkerFactory) -> None:
+    causes = (("web", "the key is not readable"), ("", "nginx refuses its configuration"))
+    findings = [
+        {"check": "c", "verdict": "fail", "subject": subject, "cause": cause, "fix": "Fix it.", "place": ""}
+        for subject, cause in causes
+    ]
+    command = [str(PROGRAMS / "wellkeeper"), "status", "--config", str(daemon.path)]
+    assert "doctor" not in (await run(command, 30)).output
+    daemon.checked = {"checked_at": "2026-03-01T13:00:00+00:00", "findings": findings}
+    printed = (await run(command, 30)).output
+    assert "\ndoctor: web: the key is not readable\ndoctor: nginx refuses its configuration\n" in printed
+    assert "\nRun 'sudo wellkeeper doctor' to see how to fix it (last checked at 2026-03-01 13:00 UTC)." in printed
+    found = json.loads((await run([*command, "--json"], 30)).output)
+    # The daemon of this test does not own the state.
+    assert found["daemon"] is None

@@ -32,7 +32,7 @@ async def test_account_is_registered_on_the_first_call_and_recorded(
     assert made.payload == {"contact": ["mailto:a@example.org"], "termsOfServiceAgreed": True}
     assert made.kid is None
     record = accounts.read(server.directory_url)
-    assert record == AccountRecord(server.directory_url, server.url("/account/1"))
+    assert record == AccountRecord(server.directory_url, server.url("/account/1"), agreed_terms=server.url("/terms"))
     assert {one.kid for one in server.asked if one.path.startswith("/order")} == {server.url("/account/1")}
 
 
@@ -75,7 +75,7 @@ async def test_forgotten_account_is_registered_again_once_for_all_waiting_reques
     assert [one.url for one in found] == [server.url("/order/1")] * 3
     assert [one.kid for one in server.asked if one.path == "/account"] == [None]
     record = accounts.read(server.directory_url)
-    assert record == AccountRecord(server.directory_url, server.url("/account/1"))
+    assert record == AccountRecord(server.directory_url, server.url("/account/1"), agreed_terms=server.url("/terms"))
 
 
 async def test_account_that_the_ca_keeps_forgetting_is_not_registered_endlessly(

@@ -42,7 +42,8 @@ async def test_account_forgotten_in_other_words_is_registered_again(
     server.next["/account"].append(FORGOTTEN)
     assert (await ca.new_order([A], None, None)).url == server.url("/order/1")
     assert lookups(server) == [True, False]
-    assert accounts.read(server.directory_url) == AccountRecord(server.directory_url, server.url("/account/1"))
+    registered = AccountRecord(server.directory_url, server.url("/account/1"), agreed_terms=server.url("/terms"))
+    assert accounts.read(server.directory_url) == registered
 
 
 @pytest.mark.usefixtures("known")

@@ -178,6 +178,17 @@ def test_user_action_required_shows_the_cas_link() -> None:
     assert parse_problem(body).detail == "new terms (see https://ca.example/terms)"
 
 
+@pytest.mark.parametrize(("code", "words"), [(9, "certificate is not yet valid"), (10, "certificate has expired")])
+def test_ca_server_with_a_certificate_for_another_time_asks_for_the_clock(code: int, words: str) -> None:
+    cause = ssl.SSLCertVerificationError(1, words)
+    cause.verify_code = code
+    assert translation(aiohttp.ClientConnectorCertificateError(KEY, cause)).lines == (
+        "the TLS certificate of the CA example is not trusted",
+        f"{cause}, and this host's clock says {NOW:%Y-%m-%d}; is it right?",
+        "Synchronize the clock by NTP: 'timedatectl set-ntp true'.",
+    )
+
+
 def test_untrusted_ca_server_is_reported() -> None:
     error = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("self-signed certificate"))
     assert str(translation(error)) == (

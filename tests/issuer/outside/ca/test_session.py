@@ -255,3 +255,40 @@ async def test_number_of_requests_at_once_is_limited(
         assert waiting == 2
         gate.set()
         assert [one.identifier for one in await asyncio.gather(*reading)] == [A] * 5
+
+
+async def test_directory_that_was_begun_is_asked_once(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock
+) -> None:
+    async with authority(server.directory_url, accounts, clock) as ca:
+        ca.connection.server.begin()
+        ca.connection.server.begin()
+        await ca.account_url()
+        ca.connection.server.begin()
+    assert [one.path for one in server.asked].count("/directory") == 1
+
+
+async def test_failure_of_a_directory_that_was_begun_is_reported_once(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock
+) -> None:
+    server.next["/directory"].append(problem(503, "serverInternal"))
+    async with authority(server.directory_url, accounts, clock) as ca:
+        ca.connection.server.begin()
+        with pytest.raises(OrderError, match="HTTP 503"):
+            await ca.connection.directory()
+        assert (await ca.connection.directory()).newOrder == server.url("/order")
+
+
+async def test_unused_directory_is_not_waited_for(
+    server: AcmeServer, accounts: AccountFolder, clock: FakeClock
+) -> None:
+    never = asyncio.Event()
+
+    async def wait() -> None:
+        await never.wait()
+
+    server.before["/directory"] = wait
+    async with authority(server.directory_url, accounts, clock) as ca:
+        ca.connection.server.begin()
+        await run_tasks_until(lambda: bool(server.asked))
+    never.set()

@@ -115,7 +115,7 @@ async def test_failure_to_create_the_socket_is_reported(folder: Path) -> None:
 
 async def test_unreachable_socket_is_reported() -> None:
     with pytest.raises(
-        DaemonError, match=r"cannot reach the daemon at .*: Not a directory\. Run the command as root or"
+        DaemonError, match=r"cannot reach the daemon at .*: Not a directory\. Run the command with sudo, or"
     ):
         async with conversation(Path("/dev/null/daemon.sock")):
             pass
@@ -246,7 +246,7 @@ async def test_killed_daemon_is_reported(path: Path) -> None:
 
 async def test_only_root_and_the_same_user_may_send_requests(path: Path) -> None:
     async with daemon_socket(path, {"renew": echo}, frozenset({os.geteuid() + 1})):
-        with pytest.raises(DaemonError, match=rf"refused the request of uid {os.geteuid()}\. Run the command as"):
+        with pytest.raises(DaemonError, match=rf"refused the request of uid {os.geteuid()}\. Run the command with"):
             await ask(path, command="renew")
 
 

@@ -205,7 +205,7 @@ async def test_what_may_not_be_read_is_an_error() -> None:
         (folder / "renewal/a.example.conf").chmod(0o000)
         with (
             as_unprivileged_user(),
-            pytest.raises(SettingsError, match=r"cannot read .*Permission denied\. Run the command as root"),
+            pytest.raises(SettingsError, match=r"cannot read .*Permission denied\. Run the command with sudo"),
         ):
             read_certbot(folder)
 

@@ -37,7 +37,7 @@ def test_longest_name_fits_into_a_file_name(folder: Path) -> None:
 
 def test_unwritable_directory_is_reported() -> None:
     with pytest.raises(
-        SettingsError, match=r"cannot change /dev/null: File exists\. Run the command as root or as the owner of"
+        SettingsError, match=r"cannot change /dev/null: File exists\. Run the command with sudo, or as the owner of"
     ):
         write_drop_in(Path("/dev/null/issuer.d/a.toml"), "text")
 

@@ -82,11 +82,28 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
     [
         (Notice.DANGER, "node1: certificate www expires soon and was not renewed: {why}"),
         (Notice.RECOVERY, "node1: certificate www has recovered"),
+        (Notice.FINDING, "node1: {why}"),
+        (Notice.BEHIND, "node1: node www needs attention: {why}"),
+        (Notice.CAUGHT_UP, "node1: node www has caught up: {why}"),
+        (Notice.JOINED, "node1: node www has joined: {why}"),
     ],
 )
 async def test_text_is_a_readable_sentence(receiver: Receiver, notice: Notice, text: str) -> None:
     await webhook(receiver.url).send(notice, "www", "{why}")
     assert receiver.received[0][1]["text"] == text
+
+
+@pytest.mark.parametrize("notice", list(Notice))
+async def test_every_notice_has_a_sentence(receiver: Receiver, notice: Notice) -> None:
+    await webhook(receiver.url).send(notice, "www", "why")
+    assert receiver.received[0][1]["text"].startswith("node1: ")
+
+
+@pytest.mark.parametrize("notice", [Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED])
+async def test_notice_about_a_node_names_the_node(receiver: Receiver, notice: Notice) -> None:
+    await webhook(receiver.url).send(notice, "web2", "not seen")
+    found = receiver.received[0][1]
+    assert (found["node"], "certificate" in found) == ("web2", False)
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])

@@ -97,7 +97,7 @@ def test_existing_directory_keeps_its_mode(accounts: AccountFolder, state_dir: P
 def test_state_dir_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        SettingsError, match=r"cannot use /.*/file.*: .*Run the command as root or as the issuer's user"
+        SettingsError, match=r"cannot use /.*/file.*: .*Run the command with sudo, or as the issuer's user"
     ):
         AccountFolder(tmp_path / "file/issuer", (CA,)).make_keys()
 

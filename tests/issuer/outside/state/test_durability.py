@@ -4,7 +4,7 @@ import asyncio
 import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -122,8 +122,8 @@ async def test_damaged_row_is_reported_as_a_damaged_file(folder: Path, state: St
 async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
     async with opened(folder):
         pass
-    execute(folder / "state.db", "PRAGMA user_version = 7")
-    with pytest.raises(JournalError, match="schema version 7"):
+    execute(folder / "state.db", "PRAGMA user_version = 9")
+    with pytest.raises(JournalError, match="schema version 9"):
         await opened(folder).__aenter__()
     assert not (folder / "state.db-wal").exists()
 
@@ -147,16 +147,16 @@ async def test_write_is_finished_before_a_cancellation_propagates(folder: Path, 
 async def test_veto_is_kept_until_forgotten_or_the_certificate_is_installed(folder: Path) -> None:
     at = datetime(2026, 3, 2, 12, tzinfo=UTC)
     async with opened(folder) as state:
-        await state.vetoes.record_veto("web", at - timedelta(hours=1))
-        await state.vetoes.record_veto("web", at)
-        await state.vetoes.record_veto("mail", at)
+        for name in ("web", "mail"):
+            await state.vetoes.record_vetoes(name, {"n1": at})
     async with opened(folder) as state:
-        assert [await state.vetoes.read_veto(name) for name in ("web", "mail", "shop")] == [at, at, None]
+        found = [await state.vetoes.read_vetoes(name) for name in ("web", "mail", "shop")]
+        assert found == [{"n1": at}, {"n1": at}, {}]
         await state.attempts.record_attempt(ATTEMPT)
         await state.deliveries.record_flip(Flip("web", None, "v1"))
-        await state.vetoes.forget_veto("mail")
-        await state.vetoes.forget_veto("mail")
-        assert [await state.vetoes.read_veto(name) for name in ("web", "mail")] == [None, None]
+        await state.vetoes.forget_vetoes("mail")
+        await state.vetoes.forget_vetoes("mail")
+        assert [await state.vetoes.read_vetoes(name) for name in ("web", "mail")] == [{}, {}]
 
 
 async def test_attempts_in_progress_are_listed_without_their_keys(folder: Path) -> None:

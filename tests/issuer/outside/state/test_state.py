@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.issuer.outside.states import ATTEMPT, CA, execute, names, record_everything
+from tests.issuer.outside.states import ATTEMPT, CA, NOW, execute, names, record_everything
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_node.model import Identifier
 
+FLEET = ("fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites")
 
-@pytest.mark.parametrize("version", [-1, 1, 3, 7], ids=["unknown", "first", "older", "newer"])
+
+def to_version_7(path: Path) -> None:
+    """Undo what version 8 added; a veto was about all nodes."""
+    for table in ("publications", "vetoes"):
+        execute(path, f"DROP TABLE {table}")
+    execute(path, "CREATE TABLE vetoes (lineage TEXT PRIMARY KEY, asks_at REAL NOT NULL) STRICT")
+    execute(path, f"INSERT INTO vetoes VALUES ('web', {NOW.timestamp()})")  # noqa: S608 - a number
+
+
+@pytest.mark.parametrize("version", [-1, 1, 3, 9], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_unchanged(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
@@ -34,7 +44,7 @@ async def test_file_without_tables_reads_as_empty_until_its_owner_creates_them(f
     assert path.read_bytes() == b""
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-    assert execute(path, "PRAGMA user_version") == [(6,)]
+    assert execute(path, "PRAGMA user_version") == [(8,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
@@ -50,8 +60,9 @@ async def test_file_of_the_last_release_keeps_its_rows(folder: Path, *, may_writ
         execute(path, f"ALTER TABLE failures DROP COLUMN {column}")
     for column in ("authorization_urls", "finalize_url"):
         execute(path, f"ALTER TABLE attempts DROP COLUMN {column}")
-    for table in ("checks", "fetch_counts"):
+    for table in ("checks", "fetch_counts", *FLEET):
         execute(path, f"DROP TABLE {table}")
+    to_version_7(path)
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
         assert await state.schedules.read_schedule("web") == replace(before, held_until=None)
@@ -61,21 +72,28 @@ async def test_file_of_the_last_release_keeps_its_rows(folder: Path, *, may_writ
         assert await state.deliveries.installed() == {"web"}
         assert await state.deliveries.checks() == {}
         assert await state.attempts.read_attempt("web") is not None
-    assert execute(path, "PRAGMA user_version") == [(6 if may_write else 4,)]
+    assert execute(path, "PRAGMA user_version") == [(8 if may_write else 4,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
-async def test_file_of_the_version_before_keeps_its_rows(folder: Path, *, may_write: bool) -> None:
+@pytest.mark.parametrize("version", [5, 6, 7])
+async def test_file_of_a_version_before_keeps_its_rows(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
         before = await state.read_lineage("web")
-    execute(path, "DROP TABLE fetch_counts")
-    execute(path, "PRAGMA user_version = 5")
+    lacking = {5: ("fetch_counts", *FLEET), 6: FLEET, 7: ()}
+    for table in lacking[version]:
+        execute(path, f"DROP TABLE {table}")
+    to_version_7(path)
+    execute(path, f"PRAGMA user_version = {version}")
     async with open_state(path, may_write=may_write) as state:
         assert await state.read_lineage("web") == before
-        assert await state.fetch_counts.read_fetch_count(CA) is None
-    assert execute(path, "PRAGMA user_version") == [(6 if may_write else 5,)]
+        assert (await state.fetch_counts.read_fetch_count(CA) is None) == (version == 5)
+        assert bool(await state.fleet.read_nodes()) == (version == 7)
+        assert await state.publications.read_unneeded() == []
+        assert await state.vetoes.read_vetoes("web") == {"": NOW}
+    assert execute(path, "PRAGMA user_version") == [(8 if may_write else version,)]
 
 
 async def test_reader_of_a_missing_file_reads_nothing_and_creates_nothing(folder: Path) -> None:
@@ -113,8 +131,8 @@ async def test_lineage_is_forgotten_completely_and_others_are_kept(folder: Path,
         await record_everything(state, lineage)
     tables = [name for (name,) in execute(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     columns = {name: [row[1] for row in execute(path, f"PRAGMA table_info({name})")] for name in tables}
-    of_lineages = [name for name in tables if "lineage" in columns[name]]
-    assert set(tables) - set(of_lineages) == {"uses", "fetch_counts"}
+    of_lineages = [name for name in tables if "lineage" in columns[name] and name != "publications"]
+    assert set(tables) - set(of_lineages) == {"uses", "fetch_counts", "publications", *FLEET}
     for _ in range(2):
         await state.forget_lineage("web")
     for name in of_lineages:

@@ -1,0 +1,46 @@
+"""Threads that never delay the exit."""
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from wellkeeper_issuer.commands.terminal.threads import AbandonedThreads
+from wellkeeper_node.process import run
+
+_HANGS = """\
+import asyncio, threading
+from wellkeeper_issuer.commands.terminal.threads import AbandonedThreads
+
+async def main():
+    asyncio.get_running_loop().set_default_executor(AbandonedThreads())
+    try:
+        async with asyncio.timeout(0.01):
+            await asyncio.to_thread(threading.Event().wait)
+    except TimeoutError:
+        print("gave up")
+
+asyncio.run(main())
+"""
+
+
+async def test_results_and_errors_arrive() -> None:
+    asyncio.get_running_loop().set_default_executor(AbandonedThreads())
+    assert await asyncio.to_thread(Path("/").exists)
+    with pytest.raises(FileNotFoundError):
+        await asyncio.to_thread(Path("/does/not/exist").read_text)
+
+
+async def test_call_that_hangs_does_not_delay_the_exit() -> None:
+    finished = await run([sys.executable, "-c", _HANGS], 60)
+    assert (finished.exit_code, finished.output) == (0, "gave up\n")
+
+
+def test_call_cannot_be_cancelled_once_it_was_submitted() -> None:
+    is_free = threading.Event()
+    future = AbandonedThreads().submit(is_free.wait)
+    assert not future.cancel()
+    is_free.set()
+    assert future.result(60)
