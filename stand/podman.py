@@ -1,0 +1,47 @@
+"""podman with its own storage: containers and volumes of the machine stay as they are.
+
+It runs what stand/images/build.sh built. Pods that get the network of the host share that of the calling process.
+"""
+
+import os
+from pathlib import Path
+from typing import Final, Self
+
+from stand.commands import run, run_well
+from stand.issuer import Finished
+from stand.processes import PROJECT, find_program
+
+_STORAGE: Final = PROJECT / ".cache/containers"
+
+
+class Podman:
+    """`async with Podman(folder) as podman`: leaving removes all containers, pods and volumes, but not the images."""
+
+    def __init__(self, folder: Path) -> None:
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "CONTAINERS_CONF": str(PROJECT / "stand/images/containers.conf"),
+        }
+        storage = ("--root", f"{_STORAGE}/storage", "--runroot", f"{_STORAGE}/run", "--storage-driver", "overlay")
+        self._command = (find_program("podman"), *storage)
+
+    async def __aenter__(self) -> Self:
+        await self._remove_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._remove_all()
+
+    async def try_run(self, *argv: str) -> Finished:
+        """Return the result of a command of podman."""
+        return await run(*self._command, *argv, environment=self._environment)
+
+    async def run(self, *argv: str) -> str:
+        """Return the output of a command of podman. Raises StandError when it fails."""
+        return await run_well(*self._command, *argv, environment=self._environment)
+
+    async def _remove_all(self) -> None:
+        await self.run("pod", "rm", "--all", "--force", "--time", "0")
+        await self.run("rm", "--all", "--force", "--time", "0")
+        await self.run("volume", "prune", "--force")

@@ -1,0 +1,117 @@
+"""An example for Docker Compose, as an administrator uses it, with images and the CA of the test."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from stand.docker import Docker
+from stand.pebble import Pebble
+from stand.processes import PROJECT, StandError
+
+IMAGES: Final = {
+    "NGINX_IMAGE": "localhost/nginx-unprivileged",
+    **{
+        f"WELLKEEPER_{name.upper()}_IMAGE": f"localhost/wellkeeper-{name}"
+        for name in ("issuer", "node", "relay", "responder")
+    },
+}
+_BUNDLE: Final = "/etc/ssl/test-ca.pem"
+
+
+class Project:
+    """A copy of an example below examples/. Leaving the context removes its containers and volumes."""
+
+    def __init__(self, docker: Docker, folder: Path, example: str, name: str = "") -> None:
+        self.folder = folder / (name or example.replace("/", "-"))
+        self.images = dict(IMAGES)
+        self._docker = docker
+        shutil.copytree(PROJECT / "examples" / example, self.folder)
+
+    def use_ca(self, ca: Pebble, *services: str) -> None:
+        """Write an override: these services trust the CA's own server, and all ask this CA."""
+        environment = {"WELLKEEPER_CA": ca.directory_url, "WELLKEEPER_AGREE_TO_TERMS_OF_SERVICE": "true"}
+        self.override({"prepare": {"environment": environment}, **dict.fromkeys(services, _trusting(ca))})
+
+    def use_ca_in_file(self, ca: Pebble, settings: str, *services: str) -> None:
+        """Name the CA in the settings, and write an override: these services trust the CA's own server."""
+        self.change(settings, '"letsencrypt"', json.dumps(ca.directory_url))
+        self.change(settings, "terms_of_service_agreed = false", "terms_of_service_agreed = true")
+        self.override(dict.fromkeys(services, _trusting(ca)))
+
+    def change(self, file: str, before: str, after: str) -> None:
+        """Replace what a file of the example has once."""
+        path = self.folder / file
+        parts = path.read_text().split(before)
+        assert len(parts) == 2, (file, before)
+        path.write_text(after.join(parts))
+
+    def override(self, services: Mapping[str, Any]) -> None:
+        """Write compose.override.yaml; JSON is YAML."""
+        (self.folder / "compose.override.yaml").write_text(json.dumps({"services": services}))
+
+    async def use_other_images(self, docker: Docker) -> None:
+        """Let the next `up` replace all containers, as new versions do."""
+        for variable, image in IMAGES.items():
+            await docker.run("tag", image, f"{image}:next")
+            self.images[variable] = f"{image}:next"
+
+    async def __aenter__(self) -> "Project":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.run("down", "--volumes", "--timeout", "0")
+
+    async def run(self, *argv: str) -> str:
+        """Return the output of a command of Compose. Raises StandError when it fails."""
+        return await self._docker.compose(self.folder, *argv, variables=self.images)
+
+    async def up(self) -> None:
+        await self._explained("up", "--detach", "--quiet-pull")
+
+    async def exec(self, service: str, *argv: str) -> str:
+        """Return the output of a command in a container."""
+        return await self._explained("exec", "--no-TTY", service, *argv)
+
+    async def _explained(self, *argv: str) -> str:
+        """Run a command of Compose; if it fails, StandError has the log of all containers."""
+        try:
+            return await self.run(*argv)
+        except StandError as error:
+            raise StandError(f"{error}\n{await self.log()}") from error
+
+    async def is_healthy(self) -> bool:
+        """Return true if the daemon answers."""
+        try:
+            await self.run("exec", "--no-TTY", "issuer", "wellkeeper", "--check-health")
+        except StandError:
+            return False
+        return True
+
+    async def log(self) -> str:
+        """Return the state and the log of all containers."""
+        return await self.run("ps", "--all") + await self.run("logs", "--no-color", "--timestamps", "--tail", "40")
+
+    async def state(self, service: str) -> Any:  # noqa: ANN401 - whatever Docker tells
+        """Return what Docker tells about the container of a service."""
+        (found,) = json.loads(await self._docker.run("inspect", await self._container(service)))
+        return found
+
+    async def restart(self, *services: str) -> None:
+        """Restart the containers of the services, one after another."""
+        for service in services:
+            await self._docker.run("restart", "--time", "5", await self._container(service))
+
+    async def crash(self, service: str) -> None:
+        """Kill the first process of a container, as a crash does: Docker applies its restart policy."""
+        os.kill((await self.state(service))["State"]["Pid"], signal.SIGKILL)
+
+    async def _container(self, service: str) -> str:
+        return (await self.run("ps", "--all", "--quiet", service)).strip()
+
+
+def _trusting(ca: Pebble) -> dict[str, Any]:
+    return {"environment": {"SSL_CERT_FILE": _BUNDLE}, "volumes": [f"{ca.ca_bundle}:{_BUNDLE}:ro"]}
