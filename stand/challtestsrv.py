@@ -39,6 +39,20 @@ class Challtestsrv(Running):
         """Set the address of all names without their own records; an empty one means no address."""
         await self._post("set-default-ipv4", {"ip": address})
 
+    async def set_alias(self, name: str, target: str) -> None:
+        """Make the name an alias (CNAME) of another one."""
+        await self._post("set-cname", {"host": f"{name}.", "target": f"{target}."})
+
+    async def set_caa(self, name: str, **policies: str) -> None:
+        """Replace the CAA records of one name: values by tag."""
+        await self._post("clear-caa", {"host": f"{name}."})
+        listed = [{"tag": tag, "value": value} for tag, value in policies.items()]
+        await self._post("add-caa", {"host": f"{name}.", "policies": listed})
+
+    async def fail(self, name: str) -> None:
+        """Answer SERVFAIL for this name."""
+        await self._post("set-servfail", {"host": f"{name}."})
+
     async def is_ready(self) -> bool:
         return await accepts("127.0.0.1", self._management_port) and await accepts("127.0.0.1", self._dns_port)
 

@@ -38,7 +38,7 @@ class IssuerDaemon:
         self._reading.add_done_callback(lambda _: self._changed.set())
         try:
             await self.until(event="log", logger="run")
-        except StandError:
+        except BaseException:
             await self.__aexit__()
             raise
         return self

@@ -2,7 +2,7 @@
 # defines CACHE, say, note, fail, has, logged, apt_update and apt_install.
 # shellcheck shell=bash
 
-readonly MACHINE_PACKAGES=systemd-sysv,dbus,iproute2,procps,sudo,openssl,ca-certificates,nginx,python3,python3-venv,ucf,patch
+readonly MACHINE_PACKAGES=systemd-sysv,dbus,iproute2,procps,sudo,openssl,ca-certificates,nginx,python3,python3-venv,ucf,patch,certbot,python3-cffi-backend
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Print the mirror from which this machine gets Debian's main archive.
@@ -41,12 +41,13 @@ prepare_isolated_apt() {
     echo "deb [signed-by=$KEYRING] $mirror $1 main" >"$CACHE/apt/sources.list"
 }
 
-# Every step is chained: `set -e` has no effect inside a function whose status is tested.
-unpack_pebble() {
-    (cd "$CACHE/apt" && isolated_apt update && isolated_apt download pebble) &&
+# Unpack one package ($2) of the prepared release into a tree ($1), without its dependencies; `$1/$3 $4` must succeed
+# if it is given. Every step is chained: `set -e` has no effect inside a function whose status is tested.
+unpack_package() {
+    (cd "$CACHE/apt" && isolated_apt update && isolated_apt download "$2") &&
         rm -rf "$1.new" &&
-        dpkg -x "$CACHE"/apt/pebble_*.deb "$1.new" &&
-        "$1.new/usr/bin/pebble" -h &&
+        dpkg -x "$CACHE/apt/$2"_*.deb "$1.new" &&
+        if [[ -n ${3:-} ]]; then "$1.new/$3" "$4"; fi &&
         rm -rf "$1" &&
         mv "$1.new" "$1" &&
         rm -rf "$CACHE/apt"
@@ -64,7 +65,19 @@ install_pebble() {
         fail "this machine does not get packages from Debian's archive; $BY_HAND by hand"
     fi
     say "$2: downloading from Debian $1 into .cache/$2"
-    logged "downloading Pebble" "is the machine online?" unpack_pebble "$folder"
+    logged "downloading Pebble" "is the machine online?" unpack_package "$folder" pebble usr/bin/pebble -h
+}
+
+# Unpack one package ($1) of Debian 13 into the cache, to be run by the system's libc or that of machine-trixie.
+install_from_trixie() {
+    local folder="$CACHE/$1"
+    if [[ -d $folder ]]; then
+        note "$1: already unpacked"
+        return
+    fi
+    prepare_isolated_apt trixie || fail "cannot get $1: this machine does not get packages from Debian's archive"
+    say "$1: downloading from Debian trixie into .cache/$1"
+    logged "downloading $1" "is the machine online?" unpack_package "$folder" "$1"
 }
 
 # Unpack packages ($4…) of the prepared release and their dependencies into a tree ($1), from which program $2 runs in
@@ -105,11 +118,15 @@ install_tree() {
     logged "downloading $name" "is the machine online?" unpack_tree "$CACHE/$name" "${@:3}"
 }
 
-# Install a Debian release ($1) as a tree ($2) that can be booted, with nginx, and all that our package and pip need.
+# Install a Debian release ($1) as a tree ($2) that can be booted, with nginx, certbot, and all that our package and pip
+# need.
 make_machine() {
     as_root debootstrap --variant=minbase --include="$MACHINE_PACKAGES" "$1" "$2.new" "$(debian_mirror)" &&
-        # Debian 12's netbase writes no /etc/hosts.
-        printf '127.0.0.1 localhost\n::1 localhost\n' | as_root tee "$2.new/etc/hosts" &&
+        # Debian 12's netbase writes no /etc/hosts; sudo looks up the name of its host.
+        printf 'machine\n' | as_root tee "$2.new/etc/hostname" &&
+        printf '127.0.0.1 localhost machine\n::1 localhost\n' | as_root tee "$2.new/etc/hosts" &&
+        # certbot is there for one test, which enables it.
+        as_root rm -f "$2.new/etc/systemd/system/timers.target.wants/certbot.timer" &&
         printf '%s\n' "$MACHINE_PACKAGES" | as_root tee "$2.new/packages" &&
         as_root rm -rf "$2" &&
         as_root mv "$2.new" "$2"

@@ -1,27 +1,25 @@
-"""scripts/demo: obtain, install and verify a certificate for three names under load, and renew it.
+"""scripts/demo: obtain, install and verify a certificate for three names under load, and renew it; or show a fleet.
 
 A real nginx, a real ACME server, responder and issuer run as separate processes, on free ports of the loopback
 interface, in a temporary directory. Nothing is left running, not even after Ctrl-C or SIGTERM.
 """
 
 import asyncio
-import hashlib
 import json
 import signal
-import ssl
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from stand import demo_fleet
+from stand.demo_parts import Shown, Tell, address_text, served_leaf, trusting
 from stand.host import Host, running_host
 from stand.load import Counts, Load, Target, unverified_tls
-from stand.nginx import Address
 from stand.processes import StandError, temporary_folder
 
 LINEAGE: Final = "demo"
@@ -29,15 +27,18 @@ NAMES: Final = ("www.demo.test", "shop.demo.test", "api.demo.test")
 # Long enough for the load to reach nginx before and after a reload.
 _BEFORE_AND_AFTER_SECONDS: Final = 0.5
 
-Tell = Callable[[str], None]
-
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--fleet", "is_fleet", is_flag=True, help="Show three nodes that join, get certificates, and catch up.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of progress and a table.")
-def main(as_json: bool) -> None:
-    """Obtain a certificate from a real ACME server, put it under a loaded nginx, and renew it."""
+def main(*, is_fleet: bool, as_json: bool) -> None:
+    """Obtain a certificate from a real ACME server, put it under a loaded nginx, and renew it.
+
+    Exit status: 0 all certificates verified and no request failed, 1 something failed, 130 interrupted.
+    """
+    tell = _silent if as_json else _to_standard_error
     try:
-        result = asyncio.run(_interruptible(_silent if as_json else _to_standard_error))
+        shown = asyncio.run(_interruptible(demo_fleet.demonstrate(tell) if is_fleet else demonstrate(tell)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("interrupted; all started processes have ended", err=True)
         sys.exit(130)
@@ -45,43 +46,47 @@ def main(as_json: bool) -> None:
         click.echo(f"demo: {error}", err=True)
         sys.exit(1)
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps(shown.result, indent=2))
     else:
-        _print_table(result)
-    sys.exit(1 if result["requests_failed"] else 0)
+        _print(shown)
+    for reason in shown.failures:
+        click.echo(f"failed: {reason}", err=True)
+    sys.exit(1 if shown.result["requests_failed"] else 0)
 
 
-async def _interruptible(tell: Tell) -> dict[str, Any]:
+async def _interruptible(work: Coroutine[Any, Any, Shown]) -> Shown:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await demonstrate(tell)
+    return await work
 
 
-async def demonstrate(tell: Tell) -> dict[str, Any]:
-    """Return the object for `--json`; raises StandError when a step fails."""
+def _print(shown: Shown) -> None:
+    console = Console()
+    for one in shown.printed:
+        console.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))
+
+
+async def demonstrate(tell: Tell) -> Shown:
+    """Raises StandError when a step fails."""
     tell("starting DNS, ACME server, responder, nginx (with self-signed placeholders)")
     with temporary_folder() as folder:
         async with running_host(folder, {LINEAGE: NAMES}) as host:
-            tell(f"nginx answers on {_text(host.http)} and {_text(host.https)}; a load of 16 clients begins")
+            addresses = f"{address_text(host.http)} and {address_text(host.https)}"
+            tell(f"nginx answers on {addresses}; a load of 16 clients begins")
             async with Load(_targets(host)).running() as counts:
                 first = await _obtain(host, tell, "first certificate", "renew", "--log-format", "text")
                 renewed = await _obtain(host, tell, "renewal", "renew", "--force", "--log-format", "text")
-    return _result([first, renewed], counts)
+    result = _result([first, renewed], counts)
+    return Shown(result, _printed(result), counts.reasons)
 
 
 async def _obtain(host: Host, tell: Tell, event: str, *arguments: str) -> dict[str, Any]:
     """Run the issuer once, and verify each name by a handshake."""
     await asyncio.sleep(_BEFORE_AND_AFTER_SECONDS)
     tell(f"{event}: wellkeeper {arguments[0]}")
-    process = await host.issuer.start(*arguments, "--json")
-    try:
+    async with host.issuer.running(*arguments, "--json") as process:
         out = await _follow(process, tell)
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
     if process.returncode != 0:
         raise StandError(f"{event} failed with exit {process.returncode}: {out}")
     certificate: dict[str, Any] = json.loads(out)["certificates"][0]
@@ -106,15 +111,8 @@ async def _follow(process: asyncio.subprocess.Process, tell: Tell) -> str:
 
 async def _served(host: Host) -> set[str]:
     """Return the fingerprints of the leaves that nginx serves for the names, verified against the CA's root."""
-    context = ssl.create_default_context(cadata=(await host.ca.issuing_root()).decode())
-    address, port = host.https
-    found = set()
-    for name in NAMES:
-        _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
-        leaf = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        found.add(hashlib.sha256(leaf).hexdigest())
-        writer.transport.abort()
-    return found
+    trusted = await trusting(host.ca)
+    return {await served_leaf(host.https, name, trusted) for name in NAMES}
 
 
 def _targets(host: Host) -> list[Target]:
@@ -135,8 +133,7 @@ def _result(certificates: list[dict[str, Any]], counts: Counts) -> dict[str, Any
     }
 
 
-def _print_table(result: dict[str, Any]) -> None:
-    console = Console()
+def _printed(result: dict[str, Any]) -> Sequence[Table | str]:
     table = Table(title="Served by nginx, proven by handshake", title_justify="left")
     table.add_column("")
     for one in result["certificates"]:
@@ -146,18 +143,11 @@ def _print_table(result: dict[str, Any]) -> None:
     table.add_row("names", *("\n".join(one["identifiers"]) for one in result["certificates"]))
     for stage in result["certificates"][0]["seconds"]:
         table.add_row(f"{stage} (s)", *(f"{one['seconds'].get(stage, 0):.2f}" for one in result["certificates"]))
-    console.print(table)
-    console.print(
+    counts = (
         f"requests during both: {result['requests_served']} served, {result['requests_retried']} retried, "
-        f"{result['requests_failed']} failed",
-        highlight=False,
+        f"{result['requests_failed']} failed"
     )
-    for reason in result["failures"]:
-        console.print(f"  failed: {reason}", highlight=False)
-
-
-def _text(address: Address) -> str:
-    return f"{address[0]}:{address[1]}"
+    return table, counts
 
 
 def _silent(_: str) -> None:

@@ -71,6 +71,18 @@ class Asked:
         found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return found
 
+    @property
+    def is_not_understood(self) -> bool:
+        """Return whether Pebble answers this newOrder with an internal error.
+
+        It knows no predecessor whose serial begins with a zero byte, which RFC 9773 section 4.1 wants for one in 256:
+        https://github.com/letsencrypt/pebble/issues/550.
+        """
+        if self.kind is not Kind.NEW_ORDER:
+            return False
+        _, _, serial = self.payload().get("replaces", "").partition(".")
+        return base64.urlsafe_b64decode(serial + "==").startswith(b"\0")
+
 
 # A fault gets the request, and a function to forward it to the real CA; None cuts the connection.
 Forward = Callable[[], Awaitable[Reply]]
@@ -85,6 +97,7 @@ async def no_fault(_: Asked, forward: Forward) -> Reply:
 class FaultProxy:
     """`async with FaultProxy(folder, ca) as proxy`: `stage` adds faults, and `heal` removes them.
 
+    An order that Pebble does not understand uses up no fault: the one that follows it does.
     Clients cannot reach the CA between `leave` and `come_back`; it keeps its data.
     """
 
@@ -167,11 +180,14 @@ class FaultProxy:
         async def forward() -> Reply:
             return await self._forward(request, body)
 
-        fault = self._staged[kind].popleft() if kind and self._staged[kind] else no_fault
-        reply = await fault(asked, forward)
+        reply = await self._next_fault(asked)(asked, forward)
         if reply is None:
             return _cut(request)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+    def _next_fault(self, asked: Asked) -> Fault:
+        staged = self._staged[asked.kind] if asked.kind else None
+        return staged.popleft() if staged and not asked.is_not_understood else no_fault
 
     async def _forward(self, request: web.BaseRequest, body: bytes) -> Reply:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FORWARDED}

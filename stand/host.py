@@ -11,6 +11,7 @@ from stand.distance import DistantServer
 from stand.fault_proxy import FaultProxy
 from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
 from stand.nginx import Address, NginxServer, NginxSettings, Site
+from stand.nginx_agent import Container, NginxWithAgent, Shell
 from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.processes import PROGRAMS
@@ -48,21 +49,25 @@ class Host:
 
 
 @asynccontextmanager
-async def running_host(
+async def running_host(  # noqa: PLR0913 - all that differs between hosts
     folder: Path,
     certificates: Mapping[str, Sequence[str]],
     *,
     has_proxy: bool = False,
     one_way_seconds: float = 0.0,
     own_programs: Path = PROGRAMS,
+    http: Address | None = None,
+    https: Address | None = None,
+    agent_shell: Shell | None = None,
     **of_the_ca: Any,  # noqa: ANN401 - whatever PebbleSettings has
 ) -> AsyncIterator[Host]:
     """Start a host in the order of a real set-up: keys, responder, placeholders, nginx. End it in reverse.
 
     `own_programs` is the directory of the programs under test. `of_the_ca` are arguments of `PebbleSettings`.
-    `one_way_seconds` is the delay between clients and the CA.
+    `one_way_seconds` is the delay between clients and the CA. nginx listens on free ports, or at `http` and `https`.
+    With `agent_shell` it is reached through the agent beside it, which this shell runs.
     """
-    http, https = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+    http, https = http or ("127.0.0.1", free_port()), https or ("127.0.0.1", free_port())
     async with AsyncExitStack() as stack:
         dns = await stack.enter_async_context(Challtestsrv(folder))
         ca = await stack.enter_async_context(Pebble(folder, PebbleSettings(dns.address, http[1], **of_the_ca)))
@@ -74,13 +79,26 @@ async def running_host(
         issuer = Issuer(folder, own_programs)
         sockets = folder / "responder"
         sites = tuple(Site(tuple(names), issuer.live(name)) for name, names in certificates.items())
-        nginx = NginxServer(folder / "nginx", NginxSettings(sockets / "public.sock", (http,), (https,), sites))
+        nginx = _nginx(folder, NginxSettings(sockets / "public.sock", (http,), (https,), sites), agent_shell)
         node = NodeUnderTest("local", f"unix:{sockets}/control.sock", http, https)
         directory_url = distant.url if distant else asked.directory_url
-        settings = IssuerSettings(directory_url, asked.ca_bundle, certificates, (node,), nginx.argv(), nginx.pid_path)
+        settings = _settings(directory_url, asked.ca_bundle, certificates, node, nginx)
         issuer.configure(settings)
         await issuer.make_keys()
         await issuer.run_well("placeholder")
         trusted = issuer.trust_path
         async with ResponderProcess(sockets, trusted, program=own_programs / PROGRAM) as responder, nginx:
             yield Host(dns, ca, issuer, settings, responder, nginx, proxy, distant)
+
+
+def _nginx(folder: Path, settings: NginxSettings, agent_shell: Shell | None) -> NginxServer:
+    if agent_shell is None:
+        return NginxServer(folder / "nginx", settings)
+    return NginxWithAgent(folder / "nginx", settings, Container(agent_shell))
+
+
+def _settings(
+    directory_url: str, bundle: Path, certificates: Mapping[str, Sequence[str]], node: NodeUnderTest, nginx: NginxServer
+) -> IssuerSettings:
+    agent = nginx.agent_folder if isinstance(nginx, NginxWithAgent) else None
+    return IssuerSettings(directory_url, bundle, certificates, (node,), nginx.argv(), nginx.pid_path, agent)

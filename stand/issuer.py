@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,15 +32,17 @@ class NodeUnderTest:
 class IssuerSettings:
     """The content of issuer.toml; `certificates` maps names to identifiers, `more` are lines for the top level.
 
-    `directory_url` may be several, in order of preference; `tables` are taken over at the end.
+    `directory_url` may be several, in order of preference; `tables` are taken over at the end. Without nodes, the host
+    has no nginx. With `nginx_agent`, command and pid file are left out.
     """
 
     directory_url: str | tuple[str, ...]
     ca_bundle: Path | None
     certificates: Mapping[str, Sequence[str]]
-    nodes: Sequence[NodeUnderTest]
-    nginx_command: Sequence[str]
-    nginx_pid_file: Path
+    nodes: Sequence[NodeUnderTest] = ()
+    nginx_command: Sequence[str] = ()
+    nginx_pid_file: Path = Path("/nonexistent")
+    nginx_agent: Path | None = None
     profile: str = "default"
     key_type: str = "ecdsa-p256"
     reload_interval_seconds: float = 10.0
@@ -56,7 +59,11 @@ class Finished:
     err: str
 
     def json(self) -> Any:  # noqa: ANN401 - whatever the command printed
-        return json.loads(self.out)
+        """Raises StandError."""
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            raise StandError(f"not JSON: {self}") from None
 
     def __str__(self) -> str:
         return f"exit {self.exit_code}\n{self.out}\n{self.err}"
@@ -93,15 +100,28 @@ class Issuer:
         return finished
 
     async def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
+        """Run a command. Raises StandError when it does not end."""
+        async with self.running(*arguments, environment=environment) as process:
+            try:
+                async with asyncio.timeout(_RUN_SECONDS):
+                    out, err = await process.communicate()
+            except TimeoutError:
+                raise StandError(f"wellkeeper {' '.join(arguments)} has not ended after {_RUN_SECONDS:g} s") from None
+            return Finished(await process.wait(), out.decode(), err.decode())
+
+    @asynccontextmanager
+    async def running(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start a command; leaving kills it, with its children, unless it has ended."""
         process = await self.start(*arguments, environment=environment)
         try:
-            async with asyncio.timeout(_RUN_SECONDS):
-                out, err = await process.communicate()
+            yield process
         finally:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        return Finished(await process.wait(), out.decode(), err.decode())
 
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
         """Start a command, and let the caller wait for it; `environment` is added to the usual one."""
@@ -111,7 +131,12 @@ class Issuer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "WELLKEEPER_CONFIG": str(self.config_path)}
+            env={
+                "PATH": search_path(),
+                "LC_ALL": "C.UTF-8",
+                "WELLKEEPER_CONFIG": str(self.config_path),
+                "WELLKEEPER_OFFLINE": "1",  # only `doctor` with another environment asks the stand's DNS server
+            }
             | dict(environment or {}),
             start_new_session=True,
         )
@@ -125,12 +150,7 @@ class Issuer:
             f"state_dir = {json.dumps(str(self.state_dir))}",
             f"certificates_dir = {json.dumps(str(self.certificates_dir))}",
             *settings.more,
-            "[nginx]",
-            f"command = {json.dumps(list(settings.nginx_command))}",
-            f"pid_file = {json.dumps(str(settings.nginx_pid_file))}",
-            f"https_addresses = {json.dumps([_text(node.https_address) for node in settings.nodes[:1]])}",
-            f"proxy_protocol = {json.dumps(settings.nodes[0].proxy_protocol)}",
-            f"reload_interval_seconds = {settings.reload_interval_seconds}",
+            *(_nginx(settings) if settings.nodes else ["local_node = false"]),
         ]
         for node in settings.nodes:
             lines += [
@@ -150,6 +170,21 @@ class Issuer:
                 f"key_type = {json.dumps(settings.key_type)}",
             ]
         return "\n".join([*lines, *settings.tables]) + "\n"
+
+
+def _nginx(settings: IssuerSettings) -> list[str]:
+    """Return the lines for the nginx of the first node, which is on the issuer's host."""
+    command = (
+        f"command = {json.dumps(list(settings.nginx_command))}",
+        f"pid_file = {json.dumps(str(settings.nginx_pid_file))}",
+    )
+    return [
+        "[nginx]",
+        *([f"agent = {json.dumps(str(settings.nginx_agent))}"] if settings.nginx_agent else command),
+        f"https_addresses = {json.dumps([_text(settings.nodes[0].https_address)])}",
+        f"proxy_protocol = {json.dumps(settings.nodes[0].proxy_protocol)}",
+        f"reload_interval_seconds = {settings.reload_interval_seconds}",
+    ]
 
 
 def _text(address: Address) -> str:

@@ -125,13 +125,13 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Counts]:
-        async with asyncio.TaskGroup() as group:
-            for target, keep in self._clients:
-                group.create_task(self._client(target, keep=keep))
-            try:
-                yield self.counts
-            finally:
-                self._stopping.set()
+        # Not a task group, which would wrap what the body raises.
+        clients = [asyncio.create_task(self._client(target, keep=keep)) for target, keep in self._clients]
+        try:
+            yield self.counts
+        finally:
+            self._stopping.set()
+            await asyncio.gather(*clients)
 
     async def reach(self, total: int) -> None:
         """Returns when so many requests were served or have failed."""

@@ -1,4 +1,4 @@
-"""A Debian machine, booted with systemd from a tree that stays unchanged; it shares this thread's network."""
+"""A Debian machine, booted with systemd from a tree that stays unchanged."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from stand.processes import PROJECT, Process, StandError
 
 _BOOT_SECONDS: Final = 120.0
 _COMMAND_SECONDS: Final = 240.0
+_INTERRUPTED: Final = 130
 _NUMBERS: Final = itertools.count()
 _ENVIRONMENT: Final = (
     *("HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive"),
@@ -23,15 +24,16 @@ _ENVIRONMENT: Final = (
 class Machine:
     """`async with Machine(folder, tree) as machine`. `folder` keeps what the machine writes.
 
-    With several trees, files of the first ones cover those of the others. Commands run with `umask`.
+    With several trees, files of the first ones cover those of the others. Commands run with `umask`. It shares this
+    thread's network, or has the one that `entering` enters (`stand.lan`).
     """
 
-    def __init__(self, folder: Path, *trees: Path, umask: str = "022") -> None:
+    def __init__(self, folder: Path, *trees: Path, umask: str = "022", entering: tuple[str, ...] = ()) -> None:
         self._name = f"wellkeeper-{os.getpid()}-{next(_NUMBERS)}"
         self._folder = folder
         self._umask = umask
         layers = ":".join(map(str, trees))
-        self._argv = ("unshare", "--mount", str(PROJECT / "stand/boot.sh"), self._name, layers, str(folder))
+        self._argv = (*entering, "unshare", "--mount", str(PROJECT / "stand/boot.sh"), self._name, layers, str(folder))
         self._process: Process
         self._init: int | None = None
 
@@ -97,8 +99,12 @@ class Machine:
         """Return the output of a shell script. Raises StandError when a command in it fails."""
         return await self.run_well("sh", "-euc", script)
 
-    async def terminal(self, command: str, typed: str) -> str:
-        """Return all that a terminal shows of a command, which finds `typed` in it. Raises StandError when it fails."""
+    async def terminal(self, command: str, typed: str, *, typed_at: str = "", interrupted_at: str = "") -> str:
+        """Return all that a terminal shows of a command, which finds `typed` in it. Raises StandError when it fails.
+
+        With `typed_at`, type as soon as the terminal shows that: who asks for a secret drops what was typed before.
+        With `interrupted_at`, press Ctrl-C as soon as the terminal shows that; the command must end with 130.
+        """
         process = await asyncio.create_subprocess_exec(
             *self._entering(),
             *("script", "--quiet", "--return", "--command", command, "/dev/null"),
@@ -108,12 +114,18 @@ class Machine:
         )
         if process.stdin is None or process.stdout is None:
             raise StandError("the terminal has no pipes")
-        process.stdin.write(typed.encode())  # and stays open: its end would be Ctrl-D
+        keys = [(typed_at, typed), *([(interrupted_at, "\x03")] if interrupted_at else [])]
+        screen = b""
         async with asyncio.timeout(_COMMAND_SECONDS):
-            screen = (await process.stdout.read()).decode()
-        if await process.wait() != 0:
-            raise StandError(f"{command}: {screen}")
-        return screen
+            while True:
+                while keys and keys[0][0].encode() in screen:
+                    process.stdin.write(keys.pop(0)[1].encode())  # and stays open: its end would be Ctrl-D
+                if not (part := await process.stdout.read(65536)):
+                    break
+                screen += part
+        if await process.wait() != (_INTERRUPTED if interrupted_at else 0):
+            raise StandError(f"{command}: {screen.decode()}")
+        return screen.decode()
 
     async def write(self, path: str, content: str) -> None:
         await self.write_bytes(path, content.encode())

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from stand.lan import LanHost
 from stand.processes import PROJECT, Process, Running, StandError, accepts, find_program
 
 SNIPPETS: Final = PROJECT / "nginx/snippets"
@@ -53,16 +54,20 @@ class NginxSettings:
 
 
 class NginxServer(Running):
-    """`async with NginxServer(folder, settings) as nginx`; several can run at the same time."""
+    """`async with NginxServer(folder, settings) as nginx`; several can run at the same time.
 
-    def __init__(self, folder: Path, settings: NginxSettings, name: str = "nginx") -> None:
+    With `on`, it runs on that host of a private network.
+    """
+
+    def __init__(self, folder: Path, settings: NginxSettings, name: str = "nginx", on: LanHost | None = None) -> None:
         self._folder = folder
+        self._on = on
         self.settings = settings
         for part in ("bodies", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self.config_path = folder / "nginx.conf"
         self.write(settings)
-        self.process = Process(name, self.argv(), folder / "logs/stderr.log")
+        self.process = Process(name, (*(on.entering if on else ()), *self.argv()), folder / "logs/stderr.log")
 
     @property
     def pid_path(self) -> Path:
@@ -71,6 +76,10 @@ class NginxServer(Running):
     @property
     def error_log(self) -> Path:
         return self._folder / "logs/error.log"
+
+    @property
+    def access_log(self) -> Path:
+        return self._folder / "logs/access.log"
 
     def argv(self) -> list[str]:
         """Return the issuer's `nginx.command`, to which it appends `-t`, `-T` and `-s reload`."""
@@ -92,8 +101,11 @@ class NginxServer(Running):
         """Return true if all workers run: the kernel accepts connections before there is one."""
         settings = self.settings
         return self._worker_count() == settings.worker_count and all(
-            [await accepts(host, port) for host, port in (*settings.http, *settings.https)]
+            [await accepts(self._reached(host), port) for host, port in (*settings.http, *settings.https)]
         )
+
+    def _reached(self, host: str) -> str:
+        return self._on.address if self._on else host
 
     def _worker_count(self) -> int:
         pid = self.process.pid
@@ -114,10 +126,14 @@ def nginx_program() -> str:
     return str(_NEWEST)
 
 
-@cache
 def nginx_version() -> tuple[int, ...]:
     """Return the version of the tested nginx from `nginx -v`, as (1, 22, 1)."""
-    said = subprocess.run([nginx_program(), "-v"], capture_output=True, check=True, text=True).stderr
+    return _version(nginx_program())
+
+
+@cache
+def _version(program: str) -> tuple[int, ...]:
+    said = subprocess.run([program, "-v"], capture_output=True, check=True, text=True).stderr
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if found is None:
         raise StandError(f"nginx does not say its version: {said!r}")

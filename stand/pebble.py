@@ -35,7 +35,8 @@ class PebbleSettings:
     """The options of Pebble. `dns_server` is `host:port`; tokens are fetched from `http_port` of its addresses.
 
     The profiles have lifetimes in seconds. The percentages of rejected nonces and of reused authorizations let clients
-    meet both. With external accounts (HMAC keys in base64url by key identifier), no other client can register.
+    meet both. With external accounts (HMAC keys in base64url by key identifier), no other client can register. It
+    listens at `address`.
     """
 
     dns_server: str
@@ -47,6 +48,7 @@ class PebbleSettings:
     external_accounts: dict[str, str] = field(default_factory=dict)
     blocked_domains: tuple[str, ...] = ("blocked-domain.example",)
     environment: dict[str, str] = field(default_factory=dict)
+    address: str = "127.0.0.1"
     programs: Path = NEWEST
 
 
@@ -57,7 +59,8 @@ class Pebble(Running):
         self._settings = settings
         self._port = free_port()
         self._management_port = free_port()
-        self._certificate = make_server_certificate(folder, ("localhost", "127.0.0.1"))
+        self._certificate = make_server_certificate(folder, ("localhost", settings.address))
+        self._host = "localhost" if settings.address == "127.0.0.1" else settings.address
         config = folder / "pebble.json"
         config.write_text(json.dumps({"pebble": self._config()}, indent=2))
         program = find_pebble_program("pebble", settings.programs)
@@ -66,11 +69,11 @@ class Pebble(Running):
 
     @property
     def directory_url(self) -> str:
-        return f"https://localhost:{self._port}/dir"
+        return f"https://{self._host}:{self._port}/dir"
 
     @property
     def management_url(self) -> str:
-        return f"https://localhost:{self._management_port}"
+        return f"https://{self._host}:{self._management_port}"
 
     @property
     def ca_bundle(self) -> Path:
@@ -99,7 +102,8 @@ class Pebble(Running):
             reply.raise_for_status()
 
     async def is_ready(self) -> bool:
-        if not (await accepts("127.0.0.1", self._port) and await accepts("127.0.0.1", self._management_port)):
+        ports = (self._port, self._management_port)
+        if not all([await accepts(self._settings.address, port) for port in ports]):
             return False
         directory = json.loads(await self._get(self.directory_url))
         if self._settings.programs == NEWEST and "profiles" not in directory["meta"]:
@@ -118,8 +122,8 @@ class Pebble(Running):
     def _config(self) -> dict[str, Any]:
         settings = self._settings
         return {
-            "listenAddress": f"127.0.0.1:{self._port}",
-            "managementListenAddress": f"127.0.0.1:{self._management_port}",
+            "listenAddress": f"{settings.address}:{self._port}",
+            "managementListenAddress": f"{settings.address}:{self._management_port}",
             "certificate": str(self._certificate.certificate),
             "privateKey": str(self._certificate.certificate_key),
             "httpPort": settings.http_port,

@@ -1,5 +1,6 @@
 """The real `wellkeeper-responder`, as a process with unix sockets."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ class ResponderProcess(Running):
         *,
         name: str = "responder",
         program: Path = INSTALLED,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.public_socket = folder / "public.sock"
@@ -35,7 +37,7 @@ class ResponderProcess(Running):
             "--trust",
             str(trust_path),
         ]
-        self.process = Process(name, argv, folder / f"{name}.log")
+        self.process = Process(name, argv, folder / f"{name}.log", environment)
 
     @property
     def control_address(self) -> str:
