@@ -1,25 +1,30 @@
-"""scripts/bench: run all or some measurements; print a table, and write a JSON file and the page in docs/."""
+"""scripts/bench: run all or some measurements; print a table, and write a JSON file and parts of the page in docs/."""
 
 import asyncio
 import json
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from rich.console import Console
 
-from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, serving
+from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, sealing, serving
 from bench.figures import FULL, QUICK, Plan, Result, Tell
+from bench.fleet import idle as fleet_idle
+from bench.fleet import many, newcomer, renewal, tokens
 from bench.table import table
 from stand.processes import PROJECT, StandError, temporary_folder
 
-_MEASUREMENTS: Final[dict[str, Callable[[Plan, Path, Tell], Awaitable[Result]]]] = {
-    module.NAME: module.measure for module in (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
-}
+_Measure = Callable[[Plan, Path, Tell], Awaitable[Result]]
+_HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
+_FLEET: Final = (tokens, renewal, sealing, newcomer, fleet_idle, many)
+_MEASUREMENTS: Final[Mapping[str, _Measure]] = {module.NAME: module.measure for module in (*_HOST, *_FLEET)}
+# By the part of the page that they write together.
+_PARTS: Final = {page.HOST: [module.NAME for module in _HOST], page.FLEET: [module.NAME for module in _FLEET]}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,17 +37,26 @@ _MEASUREMENTS: Final[dict[str, Callable[[Plan, Path, Tell], Awaitable[Result]]]]
     help="Run only this measurement; may be repeated.",
 )
 @click.option(
+    "--part",
+    "parts",
+    type=click.Choice([part.name for part in _PARTS]),
+    multiple=True,
+    help="Run only the measurements of one host, or of a fleet.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default=PROJECT / ".cache/bench.json",
     help="File for the JSON.  [default: .cache/bench.json]",
 )
-def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
-    """Measure Wellkeeper and its yardsticks. A full run of everything also writes docs/benchmarks.md and its chart.
+def main(quick: bool, names: tuple[str, ...], parts: tuple[str, ...], output: Path) -> None:
+    """Measure Wellkeeper and its yardsticks.
 
-    A missed goal is reported, but is not an error.
+    A run without --quick also writes each part of docs/benchmarks.md that was measured completely, and its chart. A
+    missed goal is reported, but is not an error.
     """
-    chosen = list(dict.fromkeys(names)) or list(_MEASUREMENTS)
+    of_parts = [name for part, several in _PARTS.items() if part.name in parts for name in several]
+    chosen = list(dict.fromkeys((*names, *of_parts))) or list(_MEASUREMENTS)
     try:
         found = machine.describe()
         results, failures = asyncio.run(_interruptible(QUICK if quick else FULL, chosen))
@@ -60,9 +74,11 @@ def main(quick: bool, names: tuple[str, ...], output: Path) -> None:
         click.echo(f"bench: {failure}", err=True)
     if failures:
         sys.exit(1)
-    if not quick and len(chosen) == len(_MEASUREMENTS):
-        page.write(PROJECT / "docs", results, found)
-        click.echo(f"written: docs/{page.PAGE}, docs/{page.CHART}", err=True)
+    for part, wanted in _PARTS.items():
+        of_part = [one for one in results if one.name in wanted]
+        if not quick and len(of_part) == len(wanted):
+            page.write(PROJECT / "docs", part, of_part, found)
+            click.echo(f"written: docs/{page.PAGE}, docs/{part.chart}", err=True)
 
 
 async def _interruptible(plan: Plan, names: Sequence[str]) -> tuple[list[Result], list[str]]:

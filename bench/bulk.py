@@ -39,7 +39,7 @@ _HOW: Final = (
     "certificate in a server block of its own. Bare threads: "
     f"{_THREADS} threads of the acme library in one process that runs already, which obtain and forget; their tokens "
     "are answered by an nginx that knows the thumbprint. certbot: `certonly --webroot`, one process after another. "
-    f"Default settings: the same command for {_DEFAULT_COUNT} certificates, at most ten new orders a second."
+    f"Default settings: the same command for {_DEFAULT_COUNT} certificates, at most 20 new orders a second."
 )
 
 

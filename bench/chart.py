@@ -13,6 +13,9 @@ _PANELS: Final = (
     "until the chain is on disk",
     "requests, keep-alive",
     "requests, close",
+    "publish to 3 nodes",
+    "publish to 20 nodes",
+    "publish to 100 nodes",
 )
 _OURS: Final = (
     "wellkeeper",
@@ -20,7 +23,9 @@ _OURS: Final = (
     "responder",
     "nginx → responder",
     "nginx → responder, challenge.conf",
+    "relay",
 )
+_UNITS: Final = {"s": "seconds; less is better", "ms": "milliseconds; less is better", "/s": "a second; more is better"}
 
 _WIDTH: Final = 760
 _LABEL: Final = 250
@@ -49,8 +54,7 @@ def chart(results: Sequence[Result]) -> str:
 
 def _panel(series: Sequence[Series], y: int) -> str:
     first = series[0]
-    unit = "seconds; less is better" if first.unit == "s" else "a second; more is better"
-    heading = escape(f"{first.group[0].upper()}{first.group[1:]} ({unit})")
+    heading = escape(f"{first.group[0].upper()}{first.group[1:]} ({_UNITS[first.unit]})")
     largest = max(one.median for one in series)
     bars = [_bar(one, largest, y + _TITLE + _LINE * number) for number, one in enumerate(series)]
     return f'<text x="{_MARGIN}" y="{y + 20}" font-weight="600">{heading}</text>\n{"".join(bars)}'

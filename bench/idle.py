@@ -17,12 +17,12 @@ from stand.issuer import Issuer
 NAME: Final = "idle"
 _TIMES: Final = 10
 # The time until a new daemon is idle: it has checked all certificates once, and collected its garbage.
-_SETTLE_SECONDS: Final = 15.0
+SETTLE_SECONDS: Final = 15.0
 _GROUPS: Final = {"memory (RSS)": "MiB", "wake-ups": "/min", "CPU": "s an hour", "start until it answers": "s"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class Counts:
     """Counts for all threads of the process since its start."""
 
     at: float
@@ -53,10 +53,10 @@ async def _watch(issuer: Issuer, seconds: float) -> dict[str, float]:
     began = time.monotonic()
     async with IssuerDaemon(issuer) as daemon:
         start_seconds = time.monotonic() - began
-        await asyncio.sleep(_SETTLE_SECONDS)
-        before = await asyncio.to_thread(_counts, daemon.pid)
+        await asyncio.sleep(SETTLE_SECONDS)
+        before = await asyncio.to_thread(counts, daemon.pid)
         await asyncio.sleep(seconds)
-        after = await asyncio.to_thread(_counts, daemon.pid)
+        after = await asyncio.to_thread(counts, daemon.pid)
         passed = after.at - before.at
         return {
             "memory (RSS)": resident_mib(daemon.pid),
@@ -66,11 +66,12 @@ async def _watch(issuer: Issuer, seconds: float) -> dict[str, float]:
         }
 
 
-def _counts(pid: int) -> _Counts:
+def counts(pid: int) -> Counts:
+    """Return the counts of a running process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     switches = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         line = next(line for line in status.read_text().splitlines() if line.startswith("voluntary_ctxt_switches"))
         switches += int(line.split()[1])
     # utime and stime, counted from the third field on (proc(5)).
-    return _Counts(time.monotonic(), switches, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+    return Counts(time.monotonic(), switches, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))

@@ -15,12 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-
+from bench.ca import Ca
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.model import Attempt, Lineage
 from wellkeeper_issuer.obtain.due import plan
@@ -30,29 +25,9 @@ from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.model import Flip, Pair
 
-_LIFETIME: Final = timedelta(days=90)
 _ASKED_IN: Final = timedelta(hours=12)
 # Written together: one wait for the disk does for all of them.
 _TOGETHER: Final = 500
-
-
-class _Ca:
-    """A CA that signs everything."""
-
-    def __init__(self, now: datetime) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Bench CA")])
-        self._begin, self._end = now - timedelta(hours=1), now + _LIFETIME
-
-    def chain(self, csr_der: bytes) -> bytes:
-        """Return the leaf certificate, PEM."""
-        csr = x509.load_der_x509_csr(csr_der)
-        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        serial, subject = x509.random_serial_number(), x509.Name([])
-        leaf = x509.CertificateBuilder(self._name, subject, csr.public_key(), serial, self._begin, self._end)
-        leaf = leaf.add_extension(names, critical=True).add_extension(authority, critical=False)
-        return leaf.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def write(settings: Settings) -> None:
@@ -70,7 +45,7 @@ def write(settings: Settings) -> None:
 async def _write(settings: Settings) -> None:
     """Write lineages one by one to the disk, and many at a time to the state."""
     now = datetime.now(UTC)
-    ca, folders = _Ca(now), CertificateFolders(settings.certificates_dir)
+    ca, folders = Ca(now), CertificateFolders(settings.certificates_dir)
     lineages = settings.lineages()
     async with open_state(settings.state_dir / "state.db", may_write=True) as state:
         for first in range(0, len(lineages), _TOGETHER):
@@ -82,10 +57,10 @@ async def _write(settings: Settings) -> None:
             )
 
 
-async def _install(lineage: Lineage, ca: _Ca, folders: CertificateFolders, state: State) -> str:
+async def _install(lineage: Lineage, ca: Ca, folders: CertificateFolders, state: State) -> str:
     certificate_key_pem = pki.make_certificate_key(lineage.key_type)
     csr_der = pki.make_csr(certificate_key_pem, lineage.identifiers)
-    chain_pem = ca.chain(csr_der)
+    chain_pem = ca.leaf(csr_der)
     directory_url = lineage.directory_urls[0]
     await state.attempts.record_attempt(
         Attempt(

@@ -1,6 +1,7 @@
-"""Write the part of docs/benchmarks.md between two marks; the rest is written by hand."""
+"""Write the parts of docs/benchmarks.md between marks, each with its chart; the rest is written by hand."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,26 +11,43 @@ from bench.figures import Result, shown
 from bench.table import amount, spread
 
 PAGE: Final = "benchmarks.md"
-CHART: Final = "benchmarks.svg"
-BEGIN: Final = "<!-- written by scripts/bench: begin -->"
-END: Final = "<!-- written by scripts/bench: end -->"
 
 
-def write(docs: Path, results: Sequence[Result], machine: dict[str, Any]) -> None:
-    """Replace the results and the chart; raises ValueError when the page has no marks."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the page, which measurements of the same name write together; `chart` is a file beside the page."""
+
+    name: str
+    chart: str
+
+    @property
+    def begin(self) -> str:
+        return f"<!-- written by scripts/bench, {self.name}: begin -->"
+
+    @property
+    def end(self) -> str:
+        return f"<!-- written by scripts/bench, {self.name}: end -->"
+
+
+HOST: Final = Part("host", "benchmarks.svg")
+FLEET: Final = Part("fleet", "benchmarks-fleet.svg")
+
+
+def write(docs: Path, part: Part, results: Sequence[Result], machine: dict[str, Any]) -> None:
+    """Replace the results and the chart of this part; raises ValueError when the page has no marks."""
     page = docs / PAGE
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text().partition(part.begin)
+    _, end, after = rest.partition(part.end)
     if not begin or not end:
-        raise ValueError(f"{page} has no place for results: it needs the lines {BEGIN!r} and {END!r}")
-    page.write_text(f"{before}{BEGIN}\n{results_text(results, machine)}{END}{after}")
-    (docs / CHART).write_text(chart(results))
+        raise ValueError(f"{page} has no place for results: it needs the lines {part.begin!r} and {part.end!r}")
+    page.write_text(f"{before}{part.begin}\n{results_text(part, results, machine)}{part.end}{after}")
+    (docs / part.chart).write_text(chart(results))
 
 
-def results_text(results: Sequence[Result], machine: dict[str, Any]) -> str:
+def results_text(part: Part, results: Sequence[Result], machine: dict[str, Any]) -> str:
     """Return Markdown with the machine, the goals, and one table per measurement."""
     parts = [
-        f"{this_machine.to_text(machine)}\n\n![Bars of the figures below]({CHART})\n\n### Goals\n\n",
+        f"{this_machine.to_text(machine)}\n\n![Bars of the figures below]({part.chart})\n\n### Goals\n\n",
         _goals(results),
     ]
     for result in results:

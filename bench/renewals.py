@@ -64,7 +64,7 @@ def of_issuer(name: str, host: Host, certificate: str) -> Subject:
 async def of_certbot(certbot: Certbot) -> Subject:
     """Obtain the first certificate, and make nginx serve it."""
     subject = Subject("certbot", certbot.start, certbot.fullchain, certbot.name, certbot.https)
-    await _finished(await subject.start(), subject)
+    await finished(await subject.start(), subject)
     serve(certbot)
     await _until_served(subject)
     return subject
@@ -72,13 +72,13 @@ async def of_certbot(certbot: Certbot) -> Subject:
 
 async def renewed(subject: Subject) -> Renewal:
     """Watch all alike: wait for a new file, and make a handshake after the end of the command."""
-    before, on_disk, mib = _identity(subject.fullchain), None, 0.0
+    before, on_disk, mib = identity(subject.fullchain), None, 0.0
     began = time.monotonic()
     process = await subject.start()
-    running = asyncio.ensure_future(_finished(process, subject))
+    running = asyncio.ensure_future(finished(process, subject))
     while not running.done():
         mib = max(mib, peak_mib(process.pid))
-        if on_disk is None and _identity(subject.fullchain) != before:
+        if on_disk is None and identity(subject.fullchain) != before:
             on_disk = time.monotonic() - began
         await asyncio.wait([running], timeout=_LOOK_SECONDS)
     await running
@@ -93,7 +93,8 @@ def to_series(group: str, unit: str, values: dict[str, Sequence[float]]) -> list
     return [Series(group, name, unit, tuple(found)) for name, found in values.items()]
 
 
-async def _finished(process: asyncio.subprocess.Process, subject: Subject) -> None:
+async def finished(process: asyncio.subprocess.Process, subject: Subject) -> None:
+    """Wait for the end of the command. Raises StandError when it failed."""
     try:
         async with asyncio.timeout(_RUN_SECONDS):
             out, err = await process.communicate()
@@ -106,7 +107,7 @@ async def _finished(process: asyncio.subprocess.Process, subject: Subject) -> No
         raise StandError(f"{subject.name} ended with {process.returncode}: {out.decode()}{(err or b'').decode()}")
 
 
-def _identity(file: Path) -> tuple[int, int] | None:
+def identity(file: Path) -> tuple[int, int] | None:
     """Return inode and time of the file behind all links."""
     try:
         found = os.stat(file)  # noqa: PTH116 - every four milliseconds

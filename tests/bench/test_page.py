@@ -28,12 +28,13 @@ _SVG: Final = "{http://www.w3.org/2000/svg}"
 
 def test_results_replace_the_text_between_the_markers(tmp_path: Path) -> None:
     file = tmp_path / page.PAGE
-    file.write_text(f"by hand\n{page.BEGIN}\nold\n{page.END}\nby hand too\n")
-    page.write(tmp_path, [_RESULT], _MACHINE)
+    other = f"{page.FLEET.begin}\nolder\n{page.FLEET.end}\n"
+    file.write_text(f"by hand\n{page.HOST.begin}\nold\n{page.HOST.end}\nby hand too\n{other}")
+    page.write(tmp_path, page.HOST, [_RESULT], _MACHINE)
     text = file.read_text()
-    assert text.startswith(f"by hand\n{page.BEGIN}\n")
-    assert text.endswith(f"{page.END}\nby hand too\n")
-    assert "old" not in text
+    assert text.startswith(f"by hand\n{page.HOST.begin}\n")
+    assert text.endswith(f"{page.HOST.end}\nby hand too\n{other}")
+    assert "old\n" not in text
     assert "| until proven served | wellkeeper | 1.5 s | 1 – 2 |" in text
     assert "| until proven served: wellkeeper | ≤ 0.1 × certbot | 0.5 | **missed** |" in text
     assert "a processor, 2 cores, 4.0 GiB" in text
@@ -42,13 +43,13 @@ def test_results_replace_the_text_between_the_markers(tmp_path: Path) -> None:
 def test_page_without_markers_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / page.PAGE).write_text("by hand\n")
     with pytest.raises(ValueError, match="has no place for results"):
-        page.write(tmp_path, [_RESULT], _MACHINE)
+        page.write(tmp_path, page.HOST, [_RESULT], _MACHINE)
     assert (tmp_path / page.PAGE).read_text() == "by hand\n"
 
 
 def test_benchmarks_page_has_the_markers() -> None:
     text = (PROJECT / "docs" / page.PAGE).read_text()
-    assert text.count(page.BEGIN) == text.count(page.END) == 1
+    assert all(text.count(mark) == 1 for part in (page.HOST, page.FLEET) for mark in (part.begin, part.end))
 
 
 def test_bar_length_follows_the_median_and_our_bars_are_highlighted() -> None:
@@ -56,6 +57,12 @@ def test_bar_length_follows_the_median_and_our_bars_are_highlighted() -> None:
     widths = [float(bar.attrib["width"]) for bar in bars]
     assert widths[0] / widths[1] == pytest.approx(0.5)
     assert bars[0].attrib["fill"] != bars[1].attrib["fill"]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "/s"])
+def test_chart_names_every_unit(unit: str) -> None:
+    panel = chart([Result("x", "t", (Series("publish to 3 nodes", "relay", unit, (1.0,)),), ())])
+    assert ("more is better" if unit == "/s" else "less is better") in panel
 
 
 def test_names_are_escaped_in_the_chart() -> None:

@@ -1,0 +1,1 @@
+"""Measurements of several nodes behind a relay."""
