@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stand.challtestsrv import Challtestsrv
+from stand.lan import Lan
 from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.processes import temporary_folder
@@ -24,6 +25,13 @@ def folder() -> Iterator[Path]:
     """Yield a directory with a path short enough for unix sockets, accessible to nginx's workers, unlike `tmp_path`."""
     with temporary_folder() as path:
         yield path
+
+
+@pytest.fixture
+def lan() -> Iterator[Lan]:
+    """Yield a private network, to which the test and what it starts belong; such tests have the mark `network`."""
+    with Lan() as network:
+        yield network
 
 
 @pytest.fixture

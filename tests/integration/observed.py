@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from stand.fault_proxy import Kind
 from stand.host import Host
 from stand.issuer import Finished, Issuer
 from stand.nginx import NginxServer, NginxSettings
@@ -19,8 +20,9 @@ from stand.responder import ResponderProcess
 from tests.responder.http import ask
 from wellkeeper_client import wire
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.nginx import processes
-from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.nginx import masters, processes
+from wellkeeper_node.nginx.control import Control
+from wellkeeper_node.nginx.local import LocalNginx
 from wellkeeper_responder.settings import UnixAddress
 
 _ASKED: Final = re.compile(r"(?:POST|GET|HEAD) (/\S+) -> calling handler")
@@ -63,13 +65,22 @@ def fetch_counts(issuer: Issuer) -> list[tuple[int, int]]:
 
 
 def asked(ca: Pebble, path: str = "/") -> int:
-    """Return the number of requests to the CA whose path starts so: `/order-plz`, `/chalZ`, `/finalize-order`, …"""
+    """Return the number of requests to the CA whose path starts so: `/order-plz`, `/chalZ`, `/finalize-order`, …
+
+    A request whose nonce the CA rejects is sent again, and counted again.
+    """
     return sum(found.startswith(path) for found in _ASKED.findall(ca.process.log.read_text()))
 
 
 def orders(ca: Pebble) -> int:
     """Return the number of orders made; there may be more requests, since the CA rejects some nonces."""
     return ca.process.log.read_text().count('Added order "')
+
+
+def replaced(host: Host) -> list[str | None]:
+    """Return the `replaces` of each newOrder that reached the fault proxy."""
+    assert host.proxy is not None
+    return [one.payload().get("replaces") for one in host.proxy.asked if one.kind is Kind.NEW_ORDER]
 
 
 def issued(ca: Pebble) -> int:
@@ -84,7 +95,7 @@ def reloads(nginx: NginxServer) -> int:
 
 def workers(nginx: NginxServer) -> frozenset[int]:
     """Return the process ids of the workers that accept connections."""
-    found = processes.workers(processes.find_master(nginx.pid_path))
+    found = processes.workers(masters.find_master(nginx.pid_path))
     return frozenset(worker.pid for worker in found.accepting)
 
 

@@ -89,12 +89,15 @@ async def test_nginx_whose_new_workers_all_exit_is_reported(folder: Path) -> Non
         await assert_next_pass_only_delivers(host, NAME)
 
 
-async def test_nginx_that_does_not_run_is_reported_and_the_certificate_waits_for_it(folder: Path) -> None:
-    """Remove only the pid file; nginx itself keeps running, because validation needs it."""
+async def test_nginx_that_is_not_found_is_reported_before_anything_is_ordered(folder: Path) -> None:
+    """Name another pid file; nginx itself keeps running, so that only the check before the order can find it."""
     async with running_host(folder, {"web": [NAME]}) as host:
         host.issuer.configure(replace(host.issuer_settings, nginx_pid_file=folder / "none.pid"))
         finished = await host.issuer.run("renew", "--json")
         assert finished.exit_code == 1
         assert f"cannot find the nginx master: {folder}/none.pid does not exist" in error_of(finished, "web")
+        assert orders(host.ca) == 0
+        rehearsed = await host.issuer.run("rehearse")
+        assert f"nginx: cannot find the nginx master: {folder}/none.pid does not exist" in rehearsed.out + rehearsed.err
         host.issuer.configure(host.issuer_settings)
-        await assert_next_pass_only_delivers(host, NAME)
+        assert (await host.issuer.run("renew", "--retry")).exit_code == 0

@@ -14,7 +14,7 @@ import pytest
 from stand.fault_proxy import Asked, Forward, Kind, Reply
 from stand.faults import problem
 from tests.integration.long_day import Day, long_day
-from tests.integration.observed import asked, installed, issued, orders, passes_test
+from tests.integration.observed import installed, issued, orders, passes_test
 from wellkeeper_node.certificates import reading
 
 pytestmark = pytest.mark.integration
@@ -57,17 +57,18 @@ async def test_one_daemon_survives_all_faults(folder: Path) -> None:
             await day.is_served(name)
         await day.host.issuer.run_well("status", "--check")
         shown = (await day.host.issuer.run_well("status", "--json")).json()
-        assert shown["daemon"] == {"pid": pid, "is_restart_needed": False}
+        assert (shown["daemon"]["pid"], shown["daemon"]["is_restart_needed"]) == (pid, False)
         ended = await day.daemon.end(signal.SIGTERM)
     assert ended.exit_code == 0
     assert "Traceback" not in ended.err
 
 
 async def ca_away_at_the_start(day: Day) -> None:
-    assert "Connection refused" in await day.failed("early")
-    await day.waits("early")
+    """In its first minute, the daemon looks again soon, and nothing has failed."""
+    assert "Connection refused" in await day.reported("info", "waiting: ")
     await day.proxy.come_back()
-    await day.retried("early")  # a minute is skipped
+    await day.obtained("early")
+    assert not [one for one in day.daemon.events if "failed" in str(one)]
 
 
 async def ca_away_in_the_middle(day: Day) -> None:
@@ -131,9 +132,9 @@ async def nginx_configuration_broken(day: Day) -> None:
     assert 'unknown directive "bogus"' in await day.fails_again("broken")
     nginx.config_path.write_text(good)
     assert await passes_test(nginx)
-    before = asked(day.host.ca)
+    before = orders(day.host.ca)
     await day.retried("broken")  # ten minutes are skipped
-    assert asked(day.host.ca) == before
+    assert orders(day.host.ca) == before
 
 
 async def nginx_stopped(day: Day) -> None:
@@ -147,12 +148,12 @@ async def nginx_stopped(day: Day) -> None:
 
 async def disk_full(day: Day) -> None:
     """Make the state unwritable: the CA is not asked for a certificate that could not be stored."""
-    before = asked(day.host.ca, "/order-plz")
+    before = orders(day.host.ca)
     with day.full_disk():
         await day.add("full")
         reported = await day.reported("error", "certificate full: failed: ")
         assert f"cannot store 1 MiB in {day.host.issuer.state_dir}, so the CA was not asked: " in reported
-        assert asked(day.host.ca, "/order-plz") == before
+        assert orders(day.host.ca) == before
     await day.retried("full")  # half a minute is skipped
 
 
@@ -175,22 +176,25 @@ async def failing_hook(day: Day) -> None:
     assert "no such balancer" in await day.failed("hook")
     await day.is_served("hook")
     day.hook_fails.unlink()
-    before = asked(day.host.ca)
+    before = orders(day.host.ca)
     await day.retried("hook", "unchanged")  # a minute is skipped
-    assert asked(day.host.ca) == before
+    assert orders(day.host.ca) == before
 
 
 async def recovery_without_commands(day: Day) -> None:
-    """Revoke a certificate elsewhere and stop the CA for a minute or two; no wait is skipped."""
+    """Revoke a certificate elsewhere, then stop the CA; no wait is skipped.
+
+    Not both at once: while the CA is away, no certificate gets renewal info, and it is asked again hours later.
+    """
     revoked = reading.read_certificate((day.host.issuer.live("hook") / "cert.pem").read_bytes())
     count = issued(day.host.ca)
     await day.revoke_elsewhere("hook")
+    await day.obtained("hook")
+    assert installed(day.host.issuer, "hook") != revoked.fingerprint_sha256
+    assert revoked.certificate_id in [one.get("replaces") for one in day.orders()]
     await day.proxy.leave()
     await day.add("patient")
     await day.failed("patient")
     await day.proxy.come_back()
-    await day.obtained("hook")
-    assert installed(day.host.issuer, "hook") != revoked.fingerprint_sha256
-    assert revoked.certificate_id in [one.get("replaces") for one in day.orders()]
     await day.obtained("patient")
     assert issued(day.host.ca) == count + 2

@@ -212,8 +212,7 @@ async def test_daemon_that_lost_its_state_ends_with_the_reason(folder: Path) -> 
     async with quick_host(folder) as host, IssuerDaemon(host.issuer) as daemon:
         await daemon.until(certificate="web", stage="verify", event="finished")
         (host.issuer.state_dir / "state.lock").unlink()
-        refused = await host.issuer.run("renew", "web")
-        assert refused.exit_code == 1
+        await host.issuer.run("renew", "web")  # refused, unless the daemon has noticed by itself before
         ended = await daemon.ended()
         assert ended.exit_code == 1
         assert f"(pid {daemon.pid}) no longer owns {host.issuer.state_dir}" in ended.err

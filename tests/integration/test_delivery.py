@@ -35,13 +35,17 @@ def details(finished: Finished) -> dict[str, str]:
 
 
 async def test_empty_pid_file_of_a_stopped_nginx_is_reported_and_the_certificate_waits(folder: Path) -> None:
-    """Start from the empty pid file that `nginx -t` creates."""
+    """Start from the empty pid file that a user's `nginx -t` creates; ours leaves none."""
     async with running_host(folder, {"web": [NAME]}) as host:
         original = host.nginx.settings
         host.nginx.write(replace(original, in_http="oops;"))
         assert (await host.issuer.run("renew")).exit_code == 1
         host.nginx.write(original)
         await host.nginx.process.stop()
+        finished = await host.issuer.run("renew", "--retry", "--json")
+        assert f"{host.nginx.pid_path} does not exist" in error_of(finished, "web")
+        assert not host.nginx.pid_path.exists()
+        host.nginx.pid_path.touch()
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert host.nginx.pid_path.read_text() == ""
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished

@@ -29,8 +29,9 @@ from wellkeeper_node.model import Pair
 from wellkeeper_node.certificates.folders import CertificateFolders
 
 root, pair, count, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
 if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
 
 async def main():
     folders = CertificateFolders(root)
@@ -42,6 +43,9 @@ try:
     asyncio.run(main())
 except InstallError as error:
     sys.exit(f"InstallError: {error}")
+finally:
+    # At exit, coverage writes its measurements.
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 """
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stand.daemon import IssuerDaemon
-from tests.integration.observed import asked, outcomes
+from tests.integration.observed import asked, outcomes, replaced
 from tests.integration.two_cas import TwoCas, two_cas
 
 pytestmark = pytest.mark.integration
@@ -27,18 +27,19 @@ async def falls_back(cas: TwoCas, words: str) -> None:
 async def test_ca_that_is_down_is_replaced_in_the_same_pass_and_preferred_again_at_the_next_renewal(
     folder: Path,
 ) -> None:
-    async with two_cas(folder, NAME) as cas:
-        first = cas.host.ca
-        await first.process.stop()
+    async with two_cas(folder, NAME, has_proxy=True, nonces_rejected_percent=0) as cas:
+        first = cas.host.proxy
+        assert first is not None
+        await first.leave()
         await falls_back(cas, "Connection refused")
         assert cas.issued == (0, 1)
         assert "(the CA second)" in (await cas.host.issuer.run_well("why", "web")).out
-        await first.process.start(first.is_ready)
+        await first.come_back()
         await cas.host.issuer.run_well("renew", "--force")
         assert cas.issued == (1, 1)
         # It is not asked to replace a certificate of another CA.
-        assert asked(first, "/order-plz") == 1
-        await cas.is_served(first)
+        assert replaced(cas.host) == [None]
+        await cas.is_served(cas.host.ca)
         assert "(the CA first)" in (await cas.host.issuer.run_well("why", "web")).out
 
 

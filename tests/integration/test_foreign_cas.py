@@ -46,7 +46,8 @@ async def test_order_without_finalize_when_it_is_read_again_is_resumed(folder: P
 
 
 async def test_order_that_cannot_be_read_is_replaced_and_others_of_the_ca_go_on(folder: Path) -> None:
-    async with running_host(folder, {"shop": [OTHER_NAME], "web": [NAME]}, has_proxy=True) as host:
+    certificates = {"shop": [OTHER_NAME], "web": [NAME]}
+    async with running_host(folder, certificates, has_proxy=True, nonces_rejected_percent=0) as host:
         assert host.proxy is not None
         host.proxy.stage(Kind.NEW_ORDER, changed(lambda members: members.pop("status")))
         finished = await host.issuer.run("renew", "--json")
@@ -80,7 +81,7 @@ async def test_account_url_of_another_key_is_replaced(folder: Path) -> None:
         ours = json.loads(known)["account_url"]
         record.write_text(known.replace(ours, f"{ours.rpartition('/')[0]}/{number}"))
         await ca.serves()
-        assert record.read_text() == known
+        assert json.loads(record.read_text())["account_url"] == ours
 
 
 async def test_account_that_the_ca_keeps_when_asked_to_deactivate_it_is_used_further(folder: Path) -> None:

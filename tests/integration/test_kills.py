@@ -17,7 +17,7 @@ import pytest
 from stand.host import Host, running_host
 from tests.integration.kill_rounds import Round, begin
 from tests.integration.live_watch import LiveWatch
-from tests.integration.observed import events, installed, journal, served
+from tests.integration.observed import events, installed, journal, served, tokens
 from tests.integration.under_way import renewing
 
 pytestmark = pytest.mark.integration
@@ -72,6 +72,7 @@ async def finish_round(round_: Round) -> set[str]:
         for identifier in identifiers:
             assert await served(host, identifier) == installed(host.issuer, name)
     assert journal(host.issuer)["attempts"] == []
+    assert await tokens(host.responder) == 0
     return lost
 
 

@@ -10,6 +10,7 @@ import pytest
 from stand.certificates import make_server_certificate
 from stand.load import Counts, Load, Target, unverified_tls
 from stand.nginx import NginxServer, NginxSettings, Site
+from stand.processes import StandError
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
@@ -105,3 +106,17 @@ async def test_reloads_of_nginx_fail_no_request(folder: Path, http_port: int, ht
             await load.reach(300 * reload)
     assert (load.counts.failed, load.counts.reasons) == (0, [])
     assert load.counts.retried > 0
+
+
+async def fail_under(load: Load) -> None:
+    async with load.running():
+        await load.reach(10)
+        raise StandError("a step failed")
+
+
+async def test_failure_under_load_is_raised_as_it_is(http_port: int) -> None:
+    server = Server(1000, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    load = Load([Target("127.0.0.1", http_port, NAME)], clients_per_target=2, pause_seconds=0)
+    async with server.listening(http_port):
+        with pytest.raises(StandError, match="a step failed"):
+            await fail_under(load)

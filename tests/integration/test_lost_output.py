@@ -34,7 +34,8 @@ async def run(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=out,
         stderr=err,
-        env={"PATH": search_path(), "WELLKEEPER_CONFIG": str(issuer.config_path)} | dict(environment or {}),
+        env={"PATH": search_path(), "WELLKEEPER_CONFIG": str(issuer.config_path), "WELLKEEPER_OFFLINE": "1"}
+        | dict(environment or {}),
         start_new_session=True,
     )
     try:
@@ -83,7 +84,9 @@ async def test_renewal_does_not_depend_on_standard_output_and_reports_elsewhere(
         await assert_renewed(host, before)
 
 
-@pytest.mark.parametrize("command", ["status", "list", "why web", "status --json", "status --prometheus", "trust"])
+@pytest.mark.parametrize(
+    "command", ["status", "list", "why web", "status --json", "status --prometheus", "trust", "doctor"]
+)
 async def test_report_that_cannot_be_written_is_a_failure(folder: Path, command: str) -> None:
     issuer = await configured(folder)
     with sink("full") as lost:

@@ -197,7 +197,7 @@ async def test_state_directory_of_another_user_is_reported_without_any_request(f
         reported = one_error(await run_as_other_user(host.issuer, "renew"), exit_code=2)
         host.issuer.state_dir.chmod(0o700)
         assert f"cannot use {host.issuer.state_dir}/" in reported
-        assert "Permission denied. Run the command as root or as the issuer's user." in reported
+        assert "Permission denied. Run the command with sudo, or as the issuer's user." in reported
         assert asked(host.ca) == questions
         await host.issuer.run_well("renew")
 

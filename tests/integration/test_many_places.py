@@ -12,7 +12,7 @@ import pytest
 from stand.boulder_fetch import Internet, Place
 from stand.many_places import ENVIRONMENT, ManyPlaces
 from tests.integration.misbehaving import NAME, Misbehaving, misbehaving
-from tests.integration.observed import fetch_counts, fetches, reconfigure
+from tests.integration.observed import fetches, reconfigure
 from wellkeeper_client import trust_file
 
 pytestmark = pytest.mark.integration
@@ -86,9 +86,6 @@ async def test_failure_at_one_later_perspective_is_tolerated(folder: Path) -> No
 
 async def test_ca_with_one_more_place_is_asked_once_too_early_and_counted_again(folder: Path) -> None:
     async with multi_perspective_host(folder, FIRST, *OTHERS[:-1]) as ca:
-        for _ in range(3):
-            await ca.serves()
-        assert fetch_counts(ca.host.issuer) == [(4, 3)]
+        await ca.serves_until_counted(4, 3)
         look_from(ca, FIRST, *OTHERS[:-1], replace(OTHERS[-1], delay_seconds=1))
-        await ca.serves()
-        assert fetch_counts(ca.host.issuer) == [(5, 1)]
+        await ca.serves_until_counted(5, 1)

@@ -60,7 +60,7 @@ def environment(
 
 def test_wheel_installs_only_its_own_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    packages = {"wellkeeper_client", "wellkeeper_responder", "wellkeeper_node", "wellkeeper_issuer"}
+    packages = {f"wellkeeper_{name}" for name in ("client", "responder", "relay", "node", "issuer")}
     assert {name.split("/")[0] for name in names} == packages | {f"wellkeeper-{VERSION}.dist-info"}
     assert {f"{package}/py.typed" for package in packages} <= set(names)
 
@@ -117,7 +117,7 @@ async def test_certificate_is_obtained_and_served(environment: Environment, fold
 
 def test_snippets_and_units_are_written(environment: Environment, tmp_path: Path) -> None:
     environment.run("wellkeeper", "files", tmp_path / "new")
-    for folder in ("nginx/snippets", "systemd"):
+    for folder in ("nginx/agent", "nginx/snippets", "systemd"):
         source = {path.name: path.read_bytes() for path in (PROJECT / folder).iterdir()}
         assert {path.name: path.read_bytes() for path in (tmp_path / "new" / folder).iterdir()} == source
 

@@ -13,6 +13,7 @@ from stand.nginx import NginxServer, NginxSettings, Site
 from tests.fakes_deliver import dns
 from tests.integration.nodes import responding
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+from wellkeeper_client import wire
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Answer, Identifier, IdentifierType, Node, ReadBack
@@ -265,6 +266,9 @@ async def test_closed_silent_and_plain_text_ports_are_errors(
         pytest.param("if ($scheme = http) { return 301 https://$host$request_uri; }", False, id="redirected to it"),
         pytest.param("return 403;", True, id="refused"),
         pytest.param("return 503;", False, id="overloaded"),
+        pytest.param(
+            f"location = {wire.CHALLENGE_PREFIX}{TOKEN} {{ proxy_pass http://127.0.0.1:1; }}", True, id="another's 502"
+        ),
         pytest.param(
             "if ($scheme = http) { return 301 https://$host/; } return 503;", True, id="redirected to an error"
         ),

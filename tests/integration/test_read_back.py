@@ -42,8 +42,9 @@ async def test_server_block_without_the_snippet_is_reported(folder: Path) -> Non
         forced = await host.issuer.run("renew", "--force", "--json")
         assert (forced.exit_code, outcomes(forced)) == (1, {"web": "failed"})
         reported = error_of(forced, "web")
-        assert f"gave HTTP 404: the server block for {NAME} does not include the challenge location" in reported
-        assert f"Include challenge.conf in the server block for {NAME}" in reported
+        assert f"gave HTTP 404: no server block on port {host.http[1]} has the name {NAME}, and the default" in reported
+        assert "does not include challenge.conf: 'location /' at " in reported
+        assert f"Add 'include snippets/wellkeeper/challenge.conf;' after {config}:" in reported
 
 
 async def test_socket_not_accessible_to_nginxs_workers_is_reported(folder: Path) -> None:

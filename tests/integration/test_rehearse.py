@@ -89,7 +89,7 @@ async def test_rehearsal_succeeds_and_discards_the_certificate_of_a_test_ca(host
         [f"{NAME}:", step] for step in ("trust", "nginx", "directory", "nonce", "account", "publish", "order", "verify")
     ]
     assert "test issued a chain of 2 certificates, which was discarded" in finished.err
-    assert finished.out == f"{NAME}: every step succeeded\n"
+    assert finished.out.startswith(f"{NAME}: every step succeeded\n")
     assert 'is_renewal_under_way": true' not in (await host.issuer.run_well("status", "--json")).out
     assert (await last_rehearsal(host))["is_well"]
 

@@ -20,8 +20,9 @@ from wellkeeper_node.deliver.reload import reload
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.model import Flip, Reloaded, Served
-from wellkeeper_node.nginx import processes
-from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.nginx import masters, processes
+from wellkeeper_node.nginx.control import Control
+from wellkeeper_node.nginx.local import LocalNginx
 from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
@@ -185,7 +186,7 @@ async def test_old_worker_with_a_slow_client_does_not_delay_the_reload(host: Hos
     await writer.drain()
     await asyncio.sleep(0.1)
     await host.reload(await host.install("a.example"))
-    workers = processes.workers(processes.find_master(host.server.pid_path))
+    workers = processes.workers(masters.find_master(host.server.pid_path))
     assert (len(workers.accepting), len(workers.leaving)) == (2, 1)
     assert (await host.verify("a.example")).is_served
     writer.close()
@@ -194,7 +195,7 @@ async def test_old_worker_with_a_slow_client_does_not_delay_the_reload(host: Hos
 async def test_nginx_that_does_not_run_is_reported(host: Host) -> None:
     flips = await host.install("a.example")
     await host.server.process.stop()
-    with pytest.raises(ReloadError, match="nginx is not running"):
+    with pytest.raises(ReloadError, match=r"nginx\.pid does not exist\. Start nginx"):
         await host.reload(flips)
 
 

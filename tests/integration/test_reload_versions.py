@@ -21,7 +21,8 @@ from wellkeeper_node.deliver.install import install
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Certificate
-from wellkeeper_node.nginx.local import Control, LocalNginx
+from wellkeeper_node.nginx.control import Control
+from wellkeeper_node.nginx.local import LocalNginx
 from wellkeeper_node.probes.probes import NodeProbes
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]

@@ -10,12 +10,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from stand.processes import PROGRAMS
 from tests.responder.http import ask, ask_until, connect, parse
 from tests.responder.messages import KEY, THUMBPRINT, publication
 from wellkeeper_client import wire
@@ -133,8 +134,9 @@ async def test_sockets_of_a_killed_responder_are_replaced(tmp_path: Path) -> Non
         assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
 
 
-async def test_health_check_is_a_command(running: Process) -> None:
-    command = (*PYTHON, "--check-health", f"--control={running.control}")
+@pytest.mark.parametrize("start", [(PROGRAMS / "wellkeeper-responder",), PYTHON], ids=["program", "module"])
+async def test_health_check_is_a_command(running: Process, start: Sequence[str | Path]) -> None:
+    command = (*start, "--check-health", f"--control={running.control}")
     assert await (await asyncio.create_subprocess_exec(*command)).wait() == 0
     await running.stop()
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)

@@ -81,7 +81,7 @@ async def test_certificate_waits_with_a_hint_and_without_an_order_until_the_patc
             assert f"{NAME}: waiting" in waiting.out
             assert "nginx does not answer challenges yet: " in waiting.out
             assert "gave HTTP 404 at " in waiting.out
-            assert "Include challenge.conf in the server block" in waiting.out
+            assert "Add 'include snippets/wellkeeper/challenge.conf;' after " in waiting.out
             assert asked(pebble, "/order-plz") == 0
             assert (await host.apply(done["patch"]["command"])).exit_code == 0
             served = await host.issuer.run_well("renew", NAME, "--json")
@@ -98,4 +98,18 @@ async def test_added_certificate_waits_and_all_lines_are_shown(folder: Path, peb
         assert f"\n  {line}" in added.out
     assert f"{NAME}: waiting" in added.out
     assert f"The daemon, or 'wellkeeper renew {NAME}', obtains it once nginx answers challenges." in added.out
+    assert asked(pebble, "/order-plz") == 0
+
+
+async def test_new_certificate_waits_while_an_application_fails_at_its_challenges(
+    folder: Path, pebble: Pebble, http_port: int
+) -> None:
+    in_server = "    location / { proxy_pass http://127.0.0.1:1; }\n"
+    async with bare_host(folder, pebble, http_port, in_server=in_server) as host:
+        await host.issuer.make_keys()
+        async with host.responder:
+            added = await host.issuer.run_well("certificate", "add", NAME)
+    assert f"{NAME}: waiting" in added.out
+    assert "gave HTTP 502" in added.out
+    assert "does not include challenge.conf" in added.out
     assert asked(pebble, "/order-plz") == 0

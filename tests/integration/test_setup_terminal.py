@@ -18,6 +18,7 @@ from wellkeeper_node.process import Finished
 pytestmark = pytest.mark.integration
 
 END_OF_INPUT = "\x04"
+LATER = "Run 'sudo wellkeeper setup' to see them again and to continue here."
 TERMS = "data:text/plain,Do%20what%20thou%20wilt"
 
 
@@ -32,8 +33,8 @@ async def apply_when_written(host: Bare) -> Finished:
     return await host.apply(f"{patch} && {nginx} -t && {nginx} -s reload")
 
 
-async def watch(host: Bare, typed: str) -> Session:
-    return await type_and_watch(host.issuer, "setup", typed=typed, columns=200)
+async def watch(host: Bare, typed: str, *, interrupted_at: str = "") -> Session:
+    return await type_and_watch(host.issuer, "setup", typed=typed, interrupted_at=interrupted_at, columns=200)
 
 
 async def test_chosen_names_are_obtained_once_the_user_has_changed_nginx(
@@ -83,8 +84,9 @@ async def test_user_who_leaves_finds_everything_written(folder: Path, pebble: Pe
         other = f"server {{ listen {http_port}; server_name other.example; }}\n"
         host.site.write_text(f"{host.site.read_text()}\n\n\n\n{other}")
         session = await watch(host, f"1\n\n{END_OF_INPUT}")
-        assert "not yet  www.example.org: the server block for www.example.org does not include" in session.screen
-        assert "'wellkeeper setup' shows them again." in session.screen
+        assert f"not yet  {NAME}: " in session.screen
+        assert f"the server block at {host.folder}/nginx/sites-enabled/site:1 does not include" in session.screen
+        assert LATER in session.screen
         assert session.exit_code == 0, session.screen
         assert asked(pebble, "/order-plz") == 0
         again = await watch(host, f"\n{END_OF_INPUT}")
@@ -92,6 +94,20 @@ async def test_user_who_leaves_finds_everything_written(folder: Path, pebble: Pe
     assert "Other certificates to obtain" in again.screen
     assert "+    include snippets/wellkeeper/challenge.conf;" in again.screen.splitlines()
     assert again.screen.count("server_name") == 1
+
+
+async def test_user_who_interrupts_the_wait_continues_with_another_setup(
+    folder: Path, pebble: Pebble, http_port: int
+) -> None:
+    async with bare_host(folder, pebble, http_port) as host:
+        session = await watch(host, "1\n", interrupted_at="Waiting for nginx to load the changes.")
+        assert session.exit_code == 130, session.screen
+        assert LATER in session.screen
+        assert "wellkeeper.service was not started: systemd does not run here" in session.screen
+        async with host.responder:
+            again, applied = await asyncio.gather(watch(host, ""), apply_when_written(host))
+        assert (again.exit_code, applied.exit_code) == (0, 0), again.screen
+        assert installed(host.issuer, NAME)
 
 
 def with_nginx(host: Bare, ca_bundle: Path) -> Mapping[str, str]:

@@ -1,12 +1,17 @@
-"""The stand: it leaves nothing running, and reports why a process did not start."""
+"""The stand: it leaves nothing running, reports why a process did not start, and keeps faults for what they are for."""
 
 import asyncio
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from stand.fault_proxy import Kind
+from stand.faults import problem
 from stand.processes import Process, StandError
+from tests.integration.misbehaving import misbehaving
 from tests.processes import is_running
 
 pytestmark = pytest.mark.integration
@@ -63,3 +68,16 @@ async def test_process_that_ignores_term_is_killed(folder: Path) -> None:
         await asyncio.sleep(0.01)
     await process.stop()
     assert process.return_code == -signal.SIGKILL
+
+
+async def test_order_that_pebble_does_not_understand_uses_up_no_fault(folder: Path) -> None:
+    async with misbehaving(folder) as ca:
+        await ca.serves()
+        with closing(sqlite3.connect(ca.host.issuer.state_dir / "state.db")) as connection, connection:
+            key = "substr(certificate_id, 1, instr(certificate_id, '.'))"
+            connection.execute(f"UPDATE schedules SET certificate_id = {key} || 'AKgomP6WVZI'")  # noqa: S608 - constants
+        ca.proxy.asked.clear()
+        ca.proxy.stage(Kind.NEW_ORDER, problem(429, "rateLimited", "too many new orders"))
+        await ca.fails("order", "too many new orders")
+        ordered = [one for one in ca.proxy.asked if one.kind is Kind.NEW_ORDER]
+        assert [one.is_not_understood for one in ordered] == [True, False]

@@ -1,0 +1,61 @@
+"""Issuer, relay and the agent of another node, all real: tokens and certificates reach both nginx."""
+
+from pathlib import Path
+
+import pytest
+
+from stand.daemon import IssuerDaemon
+from stand.issuer import Issuer
+from tests.integration.observed import asked, error_of, installed, orders, outcomes
+from tests.integration.whole_fleets import running_fleet
+
+pytestmark = pytest.mark.integration
+
+NAME = "www.example.org"
+CERTIFICATES = {"web": [NAME]}
+
+
+async def test_renewal_reaches_another_node(folder: Path) -> None:
+    async with running_fleet(folder, CERTIFICATES, ["web2"]) as fleet:
+        finished = await fleet.host.issuer.run("renew", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+        assert await fleet.nodes["web2"].served(NAME) == installed(fleet.host.issuer, "web")
+
+
+async def test_nginx_that_is_broken_elsewhere_is_shown_in_its_words_and_recovers_by_itself(folder: Path) -> None:
+    async with running_fleet(folder, CERTIFICATES, ["web2"]) as fleet, IssuerDaemon(fleet.host.issuer):
+        issuer, node = fleet.host.issuer, fleet.nodes["web2"]
+        config = node.nginx.config_path
+        good, before = config.read_text(), await node.served(NAME)
+        config.write_text(good + "server_of_others;")
+        await issuer.run_well("renew", "web")
+        status = await shown(issuer, 'unknown directive "server_of_others"')
+        assert "0 of 1" in status
+        assert await node.served(NAME) == before
+        config.write_text(good)
+        await node.until_served(NAME, installed(issuer, "web"))
+        assert "1 of 1" in await shown(issuer, "1 of 1")
+
+
+async def shown(issuer: Issuer, words: str) -> str:
+    """Wait until `status --nodes` has these words, and return all of it; the time-out of the test is the limit."""
+    while words not in (found := (await issuer.run_well("status", "--nodes")).out):
+        pass
+    return found
+
+
+async def test_ca_is_not_asked_while_a_node_lacks_the_token_and_the_order_continues_after_the_repair(
+    folder: Path,
+) -> None:
+    async with running_fleet(folder, CERTIFICATES, ["web2"]) as fleet, IssuerDaemon(fleet.host.issuer):
+        issuer, node = fleet.host.issuer, fleet.nodes["web2"]
+        await node.responder.process.stop()
+        finished = await issuer.run("renew", "web", "--json")
+        assert outcomes(finished) == {"web": "failed"}, finished
+        assert "web2" in error_of(finished, "web")
+        assert asked(fleet.host.ca, "/chalZ") == 0
+        await node.responder.process.start(node.responder.is_ready)
+        finished = await issuer.run("renew", "web", "--retry", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+        assert orders(fleet.host.ca) == 1
+        await node.until_served(NAME, installed(issuer, "web"))
