@@ -14,6 +14,7 @@ from stand.machine import Machine
 from stand.namespaces import enter_namespaces
 from stand.pebble import Pebble, PebbleSettings
 from stand.processes import PROJECT, find_program, temporary_folder
+from tests.systemd.packages import older
 from tests.systemd.server import Server, install
 
 # Debian's numbers, as the names of packages have them.
@@ -81,6 +82,13 @@ async def installed(release: str, package: Path, installed_files: Path) -> Path:
             await install(machine, package)
             await machine.shut_down()
     return machine.changed_files
+
+
+@pytest.fixture
+async def older_package(release: str, package: Path, installed_files: Path) -> Path:
+    """Return a package with an earlier version of the programs, to be upgraded."""
+    built = installed_files / f"{release}-older.deb"
+    return built if await asyncio.to_thread(built.exists) else await older(package, built.with_suffix(""))
 
 
 @pytest.fixture

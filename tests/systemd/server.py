@@ -19,6 +19,15 @@ RESPONDER: Final = "wellkeeper-responder.service"
 SITE: Final = "/etc/nginx/sites-enabled/www"
 CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
 
+# An application beside Debian's default site.
+_START_APPLICATION: Final = "systemd-run --quiet python3 -m http.server --bind 127.0.0.1 --directory /srv 8080"
+_APPLICATION: Final = f"""server {{
+    listen 80;
+    server_name {NAME} example.org;
+    location / {{ proxy_pass http://127.0.0.1:8080; }}
+}}
+"""
+
 
 def server_blocks(*names: str) -> str:
     """Return nginx's blocks for a site whose certificate is that of NAME."""
@@ -39,6 +48,13 @@ server {{
 """
 
 
+async def start_application(machine: Machine) -> None:
+    """Start an application, and nginx's site for it, which listens on port 80."""
+    await machine.write("/etc/nginx/sites-available/app", _APPLICATION)
+    await machine.shell(_START_APPLICATION)
+    await machine.shell("ln -s ../sites-available/app /etc/nginx/sites-enabled/app; systemctl reload nginx")
+
+
 async def install(machine: Machine, package: Path) -> str:
     """Install a package with apt, and return apt's output."""
     target = f"/var/tmp/{package.name}"
@@ -49,8 +65,11 @@ async def install(machine: Machine, package: Path) -> str:
 class Server:
     """The steps of an administrator, and what they see."""
 
-    def __init__(self, machine: Machine, ca: Pebble, proxy: FaultProxy | None = None) -> None:
+    def __init__(
+        self, machine: Machine, ca: Pebble, proxy: FaultProxy | None = None, address: str = "127.0.0.1"
+    ) -> None:
         self.machine = machine
+        self.address = address
         self._ca = ca
         self._asked = proxy or ca
 
@@ -98,16 +117,20 @@ class Server:
                 await asyncio.sleep(0.2)
         return str(serial)
 
-    async def served(self) -> str | None:
+    async def served(self, name: str = NAME) -> str | None:
         """Return the serial number of the certificate that nginx serves; None for one that is not of the CA."""
-        context = ssl.create_default_context(cadata=(await self._ca.issuing_root()).decode())
+        context = ssl.create_default_context(cadata=(await self.issuing_root()).decode())
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", 443, ssl=context, server_hostname=NAME)
+            _, writer = await asyncio.open_connection(self.address, 443, ssl=context, server_hostname=name)
         except OSError:
             return None
         found = writer.get_extra_info("ssl_object").getpeercert()
         writer.transport.abort()
         return str(found["serialNumber"])
+
+    async def issuing_root(self) -> bytes:
+        """Return the root of the CA's certificates."""
+        return await self._ca.issuing_root()
 
     async def status(self) -> Any:  # noqa: ANN401 - whatever the command printed
         return json.loads(await self.machine.run_well("wellkeeper", "status", "--json"))

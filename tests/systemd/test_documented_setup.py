@@ -1,43 +1,27 @@
 """From nothing to a served certificate, by the commands of the documentation as they are written there.
 
-Only the CA differs, whose root certificate the machine trusts; without the package, wheels come from
-a directory, and `sudoedit` is replaced by its result.
+Only the CA differs, whose root certificate the machine trusts.
 """
 
 import asyncio
-import re
 import time
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from stand.machine import Machine
 from stand.pebble import Pebble
-from tests.systemd.conftest import CACHE
-from tests.systemd.packages import source_archive
 from tests.systemd.pages import commands, replaced
-from tests.systemd.server import CA_BUNDLE, DAEMON, NAME, RESPONDER, Server, server_blocks
+from tests.systemd.server import CA_BUNDLE, DAEMON, RESPONDER, Server, start_application
 
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
-
-# An application beside Debian's default site.
-_START_APPLICATION: Final = "systemd-run --quiet python3 -m http.server --bind 127.0.0.1 --directory /srv 8080"
-_APPLICATION: Final = f"""server {{
-    listen 80;
-    server_name {NAME} example.org;
-    location / {{ proxy_pass http://127.0.0.1:8080; }}
-}}
-"""
 
 
 @pytest.fixture
 async def server(bare_machine: Machine, ca: Pebble, package: Path) -> Server:
     """Return a machine with an application, the CA's root certificate, and our package in /root, not installed."""
     machine, server = bare_machine, Server(bare_machine, ca)
-    await machine.write("/etc/nginx/sites-available/app", _APPLICATION)
-    await machine.shell(_START_APPLICATION)
-    await machine.shell("ln -s ../sites-available/app /etc/nginx/sites-enabled/app; systemctl reload nginx")
+    await start_application(machine)
     await machine.write_bytes(f"/root/{package.name}", await asyncio.to_thread(package.read_bytes))
     await server.trust_ca()
     return server
@@ -64,7 +48,11 @@ async def test_three_commands_of_the_readme_lead_to_a_served_certificate(server:
 async def test_setup_without_a_terminal_leads_to_a_served_certificate(server: Server) -> None:
     machine = server.machine
     install, _ = commands("README.md", "wellkeeper setup").splitlines()
-    setup = replaced(commands("docs/setup.md", "--contact"), "--agree-to-terms-of-service", server.ca_options)
+    setup = replaced(
+        commands("docs/setup.md", "sudo wellkeeper setup --certificate"),
+        "--agree-to-terms-of-service",
+        server.ca_options,
+    )
     began = time.monotonic()
     output = await machine.shell(f"cd /root; {install}; {setup}")
     printed = [line for line in output.splitlines() if line.startswith("  patch ")]
@@ -83,26 +71,3 @@ async def assert_survives_a_reboot(server: Server, serial: str) -> None:
     assert await server.machine.shell("find /etc/nginx -name '*.orig' -o -name '*.rej'") == ""
     await server.machine.reboot()
     assert await server.until_served() == serial
-
-
-async def test_commands_of_the_manual_setup_lead_to_a_served_certificate(
-    release: str, folder: Path, ca: Pebble, tmp_path: Path
-) -> None:
-    wheels = CACHE / "machine-wheels"
-    assert await asyncio.to_thread(wheels.exists), "run scripts/test --booted, which downloads the wheels"
-    async with Machine(folder, wheels, CACHE / f"machine-{release}") as machine:
-        server = Server(machine, ca)
-        await server.trust_ca()
-        checkout = await asyncio.to_thread(source_archive, tmp_path)
-        await machine.run_well("tar", "-C", "/srv", "-xz", "--strip-components=1", stdin=checkout)
-        documented = commands("docs/manual-setup.md", "wellkeeper init")
-        documented = replaced(documented, "--agree-to-terms-of-service", server.ca_options)
-        documented = re.sub(
-            r"^sudoedit .*$", "cp /root/blocks /etc/nginx/sites-enabled/www", documented, flags=re.MULTILINE
-        )
-        await machine.write("/root/blocks", server_blocks(NAME, "example.org"))
-        await machine.shell(f"cd /srv; {documented}")
-        serial = await server.until_served()
-        await machine.reboot()
-        assert await server.until_served() == serial
-        await machine.run_well("wellkeeper", "renew", NAME, "--force")

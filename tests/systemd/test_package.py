@@ -8,14 +8,21 @@ import pytest
 
 from stand.machine import Machine
 from stand.pebble import Pebble
+from stand.processes import PROJECT
 from tests.systemd.conftest import CACHE
-from tests.systemd.packages import older
+from tests.systemd.packages import OLDER
 from tests.systemd.server import DAEMON, LIVE, NAME, RESPONDER, SITE, Server, install
 
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
 
 SNIPPETS: Final = "/etc/nginx/snippets/wellkeeper"
 UPSTREAM: Final = "/etc/nginx/conf.d/wellkeeper.conf"
+
+
+def test_packages_are_built_by_the_command_of_the_readme() -> None:
+    command, readme = "scripts/package --release {} {}", (PROJECT / "README.md").read_text()
+    assert f"`{command.format('trixie', '.')}` builds one (for Debian 12: `bookworm`)" in readme
+    assert command.format('"$release"', ".cache/packages") in (PROJECT / "scripts/test").read_text()
 
 
 async def test_lintian_reports_nothing(package: Path) -> None:
@@ -58,10 +65,10 @@ async def test_strict_umask_of_the_administrator_changes_nothing(
 
 
 async def test_upgrade_restarts_what_runs_and_keeps_changed_snippets(
-    bare_machine: Machine, ca: Pebble, package: Path, folder: Path
+    bare_machine: Machine, ca: Pebble, package: Path, older_package: Path
 ) -> None:
-    before = await older(package, folder / "older")
-    await install(bare_machine, before)
+    await install(bare_machine, older_package)
+    assert await bare_machine.run_well("wellkeeper", "--version") == f"wellkeeper, version {OLDER}\n"
     server = Server(bare_machine, ca)
     await server.set_up()
     await server.start_daemon()
@@ -73,6 +80,8 @@ async def test_upgrade_restarts_what_runs_and_keeps_changed_snippets(
     for unit, pid in zip((RESPONDER, DAEMON), pids, strict=True):
         assert await server.is_active(unit)
         assert await server.show(unit, "MainPID") != pid
+    assert OLDER not in await bare_machine.run_well("wellkeeper", "--version")
+    assert OLDER not in await bare_machine.run_well("find", "/opt/wellkeeper", "-name", "wellkeeper-*")
     assert "older" not in await bare_machine.shell(f"cat {SNIPPETS}/upstream.conf")
     assert "# mine" in await bare_machine.shell(f"cat {SNIPPETS}/tls.conf")
     assert await server.until_served() == serial
@@ -80,8 +89,10 @@ async def test_upgrade_restarts_what_runs_and_keeps_changed_snippets(
     await bare_machine.run_well("wellkeeper", "renew", NAME, "--force")
 
 
-async def test_upgrade_starts_nothing_that_was_not_enabled(bare_machine: Machine, package: Path, folder: Path) -> None:
-    await install(bare_machine, await older(package, folder / "older"))
+async def test_upgrade_starts_nothing_that_was_not_enabled(
+    bare_machine: Machine, package: Path, older_package: Path
+) -> None:
+    await install(bare_machine, older_package)
     await install(bare_machine, package)
     assert await bare_machine.shell("systemctl list-units --plain --no-legend 'wellkeeper*'") == ""
 

@@ -10,10 +10,12 @@ from tests.systemd.server import DAEMON, NAME, RESPONDER, SETTINGS, SITE, Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
 
+RELAY: Final = "wellkeeper-relay.service"
+NODE: Final = "wellkeeper-node.service"
 PASS: Final = "wellkeeper-renew.service"
 TIMER: Final = "wellkeeper-renew.timer"
 # As `systemd-analyze security` rates them, from 0 (safe) to 10; nginx has 9.6.
-EXPOSURES: Final = {RESPONDER: 0.2, DAEMON: 3.3, PASS: 3.3}
+EXPOSURES: Final = {RESPONDER: 0.2, RELAY: 1.0, NODE: 3.3, DAEMON: 3.3, PASS: 3.3}
 
 
 async def test_units_are_valid_and_hardened(serving: Server) -> None:
@@ -82,18 +84,21 @@ async def test_renewals_continue_without_and_after_journald(serving: Server) -> 
     await machine.run_well("wellkeeper", "renew", NAME, "--force")
 
 
-async def test_hook_of_the_documentation_writes_below_etc(serving: Server) -> None:
+async def test_hook_of_the_documentation_writes_below_etc_but_not_the_trust_file(serving: Server) -> None:
     machine = serving.machine
     page = (PROJECT / "docs/hooks.md").read_text()
     found = re.search(r"```sh\n(#!/bin/sh\n.*?haproxy.*?)```", page, re.DOTALL)
     assert found is not None
-    await machine.write("/etc/wellkeeper/deploy", found[1].replace("www.example.org)", f"{NAME})"))
+    documented = found[1].replace("www.example.org)", f"{NAME})")
+    refused = "(echo >>/etc/wellkeeper/trust.toml) 2>/var/tmp/refused || true\n"
+    await machine.write("/etc/wellkeeper/deploy", documented + refused)
     await machine.write("/etc/systemd/system/haproxy.service", "[Service]\nExecStart=sleep inf\nExecReload=true\n")
     await machine.shell("chmod 755 /etc/wellkeeper/deploy; mkdir -p /etc/haproxy/certs; systemctl start haproxy")
     hooks = '[hooks]\ndeploy = ["/etc/wellkeeper/deploy"]'
     await machine.shell(f"printf '%s\\n' '{hooks}' >>{SETTINGS}; systemctl reload {DAEMON}")
     await machine.run_well("wellkeeper", "renew", NAME, "--force")
     assert "PRIVATE KEY" in await machine.run_well("cat", "/etc/haproxy/certs/www.pem")
+    assert "Read-only file system" in await machine.run_well("cat", "/var/tmp/refused")
 
 
 async def test_units_and_sudoers_of_the_monitoring_page_work(serving: Server) -> None:
