@@ -1,6 +1,7 @@
 """Options and test order of the whole suite: quick unit tests run first.
 
-A test that cannot run here is left out and counted in the summary. In CI, a test that needs root is an error instead.
+A test that cannot run here is left out and counted in the summary. In CI, a test that needs root or private networks is
+an error instead.
 """
 
 import os
@@ -10,20 +11,25 @@ from typing import Final
 
 import pytest
 
+from stand.namespaces import can_make_networks
 from stand.nginx import nginx_version
 
+_REMEDIES: Final = {"root": "run it as root", "private networks": "run it as root, in a container with --privileged"}
 _LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Restore SIGINT's default, which a shell ignores for background jobs, so that our programs receive Ctrl-C."""
+    """Restore what a shell ignores for background jobs and nohup(1): programs would inherit it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.pluginmanager.register(_Workers())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=24, help="how many random moments test_kills.py tries (%(default)s)")
-    parser.addoption("--hostile-seconds", type=float, default=0, help="how long a hostile CA and responder reply")
+    parser.addoption("--renewals", type=int, default=20, help="how many test_fleet_kills.py makes (%(default)s)")
+    parser.addoption("--seed", default="fleet kills", help="what the kills of test_fleet_kills.py depend on")
+    parser.addoption("--hostile-seconds", type=float, default=0, help="how long hostile peers reply")
     parser.addoption("--junk-seconds", type=float, default=0, help="how long test_responder_floods.py sends junk")
     parser.addoption("--attack-seconds", type=float, default=2, help="how long each of test_responder_attacks.py lasts")
 
@@ -32,8 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run unit tests before integration tests, in the order of collection within each; leave out what cannot run."""
     needs = {item: need for item in items if (need := _missing(item)) is not None}
-    if "root" in needs.values() and os.environ.get("CI"):
-        raise pytest.UsageError("some tests need root, and CI must run all of them: run it as root")
+    for need, remedy in _REMEDIES.items():
+        if need in needs.values() and os.environ.get("CI"):
+            raise pytest.UsageError(f"some tests need {need}, and CI must run all of them: {remedy}")
     config.hook.pytest_deselected(items=list(needs))
     config.stash[_LEFT_OUT] = dict(Counter(needs.values()))
     if hasattr(config, "workeroutput"):  # of pytest-xdist
@@ -46,6 +53,8 @@ def _missing(item: pytest.Item) -> str | None:
     """Return what the test needs and does not have."""
     if item.get_closest_marker("root") and os.geteuid() != 0:
         return "root"
+    if item.get_closest_marker("network") and not can_make_networks():
+        return "private networks"
     versions = item.get_closest_marker("nginx_versions")
     if versions is None or versions.args[0] <= nginx_version() < versions.args[1]:
         return None
@@ -69,5 +78,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, figures in getattr(report, "user_properties", ()):
-                if name == "attack":
-                    terminalreporter.write_line(f"attack: {figures}")
+                if name in {"attack", "measured"}:
+                    terminalreporter.write_line(f"{name}: {figures}")

@@ -13,9 +13,10 @@ from typing import Final
 import pytest
 from packaging.requirements import Requirement
 
-from tests.layers import PROJECT, module_name
+from tests.imports import module_name
+from tests.layers import PROJECT
 
-_RESPONDER: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]["responder"]
+_GROUPS: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
 
 # Finds only the standard library and the modules named in `argv`.
 _SCRIPT: Final = """
@@ -54,8 +55,9 @@ class Program:
 
 PROGRAMS: Final = {
     "client": Program(["client"], ["cryptography"]),
-    "responder": Program(["responder", "client"], _RESPONDER, ["wellkeeper_responder"]),
-    "node": Program(["node", "client"], ["aiofiles", "aiohttp", "cryptography", "ngxparse", "yarl"]),
+    "responder": Program(["responder", "client"], _GROUPS["responder"], ["wellkeeper_responder"]),
+    "relay": Program(["relay", "responder", "client"], _GROUPS["responder"], ["wellkeeper_relay"]),
+    "node": Program(["node", "client"], _GROUPS["node"], ["wellkeeper_node"]),
 }
 
 
@@ -122,5 +124,5 @@ def test_missing_dependency_is_noticed(name: str, missing: str) -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_issuer_dependencies_are_not_available(name: str) -> None:
-    unwanted = {"acme", "josepy", "requests", "pydantic", "rich"} | ({"click"} if name != "responder" else set())
+    unwanted = {"acme", "josepy", "requests", "pydantic", "rich"} | ({"click"} if name == "client" else set())
     assert with_dependencies(PROGRAMS[name].requirements) & unwanted == set()

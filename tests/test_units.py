@@ -1,10 +1,13 @@
 """The units of systemd as text: what booted machines cannot show, or only slowly. tests/systemd starts them."""
 
+import ipaddress
+
 import pytest
 
 from stand.processes import PROJECT
+from wellkeeper_client import relay_wire
 
-AS_ROOT = ("wellkeeper.service", "wellkeeper-renew.service")
+AS_ROOT = ("wellkeeper.service", "wellkeeper-renew.service", "wellkeeper-node.service")
 
 
 @pytest.mark.parametrize("name", AS_ROOT)
@@ -19,9 +22,27 @@ def test_unit_of_root_restricts_its_hooks(name: str, line: str) -> None:
     assert line in (PROJECT / "systemd" / name).read_text().splitlines()
 
 
-def test_both_units_of_root_have_the_same_restrictions() -> None:
-    first, second = (_restrictions((PROJECT / "systemd" / name).read_text()) for name in AS_ROOT)
-    assert first == second
+def test_units_of_root_have_the_same_restrictions() -> None:
+    first, *others = (_restrictions((PROJECT / "systemd" / name).read_text()) for name in AS_ROOT)
+    assert others == [first] * len(others)
+
+
+def test_relay_is_restricted_like_the_responder() -> None:
+    responder, relay = (
+        (PROJECT / f"systemd/wellkeeper-{name}.service").read_text().splitlines() for name in ("responder", "relay")
+    )
+    begin = responder.index("CapabilityBoundingSet=")
+    missing = [line for line in responder[begin:] if line not in relay]
+    assert missing == ["PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"]
+
+
+def test_kernel_lets_the_relay_reach_only_private_networks() -> None:
+    lines = (PROJECT / "systemd/wellkeeper-relay.service").read_text().splitlines()
+    (allowed,) = (line.removeprefix("IPAddressAllow=").split() for line in lines if line.startswith("IPAddressAllow="))
+    assert allowed[:2] == ["localhost", "link-local"]
+    for network in map(ipaddress.ip_network, allowed[2:]):
+        assert relay_wire.is_private(str(network[0]))
+        assert relay_wire.is_private(str(network[-1]))
 
 
 def _restrictions(text: str) -> list[str]:

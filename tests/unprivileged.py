@@ -16,8 +16,15 @@ def as_unprivileged_user() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    os.setresgid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, 0)
-    os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, 0)
+    with as_user(UNPRIVILEGED_ID, UNPRIVILEGED_ID):
+        yield
+
+
+@contextmanager
+def as_user(user: int, group: int) -> Iterator[None]:
+    """Drop root for this user and group, as above; only root can."""
+    os.setresgid(group, group, 0)
+    os.setresuid(user, user, 0)
     try:
         yield
     finally:
