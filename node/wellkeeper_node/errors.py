@@ -5,6 +5,8 @@ WellkeeperError
     InstallError        the certificate could not be installed
         MissingVersionError     the version to make live is not in the archive
     ReloadError         nginx did not load the new configuration
+        RefusedError            it keeps the one that it loaded before
+        EndedError              it ended, perhaps because of the new one
     VerifyError         nginx does not serve the installed certificate
     FleetError          a key, a bundle or the manifest of the fleet cannot be used
         OlderManifestError      a newer manifest is kept
@@ -102,6 +104,10 @@ class ReloadError(WellkeeperError):
 
 class RefusedError(ReloadError):
     """nginx refuses its configuration on disk and keeps the one that it loaded before."""
+
+
+class EndedError(ReloadError):
+    """nginx, all its workers or the agent beside it ended while it loaded the new configuration."""
 
 
 class VerifyError(WellkeeperError):

@@ -11,7 +11,7 @@ import pytest
 from stand.nginx import NginxSettings
 from stand.nginx_agent import Container, NginxWithAgent, Shell
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.errors import EndedError, ReloadError
 from wellkeeper_node.nginx.agent import AgentNginx
 from wellkeeper_node.nginx.agent_folder import AgentFolder
 
@@ -58,7 +58,7 @@ async def test_nginx_whose_new_workers_end_at_once_is_reported(server: NginxWith
     nginx = asking(server)
     tested = await nginx.test()
     assert tested.passed
-    with pytest.raises(ReloadError, match=r'has no workers left .*chdir\("/nonexistent"\) failed.*restart nginx'):
+    with pytest.raises(EndedError, match=r'has no workers left .*chdir\("/nonexistent"\) failed.*restart nginx'):
         await nginx.reload(tested)
 
 
@@ -89,7 +89,7 @@ async def test_master_that_ends_during_the_reload_is_reported(folder: Path, http
         for pid in (master, *left):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(
-            ReloadError, match=f"ended or was replaced during the reload: its master was process {master}"
+            EndedError, match=f"ended or was replaced during the reload: its master was process {master}"
         ):
             await reloading
 

@@ -119,7 +119,7 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=sources),
-            delivery=FleetDelivery(delivery, fleet.distribution) if fleet else delivery,
+            delivery=FleetDelivery(delivery, fleet.distribution, nginx) if fleet else delivery,
             follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             prepare=prepare,
             at_once=settings.renewals_at_once,

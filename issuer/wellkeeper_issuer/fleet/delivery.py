@@ -1,4 +1,7 @@
-"""Deliver on this host first, then to the nodes: they pick it up by themselves, and no node delays another."""
+"""Deliver on this host first, then to the nodes: they pick it up by themselves, and no node delays another.
+
+Nodes do not wait for an nginx here that cannot be reloaded anyway, but do not get what may have ended it.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,8 +10,9 @@ from dataclasses import dataclass
 
 from wellkeeper_issuer.fleet.distribution import Distribution
 from wellkeeper_issuer.ports.node import Delivery
-from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.errors import EndedError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip, Verified
+from wellkeeper_node.ports import Nginx
 
 _log = logging.getLogger(__name__)
 
@@ -19,17 +23,37 @@ class FleetDelivery:
 
     local: Delivery
     distribution: Distribution
+    nginx: Nginx
 
     def expecting(self) -> AbstractContextManager[None]:
         return self.local.expecting()
 
     async def deliver(self, flip: Flip) -> float:
-        seconds = await self.local.deliver(flip)
+        can_be_tried = await self._can_be_reloaded()
         try:
-            await self.distribution.offer(flip.lineage)
-        except WellkeeperError as error:
-            _log.error("nodes do not get certificate %s for now: %s", flip.lineage, error)
+            seconds = await self.local.deliver(flip)
+        except EndedError:
+            self.distribution.hold(flip.lineage)
+            raise
+        except ReloadError:
+            if not can_be_tried and not self.distribution.is_held(flip.lineage):
+                await self._offer(flip.lineage)
+            raise
+        await self._offer(flip.lineage)
         return seconds
+
+    async def _can_be_reloaded(self) -> bool:
+        try:
+            await self.nginx.prove()
+        except ReloadError:
+            return False
+        return True
+
+    async def _offer(self, lineage: str) -> None:
+        try:
+            await self.distribution.offer(lineage)
+        except WellkeeperError as error:
+            _log.error("nodes do not get certificate %s for now: %s", lineage, error)
 
     async def prune(self, lineages: Mapping[str, Sequence[tuple[str, int]] | None]) -> None:
         await self.local.prune(lineages)

@@ -8,6 +8,7 @@ one was stopped: then the manifest retires it, and lists the former one under a 
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _Choose = Callable[[str], Awaitable[Sealed | None]]
 
+# An nginx that ended here may have ended for another reason, and nodes need a certificate before theirs expire.
+_HELD_SECONDS: Final = 86_400.0
 _OF_NODES: Final = (Kind.NODE, Kind.BUNDLE, Kind.WRAP)
 
 
@@ -59,6 +62,8 @@ class Distribution:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Certificates to be offered.
     _waiting: set[str] = field(default_factory=set)
+    # Certificates that may have ended nginx here, with the time until which they are held back.
+    _held: dict[str, float] = field(default_factory=dict)
     # The digest of the ciphertext that each record in the relay is about.
     _sent: dict[str, str] = field(default_factory=dict)
     _kept: Kept | None = None
@@ -79,6 +84,17 @@ class Distribution:
         if self._kept is None or stored.value != self._kept.message:
             self._offered = stored.value
 
+    def hold(self, lineage: str) -> None:
+        """Keep the live version from nodes for a day, or until it is offered: nginx ended here when it loaded it."""
+        self._held[lineage] = self.clock.monotonic() + _HELD_SECONDS
+        _log.warning(
+            "nodes do not get the new version of %s for a day, unless nginx here loads it: it has just ended", lineage
+        )
+
+    def is_held(self, lineage: str) -> bool:
+        """Return whether the live version is kept from nodes."""
+        return self.clock.monotonic() < self._held.get(lineage, -math.inf)
+
     async def refresh(self, lineages: Collection[str]) -> None:
         """Send all that nodes should have of these certificates, and nothing else. Idempotent; at least daily."""
         async with self._lock:
@@ -97,6 +113,7 @@ class Distribution:
         Certificates that are offered at the same time are listed in one manifest, so that nodes load them together.
         """
         self._waiting.add(lineage)
+        self._held.pop(lineage, None)
         await asyncio.sleep(0)  # those that one reload loaded here come one after another
         async with self._lock:
             some, self._waiting = self._waiting, set()
@@ -141,7 +158,10 @@ class Distribution:
     async def _current(self, lineage: str) -> Sealed | None:
         """Return the version that nodes should have; None while there is none of a CA."""
         known, live = self.listed.get(lineage), await self.disk.archive.live(lineage)
-        if known is not None and (live is None or await self._is_stopped(lineage, live)):
+        is_held = self.is_held(lineage)
+        if known is None:
+            return None if is_held else await self._live(lineage)
+        if live is None or is_held or await self._is_stopped(lineage, live):
             return await self._sealed(lineage, known.version)
         return await self._live(lineage)
 

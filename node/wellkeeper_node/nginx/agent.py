@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node.errors import RefusedError, ReloadError
+from wellkeeper_node.errors import EndedError, RefusedError, ReloadError
 from wellkeeper_node.model import Tested
 from wellkeeper_node.nginx import refusals
 from wellkeeper_node.nginx.agent_folder import AgentFolder, Heartbeat, Reply
@@ -52,6 +52,8 @@ _FAILURES: Final[Mapping[str, tuple[str, str, str]]] = {
     "interrupted": ("nginx's agent ended before it answered", "", _RESTART),
 }
 
+_ENDINGS: Final = frozenset({"replaced", "interrupted"})
+
 
 class AgentNginx(ConfiguredNginx):
     """Implements `ports.Nginx` for an nginx beside an agent."""
@@ -97,7 +99,7 @@ class AgentNginx(ConfiguredNginx):
                 )
             case "workerless":
                 what = "nginx has no workers left and serves nothing: its new workers ended at once"
-                raise ReloadError(what, _reason(reply), f"Fix it, restart nginx's container, {_RENEW}.")
+                raise EndedError(what, _reason(reply), f"Fix it, restart nginx's container, {_RENEW}.")
         raise _failure(reply)
 
     async def finishing(self) -> int:
@@ -135,7 +137,8 @@ def _checked(reply: Reply) -> Reply:
 def _failure(reply: Reply) -> ReloadError:
     unknown = ("cannot understand the answer of nginx's agent", repr(reply.result), _RESTART)
     what, why, remedy = _FAILURES.get(reply.result, unknown)
-    return ReloadError(what, why.format(reply.detail), remedy)
+    kind = EndedError if reply.result in _ENDINGS else ReloadError
+    return kind(what, why.format(reply.detail), remedy)
 
 
 def _reason(reply: Reply) -> str:

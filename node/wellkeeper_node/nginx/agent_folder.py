@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.errors import EndedError, ReloadError
 from wellkeeper_node.nginx import agent_files
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import format_exact_time
@@ -106,7 +106,7 @@ class AgentFolder:
             if beat != last:
                 last, changed = beat, now
             if now - changed > _SILENT_SECONDS:
-                raise self._silent(answers)
+                raise EndedError(*self._silent(answers).lines)
             if now - began > _LONGEST_SECONDS:
                 raise ReloadError("nginx's agent does not answer", f"it was asked {now - began:.0f} s ago", _START)
             await self._clock.sleep(_POLL_SECONDS)

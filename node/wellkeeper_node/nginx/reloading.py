@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wellkeeper_node import process
-from wellkeeper_node.errors import RefusedError, ReloadError
+from wellkeeper_node.errors import EndedError, RefusedError, ReloadError
 from wellkeeper_node.nginx import masters, processes, refusals
 from wellkeeper_node.nginx.control import Control
 from wellkeeper_node.nginx.error_log import LONGEST_BYTES, LogPosition, logged, position
@@ -120,7 +120,7 @@ class Reloads:
         began = looked_at = self.clock.monotonic()
         while True:
             if not processes.is_running(master):
-                raise ReloadError(
+                raise EndedError(
                     f"the nginx master (process {master.pid}) ended or was replaced during the reload",
                     remedy="Check nginx's error log and what restarts nginx, then run 'wellkeeper renew' again.",
                 )
@@ -159,7 +159,7 @@ class Reloads:
                 words,
                 refusals.remedy_of_keys(words, processes.ids_of(master)),
             )
-        return ReloadError(
+        return EndedError(
             "nginx has no workers left and serves nothing: its new workers ended at once",
             words,
             "Fix it, restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.",

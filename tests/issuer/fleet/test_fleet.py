@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,19 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeClock, run_tasks_until
-from tests.fakes_deliver import dns
 from tests.fakes_fleet import FakeFleet
 from tests.issuer.fleet.played import Played, running
 from tests.issuer.fleet.test_joins import KEY, OPEN, Notes
 from tests.joins import INVITE, request
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.fleet.delivery import FleetDelivery
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.ports.fleet import NodeReport
 from wellkeeper_node.agent.report import CertificateState
-from wellkeeper_node.model import Flip, Served, Verified
 
 
 async def test_each_minute_brings_a_heartbeat(played: Played, clock: FakeClock) -> None:
@@ -232,53 +228,3 @@ async def test_process_does_not_wait_long_for_a_relay(played: Played, caplog: py
     assert caplog.messages[-1] == (
         "nodes get what is new once the relay answers: cannot reach the relay: Connection refused"
     )
-
-
-class LocalNginx:
-    """`ports.node.Delivery` that loads everything; `calls` lists what was asked."""
-
-    def __init__(self, played: Played) -> None:
-        self._issuer = played
-        self.calls: list[str] = []
-
-    def expecting(self) -> nullcontext[None]:
-        self.calls.append("expecting")
-        return nullcontext()
-
-    async def deliver(self, flip: Flip) -> float:
-        self.calls.append(f"deliver {flip.lineage}")
-        return 0.5
-
-    async def prune(self, lineages: object) -> None:
-        self.calls.append(f"prune {lineages}")
-
-    async def verify(self, lineage: str, https_addresses: object = None) -> Verified:
-        self.calls.append(f"verify {lineage} {https_addresses}")
-        installed = await self._issuer.certificates.installed(lineage)
-        assert installed is not None
-        return Verified(installed.certificate, Served(is_served=True, fingerprint_sha256=None, detail=""))
-
-
-async def test_nodes_get_a_certificate_after_nginx_here_has_loaded_it(played: Played) -> None:
-    fleet, local = await played.open(), LocalNginx(played)
-    delivery = FleetDelivery(local, fleet.distribution)
-    await fleet.beat()
-    second = await played.install()
-    with delivery.expecting():
-        assert await delivery.deliver(Flip("web", None, second)) == 0.5
-    assert await played.listed() == (2, second)
-    assert (await delivery.verify("web")).served.is_served
-    await delivery.prune({"web": None})
-    assert local.calls == ["expecting", "deliver web", "verify web None", "prune {'web': None}"]
-
-
-async def test_certificate_is_delivered_here_even_if_nodes_cannot_get_it(
-    played: Played, caplog: pytest.LogCaptureFixture
-) -> None:
-    fleet = await played.open()
-    await fleet.beat()
-    second = await played.install(pair=played.ca.pair(dns("web.example")))
-    (played.folder / "manifest.jws").unlink()
-    (played.folder / "manifest.jws").mkdir()
-    assert await FleetDelivery(LocalNginx(played), fleet.distribution).deliver(Flip("web", None, second)) == 0.5
-    assert "nodes do not get certificate web for now" in caplog.text

@@ -8,7 +8,7 @@ from tests.fakes import FakeClock
 from tests.node.nginx.played_agent import PlayedAgent, playing
 from wellkeeper_node import model
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.errors import RefusedError, ReloadError
+from wellkeeper_node.errors import EndedError, RefusedError, ReloadError
 from wellkeeper_node.nginx.agent import AgentNginx
 from wellkeeper_node.nginx.control import Control
 from wellkeeper_node.nginx.factory import make_nginx
@@ -97,6 +97,16 @@ async def test_failed_reload_is_explained(agent: PlayedAgent, nginx: AgentNginx,
     agent.said["reload"] = [(status, WORDS)]
     async with playing(agent):
         with pytest.raises(ReloadError, match=words):
+            await nginx.reload(PASSED)
+
+
+@pytest.mark.parametrize("status", ["workerless 0 310", "replaced 7 20", "interrupted 0 0"])
+async def test_nginx_that_ends_during_a_reload_is_told_apart(
+    agent: PlayedAgent, nginx: AgentNginx, status: str
+) -> None:
+    agent.said["reload"] = [(status, WORDS)] * 2
+    async with playing(agent):
+        with pytest.raises(EndedError):
             await nginx.reload(PASSED)
 
 

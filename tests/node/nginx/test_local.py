@@ -12,7 +12,7 @@ from tests.hostile import HOSTILE, assert_harmless
 from tests.node.nginx.masters import ACCEPTING, LEAVING, FakeMaster, fake_master
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node import model
-from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.errors import EndedError, ReloadError
 from wellkeeper_node.nginx.control import Control
 from wellkeeper_node.nginx.local import LocalNginx
 from wellkeeper_node.nginx.processes import is_running, workers
@@ -178,7 +178,7 @@ async def test_failing_reload_command_is_quoted_even_without_output(folder: Path
 
 async def test_nginx_without_workers_serves_nothing(folder: Path, clock: FakeClock) -> None:
     async with fake_master(folder) as master:
-        with pytest.raises(ReloadError, match=r"no workers left and serves nothing"):
+        with pytest.raises(EndedError, match=r"no workers left and serves nothing"):
             await nginx(master, clock).reload(PASSED)
 
 
@@ -212,7 +212,7 @@ async def test_master_that_ends_during_the_reload_is_an_error(folder: Path, cloc
         await master.start_worker(ACCEPTING)
         pid = master.process.pid
         command = ("sh", "-c", f"kill -9 {pid}; while grep -q . /proc/{pid}/cmdline; do :; done")
-        with pytest.raises(ReloadError, match=rf"master \(process {pid}\) ended or was replaced during the reload"):
+        with pytest.raises(EndedError, match=rf"master \(process {pid}\) ended or was replaced during the reload"):
             await nginx(master, clock, *command).reload(PASSED)
 
 
