@@ -17,7 +17,7 @@ from stand.nginx_agent import Container, NginxWithAgent, Shell
 from tests.fakes import FakeClock
 from tests.integration.observed import orders
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.errors import EndedError, ReloadError
+from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.nginx.agent import AgentNginx
 from wellkeeper_node.nginx.agent_folder import AgentFolder
 
@@ -243,7 +243,7 @@ async def test_agent_that_ends_with_a_question_is_reported(folder: Path, http_po
     async with NginxWithAgent(folder, settings(folder, http_port)) as server:
         os.kill(server.agent_pid, signal.SIGSTOP)
         asked = asyncio.create_task(AgentFolder(server.agent_folder, FakeClock()).ask("test"))
-        with pytest.raises(EndedError, match=r"agent does not run: .*/heartbeat has not changed since .* UTC"):
+        with pytest.raises(ReloadError, match=r"agent does not run: .*/heartbeat has not changed since .* UTC"):
             await asked
         assert list((server.agent_folder / "questions").iterdir()) == []
 

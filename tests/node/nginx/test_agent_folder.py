@@ -11,7 +11,7 @@ from tests.fakes import FakeClock, run_tasks_until
 from tests.node.nginx.played_agent import PlayedAgent, playing
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.errors import EndedError, ReloadError
 from wellkeeper_node.nginx.agent_folder import AgentFolder, Heartbeat, Reply
 
 
@@ -90,7 +90,7 @@ async def test_agent_that_ends_before_it_answers_is_an_error(agent: PlayedAgent,
 
     began = clock.monotonic()
     async with playing(agent, end):
-        with pytest.raises(ReloadError, match="agent does not run"):
+        with pytest.raises(EndedError, match="agent does not run"):
             await AgentFolder(agent.folder, clock).ask("test")
     assert clock.monotonic() - began < 20
     assert list(agent.questions.iterdir()) == []
