@@ -198,6 +198,9 @@ class Feed:
             self._note(error)
             self._unsent.set()
             return False
+        except asyncio.CancelledError:
+            self._unsent.set()  # what the relay does not have yet is still wanted
+            raise
         finally:
             for task in tasks:
                 task.cancel()

@@ -1,5 +1,6 @@
 """A relay in memory for tests, which can be away, lose its memory, and refuse; and nodes that report by themselves."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -22,13 +23,14 @@ from wellkeeper_node.records.port import Update
 class FakeRelay:
     """`records.port.Records` that answers while `is_up`; its memory is empty again after `restart`.
 
-    `puts` counts the records that were stored or refused. It may have room for few records.
+    While it `hangs`, it does not answer. `puts` counts the records that it was given. It may have room for few records.
     """
 
     def __init__(self, clock: FakeClock, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._clock = clock
         self._memory = MemoryRecords(clock, max_bytes)
         self.is_up = True
+        self.hangs = False
         self.puts = 0
         self.followers: list[AsyncGenerator[Update, None]] = []
 
@@ -47,6 +49,8 @@ class FakeRelay:
     ) -> str:
         self._check()
         self.puts += 1
+        while self.hangs:
+            await asyncio.sleep(0)
         return await self._memory.put(key, value, expected=expected, lease=lease, expires_at=expires_at)
 
     async def delete(self, key: str, *, expected: str, lease: str | None = None) -> None:

@@ -1,5 +1,7 @@
 """The feed of a relay that is away for a while: what is deleted then, and who waits for it."""
 
+import asyncio
+
 from tests.fakes import FakeClock, run_tasks_until
 from tests.issuer.fleet.relays import FakeRelay
 from tests.issuer.fleet.test_feed import feed, heard, record, relay, running
@@ -43,3 +45,18 @@ async def test_relay_that_is_away_is_waited_for_while_it_lacks_something(
     assert clock.slept == []
     assert not await feed.wait_until_filled(seconds=10)
     assert clock.slept == [10]
+
+
+async def test_record_is_stored_although_the_one_who_waited_for_a_relay_that_hangs_gave_up(
+    relay: FakeRelay, feed: Feed, clock: FakeClock
+) -> None:
+    async with running(feed):
+        await run_tasks_until(feed.filled.is_set)
+        relay.hangs = True
+        putting = asyncio.create_task(feed.put(record(clock)))
+        await run_tasks_until(lambda: relay.puts > 0)
+        putting.cancel()
+        await asyncio.wait([putting])
+        relay.hangs = False
+        await run_tasks_until(feed.filled.is_set)
+    assert await relay.keys(Kind.NODE) == ["node/web2"]
