@@ -198,13 +198,16 @@ class FakePublications:
             self._rows.pop(one.jti, None)
 
     async def read_publications(self, lineage: str) -> Sequence[Published]:
-        return [one for one in self._rows.values() if one.lineage == lineage]
+        others = self._under_way() - {lineage}
+        return [one for one in self._rows.values() if lineage in one.lineages and not one.lineages & others]
 
     async def read_unneeded(self) -> Sequence[Published]:
-        under_way = {
+        return [one for one in self._rows.values() if not one.lineages & self._under_way()]
+
+    def _under_way(self) -> set[str]:
+        return {
             name for name, one in self._attempts.attempts.items() if one.order_url is not None and one.chain_pem is None
         }
-        return [one for one in self._rows.values() if one.lineage not in under_way]
 
 
 class FakeDeliveries:

@@ -134,11 +134,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A publication for a renewal of the lineage, as recorded: enough to withdraw it."""
+    """A publication for renewals of these lineages, as recorded: enough to withdraw it.
+
+    Certificates with a common identifier may share a token.
+    """
 
     jti: str
     token: str
-    lineage: str
+    lineages: frozenset[str]
     expires_at: int
 
 

@@ -72,10 +72,12 @@ class PublicationRecords(Protocol):
         """Idempotent."""
         ...
 
-    async def read_publications(self, lineage: str) -> Sequence[Published]: ...
+    async def read_publications(self, lineage: str) -> Sequence[Published]:
+        """Return those of the lineage, except those that orders under way of other lineages need."""
+        ...
 
     async def read_unneeded(self) -> Sequence[Published]:
-        """Return those of lineages without an order under way."""
+        """Return those that no order under way needs."""
         ...
 
 

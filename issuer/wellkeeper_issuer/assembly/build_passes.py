@@ -60,7 +60,7 @@ async def renewals(
         everyone: list[Connection] = [*clients, *([remote] if remote else [])]
         responders = AllResponders(everyone, accounts.publishing_key, clock, state.publications)
         await stack.enter_async_context(responders)
-        await responders.withdraw_left()
+        await stack.enter_async_context(responders.withdrawing_left())
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
             sources=Sources(authorities, limits, throttle, clock),

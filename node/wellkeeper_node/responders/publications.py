@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,6 +26,10 @@ _log = logging.getLogger(__name__)
 
 # Long enough for a slow CA with many names, short enough to remove the tokens of a crashed issuer soon.
 _LIFETIME_SECONDS: Final = 1800
+# As long as the client of a responder waits for a reply: nothing is late because of tokens that expire anyway.
+_WITHDRAW_SECONDS: Final = 2.0
+_WITHDRAWN_AT_ONCE: Final = 8
+_LEAVING_SECONDS: Final = 0.5
 _SHOWN: Final = 3
 
 
@@ -56,11 +60,15 @@ class AllResponders:
         publishing_key: Ed25519PrivateKey,
         clock: Clock,
         records: PublicationRecords | None = None,
+        *,
+        withdraw_seconds: float = _WITHDRAW_SECONDS,
     ) -> None:
+        """`withdraw_seconds` is the longest time to withdraw any number of tokens."""
         self._clients = tuple(clients)
         self._key = publishing_key
         self._clock = clock
         self._records = records
+        self._withdraw_seconds = withdraw_seconds
         self._watches = Watches()
         self._published: dict[Answer, _Held] = {}
         # The instance of each responder that got the first publication.
@@ -84,7 +92,7 @@ class AllResponders:
             return
         held = {answer: self._hold(answer, lineage) for answer in dict.fromkeys(answers)}
         try:
-            await self._record([one.published for one in held.values() if one.holders == 1])
+            await self._record([one.published for one in held.values()])
             await self._send(list(held.values()))
             self._follow()
             yield
@@ -93,14 +101,30 @@ class AllResponders:
 
     async def withdraw_left(self, lineage: str = "") -> None:
         """Implement `ports.Responders.withdraw_left`."""
-        if self._records is None:
-            return
-        records, ours = self._records, {one.published.jti for one in self._published.values()}
+        await self._withdraw(await self._left(lineage))
+
+    @asynccontextmanager
+    async def withdrawing_left(self) -> AsyncIterator[None]:
+        """Withdraw meanwhile what no order needs; leaving ends what is not done by then, which stays recorded."""
+        task = asyncio.create_task(self._withdraw(await self._left()))
+        try:
+            yield
+        finally:
+            await asyncio.wait([task], timeout=_LEAVING_SECONDS)
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _left(self, lineage: str = "") -> list["_Held"]:
+        """Return what another process has left, and log how much it is."""
+        records = self._records
+        if records is None:
+            return []
         found = await (records.read_publications(lineage) if lineage else records.read_unneeded())
+        ours = {one.published.jti for one in self._published.values()}
         left = [one for one in found if one.jti not in ours and one.expires_at > self._now()]
         if left:
             _log.info("withdrawing %s that an earlier run left", counted(len(left), "token"))
-            await self._withdraw([_Held(one, sent_to=set(self._clients)) for one in left])
+        return [_Held(one, sent_to=set(self._clients)) for one in left]
 
     async def publish_again(self, answers: Sequence[Answer]) -> bool:
         """Implement `ports.Responders.publish_again`."""
@@ -115,7 +139,7 @@ class AllResponders:
 
     async def _record(self, published: Sequence[Published]) -> None:
         """Record what another process would have to withdraw if this one were killed."""
-        recorded = [one for one in published if one.lineage]
+        recorded = [one for one in published if one.lineages]
         if self._records is not None and recorded:
             await self._records.record_publications(recorded, self._now())
 
@@ -124,8 +148,10 @@ class AllResponders:
         held = self._published.get(answer)
         if held is None:
             publication = self._publication(answer)
-            published = Published(publication.jti, answer.token, lineage, publication.expires_at)
+            published = Published(publication.jti, answer.token, frozenset(), publication.expires_at)
             held = self._published[answer] = _Held(published, sign_publication(publication, self._key))
+        if lineage:
+            held.published = replace(held.published, lineages=held.published.lineages | {lineage})
         held.holders += 1
         return held
 
@@ -161,25 +187,42 @@ class AllResponders:
 
     async def _withdraw(self, held: Sequence["_Held"]) -> None:
         """Withdraw; a token that cannot be withdrawn expires, so this is logged, not raised."""
-        messages = {one.published: self._withdrawal(one.published) for one in held}
+        withdrawals = [(one, self._withdrawal(one.published)) for one in held]
+        # A responder whose reply was lost may hold the token, too.
+        await asyncio.gather(
+            *(
+                self._withdraw_from(client, [one for one in withdrawals if client in one[0].sent_to])
+                for client in self._clients
+            )
+        )
+        await self._forget([one.published for one in held if not one.sent_to and one.published.lineages])
 
-        async def all_from(client: Connection) -> None:
-            # A responder whose reply was lost may hold the token: withdraw, but warn only about confirmed ones.
-            sent = [one for one in held if client in one.sent_to]
-            for number, one in enumerate(sent):
+    async def _withdraw_from(self, client: Connection, withdrawals: Sequence[tuple["_Held", str]]) -> None:
+        """Withdraw several tokens at once, and stop when the responder fails or takes long: the rest expires."""
+        waiting, confirmed = (
+            list(reversed(withdrawals)),
+            {one.published.jti for one, _ in withdrawals if client in one.accepted_by},
+        )
+        failures = list[str]()
+
+        async def work() -> None:
+            while waiting and not failures:
+                one, message = waiting.pop()
                 try:
-                    if await client.delete(one.published.token, messages[one.published]):
+                    if await client.delete(one.published.token, message):
                         one.sent_to.discard(client)
+                    confirmed.discard(one.published.jti)
                 except PublishError as error:
-                    # A responder that hangs takes two seconds per token: let the rest expire as well.
-                    left = sum(client in other.accepted_by for other in sent[number:])
-                    if left:
-                        text = "cannot withdraw %s, valid for up to %d s: %s"
-                        _log.warning(text, counted(left, "token"), _LIFETIME_SECONDS, error)
-                    return
+                    failures.append(str(error))
 
-        await asyncio.gather(*map(all_from, self._clients))
-        await self._forget([one.published for one in held if not one.sent_to and one.published.lineage])
+        try:
+            async with asyncio.timeout(self._withdraw_seconds):
+                await asyncio.gather(*(work() for _ in range(_WITHDRAWN_AT_ONCE)))
+        except TimeoutError:
+            failures.append(f"node {client.node!r} is too slow")
+        if failures and confirmed:
+            text = "cannot withdraw %s, valid for up to %d s: %s"
+            _log.warning(text, counted(len(confirmed), "token"), _LIFETIME_SECONDS, failures[0])
 
     async def _forget(self, withdrawn: Sequence[Published]) -> None:
         """Forget what is recorded of them; what stays is withdrawn once more, so a failure is logged, not raised."""

@@ -1,4 +1,7 @@
-"""Record what responders may hold until it is withdrawn: rows of publications, which outlive a killed process."""
+"""Record what responders may hold until it is withdrawn: rows of publications, which outlive a killed process.
+
+The column `lineage` has the names of all lineages that share the token, with spaces between them.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,9 +10,14 @@ from wellkeeper_issuer.outside.state.database import Database, Row
 from wellkeeper_issuer.outside.state.rows import put_row
 from wellkeeper_node.model import Published
 
-_SELECT: Final = "SELECT jti, token, lineage, expires_at FROM publications"
-# An order that is continued publishes again.
-_UNDER_WAY: Final = "SELECT lineage FROM attempts WHERE order_url IS NOT NULL AND chain_pem IS NULL"
+# An order that is continued publishes again. The names are compared with a space on either side.
+_SELECT_UNNEEDED: Final = """
+SELECT jti, token, lineage, expires_at FROM publications
+WHERE instr(' ' || publications.lineage || ' ', ?) > 0 AND NOT EXISTS (
+    SELECT 1 FROM attempts WHERE order_url IS NOT NULL AND chain_pem IS NULL AND attempts.lineage != ?
+    AND instr(' ' || publications.lineage || ' ', ' ' || attempts.lineage || ' ') > 0
+)
+"""
 
 
 class SqlitePublications:
@@ -21,7 +29,13 @@ class SqlitePublications:
     async def record_publications(self, published: Sequence[Published], now: int) -> None:
         expired = "DELETE FROM publications WHERE expires_at <= ?", (now,)
         rows = (
-            put_row("publications", jti=one.jti, token=one.token, lineage=one.lineage, expires_at=one.expires_at)
+            put_row(
+                "publications",
+                jti=one.jti,
+                token=one.token,
+                lineage=" ".join(sorted(one.lineages)),
+                expires_at=one.expires_at,
+            )
             for one in published
         )
         await self._database.write(expired, *rows)
@@ -31,11 +45,11 @@ class SqlitePublications:
         await self._database.write(*((forget, (one.jti,)) for one in published))
 
     async def read_publications(self, lineage: str) -> Sequence[Published]:
-        return self._database.find(_published, f"{_SELECT} WHERE lineage = ?", lineage)
+        return self._database.find(_published, _SELECT_UNNEEDED, f" {lineage} ", lineage)
 
     async def read_unneeded(self) -> Sequence[Published]:
-        return await self._database.read(_published, f"{_SELECT} WHERE lineage NOT IN ({_UNDER_WAY})")
+        return await self._database.read(_published, _SELECT_UNNEEDED, " ", "")
 
 
 def _published(row: Row) -> Published:
-    return Published(row["jti"], row["token"], row["lineage"], row["expires_at"])
+    return Published(row["jti"], row["token"], frozenset(row["lineage"].split()), row["expires_at"])
