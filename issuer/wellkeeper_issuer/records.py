@@ -51,11 +51,12 @@ class RenewalInfo:
 
 @dataclass(frozen=True, slots=True)
 class NoRenewalInfo:
-    """The lack of a valid answer, with the reason; `is_passing` means worth a retry soon (a time-out, a 5xx)."""
+    """The lack of a valid answer. `is_passing`: worth a retry soon; `is_unreached`: the CA did not get the question."""
 
     reason: str
     is_passing: bool = False
     retry_after_seconds: float | None = None
+    is_unreached: bool = False
 
 
 class Rule(StrEnum):
@@ -225,9 +226,8 @@ class Seen(StrEnum):
 class Check:
     """The last look at what nginx serves, while `version` was live.
 
-    `leaf_not_before` and `leaf_not_after` are the dates of another certificate that clients get instead.
-    `served_version` is the last version that handshakes showed; `returned_from` the one that nginx refused handshakes
-    with, so that the version before it is live again.
+    `leaf_not_before` and `leaf_not_after` date another certificate that clients get, `served_version` is the last one
+    that handshakes showed, and `returned_from` the one that was left because nginx refused handshakes with it.
     """
 
     lineage: str

@@ -31,6 +31,10 @@ _LONGEST_PAUSE_SECONDS: Final = 86_400.0
 _USUAL_PAUSE_SECONDS: Final = 21_600.0
 # Section 4.3.3: after so many temporary errors in a row, wait as after a lasting one.
 _QUICK_TRIES: Final = 6
+# While the CA is away, or gets no questions for a while because of one: it says nothing about the certificate then, and
+# section 4.3.3 leaves that time to us. At most one question per minute finds out whether the CA is back, and then the
+# certificates ask again within so long, spread over it.
+_UNREACHED_PAUSE_SECONDS: Final = 1_800.0
 # Spreads pauses that no CA chose, so that certificates issued together are not always asked about together.
 _PAUSE_JITTER: Final = 0.1
 # At least twice a day, to notice a window that moved.
@@ -172,6 +176,9 @@ def is_held(schedule: Schedule) -> bool:
 
 
 def _pause_seconds(answer: NoRenewalInfo, unanswered: int, choose: Callable[[], float]) -> float:
+    if answer.is_unreached:
+        pause = min(_SHORTEST_PAUSE_SECONDS * 2 ** min(unanswered, _QUICK_TRIES), _UNREACHED_PAUSE_SECONDS)
+        return _clamp(answer.retry_after_seconds or 0.0) + pause * (0.5 + choose())
     if answer.retry_after_seconds is not None:
         return _clamp(answer.retry_after_seconds)
     if answer.is_passing and unanswered <= _QUICK_TRIES:

@@ -59,6 +59,8 @@ class RenewalPlanner:
         answer = await self.infos.ask(schedule.directory_url, schedule.certificate_id)
         following = replan(schedule, answer, self.clock.now(), self.choose)
         if isinstance(answer, NoRenewalInfo):
+            if answer.is_unreached and schedule.unanswered:
+                return following  # said once for each outage
             self.progress.note(schedule.lineage, f"the CA did not give renewal info: {answer.reason}")
         elif following.renew_at != schedule.renew_at:
             # The certificate is renewed before a window that begins too late.

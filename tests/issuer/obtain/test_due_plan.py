@@ -1,5 +1,7 @@
 """due: schedules, planned from dates and replanned from the CA's renewal info."""
 
+import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -134,6 +136,41 @@ def test_temporary_errors_are_retried_soon_and_then_every_six_hours() -> None:
     assert minutes == [2, 4, 8, 16, 32, 64, 360, 360]
     assert schedule.renew_at == planned().renew_at
     assert replan(schedule, RenewalInfo(WINDOW), NOW, middle).unanswered == 0
+
+
+def test_ca_that_is_away_is_asked_again_within_three_quarters_of_an_hour() -> None:
+    schedule, minutes = planned(), []
+    for _ in range(7):
+        schedule = replan(schedule, NoRenewalInfo("away", True, None, True), NOW, lambda: 1.0)
+        assert schedule.ask_at is not None
+        minutes.append((schedule.ask_at - NOW) / timedelta(minutes=1))
+    assert minutes == [4, 7, 13, 25, 46, 46, 46]
+    soonest = replan(planned(), NoRenewalInfo("away", True, None, True), NOW, lambda: 0.0).ask_at
+    assert soonest == NOW + timedelta(minutes=2)
+
+
+def test_certificates_that_a_busy_ca_was_not_asked_about_wait_until_it_wants_questions() -> None:
+    asked = replan(planned(), NoRenewalInfo("busy", True, 3_600), NOW, middle).ask_at
+    others = [
+        replan(planned(), NoRenewalInfo("busy", True, 3_600, True), NOW, lambda n=n: n).ask_at for n in (0.0, 1.0)
+    ]
+    assert (asked, *others) == (NOW + HOUR, NOW + HOUR + timedelta(minutes=1), NOW + HOUR + timedelta(minutes=3))
+
+
+def test_thousand_certificates_ask_soon_and_not_together_after_a_ca_was_away() -> None:
+    """All would ask when an outage begins; whoever asks during it finds the CA away."""
+    choose, end = random.Random(5).random, NOW + timedelta(minutes=20)  # noqa: S311 - the same numbers each time
+    asked_at = []
+    for _ in range(1_000):
+        schedule, at = planned(), NOW
+        while at < end:
+            schedule = replan(schedule, NoRenewalInfo("away", True, None, True), at, choose)
+            assert schedule.ask_at is not None
+            at = schedule.ask_at
+        asked_at.append((at - end).total_seconds())
+    assert max(asked_at) < 30 * 60
+    per_second = Counter(int(seconds) for seconds in asked_at)
+    assert max(per_second.values()) < 20
 
 
 def test_permanent_errors_are_retried_after_about_six_hours() -> None:

@@ -102,6 +102,18 @@ async def test_renewal_info_is_requested_again_when_due(
     assert (found.window, found.unanswered, len(infos.asked)) == (WINDOW, 1, 2)
 
 
+async def test_ca_that_is_away_is_reported_once(
+    planner: RenewalPlanner, state: State, clock: FakeClock, infos: FakeInfos
+) -> None:
+    infos.answer = NoRenewalInfo("away", is_passing=True, is_unreached=True)
+    for count in (1, 2):
+        found = await schedule(planner, INSTALLED)
+        assert found is not None
+        assert (found.unanswered, await state.schedules.read_schedule("web")) == (count, found)
+        clock.advance(3600)
+    assert planner.progress.lines == ["web the CA did not give renewal info: away"]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("window", "words"),
     [

@@ -1,13 +1,13 @@
 """Ask CAs when to renew certificates (RFC 9773): plain GETs without an account or the acme library.
 
 They use the connection and the directory of all other requests to the CA. After a CA fails or sends Retry-After, no
-certificate asks it for a while.
+certificate asks it for a while. Those that would have asked meanwhile have learnt nothing, and ask soon afterwards.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -75,9 +75,9 @@ class AcmeRenewalInfos:
             try:
                 found = (await ca.server.directory()).get("renewalInfo")
             except ProblemError as error:
-                return self._pause(ca, _refusal(url, error))
+                return _unreached(self._pause(ca, _refusal(url, error)))
             except ReplyError as error:
-                return self._pause(ca, NoRenewalInfo(f"{url} is not a directory of a CA: {error}"))
+                return _unreached(self._pause(ca, NoRenewalInfo(f"{url} is not a directory of a CA: {error}")))
             except (aiohttp.ClientError, OSError, WellkeeperError) as error:
                 return self._pause(ca, _silence(url, error))
             return found if isinstance(found, str) and found.isprintable() else None
@@ -99,7 +99,8 @@ class AcmeRenewalInfos:
         return self._pause(ca, refusal) if reply.status in {429, 503} else refusal
 
     def _paused(self, ca: _Ca) -> NoRenewalInfo | None:
-        return ca.pause_reason if self._clock.monotonic() < ca.paused_until else None
+        is_over = self._clock.monotonic() >= ca.paused_until
+        return None if is_over or ca.pause_reason is None else _unreached(ca.pause_reason)
 
     def _pause(self, ca: _Ca, reason: NoRenewalInfo) -> NoRenewalInfo:
         """Stop asking this CA for a while: all certificates get the same reason."""
@@ -116,10 +117,13 @@ def _refusal(url: str, error: ProblemError) -> NoRenewalInfo:
 
 
 def _silence(url: str, error: Exception) -> NoRenewalInfo:
-    if isinstance(error, TimeoutError):
-        return NoRenewalInfo(f"{url} did not answer in time", is_passing=True)
-    # Not passing: RFC 9773 section 4.3.3 counts DNS failures and refused connections as permanent.
-    return NoRenewalInfo(f"cannot reach {url}: {words(error)}")
+    is_late = isinstance(error, TimeoutError)
+    why = f"{url} did not answer in time" if is_late else f"cannot reach {url}: {words(error)}"
+    return _unreached(NoRenewalInfo(why))
+
+
+def _unreached(reason: NoRenewalInfo) -> NoRenewalInfo:
+    return replace(reason, is_passing=True, is_unreached=True)
 
 
 def _parse_info(reply: Reply, retry_after_seconds: float | None) -> RenewalInfo | NoRenewalInfo:

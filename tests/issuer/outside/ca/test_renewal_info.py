@@ -4,6 +4,7 @@ import asyncio
 import email.utils
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -170,7 +171,8 @@ async def test_busy_ca_is_not_asked_for_any_certificate(
     server.next[PATH].append(Canned(status, "busy", {"Retry-After": "300"}))
     first = await refusal(infos, server)
     assert first == NoRenewalInfo(f"{server.url(PATH)} answered HTTP {status}", status == 503, 300)
-    assert await infos.ask(server.directory_url, "another.one") == first
+    another = await infos.ask(server.directory_url, "another.one")
+    assert another == replace(first, is_passing=True, is_unreached=True)
     assert len(server.paths()) == 1
     clock.advance(301)
     assert isinstance(await ask(infos, server), RenewalInfo)
@@ -187,8 +189,10 @@ async def test_cut_connection_is_reported_and_pauses_all_requests(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock
 ) -> None:
     server.next[PATH].extend([CUT, CUT])  # aiohttp repeats a GET itself, once
-    assert "cannot reach" in (await refusal(infos, server)).reason
-    assert (await refusal(infos, server)).retry_after_seconds is None
+    for _ in range(2):
+        found = await refusal(infos, server)
+        assert "cannot reach" in found.reason
+        assert (found.is_passing, found.is_unreached, found.retry_after_seconds) == (True, True, None)
     clock.advance(61)
     assert isinstance(await ask(infos, server), RenewalInfo)
 
@@ -200,7 +204,9 @@ async def test_failed_directory_is_read_again(
     infos: AcmeRenewalInfos, server: AcmeServer, clock: FakeClock, answer: Canned
 ) -> None:
     server.next["/directory"].append(answer)
-    assert server.directory_url in (await refusal(infos, server)).reason
+    found = await refusal(infos, server)
+    assert server.directory_url in found.reason
+    assert found.is_unreached
     clock.advance(61)
     assert isinstance(await ask(infos, server), RenewalInfo)
 
