@@ -150,11 +150,11 @@ def test_ca_that_is_away_is_asked_again_within_three_quarters_of_an_hour() -> No
 
 
 def test_certificates_that_a_busy_ca_was_not_asked_about_wait_until_it_wants_questions() -> None:
-    asked = replan(planned(), NoRenewalInfo("busy", True, 3_600), NOW, middle).ask_at
-    others = [
-        replan(planned(), NoRenewalInfo("busy", True, 3_600, True), NOW, lambda n=n: n).ask_at for n in (0.0, 1.0)
-    ]
-    assert (asked, *others) == (NOW + HOUR, NOW + HOUR + timedelta(minutes=1), NOW + HOUR + timedelta(minutes=3))
+    busy, minute = NoRenewalInfo("busy", True, 3_600), timedelta(minutes=1)
+    assert replan(planned(), busy, NOW, middle).ask_at == NOW + HOUR
+    others = replace(busy, is_unreached=True)
+    assert replan(planned(), others, NOW, lambda: 0.0).ask_at == NOW + HOUR + minute
+    assert replan(planned(), others, NOW, lambda: 1.0).ask_at == NOW + HOUR + 3 * minute
 
 
 def test_thousand_certificates_ask_soon_and_not_together_after_a_ca_was_away() -> None:
