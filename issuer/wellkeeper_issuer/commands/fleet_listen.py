@@ -1,6 +1,8 @@
 """fleet listen: write the drop-in `fleet.toml` and the relay's environment, make the fleet key, start the relay."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +80,7 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     """
     path = settings_path(config)
     listening = _prepare(path, read_sources(path), tuple(map(_checked, addresses)))
-    written = [file for file, text in listening.contents().items() if _write(file, text)]
+    written = _write(listening.contents())
     settings = options.read(config)
     missing = _add_to_trust_file(settings, path)
     restarted = [units.RELAY] if listening.environment in written else []
@@ -146,17 +148,33 @@ def _drop_in_text(addresses: Sequence[str]) -> str:
     return to_toml(_COMMENT, {FLEET: {"listen": list(addresses)}})
 
 
-def _write(path: Path, text: str) -> bool:
-    """Return whether the file changed. Raises SettingsError."""
+def _write(contents: Mapping[Path, str]) -> list[Path]:
+    """Write the files that change, all or none, and return them. Raises SettingsError with all their lines."""
     try:
-        if presence.exists(path) and path.read_text() == text:
-            return False
-        durable.make_folder(path.parent, 0o755, durable.Owner())
-        durable.replace_whole(path, text.encode(), 0o644)
+        changed = {path: text for path, text in contents.items() if not _has(path, text)}
+        for path in changed:
+            _check_writable(path)
+        for path, text in changed.items():
+            durable.make_folder(path.parent, 0o755, durable.Owner())
+            durable.replace_whole(path, text.encode(), 0o644)
     except OSError as error:
-        remedy = "Run the command as root, or write this there yourself: " + " ".join(text.splitlines()[1:])
-        raise SettingsError(f"cannot write {path}", str(error.strerror), remedy) from error
-    return True
+        lines = "; ".join(f"into {path}: {' '.join(text.splitlines()[1:])}" for path, text in contents.items())
+        remedy = f"Run the command as root, or write this yourself and run it again: {lines}"
+        raise SettingsError(f"cannot write {error.filename}", str(error.strerror), remedy) from error
+    return list(changed)
+
+
+def _has(path: Path, text: str) -> bool:
+    return presence.exists(path) and path.read_text() == text
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OSError if the file cannot be replaced: another one must not be written before that is known."""
+    folder = next(one for one in path.parents if presence.exists(one))
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        number = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(number, os.strerror(number), str(path))
 
 
 def _add_to_trust_file(settings: Settings, path: Path) -> str:
@@ -170,5 +188,8 @@ def _add_to_trust_file(settings: Settings, path: Path) -> str:
         return str(error)
     others = host.added.account_thumbprints + host.added.publishing_keys
     if host.found is not None and host.added.fleet_keys and not others and not host.removed:
-        trust_file.write(host)
+        try:
+            trust_file.write(host)
+        except SettingsError as error:
+            return f"{error.what} ({error.why}), which lacks the fleet keys; 'wellkeeper trust' shows them"
     return ""
