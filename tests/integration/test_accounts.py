@@ -97,6 +97,10 @@ async def test_account_is_registered_again_in_the_same_pass_after_the_ca_lost_it
         (record,) = (host.issuer.state_dir / "accounts").glob("*.json")
         known = record.read_text()
         await host.ca.restart()
+        for _ in range(2):
+            shown = (await host.issuer.run_well("account", "show")).out
+            assert "  status            forgotten by the CA (the next order or 'account register' " in shown
+            assert record.read_text() == known
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 0, finished
         assert record.read_text() != known

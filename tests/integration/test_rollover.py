@@ -173,4 +173,6 @@ async def test_daemon_continues_with_the_new_key_after_a_rollover(folder: Path, 
         async with opened_ca(options, accounts, SystemClock()) as command:
             new = await roll_over(AccountAtCa(command.connection), accounts, clients)
         assert daemon.thumbprint == new != thumbprint
-        assert (await AccountAtCa(daemon.connection).state()).status == "valid"
+        state = await AccountAtCa(daemon.connection).state()
+        assert state is not None
+        assert state.status == "valid"

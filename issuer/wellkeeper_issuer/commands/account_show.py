@@ -20,6 +20,8 @@ from wellkeeper_node.errors import WellkeeperError
 
 _NO_ACCOUNT: Final = "none yet (the first order or 'account register' creates it)"
 
+_FORGOTTEN: Final = "forgotten by the CA (the next order or 'account register' registers it again)"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -88,17 +90,19 @@ async def _ask_ca(known: Shown, authorities: AllAuthorities) -> Shown:
 
     authority = authorities.open(known.directory_url)
     abilities = await authority.abilities()
-    status = known.status
+    status, url = known.status, known.account_url
     if status == "on record":
-        status = (await AccountAtCa(authority.connection).state()).status
+        state = await AccountAtCa(authority.connection).state()
+        status, url = (state.status, state.url) if state else (_FORGOTTEN, url)
     records = tuple(
-        f'CAA 0 issue "{identity}; validationmethods=http-01; accounturi={known.account_url}"'
+        f'CAA 0 issue "{identity}; validationmethods=http-01; accounturi={url}"'
         for identity in abilities.caa_identities
-        if known.account_url and status == "valid"
+        if url and status == "valid"
     )
     return replace(
         known,
         status=status,
+        account_url=url,
         terms_of_service=abilities.terms_of_service,
         requires_external_account=abilities.requires_external_account,
         has_renewal_info=abilities.has_renewal_info,

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from acme import messages
 
 from wellkeeper_client.foreign_text import one_line
+from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.ca.abilities import read_abilities
 from wellkeeper_issuer.outside.ca.connection import Connection
@@ -18,6 +19,8 @@ from wellkeeper_issuer.outside.ca.signing import Sender, Signer
 from wellkeeper_issuer.outside.keys.accounts import AccountRecord
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_node.errors import Retry
+
+_FORGOTTEN: Final = "accountDoesNotExist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,28 @@ class AccountAtCa:
         _, account = await self._connection.account()
         return account.url
 
-    async def state(self) -> AccountState:
-        """Return the account as the CA reports it; sends nothing to a CA where no account is on record."""
-        return await self._post(None, "the request to read the account")
+    async def state(self) -> AccountState | None:
+        """Return our account as the CA reports it; None if the CA has none for our key.
+
+        Neither registers nor records anything; sends nothing to a CA where no account is on record.
+        """
+        url = self.record().account_url
+        try:
+            return await self._state_of(url)
+        except OrderError as error:
+            problem = error.problem
+            if problem is None or not (problem.name == _FORGOTTEN or problems.may_be_about_our_account(problem)):
+                raise
+            found = await self.url_of(self._accounts.account_key(self.directory_url))
+            if found == url:
+                raise
+        return None if found is None else await self._state_of(found)
+
+    async def _state_of(self, url: str) -> AccountState:
+        async def work(sender: Sender, _: messages.Directory) -> AccountState:
+            return await _send(sender, url, None)
+
+        return await self._connection.call_as(url, OrderError, "the request to read the account", work)
 
     async def update(self, contact: Sequence[str]) -> AccountState:
         """Replace the contacts, and agree to the CA's current terms if the settings agree to terms."""
@@ -120,11 +142,15 @@ class AccountAtCa:
 
     async def _post(self, message: Any, request: str) -> AccountState:  # noqa: ANN401 - any message of josepy's
         async def work(sender: Sender, _: messages.Directory) -> AccountState:
-            url = self.record().account_url  # another one in a second try, if the CA has another for our key
-            body = (await sender.send(url, message)).json()
-            status, contact = body.get("status"), body.get("contact") or []
-            if not isinstance(status, str) or not isinstance(contact, list):
-                raise ReplyError("account member 'status' must be a string, 'contact' a list")
-            return AccountState(url, one_line(status), tuple(map(one_line, contact)))
+            # Another one in a second try, if the CA has another for our key.
+            return await _send(sender, self.record().account_url, message)
 
         return await self._connection.call(OrderError, request, work)
+
+
+async def _send(sender: Sender, url: str, message: Any) -> AccountState:  # noqa: ANN401 - any message of josepy's
+    body = (await sender.send(url, message)).json()
+    status, contact = body.get("status"), body.get("contact") or []
+    if not isinstance(status, str) or not isinstance(contact, list):
+        raise ReplyError("account member 'status' must be a string, 'contact' a list")
+    return AccountState(url, one_line(status), tuple(map(one_line, contact)))

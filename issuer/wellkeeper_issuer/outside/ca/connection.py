@@ -131,6 +131,10 @@ class Connection:
                 raise
         return await self._send(kind, request, work, *await self.account())
 
+    async def call_as(self, account_url: str, kind: type[WellkeeperError], request: str, work: Work[T]) -> T:
+        """Send a request once with this account, and register none."""
+        return await self._send(kind, request, work, await self.directory(), Account(account_url))
+
     async def read(self, kind: type[WellkeeperError], request: str, url: str, parse: Callable[[str, Reply], T]) -> T:
         """Read a resource by POST-as-GET (RFC 8555 section 6.3), with retries where they may help."""
 
