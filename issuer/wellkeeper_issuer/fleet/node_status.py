@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from wellkeeper_issuer.fleet.reports import DONE, Seen
+from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.bundles.manifest import Entry
@@ -90,8 +90,12 @@ def wrong_on(reports: Mapping[str, Seen], lineage: str, entry: Entry) -> list[st
 
 def has_ended(report: Report | None, lineage: str, entry: Entry) -> bool:
     """Return whether the node has tried this version, whatever came of it."""
-    found = report.certificates.get(lineage) if report else None
-    return found is not None and found.number >= entry.version.number and found.state is not CertificateState.WAITING
+    if report is None:
+        return False
+    found, number = report.certificates.get(lineage), entry.version.number
+    if found is None:
+        return report.is_done(lineage, number)
+    return found.number >= number and found.state is not CertificateState.WAITING
 
 
 def _status(
@@ -102,7 +106,7 @@ def _status(
     behind = tuple(
         _behind(node, name, one, report.certificates.get(name) if report else None)
         for name, one in wanted.items()
-        if not _is_current(report, name, one.entry)
+        if report is None or not report.is_done(name, one.entry.version.number)
     )
     return NodeStatus(
         name=node.name,
@@ -116,11 +120,6 @@ def _status(
         behind=behind,
         concern=_missing(missing, seen) or _concern(seen),
     )
-
-
-def _is_current(report: Report | None, lineage: str, entry: Entry) -> bool:
-    found = report.certificates.get(lineage) if report else None
-    return found is not None and found.number == entry.version.number and found.state in DONE
 
 
 def _behind(node: EnrolledNode, lineage: str, listed: Listed, found: CertificateReport | None) -> Behind:

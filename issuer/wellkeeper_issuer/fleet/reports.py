@@ -13,15 +13,13 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_client.signing import decode_public_key, key_id
-from wellkeeper_node.agent.report import CertificateState, Report, parse_report
+from wellkeeper_node.agent.report import DONE, Report, done_digest, parse_report
 from wellkeeper_node.complaints import Complaints
 from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
 
 _UPGRADE: Final = ". Upgrade Wellkeeper on this host before its nodes."
-# The states in which a node's nginx has a certificate.
-DONE: Final = frozenset({CertificateState.SERVED, CertificateState.INSTALLED})
 _SHOWN: Final = 10
 # A node reports each minute.
 LATELY_SECONDS: Final = 180.0
@@ -132,7 +130,9 @@ class Reports:
 def _log_deliveries(node: str, before: Report | None, now: Report) -> None:
     """Log which versions the node's nginx has, since the report before."""
     known = _delivered(before) if before is not None else set()
-    new = [f"{name} (version {number})" for name, number in sorted(_delivered(now) - known)]
+    left_out = before.done if before is not None else frozenset[str]()
+    delivered = [one for one in sorted(_delivered(now) - known) if not left_out or done_digest(*one) not in left_out]
+    new = [f"{name} (version {number})" for name, number in delivered]
     if new:
         more = f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""
         _log.info("node %r has %s%s", node, ", ".join(new[:_SHOWN]), more)

@@ -4,22 +4,34 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from wellkeeper_node.agent.report import CertificateState, PublicationReport, Report
+from wellkeeper_node.agent.report import DONE, PublicationReport, Report, done_digest
 
-DONE: Final = frozenset({CertificateState.SERVED, CertificateState.INSTALLED})
 _TOO_LONG: Final = "the report would be too long, so it lacks some certificates or tokens"
 
 
 def shortened(report: Report) -> Iterator[Report]:
-    """Yield the report, then shorter ones, the last with neither certificates nor publications."""
+    """Yield the report, then shorter ones, the last with neither certificates nor publications.
+
+    Of certificates that nginx has, a digest is enough; without any of the others, the report says that it lacks some.
+    """
     yield report
     bare = {jti: _without_passed(one) for jti, one in report.publications.items()}
     yield replace(report, publications=bare)
     concern = report.concern or _TOO_LONG
-    rows = sorted(report.certificates.items(), key=lambda one: one[1].state in DONE)
-    while rows:
-        rows = rows[: len(rows) // 2]
-        yield replace(report, publications=bare, certificates=dict(rows), concern=concern)
+    every = sorted(report.certificates.items(), key=lambda one: one[1].state in DONE)
+    length = len(every)
+    while length:
+        length //= 2
+        rest = every[length:]
+        done = frozenset(done_digest(name, one.number) for name, one in rest if one.state in DONE)
+        is_whole = len(done) == len(rest)
+        yield replace(
+            report,
+            publications=bare,
+            certificates=dict(every[:length]),
+            done=done,
+            concern=report.concern if is_whole else concern,
+        )
     tokens = list(bare.items())
     while tokens:
         tokens = tokens[: len(tokens) // 2]

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from wellkeeper_node.agent.fitting import DONE
-from wellkeeper_node.agent.report import CertificateReport, CertificateState
+from wellkeeper_node.agent.report import DONE, CertificateReport, CertificateState
 from wellkeeper_node.agent.shown import Shown
 from wellkeeper_node.model import Certificate
 

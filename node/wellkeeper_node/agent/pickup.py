@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from wellkeeper_node.agent.fetching import Fetching, NotYetError
-from wellkeeper_node.agent.fitting import DONE
 from wellkeeper_node.agent.pending import Pending
-from wellkeeper_node.agent.report import CertificateReport, CertificateState
+from wellkeeper_node.agent.report import DONE, CertificateReport, CertificateState
 from wellkeeper_node.bundles.manifest import Entry, Manifest
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.deliver.verify import is_one_of

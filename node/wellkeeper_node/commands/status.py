@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from wellkeeper_node import settings
-from wellkeeper_node.agent.fitting import DONE
 from wellkeeper_node.agent.metrics import to_prometheus
-from wellkeeper_node.agent.report import CertificateReport
+from wellkeeper_node.agent.report import DONE, CertificateReport
 from wellkeeper_node.agent.shown import Shown, StatusFile
 from wellkeeper_node.certificates.leaves import read_leaves
 from wellkeeper_node.certificates.live import LiveFolder

@@ -8,10 +8,14 @@ import pytest
 
 from tests.fakes_deliver import NOW
 from tests.fleet import entry
+from tests.relay.messages import WEB2_KEY
+from wellkeeper_client import records
+from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus, has_ended, node_statuses, wrong_on
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
-from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, ResponderReport
+from wellkeeper_node.agent.fitting import shortened
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, ResponderReport, parse_report
 
 NODE: Final = EnrolledNode("web2", "s", "x", ("*",), answers=True, enrolled_at=NOW)
 LISTED: Final = {"web": Listed(entry(3), NOW), "mail": Listed(entry(1), NOW + timedelta(minutes=30))}
@@ -142,3 +146,37 @@ def test_nodes_with_a_wrong_certificate_are_those_with_this_version() -> None:
 )
 def test_node_has_tried_a_version_whatever_came_of_it(report: Report | None, has_tried: bool) -> None:
     assert has_ended(report, "web", entry(3)) == has_tried
+
+
+def test_node_with_thousands_of_certificates_is_behind_only_with_those_that_it_lacks() -> None:
+    names = [f"host-{number}.example.org" for number in range(3_000)]
+    listed = {name: Listed(entry(number % 5 + 1), NOW) for number, name in enumerate(names)}
+    certificates = {
+        name: CertificateReport(one.entry.version.number, "ab" * 32, CertificateState.SERVED)
+        for name, one in listed.items()
+    }
+    certificates[names[7]] = replace(certificates[names[7]], state=CertificateState.REFUSED, cause="nginx: [emerg] no")
+    certificates[names[2_000]] = replace(certificates[names[2_000]], state=CertificateState.WAITING, cause="it waits")
+    report = sent(Report("1.2.3", NOW.timestamp(), 7, certificates=certificates))
+    assert len(report.certificates) < len(names)
+    (found,) = node_statuses({"web2": NODE}, {"web2": seen(report)}, listed)
+    assert (found.current, found.total, found.concern) == (2_998, 3_000, None)
+    assert {one.lineage: one.cause for one in found.behind} == {names[7]: "nginx: [emerg] no", names[2_000]: "it waits"}
+    assert has_ended(report, names[2_999], listed[names[2_999]].entry)
+    assert not has_ended(report, names[2_000], listed[names[2_000]].entry)
+    newer = {**listed, names[2_999]: Listed(entry(9), NOW)}
+    (found,) = node_statuses({"web2": NODE}, {"web2": seen(report)}, newer)
+    assert {one.lineage for one in found.behind} == {names[7], names[2_000], names[2_999]}
+    assert not has_ended(report, names[2_999], newer[names[2_999]].entry)
+
+
+def sent(report: Report) -> Report:
+    """Return what the issuer reads: the first report that fits into a record."""
+    for one in shortened(report):
+        record = one.to_record("web2", 1, int(NOW.timestamp()))
+        try:
+            records.sign(record, WEB2_KEY)
+        except MessageError:
+            continue
+        return parse_report("web2", record.body)
+    raise AssertionError("no report fits")

@@ -15,7 +15,7 @@ from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import sign_claims
 from wellkeeper_issuer.fleet.reports import Reports
-from wellkeeper_node.agent.report import CertificateReport, CertificateState
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, done_digest
 from wellkeeper_node.complaints import MOST
 
 
@@ -201,6 +201,21 @@ def test_deliveries_are_logged_once_each(reports: Reports, web2: PlayedNode, cap
     assert first.startswith("node 'web2' has web00 (version 1), web01 (version 1), ")
     assert first.endswith("web09 (version 1) and 2 more")
     assert second == "node 'web2' has web03 (version 2)"
+
+
+def test_versions_that_a_report_left_out_are_not_logged_as_new(
+    reports: Reports, web2: PlayedNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    served = {name: CertificateReport(1, "ab" * 32, CertificateState.SERVED) for name in ("mail", "web")}
+    whole, short = replace(web2.report, certificates=served), replace(web2.report, done=frozenset(map(digest, served)))
+    for number, web2.report in enumerate([whole, short, whole]):
+        reports.take(web2.signed(number))
+    assert caplog.messages == ["node 'web2' has mail (version 1), web (version 1)"]
+
+
+def digest(lineage: str) -> str:
+    return done_digest(lineage, 1)
 
 
 def test_successor_of_a_node_begins_with_any_number(

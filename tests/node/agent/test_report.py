@@ -14,6 +14,7 @@ from wellkeeper_node.agent.report import (
     PublicationReport,
     Report,
     ResponderReport,
+    done_digest,
     parse_report,
 )
 from wellkeeper_node.model import ReadBack
@@ -32,7 +33,10 @@ REPORT: Final = Report(
 )
 
 
-@pytest.mark.parametrize("report", [REPORT, Report("1.2.3", 5)], ids=["full", "empty"])
+LEFT_OUT: Final = Report("1.2.3", 5, done=frozenset({done_digest("web", 3), done_digest("mail", 1)}))
+
+
+@pytest.mark.parametrize("report", [REPORT, LEFT_OUT, Report("1.2.3", 5)], ids=["full", "left out", "empty"])
 def test_report_is_read_back_the_same(report: Report) -> None:
     body = json.loads(json.dumps(report.to_json()))
     assert parse_report("web2", body | {"of_a_later_version": 1}) == report
@@ -49,6 +53,12 @@ def test_state_of_a_later_version_is_not_a_success(cause: str | None, words: str
     one = {"number": 4, "leaf_sha256": "ab" * 32, "state": "shining", "cause": cause, "remedy": ""}
     report = parse_report("web2", REPORT.to_json() | {"certificates": {"web": one}})
     assert report.certificates["web"] == CertificateReport(4, "ab" * 32, CertificateState.FAILED, words)
+
+
+def test_report_of_an_earlier_version_leaves_nothing_out() -> None:
+    body = REPORT.to_json()
+    del body["done"]
+    assert parse_report("web2", body) == REPORT
 
 
 def test_report_becomes_the_record_of_its_node() -> None:
