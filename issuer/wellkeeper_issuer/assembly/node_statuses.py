@@ -31,3 +31,11 @@ async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
     kept = disk.manifests.read()
     listed = await read_listed(kept.manifest.lineages if kept else {}, disk.bundles)
     return node_statuses(nodes, {name: read_seen(one) for name, one in reports.items()}, listed, missing)
+
+
+def read_fullness(settings: Settings) -> tuple[str, str]:
+    """Return that the manifest nears the limit of its size, and what to do; "" before."""
+    from wellkeeper_issuer.fleet.manifest import REMEDY, nearly_full
+
+    kept = fleets.disk(settings).manifests.read()
+    return (nearly_full(kept.message, kept.manifest) if kept else ""), REMEDY

@@ -62,7 +62,7 @@ _COLOURS: Final = {
     is_flag=True,
     help=(
         "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, and no node is "
-        "behind for an hour or unseen for 15 minutes."
+        "behind for an hour or unseen for 15 minutes, and their manifest has room for more certificates."
     ),
 )
 @click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")
@@ -92,13 +92,13 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
             screen.print_lines(failing)
         if is_restart_needed(daemon):
             click.echo(_OLD_DAEMON)
-    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(nodes))):
+    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes))):
         click.get_current_context().exit(1)
 
 
-def _are_nodes_current(nodes: "Sequence[NodeStatus]") -> bool:
-    """Print which nodes need a person, and return whether none does."""
-    lines = status_nodes.problems(nodes)
+def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]") -> bool:
+    """Print which nodes need a person, also soon because of the manifest, and return whether none does."""
+    lines = [*status_nodes.problems(nodes), *(status_nodes.fullness(settings) if nodes else ())]
     for line in lines:
         click.echo(line, err=True)
     return not lines

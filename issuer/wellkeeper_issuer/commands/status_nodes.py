@@ -26,6 +26,14 @@ def read(settings: Settings) -> "Sequence[NodeStatus]":
     return asyncio.run(read_node_statuses(settings))
 
 
+def fullness(settings: Settings) -> list[str]:
+    """Return a line if the manifest nears the limit of its size."""
+    from wellkeeper_issuer.assembly.node_statuses import read_fullness
+
+    why, remedy = read_fullness(settings)
+    return [f"{why}. {remedy}"] if why else []
+
+
 def show(found: "Sequence[NodeStatus]") -> None:
     """Print the table."""
     now = SystemClock().now()

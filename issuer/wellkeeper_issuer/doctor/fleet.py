@@ -35,9 +35,15 @@ async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: b
     return [Finding(RELAY, Verdict.OK, "", "it answers" + (", and the daemon feeds it" if is_fed else ""))]
 
 
-async def check_nodes(found: "Sequence[NodeStatus]", now: datetime) -> list[Finding]:
-    """Return `nodes`: each has reported lately, has all of its certificates, and complains of nothing."""
-    return [_of_node(one, now) for one in found]
+async def check_nodes(
+    found: "Sequence[NodeStatus]", now: datetime, fullness: tuple[str, str] = ("", "")
+) -> list[Finding]:
+    """Return `nodes`: each has reported lately, has all of its certificates, and complains of nothing.
+
+    `fullness` says that their manifest nears its limit, and what to do.
+    """
+    why, remedy = fullness
+    return [*(_of_node(one, now) for one in found), *([Finding(NODES, Verdict.WARN, "", why, remedy)] if why else [])]
 
 
 def _of_node(one: "NodeStatus", now: datetime) -> Finding:

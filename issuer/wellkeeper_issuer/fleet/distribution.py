@@ -19,7 +19,7 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.feed import Feed
-from wellkeeper_issuer.fleet.manifest import Listed, next_manifest, sign_manifest
+from wellkeeper_issuer.fleet.manifest import REMEDY, Listed, nearly_full, next_manifest, sign_manifest
 from wellkeeper_issuer.fleet.ports import Archive, Bundles, Manifests
 from wellkeeper_issuer.fleet.sealing import Sealed, seal, wrap
 from wellkeeper_issuer.fleet.versions import version_of
@@ -68,6 +68,7 @@ class Distribution:
     _sent: dict[str, str] = field(default_factory=dict)
     _kept: Kept | None = None
     _offered: bytes | None = None
+    _is_nearly_full: bool = False
 
     @property
     def listed(self) -> Mapping[str, Entry]:
@@ -87,9 +88,7 @@ class Distribution:
     def hold(self, lineage: str) -> None:
         """Keep the live version from nodes for a day, or until it is offered: nginx ended here when it loaded it."""
         self._held[lineage] = self.clock.monotonic() + _HELD_SECONDS
-        _log.warning(
-            "nodes do not get the new version of %s for a day, unless nginx here loads it: it has just ended", lineage
-        )
+        _log.warning("nodes do not get the new version of %s for a day, unless nginx loads it here: it ended", lineage)
 
     def is_held(self, lineage: str) -> bool:
         """Return whether the live version is kept from nodes."""
@@ -99,6 +98,7 @@ class Distribution:
         """Send all that nodes should have of these certificates, and nothing else. Idempotent; at least daily."""
         async with self._lock:
             await self._learn()
+            lineages = self._received(lineages)
             sealed = [one for one in [await self._guarded(name, self._current) for name in lineages] if one]
             await self._send(sealed)
             for name in set(self.listed) - set(lineages):
@@ -123,11 +123,17 @@ class Distribution:
                 self._waiting |= some  # the next one tries it again
                 raise
 
+    def _received(self, lineages: Collection[str]) -> list[str]:
+        """Return those that a node gets: the others would fill the manifest."""
+        bodies = self.nodes().values()
+        return [name for name in lineages if any(body.gets(name) for body in bodies)]
+
     async def _send_live(self, some: Collection[str]) -> None:
-        if not some:
+        received = self._received(some)
+        if not received:
             return
         await self._learn()
-        sealed = [one for one in [await self._guarded(name, self._live) for name in some] if one]
+        sealed = [one for one in [await self._guarded(name, self._live) for name in received] if one]
         if sealed:
             await self._send(sealed)
             new = {one.bundle.lineage: one.entry for one in sealed}
@@ -255,9 +261,16 @@ class Distribution:
         if manifest is not None:
             message = sign_manifest(manifest, self.fleet_key)
             self._kept = await asyncio.to_thread(self.disk.manifests.take, message)
+            self._warn(nearly_full(message, manifest))
         if self._kept is not None:
             expires_at = self._kept.manifest.to_record().expires_at
             await self.feed.put_signed(Stored(MANIFEST_KEY, self._kept.message, float(expires_at)))
+
+    def _warn(self, fullness: str) -> None:
+        """Log once that the manifest nears its limit."""
+        if fullness and not self._is_nearly_full:
+            _log.warning("%s. %s", fullness, REMEDY)
+        self._is_nearly_full = bool(fullness)
 
     async def _learn(self) -> None:
         """Read the manifest in force, and take the one that was offered if it is newer."""

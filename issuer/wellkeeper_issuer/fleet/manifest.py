@@ -12,11 +12,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client import records
 from wellkeeper_client.compact_jws import MessageError
+from wellkeeper_client.records import Kind
 from wellkeeper_node.bundles.manifest import Entry, Leaves, Manifest
 from wellkeeper_node.errors import FleetError
+from wellkeeper_node.wording import counted
 
 _SIGNED_AGAIN_SECONDS: Final = 24 * 3600
-_TOO_MANY: Final = "Put several names into each certificate, or use a second issuer for some nodes."
+# At 3 000 certificates, six hundred more.
+_NEARLY: Final = 0.8
+REMEDY: Final = (
+    "Put several names into each certificate, send nodes no certificates that they do not serve ('--certificates' of"
+    " 'wellkeeper node invite' and 'node add'), or use a second issuer for some nodes."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,18 @@ def sign_manifest(manifest: Manifest, fleet_key: Ed25519PrivateKey) -> bytes:
     try:
         return records.sign(manifest.to_record(), fleet_key).encode()
     except MessageError as error:
-        raise FleetError("cannot sign the manifest", error.detail, _TOO_MANY) from error
+        count = counted(len(manifest.lineages), "certificate")
+        what = f"cannot sign the manifest of {count}, so nodes get nothing new"
+        raise FleetError(what, error.detail, REMEDY) from error
+
+
+def nearly_full(message: bytes, manifest: Manifest) -> str:
+    """Return that the manifest nears the limit of its size, "" before."""
+    longest = Kind.MANIFEST.longest
+    if len(message) < _NEARLY * longest:
+        return ""
+    percent, count = 100 * len(message) // longest, counted(len(manifest.lineages), "certificate")
+    return f"the manifest has {count} for nodes and is {percent} % full: nodes get nothing new once it is too long"
 
 
 def _check_does_not_fall(lineage: str, entry: Entry, known: Entry | None) -> None:

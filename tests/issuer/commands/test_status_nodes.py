@@ -127,3 +127,15 @@ def test_nodes_are_metrics(program: Program, join: Join, now: datetime) -> None:
     assert found["fleet_node_certificates"] == dict.fromkeys([("web2",), ("web3",), ("web4",)], 2)
     assert found["fleet_node_certificates_behind"] == {("web2",): 0, ("web3",): 1, ("web4",): 2}
     assert found["fleet_node_behind_since_seconds"].keys() == {("web3",), ("web4",)}
+
+
+def test_check_fails_before_the_manifest_is_full(program: Program, join: Join, now: datetime) -> None:
+    join("web2", report=said(SERVED))
+    keys = FleetKeys(program.state_dir)
+    public = keys.current.public_key()
+    listed = {f"host-{number}.example.org": entry() for number in range(2_700)}
+    message = sign_manifest(Manifest(2, int(now.timestamp()), listed, {}, {}), keys.current)
+    ManifestFile(program.state_dir / "manifest.jws", {key_id(public): public}).take(message)
+    finished = program.run("status", "--check", "--nodes")
+    assert finished.exit_code == 1
+    assert "the manifest has 2700 certificates for nodes and is 85 % full" in " ".join(finished.err.split())

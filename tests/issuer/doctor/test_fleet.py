@@ -67,3 +67,12 @@ async def test_nodes_are_seen_and_have_everything(node: NodeStatus, verdict: Ver
     (found,) = await check_nodes([node], NOW)
     assert (found.check, found.subject, found.verdict) == ("nodes", "web2", verdict)
     assert words in f"{found.cause} {found.fix}"
+
+
+async def test_manifest_that_nears_its_limit_is_a_warning() -> None:
+    _, found = await check_nodes([WELL], NOW, ("the manifest is 81 % full", "Use a second issuer."))
+    assert (found.verdict, found.cause, found.fix) == (
+        Verdict.WARN,
+        "the manifest is 81 % full",
+        "Use a second issuer.",
+    )

@@ -1,5 +1,6 @@
 """Signing the manifest: after each change, once per day, and never with a number that falls."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from tests.fleet import LEAF, OTHER_LEAF, TIME, entry, manifest_of, sealed
 from tests.relay.messages import FLEET_KEY, FLEET_KEYS
 from wellkeeper_client import records
 from wellkeeper_client.records import Kind
-from wellkeeper_issuer.fleet.manifest import Listed, next_manifest, sign_manifest
+from wellkeeper_issuer.fleet.manifest import Listed, nearly_full, next_manifest, sign_manifest
 from wellkeeper_node.bundles.manifest import Manifest, read_manifest
 from wellkeeper_node.errors import FleetError
 
@@ -73,5 +74,16 @@ def test_signed_manifest_is_read_with_the_same_content() -> None:
 
 def test_manifest_that_is_too_large_is_refused() -> None:
     lineages = {f"{number:0>240}": entry() for number in range(8000)}
-    with pytest.raises(FleetError, match=r"cannot sign the manifest: manifest/fleet has \d+ bytes, at most"):
+    with pytest.raises(FleetError) as caught:
         sign_manifest(Manifest(1, TIME, lineages, {}, {}), FLEET_KEY)
+    assert caught.value.what == "cannot sign the manifest of 8000 certificates, so nodes get nothing new"
+    assert re.fullmatch(r"manifest/fleet has \d+ bytes, at most 1048576 are allowed", caught.value.why)
+    assert caught.value.remedy.startswith("Put several names into each certificate, ")
+
+
+@pytest.mark.parametrize(("count", "percent"), [(2_300, 0), (2_700, 85), (3_100, 97)])
+def test_manifest_that_nears_its_limit_says_so(count: int, percent: int) -> None:
+    manifest = Manifest(1, TIME, {f"host-{number}.example.org": entry() for number in range(count)}, {}, {})
+    found = nearly_full(sign_manifest(manifest, FLEET_KEY), manifest)
+    words = f"the manifest has {count} certificates for nodes and is {percent} % full: "
+    assert found.startswith(words) if percent else found == ""

@@ -6,7 +6,7 @@ from typing import Final
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.assembly.doctor.rights import need_owner
-from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
+from wellkeeper_issuer.assembly.node_statuses import read_fullness, read_node_statuses
 from wellkeeper_issuer.doctor import fleet
 from wellkeeper_issuer.doctor.checks import Check, NotCheckedError
 from wellkeeper_issuer.outside.host.unit_states import read_units
@@ -36,10 +36,11 @@ async def _relay(context: CheckContext) -> Sequence[Finding]:
 
 
 async def _nodes(context: CheckContext) -> Sequence[Finding]:
-    found = await read_node_statuses(_with_relay(context))
+    settings = _with_relay(context)
+    found = await read_node_statuses(settings)
     if not found:
         raise NotCheckedError("no other node has joined")
-    return await fleet.check_nodes(found, SystemClock().now())
+    return await fleet.check_nodes(found, SystemClock().now(), read_fullness(settings))
 
 
 def _with_relay(context: CheckContext) -> Settings:
