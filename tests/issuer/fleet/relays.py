@@ -49,7 +49,7 @@ class FakeRelay:
     ) -> str:
         self._check()
         self.puts += 1
-        while self.hangs:
+        while self.hangs:  # noqa: ASYNC110 - a test ends it
             await asyncio.sleep(0)
         return await self._memory.put(key, value, expected=expected, lease=lease, expires_at=expires_at)
 
