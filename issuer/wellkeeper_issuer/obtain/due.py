@@ -177,7 +177,7 @@ def is_held(schedule: Schedule) -> bool:
 
 def _pause_seconds(answer: NoRenewalInfo, unanswered: int, choose: Callable[[], float]) -> float:
     if answer.is_unreached:
-        pause: float = min(_SHORTEST_PAUSE_SECONDS * 2 ** min(unanswered, _QUICK_TRIES), _UNREACHED_PAUSE_SECONDS)
+        pause = min(_SHORTEST_PAUSE_SECONDS * 2.0 ** min(unanswered, _QUICK_TRIES), _UNREACHED_PAUSE_SECONDS)
         return _clamp(answer.retry_after_seconds or 0.0) + pause * (0.5 + choose())
     if answer.retry_after_seconds is not None:
         return _clamp(answer.retry_after_seconds)
