@@ -14,7 +14,6 @@ from tests.node.agent.made import virtually
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
 from wellkeeper_node.agent.links import Link
-from wellkeeper_node.errors import UnavailableError
 from wellkeeper_node.records.port import Update
 
 UNJITTERED = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
@@ -25,13 +24,14 @@ class AwayRelay(FakeRelay):
 
     def __init__(self) -> None:
         super().__init__(FakeClock(NOW))
+        self.is_up = False
         self.followed_at: list[float] = []
         self.reported_at: list[float] = []
 
     async def follow(self, *kinds: Kind) -> AsyncGenerator[Update, None]:
         self.followed_at.append(asyncio.get_running_loop().time())
-        raise UnavailableError(f"cannot follow {len(kinds)} kinds", "Connection refused")
-        yield
+        async for update in super().follow(*kinds):
+            yield update
 
     async def put(
         self,
@@ -42,9 +42,8 @@ class AwayRelay(FakeRelay):
         lease: str | None = None,
         expires_at: float | None = None,
     ) -> str:
-        del value, expected, lease, expires_at
         self.reported_at.append(asyncio.get_running_loop().time())
-        raise UnavailableError(f"cannot store {key}", "Connection refused")
+        return await super().put(key, value, expected=expected, lease=lease, expires_at=expires_at)
 
 
 class OnlyReports:
