@@ -62,8 +62,8 @@ class Distribution:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Certificates to be offered.
     _waiting: set[str] = field(default_factory=set)
-    # Certificates that may have ended nginx here, with the time until which they are held back.
-    _held: dict[str, float] = field(default_factory=dict)
+    # Versions, with their lineages, that may have ended nginx here, and the time until which they are held back.
+    _held: dict[tuple[str, str], float] = field(default_factory=dict)
     # The digest of the ciphertext that each record in the relay is about.
     _sent: dict[str, str] = field(default_factory=dict)
     _kept: Kept | None = None
@@ -85,14 +85,14 @@ class Distribution:
         if self._kept is None or stored.value != self._kept.message:
             self._offered = stored.value
 
-    def hold(self, lineage: str) -> None:
-        """Keep the live version from nodes for a day, or until it is offered: nginx ended here when it loaded it."""
-        self._held[lineage] = self.clock.monotonic() + _HELD_SECONDS
+    def hold(self, lineage: str, version: str) -> None:
+        """Keep the version from nodes for a day, or until it is offered: nginx ended here when it loaded it."""
+        self._held[lineage, version] = self.clock.monotonic() + _HELD_SECONDS
         _log.warning("nodes do not get the new version of %s for a day, unless nginx loads it here: it ended", lineage)
 
-    def is_held(self, lineage: str) -> bool:
-        """Return whether the live version is kept from nodes."""
-        return self.clock.monotonic() < self._held.get(lineage, -math.inf)
+    def is_held(self, lineage: str, version: str) -> bool:
+        """Return whether the version is kept from nodes."""
+        return self.clock.monotonic() < self._held.get((lineage, version), -math.inf)
 
     async def refresh(self, lineages: Collection[str]) -> None:
         """Send all that nodes should have of these certificates, and nothing else. Idempotent; at least daily."""
@@ -113,7 +113,7 @@ class Distribution:
         Certificates that are offered at the same time are listed in one manifest, so that nodes load them together.
         """
         self._waiting.add(lineage)
-        self._held.pop(lineage, None)
+        self._held = {one: until for one, until in self._held.items() if one[0] != lineage}
         await asyncio.sleep(0)  # those that one reload loaded here come one after another
         async with self._lock:
             some, self._waiting = self._waiting, set()
@@ -164,7 +164,7 @@ class Distribution:
     async def _current(self, lineage: str) -> Sealed | None:
         """Return the version that nodes should have; None while there is none of a CA."""
         known, live = self.listed.get(lineage), await self.disk.archive.live(lineage)
-        is_held = self.is_held(lineage)
+        is_held = live is not None and self.is_held(lineage, live)
         if known is None:
             return None if is_held else await self._live(lineage)
         if live is None or is_held or await self._is_stopped(lineage, live):

@@ -131,6 +131,15 @@ async def test_nodes_get_what_ended_nginx_here_once_it_has_loaded_it(played: Pla
     assert await played.listed() == (2, second)
 
 
+async def test_next_version_is_not_kept_from_nodes_because_of_the_one_before(played: Played) -> None:
+    fleet = await played.open()
+    await fleet.beat()
+    await deliver(fleet, LocalNginx(played, EndedError("nginx has no workers left")), await played.install())
+    third = await played.install()
+    await deliver(fleet, LocalNginx(played, ReloadError("not running")), third, unreachable="not running")
+    assert (await played.listed())[1] == third
+
+
 async def test_first_certificate_that_ended_nginx_here_does_not_reach_nodes_either(played: Played) -> None:
     fleet = await played.open()
     local = LocalNginx(played, EndedError("nginx has no workers left"))
