@@ -85,7 +85,11 @@ class Reloads:
         began = self.clock.monotonic()
         now = await self._wait(master, before, limit, readable)
         if not now.accepting - before.accepting:
-            raise await self._refusal(now, master, since, self.clock.monotonic() - began, explain)
+            seconds, said = self.clock.monotonic() - began, await explain()
+            # On a busy machine, the reload may have come in the meantime.
+            now = await self._wait(master, before, 0, None)
+            if not now.accepting - before.accepting:
+                raise await _refusal(now, master, since, seconds, said)
         lingering = sorted(worker.pid for worker in now.accepting & before.accepting)
         if lingering:
             raise ReloadError(
@@ -145,25 +149,24 @@ class Reloads:
                 return count
             await self.clock.sleep(_POLL_SECONDS)
 
-    async def _refusal(
-        self, now: Workers, master: Process, since: LogPosition | None, seconds: float, explain: Explain
-    ) -> ReloadError:
-        said, found = await explain(), await logged(since, _logger(master) if now.accepting else r"\d+#\d+")
-        words = "; ".join(dict.fromkeys([*([said] if said else []), *(found or ())]))
-        if not words:
-            where = since.path if since else "nginx's error log (set nginx.error_log: its path is unknown)"
-            words = f"no reason found; look for [emerg] lines in {where}"
-        if now.accepting:
-            return RefusedError(
-                f"nginx did not load the new configuration within {seconds:.1f} s and keeps the old certificates",
-                words,
-                refusals.remedy_of_keys(words, processes.ids_of(master)),
-            )
-        return EndedError(
-            "nginx has no workers left and serves nothing: its new workers ended at once",
+
+async def _refusal(now: Workers, master: Process, since: LogPosition | None, seconds: float, said: str) -> ReloadError:
+    found = await logged(since, _logger(master) if now.accepting else r"\d+#\d+")
+    words = "; ".join(dict.fromkeys([*([said] if said else []), *(found or ())]))
+    if not words:
+        where = since.path if since else "nginx's error log (set nginx.error_log: its path is unknown)"
+        words = f"no reason found; look for [emerg] lines in {where}"
+    if now.accepting:
+        return RefusedError(
+            f"nginx did not load the new configuration within {seconds:.1f} s and keeps the old certificates",
             words,
-            "Fix it, restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.",
+            refusals.remedy_of_keys(words, processes.ids_of(master)),
         )
+    return EndedError(
+        "nginx has no workers left and serves nothing: its new workers ended at once",
+        words,
+        "Fix it, restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.",
+    )
 
 
 def _logger(master: Process) -> str:

@@ -207,6 +207,15 @@ async def test_reload_returns_the_number_of_old_workers_that_finish_requests(
         assert await nginx(master, clock, *command).reload(PASSED) == finishing
 
 
+async def test_reload_that_comes_while_a_test_explains_its_absence_is_no_refusal(
+    folder: Path, clock: FakeClock
+) -> None:
+    async with fake_master(folder) as master:
+        await master.start_worker(ACCEPTING)
+        late = replacing(master)
+        assert await LocalNginx(Control(late, master.pid_file, ("true",)), clock).reload(PASSED) == 0
+
+
 async def test_master_that_ends_during_the_reload_is_an_error(folder: Path, clock: FakeClock) -> None:
     async with fake_master(folder) as master:
         await master.start_worker(ACCEPTING)
