@@ -75,7 +75,8 @@ class Node:
 class Listener:
     """One address at which a server block of nginx accepts TLS: (host, port), or ("unix:PATH", 0).
 
-    Without `is_visible`, no handshake is possible from here: QUIC alone, STARTTLS, or an address of another host.
+    Without `is_visible`, no handshake is made: QUIC alone, STARTTLS, an address of another host, or one of the many
+    ports of a range.
     """
 
     address: tuple[str, int]

@@ -15,6 +15,8 @@ from wellkeeper_node.nginx.configuration import Configuration, Directive
 CONTEXTS: Final = frozenset({"http", "stream", "mail"})
 _LOOPBACK: Final = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nginx listens there, not we
 _HTTP_PORT: Final = 80
+# A range may have thousands of ports, which differ only if other server blocks name them.
+_MOST_PORTS: Final = 16
 _IS_DEFAULT: Final = frozenset({"default_server", "default"})
 
 _Address = tuple[str, int]
@@ -22,10 +24,11 @@ _Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Listen:
-    """One `listen` directive; QUIC has a socket of its own at the same address."""
+    """One address of a `listen` directive; QUIC has a socket of its own there. `is_left_out` of the handshakes."""
 
     address: _Address
     flags: frozenset[str]
+    is_left_out: bool
 
     @property
     def key(self) -> tuple[_Address, bool]:
@@ -50,12 +53,13 @@ def _servers(context: Directive, configuration: Configuration) -> Iterator[Serve
     for one in (listen for several in listens for listen in several):
         together[one.key] = together.get(one.key, frozenset()) | one.flags
     defaults = _defaults(listens)
+    here = {host: is_here(_reachable(host)) for host in {one.address[0] for several in listens for one in several}}
     for number, block in enumerate(blocks):
         listeners = [
             Listener(
                 (_reachable(one.address[0]), one.address[1]),
                 is_default=defaults[one.key] == number,
-                is_visible=_is_visible(one, together[one.key]),
+                is_visible=_is_visible(one, together[one.key], here),
                 speaks_proxy_protocol="proxy_protocol" in together[one.key],
             )
             for one in listens[number]
@@ -69,9 +73,10 @@ def _listens(block: Directive, context: Directive) -> Sequence[_Listen]:
     # `ssl on` was removed in nginx 1.25.1; `starttls` is of mail.
     switched = {name for name in ("ssl", "starttls") if _value(block, context, name) in {"on", "only"}}
     return [
-        _Listen(listen_address(one.arguments[0]), frozenset(one.arguments[1:]) | switched)
+        _Listen(address, frozenset(one.arguments[1:]) | switched, is_left_out=number >= _MOST_PORTS)
         for one in _all(block, "listen")
         if one.arguments
+        for number, address in enumerate(listen_addresses(one.arguments[0]))
     ]
 
 
@@ -86,8 +91,8 @@ def _defaults(listens: Sequence[Sequence[_Listen]]) -> Mapping[tuple[_Address, b
     return found
 
 
-def _is_visible(one: _Listen, flags: frozenset[str]) -> bool:
-    return "ssl" in flags and "quic" not in flags and is_here(_reachable(one.address[0]))
+def _is_visible(one: _Listen, flags: frozenset[str], here: Mapping[str, bool]) -> bool:
+    return "ssl" in flags and "quic" not in flags and here[one.address[0]] and not one.is_left_out
 
 
 def _chain_paths(block: Directive, context: Directive, configuration: Configuration) -> frozenset[str]:
@@ -110,15 +115,15 @@ def _all(block: Directive, name: str) -> Sequence[Directive]:
 
 
 def listen_address(argument: str) -> _Address:
-    """Return host and port of `listen`: 443, *:443, [::]:443, 10.0.0.1, or unix:PATH. Of a port range, the first.
-
-    One handshake is enough to verify what all ports of a range serve; there may be thousands.
-    """
+    """Return host and port of `listen`: 443, *:443, [::]:443, 10.0.0.1, or unix:PATH. Of a port range, the first."""
     return listen_addresses(argument)[0]
 
 
 def listen_addresses(argument: str) -> Sequence[_Address]:
-    """Return host and port of `listen`, one for each port of a range (8080-8090)."""
+    """Return host and port of `listen`, one for each port of a range.
+
+    nginx 1.15.10 and later has ranges (8080-8090) in http, stream and mail; its manual mentions them for stream only.
+    """
     if argument.startswith("unix:"):
         return [(argument, 0)]
     host, separator, port = argument.rpartition(":")

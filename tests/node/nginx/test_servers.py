@@ -41,8 +41,6 @@ def has_ipv6() -> bool:
         ("127.0.0.2 ssl", ("127.0.0.2", 80)),
         ("localhost:443 ssl", ("localhost", 443)),
         ("unix:/run/tls.sock ssl", ("unix:/run/tls.sock", 0)),
-        ("8443-8445 ssl", ("127.0.0.1", 8443)),
-        ("127.0.0.1:8443-8445 ssl", ("127.0.0.1", 8443)),
     ],
 )
 def test_tls_address_is_where_a_handshake_can_be_made(listen: str, address: tuple[str, int]) -> None:
@@ -54,6 +52,20 @@ def test_tls_address_is_where_a_handshake_can_be_made(listen: str, address: tupl
 )
 def test_ipv6_address_is_where_a_handshake_can_be_made(listen: str, address: tuple[str, int]) -> None:
     assert listeners(f"listen {listen};") == [Listener(address, is_default=True, is_visible=has_ipv6())]
+
+
+@pytest.mark.parametrize("context", ["http", "stream", "mail"])
+@pytest.mark.parametrize("listen", ["8443-8445 ssl", "127.0.0.1:8443-8445 ssl"])
+def test_each_port_of_a_range_is_a_listener(listen: str, context: str) -> None:
+    expected = [Listener(("127.0.0.1", port), is_default=True) for port in (8443, 8444, 8445)]
+    assert listeners(f"listen {listen};", context) == expected
+
+
+def test_handshakes_are_made_at_16_ports_of_a_range_and_at_those_that_other_blocks_name() -> None:
+    wide, narrow = read("http { server { listen 1000-9999 ssl; } server { listen 5000 ssl; listen 1001; } }")
+    assert [one.address[1] for one in wide.listeners if one.is_visible] == list(range(1000, 1016))
+    assert len(wide.listeners) == 9000
+    assert narrow.listeners == (Listener(("127.0.0.1", 5000)), Listener(("127.0.0.1", 1001)))
 
 
 @pytest.mark.parametrize("listen", ["listen 80;", "", "listen;"])
