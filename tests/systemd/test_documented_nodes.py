@@ -25,12 +25,8 @@ RELAY: Final = "wellkeeper-relay.service"
 RELAY_NAME: Final = "relay.example.org"
 DEPLOY: Final = '#!/bin/sh\ninstall -m 600 "$WELLKEEPER_LIVE/privkey.pem" "/etc/ssl/$WELLKEEPER_CERTIFICATE.pem"\n'
 # Both tests need several machines, so each has one of the releases.
-on_debian_12 = pytest.mark.parametrize(
-    "release", [pytest.param("bookworm", marks=pytest.mark.xdist_group("bookworm"))], indirect=True
-)
-on_debian_13 = pytest.mark.parametrize(
-    "release", [pytest.param("trixie", marks=pytest.mark.xdist_group("trixie"))], indirect=True
-)
+on_debian_12 = pytest.mark.parametrize("release", ["bookworm"], indirect=True)
+on_debian_13 = pytest.mark.parametrize("release", ["trixie"], indirect=True)
 
 
 async def bring(machine: Machine, package: Path) -> None:
