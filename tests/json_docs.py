@@ -21,7 +21,8 @@ def assert_documented(command: str, found: Mapping[str, Any]) -> None:
 
 
 def documented_keys(command: str) -> dict[str, str]:
-    heading = "Failures" if command == "error" else f"`wellkeeper {command}`"
+    program = "" if command.startswith("wellkeeper-") else "wellkeeper "
+    heading = "Failures" if command == "error" else f"`{program}{command}`"
     section = _TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", section, re.MULTILINE))
     if command == "why":

@@ -1,4 +1,6 @@
-"""status: the state of all certificates, the worst first, from disk alone; with `--check` also what is live now."""
+"""status: the state of all certificates, the worst first, from disk; whether nginx is reached and, with `--check`, what
+is live, is looked up now.
+"""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +23,11 @@ from wellkeeper_issuer.status import node_metrics, overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.metrics import to_prometheus
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_node.nginx.control import describe
 from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_node.nginx.reached import Reached
 
 _Ranked = Sequence[tuple[Condition, Shown]]
 
@@ -81,19 +83,29 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     daemon = None if as_metrics else asyncio.run(ask_daemon(settings))
     if as_json:
         others = {"nodes": list(map(status_nodes.to_json, nodes)), "is_reload_needed": is_outdated}
-        print_json(_to_json(seen, daemon) | others)
+        reached = _reached(settings)
+        print_json(_to_json(seen, daemon) | others | {"nginx": reached.to_json() if reached else None})
     elif as_metrics:
         click.echo(to_prometheus(seen) + node_metrics.to_prometheus(nodes), nl=False)
     elif shown["has_nodes"]:
         status_nodes.show(nodes)
     else:
-        _show(seen, describe(settings.nginx.agent, settings.nginx.test), has_all=shown["has_all"])
+        _show(seen, _reached(settings), has_all=shown["has_all"])
         if failing := list(_failing(daemon or {})):
             screen.print_lines(failing)
         if is_restart_needed(daemon):
             click.echo(_OLD_DAEMON)
     if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes))):
         click.get_current_context().exit(1)
+
+
+def _reached(settings: Settings) -> "Reached | None":
+    """Return how the nginx of this host is reached; None where there is none."""
+    from wellkeeper_issuer.assembly.build import nginx_control
+    from wellkeeper_node.clock import SystemClock
+    from wellkeeper_node.nginx.reached import reach
+
+    return asyncio.run(reach(nginx_control(settings), SystemClock())) if settings.local_node else None
 
 
 def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]") -> bool:
@@ -137,7 +149,7 @@ def _to_json(seen: Overview, daemon: Mapping[str, Any] | None) -> dict[str, obje
     }
 
 
-def _show(seen: Overview, nginx: str, *, has_all: bool) -> None:
+def _show(seen: Overview, nginx: "Reached | None", *, has_all: bool) -> None:
     ranked = ranking.worst_first(seen)
     if ranked:
         screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
@@ -185,13 +197,13 @@ def _row(condition: Condition, one: Shown, seen: Overview) -> Row:
     return Row(cells, _COLOURS[condition])
 
 
-def _last_lines(seen: Overview, ranked: _Ranked, nginx: str) -> Iterator[str]:
+def _last_lines(seen: Overview, ranked: _Ranked, nginx: "Reached | None") -> Iterator[str]:
     for ca, budget in _nearly_used_up(seen.budgets):
         yield _budget(ca, budget)
     if not ranked:
         yield "no certificates are configured"
-    if nginx:
-        yield nginx
+    if nginx is not None:
+        yield str(nginx)
     yield f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running"
     if command := _next(seen, ranked):
         yield f"Next: {command}"

@@ -1,4 +1,4 @@
-"""status: what this node has and lacks, as it reported it last."""
+"""status: what this node has and lacks, as it reported it last, and whether nginx is reached now."""
 
 import asyncio
 import json
@@ -16,8 +16,10 @@ from wellkeeper_node.agent.report import DONE, CertificateReport
 from wellkeeper_node.agent.shown import Shown, StatusFile
 from wellkeeper_node.certificates.leaves import read_leaves
 from wellkeeper_node.certificates.live import LiveFolder
+from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.commands.options import config_option
 from wellkeeper_node.model import Certificate
+from wellkeeper_node.nginx.reached import Reached, reach
 from wellkeeper_node.settings import NodeSettings
 from wellkeeper_node.start import SILENT_SECONDS
 from wellkeeper_node.wording import format_time
@@ -28,9 +30,9 @@ from wellkeeper_node.wording import format_time
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--prometheus", is_flag=True, help="Print metrics, for a textfile collector; exit with 0.")
 def status(config: Path, *, as_json: bool, prometheus: bool) -> None:
-    """Show the certificates, relays and responder of this node.
+    """Show the certificates, relays and responder of this node, and how nginx is reached.
 
-    Exit status: 0 without problems, 1 something is missing, failed, or the agent does not run, 2 usage.
+    Exit status: 0 without problems, 1 something is missing, failed, not reached, or the agent does not run, 2 usage.
     """
     if as_json and prometheus:
         raise click.UsageError("--json and --prometheus cannot be combined")
@@ -40,9 +42,12 @@ def status(config: Path, *, as_json: bool, prometheus: bool) -> None:
         click.echo(to_prometheus(shown, live, now), nl=False)
         return
     age = None if shown is None else now.timestamp() - shown.report.clock
-    problems = _problems(shown, age)
-    text = json.dumps(_to_json(found, shown, age, problems), indent=2) if as_json else _text(shown, live, problems)
-    click.echo(text)
+    reached = asyncio.run(reach(found.nginx, SystemClock()))
+    problems = [*_problems(shown, age), *([str(reached)] if reached.problem else [])]
+    if as_json:
+        click.echo(json.dumps(_to_json(found, shown, age, problems) | {"nginx": reached.to_json()}, indent=2))
+    else:
+        click.echo(_text(shown, live, reached, problems))
     sys.exit(1 if problems else 0)
 
 
@@ -76,8 +81,8 @@ def _stale(lineage: str, leaf: Certificate) -> str:
     return f"{lineage}: not delivered to this node; the one here is valid until {format_time(leaf.not_after)}"
 
 
-def _text(shown: Shown | None, live: Mapping[str, Certificate], problems: list[str]) -> str:
-    lines = list(problems)
+def _text(shown: Shown | None, live: Mapping[str, Certificate], reached: Reached, problems: list[str]) -> str:
+    lines = [*([] if reached.problem else [str(reached)]), *problems]
     if shown is not None:
         report = shown.report
         done = [_line(name, one) for name, one in report.certificates.items() if one.state in DONE]
@@ -89,6 +94,7 @@ def _text(shown: Shown | None, live: Mapping[str, Certificate], problems: list[s
 
 def _to_json(node: NodeSettings, shown: Shown | None, age: float | None, problems: list[str]) -> dict[str, Any]:
     return {
+        "schema_version": 1,
         "node": node.name,
         "age_seconds": None if age is None else round(age, 1),
         "relays": {} if shown is None else {name: failure or None for name, failure in shown.relays.items()},

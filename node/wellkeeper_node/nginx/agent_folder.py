@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -37,13 +37,17 @@ _START: Final = "Start nginx's container with Wellkeeper's entrypoint and volume
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The agent, a number that it counts up, nginx's master (0 without one), and the numbers of its workers."""
+    """The agent, a number that it counts up, nginx's master (0 without one), and the numbers of its workers.
+
+    Its age is that at the moment when it was read.
+    """
 
     agent: str
     count: int
     master: int
     accepting: int
     leaving: int
+    age_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,9 @@ class AgentFolder:
     async def _beating(self, answers: int) -> Heartbeat:
         """Return a heartbeat of the last seconds; wait for another if it looks old: the clock may have been set."""
         first, at = _read_heartbeat(answers)
-        if first is not None and abs(self._clock.now().timestamp() - at) < _FRESH_SECONDS:
-            return first
+        age = self._clock.now().timestamp() - at
+        if first is not None and abs(age) < _FRESH_SECONDS:
+            return replace(first, age_seconds=max(0.0, age))
         return await self._next(answers, first)
 
     async def _next(self, answers: int, first: Heartbeat | None) -> Heartbeat:

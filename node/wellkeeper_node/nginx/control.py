@@ -8,6 +8,7 @@ from typing import Final, Literal
 # What `pid_file` is in settings where Wellkeeper finds the master itself.
 AUTO: Final = "auto"
 Test = Literal["command", "reload"]
+Way = Literal["local", "shared", "agent"]
 _OF_TEST: Final = ("reload_command", "test", "error_log")
 
 
@@ -28,6 +29,13 @@ class Control:
     test: Test = "command"
     agent: Path | None = None
 
+    @property
+    def way(self) -> Way:
+        """Return how nginx is reached: by its binary here, through its processes alone, or by an agent."""
+        if self.agent is not None:
+            return "agent"
+        return "shared" if self.test == "reload" else "local"
+
 
 def find_conflict(given: Collection[str], test: Test) -> str:
     """Return why these keys of `[nginx]` exclude each other; "" if they do not."""
@@ -37,13 +45,4 @@ def find_conflict(given: Collection[str], test: Test) -> str:
     running = [key for key in ("command", "reload") if key in given]
     if test == "reload" and running:
         return f'{running[0]} and test = "reload" exclude each other: without nginx here, there is nothing to run'
-    return ""
-
-
-def describe(agent: Path | None, test: Test) -> str:
-    """Return how nginx is reached, and what cannot be checked that way; "" for its own binary here."""
-    if agent is not None:
-        return f"nginx: reached through the agent in {agent}; what its workers may read is not checked"
-    if test == "reload":
-        return "nginx: reached through its processes alone; only a reload tests its configuration"
     return ""

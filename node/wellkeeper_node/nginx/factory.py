@@ -30,4 +30,4 @@ def make_nginx(control: Control, clock: Clock) -> HostNginx:
     """Return the nginx that these settings reach."""
     if control.agent is not None:
         return AgentNginx(control.agent, clock)
-    return SharedNginx(control, clock) if control.test == "reload" else LocalNginx(control, clock)
+    return SharedNginx(control, clock) if control.way == "shared" else LocalNginx(control, clock)

@@ -53,7 +53,9 @@ def test_missing_certificate_is_shown(program: Program) -> None:
         "daemon: not running",
         "Next: sudo wellkeeper renew",
     ]
-    assert program.run("status", "--json").json() == {
+    found = program.run("status", "--json").json()
+    del found["nginx"]
+    assert found == {
         "schema_version": 1,
         "is_reload_needed": False,
         "certificates": [
