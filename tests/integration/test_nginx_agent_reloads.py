@@ -74,6 +74,25 @@ async def test_old_worker_that_hangs_and_still_accepts_is_named(server: NginxWit
         os.kill(hung, signal.SIGCONT)
 
 
+async def test_reload_that_comes_while_a_test_explains_its_absence_is_no_refusal(server: NginxWithAgent) -> None:
+    """The master stops until the agent, after its time limit, asks nginx for the reason."""
+    pid, nginx = server.process.pid, asking(server)
+    tested, before = await nginx.test(), workers(pid)
+    asked_why = server.tools.with_name("asked-why")
+    replace_program(server, "timeout", f": >{asked_why}; while [ -e {asked_why} ]; do sleep 0.05; done")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        reloading = asyncio.create_task(nginx.reload(tested))
+        while not asked_why.exists():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    while set(workers(pid)) <= set(before):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.02)
+    asked_why.unlink()
+    assert await reloading == 0
+
+
 async def test_master_that_ends_during_the_reload_is_reported(folder: Path, http_port: int) -> None:
     settings = NginxSettings(folder / "public.sock", (("127.0.0.1", http_port),))
     server = NginxWithAgent(folder, settings, Container(command=("sh", "-c", "nginx; nginx")))
