@@ -14,7 +14,7 @@ Shell = Literal["dash", "busybox"]
 
 ENTRYPOINT: Final = PROJECT / "nginx/agent/entrypoint"
 # All that agent and entrypoint run; a container of nginx has them.
-_TOOLS: Final = "chmod grep head id ls mkdir mv readlink rm sh sleep tail timeout wc"
+_TOOLS: Final = "chmod grep head id ls mkdir mkfifo mv readlink rm sh sleep tail timeout wc"
 _OWN_PROCESSES: Final = ("/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 

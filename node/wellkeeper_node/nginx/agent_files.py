@@ -17,6 +17,7 @@ from wellkeeper_node.errors import ReloadError
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIPE: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _MOUNT: Final = "Mount the volumes of nginx's agent as docs/reaching-nginx.md shows."
@@ -72,6 +73,17 @@ def remove(folder: int, name: str) -> None:
     """Remove the file, if it can be removed."""
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=folder)
+
+
+def ring(folder: int, name: str) -> None:
+    """Write a line to the named pipe, if it is one that somebody reads."""
+    with contextlib.suppress(OSError):
+        pipe = os.open(name, _PIPE, dir_fd=folder)
+        try:
+            if stat.S_ISFIFO(os.fstat(pipe).st_mode):
+                os.write(pipe, b"\n")
+        finally:
+            os.close(pipe)
 
 
 def read(folder: int, name: str, most_bytes: int) -> tuple[str, float] | None:

@@ -1,7 +1,7 @@
 """Ask nginx's agent, a program in nginx's container, and wait for its answers (docs/design/0028-reaching-nginx.md).
 
 We write files to `questions`, and it writes them to `answers`. One question is asked at a time, by whichever process
-has locked `questions`. There is no event from one container to another, so files are looked at every 20 ms.
+has locked `questions`. It waits at a named pipe for the news of a question; we look for the answer every 20 ms.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ _SILENT_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 600.0
 _OUTPUT_BYTES: Final = 64 * 1024 * 1024
 _LINE_BYTES: Final = 4096
+_BELL: Final = "bell"
 _QUESTION: Final = re.compile(r"[0-9a-f]{32}\.(?:test|show|reload)")
 _START: Final = "Start nginx's container with Wellkeeper's entrypoint and volumes, as docs/reaching-nginx.md shows."
 
@@ -95,10 +96,12 @@ class AgentFolder:
         name = f"{number}.{word}"
         agent_files.make(questions, name, self.questions)
         try:
+            agent_files.ring(answers, _BELL)
             result, detail, hundredths = agent_files.fields(await self._status(answers, f"{number}.status"), 1, 2)
             output = await asyncio.to_thread(agent_files.read, answers, f"{number}.output", _OUTPUT_BYTES)
         finally:
             agent_files.remove(questions, name)
+            agent_files.ring(answers, _BELL)  # so that the agent removes its answer
         return Reply(result, detail, int(hundredths) / 100, output[0] if output else "")
 
     async def _status(self, answers: int, name: str) -> str:

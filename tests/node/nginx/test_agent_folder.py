@@ -1,6 +1,7 @@
 """Questions to a played agent: heartbeats, locks, directories that are not what they should be."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -26,6 +27,44 @@ async def test_answer_is_read_and_the_question_removed(agent: PlayedAgent, clock
         reply = await AgentFolder(agent.folder, clock).ask("test")
     assert reply == Reply("ran", "0", 1.34, "test is successful\n")
     assert list(agent.questions.iterdir()) == []
+
+
+async def test_bell_rings_after_a_question_and_its_removal(agent: PlayedAgent, clock: FakeClock) -> None:
+    agent.said["test"] = [("ran 0 1", "")]
+    os.mkfifo(agent.answers / "bell")
+    bell = os.open(agent.answers / "bell", os.O_RDONLY | os.O_NONBLOCK)
+    async with playing(agent):
+        await AgentFolder(agent.folder, clock).ask("test")
+    assert os.read(bell, 10) == b"\n\n"
+    os.close(bell)
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "directory", "pipe that nobody reads", "full pipe"])
+async def test_bell_that_cannot_ring_delays_the_answer_but_is_not_changed(
+    agent: PlayedAgent, clock: FakeClock, kind: str
+) -> None:
+    agent.said["test"] = [("ran 0 1", "")]
+    bell, kept = agent.answers / "bell", agent.folder / "kept"
+    kept.write_text("kept")
+    with contextlib.ExitStack() as stack:
+        match kind:
+            case "file":
+                bell.hardlink_to(kept)
+            case "link":
+                bell.symlink_to(kept)
+            case "directory":
+                bell.mkdir()
+            case _:
+                os.mkfifo(bell)
+        if kind == "full pipe":
+            pipe = os.open(bell, os.O_RDWR | os.O_NONBLOCK)
+            stack.callback(os.close, pipe)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(pipe, bytes(4096))
+        async with playing(agent):
+            assert (await AgentFolder(agent.folder, clock).ask("test")).result == "ran"
+    assert kept.read_text() == "kept"
 
 
 async def test_question_has_no_content_and_a_random_name(agent: PlayedAgent, clock: FakeClock) -> None:
