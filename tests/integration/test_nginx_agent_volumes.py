@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
+import sys
 from pathlib import Path
 
 import pytest
 
 from stand.nginx import NginxSettings
-from stand.nginx_agent import ENTRYPOINT, NginxWithAgent, Shell
+from stand.nginx_agent import ENTRYPOINT, Container, NginxWithAgent, Shell
+from stand.ports import free_port
+from stand.processes import PROJECT
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.nginx.agent import AgentNginx
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
@@ -45,6 +50,52 @@ async def test_full_volume_of_the_answers_is_reported(folder: Path, shell: Shell
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     assert out.startswith(b"unwritten ")
+
+
+FILLING = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.test_nginx_agent_volumes import fill_and_empty
+
+asyncio.run(fill_and_empty(Path(sys.argv[1]), sys.argv[2]))
+"""
+
+
+async def fill_and_empty(folder: Path, shell: Shell) -> None:
+    """Run an agent whose volume becomes full while it waits, in a mount namespace of this process."""
+    answers = folder / "agent/answers"
+    answers.mkdir(parents=True)
+    mounting = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", answers)
+    assert await mounting.wait() == 0
+    settings = NginxSettings(folder / "public.sock", (("127.0.0.1", free_port()),))
+    async with NginxWithAgent(folder, settings, Container(shell)) as server:
+        filler = answers / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(512))
+        while "nginx-agent: cannot write to " not in server.log:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+        nginx = AgentNginx(server.agent_folder, SystemClock())
+        os.utime(answers / "heartbeat", (0, 0))
+        with pytest.raises(
+            ReloadError, match=rf"agent cannot answer: the volume of {answers} is full\. Make room on it"
+        ):
+            await nginx.prove()
+        filler.unlink()
+        await nginx.prove()
+        assert (await nginx.test()).passed
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("shell", ["dash", "busybox"])
+async def test_volume_that_becomes_full_is_named_and_the_agent_goes_on_when_there_is_room(
+    folder: Path, shell: Shell
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "unshare", "--mount", sys.executable, "-c", FILLING, folder, shell, cwd=PROJECT, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
 
 
 async def test_setgid_bit_of_a_volume_does_not_matter(folder: Path, http_port: int) -> None:

@@ -61,6 +61,12 @@ def check_private(folder: int, path: Path) -> None:
         raise unusable(path, f"other users may use it (mode {mode:04o})", f"Run 'chmod 700 {path}'.")
 
 
+def is_full(folder: int) -> bool:
+    """Return whether its volume has no room for another file; some do not say how much they have."""
+    found = os.fstatvfs(folder)
+    return (found.f_blocks > 0 and found.f_bavail == 0) or (found.f_files > 0 and found.f_favail == 0)
+
+
 def make(folder: int, name: str, path: Path) -> None:
     """Make an empty file. Raises ReloadError."""
     try:

@@ -33,6 +33,7 @@ _OUTPUT_BYTES: Final = 64 * 1024 * 1024
 _LINE_BYTES: Final = 4096
 _BELL: Final = "bell"
 _QUESTION: Final = re.compile(r"[0-9a-f]{32}\.(?:test|show|reload)")
+_MAKE_ROOM: Final = "Make room on it: nginx's agent goes on by itself."
 _START: Final = "Start nginx's container with Wellkeeper's entrypoint and volumes, as docs/reaching-nginx.md shows."
 
 
@@ -139,6 +140,8 @@ class AgentFolder:
     def _silent(self, answers: int) -> ReloadError:
         path = self.answers / "heartbeat"
         beat, at = _read_heartbeat(answers)
+        if agent_files.is_full(answers):
+            return ReloadError("nginx's agent cannot answer", f"the volume of {self.answers} is full", _MAKE_ROOM)
         why = f"{path} has not changed since {_format(at)}" if beat else f"{path} does not exist"
         return ReloadError("nginx's agent does not run", why, _START)
 
