@@ -126,7 +126,7 @@ async def test_bad_settings_are_reported_with_file_key_and_value(
 async def test_status_shows_missing_certificates_before_the_first_pass(alone: tuple[Issuer, IssuerSettings]) -> None:
     finished = await alone[0].run("status")
     assert (finished.exit_code, finished.err) == (0, "")
-    assert finished.out.splitlines()[::4] == ["1 certificate: 1 missing", "Next: sudo wellkeeper renew"]
+    assert finished.out.splitlines()[::5] == ["1 certificate: 1 missing", "Next: sudo wellkeeper renew"]
 
 
 async def test_unreachable_ca_is_named_with_reason_and_remedy(folder: Path) -> None:

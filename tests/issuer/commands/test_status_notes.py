@@ -88,15 +88,3 @@ def test_check_fails_while_the_certificate_lacks_a_dead_name(program: Program, c
     assert program.run("status", "--check").exit_code == 1
     program.configure(more=table.format(NAME, ""))
     assert program.run("status", "--check").exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("nginx", "line"),
-    [
-        ("agent = '/run/a'", "nginx: reached through the agent in /run/a; what its workers may read is not checked"),
-        ("test = 'reload'", "nginx: reached through its processes alone; only a reload tests its configuration"),
-    ],
-)
-def test_nginx_in_another_container_is_said(program: Program, nginx: str, line: str) -> None:
-    program.configure(more=f"[nginx]\n{nginx}")
-    assert shown(program)[:2] == ["no certificates are configured", line]
