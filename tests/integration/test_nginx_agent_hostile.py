@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stand.nginx import NginxSettings
+from stand.nginx import NginxServer, NginxSettings
 from stand.nginx_agent import Container, NginxWithAgent, Shell
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import ReloadError
@@ -92,16 +93,51 @@ async def test_what_lies_in_the_place_of_the_next_heartbeat_is_replaced(
     assert (await asking(server).test()).passed
 
 
-async def test_what_lies_in_the_place_of_the_heartbeat_is_gone_after_a_restart(server: NginxWithAgent) -> None:
+def make_huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**40)
+
+
+def is_heartbeat(path: Path) -> bool:
+    return path.is_file() and 0 < path.stat().st_size < 200
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [(os.mkdir, "Is a directory"), (make_huge, "longer than 4096 bytes")],
+    ids=["directory", "1 TiB"],
+)
+async def test_what_lies_in_the_place_of_the_heartbeat_is_gone_after_a_restart(
+    server: NginxWithAgent, plant: Callable[[Path], object], words: str
+) -> None:
     heartbeat, agent = answers(server) / "heartbeat", server.agent_pid
     os.kill(agent, signal.SIGKILL)
     heartbeat.unlink()
-    heartbeat.mkdir()
-    with pytest.raises(ReloadError, match="heartbeat: Is a directory"):
+    plant(heartbeat)
+    with pytest.raises(ReloadError, match=f"heartbeat: {words}"):
         await asking(server).prove()
-    while not heartbeat.is_file():  # noqa: ASYNC110 - another process
+    while not is_heartbeat(heartbeat):  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.02)
     assert (await asking(server).test()).passed
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_of_two_agents_that_start_at_once_one_answers(folder: Path, http_port: int, shell: Shell) -> None:
+    both = []
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        settings = NginxSettings(folder / "public.sock", (("127.0.0.1", http_port),) if name == "a" else ())
+        both.append(NginxWithAgent(folder / name, settings, Container(shell, agent_folder=folder / "agent")))
+    try:
+        await asyncio.gather(*(one.process.start(functools.partial(NginxServer.is_ready, one)) for one in both))
+        while not any("another agent answers" in one.log for one in both):  # noqa: ASYNC110 - other processes
+            await asyncio.sleep(0.02)
+        seen = await asking(both[0]).running()
+        assert seen.master in {one.process.pid for one in both}
+        assert (await asking(both[1]).test()).passed
+    finally:
+        for one in both:
+            await one.process.stop()
 
 
 async def test_questions_that_vanish_leave_nothing_behind(server: NginxWithAgent) -> None:
