@@ -13,7 +13,7 @@ from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.certificate_add import write_certificate
 from wellkeeper_issuer.commands.new_settings import options_of_new_settings, write_settings
 from wellkeeper_issuer.commands.placeholder import Placeholders, make_placeholders
-from wellkeeper_issuer.commands.preparing import modes, volumes
+from wellkeeper_issuer.commands.preparing import agent, modes, volumes
 from wellkeeper_issuer.commands.preparing.program import write_program
 from wellkeeper_issuer.commands.preparing.report import Prepared
 from wellkeeper_issuer.commands.preparing.wishes import Wishes, options_of_wishes, read_wishes
@@ -41,9 +41,10 @@ _TRUST: Final = Path("/var/lib/wellkeeper/trust/trust.toml")
 def prepare(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: ANN401
     """Fill the volumes of containers before these start. Run it before each start.
 
-    Write settings if there are none, keys, the responder's trust file, the files for nginx's container, and a
-    placeholder for each certificate. A later run adds what is missing and new certificates, updates the trust file
-    and the files for nginx, and keeps settings and keys. It needs neither the network nor privileges.
+    Write settings if there are none, keys, the responder's trust file, the files for nginx's container, the
+    directories of nginx's agent, and a placeholder for each certificate. A later run adds what is missing and new
+    certificates, updates the trust file and the files for nginx, and keeps settings and keys. It needs neither the
+    network nor privileges.
 
     Exit status: 0 everything is in place, 1 another error, 2 usage, settings or a volume.
     """
@@ -68,7 +69,10 @@ def _prepare(path: Path, given: dict[str, Any]) -> Prepared:
     volumes.refuse_other_user(places)
     with volumes.explained(places | {"--trust": trust.parent}), volumes.alone(places["--state-dir"]):
         corrected += modes.state(places["--state-dir"])
-        return replace(_fill(path, wishes, trust, given["program"].absolute()), corrected=corrected)
+        prepared = _fill(path, wishes, trust, given["program"].absolute())
+        if prepared.settings.nginx.agent:
+            corrected += modes.agent(prepared.settings.nginx.agent)
+        return replace(prepared, corrected=corrected)
 
 
 def _existing(path: Path) -> Settings | None:
@@ -80,12 +84,13 @@ def _places(path: Path, given: dict[str, Any], settings: Settings | None) -> dic
     new = Settings()
     state_dir = settings.state_dir if settings else given["state_dir"] or new.state_dir
     certificates_dir = settings.certificates_dir if settings else given["certificates_dir"] or new.certificates_dir
+    agent_dir = settings.nginx.agent if settings else given["nginx_agent"]
     return {
         "--config": path.parent,
         "--state-dir": state_dir.absolute(),
         "--certificates-dir": certificates_dir.absolute(),
         "--program": given["program"].absolute(),
-    }
+    } | ({"--nginx-agent": agent_dir.absolute()} if agent_dir else {})
 
 
 def _fill(path: Path, wishes: Wishes, trust_path: Path, program: Path) -> Prepared:
@@ -96,6 +101,7 @@ def _fill(path: Path, wishes: Wishes, trust_path: Path, program: Path) -> Prepar
         write_settings(path, dict(wishes.values))
     drop_ins = _add_certificates(path, wishes)
     settings = read_settings(path)
+    folders = agent.make_folders(settings.nginx.agent) if settings.nginx.agent else []
     keys = build.accounts(settings).make_keys()
     trust = trust_file.find(settings, path, trust_path)
     if not trust.is_current:
@@ -105,7 +111,7 @@ def _fill(path: Path, wishes: Wishes, trust_path: Path, program: Path) -> Prepar
         asyncio.run(remote.ask(settings, {"command": "reload"}))
     differing = {} if is_new else dict.fromkeys(wishes.differing(settings), str(path))
     differing |= _other_names(path, wishes)
-    return Prepared(path, settings, is_new, differing, drop_ins, keys, trust, program, files, placeholders)
+    return Prepared(path, settings, is_new, differing, drop_ins, keys, trust, program, files, folders, placeholders)
 
 
 def _make_placeholders(settings: Settings) -> Placeholders:

@@ -210,11 +210,6 @@ def test_mistyped_variable_is_refused(program: Program, monkeypatch: pytest.Monk
     )
 
 
-def test_agent_is_named_in_the_settings(program: Program) -> None:
-    prepare(program, AGREE, *CERTIFICATE, "--nginx-agent", "/run/wellkeeper-nginx")
-    assert read_settings(program.config).nginx.agent == Path("/run/wellkeeper-nginx")
-
-
 @pytest.mark.parametrize(
     ("arguments", "log"),
     [((), "/run/wellkeeper-nginx/error.log"), (("--nginx-error-log", "/logs/e.log"), "/logs/e.log")],

@@ -34,7 +34,7 @@ def volumes(program: Program) -> Iterator[list[Path]]:
     """Mount a volume at each directory, as Kubernetes does: of root, and writable by all users."""
     program.folder.chmod(0o755)
     mount, umount = find_program("mount"), find_program("umount")
-    mounted = [program.folder / name for name in ("etc", "issuer", "certificates", "program", "trust")]
+    mounted = [program.folder / name for name in ("etc", "issuer", "certificates", "program", "trust", "agent")]
     for path in mounted:
         path.mkdir()
         subprocess.run([mount, "-t", "tmpfs", "-o", "mode=2777,size=1m", "volume", path], check=True)
@@ -129,6 +129,7 @@ def test_settings_of_a_config_map_and_a_current_program_may_be_read_only(
         ("certificates", "--certificates-dir (or WELLKEEPER_CERTIFICATES_DIR)"),
         ("program", "--program (or WELLKEEPER_PROGRAM)"),
         ("trust", "--trust (or WELLKEEPER_TRUST)"),
+        ("agent", "--nginx-agent (or WELLKEEPER_NGINX_AGENT)"),
         ("etc", "--config"),
     ],
 )
@@ -138,7 +139,7 @@ def test_read_only_volume_is_named_with_its_option(
 ) -> None:
     monkeypatch.setenv(permissions.VOLUMES, "1")
     remount(program.folder / name, "ro,mode=0755")
-    finished = program.run("prepare", AGREE, *CERTIFICATE)
+    finished = program.run("prepare", AGREE, *CERTIFICATE, "--nginx-agent", f"{program.folder}/agent")
     assert finished.exit_code == 2
     first, why, remedy = finished.err.splitlines()
     assert f" {program.folder}/{name}" in first

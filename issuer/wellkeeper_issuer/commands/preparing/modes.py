@@ -1,7 +1,7 @@
-"""Take back the rights that others got to the state and the settings.
+"""Take back the rights that others got to the state, the settings and the directories of nginx's agent.
 
 At each start of a pod, Kubernetes lets the group of a volume (fsGroup) read and write all files in it. A key or
-settings that others may change are refused.
+settings that others may change are refused, and so are answers of the agent that others may read.
 """
 
 import stat
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from os import geteuid
 from pathlib import Path
 
+from wellkeeper_issuer.commands.preparing.agent import ANSWERS, QUESTIONS
 from wellkeeper_issuer.settings.files import drop_in_folder
 
 
@@ -21,6 +22,12 @@ def settings(path: Path) -> Iterator[Path]:
 def state(state_dir: Path) -> Iterator[Path]:
     """Keep the state to this user; yield what was corrected. Raises OSError."""
     return _without(0o077, [state_dir, *state_dir.rglob("*")])
+
+
+def agent(folder: Path) -> Iterator[Path]:
+    """Keep the answers of nginx's agent to this user, and its questions from others; yield what was corrected."""
+    yield from _without(0o022, [folder / QUESTIONS])
+    yield from _without(0o077, [folder / ANSWERS])
 
 
 def _without(bits: int, paths: Iterable[Path]) -> Iterator[Path]:

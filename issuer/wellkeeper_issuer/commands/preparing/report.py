@@ -19,7 +19,8 @@ from wellkeeper_node.wording import counted
 class Prepared:
     """The work of prepare; `differing` are options whose values differ from existing settings, with the file of those.
 
-    `corrected` are files and directories whose modes gave others too many rights.
+    `folders` are directories of nginx's agent that were missing. `corrected` are files and directories whose modes gave
+    others too many rights.
     """
 
     path: Path
@@ -31,13 +32,21 @@ class Prepared:
     trust: HostTrust
     program: Path
     program_files: Sequence[Path]
+    folders: Sequence[Path]
     placeholders: Placeholders
     corrected: Sequence[Path] = ()
 
     @property
     def is_changed(self) -> bool:
         """Return whether anything was written."""
-        made = (self.drop_ins, self.keys, self.program_files, self.placeholders.made, self.corrected)
+        made = (
+            self.drop_ins,
+            self.keys,
+            self.program_files,
+            self.folders,
+            self.placeholders.made,
+            self.corrected,
+        )
         return self.is_new or not self.trust.is_current or any(made)
 
     def to_json(self) -> dict[str, Any]:
@@ -51,6 +60,7 @@ class Prepared:
             "drop_ins": list(map(str, self.drop_ins)),
             "keys_made": list(map(str, self.keys)),
             "program": {"path": str(self.program), "written": list(map(str, self.program_files))},
+            "agent_directories": list(map(str, self.folders)),
             "placeholders": list(self.placeholders.made),
             "modes_corrected": list(map(str, self.corrected)),
             **trust_to_json(self.settings, self.trust, is_written=not self.trust.is_current),
@@ -65,7 +75,7 @@ class Prepared:
     def _written(self) -> Iterator[str]:
         trust = [] if self.trust.is_current else [self.trust.path]
         yield from (f"wrote  {path}" for path in [*([self.path] if self.is_new else []), *self.drop_ins, *trust])
-        yield from (f"made   {path}" for path in self.keys)
+        yield from (f"made   {path}" for path in [*self.keys, *self.folders])
         if self.program_files:
             yield f"wrote  {self.program}: {counted(len(self.program_files), 'file')}"
         if self.corrected:
