@@ -10,7 +10,9 @@ PROGRAMS: Final = ("client", "responder", "relay", "node", "issuer")
 FOLDERS: Final = (*PROGRAMS, "stand", "bench", "tests")
 
 _ADVICE: Final = ("wellkeeper_node.model", "wellkeeper_node.wording")
-_CONTRACT: Final = tuple(f"wellkeeper_client.{name}" for name in ("foreign_text", "health", "own_addresses", "wire"))
+_CONTRACT: Final = tuple(
+    f"wellkeeper_client.{name}" for name in ("foreign_text", "health", "own_addresses", "services", "wire")
+)
 # Signed messages that need not go through a responder.
 _RECORDS: Final = tuple(
     f"wellkeeper_client.{name}"
@@ -126,6 +128,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.deliver.batch": (*_NODE, "wellkeeper_node.deliver.reload"),
     "wellkeeper_node.deliver.install": (*_NODE, "wellkeeper_node.public_keys"),
     "wellkeeper_node.deliver.local": (*_NODE, "wellkeeper_node.deliver"),
+    "wellkeeper_node.deliver.verify": (*_NODE, "wellkeeper_client.services", "wellkeeper_node.deliver.addresses"),
     "wellkeeper_node.deliver.verification": (*_NODE, "wellkeeper_node.deliver"),
     "wellkeeper_node.deliver*": (*_NODE, "wellkeeper_node.deliver.addresses"),
     "wellkeeper_node.sockets": ("wellkeeper_client.permissions", "aiohttp"),
@@ -164,7 +167,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_issuer.doctor*": (*_OUTSIDE, *_SHOWN, "wellkeeper_issuer.doctor"),
     "wellkeeper_issuer.service.node_requests": (*_SERVED, "wellkeeper_issuer.upkeep.planner"),
-    "wellkeeper_issuer.service*": (*_SERVED, "wellkeeper_client.permissions"),
+    "wellkeeper_issuer.service*": (*_SERVED, "wellkeeper_client.permissions", "wellkeeper_client.services"),
     "wellkeeper_issuer.status.node_metrics": (*_SHOWN, "wellkeeper_issuer.fleet.node_status"),
     "wellkeeper_issuer.status*": _SHOWN,
     "wellkeeper_issuer.model": ("wellkeeper_node.model",),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
+
 # "1" in the environment, as in our images: volumes, which are mounted directories of root, may have any mode.
 VOLUMES: Final = "WELLKEEPER_TRUSTS_VOLUMES"
 
@@ -68,7 +70,7 @@ def fault_of(path: Path, owner: int | None = None, *, trusts_mounts: bool = True
     except OSError:
         return None
     if status.st_uid not in {0, os.geteuid(), owner}:
-        return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", f"Run 'chown root {path}'.")
+        return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", services.give(path, os.geteuid()))
     is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status, trusts_mounts=trusts_mounts)
     if not is_shared:
         return None

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node import process
 
@@ -12,16 +13,10 @@ RESPONDER: Final = "wellkeeper-responder.service"
 DAEMON: Final = "wellkeeper.service"
 RELAY: Final = "wellkeeper-relay.service"
 NODE: Final = "wellkeeper-node.service"
-_BOOTED: Final = Path("/run/systemd/system")
 # The daemon answers ready after it has read its settings; an overloaded machine may take a minute.
 _SECONDS: Final = 120.0
 _WORDS: Final = 300
 NOT_INSTALLED: Final = "it is not installed"
-
-
-def is_booted() -> bool:
-    """Return whether systemd manages this host (sd_booted(3))."""
-    return _BOOTED.is_dir()
 
 
 def start_all(
@@ -31,7 +26,7 @@ def start_all(
 
     Those in `restarted` begin again if they run. `has_systemd` is by default what this host has.
     """
-    if not (is_booted() if has_systemd is None else has_systemd):
+    if not (services.is_booted() if has_systemd is None else has_systemd):
         return dict.fromkeys(names, "systemd does not run here; start it with your service manager")
     if config != default:
         return dict.fromkeys(names, f"it reads {default}; start it with --config {config}")
@@ -46,7 +41,7 @@ def to_lines(started: Mapping[str, str]) -> Iterator[str]:
 
 def stop(name: str, config: Path, default: Path, *, has_systemd: bool | None = None) -> str:
     """Stop and disable the unit, which reads `default`; return a line about it, "" if there is nothing to stop."""
-    if not (is_booted() if has_systemd is None else has_systemd) or config != default:
+    if not (services.is_booted() if has_systemd is None else has_systemd) or config != default:
         return ""
     why = asyncio.run(_call("disable", "--now", name))
     if why == NOT_INSTALLED:

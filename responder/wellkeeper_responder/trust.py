@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_client import trust_file
+from wellkeeper_client import services, trust_file
 from wellkeeper_client.trust_file import Trust, TrustError
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class TrustFile:
         try:
             trust = trust_file.read(self._path, self._owner)
         except FileNotFoundError:
-            remedy = "Run 'wellkeeper setup'." if self._trust is None else trust_file.WRITE
+            remedy = services.set_up() if self._trust is None else trust_file.WRITE
             error = TrustError(f"{self._path} does not exist", remedy)
         except TrustError as found:
             error = found

@@ -19,6 +19,7 @@ from tests.integration.observed import (
     version,
     workers,
 )
+from wellkeeper_client import services
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
@@ -83,7 +84,7 @@ async def test_nginx_whose_new_workers_all_exit_is_reported(folder: Path) -> Non
         reported = error_of(finished, "web")
         assert reported.startswith("nginx has no workers left and serves nothing: ")
         assert "(24: Too many open files)" in reported
-        assert reported.endswith("restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.")
+        assert reported.endswith(f"{services.clause('restart', 'nginx')}, then run 'wellkeeper renew' again.")
         assert workers(host.nginx) == frozenset()
         config.write_text(original)
         await assert_next_pass_only_delivers(host, NAME)

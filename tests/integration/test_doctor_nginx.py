@@ -17,6 +17,7 @@ from stand.nginx import NginxServer
 from stand.processes import PROJECT, Process
 from tests.integration.observed import installed, reconfigure, served
 from tests.unprivileged import as_unprivileged_user
+from wellkeeper_client import services
 from wellkeeper_issuer.assembly.doctor import examine
 from wellkeeper_issuer.doctor.checks import Network
 from wellkeeper_node.findings import Verdict
@@ -99,7 +100,7 @@ async def test_configuration_that_changed_after_the_reload_is_a_warning_until_th
     findings = await found(host)
     assert findings["nginx-loaded"]["verdict"] == "warn"
     assert str(host.nginx.config_path) in findings["nginx-loaded"]["cause"]
-    assert findings["nginx-loaded"]["fix"] == "Run 'systemctl reload nginx'."
+    assert findings["nginx-loaded"]["fix"] == services.sentence("reload", "nginx")
     await reconfigure(host.nginx, host.nginx.settings)
     assert verdicts(await found(host), "nginx-loaded") == ["ok"]
 

@@ -17,6 +17,7 @@ from tests.integration.node_hosts import LINEAGE, NODE, NodeHost, node_host, sta
 from tests.relay.messages import PUBLIC_FLEET_KEY
 from tests.responder.messages import PUBLIC_KEY, THUMBPRINT
 from tests.trust_files import trusting
+from wellkeeper_client import services
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.agent.report import CertificateState, Report
@@ -161,7 +162,7 @@ async def test_status_shows_what_is_missing(folder: Path) -> None:
         found["report"]["certificates"]["web"] |= {"state": "refused", "cause": "no", "remedy": "Fix it."}
         (agent.state_dir / "status.json").write_text(json.dumps(found))
         shown = await ended("status", *config)
-        assert "Check 'systemctl status wellkeeper-node'." in shown.output
+        assert f"Read {services.log('wellkeeper-node')}." in shown.output
         assert "web: refused: no Fix it." in shown.output
 
 

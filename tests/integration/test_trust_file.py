@@ -21,7 +21,7 @@ from tests.integration.observed import installed, orders, served
 from tests.responder.http import Reply, ask
 from tests.responder.messages import KEY, OTHER_THUMBPRINT, PUBLIC_KEY, THUMBPRINT, TOKEN, TRUST, publication
 from tests.trust_files import trusting
-from wellkeeper_client import wire
+from wellkeeper_client import services, wire
 from wellkeeper_client.signing import sign_publication
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder.settings import UnixAddress
@@ -103,9 +103,7 @@ async def test_responder_starts_without_the_file_and_takes_it_when_it_appears(fo
     """Let its directory appear later, too."""
     path = folder / "etc" / "trust.toml"
     async with service(folder, f"--trust={path}") as one:
-        assert await one.reported() == (
-            f"READY=1\nSTATUS=answers nothing: {path} does not exist. Run 'wellkeeper setup'."
-        )
+        assert await one.reported() == (f"READY=1\nSTATUS=answers nothing: {path} does not exist. {services.set_up()}")
         assert (await one.publish(), (await one.get()).status) == (401, 404)
         trusting(folder / "etc")
         assert await one.reported() == "STATUS=accounts trusted: 1, publishing keys: 1"

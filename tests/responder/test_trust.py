@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.responder.messages import OTHER_THUMBPRINT, THUMBPRINT, TRUST
+from wellkeeper_client import services
 from wellkeeper_client.trust_file import Trust, to_toml
 from wellkeeper_responder.trust import TrustFile
 
@@ -67,19 +68,19 @@ def test_missing_file_is_one_warning_with_the_remedy(followed: Followed) -> None
     followed.file.read()
     followed.look(5)
     assert followed.taken == []
-    words = f"{followed.path} does not exist; no token is answered until it is valid. Run 'wellkeeper setup'."
+    words = f"{followed.path} does not exist; no token is answered until it is valid. {services.set_up()}"
     assert followed.reports() == [("WARNING", words)]
-    assert followed.file.status == f"answers nothing: {followed.path} does not exist. Run 'wellkeeper setup'."
+    assert followed.file.status == f"answers nothing: {followed.path} does not exist. {services.set_up()}"
 
 
 def test_values_of_options_are_in_force_without_the_file(followed: Followed) -> None:
     file = TrustFile(followed.path, followed.taken.append, TRUST)
     file.read()
     consequence = "only the values of the options are in force"
-    words = f"{followed.path} does not exist; {consequence}. Run 'wellkeeper setup'."
+    words = f"{followed.path} does not exist; {consequence}. {services.set_up()}"
     assert followed.reports() == [("WARNING", words)]
     counted = "accounts trusted: 1, publishing keys: 1"
-    assert file.status == f"{counted}; {consequence}: {followed.path} does not exist. Run 'wellkeeper setup'."
+    assert file.status == f"{counted}; {consequence}: {followed.path} does not exist. {services.set_up()}"
     followed.write(Trust((OTHER_THUMBPRINT,), TRUST.publishing_keys))
     file.look()
     assert file.status == "accounts trusted: 2, publishing keys: 1"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wellkeeper_client import services
 from wellkeeper_issuer.commands import status_nodes
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -36,7 +37,7 @@ _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
 _NEVER_SERVED: Final = frozenset({State.MISSING, State.PLACEHOLDER, State.EXPIRED, State.REFUSED, State.NOT_RELOADED})
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
-_OLD_DAEMON: Final = "The daemon runs another version than the installed one. Run 'sudo systemctl restart wellkeeper'."
+_OLD_DAEMON: Final = "The daemon runs another version than the installed one."
 # Only limits that are nearly used up are shown; --json has all.
 _SHOWN_BUDGETS: Final = 10
 # From this width on, a terminal has room for dates.
@@ -94,7 +95,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         if failing := list(_failing(daemon or {})):
             screen.print_lines(failing)
         if is_restart_needed(daemon):
-            click.echo(_OLD_DAEMON)
+            click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")
     if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes))):
         click.get_current_context().exit(1)
 

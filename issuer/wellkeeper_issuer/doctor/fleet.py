@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer.outside.host.unit_states import Properties
 from wellkeeper_node.errors import RecordsError
 from wellkeeper_node.findings import Finding, Verdict
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 RELAY: Final = "relay"
 NODES: Final = "nodes"
 UNIT: Final = "wellkeeper-relay.service"
-_START: Final = "Run 'systemctl enable --now wellkeeper-relay'."
 
 
 async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: bool, has_daemon: bool) -> list[Finding]:
@@ -25,13 +25,14 @@ async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: b
     """
     if error is not None:
         cause = f"{error.what}: {error.why}" if error.why else error.what
-        return [Finding(RELAY, Verdict.FAIL, "", cause, _START if unit else error.remedy or _START)]
+        start = services.sentence("enable --now", "wellkeeper-relay", has_systemd=bool(unit))
+        return [Finding(RELAY, Verdict.FAIL, "", cause, start if unit else error.remedy or start)]
     if unit.get("UnitFileState") == "disabled":
         cause, fix = f"it answers, but {UNIT} does not start with the host", f"Run 'systemctl enable {UNIT}'."
         return [Finding(RELAY, Verdict.WARN, "", cause, fix)]
     if has_daemon and not is_fed:
         cause = "it answers, but has no heartbeat of the daemon"
-        return [Finding(RELAY, Verdict.FAIL, "", cause, "Read its reason in 'journalctl -u wellkeeper -n 20'.")]
+        return [Finding(RELAY, Verdict.FAIL, "", cause, f"Read the reason in {services.log('wellkeeper')}.")]
     return [Finding(RELAY, Verdict.OK, "", "it answers" + (", and the daemon feeds it" if is_fed else ""))]
 
 

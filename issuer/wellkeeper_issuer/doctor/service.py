@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer.doctor.cron_jobs import jobs_of, scripts_of
 from wellkeeper_issuer.outside.host.cron import CronLine
 from wellkeeper_issuer.outside.host.unit_states import Properties
@@ -39,7 +40,7 @@ async def check_service(
         return [_at_boot(f"{TIMER} is active", TIMER, timer)]
     if by_cron := _by_cron(tuple(cron)):
         return [by_cron]
-    fix = "Run 'systemctl enable --now wellkeeper'." if unit else "Start 'wellkeeper run' with your service manager."
+    fix = services.sentence("enable --now", "wellkeeper", has_systemd=bool(unit))
     return [Finding(SERVICE, Verdict.FAIL, "", "nothing renews certificates: no daemon, timer or cron job", fix)]
 
 
@@ -67,7 +68,7 @@ async def check_daemon(answer: Mapping[str, Any] | None, digest: str | None, bui
         found.append(Finding(DAEMON_STATE, Verdict.WARN, "", cause, "Run 'wellkeeper reload'."))
     if answer.get("build") != build:
         cause = "the installed program changed since the daemon was started"
-        found.append(Finding(DAEMON_STATE, Verdict.WARN, "", cause, "Run 'systemctl restart wellkeeper'."))
+        found.append(Finding(DAEMON_STATE, Verdict.WARN, "", cause, services.sentence("restart", "wellkeeper")))
     fact = f"the daemon (pid {answer.get('pid')}) has the present settings and version"
     return found or [Finding(DAEMON_STATE, Verdict.OK, "", fact)]
 

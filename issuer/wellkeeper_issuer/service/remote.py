@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from wellkeeper_client import services
 from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.outside.daemon.client import Conversation, conversation
 from wellkeeper_issuer.outside.daemon.socket import Message, socket_path
@@ -47,7 +48,7 @@ async def demand(
         raise DaemonError(
             "the daemon is not running",
             f"no process answers at {settings.state_dir / 'daemon.sock'}",
-            "Start it with 'systemctl start wellkeeper'. It reads the settings when it starts.",
+            f"{services.sentence('start', 'wellkeeper')} The daemon reads the settings when it starts.",
         )
     return answer
 

@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer.errors import (
     ChallengeError,
     DaemonError,
@@ -61,7 +62,7 @@ def decode_report(found: Mapping[str, Any]) -> Report:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DaemonError(
-            "cannot understand the daemon's answer", repr(error), "Run 'systemctl restart wellkeeper'."
+            "cannot understand the daemon's answer", repr(error), services.sentence("restart", "wellkeeper")
         ) from error
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from wellkeeper_client import trust_file
+from wellkeeper_client import services, trust_file
 from wellkeeper_client.joining import Invite, JoinAnswer, Pins, parse_invite
 from wellkeeper_client.trust_file import Trust, TrustError
 from wellkeeper_node import durable, presence, settings, units
@@ -42,7 +42,7 @@ _UNITS: Final = (units.RESPONDER, units.NODE)
 _NEXT: Final = """\
 Next: include snippets/wellkeeper/challenge.conf in the server blocks on port 80, name these in those with ssl:
 {}
-      then run 'nginx -t && systemctl reload nginx' as root
+      then test it with 'nginx -t', and {}
 """
 
 
@@ -118,7 +118,9 @@ def _tell(places: "_Places", answer: JoinAnswer, lines: Sequence[str], started: 
     """Print what was done, and the `lines` for nginx."""
     written = (f"wrote  {path}" for path in (places.config, places.trust_file))
     click.echo("\n".join([f"joined as {answer.node}", *written, *started, ""]))
-    click.echo(_NEXT.format("\n".join(lines) or "      (no certificates yet)"), nl=False)
+    click.echo(
+        _NEXT.format("\n".join(lines) or "      (no certificates yet)", services.clause("reload", "nginx")), nl=False
+    )
 
 
 def _read_invite() -> Invite:

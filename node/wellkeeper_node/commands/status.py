@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from wellkeeper_client import services
 from wellkeeper_node import settings
 from wellkeeper_node.agent.metrics import to_prometheus
 from wellkeeper_node.agent.report import DONE, CertificateReport
@@ -60,10 +61,10 @@ async def _read(node: NodeSettings) -> tuple[Shown | None, Mapping[str, Certific
 
 def _problems(shown: Shown | None, age: float | None) -> list[str]:
     if shown is None or age is None:
-        return ["wellkeeper-node has never run here. Run 'systemctl enable --now wellkeeper-node'."]
+        return [f"wellkeeper-node has never run here. {services.sentence('enable --now', 'wellkeeper-node')}"]
     report, found = shown.report, []
     if not 0 <= age + 1 <= SILENT_SECONDS:
-        found.append(f"wellkeeper-node reported {age:.0f} s ago. Check 'systemctl status wellkeeper-node'.")
+        found.append(f"wellkeeper-node reported {age:.0f} s ago. Read {services.log('wellkeeper-node')}.")
     found += [f"relay {name}: {failure}" for name, failure in shown.relays.items() if failure]
     found += [f"responder: {report.responder.error}"] if report.responder.error else []
     found += [report.concern] if report.concern else []

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node.advice import handshakes
 from wellkeeper_node.deliver.addresses import Plan, Question
 from wellkeeper_node.errors import VerifyError
@@ -157,7 +158,7 @@ def _lines_to_add(installed: Installed, live_path: str) -> str:
         f"no nginx server block uses it yet. Add these lines to the one for {names}:\n"
         f"    ssl_certificate     {live_path}/fullchain.pem;\n"
         f"    ssl_certificate_key {certificate_key};\n"
-        "then reload nginx ('nginx -t && systemctl reload nginx')"
+        f"then test it with 'nginx -t', and {services.clause('reload', 'nginx')}"
     )
 
 

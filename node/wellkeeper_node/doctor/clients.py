@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node.findings import Finding, Verdict
 from wellkeeper_node.nginx.configuration import Configuration, Directive
 from wellkeeper_node.nginx.servers import CONTEXTS, read_servers
@@ -111,7 +112,7 @@ def _finding(one: _Other, name: str, path: str) -> Finding:
     else:
         cause = f"nginx uses {used.arguments[0]} of {_client(used)} for this name"
         where = "into this server block" if one.is_inherited else "there"
-        fix = f"Write {line} {where}, and the key in the same directory, then run 'systemctl reload nginx'."
+        fix = f"Write {line} {where}, and the key in the same directory, then {services.clause('reload', 'nginx')}."
     return Finding(ID, Verdict.WARN, name, cause, fix, one.place)
 
 

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node.doctor import nginx_agent
 from wellkeeper_node.doctor.of_errors import NEEDS_ROOT, of_error
 from wellkeeper_node.errors import ReloadError
@@ -45,7 +46,7 @@ async def check_process(control: Control, most_finishing: int) -> list[Finding]:
         return [Finding(PROCESS, Verdict.FAIL, "", cause, "Look at its error log, then restart nginx.")]
     if len(found.leaving) > most_finishing:
         cause = f"{len(found.leaving)} old workers of nginx still finish requests, so it is not reloaded"
-        fix = "Add 'worker_shutdown_timeout 1h;' at the top of nginx.conf, then run 'systemctl restart nginx'."
+        fix = f"Add 'worker_shutdown_timeout 1h;' at the top of nginx.conf, then {services.clause('restart', 'nginx')}."
         return [Finding(PROCESS, Verdict.FAIL, "", cause, fix)]
     fact = f"nginx runs as process {master.pid} with {counted(len(found.accepting), 'worker')}"
     return [Finding(PROCESS, Verdict.OK, "", fact)]
@@ -117,8 +118,9 @@ async def check_loaded(configuration: Configuration, control: Control) -> list[F
         return [Finding(LOADED, Verdict.OK, "", f"{fact}, and no file has changed since")]
     shown = ", ".join(f"{file} at {_format(changed[file])}" for file in list(changed)[:_SHOWN])
     more = f" and {counted(len(changed) - _SHOWN, 'more file')}" if len(changed) > _SHOWN else ""
-    command = " ".join(control.reload_command or ("systemctl", "reload", "nginx"))
-    return [Finding(LOADED, Verdict.WARN, "", f"{fact}; since then changed: {shown}{more}", f"Run '{command}'.")]
+    command = control.reload_command
+    fix = f"Run '{' '.join(command)}'." if command else services.sentence("reload", "nginx")
+    return [Finding(LOADED, Verdict.WARN, "", f"{fact}; since then changed: {shown}{more}", fix)]
 
 
 def _started(process: Process) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node import rights
 from wellkeeper_node.doctor import nginx_agent
 from wellkeeper_node.doctor.nginx_process import NOT_FOUND
@@ -84,7 +85,8 @@ def _reached(ids: Ids, address: str, words: str, place: str) -> Finding:
 def _fix_of_reach(ids: Ids, address: str, words: str) -> str:
     path = Path(address.removeprefix("unix:"))
     if words != "Permission denied" or not address.startswith("unix:"):
-        return "Run 'systemctl start wellkeeper-responder', or correct that line to its --public address."
+        start = services.sentence("start", "wellkeeper-responder").removesuffix(".")
+        return f"{start}, or correct that line to its --public address."
     barred = next((one for one in reversed(path.parents) if not _may_enter(one, ids)), None)
     if barred is not None:
         return f"Run 'chmod o+x {barred}': {rights.user_name(ids.user)} may not enter it."

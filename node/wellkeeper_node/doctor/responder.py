@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node.doctor.of_errors import of_error
 from wellkeeper_node.errors import PublishError
@@ -86,7 +87,7 @@ def _responder(one: Asked, version: str) -> Finding:
     if other == version:
         return Finding(RESPONDER, Verdict.OK, one.node, f"the responder answers at {one.address} (version {version})")
     cause = f"the responder at {one.address} is {other}, this program is {version}"
-    fix = "Install the same version there, then run 'systemctl restart wellkeeper-responder'."
+    fix = f"Install the same version there, then {services.clause('restart', 'wellkeeper-responder')}."
     return Finding(RESPONDER, Verdict.WARN, one.node, cause, fix)
 
 

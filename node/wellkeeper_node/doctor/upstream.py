@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node.findings import Finding, Verdict
 from wellkeeper_node.nginx.configuration import Configuration, Directive
 from wellkeeper_node.nginx.sites import UPSTREAM
@@ -13,7 +14,6 @@ ID: Final = "upstream"
 _DEFAULT_PORT: Final = 80
 # Where a responder that listens at all addresses can be asked on its host.
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - the responder listens there
-_RELOAD: Final = "then run 'systemctl reload nginx'"
 
 
 async def check_upstream(configuration: Configuration, public: Collection[str], own: Collection[str]) -> list[Finding]:
@@ -28,12 +28,12 @@ async def check_upstream(configuration: Configuration, public: Collection[str], 
     found = next((one for one in http.block if one.name == "upstream" and UPSTREAM in one.arguments), None)
     if found is None:
         cause = f"no upstream {UPSTREAM} is defined"
-        fix = f"Add 'include snippets/wellkeeper/upstream.conf;' to the http block, {_RELOAD}."
+        fix = f"Add 'include snippets/wellkeeper/upstream.conf;' to the http block, {_reload()}."
         return [Finding(ID, Verdict.FAIL, "", cause, fix, _place(http))]
     servers = list(_servers(found))
     if len(servers) != 1:
         cause = f"the upstream {UPSTREAM} has {len(servers)} servers: another machine could decide what the CA gets"
-        fix = f"Keep one 'server' line there, the responder of this node, {_RELOAD}."
+        fix = f"Keep one 'server' line there, the responder of this node, {_reload()}."
         return [Finding(ID, Verdict.FAIL, "", cause, fix, _place(servers[-1] if servers else found))]
     return [_compared(servers[0], public, own)]
 
@@ -58,7 +58,7 @@ def _compared(server: Directive, public: Collection[str], own: Collection[str]) 
     wanted = ", ".join(sorted(public))
     cause = f"nginx asks {address}, but the responder of this node listens at {wanted}"
     host, _, port = min(public).rpartition(":")
-    fix = f"Write 'server {_WILDCARDS.get(host, host)}:{port} max_fails=0;' there, {_RELOAD}."
+    fix = f"Write 'server {_WILDCARDS.get(host, host)}:{port} max_fails=0;' there, {_reload()}."
     return Finding(ID, Verdict.FAIL, "", cause, fix, _place(server))
 
 
@@ -74,6 +74,10 @@ def _address(server: Directive) -> str:
     argument = server.arguments[0]
     has_port = ":" in argument.rpartition("]")[2]
     return argument if has_port or argument.startswith("unix:") else f"{argument}:{_DEFAULT_PORT}"
+
+
+def _reload() -> str:
+    return f"then {services.clause('reload', 'nginx')}"
 
 
 def _is_same(asked: str, listening: str, own: Collection[str]) -> bool:

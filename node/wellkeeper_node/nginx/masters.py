@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.nginx import processes
 from wellkeeper_node.nginx.processes import Ids, Process
@@ -125,7 +126,7 @@ def _named_master(pid_file: Path, command: Sequence[str]) -> Process:
         raise _UnnamedError(
             "nginx is not running",
             f"{pid_file} names process {pid}, which does not exist",
-            f"Start nginx ('systemctl start nginx'); {_RUN_THERE}.",
+            f"{services.sentence('start', 'nginx').removesuffix('.')}; {_RUN_THERE}.",
         )
     if not _is_master(pid, command):
         raise _UnnamedError(
@@ -172,7 +173,7 @@ def _read_pid(pid_file: Path) -> int:
         raise _UnnamedError(
             "nginx is not running",
             f"{pid_file} is empty, as 'nginx -t' creates it where it is missing",
-            "Start nginx ('systemctl start nginx').",
+            services.sentence("start", "nginx"),
         )
     if not text.isascii() or not text.isdigit():
         raise _UnnamedError(

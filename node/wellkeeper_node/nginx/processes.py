@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.wording import with_reload
 
@@ -18,6 +19,8 @@ PROC: Final = Path("/proc")
 _WORKER_TITLE: Final = "worker process"
 # ngx_process_cycle.c appends this as soon as a worker has closed its listening sockets.
 _LEAVING_TITLE: Final = "shutting down"
+_AS_ITS_USER: Final = "Run this program as root or as nginx's user"
+_WITH_SUDO: Final = 'nginx.reload_command = ["sudo", "-n", "systemctl", "reload", "nginx"]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,15 @@ def hang_up(master: Process, number: int = signal.SIGHUP) -> None:
         raise ReloadError(
             "cannot reload nginx",
             f"uid {os.geteuid()} may not signal nginx (process {master.pid})",
-            with_reload(
-                "Run this program as root or as nginx's user, or set"
-                ' nginx.reload_command = ["sudo", "-n", "systemctl", "reload", "nginx"].'
-            ),
+            remedy_of_denial(has_systemd=services.is_booted()),
         ) from error
     except OSError as error:
         raise ReloadError(f"cannot signal nginx (process {master.pid})", error.strerror or str(error)) from error
+
+
+def remedy_of_denial(*, has_systemd: bool) -> str:
+    """Return what to do if this user may not signal nginx."""
+    return with_reload(f"{_AS_ITS_USER}, or set {_WITH_SUDO}.") if has_systemd else f"{_AS_ITS_USER}."
 
 
 def error_log(master: Process) -> Path | None:

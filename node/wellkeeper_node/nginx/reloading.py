@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node import process
 from wellkeeper_node.errors import EndedError, RefusedError, ReloadError
 from wellkeeper_node.nginx import masters, processes, refusals
@@ -165,7 +166,7 @@ async def _refusal(now: Workers, master: Process, since: LogPosition | None, sec
     return EndedError(
         "nginx has no workers left and serves nothing: its new workers ended at once",
         words,
-        "Fix it, restart nginx ('systemctl restart nginx'), then run 'wellkeeper renew' again.",
+        f"Fix it, {services.clause('restart', 'nginx')}, then run 'wellkeeper renew' again.",
     )
 
 

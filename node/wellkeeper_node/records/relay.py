@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_client import relay_wire, wire
+from wellkeeper_client import relay_wire, services, wire
 from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.record_state import Page, Stored
@@ -54,8 +54,8 @@ _REFUSALS: Final[Mapping[str, type[RecordsError]]] = {
 }
 # The issuer's records; a node cannot do anything about the relay.
 _REMEDIES: Final = {
-    "full": "Raise WELLKEEPER_RELAY_MAX_MEBIBYTES in relay.env, and run 'systemctl restart wellkeeper-relay'.",
-    "unknown-key": "Run 'wellkeeper fleet listen' again, and 'systemctl restart wellkeeper-relay'.",
+    "full": "Raise WELLKEEPER_RELAY_MAX_MEBIBYTES in relay.env",
+    "unknown-key": "Run 'wellkeeper fleet listen' again",
 }
 _UPGRADE: Final = "Restart wellkeeper-relay, so that it has the same version."
 _RECORD_REFUSED: Final = frozenset({400, 401, 413, 507})
@@ -211,7 +211,9 @@ class RelayRecords:
             return self._refusal(status, path, body)
         key = path.removeprefix(f"{relay_wire.RECORDS_PATH}/")
         detail = one_line(body.get("detail", ""), _LONGEST_WORDS)
-        return RecordRefusedError(f"{self._name} refused {key}", detail, _REMEDIES.get(_problem(body), _UPGRADE))
+        first = _REMEDIES.get(_problem(body))
+        remedy = f"{first}, then {services.clause('restart', 'wellkeeper-relay')}." if first else _UPGRADE
+        return RecordRefusedError(f"{self._name} refused {key}", detail, remedy)
 
     def _refusal(self, status: int, _path: str, body: Mapping[str, Any]) -> RecordsError:
         detail = one_line(body.get("detail", ""), _LONGEST_WORDS)

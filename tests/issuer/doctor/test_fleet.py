@@ -22,7 +22,7 @@ WELL = NodeStatus("web2", True, NOW - timedelta(days=1), NOW, "1.0", 0.0, 2, 2, 
     [
         (GONE, ENABLED, False, True, Verdict.FAIL, "systemctl enable --now wellkeeper-relay"),
         (GONE, {}, False, True, Verdict.FAIL, "Check the address."),
-        (RecordsError("refused"), {}, False, True, Verdict.FAIL, "systemctl enable --now wellkeeper-relay"),
+        (RecordsError("refused"), {}, False, True, Verdict.FAIL, "Start the relay's container or service."),
         (None, DISABLED, True, True, Verdict.WARN, "does not start with the host"),
         (None, ENABLED, False, True, Verdict.FAIL, "no heartbeat of the daemon"),
         (None, ENABLED, False, False, Verdict.OK, "it answers"),

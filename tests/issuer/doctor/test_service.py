@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from wellkeeper_client import services
 from wellkeeper_issuer.doctor.service import TIMER, UNIT, check_daemon, check_rehearsals, check_service
 from wellkeeper_issuer.outside.host.cron import CronLine
 from wellkeeper_issuer.records import Rehearsal
@@ -35,7 +36,7 @@ def only(found: list[Finding]) -> Finding:
         (None, {UNIT: unit("inactive")}, "root wellkeeper renew", Verdict.OK, "cron runs 'wellkeeper renew' (/c:1)"),
         (None, {UNIT: unit("failed", result="exit-code")}, "", Verdict.FAIL, "wellkeeper.service failed (exit-code)"),
         ((7, "renew"), {UNIT: unit("inactive")}, "", Verdict.FAIL, "Run 'systemctl enable --now wellkeeper'."),
-        (None, {}, "root certbot renew", Verdict.FAIL, "Start 'wellkeeper run' with your service manager."),
+        (None, {}, "root certbot renew", Verdict.FAIL, "Start the issuer's container or service."),
     ],
     ids=["unit", "no systemd", "disabled", "timer", "disabled timer", "cron", "failed unit", "one pass", "nothing"],
 )
@@ -86,6 +87,7 @@ async def test_cron_job_of_unknown_contents_is_a_warning() -> None:
     assert "cannot predict" in found.cause
 
 
+RESTART = services.sentence("restart", "wellkeeper")
 ANSWER = {"pid": 7, "settings_digest": "s1", "build": "b1"}
 
 
@@ -95,8 +97,8 @@ ANSWER = {"pid": 7, "settings_digest": "s1", "build": "b1"}
         (ANSWER, "s1", "b1", [""]),
         (ANSWER, None, "b1", [""]),
         (ANSWER, "s2", "b1", ["Run 'wellkeeper reload'."]),
-        (ANSWER, "s1", "b2", ["Run 'systemctl restart wellkeeper'."]),
-        (ANSWER, "s2", "b2", ["Run 'wellkeeper reload'.", "Run 'systemctl restart wellkeeper'."]),
+        (ANSWER, "s1", "b2", [RESTART]),
+        (ANSWER, "s2", "b2", ["Run 'wellkeeper reload'.", RESTART]),
         (None, "s1", "b1", [""]),
     ],
     ids=["present", "broken settings", "other settings", "other program", "both", "no daemon"],

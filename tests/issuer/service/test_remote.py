@@ -29,7 +29,8 @@ async def test_without_a_daemon_commands_do_the_work_themselves(settings: Settin
 
 async def test_request_that_needs_a_daemon_reports_that_none_runs(settings: Settings) -> None:
     with pytest.raises(
-        DaemonError, match=r"the daemon is not running: no process answers at .*/state/daemon\.sock\. Start it"
+        DaemonError,
+        match=r"the daemon is not running: no process answers at .*/daemon\.sock\. .*The daemon reads",
     ):
         await remote.demand(settings, {"command": "reload"})
 

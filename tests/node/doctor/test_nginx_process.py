@@ -10,6 +10,7 @@ import pytest
 from tests.node.doctor.dumps import FILE, configured
 from tests.node.nginx.masters import ACCEPTING, LEAVING, fake_master
 from tests.unprivileged import as_unprivileged_user, shared_folder
+from wellkeeper_client import services
 from wellkeeper_node.doctor.nginx_process import check_loaded, check_process, check_signal, check_test
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.findings import Finding, Verdict
@@ -82,7 +83,7 @@ async def test_missing_right_to_signal_is_a_failure_with_the_remedy() -> None:
                 (found,) = await check_signal(control(master.pid_file))
     assert found.verdict is Verdict.FAIL
     assert "may not signal nginx" in found.cause
-    assert "nginx.reload_command" in found.fix
+    assert "as root or as nginx's user" in found.fix
 
 
 async def test_command_that_reloads_must_be_installed(folder: Path) -> None:
@@ -166,7 +167,7 @@ async def test_files_that_changed_after_the_workers_started_are_named(folder: Pa
     assert f"since then changed: {files[1]} at " in found.cause
     assert found.cause.endswith("and 1 more file")
     assert str(files[0]) not in found.cause
-    assert found.fix == "Run 'systemctl reload nginx'."
+    assert found.fix == services.sentence("reload", "nginx")
     assert by_command[0].fix == "Run 'systemctl reload angie'."
 
 

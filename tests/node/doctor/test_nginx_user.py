@@ -15,6 +15,7 @@ from tests.node.certificates.test_access import OTHER_GROUP
 from tests.node.doctor.dumps import FILE, configured
 from tests.node.nginx.masters import ACCEPTING, FakeMaster, fake_master
 from tests.unprivileged import UNPRIVILEGED_ID, as_unprivileged_user, as_user, shared_folder
+from wellkeeper_client import services
 from wellkeeper_node.doctor.nginx_user import check_keys, check_reach
 from wellkeeper_node.doctor.other_user import attempt_as
 from wellkeeper_node.findings import Finding, Verdict
@@ -126,7 +127,7 @@ async def test_responder_that_does_not_run_is_a_failure_at_the_line_of_its_serve
         found = only(await check_reach(asking(f"unix:{folder}/none"), control(master)))
     assert (found.verdict, found.place) == (Verdict.FAIL, f"{FILE}:2")
     assert found.cause.endswith(f"at unix:{folder}/none: No such file or directory")
-    assert "systemctl start wellkeeper-responder" in found.fix
+    assert services.sentence("start", "wellkeeper-responder").removesuffix(".") in found.fix
 
 
 @pytest.mark.root

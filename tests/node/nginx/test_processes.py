@@ -18,6 +18,7 @@ from wellkeeper_node.nginx.processes import (
     hang_up,
     ids_of,
     is_running,
+    remedy_of_denial,
     shares_root,
     workers,
 )
@@ -90,10 +91,15 @@ def test_missing_permission_to_signal_nginx_is_reported_with_the_remedy() -> Non
             target = process(sleeping.pid) if os.geteuid() == 0 else of_another_user()
             while not is_running(target):  # its command line is empty for a moment after it starts
                 pass
-            with as_unprivileged_user(), pytest.raises(ReloadError, match=r"nginx\.reload_command"):
+            with as_unprivileged_user(), pytest.raises(ReloadError, match="as root or as nginx's user"):
                 hang_up(target)
         finally:
             sleeping.kill()
+
+
+def test_sudo_for_systemctl_is_a_remedy_only_with_systemd() -> None:
+    assert '["sudo", "-n", "systemctl", "reload", "nginx"]' in remedy_of_denial(has_systemd=True)
+    assert remedy_of_denial(has_systemd=False) == "Run this program as root or as nginx's user."
 
 
 def test_ended_process_has_neither_ids_nor_log_nor_workers() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.assembly.doctor.rights import need_owner
@@ -12,7 +13,6 @@ from wellkeeper_issuer.doctor.checks import Check, NotCheckedError
 from wellkeeper_issuer.outside.host.unit_states import read_units
 from wellkeeper_issuer.outside.state.lock import DAEMON, LOCK, find_owner
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_node import units
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import RecordsError
 from wellkeeper_node.findings import Finding
@@ -23,7 +23,7 @@ _HEARTBEAT: Final = f"{Kind.HEARTBEAT}/issuer"
 
 async def _relay(context: CheckContext) -> Sequence[Finding]:
     settings = _with_relay(context)
-    unit = (await read_units([fleet.UNIT])).get(fleet.UNIT, {}) if units.is_booted() else {}
+    unit = (await read_units([fleet.UNIT])).get(fleet.UNIT, {}) if services.is_booted() else {}
     owner = find_owner(settings.state_dir / LOCK)
     relay, error, is_fed = RelayRecords(settings.fleet.relay, SystemClock()), None, False
     try:

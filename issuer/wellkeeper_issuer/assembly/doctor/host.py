@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.doctor import looks
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
@@ -19,7 +20,6 @@ from wellkeeper_issuer.outside.state.lock import LOCK, find_owner
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.service import remote
-from wellkeeper_node import units
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.doctor.of_errors import NEEDS_ROOT
 from wellkeeper_node.errors import WellkeeperError
@@ -125,7 +125,7 @@ async def _managers(context: CheckContext) -> Sequence[Finding]:
         others,
         await context.once(looks.unit_properties),
         await context.once(looks.cron_lines),
-        is_systemd=units.is_booted(),
+        is_systemd=services.is_booted(),
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
+from wellkeeper_client import services
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.assembly.doctor.rights import need_owner
@@ -13,7 +14,6 @@ from wellkeeper_issuer.doctor.service import PASS_UNIT, TIMER, UNIT
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.host.cron import CronLine, read_cron
 from wellkeeper_issuer.outside.host.unit_states import Properties, read_units
-from wellkeeper_node import units
 from wellkeeper_node.certificates.leaves import read_leaves
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.doctor.responder import Asked, ask
@@ -46,7 +46,7 @@ async def valid_from(context: CheckContext) -> Mapping[str, datetime]:
 
 async def unit_properties(_context: CheckContext) -> Mapping[str, Properties]:
     """Return the properties of our units and of other clients' timers; none without systemd."""
-    return await read_units([UNIT, PASS_UNIT, TIMER, *TIMERS]) if units.is_booted() else {}
+    return await read_units([UNIT, PASS_UNIT, TIMER, *TIMERS]) if services.is_booted() else {}
 
 
 async def cron_lines(_context: CheckContext) -> tuple[CronLine, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer.commands.setting_up.writing import Written
 from wellkeeper_issuer.commands.trust import to_json as trust_to_json
 from wellkeeper_node import units
@@ -34,7 +35,7 @@ class Result:
     def apply_command(self) -> str:
         """Return the line that applies the whole patch or nothing, for a shell of root."""
         nginx = shlex.join(self.written.settings.nginx.command)
-        reload = "systemctl reload nginx" if units.is_booted() else f"{nginx} -s reload"
+        reload = "systemctl reload nginx" if services.is_booted() else f"{nginx} -s reload"
         patch, file = "patch -N -d / -p0", f"-i {shlex.quote(str(self.patch_path))}"
         test, apply = f"{patch} --dry-run -s {file}", f"{patch} --no-backup-if-mismatch -r - {file}"
         return f"{test} && {apply} && {nginx} -t && {reload}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.advice.certbot_lines import CertbotLine, Kind
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
@@ -22,6 +23,8 @@ _REMEDIES: Final = {
     ),
     Kind.FILE: "Before you remove certbot, copy the files of these lines to /etc/nginx and change the paths:",
 }
+_STOP_TIMER: Final = "systemctl disable --now certbot.timer   (or remove the line in /etc/cron.d/certbot)"
+_STOP: Final = "stop the container, timer or cron job that runs 'certbot renew'"
 # Hooks that nearly everyone has for reloading nginx, which Wellkeeper does itself.
 _RELOADS: Final = (
     "systemctl reload nginx",
@@ -152,7 +155,7 @@ def _next(folder: Path) -> str:
 def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) -> str:
     lines = [
         "Next steps, in this order (docs/migration.md):",
-        "1. systemctl disable --now certbot.timer   (or remove the line in /etc/cron.d/certbot)",
+        f"1. {_STOP_TIMER if services.is_booted() else _STOP}",
         "2. wellkeeper trust --write   (the responder then answers for these accounts)",
         "3. In each nginx server block on port 80, replace the challenge location of certbot's webroot",
         "     location /.well-known/acme-challenge/ { root …; }",
@@ -165,7 +168,7 @@ def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) 
     return "\n".join(
         [
             *lines,
-            "4. nginx -t && systemctl reload nginx",
+            f"4. nginx -t, then {services.clause('reload', 'nginx')}",
             "5. wellkeeper renew   (nothing is due: it only verifies that nginx serves them)",
             f"{folder} was not changed. Keep it until the first renewal.",
         ]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from wellkeeper_client import services
 from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_node.errors import Retry
 
@@ -86,7 +87,7 @@ def result_of(message: Message) -> Any:  # noqa: ANN401 - what the command answe
 
 def ended_early() -> DaemonError:
     """Return the error for a daemon that closed the connection without a result."""
-    return DaemonError("the daemon ended before it answered", remedy="Run 'journalctl -u wellkeeper' to see why.")
+    return DaemonError("the daemon ended before it answered", remedy=f"Read {services.log('wellkeeper')} to see why.")
 
 
 def unreachable(path: Path, error: OSError) -> DaemonError:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_client import permissions
+from wellkeeper_client import permissions, services
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import BusyError, JournalError
 
@@ -141,7 +141,8 @@ def _refusal(path: Path, text: bytes) -> JournalError:
         what, remedy = "Another Wellkeeper process is changing", f"Wait until it ends ('fuser {path}' shows its pid)."
         return BusyError(f"{what} {path.parent}", remedy=remedy)
     if found[2] == DAEMON:
+        stop = services.sentence("stop", "wellkeeper").removesuffix(".")
         what = f"A Wellkeeper daemon (pid {found[1]}) already manages"
-        return JournalError(f"{what} {path.parent}", remedy="Stop it with 'systemctl stop wellkeeper' first.")
+        return JournalError(f"{what} {path.parent}", remedy=f"{stop} first.")
     what = f"'wellkeeper {found[2]}' (pid {found[1]}) is changing {path.parent}"
     return BusyError(what, remedy="Wait until it ends.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+from wellkeeper_client import services
 from wellkeeper_node.advice.words import remedy_for
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Answer, Node, ReadBack
@@ -113,7 +114,7 @@ def _not_loaded(route: Route, result: ReadBack) -> ReadBack:
     """Explain an answer that the configuration on disk would not give."""
     place = route.site.place if route.site else "it"
     cause = f"nginx runs another configuration than the one on disk, where {place} would answer"
-    return replace(result, cause=cause, remedy="Reload nginx ('nginx -t', then 'systemctl reload nginx').")
+    return replace(result, cause=cause, remedy=f"Run 'nginx -t', then {services.clause('reload', 'nginx')}.")
 
 
 def _refused(error: ReloadError, result: ReadBack) -> ReadBack:

@@ -9,6 +9,7 @@ import pytest
 
 from stand.processes import PROGRAMS
 from tests.issuer.commands.workers import WorkerFactory
+from wellkeeper_client import services
 from wellkeeper_issuer.commands.terminal.outdated import ask_daemon, is_outdated, is_restart_needed
 from wellkeeper_issuer.outside.daemon.server import daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import socket_path
@@ -86,7 +87,7 @@ async def test_status_reports_a_daemon_of_another_version(folder: Path) -> None:
             assert is_restart_needed(await ask_daemon(settings)) is is_old
             command = [str(PROGRAMS / "wellkeeper"), "status", "--config", str(factory.path)]
             printed = (await run(command, 30)).output
-            assert ("Run 'sudo systemctl restart wellkeeper'." in printed) is is_old
+            assert (services.sentence("restart", "wellkeeper") in printed) is is_old
 
 
 async def test_status_reports_what_fails_in_the_daily_checks(daemon: WorkerFactory) -> None:

@@ -10,9 +10,11 @@ from typing import Final
 
 import pytest
 
+from wellkeeper_client import services
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.lock import LOCK, LocalOwnership, find_owner
 
+_STOP: Final = services.sentence("stop", "wellkeeper").removesuffix(".")
 _HOLDER: Final = """
 import asyncio, sys
 from pathlib import Path
@@ -70,7 +72,7 @@ async def test_killed_owner_does_not_block_the_next(tmp_path: Path) -> None:
     [
         (
             "run",
-            "A Wellkeeper daemon (pid {pid}) already manages {folder}. Stop it with 'systemctl stop wellkeeper' first.",
+            f"A Wellkeeper daemon (pid {{pid}}) already manages {{folder}}. {_STOP} first.",
         ),
         ("renew", "'wellkeeper renew' (pid {pid}) is changing {folder}. Wait until it ends."),
     ],

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes import FakeClock
 from tests.fakes_deliver import dns
 from tests.node.nginx.route.routing import INCLUDE, MAIN, REDIRECT, configured
+from wellkeeper_client import services
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.model import Answer, Node, ReadBack
 from wellkeeper_node.nginx.configuration import Configuration
@@ -73,7 +74,7 @@ async def test_answer_of_the_challenge_location_is_left_as_it_is(clock: FakeCloc
 async def test_configuration_on_disk_that_would_answer_was_not_loaded(clock: FakeClock) -> None:
     found = await explained(clock, configured(f"{NAMED} {INCLUDE}"))
     assert found.cause == f"nginx runs another configuration than the one on disk, where {MAIN}:3 would answer"
-    assert found.remedy.startswith("Reload nginx")
+    assert found.remedy == f"Run 'nginx -t', then {services.clause('reload', 'nginx')}."
     limited = replace(ELSEWHERE, status=503, is_elsewhere=False)
     assert await explained(clock, configured(f"{NAMED} {INCLUDE}"), limited) == limited
 
