@@ -9,6 +9,10 @@ readonly CACHE="$PWD/.cache"
 readonly STORAGE=(--root "$CACHE/containers/storage" --runroot "$CACHE/containers/run" --storage-driver overlay)
 export CONTAINERS_CONF="$PWD/stand/images/containers.conf"
 
+# shellcheck source=stand/images/storage.sh
+source stand/images/storage.sh
+use_storage "$CACHE/containers"
+
 # Import Debian once per version of this script, so that the layers above it stay cached. Without nginx: our images must
 # not depend on one that happens to be there.
 debian="localhost/debian:$(cat "$CACHE/machine-bookworm/packages" "${BASH_SOURCE[0]}" | cksum | cut -d ' ' -f 1)"
