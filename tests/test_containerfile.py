@@ -62,7 +62,7 @@ STAGES = read_stages()
 
 def test_base_image_is_a_build_argument_everywhere() -> None:
     bases = {stage.base for stage in STAGES.values()} - STAGES.keys()
-    assert bases == {"${BASE_IMAGE}"}
+    assert bases == {"${BASE_IMAGE}", "scratch"}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -104,14 +104,18 @@ def test_target_is_labelled(target: str, label: str) -> None:
 @pytest.mark.parametrize(("target", "group"), [("responder", "responder"), ("relay", "responder"), ("node", "node")])
 def test_image_without_an_issuer_installs_only_what_it_needs(target: str, group: str) -> None:
     assert STAGES[target].all("COPY") == [f"--from={group}-venv /opt/wellkeeper /opt/wellkeeper"]
-    install, _ = STAGES[f"{group}-venv"].all("RUN")
+    install, compiling = STAGES[f"{group}-venv"].all("RUN")
     assert f"--group {group} " in install
+    assert compiling == "sh -e /compile"
     assert [part for part in install.split("&&") if "/wheels/" in part and "--no-deps" not in part] == []
     assert "rm -r wellkeeper_issuer " in install
 
 
-def test_no_image_contains_pip() -> None:
+def test_no_image_has_the_pip_of_the_base_or_its_own() -> None:
+    """Only a copy of what remains makes the image smaller. tests/containers looks at the images."""
     assert "python -m venv --without-pip /opt/wellkeeper" in STAGES["wheel"].all("RUN")[0]
+    assert "rm -r" in STAGES["base"].all("RUN")[0]
+    assert (STAGES["runtime"].base, STAGES["runtime"].all("COPY")) == ("scratch", ["--from=base / /"])
 
 
 @pytest.mark.parametrize("group", ["responder", "node"])
