@@ -7,10 +7,12 @@ import pytest
 from tests.relay.conftest import RECORDS, RunningRelay, media_type
 from tests.relay.messages import STRANGER_KEY, WEB1_KEY, WEB2_KEY, enrolment, signed
 from tests.relay.test_joins import JSON, PATH, invite, join, started
-from tests.responder.http import ask, connect, send
+from tests.responder.http import ask, connect, problem_of, send
+from tests.responder.messages import JTI, KEY, publication
 from wellkeeper_client import relay_wire
 from wellkeeper_client.record_state import version_of
 from wellkeeper_client.records import MAX_NUMBER
+from wellkeeper_client.signing import sign_publication
 from wellkeeper_relay.app import MAX_HEADER_LINE, MAX_HEADERS
 from wellkeeper_relay.keys import CHECKS_PER_PEER, NODES_CHECKS
 
@@ -39,6 +41,14 @@ async def test_highest_report_of_a_former_node_does_not_silence_its_successor(
     assert (await running.feed("node/web2", enrolment("web2", STRANGER_KEY, 2), query)).status == 200
     first = signed("report/web2", 1, by=STRANGER_KEY)
     assert (await running.ask_as("web2", path, "PUT", first, key=STRANGER_KEY)).status == 200
+
+
+async def test_publishing_key_in_the_hands_of_a_node_publishes_nothing_at_others(running: RunningRelay) -> None:
+    key = f"publication/{JTI}"
+    forged = signed(key, by=KEY, message=sign_publication(publication(), KEY))
+    problem_of(await running.ask_as("web2", f"{RECORDS}/{key}", "PUT", forged), 403, "forbidden")
+    problem_of(await running.feed(key, forged), 401, "unknown-key")
+    assert await running.keys("web1", "publication") == []
 
 
 async def test_permits_of_one_node_neither_displace_nor_delay_those_of_another(running: RunningRelay) -> None:

@@ -13,7 +13,7 @@ from tests.fakes_deliver import dns
 from tests.fleet import OTHER_FLEET_KEY
 from tests.issuer.fleet.issuers import Issuer
 from tests.issuer.fleet.relays import PlayedNode
-from tests.relay.messages import FLEET_KEY
+from tests.relay.messages import FLEET_KEY, STRANGER_KEY, enrolment
 from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
@@ -82,6 +82,13 @@ async def test_key_of_a_certificate_is_never_wrapped_for_a_node_that_must_not_ha
     await issuer.install("mail")
     await issuer.distribution.offer("mail")
     assert await issuer.relay.keys(Kind.WRAP) == ["wrap/web3/mail"]
+
+
+async def test_node_that_a_thief_of_the_fleet_key_enrols_in_the_relay_gets_no_wrap(issuer: Issuer) -> None:
+    await issuer.install()
+    await issuer.relay.put("node/thief", enrolment("thief", STRANGER_KEY))
+    await issuer.distribution.refresh(["web"])
+    assert await issuer.relay.keys(Kind.WRAP) == ["wrap/web2/web", "wrap/web3/web"]
 
 
 @pytest.mark.parametrize("sealing_key", ["", "no base64url!", "AAAA", "A" * 43], ids=["empty", "junk", "short", "zero"])
