@@ -8,9 +8,11 @@ from wellkeeper_client import relay_wire
 from wellkeeper_client.record_state import FullError, Page, RecordState, RefusedError, Stored
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay.keys import busy
+from wellkeeper_responder.capacity import MAX_PUBLIC_CONNECTIONS
 from wellkeeper_responder.clock import Clock
 
-MAX_WAITING = 512
+# Each node of two full listeners.
+MAX_WAITING = 2 * MAX_PUBLIC_CONNECTIONS
 
 IsWanted = Callable[[str], bool]
 

@@ -18,7 +18,7 @@ from wellkeeper_relay.app import Relay
 from wellkeeper_relay.budget import Budget
 from wellkeeper_relay.keys import NODES_CHECKS, STRANGERS_CHECKS, Keys
 from wellkeeper_relay.store import MAX_WAITING, Store
-from wellkeeper_responder.capacity import Limits
+from wellkeeper_responder.capacity import MAX_PUBLIC_CONNECTIONS, Limits
 
 
 def clock_at(now: float = NOW) -> FakeClock:
@@ -119,6 +119,15 @@ async def test_waiting_polls_are_limited() -> None:
     store.close()
     await asyncio.gather(*polls)
     assert store.waiting_count == 0
+
+
+async def test_all_connections_of_a_full_listener_may_wait() -> None:
+    store = Store(clock_at(), 1000)
+    polls = [asyncio.ensure_future(store.wait(1, lambda _: True, 60)) for _ in range(MAX_PUBLIC_CONNECTIONS)]
+    await asyncio.sleep(0)
+    assert store.waiting_count == MAX_PUBLIC_CONNECTIONS
+    store.close()
+    await asyncio.gather(*polls)
 
 
 async def test_polls_after_the_stop_return_at_once() -> None:
