@@ -224,8 +224,11 @@ class Distribution:
 
     def _wraps(self, sealed: Sealed, node: str, body: NodeBody, now: int) -> list[tuple[str, Record]]:
         """Return the wrap for the node, and what it is made of; none if the node must not have it, or has it."""
-        lineage, digest = sealed.bundle.lineage, f"{sealed.bundle.sha256}{body.sealing_key}"
-        if not body.gets(lineage) or self._sent.get(wrap_key(node, lineage)) == digest:
+        lineage = sealed.bundle.lineage
+        if not body.gets(lineage):
+            return []
+        digest = f"{sealed.entry.ciphertext_sha256}{body.sealing_key}"
+        if self._sent.get(wrap_key(node, lineage)) == digest:
             return []
         try:
             return [(digest, wrap(sealed, node, content.from_base64url(body.sealing_key)).to_record(now))]

@@ -20,7 +20,7 @@ from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.distribution import Disk, Distribution
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.joins import Joins
-from wellkeeper_issuer.fleet.node_status import has_ended, wrong_on
+from wellkeeper_issuer.fleet.node_status import has_ended, wrong_versions
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, NodeReport
@@ -208,13 +208,14 @@ class Fleet:
 
     def _wrong(self) -> list[tuple[str, int, list[str]]]:
         """Return the roll-outs to stop: certificate, number of the version, nodes."""
-        reports, bodies = self.reports.last, self.bodies()
+        bodies, listed = self.bodies(), {(name, one.version.number) for name, one in self.distribution.listed.items()}
         found = []
-        for lineage, entry in self.distribution.listed.items():
+        for (lineage, number), names in wrong_versions(self.reports.last).items():
             # A node has no say in certificates that it does not get.
-            of = {name: seen for name, seen in reports.items() if bodies[name].gets(lineage)}
-            found.append((lineage, entry.version.number, wrong_on(of, lineage, entry)))
-        return [one for one in found if len(one[2]) >= _STOPPED_BY and one[:2] not in self._stopped]
+            nodes = [name for name in names if bodies[name].gets(lineage)]
+            if (lineage, number) in listed - self._stopped and len(nodes) >= _STOPPED_BY:
+                found.append((lineage, number, nodes))
+        return found
 
     def _has_tried_all(self, node: str) -> bool:
         body, report = self.bodies()[node], self.reports.of(node)

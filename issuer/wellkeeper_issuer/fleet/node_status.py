@@ -1,5 +1,6 @@
 """Judge how far each node has come, from its last report: what is behind, since when, and why. Pure."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,14 +79,17 @@ def node_statuses(
     return tuple(_status(node, reports.get(name), listed, lacks.get(name)) for name, node in sorted(nodes.items()))
 
 
-def wrong_on(reports: Mapping[str, Seen], lineage: str, entry: Entry) -> list[str]:
-    """Return the nodes that report this version of the certificate as wrong."""
-    found = {name: seen.report.certificates.get(lineage) for name, seen in sorted(reports.items())}
-    return [
-        name
-        for name, one in found.items()
-        if one and one.number == entry.version.number and one.state is CertificateState.WRONG
-    ]
+def wrong_versions(reports: Mapping[str, Seen]) -> Mapping[tuple[str, int], list[str]]:
+    """Return the nodes that report a version as wrong, by certificate and number of the version.
+
+    It looks only at what nodes report: this is asked with each report, and a fleet may have thousands of certificates.
+    """
+    found = defaultdict[tuple[str, int], list[str]](list)
+    for name, seen in sorted(reports.items()):
+        for lineage, one in seen.report.certificates.items():
+            if one.state is CertificateState.WRONG:
+                found[lineage, one.number].append(name)
+    return found
 
 
 def has_ended(report: Report | None, lineage: str, entry: Entry) -> bool:

@@ -11,7 +11,7 @@ from tests.fleet import entry
 from tests.relay.messages import WEB2_KEY
 from wellkeeper_client import records
 from wellkeeper_client.compact_jws import MessageError
-from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus, has_ended, node_statuses, wrong_on
+from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus, has_ended, node_statuses, wrong_versions
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
 from wellkeeper_node.agent.fitting import shortened
@@ -129,7 +129,7 @@ def test_nodes_with_a_wrong_certificate_are_those_with_this_version() -> None:
         "web5": seen(),
         "web6": seen(replace(REPORT, certificates={})),
     }
-    assert wrong_on(reports, "web", entry(3)) == ["web2", "web4"]
+    assert wrong_versions(reports) == {("web", 3): ["web2", "web4"], ("web", 2): ["web3"]}
 
 
 @pytest.mark.parametrize(
