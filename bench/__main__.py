@@ -15,13 +15,13 @@ from rich.console import Console
 from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, sealing, serving
 from bench.figures import FULL, QUICK, Plan, Result, Tell
 from bench.fleet import idle as fleet_idle
-from bench.fleet import many, newcomer, renewal, tokens
+from bench.fleet import large, many, newcomer, renewal, tokens
 from bench.table import table
 from stand.processes import PROJECT, StandError, temporary_folder
 
 _Measure = Callable[[Plan, Path, Tell], Awaitable[Result]]
 _HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
-_FLEET: Final = (tokens, renewal, sealing, newcomer, fleet_idle, many)
+_FLEET: Final = (tokens, renewal, sealing, newcomer, fleet_idle, many, large)
 _MEASUREMENTS: Final[Mapping[str, _Measure]] = {module.NAME: module.measure for module in (*_HOST, *_FLEET)}
 # By the part of the page that they write together.
 _PARTS: Final = {page.HOST: [module.NAME for module in _HOST], page.FLEET: [module.NAME for module in _FLEET]}

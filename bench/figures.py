@@ -16,6 +16,7 @@ class Plan:
 
     For many certificates: the number of lineages with nothing due (also ten times as many), of certificates per round,
     of rounds, of certificates that a loop of certbot obtains per round, and the time that a daemon is watched.
+    `node_count` is the number of nodes of the largest fleet.
     """
 
     rounds: int
@@ -27,6 +28,7 @@ class Plan:
     bulk_rounds: int
     loop_count: int
     idle_seconds: int
+    node_count: int
 
 
 FULL: Final = Plan(
@@ -39,6 +41,7 @@ FULL: Final = Plan(
     bulk_rounds=3,
     loop_count=4,
     idle_seconds=180,
+    node_count=1000,
 )
 QUICK: Final = Plan(
     rounds=3,
@@ -50,6 +53,7 @@ QUICK: Final = Plan(
     bulk_rounds=1,
     loop_count=1,
     idle_seconds=20,
+    node_count=100,
 )
 
 

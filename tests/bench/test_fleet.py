@@ -9,6 +9,8 @@ from bench.ca import Ca, dns
 from bench.fleet.idle import cpu_seconds, shared_mib
 from bench.fleet.lineages import names, prepared_nginx
 from bench.fleet.places import new_place, servers
+from bench.fleet.playing import body
+from bench.fleet.shape import Shape, connection_address
 from bench.responder import resident_mib
 from stand.nginx import NginxServer, NginxSettings
 from wellkeeper_node import settings as node_settings
@@ -51,6 +53,14 @@ async def test_nginx_of_a_node_has_a_live_certificate_for_each_lineage(tmp_path:
         installed = await CertificateFolders(place.certificates).installed(lineage)
         assert installed is not None
         assert installed.certificate.identifiers == frozenset({dns(lineage)})
+
+
+def test_played_nodes_differ_and_share_the_certificates() -> None:
+    shape = Shape(nodes=1000, lineages=30, each=10)
+    assert len({connection_address(number) for number in range(shape.nodes)}) == shape.nodes
+    assert [shape.lineages_of(number) == shape.lineages_of(0) for number in (1, 2, 3)] == [False, False, True]
+    assert body(shape, 1).lineages == tuple(shape.lineages_of(1))
+    assert body(shape, 1).signing_key != body(shape, 2).signing_key
 
 
 def test_shared_memory_counts_in_part_and_cpu_time_grows() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.figures import QUICK, Result
-from bench.fleet import many, newcomer, tokens
+from bench.fleet import large, many, newcomer, tokens
 from bench.fleet.nodes import running_nodes
 
 pytestmark = pytest.mark.integration
@@ -31,6 +31,16 @@ async def test_certificates_are_sealed_for_twenty_nodes(folder: Path) -> None:
     result = await many.measure(replace(QUICK, lineage_count=10), folder, _ignore)
     assert {group for group, _, _ in _shape(result)} == {"10 certificates, 20 nodes"}
     assert ("10 certificates, 20 nodes", "a node serves all", 1) in _shape(result)
+
+
+async def test_played_nodes_connect_hold_a_token_and_get_another_manifest(folder: Path) -> None:
+    plan = replace(QUICK, node_count=3, lineage_count=4, bulk_rounds=1, idle_seconds=1)
+    result = await large.measure(plan, folder, _ignore)
+    assert {group for group, _, _ in _shape(result)} == {"3 played nodes, 12 certificates"}
+    found = {one.name: one.median for one in result.series}
+    assert found["connections of nodes"] >= 3
+    assert found["requests that the relay refused"] == 0
+    assert found["a token is held by all, relay to nodes and back"] > 0
 
 
 def _shape(result: Result) -> list[tuple[str, str, int]]:
