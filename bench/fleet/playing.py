@@ -57,9 +57,9 @@ class PlayedIssuer:
         )
         bundles = (SealedBundle(name, version, self.sealed.bundle.ciphertext) for name in names(shape.lineages))
         await self.feed.put(*(each.to_record(now) for each in bundles))
-        for number in range(shape.nodes):
-            wraps = [replace(one, node=shape.node(number), lineage=name) for name in shape.lineages_of(number)]
-            await self.feed.put(*(each.to_record(now) for each in wraps))
+        nodes = [(shape.node(number), shape.lineages_of(number)) for number in range(shape.nodes)]
+        wraps = (replace(one, node=node, lineage=name) for node, lineages in nodes for name in lineages)
+        await self.feed.put(*(each.to_record(now) for each in wraps))
         await self.list()
         await self.filled()
 
