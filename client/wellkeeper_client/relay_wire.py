@@ -14,7 +14,8 @@ from wellkeeper_client.compact_jws import MessageError, malformed, verify
 from wellkeeper_client.records import NAME_PATTERN
 from wellkeeper_client.signing import sign_claims
 
-# GET: the changes of the kinds in the query; PUT, GET and DELETE of RECORDS_PATH/KEY: one record.
+# GET: the changes of the kinds in the query, POST the same after a node's report in the body was stored; PUT, GET and
+# DELETE of RECORDS_PATH/KEY: one record.
 RECORDS_PATH: Final = "/v1/records"
 # POST acquires, PUT extends; only on the issuer's socket.
 LEASE_PATH: Final = "/v1/lease"

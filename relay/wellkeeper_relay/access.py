@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 # Of these, a node may send an older one again.
 _NUMBERED: Final = (Kind.MANIFEST, Kind.REPORT)
+# What the query of a poll may have beside the poll's own, by its method.
+_EXPECTED: Final = {"GET": (), "POST": ("expected",)}
 
 
 class Access:
@@ -38,13 +40,19 @@ class Access:
         """Return whether the node has a record."""
         return self._store.get(f"{Kind.NODE}/{node}") is not None
 
-    async def follow(self, request: web.BaseRequest, is_visible: IsWanted) -> web.Response:
-        """Wait for changes if the query says so, and answer with them."""
-        found = exchange.query(request, "kinds", "instance", "after", "wait")
+    async def follow(self, request: web.BaseRequest, is_visible: IsWanted, report: str = "") -> web.Response:
+        """Wait for changes if the query says so, and answer with them.
+
+        `report` is the key under which a node may send its report along: a POST has it in the body, and it is stored
+        first.
+        """
+        found = exchange.query(request, "kinds", "instance", "after", "wait", *_EXPECTED[request.method])
         kinds = frozenset(exchange.required(found, "kinds").split(","))
         if unknown := sorted(kinds - set(Kind)):
             raise WireError(400, "malformed", f"{unknown[0]!r} is not a kind of record")
         after = exchange.number(found, "after", MAX_NUMBER)
+        if request.method == "POST":
+            await self._store_message(request, report, found, is_from_issuer=False)
         wait = exchange.number(found, "wait", relay_wire.MAX_WAIT_SECONDS)
         # A number of another process means nothing: the follower gets a snapshot at once.
         if found.get("instance") != self._store.instance_id:
@@ -54,7 +62,7 @@ class Access:
             return key.partition("/")[0] in kinds and is_visible(key)
 
         await self._store.wait(after, is_wanted, wait)
-        return exchange.page(self._store.instance_id, self._store.page(after, is_wanted))
+        return exchange.page(self._store.instance_id, self._store.page(after, is_wanted), takes_report=bool(report))
 
     def get(self, request: web.BaseRequest, is_visible: IsWanted) -> web.Response:
         """Answer with the record in the path; one that may not be seen is not there."""
@@ -64,7 +72,13 @@ class Access:
 
     async def put(self, request: web.BaseRequest, *, is_from_issuer: bool) -> web.Response:
         """Store the record in the body. From a node, its number must not be lower than one that was here before."""
-        key, found = key_in(request), exchange.query(request, "expected", "lease", "expires_at")
+        found = exchange.query(request, "expected", "lease", "expires_at")
+        stored = await self._store_message(request, key_in(request), found, is_from_issuer=is_from_issuer)
+        return exchange.reply(200, {"version": stored.version})
+
+    async def _store_message(
+        self, request: web.BaseRequest, key: str, found: Mapping[str, str], *, is_from_issuer: bool
+    ) -> Stored:
         message = await exchange.message(request, records.kind_of(key).longest)
         record = self._keys.check_record(key, message)
         node_key = _node_key(record)
@@ -83,7 +97,7 @@ class Access:
             _log.info("enrol", extra={"fields": {"node": records.node_of(key)}})
         if record.kind is Kind.HEARTBEAT:
             self._on_heartbeat()
-        return exchange.reply(200, {"version": stored.version})
+        return stored
 
     async def delete(self, request: web.BaseRequest) -> web.Response:
         """Delete the record in the path; a node without one may not read any more."""

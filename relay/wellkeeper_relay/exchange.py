@@ -76,7 +76,7 @@ async def message(request: web.BaseRequest, longest: int, media_type: str = wire
     return bytes(body)
 
 
-def page(instance_id: str, found: Page) -> web.Response:
+def page(instance_id: str, found: Page, *, takes_report: bool) -> web.Response:
     document = {
         "instance": instance_id,
         "next": found.next,
@@ -84,6 +84,7 @@ def page(instance_id: str, found: Page) -> web.Response:
         "is_whole": found.is_whole,
         "records": [_record(one) for one in found.records],
         "removed": found.removed,
+        "takes_report": takes_report,
     }
     return reply(200, document)
 

@@ -20,6 +20,7 @@ from wellkeeper_relay.access import Access, key_in
 from wellkeeper_relay.joins import Joins
 from wellkeeper_relay.keys import Keys, busy
 from wellkeeper_relay.metrics import Metrics
+from wellkeeper_relay.store import IsWanted
 from wellkeeper_responder.clock import Clock
 from wellkeeper_responder.connections import had_signature, note_signature, peer_of
 
@@ -75,17 +76,25 @@ class Nodes:
             return kind not in _FOR_NO_NODE and (kind not in _FOR_ONE_NODE or records.node_of(key) == node)
 
         is_follow = request.raw_path.partition("?")[0] == relay_wire.RECORDS_PATH
+        if is_follow:
+            return await self._follow(request, node, is_visible)
         if request.method == "GET":
-            if is_follow:
-                return await self._access.follow(request, is_visible)
             return self._access.get(request, is_visible)
-        if request.method != "PUT" or is_follow:
-            raise WireError(405, "method-not-allowed", "expected GET, or PUT of one record", {"Allow": "GET, PUT"})
+        if request.method != "PUT":
+            raise WireError(405, "method-not-allowed", "expected GET or PUT of one record", {"Allow": "GET, PUT"})
         key = key_in(request)
         if key != f"{Kind.REPORT}/{node}" and records.kind_of(key) is not Kind.MANIFEST:
             raise WireError(403, "forbidden", "a node may write only its own report, and the manifest")
         self._keys.take_check(node)
         return await self._access.put(request, is_from_issuer=False)
+
+    async def _follow(self, request: web.BaseRequest, node: str, is_visible: IsWanted) -> web.Response:
+        """Answer a poll, which may bring the node's report."""
+        if request.method == "POST":
+            self._keys.take_check(node)
+        elif request.method != "GET":
+            raise WireError(405, "method-not-allowed", "expected GET, or POST of a report", {"Allow": "GET, POST"})
+        return await self._access.follow(request, is_visible, f"{Kind.REPORT}/{node}")
 
     @contextmanager
     def _slot(self, node: str) -> Iterator[None]:

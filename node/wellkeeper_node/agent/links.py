@@ -16,7 +16,7 @@ from wellkeeper_node.agent.waiting import is_set_within, pauses
 from wellkeeper_node.complaints import Complaints
 from wellkeeper_node.errors import ConflictError, RecordsError, WellkeeperError
 from wellkeeper_node.ports import Clock
-from wellkeeper_node.records.port import Records, Update
+from wellkeeper_node.records.port import NodeRecords, Update
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Link:
     """
 
     name: str
-    relay: Records
+    relay: NodeRecords
     member: Member
     clock: Clock
     choose: Callable[[], float]
@@ -89,6 +89,8 @@ class Link:
     _answers: asyncio.Event = field(default_factory=asyncio.Event)
     _sent: asyncio.Event = field(default_factory=asyncio.Event)
     _is_done: asyncio.Event = field(default_factory=asyncio.Event)
+    # While the next poll waits for the report of what the last one brought.
+    _is_held: bool = False
     # Version and number; not the value, which may be large and made up.
     _manifest: tuple[str | None, int] = (None, 0)
     _is_in_snapshot: bool = False
@@ -118,15 +120,17 @@ class Link:
         waits = self._pauses()
         while True:
             began, self._is_in_snapshot = self.clock.monotonic(), False
+            self._is_held = False
             try:
                 async with aclosing(self.relay.follow(*FOLLOWED)) as updates:
                     async for update in updates:
                         self._is_done.clear()
+                        self._is_held = any(kind_of(one.key) is Kind.PUBLICATION for one in update.records)
                         await self._take(update)
-                        has_tokens = any(kind_of(one.key) is Kind.PUBLICATION for one in update.records)
                         del update  # its values may be large
-                        if has_tokens:
+                        if self._is_held:
                             await is_set_within(self._is_done, _BUSY_SECONDS)
+                        self._is_held = False
             except Exception as error:  # noqa: BLE001 - one relay must end neither the other links nor the agent
                 self._note(_FOLLOWING, error)
             # Not for a relay that breaks each connection at once.
@@ -194,7 +198,13 @@ class Link:
     async def _tell(self) -> bool:
         """Give the relay a report, and the manifest if its own is older; return False if it does not answer."""
         try:
-            await self._send(await self.member.report())
+            report = await self.member.report()
+            self._breath_seconds = _BREATH_SECONDS + len(report.value) / _BYTES_PER_SECOND
+            if self._is_held and self.relay.carry(report, self._reported, self._news.set):
+                self._reported, self._is_held = report.version, False
+                self._is_done.set()
+                return True
+            await self._put_anyway(report)
             self._note(_REPORTING, None)
             if self._is_heard:
                 await self._offer()
@@ -204,8 +214,7 @@ class Link:
             return False
         return True
 
-    async def _send(self, report: Stored) -> None:
-        self._breath_seconds = _BREATH_SECONDS + len(report.value) / _BYTES_PER_SECOND
+    async def _put_anyway(self, report: Stored) -> None:
         try:
             await self._put(report)
         except ConflictError:  # it restarted, had one of an earlier process, or got a newer one by another link

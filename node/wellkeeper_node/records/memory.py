@@ -1,7 +1,7 @@
 """Records in this process: for tests, and for an issuer and a node that are one process."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from wellkeeper_client import relay_wire
 from wellkeeper_client.record_state import FullError, RecordState, RefusedError, Stored
@@ -14,7 +14,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 class MemoryRecords:
-    """Implements `port.Records`."""
+    """Implements `port.NodeRecords`."""
 
     def __init__(self, clock: Clock, max_bytes: int = _MAX_BYTES) -> None:
         self._clock = clock
@@ -64,6 +64,10 @@ class MemoryRecords:
             if page.is_whole:
                 is_snapshot = False
                 await changed.wait()
+
+    def carry(self, report: Stored, expected: str | None, failed: Callable[[], None]) -> bool:  # noqa: ARG002
+        """Return False: there are no requests to save."""
+        return False
 
     async def acquire(self, holder: str, seconds: int) -> str | None:
         return self._state.acquire(holder, seconds, self._now)

@@ -5,7 +5,7 @@ repeated. What a snapshot lacks removes nothing: tokens expire, and installed ce
 docs/design/0023-records-and-relay.md has the reasons.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,4 +67,16 @@ class Records(Protocol):
 
     async def extend(self, lease: str, seconds: int) -> bool:
         """Let the lease last so long from now on; return False if it is not the current one."""
+        ...
+
+
+class NodeRecords(Records, Protocol):
+    """Records as a node uses them."""
+
+    def carry(self, report: Stored, expected: str | None, failed: Callable[[], None]) -> bool:
+        """Store the report with the next request that `follow` makes; return False if that is not possible.
+
+        It is meant for a caller that lets `follow` continue now, and saves a request. `expected` is that of `put`.
+        `failed` is called if the report may not have been stored; `follow` continues after a conflict.
+        """
         ...

@@ -4,11 +4,9 @@ The relay is not trusted: what it sends is bounded and only looks like records u
 """
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
@@ -33,6 +31,7 @@ from wellkeeper_node.ports import Clock
 from wellkeeper_node.records import address as addresses
 from wellkeeper_node.records import replies
 from wellkeeper_node.records.port import Update
+from wellkeeper_node.records.their_clock import TheirClock
 from wellkeeper_node.sockets import SocketFaultError
 
 # A relay answers from memory.
@@ -41,8 +40,6 @@ _CALL_SECONDS: Final = 2.0
 _WAIT_SECONDS: Final = 25
 _PAUSE_SECONDS: Final = 1.0
 _LONGEST_WORDS: Final = 300
-# RFC 9110 section 5.6.7.
-_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"
 _CHECK_NAME: Final = "Start the host of this name, or change relays in the settings of this node."
 _CHANGE: Final = "Change relays in the settings of this node."
 _CHECK_ADDRESS: Final = "Check that this is an address of wellkeeper-relay."
@@ -77,8 +74,17 @@ class _Bounds:
     longest: int = replies.SMALL
 
 
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A report for the next poll."""
+
+    report: Stored
+    expected: str | None
+    failed: Callable[[], None]
+
+
 class RelayRecords:
-    """Implements `port.Records`. It connects with its first call and keeps the connection; the owner closes it.
+    """Implements `port.NodeRecords`. It connects with its first call and keeps the connection; the owner closes it.
 
     Without `reader`, for the issuer at its socket, nothing is signed. Raises ValueError for a wrong address. A node may
     write only its own report, and the manifest that it holds.
@@ -93,13 +99,15 @@ class RelayRecords:
         self._call_seconds = call_seconds
         self._session: aiohttp.ClientSession | None = None
         self._last_permit = 0.0, ""
-        self._ahead_seconds: float | None = None
-        self._last_date = ""
+        self._their_clock = TheirClock(clock)
+        # As its last page said; older relays do not.
+        self._takes_report = False
+        self._carried: _Carried | None = None
 
     @property
     def clock_ahead_seconds(self) -> float | None:
         """Return how far the clock here is ahead of the relay's, as of its last reply; None before."""
-        return self._ahead_seconds
+        return self._their_clock.ahead_seconds
 
     async def close(self) -> None:
         if self._session:
@@ -131,7 +139,8 @@ class RelayRecords:
         while True:
             asked_at = self._clock.monotonic()
             wait = _WAIT_SECONDS if is_whole else 0
-            found, page = await self._page(kinds, instance, after, wait)
+            query = {"kinds": ",".join(kinds), "instance": instance, "after": str(after), "wait": str(wait)}
+            found, page = await self._poll(kinds, query, wait)
             is_snapshot = is_snapshot or page.is_snapshot or found != instance
             is_news = bool(page.records or page.removed)
             if is_snapshot or is_news:
@@ -153,10 +162,27 @@ class RelayRecords:
         body = await self._call("POST", path, {}, request, _Bounds(wait, longest))
         return self._read(body, lambda found: replies.record(found, f"{Kind.ANSWER}/{invite}"))
 
-    async def _page(self, kinds: Sequence[Kind], instance: str, after: int, wait: int) -> tuple[str, Page]:
-        query = {"kinds": ",".join(kinds), "instance": instance, "after": str(after), "wait": str(wait)}
-        longest = replies.longest_page(kinds)
-        body = await self._call("GET", relay_wire.RECORDS_PATH, query, bounds=_Bounds(wait, longest))
+    def carry(self, report: Stored, expected: str | None, failed: Callable[[], None]) -> bool:
+        if self._takes_report:
+            self._carried = _Carried(report, expected, failed)
+        return self._takes_report
+
+    async def _poll(self, kinds: Sequence[Kind], query: Mapping[str, str], wait: int) -> tuple[str, Page]:
+        """Ask for a page, and bring the report that waits for it."""
+        bounds = _Bounds(wait, replies.longest_page(kinds))
+        carried, self._carried = self._carried, None
+        if carried is None:
+            body = await self._call("GET", relay_wire.RECORDS_PATH, query, bounds=bounds)
+        else:
+            expected = {**query, "expected": carried.expected}
+            try:
+                body = await self._call("POST", relay_wire.RECORDS_PATH, expected, carried.report.value, bounds)
+            except RecordsError as error:
+                carried.failed()
+                if not isinstance(error, ConflictError):
+                    raise
+                return await self._poll(kinds, query, wait)
+        self._takes_report = body.get("takes_report") is True
         return self._read(body, lambda body: replies.page(body, kinds))
 
     async def acquire(self, holder: str, seconds: int) -> str | None:
@@ -192,7 +218,7 @@ class RelayRecords:
                     allow_redirects=False,
                 ) as reply,
             ):  # fmt: skip
-                self._compare_clocks(reply.headers.get("Date", ""))
+                self._their_clock.compare(reply.headers.get("Date", ""))
                 body = replies.parse(await _text(reply, bounds.longest))
         except SocketFaultError as error:
             raise UnavailableError(f"cannot trust {self._name}", error.fault.why, error.fault.remedy) from error
@@ -238,14 +264,6 @@ class RelayRecords:
     @property
     def _name(self) -> str:
         return f"the relay at {self._address.text}"
-
-    def _compare_clocks(self, date: str) -> None:
-        if date == self._last_date:  # it has seconds, and is slow to read
-            return
-        self._last_date = date
-        with contextlib.suppress(ValueError):  # not a date
-            theirs = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
-            self._ahead_seconds = (self._clock.now() - theirs).total_seconds()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

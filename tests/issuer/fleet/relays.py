@@ -1,7 +1,7 @@
 """A relay in memory for tests, which can be away, lose its memory, and refuse; and nodes that report by themselves."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +21,7 @@ from wellkeeper_node.records.port import Update
 
 
 class FakeRelay:
-    """`records.port.Records` that answers while `is_up`; its memory is empty again after `restart`.
+    """`records.port.NodeRecords` that answers while `is_up`; its memory is empty again after `restart`.
 
     While it `hangs`, it does not answer. `puts` counts the records that it was given. It may have room for few records.
     """
@@ -66,6 +66,9 @@ class FakeRelay:
         async for update in self._memory.follow(*kinds):
             self._check()
             yield update
+
+    def carry(self, report: Stored, expected: str | None, failed: Callable[[], None]) -> bool:
+        return self._memory.carry(report, expected, failed)
 
     async def acquire(self, holder: str, seconds: int) -> str | None:
         return await self._memory.acquire(holder, seconds)
