@@ -8,8 +8,9 @@ docs/design/0023-records-and-relay.md.
 import base64
 import hashlib
 import secrets
+import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +33,14 @@ class Stored:
     @property
     def version(self) -> str:
         return version_of(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The keys that a follower wants: of these kinds, and visible to it. Most changes are of other kinds."""
+
+    kinds: Collection[str]
+    is_visible: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,8 @@ class RecordState:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        # Oldest change first.
-        self._entries: dict[str, tuple[int, Stored]] = {}
+        # Number, kind and record, oldest change first.
+        self._entries: dict[str, tuple[int, str, Stored]] = {}
         # From 1 on, so that a follower of an empty store has a number to ask with.
         self._number = 1
         self._removed: deque[tuple[int, str]] = deque()
@@ -97,13 +106,13 @@ class RecordState:
         self._check_lease(lease, now)
         current = self.get(stored.key, now)
         if current is not None and current.value == stored.value:
-            self._entries[stored.key] = self._entries[stored.key][0], stored
+            self._entries[stored.key] = *self._entries[stored.key][:2], stored
             return False
         _check_version(stored.key, current, expected)
         self._make_room(_size(stored) - (_size(current) if current else 0), now)
         self._forget(stored.key)
         self._number += 1
-        self._entries[stored.key] = self._number, stored
+        self._entries[stored.key] = self._number, sys.intern(_kind(stored.key)), stored
         self._bytes += _size(stored)
         return True
 
@@ -120,13 +129,13 @@ class RecordState:
         return True
 
     def get(self, key: str, now: float) -> Stored | None:
-        _, stored = self._entries.get(key, (0, None))
+        *_, stored = self._entries.get(key, (None,))
         if stored is not None and _is_over(stored, now):
             self._forget(key)
             return None
         return stored
 
-    def page(self, after: int, is_wanted: Callable[[str], bool], now: float, most_bytes: int) -> Page:
+    def page(self, after: int, wanted: Wanted, now: float, most_bytes: int) -> Page:
         """Return the changes after this number of the wanted keys, about `most_bytes` and at least one record.
 
         An unknown number, or one before removals that were forgotten, begins a snapshot. Records that expired leave
@@ -135,8 +144,8 @@ class RecordState:
         after = after if self._lost_removal <= after <= self._number else 0
         taken: list[Stored] = []
         size, following = 0, self._number
-        for number, stored in self._after(after):
-            if not is_wanted(stored.key) or _is_over(stored, now):
+        for number, stored in self._after(after, wanted.kinds):
+            if not wanted.is_visible(stored.key) or _is_over(stored, now):
                 continue
             if taken and size + _size(stored) > most_bytes:
                 break
@@ -144,18 +153,19 @@ class RecordState:
             size, last = size + _size(stored), number
         else:
             last = following
-        gone = [key for number, key in self._removed if after and after < number <= last and is_wanted(key)]
-        removed = tuple(dict.fromkeys(key for key in gone if key not in self._entries))
+        gone = dict.fromkeys(key for number, key in self._removed if after and after < number <= last)
+        seen = [key for key in gone if _kind(key) in wanted.kinds and wanted.is_visible(key)]
+        removed = tuple(key for key in seen if key not in self._entries)
         return Page(tuple(taken), removed, last, after == 0, last == following)
 
-    def has_changes(self, after: int, is_wanted: Callable[[str], bool], now: float) -> bool:
+    def has_changes(self, after: int, wanted: Wanted, now: float) -> bool:
         """Return whether a page after this number has anything in it."""
-        page = self.page(after, is_wanted, now, 1)
+        page = self.page(after, wanted, now, 1)
         return bool(page.records or page.removed or (page.is_snapshot and after))
 
     def expire(self, now: float) -> None:
         """Forget what expired."""
-        for key in [key for key, (_, stored) in self._entries.items() if _is_over(stored, now)]:
+        for key in [key for key, (*_, stored) in self._entries.items() if _is_over(stored, now)]:
             self._forget(key)
 
     def acquire(self, holder: str, seconds: float, now: float) -> str | None:
@@ -177,12 +187,13 @@ class RecordState:
         if lease is not None and not is_held:
             raise RefusedError("the lease has ended, or another one began", is_lease_lost=True)
 
-    def _after(self, after: int) -> Iterator[tuple[int, Stored]]:
+    def _after(self, after: int, kinds: Collection[str]) -> Iterator[tuple[int, Stored]]:
         newest_first = []
-        for entry in reversed(self._entries.values()):
-            if entry[0] <= after:
+        for number, kind, stored in reversed(self._entries.values()):
+            if number <= after:
                 break
-            newest_first.append(entry)
+            if kind in kinds:
+                newest_first.append((number, stored))
         return reversed(newest_first)
 
     def _make_room(self, size: int, now: float) -> None:
@@ -200,8 +211,12 @@ class RecordState:
             self._removals_bytes -= _REMOVAL_BYTES + len(oldest)
 
     def _forget(self, key: str) -> None:
-        _, stored = self._entries.pop(key, (0, None))
+        *_, stored = self._entries.pop(key, (None,))
         self._bytes -= _size(stored) if stored else 0
+
+
+def _kind(key: str) -> str:
+    return key.partition("/")[0]
 
 
 def _check_version(key: str, current: Stored | None, expected: str | None) -> None:

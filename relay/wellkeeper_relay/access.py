@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wellkeeper_client import records, relay_wire, wire
 from wellkeeper_client.compact_jws import MessageError
-from wellkeeper_client.record_state import Stored
+from wellkeeper_client.record_state import Stored, Wanted
 from wellkeeper_client.records import MAX_NUMBER, Kind, Record
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay import exchange
 from wellkeeper_relay.keys import Keys, refusal
 from wellkeeper_relay.metrics import Metrics
-from wellkeeper_relay.store import IsWanted, Store
+from wellkeeper_relay.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class Access:
         """Return whether the node has a record."""
         return self._store.get(f"{Kind.NODE}/{node}") is not None
 
-    async def follow(self, request: web.BaseRequest, is_visible: IsWanted, report: str = "") -> web.Response:
+    async def follow(
+        self, request: web.BaseRequest, is_visible: Callable[[str], bool], report: str = ""
+    ) -> web.Response:
         """Wait for changes if the query says so, and answer with them.
 
         `report` is the key under which a node may send its report along: a POST has it in the body, and it is stored
@@ -57,14 +59,11 @@ class Access:
         # A number of another process means nothing: the follower gets a snapshot at once.
         if found.get("instance") != self._store.instance_id:
             after, wait = 0, 0
+        wanted = Wanted(kinds, is_visible)
+        await self._store.wait(after, wanted, wait)
+        return exchange.page(self._store.instance_id, self._store.page(after, wanted), takes_report=bool(report))
 
-        def is_wanted(key: str) -> bool:
-            return key.partition("/")[0] in kinds and is_visible(key)
-
-        await self._store.wait(after, is_wanted, wait)
-        return exchange.page(self._store.instance_id, self._store.page(after, is_wanted), takes_report=bool(report))
-
-    def get(self, request: web.BaseRequest, is_visible: IsWanted) -> web.Response:
+    def get(self, request: web.BaseRequest, is_visible: Callable[[str], bool]) -> web.Response:
         """Answer with the record in the path; one that may not be seen is not there."""
         exchange.query(request)
         key = key_in(request)

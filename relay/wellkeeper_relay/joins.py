@@ -11,7 +11,7 @@ from aiohttp import web
 
 from wellkeeper_client import joining, records, relay_wire
 from wellkeeper_client.joining import JoinRequest
-from wellkeeper_client.record_state import Stored
+from wellkeeper_client.record_state import Stored, Wanted
 from wellkeeper_client.records import Kind
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay import exchange
@@ -42,8 +42,8 @@ class Joins:
         # One request waits for each invite: places are few, and the id of an invite is not secret.
         self._store.wake(pending.key)
         if self._answer(answer, asked) is None:
-            wanted = frozenset({answer, pending.key})
-            await self._store.wait_for_change(wanted.__contains__, relay_wire.JOIN_WAIT_SECONDS)
+            wanted = Wanted((Kind.ANSWER, Kind.JOIN), {answer, pending.key}.__contains__)
+            await self._store.wait_for_change(wanted, relay_wire.JOIN_WAIT_SECONDS)
         current = self._store.get(pending.key)
         if current is None or current.value != message:
             raise WireError(403, "refused", "the issuer refused the request; its log has the reason")

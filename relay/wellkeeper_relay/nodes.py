@@ -5,7 +5,7 @@ Every request needs the permit of an enrolled node, before anything else is look
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -20,7 +20,6 @@ from wellkeeper_relay.access import Access, key_in
 from wellkeeper_relay.joins import Joins
 from wellkeeper_relay.keys import Keys, busy
 from wellkeeper_relay.metrics import Metrics
-from wellkeeper_relay.store import IsWanted
 from wellkeeper_responder.clock import Clock
 from wellkeeper_responder.connections import had_signature, note_signature, peer_of
 
@@ -88,7 +87,7 @@ class Nodes:
         self._keys.take_check(node)
         return await self._access.put(request, is_from_issuer=False)
 
-    async def _follow(self, request: web.BaseRequest, node: str, is_visible: IsWanted) -> web.Response:
+    async def _follow(self, request: web.BaseRequest, node: str, is_visible: Callable[[str], bool]) -> web.Response:
         """Answer a poll, which may bring the node's report."""
         if request.method == "POST":
             self._keys.take_check(node)

@@ -2,10 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
 
 from wellkeeper_client import relay_wire
-from wellkeeper_client.record_state import FullError, Page, RecordState, RefusedError, Stored
+from wellkeeper_client.record_state import FullError, Page, RecordState, RefusedError, Stored, Wanted
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay.keys import busy
 from wellkeeper_responder.capacity import MAX_PUBLIC_CONNECTIONS
@@ -13,8 +12,6 @@ from wellkeeper_responder.clock import Clock
 
 # Each node of two full listeners.
 MAX_WAITING = 2 * MAX_PUBLIC_CONNECTIONS
-
-IsWanted = Callable[[str], bool]
 
 
 class Store:
@@ -24,7 +21,7 @@ class Store:
         self.instance_id = secrets.token_urlsafe(16)
         self._clock = clock
         self._state = RecordState(max_bytes)
-        self._waiting: dict[asyncio.Future[None], IsWanted] = {}
+        self._waiting: dict[asyncio.Future[None], Wanted] = {}
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -63,8 +60,8 @@ class Store:
     def get(self, key: str) -> Stored | None:
         return self._state.get(key, self._now)
 
-    def page(self, after: int, is_wanted: IsWanted) -> Page:
-        return self._state.page(after, is_wanted, self._now, relay_wire.PAGE_BYTES)
+    def page(self, after: int, wanted: Wanted) -> Page:
+        return self._state.page(after, wanted, self._now, relay_wire.PAGE_BYTES)
 
     def acquire(self, holder: str, seconds: int) -> str | None:
         return self._state.acquire(holder, seconds, self._now)
@@ -72,19 +69,19 @@ class Store:
     def extend(self, lease: str, seconds: int) -> bool:
         return self._state.extend(lease, seconds, self._now)
 
-    async def wait(self, after: int, is_wanted: IsWanted, seconds: float) -> None:
+    async def wait(self, after: int, wanted: Wanted, seconds: float) -> None:
         """Wait for a change of a wanted key after this number, at most for these seconds or until `close`."""
-        if seconds > 0 and not self._state.has_changes(after, is_wanted, self._now):
-            await self.wait_for_change(is_wanted, seconds)
+        if seconds > 0 and not self._state.has_changes(after, wanted, self._now):
+            await self.wait_for_change(wanted, seconds)
 
-    async def wait_for_change(self, is_wanted: IsWanted, seconds: float) -> None:
+    async def wait_for_change(self, wanted: Wanted, seconds: float) -> None:
         """Wait for the next change of a wanted key, at most for these seconds or until `close`."""
         if self._is_closed:
             return
         if len(self._waiting) >= MAX_WAITING:
             raise busy()
         changed = asyncio.get_running_loop().create_future()
-        self._waiting[changed] = is_wanted
+        self._waiting[changed] = wanted
         try:
             async with asyncio.timeout(seconds):
                 await changed
@@ -101,8 +98,9 @@ class Store:
 
     def wake(self, key: str) -> None:
         """End the waiting polls for this key."""
-        for changed, is_wanted in self._waiting.items():
-            if is_wanted(key):
+        kind = key.partition("/")[0]
+        for changed, wanted in self._waiting.items():
+            if kind in wanted.kinds and wanted.is_visible(key):
                 _finish(changed)
 
     @property

@@ -12,12 +12,16 @@ from wellkeeper_client.record_state import (
     RecordState,
     RefusedError,
     Stored,
+    Wanted,
     version_of,
 )
 
 LARGE = 1024 * 1024
 # What an entry takes beside key and value.
 OVERHEAD = 512
+# The kinds of the keys here.
+KINDS = frozenset({"a", "b", "c", "z", "large", "old", "bundle", "key"})
+ALL = Wanted(KINDS, lambda _: True)
 
 
 def stored(key: str, size: int = 10, expires_at: float | None = None) -> Stored:
@@ -32,7 +36,7 @@ def filled(*keys: str) -> RecordState:
 
 
 def page(state: RecordState, after: int = 0, most: int = LARGE, prefix: str = "") -> Page:
-    return state.page(after, lambda key: key.startswith(prefix), NOW, most)
+    return state.page(after, Wanted(KINDS, lambda key: key.startswith(prefix)), NOW, most)
 
 
 def keys(found: Page) -> list[str]:
@@ -84,7 +88,7 @@ def test_same_value_again_only_changes_its_end() -> None:
 
 
 def test_pages_follow_each_other_without_gaps() -> None:
-    state = filled(*(f"key-{number:02}" for number in range(10)))
+    state = filled(*(f"key/{number:02}" for number in range(10)))
     found: list[str] = []
     parts: list[Page] = []
     after = 0
@@ -92,7 +96,7 @@ def test_pages_follow_each_other_without_gaps() -> None:
         parts.append(page(state, after, 3 * (OVERHEAD + 20)))
         found += keys(parts[-1])
         after = parts[-1].next
-    assert found == [f"key-{number:02}" for number in range(10)]
+    assert found == [f"key/{number:02}" for number in range(10)]
     assert [len(one.records) for one in parts] == [3, 3, 3, 1]
     assert [one.is_snapshot for one in parts] == [True, False, False, False]
 
@@ -138,17 +142,17 @@ def test_expired_records_leave_without_a_change() -> None:
 def test_number_of_another_process_begins_a_snapshot(after: int) -> None:
     state = filled("a")
     assert page(state, after) == Page((stored("a"),), (), 2, is_snapshot=True, is_whole=True)
-    assert state.has_changes(after, lambda _: True, NOW)
+    assert state.has_changes(after, ALL, NOW)
 
 
 def test_follower_that_missed_many_removals_gets_a_snapshot() -> None:
-    most = REMOVALS_BYTES // (32 + len("key-1000"))
-    state = filled("old", *(f"key-{number}" for number in range(1000, 1000 + most + 10)))
+    most = REMOVALS_BYTES // (32 + len("key/1000"))
+    state = filled("old", *(f"key/{number}" for number in range(1000, 1000 + most + 10)))
     early = page(state).next
     for number in range(1000, 1000 + most):
-        state.delete(f"key-{number}", NOW, expected=stored("x").version)
+        state.delete(f"key/{number}", NOW, expected=stored("x").version)
     assert not page(state, early).is_snapshot
-    state.delete(f"key-{1000 + most}", NOW, expected=stored("x").version)
+    state.delete(f"key/{1000 + most}", NOW, expected=stored("x").version)
     late = page(state, early)
     assert late.is_snapshot
     assert (late.removed, len(late.records)) == ((), 10)
@@ -169,9 +173,10 @@ def test_removals_of_long_keys_stay_within_a_page() -> None:
 
 def test_changes_are_reported_only_for_wanted_keys() -> None:
     state = filled("a/1")
-    assert state.has_changes(1, lambda key: key == "a/1", NOW)
-    assert not state.has_changes(1, lambda key: key == "b/1", NOW)
-    assert not RecordState(LARGE).has_changes(0, lambda _: True, NOW)
+    assert state.has_changes(1, Wanted({"a"}, "a/1".__eq__), NOW)
+    assert not state.has_changes(1, Wanted({"a"}, "a/2".__eq__), NOW)
+    assert not state.has_changes(1, Wanted({"b"}, "a/1".__eq__), NOW)
+    assert not RecordState(LARGE).has_changes(0, ALL, NOW)
 
 
 def test_lease_of_another_holder_waits_for_its_end() -> None:

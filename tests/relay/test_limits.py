@@ -13,12 +13,15 @@ from tests.relay.messages import FLEET_KEY, STRANGER_KEY, WEB1_KEY, signed
 from tests.responder.http import ask, connect, send
 from tests.responder.messages import NOW
 from wellkeeper_client import relay_wire, wire
+from wellkeeper_client.record_state import Wanted
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay.app import Relay
 from wellkeeper_relay.budget import Budget
 from wellkeeper_relay.keys import NODES_CHECKS, STRANGERS_CHECKS, Keys
 from wellkeeper_relay.store import MAX_WAITING, Store
 from wellkeeper_responder.capacity import MAX_PUBLIC_CONNECTIONS, Limits
+
+ALL: Final = Wanted(["bundle"], lambda _: True)
 
 
 def clock_at(now: float = NOW) -> FakeClock:
@@ -110,12 +113,12 @@ def test_unknown_node_can_be_forgotten() -> None:
 
 async def test_waiting_polls_are_limited() -> None:
     store = Store(clock_at(), 1000)
-    polls = [asyncio.ensure_future(store.wait(1, lambda _: True, 60)) for _ in range(MAX_WAITING)]
+    polls = [asyncio.ensure_future(store.wait(1, ALL, 60)) for _ in range(MAX_WAITING)]
     await run_tasks_until(lambda: store.waiting_count == MAX_WAITING)
     with pytest.raises(WireError) as caught:
-        await store.wait(1, lambda _: True, 60)
+        await store.wait(1, ALL, 60)
     assert caught.value.status == 429
-    await store.wait(1, lambda _: True, 0)
+    await store.wait(1, ALL, 0)
     store.close()
     await asyncio.gather(*polls)
     assert store.waiting_count == 0
@@ -133,7 +136,7 @@ async def test_all_connections_of_a_full_listener_may_wait() -> None:
 async def test_polls_after_the_stop_return_at_once() -> None:
     store = Store(clock_at(), 1000)
     store.close()
-    await store.wait(1, lambda _: True, 60)
+    await store.wait(1, ALL, 60)
 
 
 async def test_connections_are_limited_and_strangers_make_room(tmp_path: Path) -> None:

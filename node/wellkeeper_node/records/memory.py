@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from wellkeeper_client import relay_wire
-from wellkeeper_client.record_state import FullError, RecordState, RefusedError, Stored
-from wellkeeper_client.records import Kind, kind_of
+from wellkeeper_client.record_state import FullError, RecordState, RefusedError, Stored, Wanted
+from wellkeeper_client.records import Kind
 from wellkeeper_node.errors import ConflictError, LeaseLostError, RecordRefusedError, RecordsError
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records.port import Update
@@ -53,10 +53,10 @@ class MemoryRecords:
         return self._state.get(key, self._now)
 
     async def follow(self, *kinds: Kind) -> AsyncGenerator[Update, None]:
-        after, is_snapshot = 0, True
+        after, is_snapshot, wanted = 0, True, Wanted(kinds, lambda _: True)
         while True:
             changed = self._changed
-            page = self._state.page(after, lambda key: kind_of(key) in kinds, self._now, relay_wire.PAGE_BYTES)
+            page = self._state.page(after, wanted, self._now, relay_wire.PAGE_BYTES)
             is_snapshot = is_snapshot or page.is_snapshot
             if is_snapshot or page.records or page.removed:
                 yield Update(page.records, page.removed, is_snapshot, page.is_whole)
