@@ -5,11 +5,13 @@ import contextlib
 import itertools
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
 from stand.issuer import Finished
-from stand.processes import PROJECT, Process, StandError
+from stand.processes import PROJECT, Process, StandError, find_program, temporary_folder
 
 _BOOT_SECONDS: Final = 120.0
 _COMMAND_SECONDS: Final = 240.0
@@ -25,15 +27,31 @@ class Machine:
     """`async with Machine(folder, tree) as machine`. `folder` keeps what the machine writes.
 
     With several trees, files of the first ones cover those of the others. Commands run with `umask`. It shares this
-    thread's network, or has the one that `entering` enters (`stand.lan`).
+    thread's network, or has the one that `entering` enters (`stand.lan`). `options` are those of systemd-nspawn.
     """
 
-    def __init__(self, folder: Path, *trees: Path, umask: str = "022", entering: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *trees: Path,
+        umask: str = "022",
+        entering: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
+    ) -> None:
         self._name = f"wellkeeper-{os.getpid()}-{next(_NUMBERS)}"
         self._folder = folder
         self._umask = umask
         layers = ":".join(map(str, trees))
-        self._argv = (*entering, "unshare", "--mount", str(PROJECT / "stand/boot.sh"), self._name, layers, str(folder))
+        self._argv = (
+            *entering,
+            "unshare",
+            "--mount",
+            str(PROJECT / "stand/boot.sh"),
+            self._name,
+            layers,
+            str(folder),
+            *options,
+        )
         self._process: Process
         self._init: int | None = None
 
@@ -65,6 +83,11 @@ class Machine:
     def changed_files(self) -> Path:
         """Return the directory with all that the machine wrote: a tree for others once it is shut down."""
         return self._folder / "changed"
+
+    @property
+    def root(self) -> Path:
+        """Return the root directory of the machine, as this process sees it."""
+        return Path(f"/proc/{self._running()}/root")
 
     async def shut_down(self) -> None:
         await self.run("systemctl", "poweroff")
@@ -143,12 +166,27 @@ class Machine:
         return finished.out.strip() == "running"
 
     def _entering(self) -> tuple[str, ...]:
-        if self._init is None:
-            raise StandError("the machine is not running")
         # Mounts, names, IPC, network, processes and cgroup; root and working directory.
         namespaces = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
         shell = ("sh", "-c", f'umask {self._umask}; exec "$@"', "sh")
-        return ("nsenter", "-t", str(self._init), *namespaces, "env", "-i", *_ENVIRONMENT, *shell)
+        return ("nsenter", "-t", str(self._running()), *namespaces, "env", "-i", *_ENVIRONMENT, *shell)
+
+    def _running(self) -> int:
+        """Return the process id of the machine's systemd."""
+        if self._init is None:
+            raise StandError("the machine is not running")
+        return self._init
+
+
+@contextlib.contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Yield a directory in memory: the upper layer of an overlay cannot be in another overlay."""
+    with temporary_folder() as path:
+        subprocess.run([find_program("mount"), "-t", "tmpfs", "-o", "mode=755", "machine", path], check=True)
+        try:
+            yield path
+        finally:
+            subprocess.run([find_program("umount"), "--recursive", path], check=True)
 
 
 def _init_below(nspawn: int) -> int | None:

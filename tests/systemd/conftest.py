@@ -1,9 +1,7 @@
 """Fixtures of booted machines: each test has its own, with its own CA, in the private network of the test process."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +10,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from stand.challtestsrv import Challtestsrv
-from stand.machine import Machine
+from stand.machine import Machine, folder_in_memory
 from stand.namespaces import enter_namespaces
 from stand.pebble import Pebble, PebbleSettings
-from stand.processes import PROJECT, find_program, temporary_folder
+from stand.processes import PROJECT
 from tests.systemd.packages import older
 from tests.systemd.server import Server, install
 
@@ -62,17 +60,6 @@ def package(release: str) -> Path:
 def folder() -> Iterator[Path]:
     with folder_in_memory() as path:
         yield path
-
-
-@contextmanager
-def folder_in_memory() -> Iterator[Path]:
-    """Yield a directory in memory: the upper layer of an overlay cannot be in another overlay."""
-    with temporary_folder() as path:
-        subprocess.run([find_program("mount"), "-t", "tmpfs", "-o", "mode=755", "machine", path], check=True)
-        try:
-            yield path
-        finally:
-            subprocess.run([find_program("umount"), "--recursive", path], check=True)
 
 
 @pytest.fixture
