@@ -68,7 +68,7 @@ install_pebble() {
     logged "downloading Pebble" "is the machine online?" unpack_package "$folder" pebble usr/bin/pebble -h
 }
 
-# Unpack one package ($1) of Debian 13 into the cache, to be run by the system's libc or that of machine-trixie.
+# Unpack one package ($1) of Debian 13 into the cache, without its dependencies.
 install_from_trixie() {
     local folder="$CACHE/$1"
     if [[ -d $folder ]]; then
@@ -80,6 +80,31 @@ install_from_trixie() {
     logged "downloading $1" "is the machine online?" unpack_package "$folder" "$1"
 }
 
+# Unpack packages ($2…) with those of their dependencies that machine-trixie lacks into the cache ($1): a tree to cover it.
+install_for_machine() {
+    local folder="$CACHE/$1"
+    if [[ -d $folder ]]; then
+        note "$1: already unpacked"
+        return
+    fi
+    prepare_isolated_apt trixie || fail "cannot get $1: this machine does not get packages from Debian's archive"
+    cp "$CACHE/machine-trixie/var/lib/dpkg/status" "$CACHE/apt/status"
+    say "$1: downloading from Debian trixie into .cache/$1"
+    logged "downloading $1" "is the machine online?" unpack_missing "$folder" "${@:2}"
+}
+
+# Unpack packages ($2…) of the prepared release and what they need of it beyond apt's status into a tree ($1).
+unpack_missing() {
+    local deb
+    download_missing "${@:2}" && rm -rf "$1.new" || return
+    for deb in "$CACHE"/apt/cache/archives/*.deb; do dpkg -x "$deb" "$1.new" || return; done
+    mv "$1.new" "$1" && rm -rf "$CACHE/apt"
+}
+
+download_missing() {
+    (cd "$CACHE/apt" && isolated_apt update && isolated_apt --yes --no-install-recommends --download-only install "$@")
+}
+
 # Unpack packages ($4…) of the prepared release and their dependencies into a tree ($1), from which program $2 runs in
 # place; `$program $3` must succeed. apt's status is empty, so that libc and its loader are downloaded, too, and patchelf
 # writes their paths into the program. (As `ld.so nginx`, a process would have the loader's arguments as its title, and
@@ -87,9 +112,7 @@ install_from_trixie() {
 unpack_tree() {
     local target="$1" program="$2" flag="$3" tree="$1.new" deb loader folder
     shift 3
-    (cd "$CACHE/apt" && isolated_apt update &&
-        isolated_apt --yes --no-install-recommends --download-only install "$@") &&
-        rm -rf "$tree" "$target" || return
+    download_missing "$@" && rm -rf "$tree" "$target" || return
     for deb in "$CACHE"/apt/cache/archives/*.deb; do dpkg -x "$deb" "$tree" || return; done
     # Packages of Debian 12 and older have files in /lib, which is a link in an installed system.
     [[ ! -d $tree/lib ]] || cp -a "$tree/lib/." "$tree/usr/lib/" || return

@@ -12,27 +12,26 @@ from stand.commands import run, run_well
 from stand.processes import PROJECT, Process, Running, find_program
 
 _PLUGIN: Final = PROJECT / ".cache/docker-compose/usr/libexec/docker/cli-plugins/docker-compose"
-_STORAGE: Final = PROJECT / ".cache/containers"
+_STORAGE: Final = PROJECT / ".cache/containers/docker"
 # What stand/images/build.sh saved.
 _IMAGES: Final = PROJECT / ".cache/containers/images.tar"
 _OFF: Final = ("--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false")
 
 
 class Docker(Running):
-    """`async with Docker(folder, name) as docker`: an engine that has the images of the stand.
+    """`async with Docker(folder) as docker`: an engine that has the images of the stand.
 
-    Its storage is kept under the name; only one engine at a time may use it.
+    Only one at a time can run, because its storage is kept. Leaving removes all from it but the images.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._storage = _STORAGE / f"docker-{name}"
         self._client = find_program("docker")
         argv = [
             find_program("dockerd"),
             *(
                 "--data-root",
-                str(self._storage),
+                str(_STORAGE),
                 "--exec-root",
                 f"{folder}/docker",
                 "--pidfile",
@@ -74,15 +73,28 @@ class Docker(Running):
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         try:
+            await self._remove_all()  # of a process that was killed
             await self._load()
         except BaseException:
             await self.process.stop()
             raise
         return self
 
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._remove_all()
+        finally:
+            await self.process.stop()
+
+    async def _remove_all(self) -> None:
+        if containers := (await self.run("ps", "--all", "--quiet")).split():
+            await self.run("rm", "--force", *containers)
+        await self.run("volume", "prune", "--force")
+        await self.run("network", "prune", "--force")
+
     async def _load(self) -> None:
         """Load the images, unless that was done since they were built."""
-        loaded = self._storage / "loaded"
+        loaded = _STORAGE / "loaded"
         built = str(_IMAGES.stat().st_mtime_ns)
         if not loaded.exists() or loaded.read_text() != built:
             await self.run("load", "--quiet", "--input", str(_IMAGES))

@@ -4,6 +4,8 @@ It runs what stand/images/build.sh built. Pods that get the network of the host 
 """
 
 import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -12,10 +14,11 @@ from stand.issuer import Finished
 from stand.processes import PROJECT, find_program
 
 _STORAGE: Final = PROJECT / ".cache/containers"
+_COMPOSE: Final = PROJECT / ".cache/podman-compose/bin/podman-compose"
 
 
 class Podman:
-    """`async with Podman(folder) as podman`: leaving removes all containers, pods and volumes, but not the images."""
+    """`async with Podman(folder) as podman`: leaving removes all but the images."""
 
     def __init__(self, folder: Path) -> None:
         self._environment = {
@@ -25,13 +28,17 @@ class Podman:
         }
         storage = ("--root", f"{_STORAGE}/storage", "--runroot", f"{_STORAGE}/run", "--storage-driver", "overlay")
         self._command = (find_program("podman"), *storage)
+        # podman-compose takes the path of a program, without options.
+        self._program = folder / "podman"
+        self._program.write_text(f'#!/bin/sh\nexec {shlex.join(self._command)} "$@"\n')
+        self._program.chmod(0o755)
 
     async def __aenter__(self) -> Self:
-        await self._remove_all()
+        await self.remove_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._remove_all()
+        await self.remove_all()
 
     async def try_run(self, *argv: str) -> Finished:
         """Return the result of a command of podman."""
@@ -41,7 +48,15 @@ class Podman:
         """Return the output of a command of podman. Raises StandError when it fails."""
         return await run_well(*self._command, *argv, environment=self._environment)
 
-    async def _remove_all(self) -> None:
+    async def compose(self, folder: Path, *argv: str, variables: Mapping[str, str]) -> str:
+        """Return the output of a command of podman-compose in a folder. Raises StandError when it fails."""
+        environment = {**self._environment, **variables}
+        command = (str(_COMPOSE), "--podman-path", str(self._program))
+        return await run_well(*command, *argv, folder=folder, environment=environment)
+
+    async def remove_all(self) -> None:
+        """Remove all pods, containers, volumes and networks."""
         await self.run("pod", "rm", "--all", "--force", "--time", "0")
         await self.run("rm", "--all", "--force", "--time", "0")
         await self.run("volume", "prune", "--force")
+        await self.run("network", "prune", "--force")

@@ -1,4 +1,4 @@
-"""An example for Docker Compose, as an administrator uses it, with images and the CA of the test."""
+"""An example for Compose, as an administrator uses it, with images and the CA of the test."""
 
 import json
 import os
@@ -6,10 +6,11 @@ import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from stand.docker import Docker
+from stand.engine import Engine
 from stand.pebble import Pebble
+from stand.podman import Podman
 from stand.processes import PROJECT, StandError
 
 IMAGES: Final = {
@@ -19,17 +20,22 @@ IMAGES: Final = {
         for name in ("issuer", "node", "relay", "responder")
     },
 }
+_PROJECT: Final = "com.docker.compose.project"
+_SERVICE: Final = "com.docker.compose.service"
 _BUNDLE: Final = "/etc/ssl/test-ca.pem"
 
 
 class Project:
-    """A copy of an example below examples/. Leaving the context removes its containers and volumes."""
+    """A copy of an example below examples/. Leaving the context removes all of it."""
 
-    def __init__(self, docker: Docker, folder: Path, example: str, name: str = "") -> None:
+    def __init__(self, engine: Engine, folder: Path, example: str, name: str = "") -> None:
         self.folder = folder / (name or example.replace("/", "-"))
         self.images = dict(IMAGES)
-        self._docker = docker
+        self._engine = engine
         shutil.copytree(PROJECT / "examples" / example, self.folder)
+
+    async def configuration(self) -> Path:
+        return self.folder / "conf.d"
 
     def use_ca(self, ca: Pebble, *services: str) -> None:
         """Write an override: these services trust the CA's own server, and all ask this CA."""
@@ -53,28 +59,36 @@ class Project:
         """Write compose.override.yaml; JSON is YAML."""
         (self.folder / "compose.override.yaml").write_text(json.dumps({"services": services}))
 
-    async def use_other_images(self, docker: Docker) -> None:
-        """Let the next `up` replace all containers, as new versions do."""
+    async def upgrade(self) -> None:
         for variable, image in IMAGES.items():
-            await docker.run("tag", image, f"{image}:next")
+            await self._engine.run("tag", image, f"{image}:next")
             self.images[variable] = f"{image}:next"
+        await self.up()
 
-    async def __aenter__(self) -> "Project":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.run("down", "--volumes", "--timeout", "0")
+        try:
+            await self.run("down", "--volumes", "--timeout", "0")
+        finally:
+            shutil.rmtree(self.folder)
 
     async def run(self, *argv: str) -> str:
         """Return the output of a command of Compose. Raises StandError when it fails."""
-        return await self._docker.compose(self.folder, *argv, variables=self.images)
+        return await self._engine.compose(self.folder, *argv, variables=self.images)
 
     async def up(self) -> None:
-        await self._explained("up", "--detach", "--quiet-pull")
+        if isinstance(self._engine, Podman):
+            # A container that requires `prepare`, which has ended, would not be started again after a crash.
+            await self._explained("run", "--rm", "-T", "prepare")
+            await self._explained("up", "--detach", "--no-deps")
+        else:
+            await self._explained("up", "--detach", "--quiet-pull")
 
     async def exec(self, service: str, *argv: str) -> str:
         """Return the output of a command in a container."""
-        return await self._explained("exec", "--no-TTY", service, *argv)
+        return await self._explained("exec", "-T", service, *argv)
 
     async def _explained(self, *argv: str) -> str:
         """Run a command of Compose; if it fails, StandError has the log of all containers."""
@@ -83,34 +97,25 @@ class Project:
         except StandError as error:
             raise StandError(f"{error}\n{await self.log()}") from error
 
-    async def is_healthy(self) -> bool:
-        """Return true if the daemon answers."""
-        try:
-            await self.run("exec", "--no-TTY", "issuer", "wellkeeper", "--check-health")
-        except StandError:
-            return False
-        return True
-
     async def log(self) -> str:
-        """Return the state and the log of all containers."""
-        return await self.run("ps", "--all") + await self.run("logs", "--no-color", "--timestamps", "--tail", "40")
+        containers = await self._engine.run("ps", "--all", f"--filter=label={_PROJECT}={self.folder.name}")
+        return containers + await self.run("logs", "--no-color", "--timestamps", "--tail", "40")
 
-    async def state(self, service: str) -> Any:  # noqa: ANN401 - whatever Docker tells
-        """Return what Docker tells about the container of a service."""
-        (found,) = json.loads(await self._docker.run("inspect", await self._container(service)))
+    async def state(self, service: str) -> Any:  # noqa: ANN401 - whatever the engine tells
+        (found,) = json.loads(await self._engine.run("inspect", await self._container(service)))
         return found
 
     async def restart(self, *services: str) -> None:
-        """Restart the containers of the services, one after another."""
         for service in services:
-            await self._docker.run("restart", "--time", "5", await self._container(service))
+            await self._engine.run("restart", "--time", "5", await self._container(service))
 
     async def crash(self, service: str) -> None:
-        """Kill the first process of a container, as a crash does: Docker applies its restart policy."""
         os.kill((await self.state(service))["State"]["Pid"], signal.SIGKILL)
 
     async def _container(self, service: str) -> str:
-        return (await self.run("ps", "--all", "--quiet", service)).strip()
+        labels = {_PROJECT: self.folder.name, _SERVICE: service}
+        filters = [f"--filter=label={name}={value}" for name, value in labels.items()]
+        return (await self._engine.run("ps", "--all", "--quiet", *filters)).strip()
 
 
 def _trusting(ca: Pebble) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Fixtures of containers: each test process has its own engines in a private network, and each test its own CA there.
+"""Fixtures of containers: each test process has its own engines in a private network, and each file its own CA there.
 
-Tests of one file share a process, because podman's storage is shared by all.
+All tests of an engine share a process, because they share its storage.
 """
 
-import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ def namespaces() -> None:
         subprocess.run([find_program("ip"), "address", "add", f"{address}/32", "dev", "lo"], check=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     with temporary_folder() as path:
         yield path
@@ -43,24 +42,25 @@ def folder() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def docker() -> AsyncIterator[Docker]:
     with temporary_folder() as path:
-        async with Docker(path, os.environ.get("PYTEST_XDIST_WORKER", "main")) as running:
+        async with Docker(path) as running:
             yield running
 
 
-@pytest.fixture
-async def podman(folder: Path) -> AsyncIterator[Podman]:
-    async with Podman(folder) as engine:
-        yield engine
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def podman() -> AsyncIterator[Podman]:
+    with temporary_folder() as path:
+        async with Podman(path) as engine:
+            yield engine
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dns(folder: Path) -> AsyncIterator[Challtestsrv]:
-    """Yield a DNS server that resolves every name to 127.0.0.1 until the test changes that."""
+    """Yield a DNS server that resolves every name to 127.0.0.1 until a test changes that."""
     async with Challtestsrv(folder) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ca(folder: Path, dns: Challtestsrv) -> AsyncIterator[Pebble]:
     """Yield a CA that containers reach, and that finds every name at the published port of this host."""
     async with Pebble(folder, PebbleSettings(dns.address, 80, address=HOST)) as running:

@@ -1,10 +1,11 @@
 """The example for Kubernetes, run by podman with images and the CA of the test."""
 
+import asyncio
 import json
 import os
 import signal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from stand.pebble import Pebble
 from stand.podman import Podman
@@ -20,11 +21,10 @@ _NOT_AGREED: Final = "terms_of_service_agreed = false"
 
 
 class Pod:
-    """The pod of the example, as `podman kube play` makes it. Other settings may be written between `down` and `up`."""
+    """The pod of the example, as `podman kube play` makes it."""
 
     def __init__(self, podman: Podman, folder: Path, ca: Pebble) -> None:
         self.file = folder / "pod.yaml"
-        self.images = tuple(_IMAGES.values())
         self._podman = podman
         text = EXAMPLE.read_text()
         for name, image in _IMAGES.items():
@@ -36,48 +36,54 @@ class Pod:
         )
         self.file.write_text(text.replace(_NOT_AGREED, _NOT_AGREED.replace("false", "true")))
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._podman.remove_all()
+
+    async def configuration(self) -> Path:
+        """Return the volume that podman made of the ConfigMap `site`."""
+        return Path((await self._podman.run("volume", "inspect", "--format", "{{.Mountpoint}}", "site")).strip())
+
     async def up(self) -> None:
         await self._podman.run("kube", "play", str(self.file))
 
-    async def down(self) -> None:
-        """Remove the pod; its claimed volumes stay."""
+    async def upgrade(self) -> None:
+        for image in _IMAGES.values():
+            await self._podman.run("tag", image, image.replace(":latest", ":next"))
+        self.file.write_text(self.file.read_text().replace(":latest\n", ":next\n"))
         await self._podman.run("kube", "down", str(self.file))
+        await self.up()
 
-    async def exec(self, container: str, *argv: str) -> str:
-        """Return the output of a command in a container. Raises StandError with the log when it fails."""
+    async def exec(self, service: str, *argv: str) -> str:
         try:
-            return await self._podman.run("exec", f"web-{container}", *argv)
+            return await self._podman.run("exec", f"web-{service}", *argv)
         except StandError as error:
             raise StandError(f"{error}\n{await self.log()}") from error
 
-    async def restart(self, *containers: str) -> None:
-        """Restart containers, one after another."""
-        for container in containers:
-            await self._podman.run("restart", "--time", "5", f"web-{container}")
+    async def restart(self, *services: str) -> None:
+        for service in services:
+            await self._podman.run("restart", "--time", "5", f"web-{service}")
 
-    async def crash(self, container: str) -> None:
-        """Kill the first process of a container; podman applies the pod's restart policy."""
-        os.kill((await self.state(container))["State"]["Pid"], signal.SIGKILL)
+    async def crash(self, service: str) -> None:
+        os.kill((await self.state(service))["State"]["Pid"], signal.SIGKILL)
 
-    async def state(self, container: str) -> Any:  # noqa: ANN401 - whatever podman tells
-        """Return what podman tells about a container."""
-        (found,) = json.loads(await self._podman.run("inspect", f"web-{container}"))
+    async def state(self, service: str) -> Any:  # noqa: ANN401 - whatever podman tells
+        (found,) = json.loads(await self._podman.run("inspect", f"web-{service}"))
         return found
 
-    async def config_map(self, name: str) -> Path:
-        """Return the directory with the files of a ConfigMap, as containers see them."""
-        return Path((await self._podman.run("volume", "inspect", "--format", "{{.Mountpoint}}", name)).strip())
+    async def probe(self, container: str) -> None:
+        """Run the liveness probe of a container once. Raises StandError when it fails."""
+        await self._podman.run("healthcheck", "run", f"web-{container}")
 
-    async def is_healthy(self) -> bool:
-        """Return true if the daemon answers."""
-        try:
-            await self._podman.run("exec", "web-issuer", "wellkeeper", "--check-health")
-        except StandError:
-            return False
-        return True
+    async def children(self, container: str) -> list[int]:
+        """Return the child processes of the first process of a container."""
+        pid = (await self.state(container))["State"]["Pid"]
+        children = await asyncio.to_thread(Path(f"/proc/{pid}/task/{pid}/children").read_text)
+        return list(map(int, children.split()))
 
     async def log(self) -> str:
-        """Return the state and the log of all containers."""
         names = ("web-responder", "web-nginx", "web-issuer")
         logs = [await self._podman.try_run("logs", "--tail", "40", name) for name in names]
         return await self._podman.run("ps", "--all") + "".join(f"{one.out}{one.err}" for one in logs)

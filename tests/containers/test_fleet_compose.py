@@ -4,17 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
+import pytest_asyncio
 
 from stand.challtestsrv import Challtestsrv
-from stand.docker import Docker
+from stand.engine import Engine
 from stand.pebble import Pebble
 from tests.containers.compose import Project
 from tests.containers.conftest import NODES
+from tests.containers.deployment import renew
 from tests.containers.site import NAME, Site
 
-pytestmark = [pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [
+    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600)),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 TRUST = "/var/lib/wellkeeper/trust/trust.toml"
 
@@ -28,8 +34,7 @@ class Fleet:
 
     async def renew(self) -> None:
         _, site = self.nodes["web1"]
-        await site.until(self.issuer.is_healthy)
-        await self.issuer.exec("issuer", "wellkeeper", "renew", "--force", NAME)
+        await renew(self.issuer, site)
 
     async def until_served(self, *, other_than: str | None = None) -> str:
         """Return the serial number that all nodes serve."""
@@ -38,21 +43,29 @@ class Fleet:
         return serials.pop()
 
 
-@pytest.fixture
-async def fleet(docker: Docker, ca: Pebble, dns: Challtestsrv, folder: Path) -> AsyncIterator[Fleet]:
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("docker",)],
+)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return cast(Engine, request.getfixturevalue(request.param))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(engine: Engine, ca: Pebble, dns: Challtestsrv, folder: Path) -> AsyncIterator[Fleet]:
     """Yield two nodes that serve the first certificate, after the steps of docs/containers.md."""
     for name in (NAME, "example.org"):
         await dns.set_addresses(name, *NODES.values())
     async with AsyncExitStack() as stack:
-        issuer = await stack.enter_async_context(Project(docker, folder, "fleet-compose/issuer"))
+        issuer = await stack.enter_async_context(Project(engine, folder, "fleet-compose/issuer"))
         issuer.use_ca_in_file(ca, "settings/issuer.toml", "issuer", "prepare")
         await issuer.up()
         made = Fleet(issuer, {})
         for name, address in NODES.items():
-            node = await stack.enter_async_context(Project(docker, folder, "fleet-compose/node", name))
+            node = await stack.enter_async_context(Project(engine, folder, "fleet-compose/node", name))
             node.images["ADDRESS"] = address
             node.change("settings/node.toml", '"web1"', f'"{name}"')
-            line = await node.run("run", "--rm", "--no-TTY", "node", "init")
+            line = await node.run("run", "--rm", "-T", "node", "init")
             await issuer.exec("issuer", "wellkeeper", "node", "add", name, line.strip())
             (node.folder / "trust/trust.toml").write_text(await issuer.exec("issuer", "cat", TRUST))
             await node.up()
@@ -60,38 +73,54 @@ async def fleet(docker: Docker, ca: Pebble, dns: Challtestsrv, folder: Path) -> 
         yield made
 
 
-async def test_all_nodes_serve_a_forced_renewal_after_restarts(fleet: Fleet) -> None:
+async def test_all_nodes_serve_a_forced_renewal(fleet: Fleet) -> None:
     first = await fleet.until_served()
     await fleet.renew()
-    second = await fleet.until_served(other_than=first)
-    await fleet.issuer.restart("issuer", "relay")
-    for node, _ in fleet.nodes.values():
-        await node.restart("nginx", "node", "responder")
-    assert await fleet.until_served() == second
-    await fleet.renew()
-    await fleet.until_served(other_than=second)
+    await fleet.until_served(other_than=first)
+
+
+async def test_restarts_in_an_order_and_its_reverse_change_nothing(fleet: Fleet) -> None:
+    """Restart each container once before and once after each other one, and renew after either."""
+    containers = [(fleet.issuer, service) for service in ("relay", "issuer")]
+    containers += [(node, service) for node, _ in fleet.nodes.values() for service in ("responder", "nginx", "node")]
+    for order in (containers, containers[::-1]):
+        served = await fleet.until_served()
+        for project, service in order:
+            await project.restart(service)
+        assert await fleet.until_served() == served
+        await fleet.renew()
+        await fleet.until_served(other_than=served)
 
 
 async def test_broken_node_holds_up_no_other_and_catches_up(fleet: Fleet) -> None:
     first = await fleet.until_served()
     node, site = fleet.nodes["web1"]
     _, other = fleet.nodes["web2"]
-    broken = node.folder / "conf.d/broken.conf"
+    broken = await node.configuration() / "broken.conf"
     broken.write_text("bogus_directive;\n")
-    await fleet.renew()
-    second = await other.until_served(other_than=first)
-    assert await site.served() == first
-    broken.unlink()
+    try:
+        await fleet.renew()
+        second = await other.until_served(other_than=first)
+        assert "bogus_directive" in await fleet.issuer.exec("issuer", "wellkeeper", "status", "--nodes")
+        assert await site.served() == first
+    finally:
+        broken.unlink()
     assert await site.until_served(other_than=first) == second
-    await node.crash("nginx")
-    assert await site.until_served() == second
 
 
-async def test_other_images_keep_the_certificate(fleet: Fleet, docker: Docker) -> None:
-    first = await fleet.until_served()
-    for project in (fleet.issuer, *(node for node, _ in fleet.nodes.values())):
-        await project.use_other_images(docker)
-        await project.up()
-    assert await fleet.until_served() == first
+async def test_crashed_nginx_serves_the_next_renewal(fleet: Fleet) -> None:
+    served = await fleet.until_served()
+    for node, _ in fleet.nodes.values():
+        await node.crash("nginx")
+    assert await fleet.until_served() == served
     await fleet.renew()
-    await fleet.until_served(other_than=first)
+    await fleet.until_served(other_than=served)
+
+
+async def test_other_images_keep_the_certificate(fleet: Fleet) -> None:
+    served = await fleet.until_served()
+    for project in (fleet.issuer, *(node for node, _ in fleet.nodes.values())):
+        await project.upgrade()
+    assert await fleet.until_served() == served
+    await fleet.renew()
+    await fleet.until_served(other_than=served)

@@ -11,7 +11,7 @@ from stand.processes import PROJECT
 pytestmark = [pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600)]
 
 EXAMPLE = PROJECT / "examples/quadlet"
-GENERATOR = PROJECT / ".cache/podman/usr/libexec/podman/quadlet"
+GENERATOR = PROJECT / ".cache/podman-trixie/usr/libexec/podman/quadlet"
 
 
 @pytest.fixture
