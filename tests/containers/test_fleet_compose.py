@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 import pytest_asyncio
 
 from stand.challtestsrv import Challtestsrv
-from stand.engine import Engine
+from stand.docker import Docker
 from stand.pebble import Pebble
 from tests.containers.compose import Project
 from tests.containers.conftest import NODES
@@ -18,7 +17,7 @@ from tests.containers.deployment import renew
 from tests.containers.site import NAME, Site
 
 pytestmark = [
-    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600)),
+    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("docker")),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -43,26 +42,18 @@ class Fleet:
         return serials.pop()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("docker",)],
-)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return cast(Engine, request.getfixturevalue(request.param))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet(engine: Engine, ca: Pebble, dns: Challtestsrv, folder: Path) -> AsyncIterator[Fleet]:
+async def fleet(docker: Docker, ca: Pebble, dns: Challtestsrv, folder: Path) -> AsyncIterator[Fleet]:
     """Yield two nodes that serve the first certificate, after the steps of docs/containers.md."""
     for name in (NAME, "example.org"):
         await dns.set_addresses(name, *NODES.values())
     async with AsyncExitStack() as stack:
-        issuer = await stack.enter_async_context(Project(engine, folder, "fleet-compose/issuer"))
+        issuer = await stack.enter_async_context(Project(docker, folder, "fleet-compose/issuer"))
         issuer.use_ca_in_file(ca, "settings/issuer.toml", "issuer", "prepare")
         await issuer.up()
         made = Fleet(issuer, {})
         for name, address in NODES.items():
-            node = await stack.enter_async_context(Project(engine, folder, "fleet-compose/node", name))
+            node = await stack.enter_async_context(Project(docker, folder, "fleet-compose/node", name))
             node.images["ADDRESS"] = address
             node.change("settings/node.toml", '"web1"', f'"{name}"')
             line = await node.run("run", "--rm", "-T", "node", "init")
@@ -98,10 +89,14 @@ async def test_broken_node_holds_up_no_other_and_catches_up(fleet: Fleet) -> Non
     _, other = fleet.nodes["web2"]
     broken = await node.configuration() / "broken.conf"
     broken.write_text("bogus_directive;\n")
+
+    async def is_reported() -> bool:
+        return "bogus_directive" in await fleet.issuer.exec("issuer", "wellkeeper", "status", "--nodes")
+
     try:
         await fleet.renew()
         second = await other.until_served(other_than=first)
-        assert "bogus_directive" in await fleet.issuer.exec("issuer", "wellkeeper", "status", "--nodes")
+        await other.until(is_reported)
         assert await site.served() == first
     finally:
         broken.unlink()
