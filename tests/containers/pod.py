@@ -73,9 +73,9 @@ class Pod:
         (found,) = json.loads(await self._podman.run("inspect", f"web-{service}"))
         return found
 
-    async def probe(self, container: str) -> None:
-        """Run the liveness probe of a container once. Raises StandError when it fails."""
-        await self._podman.run("healthcheck", "run", f"web-{container}")
+    async def is_alive(self, container: str) -> bool:
+        """Run the liveness probe of a container once; return true if it passes."""
+        return (await self._podman.try_run("healthcheck", "run", f"web-{container}")).exit_code == 0
 
     async def children(self, container: str) -> list[int]:
         """Return the child processes of the first process of a container."""
