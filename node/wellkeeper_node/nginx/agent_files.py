@@ -82,7 +82,7 @@ def remove(folder: int, name: str) -> None:
 
 
 def ring(folder: int, name: str) -> None:
-    """Write a line to the named pipe, if it is one that somebody reads."""
+    """Write a line to the named pipe, if it is one that a process reads."""
     with contextlib.suppress(OSError):
         pipe = os.open(name, _PIPE, dir_fd=folder)
         try:

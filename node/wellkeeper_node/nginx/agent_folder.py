@@ -33,7 +33,7 @@ _OUTPUT_BYTES: Final = 64 * 1024 * 1024
 _LINE_BYTES: Final = 4096
 _BELL: Final = "bell"
 _QUESTION: Final = re.compile(r"[0-9a-f]{32}\.(?:test|show|reload)")
-_MAKE_ROOM: Final = "Make room on it: nginx's agent goes on by itself."
+_MAKE_ROOM: Final = "Make room on it: nginx's agent continues by itself."
 _START: Final = "Start nginx's container with Wellkeeper's entrypoint and volumes, as docs/reaching-nginx.md shows."
 
 

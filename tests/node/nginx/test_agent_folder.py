@@ -39,7 +39,7 @@ async def test_bell_rings_after_a_question_and_its_removal(agent: PlayedAgent, c
     os.close(bell)
 
 
-@pytest.mark.parametrize("kind", ["file", "link", "directory", "pipe that nobody reads", "full pipe"])
+@pytest.mark.parametrize("kind", ["file", "link", "directory", "pipe without a reader", "full pipe"])
 async def test_bell_that_cannot_ring_delays_the_answer_but_is_not_changed(
     agent: PlayedAgent, clock: FakeClock, kind: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""How nginx is reached, as found now: by its process, or by a heartbeat of the agent."""
+"""The way to nginx, as found now: by its process, or by a heartbeat of the agent."""
 
 import os
 from dataclasses import replace
