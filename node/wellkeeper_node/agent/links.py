@@ -200,7 +200,9 @@ class Link:
         try:
             report = await self.member.report()
             self._breath_seconds = _BREATH_SECONDS + len(report.value) / _BYTES_PER_SECOND
-            if self._is_held and self.relay.carry(report, self._reported, self._news.set):
+            # After a failure, the answer to `put` says that it is over.
+            may_wait = self._is_held and not self.failure
+            if may_wait and self.relay.carry(report, self._reported, self._news.set):
                 self._reported, self._is_held = report.version, False
                 self._is_done.set()
                 return True

@@ -20,17 +20,22 @@ REPORT = f"report/{NODE}"
 
 
 class CarryingRelay(FakeRelay):
-    """A relay that takes a report with a poll; `noted` has the requests of the node. It may refuse or break once."""
+    """A relay that takes a report with a poll; `noted` has the requests of the node.
+
+    It may refuse it, break the connection once, or be too busy for a `put`.
+    """
 
     def __init__(self) -> None:
         super().__init__(FakeClock(NOW))
         self.noted: list[str] = []
-        self.refuses = self.breaks = False
+        self.refuses = self.breaks = self.is_busy = False
         self._carried: tuple[Stored, str | None, Callable[[], None]] | None = None
 
     async def put(self, key: str, value: bytes, **given: Any) -> str:  # noqa: ANN401 - as in the Protocol
         if key == REPORT:
             self.noted.append("report")
+            if self.is_busy:
+                raise UnavailableError("the relay refused with HTTP 429", "too much at once")
         return await super().put(key, value, **given)
 
     def carry(self, report: Stored, expected: str | None, failed: Callable[[], None]) -> bool:
@@ -117,6 +122,24 @@ def test_report_that_was_lost_with_a_poll_is_sent_again(node: MadeNode) -> None:
             await node.issuer.publish()
             await node.reported(holds)
             await asyncio.sleep(10)
+            assert not node.links[0].failure
+
+    virtually(work)
+
+
+def test_report_after_a_failure_does_not_come_with_a_poll(node: MadeNode) -> None:
+    async def work() -> None:
+        node.relays[0] = relay = CarryingRelay()
+        async with node.running():
+            await asyncio.sleep(10)
+            relay.is_busy = True
+            node.links[0].notify()
+            await asyncio.sleep(0.05)
+            assert node.links[0].failure
+            relay.is_busy = False
+            await node.issuer.publish()
+            await node.reported(holds)
+            await asyncio.sleep(1)
             assert not node.links[0].failure
 
     virtually(work)
