@@ -1,4 +1,4 @@
-"""What the container engines Docker and podman have in common."""
+"""Hold what the container engines Docker and podman have in common."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -40,7 +40,7 @@ class RefusedError(OSError):
 
 @dataclass(slots=True)
 class Traffic:
-    """What all nodes of this process have open, sent and received."""
+    """Counts what all nodes of this process have open, sent and received."""
 
     connections: int = 0
     refused: int = 0

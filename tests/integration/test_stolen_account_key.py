@@ -1,4 +1,4 @@
-"""What someone gains at a CA: with the account key alone, and as a process in place of a responder."""
+"""Show what someone gains at a CA: with the account key alone, and as a process in place of a responder."""
 
 import asyncio
 import itertools

@@ -126,7 +126,7 @@ async def test_waiting_polls_are_limited() -> None:
 
 async def test_all_connections_of_a_full_listener_may_wait() -> None:
     store = Store(clock_at(), 1000)
-    polls = [asyncio.ensure_future(store.wait(1, lambda _: True, 60)) for _ in range(MAX_PUBLIC_CONNECTIONS)]
+    polls = [asyncio.ensure_future(store.wait(1, ALL, 60)) for _ in range(MAX_PUBLIC_CONNECTIONS)]
     await asyncio.sleep(0)
     assert store.waiting_count == MAX_PUBLIC_CONNECTIONS
     store.close()

@@ -33,10 +33,10 @@ class FleetDelivery:
         try:
             seconds = await self.local.deliver(flip)
         except EndedError:
-            self.distribution.hold(flip.lineage, flip.after)
+            self.distribution.held.add(flip.lineage, flip.after)
             raise
         except ReloadError:
-            if not can_be_tried and not self.distribution.is_held(flip.lineage, flip.after):
+            if not can_be_tried and not self.distribution.held.has(flip.lineage, flip.after):
                 await self._offer(flip.lineage)
             raise
         await self._offer(flip.lineage)

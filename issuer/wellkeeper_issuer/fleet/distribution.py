@@ -8,7 +8,6 @@ one was stopped: then the manifest retires it, and lists the former one under a 
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +18,7 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.feed import Feed
+from wellkeeper_issuer.fleet.held import Held
 from wellkeeper_issuer.fleet.manifest import REMEDY, Listed, nearly_full, next_manifest, sign_manifest
 from wellkeeper_issuer.fleet.ports import Archive, Bundles, Manifests
 from wellkeeper_issuer.fleet.sealing import Sealed, seal, wrap
@@ -36,8 +36,6 @@ _log = logging.getLogger(__name__)
 
 _Choose = Callable[[str], Awaitable[Sealed | None]]
 
-# An nginx that ended here may have ended for another reason, and nodes need a certificate before theirs expire.
-_HELD_SECONDS: Final = 86_400.0
 _OF_NODES: Final = (Kind.NODE, Kind.BUNDLE, Kind.WRAP)
 
 
@@ -59,16 +57,18 @@ class Distribution:
     fleet_key: Ed25519PrivateKey
     nodes: Callable[[], Mapping[str, NodeBody]]
     clock: Clock
+    held: Held = field(init=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Certificates to be offered.
     _waiting: set[str] = field(default_factory=set)
-    # Versions, with their lineages, that may have ended nginx here, and the time until which they are held back.
-    _held: dict[tuple[str, str], float] = field(default_factory=dict)
     # The digest of the ciphertext that each record in the relay is about.
     _sent: dict[str, str] = field(default_factory=dict)
     _kept: Kept | None = None
     _offered: bytes | None = None
     _is_nearly_full: bool = False
+
+    def __post_init__(self) -> None:
+        self.held = Held(self.clock)
 
     @property
     def listed(self) -> Mapping[str, Entry]:
@@ -84,15 +84,6 @@ class Distribution:
         """Note a manifest in the relay that is not the one in force; a node may have one from before a restore."""
         if self._kept is None or stored.value != self._kept.message:
             self._offered = stored.value
-
-    def hold(self, lineage: str, version: str) -> None:
-        """Keep the version from nodes for a day, or until it is offered: nginx ended here when it loaded it."""
-        self._held[lineage, version] = self.clock.monotonic() + _HELD_SECONDS
-        _log.warning("nodes do not get the new version of %s for a day, unless nginx loads it here: it ended", lineage)
-
-    def is_held(self, lineage: str, version: str) -> bool:
-        """Return whether the version is kept from nodes."""
-        return self.clock.monotonic() < self._held.get((lineage, version), -math.inf)
 
     async def refresh(self, lineages: Collection[str]) -> None:
         """Send all that nodes should have of these certificates, and nothing else. Idempotent; at least daily."""
@@ -113,7 +104,7 @@ class Distribution:
         Certificates that are offered at the same time are listed in one manifest, so that nodes load them together.
         """
         self._waiting.add(lineage)
-        self._held = {one: until for one, until in self._held.items() if one[0] != lineage}
+        self.held.release(lineage)
         await asyncio.sleep(0)  # those that one reload loaded here come one after another
         async with self._lock:
             some, self._waiting = self._waiting, set()
@@ -164,7 +155,7 @@ class Distribution:
     async def _current(self, lineage: str) -> Sealed | None:
         """Return the version that nodes should have; None while there is none of a CA."""
         known, live = self.listed.get(lineage), await self.disk.archive.live(lineage)
-        is_held = live is not None and self.is_held(lineage, live)
+        is_held = live is not None and self.held.has(lineage, live)
         if known is None:
             return None if is_held else await self._live(lineage)
         if live is None or is_held or await self._is_stopped(lineage, live):

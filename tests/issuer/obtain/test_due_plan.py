@@ -158,7 +158,7 @@ def test_certificates_that_a_busy_ca_was_not_asked_about_wait_until_it_wants_que
 
 
 def test_thousand_certificates_ask_soon_and_not_together_after_a_ca_was_away() -> None:
-    """All would ask when an outage begins; whoever asks during it finds the CA away."""
+    """All would ask when an outage begins; each that asks during it finds the CA away."""
     choose, end = random.Random(5).random, NOW + timedelta(minutes=20)  # noqa: S311 - the same numbers each time
     asked_at = []
     for _ in range(1_000):

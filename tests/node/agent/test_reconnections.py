@@ -1,4 +1,4 @@
-"""How agents find a relay again that was away: soon, less and less often, and not all at the same moment."""
+"""Show how agents find a relay again that was away: soon, less and less often, and not all at the same moment."""
 
 import asyncio
 import random

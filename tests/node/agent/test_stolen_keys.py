@@ -1,4 +1,4 @@
-"""What a thief of the publishing key or of the fleet key can make a node do, with a relay that helps."""
+"""Show what a thief of the publishing key or of the fleet key can make a node do, with a relay that helps."""
 
 from pathlib import Path
 from typing import Final

@@ -101,7 +101,7 @@ async def test_failed_reload_is_explained(agent: PlayedAgent, nginx: AgentNginx,
 
 
 @pytest.mark.parametrize("status", ["workerless 0 310", "replaced 7 20", "interrupted 0 0"])
-async def test_nginx_that_ends_during_a_reload_is_told_apart(
+async def test_nginx_that_ends_during_a_reload_is_an_error_of_its_own(
     agent: PlayedAgent, nginx: AgentNginx, status: str
 ) -> None:
     agent.said["reload"] = [(status, WORDS)] * 2

@@ -38,7 +38,7 @@ async def test_report_comes_with_the_next_poll(running: RunningRelay) -> None:
         assert await records.put(KEY, SECOND.value, expected=FIRST.version) == SECOND.version
 
 
-async def test_conflict_is_told_and_following_continues(running: RunningRelay) -> None:
+async def test_conflict_is_reported_and_following_continues(running: RunningRelay) -> None:
     failed = asyncio.Event()
     async with client(*web1(running)) as records, aclosing(records.follow(Kind.BUNDLE)) as updates:
         await records.put(KEY, FIRST.value)
