@@ -1,4 +1,4 @@
-"""Hold what the container engines Docker and podman have in common."""
+"""Container engines: the commands that Docker and podman have in common."""
 
 from collections.abc import Mapping
 from pathlib import Path
