@@ -89,6 +89,7 @@ async def _renewals(demo: _Demo) -> tuple[list[_Json], str]:
         await _obtain(demo, "first certificate", nodes)
     with step("renewal", "wellkeeper renew --force"):
         await _obtain(demo, "renewal", nodes, "--force")
+    await _status(demo, _is_current)  # what a node that is away serves is known from its last report
     away = nodes[-1]
     await away.agent.process.stop()
     await demo.fleet.resolve_to(nodes[:-1])
