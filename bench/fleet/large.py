@@ -27,7 +27,7 @@ _SETTLE_SECONDS: Final = 5.0
 
 
 class Meter:
-    """Measures what issuer, relay and nodes use, step by step."""
+    """The time and bytes that issuer, relay and nodes use, step by step."""
 
     def __init__(self, relay: RelayProcess, played: Played | None, group: str) -> None:
         self._pid, self._played, self._group = relay.process.pid, played, group

@@ -40,7 +40,7 @@ class RefusedError(OSError):
 
 @dataclass(slots=True)
 class Traffic:
-    """Counts what all nodes of this process have open, sent and received."""
+    """The connections and bytes of all nodes of this process."""
 
     connections: int = 0
     refused: int = 0

@@ -1,4 +1,4 @@
-"""Show what someone gains at a CA: with the account key alone, and as a process in place of a responder."""
+"""Attacks at a real CA: with the account key alone, and by a process in place of a responder."""
 
 import asyncio
 import itertools

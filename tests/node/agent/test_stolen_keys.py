@@ -1,4 +1,4 @@
-"""Show what a thief of the publishing key or of the fleet key can make a node do, with a relay that helps."""
+"""Attacks on a node with a stolen publishing key or fleet key, and a relay that helps."""
 
 from pathlib import Path
 from typing import Final
