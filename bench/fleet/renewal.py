@@ -117,7 +117,7 @@ async def _running(folder: Path, count: int) -> AsyncIterator[tuple[Host, list[P
     ):
         keys = FleetKeys(host.issuer.state_dir)
         keys.make()
-        public = tuple(encode_public_key(key.public_key()) for key in keys.trusted)
+        public = tuple(encode_public_key(key) for key in keys.trusted)
         relay = await stack.enter_async_context(RelayProcess(folder / "relay", public))
         table = ("[fleet]", f'listen = ["{relay.address}"]', f'relay = "unix:{relay.issuer_socket}"')
         host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.0, tables=table))

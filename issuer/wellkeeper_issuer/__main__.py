@@ -72,6 +72,7 @@ _SECTIONS: Final = {
         "node": Place("wellkeeper_issuer.commands.node:node", "Invite, list and remove other nodes."),
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
         "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),
+        "key": Place("wellkeeper_issuer.commands.key:key", "Show and rotate the keys that nodes trust."),
         "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change the accounts at the CAs."),
     },
 }

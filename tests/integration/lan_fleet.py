@@ -126,7 +126,7 @@ async def running_lan(lan: Lan, folder: Path, names: Sequence[str] = ("web2", "w
     ):
         keys = FleetKeys(host.issuer.state_dir)
         keys.make()
-        fleet_keys = tuple(encode_public_key(key.public_key()) for key in keys.trusted)
+        fleet_keys = tuple(encode_public_key(key) for key in keys.trusted)
         relay = await stack.enter_async_context(RelayProcess(folder / "relay", fleet_keys, lan.address))
         proxy = await stack.enter_async_context(RelayProxy(folder / "proxy", relay))
         table = ("[fleet]", f'listen = ["{proxy.address}"]', f'relay = "unix:{proxy.issuer_socket}"')

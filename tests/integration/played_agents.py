@@ -156,7 +156,7 @@ async def played_fleet(
         keys = FleetKeys(host.issuer.state_dir)
         keys.make()
         public = keys.current.public_key()
-        relay = RelayProcess(folder / "relay", tuple(encode_public_key(key.public_key()) for key in keys.trusted))
+        relay = RelayProcess(folder / "relay", tuple(encode_public_key(key) for key in keys.trusted))
         table = ("[fleet]", f'listen = ["{relay.address}"]', f'relay = "unix:{relay.issuer_socket}"')
         host.issuer.configure(replace(host.issuer_settings, tables=table))
         agents = {name: PlayedAgent(name, relay.address, public) for name in names}

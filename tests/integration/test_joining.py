@@ -92,7 +92,7 @@ class Host:
             found = await relay.get(key)
         finally:
             await relay.close()
-        keys = [key.public_key() for key in FleetKeys(self.issuer.state_dir).trusted]
+        keys = list(FleetKeys(self.issuer.state_dir).trusted)
         trusted = {key_id(key): key for key in keys}
         return records.check(found.value, trusted, records.kind_of(key), time.time()) if found else None
 

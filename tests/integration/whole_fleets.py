@@ -67,7 +67,7 @@ async def running_fleet(
     async with running_host(folder, certificates, **of_the_ca) as host, AsyncExitStack() as stack:
         keys = FleetKeys(host.issuer.state_dir)
         keys.make()
-        fleet_keys = tuple(encode_public_key(key.public_key()) for key in keys.trusted)
+        fleet_keys = tuple(encode_public_key(key) for key in keys.trusted)
         relay = await stack.enter_async_context(RelayProcess(folder / "relay", fleet_keys))
         table = ("[fleet]", f'listen = ["{relay.address}"]', f'relay = "unix:{relay.issuer_socket}"')
         host.issuer.configure(replace(host.issuer_settings, tables=table))

@@ -104,6 +104,6 @@ def disk(settings: Settings) -> "Disk":
     from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
     from wellkeeper_node.bundles.kept import ManifestFile
 
-    trusted = [key.public_key() for key in FleetKeys(settings.state_dir).trusted]
+    trusted = FleetKeys(settings.state_dir).trusted
     manifests = ManifestFile(settings.state_dir / "manifest.jws", {key_id(key): key for key in trusted})
     return Disk(ArchiveFolder(settings.certificates_dir), SealedBundles(settings.state_dir), manifests)

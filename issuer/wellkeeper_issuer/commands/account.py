@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +17,6 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.ca_tables import CaSettings
-from wellkeeper_node.clock import SystemClock
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.ca.account import AccountAtCa
@@ -90,7 +88,7 @@ def rollover(name: str | None, abandon: bool, config: Path | None, as_json: bool
             {"ca": ca.name, "thumbprint": thumbprint}, f"{text}; the account key is {thumbprint}", as_json=as_json
         )
         return
-    thumbprint = asyncio.run(with_session(settings, ca, _roll_over))
+    thumbprint = asyncio.run(with_session(settings, ca, roll_over))
     text = (
         f"{ca.name}: the account has its new key, thumbprint {thumbprint}\nThe responders no longer need the old one:"
         " run 'wellkeeper trust --write'."
@@ -161,14 +159,10 @@ async def _abandon(session: AccountSession) -> tuple[str, bool]:
     return account_thumbprint(session.folder.account_key(session.ca.directory)), is_done
 
 
-async def _roll_over(session: AccountSession) -> str:
-    from wellkeeper_issuer.outside.keys.rollover import roll_over
-    from wellkeeper_node.responders.client import ResponderClient
+async def roll_over(session: AccountSession, *, is_forced: bool = False) -> str:
+    """Replace the account key, and return its thumbprint; with `is_forced`, no responder need trust it."""
+    from wellkeeper_issuer.assembly.key_holders import KeyKind, holders
+    from wellkeeper_issuer.outside.keys import rollover
 
-    key, clock = session.folder.publishing_key, SystemClock()
-    nodes = list(build.nodes(session.settings))
-    clients = [ResponderClient(node.name, node.responder, key, clock) for node in nodes]
-    async with AsyncExitStack() as stack:
-        for client in clients:
-            stack.push_async_callback(client.close)
-        return await roll_over(session.account, session.folder, clients)
+    async with holders(session.settings, KeyKind.ACCOUNT) as responders:
+        return await rollover.roll_over(session.account, session.folder, () if is_forced else responders)

@@ -109,7 +109,7 @@ def _prepare(path: Path, sources: Sources, addresses: tuple[str, ...]) -> _Liste
     settings = check(Sources(sources.main, others if is_known else (*others, new)))
     keys = FleetKeys(settings.state_dir)
     keys.make()
-    public = tuple(encode_public_key(key.public_key()) for key in keys.trusted)
+    public = tuple(encode_public_key(key) for key in keys.trusted)
     mine = next((file.values[FLEET].get("listen", ()) for file in sources.drop_ins if file.path == drop_in), ())
     former = tuple(one for one in mine if one not in addresses)
     return _Listening(addresses, drop_in, path.with_name(_ENVIRONMENT), public, is_known, former)

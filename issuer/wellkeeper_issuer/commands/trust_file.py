@@ -110,12 +110,14 @@ def find(settings: Settings, settings_path: Path, given: Path | None = None) -> 
 def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     """Return the public values of all keys, the next ones included, with a note for each. Raises SettingsError."""
     folder = build.accounts(settings)
-    publishing = [encode_public_key(key.public_key()) for key in folder.publishing_keys]
-    fleet = [encode_public_key(key.public_key()) for key in FleetKeys(settings.state_dir).trusted]
+    signing = folder.publishing, FleetKeys(settings.state_dir)
+    publishing, fleet = ([encode_public_key(key) for key in one.trusted] for one in signing)
     accounts: dict[str, str] = {}
     for url, account_key in folder.account_keys():
         accounts.setdefault(account_thumbprint(account_key), url)
-    notes = accounts | dict.fromkeys(publishing[1:] + fleet[1:], "the next key")
+    following = [encode_public_key(key) for key in (one.following for one in signing) if key is not None]
+    former = [encode_public_key(key) for key in (one.former for one in signing) if key is not None]
+    notes = accounts | dict.fromkeys(following, "the next key") | dict.fromkeys(former, "the former key")
     return Trust(tuple(accounts), tuple(publishing), tuple(fleet)), notes
 
 

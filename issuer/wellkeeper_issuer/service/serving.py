@@ -12,15 +12,15 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from wellkeeper_issuer.errors import DaemonError, SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.daemon.server import Handler, Tell
 from wellkeeper_issuer.outside.daemon.socket import Message
-from wellkeeper_issuer.reports import Mode
 from wellkeeper_issuer.service.broadcast import Broadcast
 from wellkeeper_issuer.service.factories import Factories, Worker
+from wellkeeper_issuer.service.members import mode_of, names_of
 from wellkeeper_issuer.service.report_wire import encode_rehearsal, encode_report
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.choice import choose
@@ -90,6 +90,7 @@ class Service:
             "reload": self.reload,
             "status": self.status,
             "forget": self.forget,
+            "take keys": self.take_keys,
         }
 
     async def run(self) -> None:
@@ -146,7 +147,7 @@ class Service:
 
         The nodes in `without` need not answer challenges.
         """
-        names, mode, without = _names(request), _mode(request), frozenset(_names(request, "without"))
+        names, mode, without = names_of(request), mode_of(request), frozenset(names_of(request, "without"))
         await self.is_ready.wait()
         lineages = [replace(one, without_nodes=without) for one in self._choose(names)]
         chosen = [one.name for one in lineages]
@@ -182,7 +183,7 @@ class Service:
 
     async def rehearse(self, request: Message, tell: Tell) -> Message:
         """Rehearse `names` (or all); sends events as `renew`, and answers with one result per lineage."""
-        lineages = choose(self.settings, _names(request))
+        lineages = choose(self.settings, names_of(request))
         with self.broadcast.listening([one.name for one in lineages], tell):
             results = await self.factories.rehearse(self.settings, lineages)
         return {"rehearsals": [encode_rehearsal(result) for result in results]}
@@ -238,9 +239,20 @@ class Service:
             self.settings = settings
             self._worker.replace(settings.lineages())
             return
+        await self._begin_again(settings)
+
+    async def _begin_again(self, settings: Settings) -> None:
+        """End the worker and begin with another one, which reads keys and settings; what it did is resumed."""
         change = _Change(settings, asyncio.get_running_loop().create_future())
         self._changes.put_nowait(change)
         await change.done
+
+    async def take_keys(self, _request: Message, _tell: Tell) -> Message:
+        """Use the keys that are on disk from now on."""
+        async with self._reloads:
+            await self._begin_again(self.settings)
+        _log.info("keys read again")
+        return {}
 
     async def status(self, _request: Message, _tell: Tell) -> Message:
         return {
@@ -258,7 +270,7 @@ class Service:
 
         Waits for work in progress on them, which would restore what was forgotten, and files that are deleted next.
         """
-        names = _names(request)
+        names = names_of(request)
         await self.is_ready.wait()
         known = {one.name for one in self.settings.certificates}
         for name in names:
@@ -278,18 +290,3 @@ def _is_like(one: Settings, other: Settings) -> bool:
     """Return whether they differ in certificates only, and use the same CAs."""
     first, second = (settings.model_copy(update={"certificates": ()}) for settings in (one, other))
     return first == second and one.all_cas() == other.all_cas()
-
-
-def _names(request: Message, member: str = "names") -> list[str]:
-    names: Any = request.get(member, [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DaemonError(f"{member} must be a list of strings, not {names!r:.80}")
-    return names
-
-
-def _mode(request: Message) -> Mode:
-    try:
-        return Mode(request.get("mode", Mode.SCHEDULED.value))
-    except ValueError:
-        modes = ", ".join(mode.value for mode in Mode)
-        raise DaemonError(f"mode must be one of {modes}, not {request['mode']!r:.80}") from None

@@ -41,12 +41,16 @@ _JITTER_SECONDS: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """This node: its name, the version of its program, its signing key, and whether it answers challenges."""
+    """This node: its name, the version of its program, its signing key, and whether it answers challenges.
+
+    `fleet_key_ids` are the fleet keys that it trusts.
+    """
 
     node: str
     version: str
     signing_key: Ed25519PrivateKey
     answers: bool
+    fleet_key_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,7 @@ class Agent:
             publications=work.tokens.publications,
             fetches=work.tokens.fetches,
             certificates=dict(work.pickup.reports),
+            fleet_key_ids=self._own.fleet_key_ids,
         )
 
     def _signed(self, report: Report, number: int) -> Stored:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wellkeeper_client import trust_file
 from wellkeeper_client.signing import decode_public_key, key_id
@@ -119,12 +119,16 @@ async def running_agent(
             show=show,
             choose=random.SystemRandom().random,
         )
-        own = Own(settings.name, importlib.metadata.version("wellkeeper"), signing_key, settings.answers)
-        agent = Agent(own, work, clock, changed)
+        agent = Agent(_own(settings, signing_key, fleet_keys), work, clock, changed)
         links += [
             Link(name, relay, agent, clock, work.choose) for name, relay in zip(settings.relays, relays, strict=True)
         ]
         yield agent, links
+
+
+def _own(settings: NodeSettings, signing_key: Ed25519PrivateKey, fleet_keys: Mapping[str, Ed25519PublicKey]) -> Own:
+    version = importlib.metadata.version("wellkeeper")
+    return Own(settings.name, version, signing_key, settings.answers, tuple(fleet_keys))
 
 
 def _contacts(links: Iterable[Link]) -> Mapping[str, float | None]:

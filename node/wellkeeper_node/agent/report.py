@@ -51,12 +51,13 @@ def done_digest(lineage: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResponderReport:
-    """The node's responder; with an `error`, the rest may be empty."""
+    """The node's responder, and what it trusts; with an `error`, the rest may be empty."""
 
     instance_id: str = ""
     version: str = ""
     thumbprints: tuple[str, ...] = ()
     error: str | None = None
+    publishing_key_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class CertificateReport:
 class Report:
     """All of it. `clock` is UNIX time; `manifest` the number of the highest one, 0 without any.
 
+    `fleet_key_ids` are those of the fleet keys that the node trusts.
     Publications by `jti`, fetches by token, certificates by lineage. A long report leaves out certificates that are
     served or installed, and has their digests (`done_digest`) in `done`.
     """
@@ -107,6 +109,7 @@ class Report:
     fetches: Mapping[str, FetchReport] = field(default_factory=dict)
     certificates: Mapping[str, CertificateReport] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
+    fleet_key_ids: tuple[str, ...] = ()
 
     def is_done(self, lineage: str, number: int) -> bool:
         """Return whether nginx has this version of the certificate."""
@@ -130,6 +133,7 @@ class Report:
                 "version": self.responder.version,
                 "thumbprints": list(self.responder.thumbprints),
                 "error": self.responder.error,
+                "publishing_key_ids": list(self.responder.publishing_key_ids),
             },
             "publications": {jti: _publication_to_json(one) for jti, one in self.publications.items()},
             "fetches": {
@@ -137,6 +141,7 @@ class Report:
             },
             "certificates": {name: _certificate_to_json(one) for name, one in self.certificates.items()},
             "done": sorted(self.done),
+            "fleet_key_ids": list(self.fleet_key_ids),
         }
 
 
@@ -153,6 +158,7 @@ def parse_report(node: str, body: Mapping[str, Any]) -> Report:
             _text(responder, "version"),
             _texts(responder, "thumbprints"),
             _text_or_none(responder, "error"),
+            _texts_if_any(responder, "publishing_key_ids"),
         ),
         publications={jti: _publication(node, one) for jti, one in _objects(body, "publications")},
         fetches={
@@ -161,6 +167,7 @@ def parse_report(node: str, body: Mapping[str, Any]) -> Report:
         },
         certificates={name: _certificate(one) for name, one in _objects(body, "certificates")},
         done=frozenset(_texts(body, "done")[:_MOST]) if "done" in body else frozenset(),
+        fleet_key_ids=_texts_if_any(body, "fleet_key_ids"),
     )
 
 
@@ -245,6 +252,11 @@ def _texts(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if not all(isinstance(one, str) for one in values):
         raise ValueError(f"{name!r} must be a list of strings")
     return tuple(one_line(one, _LONGEST_NAME) for one in values)
+
+
+def _texts_if_any(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return none of a node whose version does not report them."""
+    return _texts(found, name) if name in found else ()
 
 
 def _objects(found: Mapping[str, Any], name: str) -> list[tuple[str, Mapping[str, Any]]]:

@@ -87,12 +87,16 @@ class OwnResponder:
             found = await self._client.status()
         except PublishError as error:
             return ResponderReport(error=str(error))
-        thumbprints = found.get("account_thumbprints")
         return ResponderReport(
             one_line(found.get("instance_id", "")),
             one_line(found.get("version", "")),
-            tuple(map(one_line, thumbprints)) if isinstance(thumbprints, list) else (),
+            _texts(found.get("account_thumbprints")),
+            publishing_key_ids=_texts(found.get("publishing_key_ids")),
         )
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(map(one_line, values)) if isinstance(values, list) else ()
 
 
 async def _ignore(_client: Connection) -> None:

@@ -185,6 +185,10 @@ class RelayRecords:
         self._takes_report = body.get("takes_report") is True
         return self._read(body, lambda body: replies.page(body, kinds))
 
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the relay says about itself, to the issuer only. Raises RecordsError."""
+        return await self._call("GET", wire.STATUS_PATH, {})
+
     async def acquire(self, holder: str, seconds: int) -> str | None:
         body = await self._call("POST", relay_wire.LEASE_PATH, {"holder": holder, "seconds": seconds})
         return self._read(body, replies.lease)

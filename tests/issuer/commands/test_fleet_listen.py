@@ -35,7 +35,7 @@ def drop_in(program: Program) -> Path:
 
 
 def keys(program: Program) -> list[str]:
-    return [encode_public_key(key.public_key()) for key in FleetKeys(program.state_dir).trusted]
+    return [encode_public_key(key) for key in FleetKeys(program.state_dir).trusted]
 
 
 def test_nodes_at_an_address_that_the_relay_leaves_are_named(ready: Program) -> None:

@@ -58,6 +58,10 @@ HERE = {
     "node invite web9": 2,
     "node remove web2 --yes": 0,
     "account show": 1,
+    "key list": 0,
+    "key prepare publishing": 0,
+    "key switch publishing": 2,
+    "key retire publishing": 0,
 }
 
 

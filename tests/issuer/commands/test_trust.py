@@ -23,7 +23,7 @@ def path_of(program: Program) -> Path:
 
 def values_of(keys: AccountFolder) -> Trust:
     thumbprints = tuple(account_thumbprint(key) for _, key in keys.account_keys())
-    return Trust(thumbprints, tuple(encode_public_key(key.public_key()) for key in keys.publishing_keys))
+    return Trust(thumbprints, tuple(encode_public_key(key) for key in keys.publishing.trusted))
 
 
 def test_trust_shows_what_it_would_write_and_writes_nothing(program: Program) -> None:
@@ -98,7 +98,7 @@ def test_fleet_keys_are_written_once_there_is_a_fleet(program: Program) -> None:
     program.run("trust", "--write")
     fleet = FleetKeys(keys.key_path(UNREACHABLE_CA).parents[1])
     fleet.make()
-    current, following = (encode_public_key(key.public_key()) for key in fleet.trusted)
+    current, following = (encode_public_key(key) for key in fleet.trusted)
     finished = program.run("trust", "--write")
     assert finished.out.startswith(
         f"wrote  {path_of(program)}\n  + fleet_keys: {current}\n  + fleet_keys: {following}\n"

@@ -64,6 +64,12 @@ async def test_clients_receive_events_of_their_certificates_and_shared_ones(fact
     assert [one.get("detail") for one in events] == [None, "of several", "no", "done"]
 
 
+async def test_keys_are_taken_by_another_worker(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        assert await service.handlers["take keys"]({}, ignore) == {}
+        assert (len(factory.workers), factory.open_count) == (2, 1)
+
+
 async def test_rehearsal_reports_progress_and_results(factory: WorkerFactory) -> None:
     events: Events = []
     async with factory.service() as service:

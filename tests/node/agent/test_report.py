@@ -26,10 +26,11 @@ REPORT: Final = Report(
     clock=1_700_000_000.5,
     manifest=7,
     concern="the manifest is old",
-    responder=ResponderReport("abc", "1.2.3", ("t" * 43,), "it does not answer"),
+    responder=ResponderReport("abc", "1.2.3", ("t" * 43,), "it does not answer", ("p" * 43,)),
     publications={"jti": PublicationReport(is_held=True, read_backs=(READ, SILENT))},
     fetches={"token": FetchReport(2, ("192.0.2.1",))},
     certificates={"web": CertificateReport(3, "ab" * 32, CertificateState.REFUSED, "nginx: [emerg] no", "Fix it.")},
+    fleet_key_ids=("f" * 43,),
 )
 
 
@@ -40,6 +41,12 @@ LEFT_OUT: Final = Report("1.2.3", 5, done=frozenset({done_digest("web", 3), done
 def test_report_is_read_back_the_same(report: Report) -> None:
     body = json.loads(json.dumps(report.to_json()))
     assert parse_report("web2", body | {"of_a_later_version": 1}) == report
+
+
+def test_report_of_an_earlier_version_names_no_keys() -> None:
+    body = Report("1.2.3", 5).to_json()
+    del body["fleet_key_ids"], body["responder"]["publishing_key_ids"]
+    assert parse_report("web2", body) == Report("1.2.3", 5)
 
 
 @pytest.mark.parametrize(

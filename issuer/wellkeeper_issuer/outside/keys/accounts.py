@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys import key_files
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
+from wellkeeper_issuer.outside.keys.signing_keys import SigningKey
 from wellkeeper_node import durable, presence
 
 
@@ -46,8 +47,7 @@ class AccountFolder:
     ) -> None:
         self._state_dir = state_dir
         self._accounts = state_dir / "accounts"
-        self._publishing_key = state_dir / "publishing_key.pem"
-        self._next_publishing_key = state_dir / "publishing_key.next.pem"
+        self.publishing = SigningKey(state_dir, "publishing_key", "publishing", key_files.CREATE)
         self.directory_urls = tuple(directory_urls)
         self.contact = contact
         self.terms_of_service_agreed = terms_of_service_agreed
@@ -61,8 +61,8 @@ class AccountFolder:
             durable.make_folder(self._state_dir, 0o700, key_files.OURS)
             durable.make_folder(self._accounts, 0o700, key_files.OURS)
             accounts = [self.key_path(url) for url in self.directory_urls]
-            publishing = [self._publishing_key]
-            publishing += [self._next_publishing_key] if is_publishing_key_rotated else []
+            publishing = [self.publishing.path]
+            publishing += [self.publishing.next_path] if is_publishing_key_rotated else []
             wanted = [(path, key_files.make_account_key) for path in accounts]
             wanted += [(path, key_files.make_ed25519_key) for path in publishing]
             made = [(path, make) for path, make in wanted if not presence.exists(path)]
@@ -130,15 +130,7 @@ class AccountFolder:
     @property
     def publishing_key(self) -> ed25519.Ed25519PrivateKey:
         """The Ed25519 key. Raises SettingsError when it is missing or of another kind."""
-        return key_files.read_ed25519_key(self._publishing_key, "publishing key")
-
-    @property
-    def publishing_keys(self) -> tuple[ed25519.Ed25519PrivateKey, ...]:
-        """The current key and, if there is one, the next: those that responders must trust."""
-        with key_files.translated(self._state_dir):
-            has_next = presence.exists(self._next_publishing_key)
-        following = (key_files.read_ed25519_key(self._next_publishing_key, "publishing key"),) if has_next else ()
-        return (self.publishing_key, *following)
+        return self.publishing.current
 
     def record_path(self, directory_url: str) -> Path:
         """Return the path of the record of our account at this CA."""

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 OURS: Final = durable.Owner()
 _MODE: Final = 0o600
 _SHORTEST_RSA_BITS: Final = 2048
-_CREATE: Final = "Run 'wellkeeper init' to create it."
+CREATE: Final = "Run 'wellkeeper init' to create it."
 
 AccountKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -51,7 +51,7 @@ def make_ed25519_key(path: Path) -> None:
 
 def read_account_key(path: Path) -> AccountKey:
     """Return a P-256 key, as we create them, or an imported RSA key. Raises SettingsError for anything else."""
-    key = _read_key(path, _CREATE)
+    key = _read_key(path, CREATE)
     match key:
         case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
             return key
@@ -77,7 +77,7 @@ def write_account_key(path: Path, key: AccountKey) -> None:
     _write_key(path, key)
 
 
-def read_ed25519_key(path: Path, name: str, remedy: str = _CREATE) -> ed25519.Ed25519PrivateKey:
+def read_ed25519_key(path: Path, name: str, remedy: str = CREATE) -> ed25519.Ed25519PrivateKey:
     """Return a publishing key or fleet key. Raises SettingsError when it is of another kind, or missing (`remedy`)."""
     key = _read_key(path, remedy)
     if not isinstance(key, ed25519.Ed25519PrivateKey):

@@ -1,10 +1,24 @@
 """Find account keys that a responder does not trust: the CA cannot validate challenges on that node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from wellkeeper_node.errors import PublishError
-from wellkeeper_node.responders.client import ResponderClient
+
+
+class Holder(Protocol):
+    """A responder that trusts keys and accounts: one that is asked, or that of a node that reported it."""
+
+    @property
+    def node(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what it trusts, as in `/v1/status`. Raises PublishError when it does not answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,7 @@ class Unpinned:
         )
 
 
-async def find_unpinned(pins: Sequence[Pin], client: ResponderClient) -> tuple[Unpinned, ...]:
+async def find_unpinned(pins: Sequence[Pin], client: Holder) -> tuple[Unpinned, ...]:
     """Return the pins that one responder lacks. Raises PublishError when it does not answer."""
     thumbprints = (await client.status()).get("account_thumbprints")
     if not isinstance(thumbprints, list):

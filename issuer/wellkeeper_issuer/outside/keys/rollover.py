@@ -11,9 +11,8 @@ from wellkeeper_issuer.advice import problems
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.key_files import AccountKey, account_thumbprint
-from wellkeeper_issuer.outside.keys.pins import Pin, find_unpinned
+from wellkeeper_issuer.outside.keys.pins import Holder, Pin, find_unpinned
 from wellkeeper_node.errors import PublishError, Retry
-from wellkeeper_node.responders.client import ResponderClient
 
 
 class Account(Protocol):
@@ -38,7 +37,7 @@ class Account(Protocol):
         ...
 
 
-async def roll_over(account: Account, accounts: AccountFolder, clients: Sequence[ResponderClient]) -> str:
+async def roll_over(account: Account, accounts: AccountFolder, clients: Sequence[Holder]) -> str:
     """Return the new thumbprint. Raises PublishError while a responder lacks it, OrderError when the CA refuses."""
     directory_url = account.directory_url
     account_url = await account.changeable_url()
@@ -107,7 +106,7 @@ async def _has_taken(account: Account, account_url: str, following: AccountKey, 
     return found is not None
 
 
-async def _check_responders(pin: Pin, clients: Sequence[ResponderClient]) -> None:
+async def _check_responders(pin: Pin, clients: Sequence[Holder]) -> None:
     lacking = [unpinned for client in clients for unpinned in await find_unpinned([pin], client)]
     if lacking:
         nodes = ", ".join(repr(unpinned.node) for unpinned in lacking)
