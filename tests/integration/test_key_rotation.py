@@ -102,3 +102,40 @@ async def test_account_key_is_replaced_once_the_responders_of_all_nodes_trust_th
         await copy_trust_file(fleet, *NODES)
         await renew(fleet)
         assert await ids(issuer, "account") == {"current": before["next"]}
+
+
+async def switch_fleet_key(fleet: Fleet) -> None:
+    """Switch, and let the relay know the next key but one, as `fleet listen` does where systemd starts it."""
+    issuer, process = fleet.host.issuer, fleet.relay.process
+    await issuer.run_well("key", "switch", "fleet")
+    listening = (await issuer.run_well("fleet", "listen", fleet.relay.address, "--json")).json()
+    kept = process.argv[: process.argv.index("--fleet-key")]
+    process.argv = (*kept, *(word for key in listening["fleet_keys"] for word in ("--fleet-key", key)))
+    await fleet.relay.restart()
+
+
+async def test_fleet_key_is_rotated_twice_while_a_node_is_away_that_catches_up(folder: Path) -> None:
+    async with running_fleet(folder, {"web": [NAME]}, NODES) as fleet, IssuerDaemon(fleet.host.issuer):
+        issuer, away = fleet.host.issuer, fleet.nodes["web3"]
+        await renew(fleet)
+        before = await ids(issuer, "fleet")
+        await until_trusted(issuer, "fleet", "next")
+        await away.agent.process.stop()
+        await switch_fleet_key(fleet)
+        assert (await ids(issuer, "fleet"))["current"] == before["next"]
+        finished = await issuer.run("renew", "--force", "--without", "web3", "--json")
+        assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
+        await fleet.nodes["web2"].until_served(NAME, installed(issuer, "web"))
+        await issuer.run_well("key", "retire", "fleet")
+        await until_trusted(issuer, "fleet", "next", "web3")
+        refused = await issuer.run("key", "switch", "fleet")
+        assert_names(refused, "web3")
+        await away.agent.process.start(away.agent.is_ready)
+        await away.until_served(NAME, installed(issuer, "web"))
+        await until_trusted(issuer, "fleet", "next")
+        await renew(fleet)
+        await switch_fleet_key(fleet)
+        await renew(fleet)
+        await until_trusted(issuer, "fleet", "next")
+        after = await ids(issuer, "fleet")
+        assert len({*before.values(), after["current"], after["next"]}) == 4

@@ -49,6 +49,7 @@ async def fleet(settings: Settings, state: State, *, is_daemon: bool) -> "AsyncI
 
 
 async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fleet":
+    from wellkeeper_client.signing import encode_public_key
     from wellkeeper_issuer.fleet.fleet import Deps, open_fleet
     from wellkeeper_issuer.fleet.joins import Joins
     from wellkeeper_issuer.fleet.notices import NodeNotices
@@ -62,7 +63,8 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     joins = Joins(state.fleet, notifications, clock)
     names = [one.name for one in settings.certificates]
     has_others = bool(build.nodes(settings))
-    deps = Deps(relay, keys.current, kept, state.fleet, clock, names, notices.notify, joins, has_others)
+    public = tuple(map(encode_public_key, keys.trusted))
+    deps = Deps(relay, keys.current, kept, state.fleet, clock, names, notices.notify, joins, has_others, public)
     return await open_fleet(deps)
 
 
@@ -104,6 +106,11 @@ def disk(settings: Settings) -> "Disk":
     from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
     from wellkeeper_node.bundles.kept import ManifestFile
 
-    trusted = FleetKeys(settings.state_dir).trusted
-    manifests = ManifestFile(settings.state_dir / "manifest.jws", {key_id(key): key for key in trusted})
+    keys = FleetKeys(settings.state_dir)
+    trusted, former = keys.trusted, keys.former
+    manifests = ManifestFile(
+        settings.state_dir / "manifest.jws",
+        {key_id(key): key for key in trusted},
+        {key_id(former): former} if former else {},
+    )
     return Disk(ArchiveFolder(settings.certificates_dir), SealedBundles(settings.state_dir), manifests)

@@ -116,7 +116,7 @@ def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     for url, account_key in folder.account_keys():
         accounts.setdefault(account_thumbprint(account_key), url)
     following = [encode_public_key(key) for key in (one.following for one in signing) if key is not None]
-    former = [encode_public_key(key) for key in (one.former for one in signing) if key is not None]
+    former = [encode_public_key(key) for key in (folder.publishing.former,) if key is not None]
     notes = accounts | dict.fromkeys(following, "the next key") | dict.fromkeys(former, "the former key")
     return Trust(tuple(accounts), tuple(publishing), tuple(fleet)), notes
 

@@ -57,6 +57,8 @@ class Distribution:
     fleet_key: Ed25519PrivateKey
     nodes: Callable[[], Mapping[str, NodeBody]]
     clock: Clock
+    # The public half of `fleet_key`, and its successor, which nodes learn.
+    fleet_keys: tuple[str, ...] = ()
     held: Held = field(init=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Certificates to be offered.
@@ -250,7 +252,7 @@ class Distribution:
                 disown[name] = await self.disk.archive.unwanted(name, self.clock.now())
             except WellkeeperError as error:
                 _log.error("cannot tell which versions of %s nodes must not keep: %s", name, error)
-        listed = Listed(lineages, _besides(lineages, retire), _besides(lineages, disown))
+        listed = Listed(lineages, _besides(lineages, retire), _besides(lineages, disown), self.fleet_keys)
         manifest = next_manifest(known, listed, int(self.clock.now().timestamp()))
         if manifest is not None:
             message = sign_manifest(manifest, self.fleet_key)

@@ -48,7 +48,8 @@ _STOPPED_BY: Final = 2
 class Deps:
     """The dependencies of a fleet. `lineages` are the names of the certificates in the settings.
 
-    `notify` is called each minute; with `joins`, invited nodes may join. `has_others` as in `RelayedResponder`.
+    `notify` is called each minute; with `joins`, invited nodes may join. `has_others` as in `RelayedResponder`, and
+    `fleet_keys` as in `Distribution`.
     """
 
     relay: Records
@@ -60,6 +61,7 @@ class Deps:
     notify: Callable[["Fleet"], Awaitable[None]] | None = None
     joins: Joins | None = None
     has_others: bool = True
+    fleet_keys: tuple[str, ...] = ()
 
 
 class Fleet:
@@ -80,7 +82,7 @@ class Fleet:
         self.responder = RelayedResponder(
             self.feed, self.reports, deps.records, self.bodies, clock, has_others=deps.has_others
         )
-        self.distribution = Distribution(self.feed, deps.disk, deps.fleet_key, self.bodies, clock)
+        self.distribution = Distribution(self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys)
         self._refreshed_at = -math.inf
         self._stopped: set[tuple[str, int]] = set()
         self._has_changed = asyncio.Event()

@@ -28,11 +28,12 @@ REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The content of a manifest: the version of each lineage, and the leaves to retire and to disown."""
+    """The content of a manifest: the version of each lineage, the leaves to retire and to disown, the fleet keys."""
 
     lineages: Mapping[str, Entry]
     retire: Leaves = field(default_factory=dict)
     disown: Leaves = field(default_factory=dict)
+    fleet_keys: tuple[str, ...] = ()
 
 
 def next_manifest(known: Manifest | None, listed: Listed, now: int) -> Manifest | None:
@@ -41,7 +42,8 @@ def next_manifest(known: Manifest | None, listed: Listed, now: int) -> Manifest 
     `known` is the highest one that is known here, of nodes too, signed by a fleet key in use. Raises FleetError when
     the number of a lineage would fall: its nodes may have the higher version, and archive or state are incomplete.
     """
-    manifest = Manifest(now, now, listed.lineages, _without_empty(listed.retire), _without_empty(listed.disown))
+    leaves = _without_empty(listed.retire), _without_empty(listed.disown)
+    manifest = Manifest(now, now, listed.lineages, *leaves, listed.fleet_keys)
     if known is None:
         return manifest
     for lineage, entry in listed.lineages.items():

@@ -13,7 +13,6 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wellkeeper_client import trust_file
-from wellkeeper_client.signing import decode_public_key, key_id
 from wellkeeper_client.trust_file import TrustError
 from wellkeeper_node.agent.agent import Agent, Own, Work
 from wellkeeper_node.agent.clocks import nearest
@@ -21,6 +20,7 @@ from wellkeeper_node.agent.fetching import Fetching
 from wellkeeper_node.agent.hook import DeployHook
 from wellkeeper_node.agent.inbox import Inbox
 from wellkeeper_node.agent.keys import NodeKeys
+from wellkeeper_node.agent.learned_keys import LearnedKeys, by_id
 from wellkeeper_node.agent.links import Link
 from wellkeeper_node.agent.manifests import Manifests
 from wellkeeper_node.agent.numbers import ReportNumbers
@@ -59,7 +59,11 @@ _PACE: Final = Pace(debounce_seconds=1.0, interval_seconds=5.0)
 
 
 def read_fleet_keys(settings: NodeSettings) -> Mapping[str, Ed25519PublicKey]:
-    """Return the fleet keys of the trust file, by key id. Raises FleetError."""
+    """Return the fleet keys of the trust file, or those that followed them, by key id. Raises WellkeeperError."""
+    return by_id(_learned_keys(settings).trusted)
+
+
+def _learned_keys(settings: NodeSettings) -> LearnedKeys:
     path, remedy = settings.trust_file, "Run 'wellkeeper-node join' as root."
     try:
         found = trust_file.read(path).fleet_keys
@@ -69,8 +73,7 @@ def read_fleet_keys(settings: NodeSettings) -> Mapping[str, Ed25519PublicKey]:
         raise FleetError(f"{path} does not exist", remedy=remedy) from error
     if not found:
         raise FleetError(f"{path} has no fleet_keys, so no issuer is trusted", remedy=remedy)
-    keys = [decode_public_key(text) for text in found]
-    return {key_id(key): key for key in keys}
+    return LearnedKeys(settings.state_dir, found)
 
 
 @asynccontextmanager
@@ -110,7 +113,9 @@ async def running_agent(
             inbox=Inbox(settings.name, fleet_keys, clock),
             tokens=tokens,
             responder=responder,
-            manifests=Manifests(ManifestFile(settings.state_dir / MANIFEST_FILE, fleet_keys), clock, notify),
+            manifests=Manifests(
+                ManifestFile(settings.state_dir / MANIFEST_FILE, fleet_keys), clock, notify, _learned_keys(settings)
+            ),
             fetching=fetching,
             pickup=Pickup(_parts(settings, fetching, probes), notify),
             numbers=ReportNumbers(settings.state_dir, clock),

@@ -12,7 +12,7 @@ from wellkeeper_node.errors import FleetError, LockedError
 LOCK: Final = "agent.lock"
 _LOCK_SECONDS: Final = 1.0
 # The files of docs/design/0027-agent.md beside the keys, and what a crash left of writing one.
-_STATE: Final = ("manifest.jws", "manifest.lock", "report_number", "pending.json", "status.json")
+_STATE: Final = ("manifest.jws", "manifest.lock", "report_number", "pending.json", "status.json", "fleet_keys.json")
 
 
 @contextlib.contextmanager

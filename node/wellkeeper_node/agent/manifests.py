@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from wellkeeper_client import records
+from wellkeeper_client import compact_jws, records
 from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
+from wellkeeper_node.agent.learned_keys import LearnedKeys
 from wellkeeper_node.bundles.kept import Kept, ManifestFile
 from wellkeeper_node.bundles.manifest import MANIFEST_KEY, Manifest
 from wellkeeper_node.complaints import Complaints
@@ -20,11 +21,14 @@ _log = logging.getLogger(__name__)
 class Manifests:
     """`concern` says why the last one that came is not in force, unless it is just older.
 
-    `notify` is called when it begins and ends.
+    `notify` is called when it begins and ends. `keys` learn the fleet keys that a manifest names.
     """
 
-    def __init__(self, file: ManifestFile, clock: Clock, notify: Callable[[], None]) -> None:
+    def __init__(
+        self, file: ManifestFile, clock: Clock, notify: Callable[[], None], keys: LearnedKeys | None = None
+    ) -> None:
         self._file = file
+        self._keys = keys
         self._notify = notify
         self._complaints = Complaints(_log, clock, logging.ERROR)
         self._kept: Kept | None = None
@@ -45,6 +49,8 @@ class Manifests:
     async def open(self) -> None:
         """Read the kept one. Raises InstallError."""
         self._kept = await asyncio.to_thread(self._file.read)
+        if self._kept is not None:
+            await self._learn(self._kept)
 
     async def take(self, message: bytes) -> bool:
         """Take a manifest that nothing has checked; return whether it is another than before. Never raises for it."""
@@ -67,7 +73,18 @@ class Manifests:
             return True
         self._unwritten = None
         self._note(None)
+        await self._learn(self._kept)
         return True
+
+    async def _learn(self, kept: Kept) -> None:
+        """Learn the keys that it names; what fails is tried with the next manifest, and at the next start."""
+        if self._keys is None:
+            return
+        signer = compact_jws.key_id_of(kept.message, Kind.MANIFEST.longest)
+        try:
+            await asyncio.to_thread(self._keys.learn, signer, kept.manifest.fleet_keys)
+        except (FleetError, InstallError) as error:
+            self._note(str(error))
 
     async def retry(self) -> None:
         """Take again what could not be written, because a disk was full."""

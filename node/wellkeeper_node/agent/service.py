@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wellkeeper_client.systemd import Systemd
 from wellkeeper_node import settings as node_settings
+from wellkeeper_node.agent import learned_keys
 from wellkeeper_node.agent.agent import Agent
 from wellkeeper_node.agent.build import apply_group, check, read_fleet_keys, running_agent
 from wellkeeper_node.agent.leaving import alone
@@ -44,7 +45,7 @@ class _Inputs:
 
 
 class _Service:
-    """One agent after another: SIGHUP and a change of the trust file start one with the new values."""
+    """One agent after another: SIGHUP, and other keys or another trust file, start one with the new values."""
 
     def __init__(self, path: Path, systemd: Systemd) -> None:
         self._path = path
@@ -84,12 +85,12 @@ class _Service:
 
     async def _until_over(self, task: asyncio.Task[None], inputs: _Inputs) -> _Inputs:
         seconds = min(self._systemd.watchdog_seconds or _LOOK_SECONDS, _LOOK_SECONDS)
-        known = _stamp(inputs.settings.trust_file)
+        known = _stamps(inputs.settings)
         while not (task.done() or self._stop.is_set()):
             self._wake.clear()
             await is_set_within(self._wake, seconds)
             self._systemd.alive()
-            found = _stamp(inputs.settings.trust_file)
+            found = _stamps(inputs.settings)
             if self._reload.is_set() or found != known:
                 known = found
                 new = self._read(inputs)
@@ -115,6 +116,11 @@ class _Service:
             return former
         _log.info("settings and trust file read again")
         return new
+
+
+def _stamps(settings: NodeSettings) -> object:
+    """Return a value that changes with the files that have the fleet keys."""
+    return _stamp(settings.trust_file), _stamp(settings.state_dir / learned_keys.FILE)
 
 
 def _stamp(path: Path) -> object:

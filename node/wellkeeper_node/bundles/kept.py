@@ -33,11 +33,20 @@ class Kept:
 
 
 class ManifestFile:
-    """The file; `fleet_keys` are those that the machine trusts, by key id."""
+    """The file; `fleet_keys` are those that the machine trusts, by key id.
 
-    def __init__(self, path: Path, fleet_keys: Mapping[str, Ed25519PublicKey]) -> None:
+    The kept one may also be signed by one of the `former` keys.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fleet_keys: Mapping[str, Ed25519PublicKey],
+        former: Mapping[str, Ed25519PublicKey] | None = None,
+    ) -> None:
         self._path = path
         self.fleet_keys = fleet_keys
+        self._readable = {**fleet_keys, **(former or {})}
 
     def read(self) -> Kept | None:
         """Return the kept manifest; None without one. Raises InstallError when the file cannot be read.
@@ -51,7 +60,7 @@ class ManifestFile:
             except FileNotFoundError:
                 return None
         try:
-            return self._check(message)
+            return _check(message, self._readable)
         except FleetError as error:
             _log.warning("ignored the manifest in %s: %s", self._path, error.why)
             return None
@@ -62,7 +71,7 @@ class ManifestFile:
         Raises OlderManifestError for a lower number, FleetError if it is not acceptable for another reason, and
         InstallError when the file cannot be written.
         """
-        offered = self._check(message)
+        offered = _check(message, self.fleet_keys)
         with durable.translated(self._path), durable.locked(self._path.with_suffix(".lock"), "manifest"):
             kept = self.read()
             if kept is not None and kept.message == message:
@@ -72,12 +81,13 @@ class ManifestFile:
             durable.replace_whole(self._path, message, _MODE)
         return offered
 
-    def _check(self, message: bytes) -> Kept:
-        """Return the message with its content. Raises FleetError."""
-        try:
-            return Kept(read_manifest(records.read(message, self.fleet_keys, Kind.MANIFEST)), message)
-        except (MessageError, ValueError) as error:
-            raise FleetError("cannot use the manifest", str(error)) from error
+
+def _check(message: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Kept:
+    """Return the message with its content. Raises FleetError."""
+    try:
+        return Kept(read_manifest(records.read(message, keys, Kind.MANIFEST)), message)
+    except (MessageError, ValueError) as error:
+        raise FleetError("cannot use the manifest", str(error)) from error
 
 
 def _check_is_newer(offered: Manifest, kept: Manifest) -> None:

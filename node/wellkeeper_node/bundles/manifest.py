@@ -6,9 +6,10 @@ The fleet key signs it. A node accepts only a manifest with a higher number than
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from wellkeeper_client.records import Kind, Record
+from wellkeeper_client.signing import decode_public_key
 from wellkeeper_node.bundles import content
 from wellkeeper_node.bundles.model import Version
 from wellkeeper_node.wording import format_time
@@ -16,6 +17,8 @@ from wellkeeper_node.wording import format_time
 MANIFEST_KEY: Final = f"{Kind.MANIFEST}/fleet"
 # It is signed again each day.
 OLD_AFTER: Final = timedelta(days=3)
+_FLEET_KEYS: Final = "fleet_keys"
+_MOST_KEYS: Final = 2
 _CLOCK_TOLERANCE: Final = timedelta(minutes=10)
 
 Leaves = Mapping[str, frozenset[str]]
@@ -35,7 +38,8 @@ class Manifest:
     """The right versions, by lineage; `issued_at` is UNIX time.
 
     `retire` and `disown` have SHA-256 of leaves, by lineage: a node deletes them once nothing uses them, and never
-    goes back to one that is disowned.
+    goes back to one that is disowned. `fleet_keys` are the key that signs and its successor, base64url of raw Ed25519
+    public keys; none if the issuer names none.
     """
 
     number: int
@@ -43,6 +47,7 @@ class Manifest:
     lineages: Mapping[str, Entry]
     retire: Leaves
     disown: Leaves
+    fleet_keys: tuple[str, ...] = ()
 
     def concern(self, now: datetime) -> str | None:
         """Return a sentence about its date, for the node's report; None when it is recent by this clock."""
@@ -54,11 +59,12 @@ class Manifest:
         return None
 
     def to_record(self) -> Record:
-        body = {
+        body: dict[str, Any] = {
             "lineages": {name: _entry_to_json(entry) for name, entry in sorted(self.lineages.items())},
             "retire": {name: sorted(leaves) for name, leaves in sorted(self.retire.items())},
             "disown": {name: sorted(leaves) for name, leaves in sorted(self.disown.items())},
         }
+        body |= {_FLEET_KEYS: list(self.fleet_keys)} if self.fleet_keys else {}
         expires_at = self.issued_at + Kind.MANIFEST.lifetime_seconds
         return Record(MANIFEST_KEY, self.number, self.issued_at, expires_at, body)
 
@@ -70,13 +76,16 @@ def read_manifest(record: Record) -> Manifest:
     """
     if record.key != MANIFEST_KEY:
         raise ValueError(f"its key is {record.key!r:.80}, expected {MANIFEST_KEY!r}")
-    body = content.members(record.body, {"lineages": dict, "retire": dict, "disown": dict})
+    keys = record.body.get(_FLEET_KEYS, [])
+    others = {name: value for name, value in record.body.items() if name != _FLEET_KEYS}
+    body = content.members(others, {"lineages": dict, "retire": dict, "disown": dict})
     lineages = {content.check_lineage(name): _entry(entry) for name, entry in body["lineages"].items()}
     retire, disown = _leaves(body["retire"]), _leaves(body["disown"])
     for name, entry in lineages.items():
         if entry.leaf_sha256 in retire.get(name, frozenset()) | disown.get(name, frozenset()):
             raise ValueError(f"it lists the certificate of {name} that it retires or disowns")
-    return Manifest(content.check_number(record.number), _time(record.issued_at), lineages, retire, disown)
+    number, issued_at = content.check_number(record.number), _time(record.issued_at)
+    return Manifest(number, issued_at, lineages, retire, disown, _checked_keys(keys))
 
 
 def _entry(found: object) -> Entry:
@@ -102,6 +111,14 @@ def _digests(values: object) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError("the certificates to retire or disown must be lists of strings")
     return [content.check_sha256(value) for value in values]
+
+
+def _checked_keys(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or len(values) > _MOST_KEYS or not all(isinstance(one, str) for one in values):
+        raise ValueError(f"{_FLEET_KEYS!r} must be a list of at most {_MOST_KEYS} strings")
+    for value in values:
+        decode_public_key(value)
+    return tuple(values)
 
 
 def _time(seconds: int) -> int:

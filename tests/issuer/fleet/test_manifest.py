@@ -43,8 +43,9 @@ def test_manifest_is_signed_again_daily(later: int) -> None:
         Listed({}, LISTED.retire),
         Listed(LISTED.lineages),
         Listed(LISTED.lineages, LISTED.retire, {"old": frozenset({LEAF})}),
+        Listed(LISTED.lineages, LISTED.retire, {}, ("f" * 43,)),
     ],
-    ids=["new version", "sealed again", "new lineage", "removed lineage", "nothing to retire", "disowned"],
+    ids=["new version", "sealed again", "new lineage", "removed lineage", "nothing to retire", "disowned", "keys"],
 )
 @pytest.mark.parametrize("ahead", [0, 1000], ids=["in the same second", "number ahead of the clock"])
 def test_any_change_of_the_content_gives_a_higher_number(listed: Listed, ahead: int) -> None:
@@ -52,6 +53,7 @@ def test_any_change_of_the_content_gives_a_higher_number(listed: Listed, ahead: 
     assert found is not None
     assert (found.number, found.issued_at) == (TIME + ahead + 1, TIME)
     assert (found.lineages, found.retire, found.disown) == (listed.lineages, listed.retire, listed.disown)
+    assert found.fleet_keys == listed.fleet_keys
 
 
 def test_empty_lists_are_not_a_change() -> None:

@@ -74,6 +74,17 @@ def test_manifests_in_any_order_end_with_the_highest(folder: Path) -> None:
             assert kept(file) == highest
 
 
+def test_kept_manifest_of_the_former_key_is_read_but_none_is_taken(folder: Path) -> None:
+    ManifestFile(folder / "manifest.jws", FLEET_KEYS).take(FIRST)
+    public = OTHER_FLEET_KEY.public_key()
+    file = ManifestFile(folder / "manifest.jws", {key_id(public): public}, FLEET_KEYS)
+    assert kept(file) == 1
+    with pytest.raises(FleetError, match="the key in 'kid' is not trusted"):
+        file.take(SECOND)
+    file.take(message(ONE, OTHER_FLEET_KEY, number=2))
+    assert kept(file) == 2
+
+
 def test_manifest_that_was_forged_changed_or_cut_is_refused(file: ManifestFile) -> None:
     file.take(FIRST)
     for offered, words in (

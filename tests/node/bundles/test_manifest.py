@@ -10,14 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes_deliver import NOW
-from tests.fleet import LEAF, OTHER_LEAF, TIME, entry, manifest_of, sealed
+from tests.fleet import LEAF, OTHER_FLEET_KEY, OTHER_LEAF, TIME, entry, manifest_of, sealed
+from tests.relay.messages import FLEET_KEY
 from wellkeeper_client.records import MAX_NUMBER, Kind, Record
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_node.bundles.manifest import MANIFEST_KEY, Manifest, read_manifest
 
+FLEET_KEYS = tuple(encode_public_key(key.public_key()) for key in (FLEET_KEY, OTHER_FLEET_KEY))
 MANIFEST = replace(
     manifest_of(sealed(), number=7),
     retire={"web": frozenset({OTHER_LEAF})},
     disown={"old": frozenset({LEAF, OTHER_LEAF})},
+    fleet_keys=FLEET_KEYS,
 )
 RECORD = MANIFEST.to_record()
 ENTRY: Mapping[str, Any] = RECORD.body["lineages"]["web"]
@@ -39,6 +43,8 @@ def with_entry(name: str = "web", **changes: object) -> Record:
 
 def test_record_of_a_manifest_is_read_with_the_same_content() -> None:
     assert read_manifest(RECORD) == MANIFEST
+    without = replace(MANIFEST, fleet_keys=())
+    assert read_manifest(without.to_record()) == without
     assert (RECORD.key, RECORD.number, RECORD.issued_at) == ("manifest/fleet", 7, TIME)
 
 
@@ -65,6 +71,10 @@ def test_record_of_a_manifest_is_read_with_the_same_content() -> None:
         (with_body(disown={"/": []}), "'/' is not a certificate name"),
         (with_body(disown={"web": [ENTRY["leaf_sha256"]]}), "lists the certificate of web that it retires or disowns"),
         (with_body(retire={"web": [ENTRY["leaf_sha256"]]}), "lists the certificate of web that it retires or disowns"),
+        (with_body(fleet_keys=FLEET_KEYS[0]), "'fleet_keys' must be a list of at most 2 strings"),
+        (with_body(fleet_keys=[FLEET_KEYS[0]] * 3), "'fleet_keys' must be a list of at most 2 strings"),
+        (with_body(fleet_keys=[1]), "'fleet_keys' must be a list of at most 2 strings"),
+        (with_body(fleet_keys=["A" * 42]), "expected 43 characters of base64url"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
@@ -84,13 +94,14 @@ values = st.recursive(
 
 
 @settings(max_examples=200, deadline=None, database=None)
-@given(st.dictionaries(st.sampled_from(["lineages", "retire", "disown", "x"]), values, max_size=4))
+@given(st.dictionaries(st.sampled_from(["lineages", "retire", "disown", "fleet_keys", "x"]), values, max_size=4))
 def test_any_body_is_a_manifest_or_refused(body: dict[str, Any]) -> None:
     try:
         found = read_manifest(replace(RECORD, body=body))
     except ValueError:
         return
-    assert found.to_record().body.keys() == body.keys()
+    # No keys are the same as an empty list.
+    assert found.to_record().body.keys() == {name for name in body if name != "fleet_keys" or body[name]}
 
 
 def test_manifest_is_a_concern_when_it_is_over_three_days_old_or_from_the_future() -> None:

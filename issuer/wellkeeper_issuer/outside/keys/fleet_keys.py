@@ -37,7 +37,10 @@ class FleetKeys(SigningKey):
 
     @property
     def trusted(self) -> tuple[Ed25519PublicKey, ...]:
-        """As of every signing key, but none without a fleet."""
+        """The current key and the next one; none without a fleet. Raises SettingsError.
+
+        Nodes take nothing that the former one signs: only the issuer reads its last manifest with it.
+        """
         with key_files.translated(self.path.parent):
             has_none = not presence.exists(self.path) and not presence.exists(self.next_path)
-        return () if has_none else super().trusted
+        return () if has_none else tuple(key for key in (self.current.public_key(), self.following) if key is not None)
