@@ -10,6 +10,7 @@ from wellkeeper_client import streams
 from wellkeeper_node.commands.init import init
 from wellkeeper_node.commands.join import join
 from wellkeeper_node.commands.leave import leave
+from wellkeeper_node.commands.rotate import rotate
 from wellkeeper_node.commands.run import run
 from wellkeeper_node.commands.status import status
 from wellkeeper_node.errors import WellkeeperError
@@ -38,7 +39,7 @@ def cli() -> None:
     streams.report_on_stderr()
 
 
-for command in (join, init, leave, run, status):
+for command in (join, init, leave, rotate, run, status):
     cli.add_command(command)
 
 

@@ -1,16 +1,19 @@
 """Rotation of keys in a fleet, as docs/key-rotation.md describes it: no renewal fails before, between or after."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from stand.daemon import IssuerDaemon
 from stand.issuer import Finished, Issuer
+from stand.node import PROGRAM
 from tests.integration.observed import installed, outcomes
-from tests.integration.whole_fleets import Fleet, running_fleet
+from tests.integration.whole_fleets import Fleet, FleetNode, running_fleet
 from tests.json_docs import assert_documented
 from tests.trust_files import trusting
 from wellkeeper_client import trust_file
+from wellkeeper_node.agent.keys import NodeKeys
 
 pytestmark = pytest.mark.integration
 
@@ -139,3 +142,26 @@ async def test_fleet_key_is_rotated_twice_while_a_node_is_away_that_catches_up(f
         await until_trusted(issuer, "fleet", "next")
         after = await ids(issuer, "fleet")
         assert len({*before.values(), after["current"], after["next"]}) == 4
+
+
+async def test_node_replaces_its_keys_and_gets_the_next_certificate_with_them(folder: Path) -> None:
+    async with running_fleet(folder, {"web": [NAME]}, NODES) as fleet, IssuerDaemon(fleet.host.issuer):
+        node, keys = fleet.nodes["web2"], NodeKeys(folder / "web2/state")
+        await renew(fleet)
+        before, others = keys.public, NodeKeys(folder / "web3/state").public
+        await rotate(node)
+        await renew(fleet)
+        while keys.following is not None:
+            pass
+        await renew(fleet)
+        enrolled = (await fleet.host.issuer.run_well("node", "list", "--json")).json()["nodes"]
+        found = {one["name"]: (one["signing_key"], one["sealing_key"]) for one in enrolled}
+        assert found == {"web2": keys.public.texts, "web3": others.texts}
+        assert not set(before.texts) & set(keys.public.texts)
+
+
+async def rotate(node: FleetNode) -> None:
+    command = (str(PROGRAM), "rotate", "--config", str(node.agent.config_path))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out

@@ -1,7 +1,6 @@
 """node add: enrol a node by its public line, without an invite; configuration management gives it the rest."""
 
 import asyncio
-import base64
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +41,7 @@ def add(  # noqa: PLR0913 - the options
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="LINE") from error
     lineages = chosen(settings, certificates) or ("*",)
-    keys = (_text(public.signing_key), _text(public.sealing_key))
-    node = EnrolledNode(parsed_name(name), *keys, lineages, not no_answers, SystemClock().now())
+    node = EnrolledNode(parsed_name(name), *public.texts, lineages, not no_answers, SystemClock().now())
     known = asyncio.run(_known(settings, node))
     node = replace(node, enrolled_at=known.enrolled_at) if known else node
     if node != known:
@@ -73,7 +71,3 @@ async def _record(settings: Settings, node: EnrolledNode) -> None:
     if await remote.ask(settings, {"command": ADD, "node": encode_node(node)}) is None:
         async with build.owned_state(settings, "node add") as (state, _):
             await state.fleet.record_node(node)
-
-
-def _text(key: bytes) -> str:
-    return base64.urlsafe_b64encode(key).rstrip(b"=").decode()

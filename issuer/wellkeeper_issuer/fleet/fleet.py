@@ -21,6 +21,7 @@ from wellkeeper_issuer.fleet.distribution import Disk, Distribution
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.node_status import has_ended, wrong_versions
+from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, NodeReport
@@ -174,6 +175,12 @@ class Fleet:
         new = [seen for name, seen in self.reports.last.items() if self._recorded.get(name) != seen.number]
         await self._deps.records.record_reports(*map(_to_record, new))
         self._recorded |= {seen.node: seen.number for seen in new}
+        for node in rekeyed(self.nodes, new):
+            await self._deps.records.record_node(node)
+            self.nodes = {**self.nodes, node.name: node}
+            self.reports.rekey(node.name, node.signing_key)
+            self.serve(self._lineages)
+            _log.info("node %r has new keys", node.name)
 
     async def _keep_reports(self) -> None:
         """Record reports soon after they arrive, so that `status --nodes` is up to date.

@@ -71,6 +71,11 @@ class Reports:
         seen = self._seen(node)
         return seen is not None and (self._clock.now() - seen.at).total_seconds() <= LATELY_SECONDS
 
+    def rekey(self, node: str, signing_key: str) -> None:
+        """Keep the last report of a node that has another key from now on: it continues its numbers."""
+        if node in self._last:
+            self._signers[node] = signing_key
+
     def take(self, stored: Stored) -> None:
         """Take the report, or log once why it is ignored. Never raises."""
         node = records.node_of(stored.key)

@@ -26,7 +26,7 @@ from wellkeeper_node.agent.responder import OwnResponder
 from wellkeeper_node.agent.tokens import Tokens
 from wellkeeper_node.agent.waiting import is_set_within, pauses
 from wellkeeper_node.bundles.manifest import Manifest
-from wellkeeper_node.errors import FleetError, InstallError
+from wellkeeper_node.errors import FleetError, InstallError, WellkeeperError
 from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _JITTER_SECONDS: Final = 0.3
 class Own:
     """This node: its name, the version of its program, its signing key, and whether it answers challenges.
 
-    `fleet_key_ids` are the fleet keys that it trusts.
+    `fleet_key_ids` are the fleet keys that it trusts, `next_keys` the line of its own next keys.
     """
 
     node: str
@@ -51,6 +51,12 @@ class Own:
     signing_key: Ed25519PrivateKey
     answers: bool
     fleet_key_ids: tuple[str, ...] = ()
+    next_keys: str | None = None
+
+
+def _ignore(_body: NodeBody) -> bool:
+    """Return that the keys of this node do not change."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Work:
     """The parts of an agent, connected.
 
     `live` returns the lineages on disk, `clock_ahead` the seconds between the clock here and that of a relay, `show`
-    keeps a report for `status`.
+    keeps a report for `status`. `enrolled` gets each record of this node, and returns True when its keys have changed.
     """
 
     inbox: Inbox
@@ -72,6 +78,7 @@ class Work:
     clock_ahead: Callable[[], float | None]
     show: Callable[[Report], Awaitable[None]]
     choose: Callable[[], float]
+    enrolled: Callable[[NodeBody], bool] = _ignore
 
 
 class Agent:
@@ -84,16 +91,22 @@ class Agent:
         self._changed = changed
         self._body: NodeBody | None = None
         self._is_news = False
+        self._has_other_keys = asyncio.Event()
 
     async def run(self, links: Sequence[Link]) -> None:
-        """Follow, publish, pick up and report. Raises InstallError when the state directory cannot be read."""
+        """Follow, publish, pick up and report, until the keys of this node have changed.
+
+        Raises InstallError when the state directory cannot be read.
+        """
         await self._work.manifests.open()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pick_up())
+            tasks = [group.create_task(self._pick_up())]
             if self._own.answers:
-                group.create_task(self._work.responder.run(self._work.tokens))
-            for link in links:
-                group.create_task(link.run())
+                tasks.append(group.create_task(self._work.responder.run(self._work.tokens)))
+            tasks += [group.create_task(link.run()) for link in links]
+            await self._has_other_keys.wait()
+            for task in tasks:
+                task.cancel()
 
     async def take(self, stored: Stored) -> bool:
         """Implement `links.Member.take`."""
@@ -136,6 +149,11 @@ class Agent:
         """Use a record that the inbox took. Raises MessageError."""
         if record.kind is Kind.NODE:
             self._body = parse_node(record.body)
+            try:
+                if self._work.enrolled(self._body):
+                    self._has_other_keys.set()
+            except WellkeeperError as error:
+                _log.error("%s", error)
         elif record.kind is Kind.WRAP:
             self._work.fetching.take_wrap(record, message)
         elif self._own.answers:
@@ -190,6 +208,7 @@ class Agent:
             fetches=work.tokens.fetches,
             certificates=dict(work.pickup.reports),
             fleet_key_ids=self._own.fleet_key_ids,
+            next_keys=self._own.next_keys,
         )
 
     def _signed(self, report: Report, number: int) -> Stored:

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wellkeeper_client import trust_file
+from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.trust_file import TrustError
 from wellkeeper_node.agent.agent import Agent, Own, Work
 from wellkeeper_node.agent.clocks import nearest
@@ -85,7 +86,8 @@ async def running_agent(
     Raises FleetError, for missing keys of the node or an unknown group.
     """
     clock, keys = SystemClock(), NodeKeys(settings.state_dir)
-    signing_key = keys.signing_key
+    keys.finish()
+    signing_key, following = keys.signing_key, keys.following
     links: list[Link] = []
     changed = asyncio.Event()
 
@@ -94,8 +96,8 @@ async def running_agent(
             link.notify()
 
     async with AsyncExitStack() as stack:
-        reader = Reader(settings.name, signing_key)
-        relays = [RelayRecords(address, clock, reader) for address in settings.relays]
+        reader, other = (Reader(settings.name, one.signing_key) if one else None for one in (keys, following))
+        relays = [RelayRecords(address, clock, reader, other_reader=other) for address in settings.relays]
         for relay in relays:
             stack.push_async_callback(relay.close)
         responder = OwnResponder(ResponderClient(settings.name, settings.responder, signing_key, clock), clock, notify)
@@ -123,17 +125,32 @@ async def running_agent(
             clock_ahead=lambda: nearest(relay.clock_ahead_seconds for relay in relays),
             show=show,
             choose=random.SystemRandom().random,
+            enrolled=lambda body: take_enrolled(keys, body),
         )
-        agent = Agent(_own(settings, signing_key, fleet_keys), work, clock, changed)
+        agent = Agent(_own(settings, keys, fleet_keys), work, clock, changed)
         links += [
             Link(name, relay, agent, clock, work.choose) for name, relay in zip(settings.relays, relays, strict=True)
         ]
         yield agent, links
 
 
-def _own(settings: NodeSettings, signing_key: Ed25519PrivateKey, fleet_keys: Mapping[str, Ed25519PublicKey]) -> Own:
-    version = importlib.metadata.version("wellkeeper")
-    return Own(settings.name, version, signing_key, settings.answers, tuple(fleet_keys))
+def take_enrolled(keys: NodeKeys, body: NodeBody) -> bool:
+    """Take the next keys if the issuer has enrolled them, as its record says; return whether it has.
+
+    Raises FleetError and InstallError.
+    """
+    following = keys.following
+    if following is None or following.public.texts != (body.signing_key, body.sealing_key):
+        return False
+    keys.take_next()
+    _log.info("this node uses its next keys, which the issuer has enrolled")
+    return True
+
+
+def _own(settings: NodeSettings, keys: NodeKeys, fleet_keys: Mapping[str, Ed25519PublicKey]) -> Own:
+    version, following = importlib.metadata.version("wellkeeper"), keys.following
+    line = following.public.line if following else None
+    return Own(settings.name, version, keys.signing_key, settings.answers, tuple(fleet_keys), line)
 
 
 def _contacts(links: Iterable[Link]) -> Mapping[str, float | None]:

@@ -5,6 +5,7 @@ the node, readable by their owner only, and never copied. Blocking, but fast.
 """
 
 import base64
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ _KEY_BYTES: Final = 32
 _LINE: Final = re.compile(f"{PREFIX}([A-Za-z0-9_-]{{85}}[AQgw])")
 _SIGNING: Final = "signing_key.pem"
 _SEALING: Final = "sealing_key.pem"
+# In the order in which they are made, and become the current ones.
+_NEXT: Final = {_SIGNING: "signing_key.next.pem", _SEALING: "sealing_key.next.pem"}
+# The file that is made last.
+PREPARED: Final = _NEXT[_SEALING]
 _MODE: Final = 0o600
 
 
@@ -39,7 +44,12 @@ class NodePublic:
     @property
     def line(self) -> str:
         """Return both keys as one word, which the issuer needs and which is not secret."""
-        return PREFIX + base64.urlsafe_b64encode(self.signing_key + self.sealing_key).rstrip(b"=").decode()
+        return PREFIX + _text(self.signing_key + self.sealing_key)
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Return both keys in base64url, as the node's record has them."""
+        return _text(self.signing_key), _text(self.sealing_key)
 
 
 def parse_line(text: str) -> NodePublic:
@@ -60,18 +70,51 @@ def parse_line(text: str) -> NodePublic:
 class NodeKeys:
     """The keys below a directory of the node, such as /var/lib/wellkeeper-node."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_next: bool = False) -> None:
         self._folder = folder
+        self._signing, self._sealing = _NEXT.values() if is_next else _NEXT
 
     def make(self) -> tuple[Path, ...]:
         """Create the missing keys, durably, and return their paths; an existing one is never replaced.
 
         Raises InstallError.
         """
+        return self._make(_SIGNING, _SEALING)
+
+    def prepare(self) -> tuple[Path, ...]:
+        """Create the next keys as `make` does, for the issuer to enrol. Raises FleetError and InstallError."""
+        _ = self.public
+        self.finish()
+        return self._make(*_NEXT.values())
+
+    @property
+    def following(self) -> "NodeKeys | None":
+        """The next keys, if both are there."""
+        with durable.translated(self._folder):
+            has_both = all(presence.exists(self._folder / name) for name in _NEXT.values())
+        return NodeKeys(self._folder, is_next=True) if has_both else None
+
+    def take_next(self) -> None:
+        """Replace the keys with the next ones, by two renames. Raises InstallError."""
+        with durable.translated(self._folder):
+            for current, following in _NEXT.items():
+                if presence.exists(self._folder / following):
+                    os.replace(self._folder / following, self._folder / current)  # noqa: PTH105 - names the operation
+                    durable.sync(self._folder)
+
+    def finish(self) -> None:
+        """Complete a `take_next` that was killed between its renames. Raises InstallError."""
+        with durable.translated(self._folder):
+            is_halfway = presence.exists(self._folder / _NEXT[_SEALING])
+            is_halfway = is_halfway and not presence.exists(self._folder / _NEXT[_SIGNING])
+        if is_halfway:
+            self.take_next()
+
+    def _make(self, signing: str, sealing: str) -> tuple[Path, ...]:
         made = []
         with durable.translated(self._folder):
             durable.make_folder(self._folder, 0o700, durable.Owner())
-            for name, make in ((_SIGNING, Ed25519PrivateKey.generate), (_SEALING, X25519PrivateKey.generate)):
+            for name, make in ((signing, Ed25519PrivateKey.generate), (sealing, X25519PrivateKey.generate)):
                 path = self._folder / name
                 if not presence.exists(path):
                     durable.create_whole(path, _pem(make()), _MODE)
@@ -80,7 +123,7 @@ class NodeKeys:
 
     def delete(self) -> None:
         """Delete the keys, durably. Idempotent; raises OSError."""
-        for name in (_SIGNING, _SEALING):
+        for name in (_SIGNING, _SEALING, *_NEXT.values()):
             (self._folder / name).unlink(missing_ok=True)
         if presence.is_dir(self._folder):
             durable.sync(self._folder)
@@ -88,17 +131,17 @@ class NodeKeys:
     @property
     def signing_key(self) -> Ed25519PrivateKey:
         """The Ed25519 key. Raises FleetError when it is missing, damaged, or accessible to other users."""
-        key = _read(self._folder / _SIGNING)
+        key = _read(self._folder / self._signing)
         if not isinstance(key, Ed25519PrivateKey):
-            raise _unusable(self._folder / _SIGNING, "it is not an Ed25519 key")
+            raise _unusable(self._folder / self._signing, "it is not an Ed25519 key")
         return key
 
     @property
     def sealing_key(self) -> X25519PrivateKey:
         """The X25519 key. Raises FleetError as `signing_key` does."""
-        key = _read(self._folder / _SEALING)
+        key = _read(self._folder / self._sealing)
         if not isinstance(key, X25519PrivateKey):
-            raise _unusable(self._folder / _SEALING, "it is not an X25519 key")
+            raise _unusable(self._folder / self._sealing, "it is not an X25519 key")
         return key
 
     @property
@@ -106,6 +149,10 @@ class NodeKeys:
         """The public halves. Raises FleetError as `signing_key` does."""
         keys = (self.signing_key, self.sealing_key)
         return NodePublic(*(key.public_key().public_bytes_raw() for key in keys))
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:

@@ -95,7 +95,7 @@ class CertificateReport:
 class Report:
     """All of it. `clock` is UNIX time; `manifest` the number of the highest one, 0 without any.
 
-    `fleet_key_ids` are those of the fleet keys that the node trusts.
+    `fleet_key_ids` are those of the fleet keys that the node trusts, `next_keys` the public line of its own next keys.
     Publications by `jti`, fetches by token, certificates by lineage. A long report leaves out certificates that are
     served or installed, and has their digests (`done_digest`) in `done`.
     """
@@ -110,6 +110,7 @@ class Report:
     certificates: Mapping[str, CertificateReport] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
     fleet_key_ids: tuple[str, ...] = ()
+    next_keys: str | None = None
 
     def is_done(self, lineage: str, number: int) -> bool:
         """Return whether nginx has this version of the certificate."""
@@ -142,6 +143,7 @@ class Report:
             "certificates": {name: _certificate_to_json(one) for name, one in self.certificates.items()},
             "done": sorted(self.done),
             "fleet_key_ids": list(self.fleet_key_ids),
+            "next_keys": self.next_keys,
         }
 
 
@@ -168,6 +170,7 @@ def parse_report(node: str, body: Mapping[str, Any]) -> Report:
         certificates={name: _certificate(one) for name, one in _objects(body, "certificates")},
         done=frozenset(_texts(body, "done")[:_MOST]) if "done" in body else frozenset(),
         fleet_key_ids=_texts_if_any(body, "fleet_key_ids"),
+        next_keys=_text_or_none(body, "next_keys"),
     )
 
 

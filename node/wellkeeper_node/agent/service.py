@@ -17,6 +17,7 @@ from wellkeeper_node import settings as node_settings
 from wellkeeper_node.agent import learned_keys
 from wellkeeper_node.agent.agent import Agent
 from wellkeeper_node.agent.build import apply_group, check, read_fleet_keys, running_agent
+from wellkeeper_node.agent.keys import PREPARED
 from wellkeeper_node.agent.leaving import alone
 from wellkeeper_node.agent.links import Link
 from wellkeeper_node.agent.waiting import is_set_within
@@ -119,8 +120,9 @@ class _Service:
 
 
 def _stamps(settings: NodeSettings) -> object:
-    """Return a value that changes with the files that have the fleet keys."""
-    return _stamp(settings.trust_file), _stamp(settings.state_dir / learned_keys.FILE)
+    """Return a value that changes with the fleet keys, and once next keys of this node are prepared."""
+    files = settings.trust_file, settings.state_dir / learned_keys.FILE, settings.state_dir / PREPARED
+    return tuple(map(_stamp, files))
 
 
 def _stamp(path: Path) -> object:

@@ -49,10 +49,11 @@ _REFUSALS: Final[Mapping[str, type[RecordsError]]] = {
     "refused": JoinRefusedError,
     "unknown-invite": JoinRefusedError,
 }
+_UNKNOWN_KEY: Final = "unknown-key"
 # The issuer's records; a node cannot do anything about the relay.
 _REMEDIES: Final = {
     "full": "Raise WELLKEEPER_RELAY_MAX_MEBIBYTES in relay.env",
-    "unknown-key": "Run 'wellkeeper fleet listen' again",
+    _UNKNOWN_KEY: "Run 'wellkeeper fleet listen' again",
 }
 _UPGRADE: Final = "Restart wellkeeper-relay, so that it has the same version."
 _RECORD_REFUSED: Final = frozenset({400, 401, 413, 507})
@@ -87,15 +88,21 @@ class RelayRecords:
     """Implements `port.NodeRecords`. It connects with its first call and keeps the connection; the owner closes it.
 
     Without `reader`, for the issuer at its socket, nothing is signed. Raises ValueError for a wrong address. A node may
-    write only its own report, and the manifest that it holds.
+    write only its own report, and the manifest that it holds. `other_reader` is for one that does not know the first.
     """
 
     def __init__(
-        self, address: str, clock: Clock, reader: Reader | None = None, *, call_seconds: float = _CALL_SECONDS
+        self,
+        address: str,
+        clock: Clock,
+        reader: Reader | None = None,
+        *,
+        other_reader: Reader | None = None,
+        call_seconds: float = _CALL_SECONDS,
     ) -> None:
         self._address = addresses.parse(address)
         self._clock = clock
-        self._reader = reader
+        self._reader, self._other_reader = reader, other_reader
         self._call_seconds = call_seconds
         self._session: aiohttp.ClientSession | None = None
         self._last_permit = 0.0, ""
@@ -231,6 +238,9 @@ class RelayRecords:
         except (aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"cannot reach {self._name}", words(error), _remedy(error)) from error
         if reply.status != 200:
+            if method == "GET" and self._other_reader is not None and _problem(body) == _UNKNOWN_KEY:
+                self._reader, self._other_reader = self._other_reader, self._reader
+                self._last_permit = 0.0, ""
             is_record = method == "PUT" and value is not None
             raise (self._record_refusal if is_record else self._refusal)(reply.status, path, body)
         return body

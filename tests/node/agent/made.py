@@ -131,6 +131,7 @@ class MadeNode:
         self.hook_fails_for: dict[str, Exception] = {}
         self.live_error: Exception | None = None
         self.ahead_seconds: float | None = None
+        self.enrolled: Callable[[NodeBody], bool] = lambda _: False
         self.disk = asyncio.Event()
         self.disk.set()
         self.answers, self.has_hook, self.version = answers, has_hook, version
@@ -229,6 +230,7 @@ class MadeNode:
             clock_ahead=lambda: self.ahead_seconds,
             show=show,
             choose=lambda: 0.5,
+            enrolled=self.enrolled,
         )
         agent = Agent(Own(NODE, self.version, WEB2_KEY, self.answers), work, self.clock, asyncio.Event())
         self.links = [

@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellkeeper_node.agent.keys import NodeKeys, NodePublic, parse_line
+from wellkeeper_client.fleet_bodies import NodeBody
+from wellkeeper_node.agent.build import take_enrolled
+from wellkeeper_node.agent.keys import PREPARED, NodeKeys, NodePublic, parse_line
 from wellkeeper_node.errors import FleetError, InstallError
 
 PUBLIC = NodePublic(bytes(range(32)), X25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw())
@@ -120,3 +122,49 @@ def test_directory_that_cannot_be_made_is_an_error(folder: Path) -> None:
     (folder / "file").touch()
     with pytest.raises(InstallError, match="cannot use"):
         NodeKeys(folder / "file/node").make()
+
+
+def test_next_keys_are_made_once_and_replace_the_present_ones(keys: NodeKeys, state: Path) -> None:
+    before = keys.public
+    assert keys.following is None
+    assert keys.prepare() == (state / "signing_key.next.pem", state / PREPARED)
+    assert keys.prepare() == ()
+    assert keys.following is not None
+    following = keys.following.public
+    assert keys.public == before
+    keys.take_next()
+    keys.take_next()
+    assert (keys.public, keys.following) == (following, None)
+
+
+def test_change_that_was_killed_between_its_renames_is_finished(keys: NodeKeys, state: Path) -> None:
+    keys.finish()
+    keys.prepare()
+    assert keys.following is not None
+    following = keys.following.public
+    keys.finish()
+    assert keys.following is not None
+    (state / "signing_key.next.pem").rename(state / "signing_key.pem")
+    assert keys.following is None
+    keys.finish()
+    assert keys.public == following
+
+
+def test_preparation_that_was_killed_offers_nothing_and_is_completed(keys: NodeKeys, state: Path) -> None:
+    keys.prepare()
+    (state / PREPARED).unlink()
+    assert keys.following is None
+    assert keys.prepare() == (state / PREPARED,)
+
+
+def test_next_keys_are_taken_only_once_the_issuer_has_enrolled_both(keys: NodeKeys) -> None:
+    present = keys.public.texts
+    assert not take_enrolled(keys, NodeBody(*present))
+    keys.prepare()
+    assert keys.following is not None
+    following = keys.following.public.texts
+    for others in (present, (following[0], present[1])):
+        assert not take_enrolled(keys, NodeBody(*others))
+    assert keys.public.texts == present
+    assert take_enrolled(keys, NodeBody(*following))
+    assert keys.public.texts == following

@@ -31,6 +31,7 @@ REPORT: Final = Report(
     fetches={"token": FetchReport(2, ("192.0.2.1",))},
     certificates={"web": CertificateReport(3, "ab" * 32, CertificateState.REFUSED, "nginx: [emerg] no", "Fix it.")},
     fleet_key_ids=("f" * 43,),
+    next_keys="wkn1:x",
 )
 
 
@@ -45,7 +46,7 @@ def test_report_is_read_back_the_same(report: Report) -> None:
 
 def test_report_of_an_earlier_version_names_no_keys() -> None:
     body = Report("1.2.3", 5).to_json()
-    del body["fleet_key_ids"], body["responder"]["publishing_key_ids"]
+    del body["fleet_key_ids"], body["next_keys"], body["responder"]["publishing_key_ids"]
     assert parse_report("web2", body) == Report("1.2.3", 5)
 
 

@@ -243,3 +243,14 @@ async def test_directory_that_cannot_be_written_is_named(node: Node) -> None:
     node.config.parent.write_text("")
     found = await node.join()
     assert (found.exit_code, str(node.config.parent) in found.err) == (1, True)
+
+
+async def test_rotate_makes_the_next_keys_once(folder: Path) -> None:
+    node = Node(folder)
+    assert (await node.join()).exit_code == 0
+    before = NodeKeys(folder / "state").public
+    first, second = [await node.run("rotate", f"--config={node.config}") for _ in range(2)]
+    made = [f"made   {folder}/state/{name}.next.pem" for name in ("signing_key", "sealing_key")]
+    assert (first.exit_code, first.out.splitlines()[:2]) == (0, made)
+    assert (second.exit_code, len(second.out.splitlines())) == (0, 1)
+    assert NodeKeys(folder / "state").public == before

@@ -1,0 +1,22 @@
+"""rotate: make the next keys of this node, which its agent uses once the issuer has enrolled them."""
+
+from pathlib import Path
+
+import click
+
+from wellkeeper_node import settings
+from wellkeeper_node.agent.keys import NodeKeys
+from wellkeeper_node.commands.options import config_option
+
+
+@click.command()
+@config_option
+def rotate(config: Path) -> None:
+    """Replace the keys of this node.
+
+    The agent offers the next keys in its reports, which the current key signs. It uses them once the issuer has
+    enrolled them and sealed all certificates for them: within seconds if both run, else later. May be repeated.
+    """
+    for path in NodeKeys(settings.read(config).state_dir).prepare():
+        click.echo(f"made   {path}")
+    click.echo("The agent uses the next keys once the issuer has enrolled them. Its log says so.")
