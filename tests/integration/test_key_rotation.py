@@ -107,14 +107,18 @@ async def test_account_key_is_replaced_once_the_responders_of_all_nodes_trust_th
         assert await ids(issuer, "account") == {"current": before["next"]}
 
 
-async def switch_fleet_key(fleet: Fleet) -> None:
-    """Switch, and let the relay know the next key but one, as `fleet listen` does where systemd starts it."""
-    issuer, process = fleet.host.issuer, fleet.relay.process
-    await issuer.run_well("key", "switch", "fleet")
-    listening = (await issuer.run_well("fleet", "listen", fleet.relay.address, "--json")).json()
+async def listen(fleet: Fleet) -> None:
+    """Run `fleet listen`, and start the relay again with what it wrote, as systemd does."""
+    process = fleet.relay.process
+    listening = (await fleet.host.issuer.run_well("fleet", "listen", fleet.relay.address, "--json")).json()
     kept = process.argv[: process.argv.index("--fleet-key")]
     process.argv = (*kept, *(word for key in listening["fleet_keys"] for word in ("--fleet-key", key)))
     await fleet.relay.restart()
+
+
+async def switch_fleet_key(fleet: Fleet) -> None:
+    await fleet.host.issuer.run_well("key", "switch", "fleet")
+    await listen(fleet)
 
 
 async def test_fleet_key_is_rotated_twice_while_a_node_is_away_that_catches_up(folder: Path) -> None:

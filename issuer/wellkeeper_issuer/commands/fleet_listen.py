@@ -86,6 +86,8 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     restarted = [units.RELAY] if listening.environment in written else []
     started = units.start_all([units.RELAY], path, DEFAULT_PATH, restarted)
     answer = interrupts.run(remote.ask(settings, {"command": "reload"}))
+    if restarted:  # the keys may have changed, too
+        interrupts.run(remote.ask(settings, {"command": "take keys"}))
     if as_json:
         print_json(listening.to_json(written, started, has_daemon=answer is not None))
         return
