@@ -223,7 +223,6 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.outside.host.certbot": (*_OUTSIDE, "wellkeeper_issuer.takeover"),
     "wellkeeper_issuer.outside.keys.sealed_bundles": (*_OUTSIDE, "wellkeeper_issuer.fleet.sealing"),
     "wellkeeper_issuer.outside*": _OUTSIDE,
-    "wellkeeper_issuer.fleet.rekeying": ("wellkeeper_issuer.fleet", "wellkeeper_issuer.ports", "wellkeeper_node.agent.keys"),
     "wellkeeper_issuer.fleet*": (
         *_NOUNS,
         *_RECORDS,
@@ -232,6 +231,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.fleet",
         "wellkeeper_issuer.ports",
         "wellkeeper_issuer.records",
+        "wellkeeper_node.agent.keys",
         "wellkeeper_node.agent.report",
         "wellkeeper_node.bundles",
         "wellkeeper_node.complaints",

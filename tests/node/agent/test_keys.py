@@ -124,13 +124,18 @@ def test_directory_that_cannot_be_made_is_an_error(folder: Path) -> None:
         NodeKeys(folder / "file/node").make()
 
 
+def next_public(keys: NodeKeys) -> NodePublic:
+    following = keys.following
+    assert following is not None
+    return following.public
+
+
 def test_next_keys_are_made_once_and_replace_the_present_ones(keys: NodeKeys, state: Path) -> None:
     before = keys.public
     assert keys.following is None
     assert keys.prepare() == (state / "signing_key.next.pem", state / PREPARED)
     assert keys.prepare() == ()
-    assert keys.following is not None
-    following = keys.following.public
+    following = next_public(keys)
     assert keys.public == before
     keys.take_next()
     keys.take_next()
@@ -140,10 +145,8 @@ def test_next_keys_are_made_once_and_replace_the_present_ones(keys: NodeKeys, st
 def test_change_that_was_killed_between_its_renames_is_finished(keys: NodeKeys, state: Path) -> None:
     keys.finish()
     keys.prepare()
-    assert keys.following is not None
-    following = keys.following.public
+    following = next_public(keys)
     keys.finish()
-    assert keys.following is not None
     (state / "signing_key.next.pem").rename(state / "signing_key.pem")
     assert keys.following is None
     keys.finish()
@@ -161,8 +164,7 @@ def test_next_keys_are_taken_only_once_the_issuer_has_enrolled_both(keys: NodeKe
     present = keys.public.texts
     assert not take_enrolled(keys, NodeBody(*present))
     keys.prepare()
-    assert keys.following is not None
-    following = keys.following.public.texts
+    following = next_public(keys).texts
     for others in (present, (following[0], present[1])):
         assert not take_enrolled(keys, NodeBody(*others))
     assert keys.public.texts == present
