@@ -12,24 +12,17 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_client import relay_wire, services, wire
+from wellkeeper_client import relay_wire, wire
 from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.record_state import Page, Stored
 from wellkeeper_client.records import Kind, kind_of
 from wellkeeper_node.bodies import collect_body
-from wellkeeper_node.errors import (
-    ConflictError,
-    JoinRefusedError,
-    LeaseLostError,
-    RecordRefusedError,
-    RecordsError,
-    UnavailableError,
-)
+from wellkeeper_node.errors import ConflictError, RecordsError, UnavailableError
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records import address as addresses
-from wellkeeper_node.records import replies
+from wellkeeper_node.records import refusals, replies
 from wellkeeper_node.records.port import Update
 from wellkeeper_node.records.their_clock import TheirClock
 from wellkeeper_node.sockets import SocketFaultError
@@ -39,24 +32,8 @@ _CALL_SECONDS: Final = 2.0
 # A relay that froze is noticed after this time and the one for a call; one that died, at once.
 _WAIT_SECONDS: Final = 25
 _PAUSE_SECONDS: Final = 1.0
-_LONGEST_WORDS: Final = 300
 _CHECK_NAME: Final = "Start the host of this name, or change relays in the settings of this node."
 _CHANGE: Final = "Change relays in the settings of this node."
-_CHECK_ADDRESS: Final = "Check that this is an address of wellkeeper-relay."
-_REFUSALS: Final[Mapping[str, type[RecordsError]]] = {
-    "conflict": ConflictError,
-    "lease-lost": LeaseLostError,
-    "refused": JoinRefusedError,
-    "unknown-invite": JoinRefusedError,
-}
-_UNKNOWN_KEY: Final = "unknown-key"
-# The issuer's records; a node cannot do anything about the relay.
-_REMEDIES: Final = {
-    "full": "Raise WELLKEEPER_RELAY_MAX_MEBIBYTES in relay.env",
-    _UNKNOWN_KEY: "Run 'wellkeeper fleet listen' again",
-}
-_UPGRADE: Final = "Restart wellkeeper-relay, so that it has the same version."
-_RECORD_REFUSED: Final = frozenset({400, 401, 413, 507})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +185,8 @@ class RelayRecords:
         try:
             return read(body)
         except (KeyError, TypeError, ValueError, MessageError) as error:
-            why = one_line(repr(error), _LONGEST_WORDS)
-            raise UnavailableError(f"cannot use the reply of {self._name}", why, _CHECK_ADDRESS) from error
+            why = one_line(repr(error), refusals.LONGEST_WORDS)
+            raise UnavailableError(f"cannot use the reply of {self._name}", why, refusals.CHECK_ADDRESS) from error
 
     async def _call(
         self,
@@ -238,27 +215,13 @@ class RelayRecords:
         except (aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"cannot reach {self._name}", words(error), _remedy(error)) from error
         if reply.status != 200:
-            if method == "GET" and self._other_reader is not None and _problem(body) == _UNKNOWN_KEY:
+            if method == "GET" and self._other_reader is not None and refusals.problem(body) == refusals.UNKNOWN_KEY:
                 self._reader, self._other_reader = self._other_reader, self._reader
                 self._last_permit = 0.0, ""
-            is_record = method == "PUT" and value is not None
-            raise (self._record_refusal if is_record else self._refusal)(reply.status, path, body)
+            if self._reader is None and method == "PUT" and value is not None:
+                raise refusals.record_refusal(self._name, reply.status, path, body)
+            raise refusals.refusal(self._name, reply.status, body)
         return body
-
-    def _record_refusal(self, status: int, path: str, body: Mapping[str, Any]) -> RecordsError:
-        """Return why the relay did not store the issuer's record; to a node, all refusals are the same."""
-        if self._reader is not None or status not in _RECORD_REFUSED or "type" not in body:
-            return self._refusal(status, path, body)
-        key = path.removeprefix(f"{relay_wire.RECORDS_PATH}/")
-        detail = one_line(body.get("detail", ""), _LONGEST_WORDS)
-        first = _REMEDIES.get(_problem(body))
-        remedy = f"{first}, then {services.clause('restart', 'wellkeeper-relay')}." if first else _UPGRADE
-        return RecordRefusedError(f"{self._name} refused {key}", detail, remedy)
-
-    def _refusal(self, status: int, _path: str, body: Mapping[str, Any]) -> RecordsError:
-        detail = one_line(body.get("detail", ""), _LONGEST_WORDS)
-        kind = _REFUSALS.get(_problem(body), UnavailableError)
-        return kind(f"{self._name} refused with HTTP {status}", detail, "" if detail else _CHECK_ADDRESS)
 
     def _headers(self, path: str, value: bytes | None) -> dict[str, str]:
         is_join = path.startswith(relay_wire.JOIN_PATH)
@@ -295,12 +258,8 @@ class RelayRecords:
 
 def _remedy(error: Exception) -> str:
     if not isinstance(error, aiohttp.ClientConnectorDNSError):
-        return _CHECK_ADDRESS
+        return refusals.CHECK_ADDRESS
     return _CHECK_NAME if isinstance(error.os_error, socket.gaierror) else _CHANGE  # the address is public
-
-
-def _problem(body: Mapping[str, Any]) -> str:
-    return str(body.get("type")).removeprefix(wire.PROBLEM_PREFIX)
 
 
 async def _text(reply: aiohttp.ClientResponse, longest: int) -> str:
