@@ -5,6 +5,7 @@ WellkeeperError
     JournalError        the state on disk is not usable
         BusyError           a command owns it, until that ends
     HookError           a hook or notification of the administrator failed
+    BackupError         a backup was not written, or cannot be restored
     DaemonError         the daemon refused a request or cannot be reached
     OrderError          the CA's directory, our account, or the order failed
         UnusableOrderError  the CA's replies about one order cannot be used; a new order may succeed
@@ -34,6 +35,11 @@ class BusyError(JournalError):
 
 class HookError(WellkeeperError):
     stage = "hook"
+
+
+class BackupError(WellkeeperError):
+    stage = "backup"
+    default_retry = Retry.NEVER
 
 
 class DaemonError(WellkeeperError):

@@ -1,0 +1,1 @@
+"""Back up an issuer into one encrypted file, and restore it."""
