@@ -132,7 +132,8 @@ def test_only_commands_that_a_person_runs_know_the_trust_file() -> None:
         "wellkeeper_issuer.commands.fleet_listen",
         "wellkeeper_issuer.commands.node_invite",
         "wellkeeper_node.commands.join",
-        # Reads it only.
+        # These read it only.
+        "wellkeeper_issuer.commands.backing_up.collecting",
         "wellkeeper_node.agent.build",
     }
 

@@ -73,6 +73,8 @@ _SECTIONS: Final = {
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
         "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),
         "key": Place("wellkeeper_issuer.commands.key:key", "Show and rotate the keys that nodes trust."),
+        "backup": Place("wellkeeper_issuer.commands.backup:backup", "Write an encrypted backup of this issuer."),
+        "restore": Place("wellkeeper_issuer.commands.restore:restore", "Restore a backup on a host without state."),
         "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change the accounts at the CAs."),
     },
 }

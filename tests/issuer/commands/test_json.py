@@ -30,6 +30,7 @@ ELSEWHERE = {
     "reload": 1,
     f"revoke {NAME}": 1,
     f"setup --certificate {NAME}": 1,
+    "restore {folder}/none": 1,
 }
 HERE = {
     "init": 0,
@@ -62,6 +63,7 @@ HERE = {
     "key prepare publishing": 0,
     "key switch publishing": 2,
     "key retire publishing": 0,
+    "backup {folder}/backup.age --recipient age16mty568fcu65dmkluydsm6262l7eehalzfltrl69v3gq67xfzvtsh3hs6s": 0,
 }
 
 

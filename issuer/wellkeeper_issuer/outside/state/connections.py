@@ -25,7 +25,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         version = read_version(connection, path)  # before anything is written
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        _check_damage(connection)  # so that a pass does not fail halfway
+        check_damage(connection)  # so that a pass does not fail halfway
         make_current(connection, version)
     except BaseException:
         connection.close()
@@ -95,8 +95,8 @@ def _connect(database: str, *, is_uri: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _check_damage(connection: sqlite3.Connection) -> None:
-    """Raises ValueError and sqlite3.Error."""
+def check_damage(connection: sqlite3.Connection) -> None:
+    """Raise ValueError for damage, and sqlite3.Error."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise ValueError(f"database disk image is malformed ({found.splitlines()[-1]})")

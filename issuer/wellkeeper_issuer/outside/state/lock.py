@@ -18,11 +18,16 @@ from typing import Final
 from wellkeeper_client import permissions, services
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import BusyError, JournalError
+from wellkeeper_node import presence
 
 _log = logging.getLogger(__name__)
 
 # The file in state_dir.
 LOCK: Final = "state.lock"
+# Where `restore` writes what it then renames, and there, in state_dir, the file that is present while it renames.
+STAGING: Final = ".wellkeeper-restore"
+DECIDED: Final = "decided.json"
+RESTORE: Final = "restore"
 # The command that owns the state while a daemon runs.
 DAEMON: Final = "run"
 _OWNER: Final = re.compile(r"(\d+) ([a-z-]+)\n")
@@ -38,6 +43,7 @@ class LocalOwnership:
     async def hold(self, command: str) -> AsyncIterator["LocalHeld"]:
         try:
             _refuse_shared(self._path.parent)
+            _refuse_incomplete(self._path.parent, command)
             lock = _take(self._path, command)
         except OSError as error:
             raise JournalError(f"cannot lock {self._path}", *cause_and_remedy(error)) from error
@@ -85,6 +91,13 @@ def _refuse_shared(state_dir: Path) -> None:
     is_open = state_dir.stat().st_mode & 0o011
     if is_open and (read := next(filter(permissions.is_readable_by_others, files), None)):
         _log.warning("other users may read %s: run 'chmod go= %s'", read, state_dir)
+
+
+def _refuse_incomplete(state_dir: Path, command: str) -> None:
+    """Raise JournalError if a restore was interrupted while it put its files in place."""
+    if command != RESTORE and presence.exists(state_dir / STAGING / DECIDED):
+        why, remedy = "a restore was interrupted there", "Run 'wellkeeper restore' with the same file to complete it."
+        raise JournalError(f"cannot use {state_dir}", why, remedy)
 
 
 def _take(path: Path, command: str) -> int:

@@ -1,0 +1,1 @@
+"""Parts of `backup` and `restore`."""

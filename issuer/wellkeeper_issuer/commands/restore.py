@@ -1,0 +1,149 @@
+"""restore: put a backup on a host that has no state, all of it or nothing."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from wellkeeper_issuer.commands.backing_up import secrets
+from wellkeeper_issuer.commands.backing_up.summary import contents_json, describe
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.errors import BackupError
+from wellkeeper_issuer.location import find_settings
+from wellkeeper_node import durable
+from wellkeeper_node.advice import files as remedies
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.outside.backup.contents import Contents
+    from wellkeeper_issuer.outside.backup.placing import Restoring
+
+_FORMER: Final = (
+    "Make sure that the former host's issuer does not run any more: it has the same accounts and certificates."
+)
+_START: Final = (
+    "Run 'wellkeeper status', and 'wellkeeper doctor' for what else this host needs.",
+    "Start the issuer: 'systemctl enable --now wellkeeper-responder wellkeeper'.",
+)
+_RELAY: Final = (
+    "Start the relay first, so that nodes say what they have: 'systemctl enable --now wellkeeper-relay'."
+    " If this host has another address, run 'wellkeeper fleet listen ADDRESS', and name it in node.toml on each node."
+)
+# Until a restored issuer waits for the newest manifest of its nodes.
+_NOT_PROTECTED: Final = (
+    "Certificates that were renewed after the backup are not protected: this host has only the older ones,"
+    " and nodes may go back to those. Run 'wellkeeper renew --force NAME' for each once the nodes are connected."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    contents: "Contents"
+    is_restored: bool
+    is_continued: bool
+    taken: Sequence[Path]
+    next_steps: Sequence[str]
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--identity",
+    "identities",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Decrypt with the private key in this file, of age or SSH; repeatable.",
+)
+@secrets.passphrase_file_option
+@click.option("--dry-run", is_flag=True, help="Show what is inside, and what is in the way here; change nothing.")
+@options.config_option
+@options.json_option
+def restore(  # noqa: PLR0913 - the options
+    file: Path,
+    config: Path | None,
+    *,
+    identities: tuple[Path, ...],
+    passphrase_file: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Restore the backup FILE on this host, which must not have an issuer's state.
+
+    Nothing is replaced, and nothing in the backup is ordered again. If it is interrupted, run it again. Run it as the
+    user who runs the issuer. It asks for a passphrase if the backup needs one.
+
+    Exit status: 0 restored, 1 nothing was changed, 2 usage.
+    """
+    result = _restore(file, config, identities, passphrase_file, is_dry=dry_run)
+    if as_json:
+        print_json(_to_json(result))
+    else:
+        click.echo(_to_text(file, result))
+
+
+def _restore(
+    file: Path, config: Path | None, identities: tuple[Path, ...], passphrase_file: Path | None, *, is_dry: bool
+) -> _Result:
+    from wellkeeper_issuer.outside.backup import contents
+    from wellkeeper_issuer.outside.backup.places import find_items
+    from wellkeeper_issuer.outside.backup.placing import Restoring
+
+    encrypted = secrets.read(file)
+    found = contents.unpack(secrets.decrypting(encrypted, identities, passphrase_file).decrypt(encrypted))
+    digest = hashlib.sha256(encrypted).hexdigest()
+    given, origin = find_settings(config)
+    path = Path(found.manifest.settings) if origin == "default" else given.absolute()
+    places = Path(found.manifest.state_dir), Path(found.manifest.certificates_dir)
+    restoring = Restoring(find_items(found, path), *places, digest)
+    try:
+        if is_dry:
+            return _Result(found, False, False, restoring.taken(), ())
+        is_continued = _place(restoring)
+    except OSError as error:
+        what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)
+        raise BackupError(what, why, remedies.of_storing(error)) from error
+    steps = (_FORMER, _RELAY, *_START, _NOT_PROTECTED) if found.manifest.has_fleet else (_FORMER, *_START)
+    return _Result(found, True, is_continued, (), steps)
+
+
+def _place(restoring: "Restoring") -> bool:
+    """Put everything in place; return whether an earlier run had begun."""
+    if not restoring.is_decided:
+        restoring.check()
+    durable.make_folder(restoring.state_dir, 0o700, durable.Owner())
+    return asyncio.run(_as_owner(restoring))
+
+
+async def _as_owner(restoring: "Restoring") -> bool:
+    from wellkeeper_issuer.outside.state.lock import RESTORE, LocalOwnership
+
+    async with LocalOwnership(restoring.state_dir).hold(RESTORE):
+        is_continued = restoring.is_decided
+        if not is_continued:
+            restoring.check()
+            restoring.stage()
+        restoring.complete()
+    return is_continued
+
+
+def _to_text(file: Path, result: _Result) -> str:
+    lines = [f"{'restored ' if result.is_restored else 'read     '} {file}", *describe(result.contents)]
+    lines += [f"exists    {path}, so that this host cannot be restored" for path in result.taken]
+    if result.next_steps:
+        lines += ["", "Next steps:", *(f"  {number}. {one}" for number, one in enumerate(result.next_steps, 1))]
+    return "\n".join(lines)
+
+
+def _to_json(result: _Result) -> dict[str, Any]:
+    return {
+        "is_restored": result.is_restored,
+        "is_continued": result.is_continued,
+        "contents": contents_json(result.contents),
+        "exists": [str(path) for path in result.taken],
+        "next_steps": list(result.next_steps),
+    }
