@@ -1,4 +1,4 @@
-"""Why a relay refused a call, as errors."""
+"""Errors for the calls that a relay refused."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -46,7 +46,7 @@ def proposals(program: Program, line: str, monkeypatch: pytest.MonkeyPatch) -> l
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("re", ["renew", "rehearse", "reload", "revoke"]),
+        ("re", ["renew", "rehearse", "reload", "revoke", "restore"]),
         ("certificate ", ["add", "remove", "list"]),
         ("account d", ["deactivate"]),
         ("renew --d", ["--dry-run"]),

@@ -192,9 +192,10 @@ async def test_words_of_nginx_and_of_its_log_are_harmless(folder: Path, clock: F
 def replacing(master: FakeMaster, *others: str) -> tuple[str, ...]:
     """Return a reload command that replaces the accepting workers by a new one, and starts others."""
     old = " ".join(str(worker.pid) for worker in workers(master.process).accepting)
-    started = "".join(f"echo '{title}' >{master.fifo}; " for title in (*others, f"{ACCEPTING} 2"))
-    is_there = f"pgrep -P {master.process.pid} -f '{ACCEPTING} 2'"
-    return ("sh", "-c", f"kill -9 {old}; {started} until {is_there}; do :; done")
+    titles = (*others, f"{ACCEPTING} 2")
+    started = "".join(f"echo '{title}' >{master.fifo}; " for title in titles)
+    are_there = "".join(f"until pgrep -P {master.process.pid} -f '{title}'; do :; done; " for title in titles)
+    return ("sh", "-c", f"kill -9 {old}; {started}{are_there}")
 
 
 @pytest.mark.parametrize("finishing", [0, 1])
