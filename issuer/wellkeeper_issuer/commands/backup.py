@@ -1,7 +1,9 @@
 """backup: write everything that this issuer cannot make again into one encrypted file, and read it back."""
 
+import contextlib
 import hashlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +80,8 @@ def _back_up(file: Path, key: "Recipients | Passphrase", config: Path | None, *,
 
     settings = options.read(config)
     if file != _STANDARD_OUTPUT:
-        _refuse(file, settings.state_dir, is_replacing=is_replacing)
+        with _translated(file):
+            _refuse(file, settings.state_dir, is_replacing=is_replacing)
     found = collect(settings, settings_path(config))
     plain = contents.pack(found)
     contents.unpack(plain)  # a backup that `restore` would refuse must not be kept
@@ -89,8 +92,10 @@ def _back_up(file: Path, key: "Recipients | Passphrase", config: Path | None, *,
     if file == _STANDARD_OUTPUT:
         click.echo(encrypted, nl=False)
     else:
-        _write(file, encrypted, is_replacing=is_replacing)
-        checked = _check(file.read_bytes(), key, plain, sha256)
+        with _translated(file):
+            _write(file, encrypted, is_replacing=is_replacing)
+            written = file.read_bytes()
+        checked = _check(written, key, plain, sha256)
     return _Written(file, found, recipients, len(encrypted), sha256, checked)
 
 
@@ -107,8 +112,13 @@ def _write(file: Path, content: bytes, *, is_replacing: bool) -> None:
     from wellkeeper_node import durable
 
     write = durable.replace_whole if is_replacing else durable.create_whole
+    write(file, content, 0o600)
+
+
+@contextlib.contextmanager
+def _translated(file: Path) -> Iterator[None]:
     try:
-        write(file, content, 0o600)
+        yield
     except OSError as error:
         remedy = "Choose another directory, or write to standard output: 'wellkeeper backup - > FILE'."
         raise BackupError(f"cannot write {file}", error.strerror or str(error), remedy) from error

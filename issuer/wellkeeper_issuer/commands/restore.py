@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wellkeeper_client import services
 from wellkeeper_issuer.commands.backing_up import secrets
 from wellkeeper_issuer.commands.backing_up.summary import contents_json, describe
 from wellkeeper_issuer.commands.terminal import options
@@ -25,13 +26,11 @@ if TYPE_CHECKING:
 _FORMER: Final = (
     "Make sure that the former host's issuer does not run any more: it has the same accounts and certificates."
 )
-_START: Final = (
-    "Run 'wellkeeper status', and 'wellkeeper doctor' for what else this host needs.",
-    "Start the issuer: 'systemctl enable --now wellkeeper-responder wellkeeper'.",
-)
+_LOOK: Final = "Run 'wellkeeper status', and 'wellkeeper doctor' for what else this host needs."
 _RELAY: Final = (
-    "Start the relay first, so that nodes say what they have: 'systemctl enable --now wellkeeper-relay'."
-    " If this host has another address, run 'wellkeeper fleet listen ADDRESS', and name it in node.toml on each node."
+    "Run 'wellkeeper fleet listen ADDRESS…' with the relay's addresses before you start the issuer, so that nodes say"
+    " what they have: it writes relay.env, which no backup has, and starts the relay."
+    " If an address is new, name it in node.toml on each node."
 )
 # Until a restored issuer waits for the newest manifest of its nodes.
 _NOT_PROTECTED: Final = (
@@ -102,12 +101,13 @@ def _restore(
     restoring = Restoring(find_items(found, path), *places, digest)
     try:
         if is_dry:
-            return _Result(found, False, False, restoring.taken(), ())
+            return _Result(found, False, False, () if restoring.is_decided else restoring.taken(), ())
         is_continued = _place(restoring)
     except OSError as error:
         what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)
         raise BackupError(what, why, remedies.of_storing(error)) from error
-    steps = (_FORMER, _RELAY, *_START, _NOT_PROTECTED) if found.manifest.has_fleet else (_FORMER, *_START)
+    start = (_LOOK, *(services.sentence("enable --now", unit) for unit in ("wellkeeper-responder", "wellkeeper")))
+    steps = (_FORMER, _RELAY, *start, _NOT_PROTECTED) if found.manifest.has_fleet else (_FORMER, *start)
     return _Result(found, True, is_continued, (), steps)
 
 

@@ -14,6 +14,7 @@ from tests.issuer.commands.backups import Backup, edited, files, make_backup, re
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.statuses import NAME
 from tests.json_docs import assert_documented
+from wellkeeper_client import services
 from wellkeeper_issuer.outside.backup import contents
 from wellkeeper_issuer.outside.state.lock import STAGING
 from wellkeeper_issuer.outside.state.schema import VERSION
@@ -31,11 +32,12 @@ def test_restored_host_has_everything(program: Program, backup: Backup) -> None:
     backup.lose()
     finished = backup.restore()
     assert finished.exit_code == 0, finished
-    heading, first, *others = finished.out.splitlines()[-4:]
+    heading, first, *others = finished.out.splitlines()[-5:]
     assert (heading, first[:40]) == ("Next steps:", "  1. Make sure that the former host's is")
     assert others == [
         "  2. Run 'wellkeeper status', and 'wellkeeper doctor' for what else this host needs.",
-        "  3. Start the issuer: 'systemctl enable --now wellkeeper-responder wellkeeper'.",
+        f"  3. {services.sentence('enable --now', 'wellkeeper-responder')}",
+        f"  4. {services.sentence('enable --now', 'wellkeeper')}",
     ]
     assert files(program.folder) == backup.before
     assert program.state_dir.stat().st_mode & 0o777 == 0o700
@@ -230,6 +232,7 @@ def test_what_a_fleet_lacks_is_reported(program: Program, backup: Backup) -> Non
     finished = backup.restore()
     assert finished.exit_code == 0, finished
     assert "Certificates that were renewed after the backup" in finished.out
+    assert "Run 'wellkeeper fleet listen ADDRESS…'" in finished.out
 
 
 @pytest.mark.root

@@ -11,6 +11,7 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import BackupError
 from wellkeeper_issuer.outside.backup import contents, reading
 from wellkeeper_issuer.outside.backup.contents import Contents, Entry, Manifest
+from wellkeeper_issuer.outside.state.lock import refuse_incomplete
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node.advice import files as remedies
@@ -22,9 +23,10 @@ def collect(settings: Settings, path: Path) -> Contents:
     Takes no lock of a running daemon for longer than it takes to read one certificate. Raises BackupError,
     JournalError, InstallError and SettingsError.
     """
-    build.check_keys(settings)
     trust = settings.trust_file or path.with_name(trust_file.NAME)
     try:
+        refuse_incomplete(settings.state_dir)
+        build.check_keys(settings)
         entries = reading.read_state(settings.state_dir)
         certificates, live = reading.read_certificates(settings.certificates_dir)
         files, missing = _settings(settings, path, trust)

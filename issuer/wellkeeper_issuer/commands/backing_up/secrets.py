@@ -67,7 +67,10 @@ def _passphrase(path: Path | None, *, is_new: bool) -> "Passphrase":
     from wellkeeper_issuer.outside.backup.encryption import Passphrase
 
     if path is not None:
-        text = next(iter(read(path).decode(errors="surrogateescape").splitlines()), "")
+        try:
+            text = next(iter(read(path).decode().splitlines()), "")
+        except UnicodeDecodeError as error:
+            raise BackupError(f"cannot use {path}", "it is not UTF-8", "Write the passphrase in UTF-8.") from error
         if not text:
             raise BackupError(f"cannot use {path}", "its first line is empty", "Write the passphrase there.")
         return Passphrase(text)

@@ -13,6 +13,7 @@ from wellkeeper_issuer.errors import BackupError
 _HEADER: Final = b"age-encryption.org/v1\n"
 _FOR_PASSPHRASE: Final = b"-> scrypt "
 _SSH: Final = ("ssh-ed25519 ", "ssh-rsa ")
+_PRIVATE: Final = "AGE-SECRET-KEY-"
 _ARMORED: Final = b"-----BEGIN AGE"
 
 
@@ -74,9 +75,12 @@ def _recipient(pyrage: Any, key: str) -> Any:  # noqa: ANN401 - pyrage is untype
     kind = pyrage.ssh if key.startswith(_SSH) else pyrage.x25519
     try:
         return kind.Recipient.from_str(key)
-    except pyrage.RecipientError as error:
-        why, remedy = str(error), "Write the public key that age-keygen shows (age1…), or one of SSH."
-        raise BackupError(f"cannot encrypt for {key!r:.80}", why, remedy) from error
+    except (pyrage.RecipientError, UnicodeEncodeError) as error:
+        # Never quote a private key, which is the file that age-keygen writes.
+        is_private = key.upper().startswith(_PRIVATE)
+        shown, why = ("this key", "it is a private one") if is_private else (f"{key!r:.80}", str(error))
+        remedy = "Write the public key that age-keygen shows (age1…), or one of SSH."
+        raise BackupError(f"cannot encrypt for {shown}", why, remedy) from error
 
 
 def _identities(pyrage: Any, file: bytes) -> list[Any]:  # noqa: ANN401 - pyrage is untyped

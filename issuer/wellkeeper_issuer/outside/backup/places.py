@@ -51,7 +51,10 @@ def find_items(found: Contents, settings: Path) -> list[Item]:
     """Return what to write, a directory before its content; `settings` is the main file, which is the last."""
     items = [_item(found, settings, entry) for entry in found.entries]
     items += _live_links(found)
-    return sorted(items, key=lambda one: one.base / one.inside == settings)
+    unique: dict[Path, Item] = {}
+    for item in items:
+        unique.setdefault(item.base / item.inside, item)  # a named file may also be in state_dir
+    return sorted(unique.values(), key=lambda one: one.base / one.inside == settings)
 
 
 def _item(found: Contents, settings: Path, entry: Entry) -> Item:
@@ -65,7 +68,7 @@ def _item(found: Contents, settings: Path, entry: Entry) -> Item:
         base = Path(manifest.certificates_dir)
     else:
         final = _single(found, settings, entry.path)
-        base, inside = final.parent, final.name
+        base, inside = _base_and_inside(found, final)
     most = _FOLDER_MODE if entry.content is None else _FILE_MODE
     return Item(base, inside, entry.mode & most, entry.content, "", entry.modified_at, entry.owner, entry.group)
 
@@ -80,6 +83,14 @@ def _single(found: Contents, settings: Path, path: str) -> Path:
     if path.startswith(contents.DROP_INS):
         return settings.with_suffix(".d") / Path(path).name
     return Path(path.removeprefix(contents.NAMED))
+
+
+def _base_and_inside(found: Contents, final: Path) -> tuple[Path, str]:
+    """Return the directory in which the file is staged: one of a whole tree has only one place for that."""
+    for base in (Path(found.manifest.state_dir), Path(found.manifest.certificates_dir)):
+        if base in final.parents:
+            return base, str(final.relative_to(base))
+    return final.parent, final.name
 
 
 def _live_links(found: Contents) -> Iterator[Item]:

@@ -125,10 +125,9 @@ class Restoring:
                 item.staged.symlink_to(item.link)
             elif item.content is None:
                 item.staged.mkdir(0o700, exist_ok=True)
-                _give(item)
+                _give_folder(item)
             else:
-                _write_file(item.staged, item.content)
-                _give(item)
+                _write_file(item, item.content)
 
     def _discard(self, besides: Path | None = None) -> None:
         for base in dict.fromkeys(item.base for item in self.items if item.base != besides):
@@ -150,22 +149,32 @@ class Restoring:
 
 
 def _make_staging(folder: Path) -> None:
-    if not presence.is_dir(folder):
-        folder.mkdir(0o700)
+    if presence.is_symlink(folder) or not presence.is_dir(folder):
+        folder.mkdir(0o700)  # refuses a link
 
 
-def _write_file(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _write_file(item: Item, content: bytes) -> None:
+    descriptor = os.open(item.staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        file.flush()
+        _give(item, descriptor)
 
 
-def _give(item: Item) -> None:
-    """Set owner, mode and time; no one else reaches what is staged."""
+def _give_folder(item: Item) -> None:
+    descriptor = os.open(item.staged, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _give(item, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _give(item: Item, descriptor: int) -> None:
+    """Set owner, mode and time, never through a link: the owner of `base` may be able to put one there."""
     owner = item.owner_here()
-    os.chown(item.staged, owner.user, owner.group)
-    item.staged.chmod(item.mode | (0o700 if item.content is None else 0o400))
-    os.utime(item.staged, (item.modified_at, item.modified_at))
+    os.fchown(descriptor, owner.user, owner.group)
+    os.fchmod(descriptor, item.mode | (0o700 if item.content is None else 0o400))
+    os.utime(descriptor, (item.modified_at, item.modified_at))
 
 
 def _is_there(item: Item) -> bool:

@@ -43,7 +43,8 @@ class LocalOwnership:
     async def hold(self, command: str) -> AsyncIterator["LocalHeld"]:
         try:
             _refuse_shared(self._path.parent)
-            _refuse_incomplete(self._path.parent, command)
+            if command != RESTORE:
+                refuse_incomplete(self._path.parent)
             lock = _take(self._path, command)
         except OSError as error:
             raise JournalError(f"cannot lock {self._path}", *cause_and_remedy(error)) from error
@@ -93,9 +94,9 @@ def _refuse_shared(state_dir: Path) -> None:
         _log.warning("other users may read %s: run 'chmod go= %s'", read, state_dir)
 
 
-def _refuse_incomplete(state_dir: Path, command: str) -> None:
+def refuse_incomplete(state_dir: Path) -> None:
     """Raise JournalError if a restore was interrupted while it put its files in place."""
-    if command != RESTORE and presence.exists(state_dir / STAGING / DECIDED):
+    if presence.exists(state_dir / STAGING / DECIDED):
         why, remedy = "a restore was interrupted there", "Run 'wellkeeper restore' with the same file to complete it."
         raise JournalError(f"cannot use {state_dir}", why, remedy)
 
