@@ -64,8 +64,8 @@ _COLOURS: Final = {
     "is_check",
     is_flag=True,
     help=(
-        "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, and no node is "
-        "behind for an hour or unseen for 15 minutes, and their manifest has room for more certificates."
+        "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, no node has "
+        "been behind for an hour or unseen for 15 minutes, and the manifest for nodes has room for more certificates."
     ),
 )
 @click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")

@@ -157,10 +157,9 @@ class Distribution:
     async def _current(self, lineage: str) -> Sealed | None:
         """Return the version that nodes should have; None while there is none of a CA."""
         known, live = self.listed.get(lineage), await self.disk.archive.live(lineage)
-        is_held = live is not None and self.held.has(lineage, live)
         if known is None:
-            return None if is_held else await self._live(lineage)
-        if live is None or is_held or await self._is_stopped(lineage, live):
+            return await self._live(lineage)
+        if live is None or self.held.has(lineage, live) or await self._is_stopped(lineage, live):
             return await self._sealed(lineage, known.version)
         return await self._live(lineage)
 
@@ -170,8 +169,11 @@ class Distribution:
         return pair is not None and _leaf(pair) in (retired or ())
 
     async def _live(self, lineage: str) -> Sealed | None:
+        """Return the live version, unless it is kept from nodes."""
         live = await self.disk.archive.live(lineage)
-        return None if live is None else await self._sealed(lineage, await self._numbered(lineage, live))
+        if live is None or self.held.has(lineage, live):
+            return None
+        return await self._sealed(lineage, await self._numbered(lineage, live))
 
     async def _former(self, lineage: str) -> Sealed | None:
         known, live = self.listed.get(lineage), await self.disk.archive.live(lineage)

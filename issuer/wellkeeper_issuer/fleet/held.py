@@ -21,9 +21,15 @@ class Held:
     _until: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def add(self, lineage: str, version: str) -> None:
-        """Keep the version from nodes for a day, or until its lineage is released."""
+        """Keep the version from nodes until a day after the first time, or until its lineage is released."""
+        if (lineage, version) in self._until:
+            return  # each try may end nginx again
         self._until[lineage, version] = self.clock.monotonic() + _HELD_SECONDS
-        _log.warning("nodes do not get the new version of %s for a day, unless nginx loads it here: it ended", lineage)
+        _log.warning(
+            "nginx here ended when it loaded certificates: nodes do not get the new version of %s for a day, or until"
+            " nginx here loads it",
+            lineage,
+        )
 
     def has(self, lineage: str, version: str) -> bool:
         """Return whether the version is kept from nodes."""

@@ -123,6 +123,8 @@ def replan(
             return _follow(schedule, answer, now, choose)
         case NoRenewalInfo():
             unanswered = schedule.unanswered + 1
+            if answer.is_unreached:  # the first errors of a CA that was away are still retried soon
+                unanswered = max(schedule.unanswered, min(unanswered, _QUICK_TRIES - 1))
             seconds = _pause_seconds(answer, unanswered, choose)
         case None:
             unanswered, seconds = 0, _spread(_LONGEST_PAUSE_SECONDS, choose)

@@ -32,10 +32,12 @@ def shortened(report: Report) -> Iterator[Report]:
             done=done,
             concern=report.concern if is_whole else concern,
         )
+    done = frozenset(done_digest(name, one.number) for name, one in every if one.state in DONE)
     tokens = list(bare.items())
     while tokens:
         tokens = tokens[: len(tokens) // 2]
-        yield replace(report, publications=dict(tokens), fetches={}, certificates={}, concern=concern)
+        yield replace(report, publications=dict(tokens), fetches={}, certificates={}, done=done, concern=concern)
+    yield replace(report, publications={}, fetches={}, certificates={}, concern=concern)
 
 
 def _without_passed(one: PublicationReport) -> PublicationReport:

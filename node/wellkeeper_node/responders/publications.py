@@ -110,9 +110,11 @@ class AllResponders:
         try:
             yield
         finally:
-            await asyncio.wait([task], timeout=_LEAVING_SECONDS)
-            task.cancel()
-            await asyncio.wait([task])
+            try:
+                await asyncio.wait([task], timeout=_LEAVING_SECONDS)
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
 
     async def _left(self, lineage: str = "") -> list["_Held"]:
         """Return what another process has left, and log how much it is."""

@@ -121,6 +121,17 @@ async def test_nodes_do_not_get_for_a_day_what_ended_nginx_here(
     assert await played.listed() == (2, second)
 
 
+async def test_nodes_wait_a_day_at_most_for_an_nginx_that_each_try_ends(played: Played, clock: FakeClock) -> None:
+    fleet, local = await played.open(), LocalNginx(played, EndedError("nginx has no workers left"))
+    await fleet.beat()
+    second = await played.install()
+    for _ in range(3):
+        await deliver(fleet, local, second)
+        clock.advance(40_000)
+    await fleet.refresh()
+    assert await played.listed() == (2, second)
+
+
 async def test_nodes_get_what_ended_nginx_here_once_it_has_loaded_it(played: Played) -> None:
     fleet, local = await played.open(), LocalNginx(played, EndedError("nginx has no workers left"))
     await fleet.beat()
