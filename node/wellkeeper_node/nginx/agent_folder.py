@@ -114,7 +114,7 @@ class AgentFolder:
             if beat != last:
                 last, changed = beat, now
             if now - changed > _SILENT_SECONDS:
-                raise EndedError(*self._silent(answers).lines)
+                raise self._silent(answers, EndedError)
             if now - began > _LONGEST_SECONDS:
                 raise ReloadError("nginx's agent does not answer", f"it was asked {now - began:.0f} s ago", _START)
             await self._clock.sleep(_POLL_SECONDS)
@@ -137,13 +137,14 @@ class AgentFolder:
                 return beat
         raise self._silent(answers)
 
-    def _silent(self, answers: int) -> ReloadError:
+    def _silent(self, answers: int, kind: type[ReloadError] = ReloadError) -> ReloadError:
+        """Return the error: of this kind, unless the agent only has no room."""
         path = self.answers / "heartbeat"
         beat, at = _read_heartbeat(answers)
         if agent_files.is_full(answers):
             return ReloadError("nginx's agent cannot answer", f"the volume of {self.answers} is full", _MAKE_ROOM)
         why = f"{path} has not changed since {_format(at)}" if beat else f"{path} does not exist"
-        return ReloadError("nginx's agent does not run", why, _START)
+        return kind("nginx's agent does not run", why, _START)
 
     async def _lock(self, questions: int) -> None:
         """Wait until no other process asks, and remove what killed ones left; closing `questions` unlocks it."""
