@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from stand.challtestsrv import Challtestsrv
 from stand.docker import Docker
@@ -23,6 +25,22 @@ HOST: Final = "10.77.0.1"
 # Nodes reach the relay at the first address, as in the example; the CA reaches nodes at the others.
 RELAY: Final = "10.0.0.1"
 NODES: Final = {"web1": "10.0.0.11", "web2": "10.0.0.12"}
+
+
+class ByEngine(LoadScopeScheduling):  # type: ignore[misc]
+    """Give all tests of podman to one process, and all others to another one.
+
+    Not `--dist loadgroup`: pytest-xdist 3.8 sets the names of tests in a way that pytest 9.2 does not read.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        is_podman = "podman" in nodeid.partition("[")[2] or "/test_pod" in f"/{nodeid}"
+        return "podman" if is_podman else "docker"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByEngine:
+    return ByEngine(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -35,10 +35,10 @@ SERVICES: Final = ("responder", "nginx", "issuer")
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(("compose", "docker"), marks=pytest.mark.xdist_group("docker"), id="compose-docker"),
-        pytest.param(("compose", "podman"), marks=pytest.mark.xdist_group("podman"), id="compose-podman"),
-        pytest.param(("pod", "podman"), marks=pytest.mark.xdist_group("podman"), id="pod-podman"),
-        pytest.param(("quadlet", None), marks=pytest.mark.xdist_group("docker"), id="quadlet-systemd"),
+        pytest.param(("compose", "docker"), id="compose-docker"),
+        pytest.param(("compose", "podman"), id="compose-podman"),
+        pytest.param(("pod", "podman"), id="pod-podman"),
+        pytest.param(("quadlet", None), id="quadlet-systemd"),
     ],
 )
 def example(request: pytest.FixtureRequest) -> Example:

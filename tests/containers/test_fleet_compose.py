@@ -17,7 +17,7 @@ from tests.containers.deployment import renew
 from tests.containers.site import NAME, Site
 
 pytestmark = [
-    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("docker")),
+    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600)),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

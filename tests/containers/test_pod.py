@@ -16,7 +16,7 @@ from tests.containers.pod import Pod
 from tests.containers.site import Site
 
 pytestmark = [
-    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("podman")),
+    *(pytest.mark.containers, pytest.mark.integration, pytest.mark.timeout(600)),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
