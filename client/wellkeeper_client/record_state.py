@@ -8,10 +8,10 @@ docs/design/0023-records-and-relay.md.
 import base64
 import hashlib
 import secrets
-import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 # What an entry takes in memory beside its key and its value.
@@ -37,9 +37,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The keys that a follower wants: of these kinds, and visible to it. Most changes are of other kinds."""
+    """The keys that a follower wants: of these groups, of which none is part of another, and visible to it.
 
-    kinds: Collection[str]
+    Most keys are of other groups, see `groups_of`.
+    """
+
+    groups: Set[str]
     is_visible: Callable[[str], bool]
 
 
@@ -76,14 +79,22 @@ def version_of(value: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(value).digest()).rstrip(b"=").decode()
 
 
+def groups_of(key: str) -> tuple[str, ...]:
+    """Return the groups of a key: its kind, and if there are two names after it, also kind and first name."""
+    kind, _, names = key.partition("/")
+    name, separator, _ = names.partition("/")
+    return (kind, f"{kind}/{name}") if separator else (kind,)
+
+
 class RecordState:
     """Records in memory, at most `max_bytes` of them. Each call gets the UNIX time as `now`."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        # Number, kind and record, oldest change first.
-        self._entries: dict[str, tuple[int, str, Stored]] = {}
+        self._entries: dict[str, tuple[int, Stored]] = {}
+        # The keys of each group, oldest change first.
+        self._groups: dict[str, dict[str, None]] = {}
         # From 1 on, so that a follower of an empty store has a number to ask with.
         self._number = 1
         self._removed: deque[tuple[int, str]] = deque()
@@ -106,13 +117,15 @@ class RecordState:
         self._check_lease(lease, now)
         current = self.get(stored.key, now)
         if current is not None and current.value == stored.value:
-            self._entries[stored.key] = *self._entries[stored.key][:2], stored
+            self._entries[stored.key] = self._entries[stored.key][0], stored
             return False
         _check_version(stored.key, current, expected)
         self._make_room(_size(stored) - (_size(current) if current else 0), now)
         self._forget(stored.key)
         self._number += 1
-        self._entries[stored.key] = self._number, sys.intern(_kind(stored.key)), stored
+        self._entries[stored.key] = self._number, stored
+        for group in groups_of(stored.key):
+            self._groups.setdefault(group, {})[stored.key] = None
         self._bytes += _size(stored)
         return True
 
@@ -129,7 +142,7 @@ class RecordState:
         return True
 
     def get(self, key: str, now: float) -> Stored | None:
-        *_, stored = self._entries.get(key, (None,))
+        _, stored = self._entries.get(key, (0, None))
         if stored is not None and _is_over(stored, now):
             self._forget(key)
             return None
@@ -144,7 +157,7 @@ class RecordState:
         after = after if self._lost_removal <= after <= self._number else 0
         taken: list[Stored] = []
         size, following = 0, self._number
-        for number, stored in self._after(after, wanted.kinds):
+        for number, stored in self._after(after, wanted.groups):
             if not wanted.is_visible(stored.key) or _is_over(stored, now):
                 continue
             if taken and size + _size(stored) > most_bytes:
@@ -154,7 +167,7 @@ class RecordState:
         else:
             last = following
         gone = dict.fromkeys(key for number, key in self._removed if after and after < number <= last)
-        seen = [key for key in gone if _kind(key) in wanted.kinds and wanted.is_visible(key)]
+        seen = [key for key in gone if not wanted.groups.isdisjoint(groups_of(key)) and wanted.is_visible(key)]
         removed = tuple(key for key in seen if key not in self._entries)
         return Page(tuple(taken), removed, last, after == 0, last == following)
 
@@ -165,7 +178,7 @@ class RecordState:
 
     def expire(self, now: float) -> None:
         """Forget what expired."""
-        for key in [key for key, (*_, stored) in self._entries.items() if _is_over(stored, now)]:
+        for key in [key for key, (_, stored) in self._entries.items() if _is_over(stored, now)]:
             self._forget(key)
 
     def acquire(self, holder: str, seconds: float, now: float) -> str | None:
@@ -187,14 +200,15 @@ class RecordState:
         if lease is not None and not is_held:
             raise RefusedError("the lease has ended, or another one began", is_lease_lost=True)
 
-    def _after(self, after: int, kinds: Collection[str]) -> Iterator[tuple[int, Stored]]:
-        newest_first = []
-        for number, kind, stored in reversed(self._entries.values()):
-            if number <= after:
-                break
-            if kind in kinds:
-                newest_first.append((number, stored))
-        return reversed(newest_first)
+    def _after(self, after: int, groups: Collection[str]) -> list[tuple[int, Stored]]:
+        found = []
+        for group in groups:
+            for key in reversed(self._groups.get(group, {})):
+                entry = self._entries[key]
+                if entry[0] <= after:
+                    break
+                found.append(entry)
+        return sorted(found, key=itemgetter(0))
 
     def _make_room(self, size: int, now: float) -> None:
         """Forget what expired, if necessary. Raises FullError."""
@@ -211,12 +225,14 @@ class RecordState:
             self._removals_bytes -= _REMOVAL_BYTES + len(oldest)
 
     def _forget(self, key: str) -> None:
-        *_, stored = self._entries.pop(key, (None,))
-        self._bytes -= _size(stored) if stored else 0
-
-
-def _kind(key: str) -> str:
-    return key.partition("/")[0]
+        _, stored = self._entries.pop(key, (0, None))
+        if stored is None:
+            return
+        self._bytes -= _size(stored)
+        for group in groups_of(key):
+            del self._groups[group][key]
+            if not self._groups[group]:
+                del self._groups[group]
 
 
 def _check_version(key: str, current: Stored | None, expected: str | None) -> None:

@@ -40,13 +40,11 @@ class Access:
         """Return whether the node has a record."""
         return self._store.get(f"{Kind.NODE}/{node}") is not None
 
-    async def follow(
-        self, request: web.BaseRequest, is_visible: Callable[[str], bool], report: str = ""
-    ) -> web.Response:
+    async def follow(self, request: web.BaseRequest, is_visible: Callable[[str], bool], node: str = "") -> web.Response:
         """Wait for changes if the query says so, and answer with them.
 
-        `report` is the key under which a node may send its report along: a POST has it in the body, and it is stored
-        first.
+        A `node` may send its report along: a POST has it in the body, and it is stored first. For a node, wraps of
+        others are not even looked at: in a large fleet, these are most of the records.
         """
         found = exchange.query(request, "kinds", "instance", "after", "wait", *_EXPECTED[request.method])
         kinds = frozenset(exchange.required(found, "kinds").split(","))
@@ -54,14 +52,15 @@ class Access:
             raise WireError(400, "malformed", f"{unknown[0]!r} is not a kind of record")
         after = exchange.number(found, "after", MAX_NUMBER)
         if request.method == "POST":
-            await self._store_message(request, report, found, is_from_issuer=False)
+            await self._store_message(request, f"{Kind.REPORT}/{node}", found, is_from_issuer=False)
         wait = exchange.number(found, "wait", relay_wire.MAX_WAIT_SECONDS)
         # A number of another process means nothing: the follower gets a snapshot at once.
         if found.get("instance") != self._store.instance_id:
             after, wait = 0, 0
-        wanted = Wanted(kinds, is_visible)
+        groups = {f"{kind}/{node}" if node and kind == Kind.WRAP else kind for kind in kinds}
+        wanted = Wanted(groups, is_visible)
         await self._store.wait(after, wanted, wait)
-        return exchange.page(self._store.instance_id, self._store.page(after, wanted), takes_report=bool(report))
+        return exchange.page(self._store.instance_id, self._store.page(after, wanted), takes_report=bool(node))
 
     def get(self, request: web.BaseRequest, is_visible: Callable[[str], bool]) -> web.Response:
         """Answer with the record in the path; one that may not be seen is not there."""

@@ -42,7 +42,7 @@ class Joins:
         # One request waits for each invite: places are few, and the id of an invite is not secret.
         self._store.wake(pending.key)
         if self._answer(answer, asked) is None:
-            wanted = Wanted((Kind.ANSWER, Kind.JOIN), {answer, pending.key}.__contains__)
+            wanted = Wanted({Kind.ANSWER, Kind.JOIN}, {answer, pending.key}.__contains__)
             await self._store.wait_for_change(wanted, relay_wire.JOIN_WAIT_SECONDS)
         current = self._store.get(pending.key)
         if current is None or current.value != message:

@@ -93,7 +93,7 @@ class Nodes:
             self._keys.take_check(node)
         elif request.method != "GET":
             raise WireError(405, "method-not-allowed", "expected GET, or POST of a report", {"Allow": "GET, POST"})
-        return await self._access.follow(request, is_visible, f"{Kind.REPORT}/{node}")
+        return await self._access.follow(request, is_visible, node)
 
     @contextmanager
     def _slot(self, node: str) -> Iterator[None]:

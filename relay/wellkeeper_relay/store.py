@@ -4,7 +4,7 @@ import asyncio
 import secrets
 
 from wellkeeper_client import relay_wire
-from wellkeeper_client.record_state import FullError, Page, RecordState, RefusedError, Stored, Wanted
+from wellkeeper_client.record_state import FullError, Page, RecordState, RefusedError, Stored, Wanted, groups_of
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay.keys import busy
 from wellkeeper_responder.capacity import MAX_PUBLIC_CONNECTIONS
@@ -98,9 +98,9 @@ class Store:
 
     def wake(self, key: str) -> None:
         """End the waiting polls for this key."""
-        kind = key.partition("/")[0]
+        groups = groups_of(key)
         for changed, wanted in self._waiting.items():
-            if kind in wanted.kinds and wanted.is_visible(key):
+            if not wanted.groups.isdisjoint(groups) and wanted.is_visible(key):
                 _finish(changed)
 
     @property

@@ -19,9 +19,9 @@ from wellkeeper_client.record_state import (
 LARGE = 1024 * 1024
 # What an entry takes beside key and value.
 OVERHEAD = 512
-# The kinds of the keys here.
-KINDS = frozenset({"a", "b", "c", "z", "large", "old", "bundle", "key"})
-ALL = Wanted(KINDS, lambda _: True)
+# The groups of the keys here.
+GROUPS = frozenset({"a", "b", "c", "z", "large", "old", "bundle", "key"})
+ALL = Wanted(GROUPS, lambda _: True)
 
 
 def stored(key: str, size: int = 10, expires_at: float | None = None) -> Stored:
@@ -36,7 +36,7 @@ def filled(*keys: str) -> RecordState:
 
 
 def page(state: RecordState, after: int = 0, most: int = LARGE, prefix: str = "") -> Page:
-    return state.page(after, Wanted(KINDS, lambda key: key.startswith(prefix)), NOW, most)
+    return state.page(after, Wanted(GROUPS, lambda key: key.startswith(prefix)), NOW, most)
 
 
 def keys(found: Page) -> list[str]:
@@ -121,6 +121,25 @@ def test_unwanted_keys_are_passed_over() -> None:
     assert page(state, page(state).next, prefix="a/") == Page((), (), 4, is_snapshot=False, is_whole=True)
     state.delete("b/1", NOW, expected=stored("b/1").version)
     assert page(state, 4, prefix="a/").removed == ()
+
+
+def test_only_keys_of_wanted_groups_are_looked_at() -> None:
+    state, asked = filled("wrap/web2/b", "node/web2", "wrap/web3/b", "wrap/web2/a", "wrap/web1/a"), list[str]()
+
+    def is_visible(key: str) -> bool:
+        asked.append(key)
+        return True
+
+    state.put(stored("wrap/web2/b", 11), NOW, expected=stored("x").version)
+    state.delete("wrap/web1/a", NOW, expected=stored("x").version)
+    wanted = Wanted({"node", "wrap/web2", "wrap/web1", "report"}, is_visible)
+    found = state.page(0, wanted, NOW, LARGE)
+    assert keys(found) == asked == ["node/web2", "wrap/web2/a", "wrap/web2/b"]
+    assert found == state.page(0, Wanted({"node", "wrap"}, lambda key: "web3" not in key), NOW, LARGE)
+    later = state.page(3, wanted, NOW, LARGE)
+    assert (keys(later), later.removed) == (["wrap/web2/a", "wrap/web2/b"], ("wrap/web1/a",))
+    assert "wrap/web3/b" not in asked
+    assert state.page(3, Wanted({"wrap/web3"}, lambda _: True), NOW, LARGE).removed == ()
 
 
 def test_deleted_record_that_came_back_is_not_removed() -> None:

@@ -21,7 +21,7 @@ from wellkeeper_relay.keys import NODES_CHECKS, STRANGERS_CHECKS, Keys
 from wellkeeper_relay.store import MAX_WAITING, Store
 from wellkeeper_responder.capacity import MAX_PUBLIC_CONNECTIONS, Limits
 
-ALL: Final = Wanted(["bundle"], lambda _: True)
+ALL: Final = Wanted({"bundle"}, lambda _: True)
 
 
 def clock_at(now: float = NOW) -> FakeClock:

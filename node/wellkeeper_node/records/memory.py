@@ -53,7 +53,7 @@ class MemoryRecords:
         return self._state.get(key, self._now)
 
     async def follow(self, *kinds: Kind) -> AsyncGenerator[Update, None]:
-        after, is_snapshot, wanted = 0, True, Wanted(kinds, lambda _: True)
+        after, is_snapshot, wanted = 0, True, Wanted(frozenset(kinds), lambda _: True)
         while True:
             changed = self._changed
             page = self._state.page(after, wanted, self._now, relay_wire.PAGE_BYTES)
