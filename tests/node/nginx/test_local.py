@@ -193,9 +193,9 @@ def replacing(master: FakeMaster, *others: str) -> tuple[str, ...]:
     """Return a reload command that replaces the accepting workers by a new one, and starts others."""
     old = " ".join(str(worker.pid) for worker in workers(master.process).accepting)
     titles = (*others, f"{ACCEPTING} 2")
-    started = "".join(f"echo '{title}' >{master.fifo}; " for title in titles)
-    are_there = "".join(f"until pgrep -P {master.process.pid} -f '{title}'; do :; done; " for title in titles)
-    return ("sh", "-c", f"kill -9 {old}; {started}{are_there}")
+    start = [f"echo '{title}' >{master.fifo}" for title in titles]
+    wait = [f"until pgrep -P {master.process.pid} -f '{title}'; do :; done" for title in titles]
+    return ("sh", "-c", "; ".join([f"kill -9 {old}", *start, *wait]))
 
 
 @pytest.mark.parametrize("finishing", [0, 1])
