@@ -25,6 +25,12 @@ class FakeFleet:
         self._nodes[node.name] = node
         self._changed.set()
 
+    async def rekey_node(self, node: EnrolledNode, former: EnrolledNode) -> None:
+        known = self._nodes.get(node.name)
+        keys = (former.signing_key, former.sealing_key)
+        if known is not None and (known.signing_key, known.sealing_key) == keys:
+            await self.record_node(replace(known, signing_key=node.signing_key, sealing_key=node.sealing_key))
+
     async def forget_node(self, name: str) -> None:
         self._nodes.pop(name, None)
         self._reports.pop(name, None)

@@ -29,6 +29,20 @@ async def test_nodes_are_read_back_and_replaced(state: StateRecords) -> None:
     assert await state.fleet.read_nodes() == {"web2": later, "web3": WEB3}
 
 
+async def test_only_the_keys_of_a_node_are_replaced_and_only_while_it_has_the_former_ones(state: StateRecords) -> None:
+    new = replace(WEB2, signing_key="t" * 43, sealing_key="y" * 43)
+    await state.fleet.rekey_node(new, WEB2)
+    assert await state.fleet.read_nodes() == {}
+    for former in (replace(WEB2, signing_key="u" * 43), replace(WEB2, sealing_key="z" * 43)):
+        await state.fleet.record_node(former)
+        await state.fleet.rekey_node(new, WEB2)
+        assert await state.fleet.read_nodes() == {"web2": former}
+    await state.fleet.record_node(replace(WEB2, lineages=("web",)))
+    await state.fleet.record_node(WEB3)
+    await state.fleet.rekey_node(new, WEB2)
+    assert await state.fleet.read_nodes() == {"web2": replace(new, lineages=("web",)), "web3": WEB3}
+
+
 async def test_later_report_replaces_the_earlier_one_of_the_same_node(state: StateRecords) -> None:
     other, later = replace(REPORT, node="web3"), replace(REPORT, number=5, at=NOW + timedelta(minutes=1))
     await state.fleet.record_reports(REPORT, other)
@@ -100,6 +114,7 @@ async def test_changes_of_nodes_and_invites_wake_the_one_who_waits(state: StateR
         state.fleet.record_invite(INVITE),
         state.fleet.enrol(WEB2, INVITE.id),
         state.fleet.record_node(WEB3),
+        state.fleet.rekey_node(replace(WEB3, signing_key="t" * 43), WEB3),
         state.fleet.forget_node("web3"),
     )
     for change in changes:

@@ -175,11 +175,18 @@ class Fleet:
         new = [seen for name, seen in self.reports.last.items() if self._recorded.get(name) != seen.number]
         await self._deps.records.record_reports(*map(_to_record, new))
         self._recorded |= {seen.node: seen.number for seen in new}
-        for node in rekeyed(self.nodes, new):
-            await self._deps.records.record_node(node)
-            self.nodes = {**self.nodes, node.name: node}
+        for seen in new:  # one by one: two may offer the same keys
+            for node in rekeyed(self.nodes, [seen]):
+                await self._rekey(node, self.nodes[node.name])
+
+    async def _rekey(self, node: EnrolledNode, former: EnrolledNode) -> None:
+        """Enrol the new keys, unless the node was removed meanwhile, or added with others."""
+        await self._deps.records.rekey_node(node, former)
+        self.nodes = await self._deps.records.read_nodes()
+        self.serve(self._lineages)
+        found = self.nodes.get(node.name)
+        if found is not None and found.signing_key == node.signing_key:
             self.reports.rekey(node.name, node.signing_key)
-            self.serve(self._lineages)
             _log.info("node %r has new keys", node.name)
 
     async def _keep_reports(self) -> None:

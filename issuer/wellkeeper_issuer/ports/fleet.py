@@ -91,6 +91,10 @@ class FleetRecords(MissingTokens, Protocol):
         """Replace the node of this name."""
         ...
 
+    async def rekey_node(self, node: EnrolledNode, former: EnrolledNode) -> None:
+        """Replace the keys of the node, and nothing else, unless it was removed or has others than `former`."""
+        ...
+
     async def forget_node(self, name: str) -> None:
         """Delete the node with all that is about it. Idempotent."""
         ...

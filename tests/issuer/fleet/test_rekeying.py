@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.issuer.fleet.played import Played
 from wellkeeper_client.fleet_bodies import parse_node
+from wellkeeper_client.records import Kind
 from wellkeeper_node.agent.keys import NodePublic
 from wellkeeper_node.bundles import content
 
@@ -54,6 +55,43 @@ async def test_keys_that_cannot_be_enrolled_are_logged(played: Played, caplog: p
     assert await played.records.read_nodes() == before
     assert "node 'web2' keeps its keys: expected wkn1:" in caplog.text
     assert "node 'web2' keeps its keys: it offers a key of node 'web3'" in caplog.text
+
+
+async def test_node_that_was_removed_is_not_enrolled_again_by_its_offer(played: Played) -> None:
+    fleet = await played.open()
+    await fleet.beat()
+    await played.records.forget_node("web2")
+    await played.web2.say(next_keys=NEW.line)
+    fleet.reports.take(played.web2.signed(5))
+    await fleet.record_reports()
+    assert set(await played.records.read_nodes()) == {"web3"}
+    await fleet.beat()
+    assert await played.relay.keys(Kind.NODE) == ["node/web3"]
+
+
+async def test_node_that_was_restricted_meanwhile_stays_so_with_its_new_keys(played: Played) -> None:
+    fleet = await played.open()
+    restricted = replace(fleet.nodes["web2"], lineages=("mail",), answers=False)
+    await played.records.record_node(restricted)
+    await played.web2.say(next_keys=NEW.line)
+    fleet.reports.take(played.web2.signed(5))
+    await fleet.record_reports()
+    signing, sealing = NEW.texts
+    found = (await played.records.read_nodes())["web2"]
+    assert found == replace(restricted, signing_key=signing, sealing_key=sealing)
+
+
+async def test_keys_that_two_nodes_offer_at_once_are_enrolled_for_one(
+    played: Played, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet = await played.open()
+    for node in (played.web2, played.web3):
+        await node.say(next_keys=NEW.line)
+        fleet.reports.take(node.signed(5))
+    await fleet.record_reports()
+    found = [one.signing_key for one in (await played.records.read_nodes()).values()]
+    assert found.count(NEW.texts[0]) == 1
+    assert "node 'web3' keeps its keys: it offers a key of node 'web2'" in caplog.text
 
 
 def _raw(text: str) -> bytes:

@@ -24,6 +24,11 @@ class SqliteFleet:
     async def record_node(self, node: EnrolledNode) -> None:
         await self._change(_put_node(node))
 
+    async def rekey_node(self, node: EnrolledNode, former: EnrolledNode) -> None:
+        keys = (node.signing_key, node.sealing_key, node.name, former.signing_key, former.sealing_key)
+        change = "UPDATE fleet_nodes SET signing_key = ?, sealing_key = ?"
+        await self._change((f"{change} WHERE name = ? AND signing_key = ? AND sealing_key = ?", keys))
+
     async def forget_node(self, name: str) -> None:
         await self._change(
             ("DELETE FROM fleet_nodes WHERE name = ?", (name,)),
