@@ -147,9 +147,14 @@ class Fleet:
 
     async def refresh(self) -> None:
         """Send nodes all that they should have; after a change of nodes or certificates. Raises WellkeeperError."""
-        self.nodes = await self._deps.records.read_nodes()
-        await self.distribution.refresh(self._lineages)
+        # Before the work: what changes meanwhile makes another one due.
         self._refreshed_at = self._deps.clock.monotonic()
+        try:
+            self.nodes = await self._deps.records.read_nodes()
+            await self.distribution.refresh(self._lineages)
+        except BaseException:
+            self._refreshed_at = -math.inf
+            raise
 
     async def until_joined(self, invite: str) -> None:
         """Wait until a node has used the invite with this id."""

@@ -84,6 +84,30 @@ async def test_certificate_that_joined_the_settings_is_sent_with_the_next_beat(p
     assert set((await played.manifest()).lineages) == {"mail", "web"}
 
 
+async def test_settings_that_change_during_a_refresh_are_sent_with_the_next_beat(played: Played) -> None:
+    await played.install("mail")
+    fleet = await played.open()
+    refreshing = asyncio.create_task(fleet.refresh())
+    await asyncio.sleep(0)
+    fleet.serve(["mail", "web"])
+    await refreshing
+    await fleet.beat()
+    assert set((await played.manifest()).lineages) == {"mail", "web"}
+
+
+async def test_refresh_that_failed_is_repeated_with_the_next_beat(
+    played: Played, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = played.folder / "manifest.jws"
+    manifest.mkdir()
+    fleet = await played.open()
+    await fleet.beat()
+    assert str(manifest) in caplog.text
+    manifest.rmdir()
+    await fleet.beat()
+    assert set((await played.manifest()).lineages) == {"web"}
+
+
 async def test_reports_survive_a_restart_and_are_not_taken_twice(played: Played, clock: FakeClock) -> None:
     fleet = await played.open()
     fleet.reports.take(played.web2.signed(5))
