@@ -272,8 +272,8 @@ class Distribution:
 
     async def _learn(self) -> None:
         """Read the manifest in force, and take the one that was offered if it is newer."""
-        if self._kept is None:
-            self._kept = await asyncio.to_thread(self.disk.manifests.read)
+        # A process that still had the former fleet key may have signed the last one.
+        self._kept = await asyncio.to_thread(self.disk.manifests.read) or self._kept
         offered, self._offered = self._offered, None
         if offered is not None and (self._kept is None or offered != self._kept.message):
             try:

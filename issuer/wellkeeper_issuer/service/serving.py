@@ -248,9 +248,16 @@ class Service:
         await change.done
 
     async def take_keys(self, _request: Message, _tell: Tell) -> Message:
-        """Use the keys that are on disk from now on."""
+        """Use the keys that are on disk from now on: two fleets with different keys must not work side by side."""
         async with self._reloads:
-            await self._begin_again(self.settings)
+            await self.is_ready.wait()
+            self.is_ready.clear()
+            try:
+                while self._asked:
+                    await asyncio.wait(self._asked)
+                await self._begin_again(self.settings)
+            finally:
+                self.is_ready.set()
         _log.info("keys read again")
         return {}
 

@@ -70,6 +70,38 @@ async def test_keys_are_taken_by_another_worker(factory: WorkerFactory) -> None:
         assert (len(factory.workers), factory.open_count) == (2, 1)
 
 
+async def test_keys_are_taken_once_all_requests_ended_and_later_ones_wait(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        first = factory.workers[0]
+        first.is_free.clear()
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
+        await first.is_asked.wait()
+        taking = asyncio.create_task(service.take_keys({}, ignore))
+        await asyncio.sleep(0)
+        later = asyncio.create_task(service.renew({"names": ["a.example"], "mode": "retry"}, ignore))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(factory.workers) == 1
+        first.is_free.set()
+        await asyncio.gather(asked, taking, later)
+        assert (first.modes, factory.workers[1].modes) == ([Mode.SCHEDULED], [Mode.RETRY])
+
+
+async def test_client_that_goes_away_while_keys_wait_holds_up_nothing(factory: WorkerFactory) -> None:
+    async with factory.service() as service:
+        first = factory.workers[0]
+        first.is_free.clear()
+        asked = asyncio.create_task(service.renew({"names": ["a.example"]}, ignore))
+        await first.is_asked.wait()
+        taking = asyncio.create_task(service.take_keys({}, ignore))
+        await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.wait([taking])
+        first.is_free.set()
+        await asyncio.gather(asked, service.renew({}, ignore))
+    assert len(factory.workers) == 1
+
+
 async def test_rehearsal_reports_progress_and_results(factory: WorkerFactory) -> None:
     events: Events = []
     async with factory.service() as service:
