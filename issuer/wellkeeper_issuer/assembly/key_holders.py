@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from wellkeeper_client.signing import key_id
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.pins import Holder
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
@@ -27,6 +29,7 @@ class KeyKind(StrEnum):
     ACCOUNT = "account"
 
 
+RELAY: Final = "the relay"
 _MEMBERS: Final = {
     KeyKind.PUBLISHING: "publishing_key_ids",
     KeyKind.FLEET: "fleet_key_ids",
@@ -100,10 +103,20 @@ class _Relay:
 
     records: "RelayRecords"
     address: str
-    node: str = "the relay"
+    node: str = RELAY
 
     async def status(self) -> Mapping[str, Any]:
         return await self.records.status()
+
+
+async def has_stale_relay(settings: Settings) -> bool:
+    """Return whether the relay runs with other fleet keys than those on disk. Raises SettingsError."""
+    async with _relay(settings) as relay:
+        try:
+            known = (await relay.status()).get(_MEMBERS[KeyKind.FLEET])
+        except WellkeeperError:
+            return False
+    return known != [key_id(key) for key in FleetKeys(settings.state_dir).trusted]
 
 
 @asynccontextmanager

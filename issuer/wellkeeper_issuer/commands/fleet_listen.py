@@ -13,6 +13,7 @@ import click
 from wellkeeper_client.relay_wire import is_name, is_private
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.key_holders import has_stale_relay
 from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -75,7 +76,7 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     """Let nodes dial the relay of this host at ADDRESS…: private IP addresses with ports, such as 10.0.0.1:8404.
 
     Writes issuer.d/fleet.toml and relay.env beside the settings, makes the fleet key, starts
-    wellkeeper-relay.service (again if its environment changed), and makes a daemon reload.
+    wellkeeper-relay.service (again if it has other addresses or keys), and makes a daemon reload.
     Settings that have these addresses already are not changed, so that they may be read-only.
     """
     path = settings_path(config)
@@ -83,11 +84,11 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     written = _write(listening.contents())
     settings = options.read(config)
     missing = _add_to_trust_file(settings, path)
-    restarted = [units.RELAY] if listening.environment in written else []
+    is_stale = listening.environment in written or interrupts.run(has_stale_relay(settings))
+    restarted = [units.RELAY] if is_stale else []
     started = units.start_all([units.RELAY], path, DEFAULT_PATH, restarted)
     answer = interrupts.run(remote.ask(settings, {"command": "reload"}))
-    if restarted:  # the keys may have changed, too
-        interrupts.run(remote.ask(settings, {"command": "take keys"}))
+    interrupts.run(remote.ask(settings, {"command": "take keys"}))  # also those of a command that was interrupted
     if as_json:
         print_json(listening.to_json(written, started, has_daemon=answer is not None))
         return
