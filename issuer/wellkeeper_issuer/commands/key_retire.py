@@ -1,6 +1,7 @@
 """key retire: trust the former key no longer, once nothing signs with it and all nodes trust the current one."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,8 +11,14 @@ from wellkeeper_issuer.assembly.key_holders import KeyKind, find_lacking
 from wellkeeper_issuer.commands.key_kinds import SIGNING, TO_NODES, check_trusted, signing_key
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import PublishError
+
+# A daemon signs once its relay has answered, or has not for ten seconds.
+_SIGNED_SECONDS: Final = 60.0
 
 
 @click.command()
@@ -43,6 +50,24 @@ async def _retire(settings: Settings, kind: KeyKind, *, is_forced: bool) -> bool
         check_trusted(f"cannot retire the former {kind} key yet", await find_lacking(settings, kind, current))
     # A switch that was interrupted may not have reached the daemon.
     if await remote.ask(settings, {"command": "take keys"}) is not None:
+        await _check_manifest(settings, kind, _SIGNED_SECONDS, is_forced=is_forced)
         return key.retire()
     async with build.owned_state(settings, "key-retire"):
+        await _check_manifest(settings, kind, 0, is_forced=is_forced)
         return key.retire()
+
+
+async def _check_manifest(settings: Settings, kind: KeyKind, seconds: float, *, is_forced: bool) -> None:
+    """Raise PublishError if nobody could read the manifest in force without the former key."""
+    if kind is not KeyKind.FLEET or is_forced:
+        return
+    from wellkeeper_issuer.assembly import fleets
+    from wellkeeper_issuer.assembly.manifest_signer import is_signed_by
+
+    current = FleetKeys(settings.state_dir).current.public_key()
+    if not await is_signed_by(current, fleets.disk(settings).manifests, SystemClock(), seconds):
+        raise PublishError(
+            "cannot retire the former fleet key yet",
+            "it has signed the last manifest",
+            "Run 'wellkeeper renew', which signs another one, and repeat the command; or repeat it with --force.",
+        )

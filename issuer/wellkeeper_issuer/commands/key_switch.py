@@ -16,6 +16,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.settings.values import address_text
 
 
 @click.command()
@@ -39,6 +40,9 @@ def switch(kind: str, name: str | None, config: Path | None, *, force: bool, as_
     else:
         found, lacking = interrupts.run(_switch_signing(settings, chosen, is_forced=force))
         following = f"key retire {kind}"
+        if chosen is KeyKind.FLEET and settings.fleet.listen:
+            addresses = " ".join(map(address_text, settings.fleet.listen))
+            following = f"fleet listen {addresses}, then sudo wellkeeper {following}"
     for node, why in lacking.items():
         click.echo(f"warning: {node}: {why}", err=True)
     if as_json:
@@ -50,6 +54,7 @@ def switch(kind: str, name: str | None, config: Path | None, *, force: bool, as_
 async def _switch_signing(settings: Settings, kind: KeyKind, *, is_forced: bool) -> tuple[str, Mapping[str, str]]:
     """Return the id of the new key, and the nodes that do not trust it. Raises SettingsError and PublishError."""
     key = signing_key(settings, kind)
+    key.check_retired()  # nodes cannot know the key after the next one
     following = key.following
     lacking = {} if following is None else await find_lacking(settings, kind, key_id(following))
     if not is_forced:

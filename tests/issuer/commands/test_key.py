@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.relays import running_relay
 from tests.json_docs import assert_documented
 from wellkeeper_client.signing import key_id
+from wellkeeper_issuer.fleet.manifest import sign_manifest
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.signing_keys import SigningKey
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.ports.fleet import EnrolledNode, NodeReport
 from wellkeeper_node.agent.report import Report, ResponderReport
+from wellkeeper_node.bundles.manifest import Manifest
 
 NOW = datetime.now(UTC)
 FLEET = "local_node = false\n[fleet]\nlisten = ['10.0.0.1:8404']\nrelay = 'unix:/nonexistent/relay.sock'"
@@ -144,6 +147,52 @@ def test_switch_needs_a_prepared_key(host: Program, kind: str, what: str) -> Non
     assert refused.exit_code == 2
     assert what in refused.err
     assert f"Run 'wellkeeper key prepare {kind}' first." in refused.err
+
+
+def test_second_switch_says_first_that_the_former_key_is_to_be_retired(host: Program) -> None:
+    FleetKeys(host.state_dir).make()
+    host.run("key", "prepare", "publishing")
+    for kind, key in (("publishing", publishing(host)), ("fleet", FleetKeys(host.state_dir))):
+        key.switch()
+        refused = host.run("key", "switch", kind)
+        assert refused.exit_code == 2
+        assert f"Run 'wellkeeper key retire {kind}' first." in refused.err
+
+
+def test_former_fleet_key_is_kept_while_it_has_signed_the_manifest(host: Program) -> None:
+    keys = FleetKeys(host.state_dir)
+    keys.make()
+    before = keys.current
+    switched = host.run("key", "switch", "fleet", "--force")
+    following = "Next: sudo wellkeeper fleet listen 10.0.0.1:8404, then sudo wellkeeper key retire fleet"
+    assert switched.out.splitlines()[-1] == following
+    manifest, path = Manifest(1, 1, {}, {}, {}), host.state_dir / "manifest.jws"
+    path.write_bytes(sign_manifest(manifest, before))
+    host.configure(more=FLEET.replace("/nonexistent/relay.sock", f"{host.folder}/issuer.sock"))
+    with running_relay(host.folder, *keys.trusted):
+        refused = host.run("key", "retire", "fleet")
+        assert refused.exit_code == 1
+        assert "cannot retire the former fleet key yet\n  it has signed the last manifest\n" in refused.err
+        path.write_bytes(sign_manifest(manifest, keys.current))
+        assert host.run("key", "retire", "fleet").exit_code == 0
+
+
+def test_former_fleet_key_is_retired_by_force_although_it_has_signed_the_manifest(host: Program) -> None:
+    keys = FleetKeys(host.state_dir)
+    keys.make()
+    (host.state_dir / "manifest.jws").write_bytes(sign_manifest(Manifest(1, 1, {}, {}, {}), keys.current))
+    keys.switch()
+    assert host.run("key", "retire", "fleet", "--force").exit_code == 0
+
+
+def test_remedy_is_for_those_that_do_not_trust_the_key(host: Program) -> None:
+    FleetKeys(host.state_dir).make()
+    listen, copy = "Run 'wellkeeper fleet listen' again", "copy the trust file"
+    err = host.run("key", "switch", "fleet").err
+    assert (listen in err, copy in err) == (True, False)
+    join(host, "web2")
+    err = host.run("key", "switch", "fleet").err
+    assert (listen in err, copy in err) == (True, True)
 
 
 def test_ca_that_does_not_answer_leaves_the_account_key(host: Program) -> None:

@@ -75,20 +75,24 @@ class SigningKey:
             key_files.make_ed25519_key(self.next_path)
         return True
 
-    def switch(self) -> None:
-        """Sign with the next key from now on. Raises SettingsError without one, and before the last one is retired."""
-        if self.following is None:
-            raise SettingsError(
-                f"cannot switch the {self._kind} key",
-                f"{self.next_path} does not exist",
-                f"Run 'wellkeeper key prepare {self._kind}' first.",
-                retry=Retry.NEVER,
-            )
+    def check_retired(self) -> None:
+        """Raise SettingsError if the key before the last switch is still trusted."""
         if self.former is not None:
             raise SettingsError(
                 f"cannot switch the {self._kind} key",
                 "the key before the last switch is still trusted",
                 f"Run 'wellkeeper key retire {self._kind}' first.",
+                retry=Retry.NEVER,
+            )
+
+    def switch(self) -> None:
+        """Sign with the next key from now on. Raises SettingsError without one, and before the last one is retired."""
+        self.check_retired()
+        if self.following is None:
+            raise SettingsError(
+                f"cannot switch the {self._kind} key",
+                f"{self.next_path} does not exist",
+                f"Run 'wellkeeper key prepare {self._kind}' first.",
                 retry=Retry.NEVER,
             )
         pem = self.current.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
