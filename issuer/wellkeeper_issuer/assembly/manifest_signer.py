@@ -1,4 +1,4 @@
-"""Which key has signed the manifest in force: the issuer needs the former fleet key to read one that it has signed."""
+"""The fleet key that has signed the manifest in force: without it, the issuer cannot read that manifest."""
 
 import asyncio
 from typing import TYPE_CHECKING, Final

@@ -58,7 +58,7 @@ async def _retire(settings: Settings, kind: KeyKind, *, is_forced: bool) -> bool
 
 
 async def _check_manifest(settings: Settings, kind: KeyKind, seconds: float, *, is_forced: bool) -> None:
-    """Raise PublishError if nobody could read the manifest in force without the former key."""
+    """Raise PublishError if the issuer could not read the manifest in force without the former key."""
     if kind is not KeyKind.FLEET or is_forced:
         return
     from wellkeeper_issuer.assembly import fleets

@@ -1,4 +1,4 @@
-"""Which fleet key has signed the manifest in force."""
+"""The fleet key that has signed the manifest in force."""
 
 from pathlib import Path
 
