@@ -92,6 +92,10 @@ async def recover(page: Runbook, fleet: Fleet) -> None:
     for path in (issuer.trust_path, *(fleet.nodes[name].folder / "trust/trust.toml" for name in NODES)):
         path.unlink()
     await page.run("trust --write")
+    await page.run("key switch fleet --force")
+    await until_trusted(issuer, "fleet", "current")
+    await page.run("key retire fleet")
+    await renew(fleet)
     await page.run("account rollover --ca letsencrypt --abandon")
     for kind in ("publishing", "account"):
         await until_trusted(issuer, kind, "next")

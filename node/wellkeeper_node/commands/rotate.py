@@ -15,7 +15,7 @@ def rotate(config: Path) -> None:
     """Replace the keys of this node.
 
     The agent offers the next keys in its reports, which the current key signs. It uses them once the issuer has
-    enrolled them and sealed all certificates for them: within seconds if both run, else later. May be repeated.
+    enrolled them: within seconds if both run, else later. May be repeated.
     """
     for path in NodeKeys(settings.read(config).state_dir).prepare():
         click.echo(f"made   {path}")
