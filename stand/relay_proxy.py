@@ -112,7 +112,8 @@ class RelayProxy:
     async def _forward_or_fail(
         self, request: web.BaseRequest, content: bytes, forward: Callable[[], Awaitable[None]]
     ) -> None:
-        if request.method != "PUT" or not request.path.startswith(_RECORDS):
+        is_carried = request.method == "POST" and request.path == _RECORDS.rstrip("/")  # a report with a poll
+        if not is_carried and (request.method != "PUT" or not request.path.startswith(_RECORDS)):
             return await forward()
         record = _read(request.path.removeprefix(_RECORDS), content)
         self.put.append(record)
@@ -133,4 +134,4 @@ async def silence(_: PutRecord, forward: Callable[[], Awaitable[None]]) -> None:
 def _read(key: str, content: bytes) -> PutRecord:
     payload = content.split(b".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
-    return PutRecord(key, claims["number"], claims["body"])
+    return PutRecord(claims.get("key", key), claims["number"], claims["body"])

@@ -54,11 +54,6 @@ class Own:
     next_keys: str | None = None
 
 
-def _ignore(_body: NodeBody) -> bool:
-    """Return that the keys of this node do not change."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """The parts of an agent, connected.
@@ -78,7 +73,7 @@ class Work:
     clock_ahead: Callable[[], float | None]
     show: Callable[[Report], Awaitable[None]]
     choose: Callable[[], float]
-    enrolled: Callable[[NodeBody], bool] = _ignore
+    enrolled: Callable[[NodeBody], bool] = lambda _: False
 
 
 class Agent:
