@@ -1,4 +1,7 @@
-"""examples/fleet-compose: an issuer with a relay, and two hosts with nginx, from their files as they are."""
+"""examples/fleet-compose: an issuer with a relay, and two hosts with nginx, from their files as they are.
+
+With each engine, the tests share their containers.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from stand.challtestsrv import Challtestsrv
-from stand.docker import Docker
+from stand.engine import Engine
 from stand.pebble import Pebble
 from tests.containers.compose import Project
 from tests.containers.conftest import NODES
@@ -42,22 +45,29 @@ class Fleet:
         return serials.pop()
 
 
+@pytest.fixture(scope="module", params=["docker", "podman"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    running: Engine = request.getfixturevalue(request.param)
+    return running
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet(docker: Docker, ca: Pebble, dns: Challtestsrv, folder: Path) -> AsyncIterator[Fleet]:
+async def fleet(engine: Engine, ca: Pebble, dns: Challtestsrv, folder: Path) -> AsyncIterator[Fleet]:
     """Yield two nodes that serve the first certificate, after the steps of docs/containers.md."""
     for name in (NAME, "example.org"):
         await dns.set_addresses(name, *NODES.values())
     async with AsyncExitStack() as stack:
-        issuer = await stack.enter_async_context(Project(docker, folder, "fleet-compose/issuer"))
+        issuer = await stack.enter_async_context(Project(engine, folder, "fleet-compose/issuer"))
         issuer.use_ca_in_file(ca, "settings/issuer.toml", "issuer", "prepare")
         await issuer.up()
         made = Fleet(issuer, {})
         for name, address in NODES.items():
-            node = await stack.enter_async_context(Project(docker, folder, "fleet-compose/node", name))
+            node = await stack.enter_async_context(Project(engine, folder, "fleet-compose/node", name))
             node.images["ADDRESS"] = address
             node.change("settings/node.toml", '"web1"', f'"{name}"')
-            line = await node.run("run", "--rm", "-T", "node", "init")
-            await issuer.exec("issuer", "wellkeeper", "node", "add", name, line.strip())
+            out = await node.run("run", "--rm", "-T", "--no-deps", "node", "init")
+            line = out.split()[-1]  # podman prints the id of a new pod before it
+            await issuer.exec("issuer", "wellkeeper", "node", "add", name, line)
             (node.folder / "trust/trust.toml").write_text(await issuer.exec("issuer", "cat", TRUST))
             await node.up()
             made.nodes[name] = (node, Site(ca, (address, 443), node.log))
