@@ -231,4 +231,10 @@ BANNED: Final[dict[str, frozenset[str]]] = {
 # Importing these loads acme, which an installer must not need.
 LOADS_ACME: Final = ("wellkeeper_issuer.outside.ca.*",)
 # These import heavy packages only when they are needed.
-LAZY: Final = ("wellkeeper_issuer.commands*", "wellkeeper_issuer.assembly*", "wellkeeper_issuer.__main__", "*.start")
+LAZY: Final = (
+    "wellkeeper_issuer.commands*",
+    "wellkeeper_issuer.assembly*",
+    "wellkeeper_issuer.__main__",
+    "*.start",
+    "tests.issuer.settings_texts",
+)

@@ -6,19 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.schema import json_schema
 
 SCHEMA = json_schema()
-VALIDATOR = Draft202012Validator(SCHEMA)
 
 
-def schema_mistakes(values: dict[str, Any]) -> list[str]:
+def validator(schema: dict[str, Any] = SCHEMA) -> Any:  # noqa: ANN401 - a class that jsonschema makes
+    """Return a validator of jsonschema, which is loaded only here because that takes more than a second."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema)
+
+
+def schema_mistakes(values: object, schema: dict[str, Any] = SCHEMA) -> list[str]:
     """Return what the JSON Schema refuses, by location."""
-    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(values)]
+    return [f"{error.json_path}: {error.message}" for error in validator(schema).iter_errors(values)]
 
 
 def read(folder: Path, text: str) -> Settings:
