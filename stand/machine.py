@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +16,6 @@ from stand.processes import PROJECT, Process, StandError, find_program, temporar
 _BOOT_SECONDS: Final = 120.0
 _COMMAND_SECONDS: Final = 240.0
 _INTERRUPTED: Final = 130
-_NUMBERS: Final = itertools.count()
 _ENVIRONMENT: Final = (
     *("HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive"),
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -38,7 +37,7 @@ class Machine:
         entering: tuple[str, ...] = (),
         options: tuple[str, ...] = (),
     ) -> None:
-        self._name = f"wellkeeper-{os.getpid()}-{next(_NUMBERS)}"
+        self._name = f"wellkeeper-{secrets.token_hex(8)}"  # process IDs repeat in other namespaces
         self._folder = folder
         self._umask = umask
         layers = ":".join(map(str, trees))
