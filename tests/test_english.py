@@ -7,6 +7,8 @@ import pytest
 from tests.english import OPENINGS, PHRASES, checked_files, complaints
 from tests.layers import PROJECT
 
+pytestmark = pytest.mark.any_python
+
 BAD = (
     "the administrator is told",
     "it tells a dead socket from a missing token",

@@ -8,6 +8,8 @@ import pytest
 from tests.imports import imports, imports_inside_functions, module_name, source_files, violations
 from tests.layers import MAX_LINES, PROJECT
 
+pytestmark = pytest.mark.any_python
+
 SOURCES = list(source_files())
 
 

@@ -5,6 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.any_python
+
 PROJECT = Path(__file__).parent.parent
 KEYS = set(re.findall(r"^\| `([a-z]+_[a-z_]+|profile)`", (PROJECT / "docs/settings.md").read_text(), re.MULTILINE))
 _CHANGE = re.compile(

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.any_python
+
 PROJECT = Path(__file__).parent.parent
 _PARTIES = (PROJECT / "docs/threat-model.md").read_text().partition("\n## Parties\n")[2]
 _TEST = re.compile(r"^  <!-- test: (tests/\S+\.py::test_\w+) -->$", re.MULTILINE)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_python
+
 PROJECT = Path(__file__).parent.parent
 PAGE = (PROJECT / "docs/troubleshooting.md").read_text()
 _ENTRY = re.compile(

@@ -43,7 +43,8 @@ from wellkeeper_issuer.upkeep.sources import Sources
 from wellkeeper_node.deliver.batch import Deliveries, Pace
 from wellkeeper_node.deliver.local import LocalDelivery
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+# Measuring coverage would more than double its time.
+pytestmark = [pytest.mark.slow, pytest.mark.any_python, pytest.mark.no_cover, pytest.mark.timeout(1800)]
 
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 YEAR = timedelta(days=365)
