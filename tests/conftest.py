@@ -1,4 +1,4 @@
-"""Options and test order of the whole suite: quick unit tests run first.
+"""Options and test order of the whole suite: unit tests run first.
 
 A test that cannot run here is left out and counted in the summary. In CI, a test that needs root or private networks is
 an error instead.
@@ -36,7 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # after `-m` and `-k`
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run unit tests before integration tests, in the order of collection within each; leave out what cannot run."""
+    """Run unit tests before integration tests, and the longest of each first; leave out what cannot run.
+
+    Thus no process works on a long test at the end while others have nothing left to do.
+    """
     needs = {item: need for item in items if (need := _missing(item)) is not None}
     for need, remedy in _REMEDIES.items():
         if need in needs.values() and os.environ.get("CI"):
@@ -46,7 +49,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workeroutput"):  # of pytest-xdist
         config.workeroutput["left_out"] = config.stash[_LEFT_OUT]
     items[:] = [item for item in items if item not in needs]
-    items.sort(key=lambda item: item.get_closest_marker("integration") is not None)
+    items.sort(key=lambda item: (item.get_closest_marker("integration") is not None, not _is_long(item)))
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None or item.get_closest_marker("timeout") is not None
 
 
 def _missing(item: pytest.Item) -> str | None:
