@@ -28,6 +28,8 @@ NONCE_BYTES: Final = 16
 MOST_ADDRESSES: Final = 8
 LONGEST_REQUEST: Final = 4096
 ID_PATTERN: Final = re.compile("[A-Za-z0-9_-]{22}")
+# In the body of `invite/ID`: true if several nodes may use the invite.
+REUSABLE: Final = "is_reusable"
 
 # A line that a person can still copy.
 _LONGEST_LINE: Final = 4096
@@ -35,6 +37,7 @@ _LONGEST_ADDRESS: Final = 300
 _LONGEST_VERSION: Final = 64
 _DIGEST: Final = re.compile("[A-Za-z0-9_-]{43}")
 _MEMBERS: Final = frozenset({"addresses", "node", "pins", "fleet_key", "secret", "expires_at"})
+_MEMBERS_OF_REUSABLE: Final = _MEMBERS - {"node"}
 _REQUEST: Final = frozenset({"node", "signing_key", "sealing_key", "nonce", "version", "mac"})
 
 
@@ -64,7 +67,7 @@ class Invite:
     """An invite: relays, and all that a node needs to recognize the issuer's answer.
 
     `pins` is the digest of what the node will trust, `fleet_key` the raw Ed25519 public key in base64url, `expires_at`
-    a UNIX time.
+    a UNIX time. The line of one that is reusable has no `node`: each node that joins names itself.
     """
 
     addresses: tuple[str, ...]
@@ -73,22 +76,28 @@ class Invite:
     fleet_key: str
     secret: bytes = field(repr=False)
     expires_at: int
+    is_reusable: bool = False
 
     @property
     def id(self) -> str:
         return invite_id(self.secret)
+
+    def exchange(self, signing_key: str) -> str:
+        """Return the name under which the relay holds the request of the node with this key, and the answer."""
+        return exchange_of(self.id, signing_key) if self.is_reusable else self.id
 
     @property
     def line(self) -> str:
         """Return the invite as one word; it contains the secret."""
         members = {
             "addresses": list(self.addresses),
-            "node": self.node,
             "pins": self.pins,
             "fleet_key": self.fleet_key,
             "secret": _encode(self.secret),
             "expires_at": self.expires_at,
         }
+        if not self.is_reusable:
+            members["node"] = self.node
         return PREFIX + _encode(_canonical(members))
 
 
@@ -120,6 +129,18 @@ class JoinRequest:
     def _members(self) -> dict[str, str]:
         names = ("node", "signing_key", "sealing_key", "nonce", "version")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRefusal:
+    """The body of `answer/ID.DIGEST` to a node that has a reusable invite, and may not join with it."""
+
+    nonce: str
+    why: str
+    remedy: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"nonce": self.nonce, "refused": self.why, "remedy": self.remedy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +190,16 @@ def invite_id(secret: bytes) -> str:
     return _encode(hashlib.sha256(b"wellkeeper-invite-id" + secret).digest())[:22]
 
 
+def exchange_of(invite: str, signing_key: str) -> str:
+    """Return the name of the request and the answer of one of several nodes that use the invite with this id."""
+    return f"{invite}.{_encode(hashlib.sha256(signing_key.encode()).digest())[:22]}"
+
+
+def invite_of(exchange: str) -> str:
+    """Return the id of the invite from what `Invite.exchange` returned."""
+    return exchange.partition(".")[0]
+
+
 def parse_pins(found: object) -> Pins:
     """Reverse `Pins.to_json`. Raises ValueError."""
     if not isinstance(found, Mapping):
@@ -191,19 +222,21 @@ def parse_invite(text: str) -> Invite:
     if not line.startswith(PREFIX) or len(line) > _LONGEST_LINE:
         raise ValueError(f"an invite begins with {PREFIX} and is one line, as 'wellkeeper node invite' prints it")
     found = _object(_decode(line.removeprefix(PREFIX)))
-    if found.keys() != _MEMBERS:
+    is_reusable = "node" not in found
+    if found.keys() != (_MEMBERS_OF_REUSABLE if is_reusable else _MEMBERS):
         raise ValueError("the invite is damaged, or of another version of Wellkeeper")
     addresses = _texts(found["addresses"], "addresses")
     if not 0 < len(addresses) <= MOST_ADDRESSES or any(len(one) > _LONGEST_ADDRESS for one in addresses):
         raise ValueError(f"an invite has 1 to {MOST_ADDRESSES} addresses of relays")
-    node, pins, fleet_key = (_text(found[name], name) for name in ("node", "pins", "fleet_key"))
+    node, pins, fleet_key = (_text(found.get(name, ""), name) for name in ("node", "pins", "fleet_key"))
     secret, expires_at = _decode(_text(found["secret"], "secret")), found["expires_at"]
-    if NAME_PATTERN.fullmatch(node) is None or _DIGEST.fullmatch(pins) is None or len(secret) != SECRET_BYTES:
+    is_named = is_reusable or NAME_PATTERN.fullmatch(node) is not None
+    if not is_named or _DIGEST.fullmatch(pins) is None or len(secret) != SECRET_BYTES:
         raise ValueError("the invite is damaged")
     if type(expires_at) is not int or not 0 < expires_at <= wire.MAX_TIME:
         raise ValueError("the invite's time is not a UNIX time")
     decode_public_key(fleet_key)
-    return Invite(addresses, node, pins, fleet_key, secret, expires_at)
+    return Invite(addresses, node, pins, fleet_key, secret, expires_at, is_reusable)
 
 
 def parse_request(message: bytes) -> JoinRequest:
@@ -230,6 +263,13 @@ def check_sealing_key(text: str) -> None:
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(raw))
     except ValueError as error:
         raise ValueError("the sealing key is not the public key of any node") from error
+
+
+def parse_refusal(body: Mapping[str, Any]) -> JoinRefusal | None:
+    """Reverse `JoinRefusal.to_json`; return None for another answer. Raises ValueError."""
+    if "refused" not in body:
+        return None
+    return JoinRefusal(*(_text(body.get(name), name) for name in ("nonce", "refused", "remedy")))
 
 
 def parse_answer(body: Mapping[str, Any]) -> JoinAnswer:

@@ -1,10 +1,14 @@
 """Pass requests to join to the issuer, and its answers back. docs/design/0025-joining.md
 
 Only for an invite that the issuer put here: its id, which is not secret, decides whether a body is read. There is one
-request per invite. Another key replaces it only after the issuer refused it, which is deleting it.
+request per invite. Another key replaces it only after the issuer refused it, which is deleting it. Of a reusable
+invite, there is one request per key, while the node waits.
 """
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
@@ -15,13 +19,15 @@ from wellkeeper_client.record_state import Stored, Wanted
 from wellkeeper_client.records import Kind
 from wellkeeper_client.wire import WireError
 from wellkeeper_relay import exchange
-from wellkeeper_relay.keys import Keys
+from wellkeeper_relay.keys import Keys, busy
 from wellkeeper_relay.store import Store
 from wellkeeper_responder.connections import peer_of
 
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = f"{relay_wire.JOIN_PATH}/"
+# Nodes that wait at once with the same invite: their requests have up to 4 KiB each, and others ask again.
+MOST_WAITING: Final = 64
 
 
 class Joins:
@@ -30,6 +36,7 @@ class Joins:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        self._waiting: Counter[str] = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Keep the request, and answer with the issuer's record, or none if that takes longer. Raises WireError."""
@@ -37,7 +44,32 @@ class Joins:
         self._keys.take_stranger(peer_of(request))
         message = await exchange.message(request, joining.LONGEST_REQUEST, relay_wire.JOIN_MEDIA_TYPE)
         asked, name = _parsed(message), records.node_of(invite.key)
-        pending, answer = Stored(f"{Kind.JOIN}/{name}", message, invite.expires_at), f"{Kind.ANSWER}/{name}"
+        if self._keys.check_record(invite.key, invite.value).body.get(joining.REUSABLE) is True:
+            name = joining.exchange_of(name, asked.signing_key)
+            with self.slot(f"{Kind.JOIN}/{name}"):
+                return await self._exchange(name, message, asked, invite.expires_at)
+        return await self._exchange(name, message, asked, invite.expires_at)
+
+    @contextmanager
+    def slot(self, key: str) -> Iterator[None]:
+        """Keep the request under this key only while someone waits, and not too many. Raises WireError 429."""
+        invite = joining.invite_of(key)
+        if key not in self._waiting and sum(joining.invite_of(one) == invite for one in self._waiting) >= MOST_WAITING:
+            raise busy()
+        self._waiting[key] += 1
+        try:
+            yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+                self._store.discard(key)
+
+    async def _exchange(
+        self, name: str, message: bytes, asked: JoinRequest, expires_at: float | None
+    ) -> web.StreamResponse:
+        """Keep the request under this name, and wait for the answer there. Raises WireError."""
+        pending, answer = Stored(f"{Kind.JOIN}/{name}", message, expires_at), f"{Kind.ANSWER}/{name}"
         self._keep(pending, asked)
         # One request waits for each invite: places are few, and the id of an invite is not secret.
         self._store.wake(pending.key)
@@ -62,7 +94,7 @@ class Joins:
             raise WireError(405, "method-not-allowed", "expected POST", {"Allow": "POST"})
         found = self._store.get(f"{Kind.INVITE}/{request.raw_path.removeprefix(_PREFIX)}")
         if found is None:
-            raise WireError(401, "unknown-invite", "the invite is unknown here, or has expired")
+            raise WireError(401, "unknown-invite", "the invite is unknown here, has expired, or was revoked")
         return found
 
     def _keep(self, pending: Stored, asked: JoinRequest) -> None:

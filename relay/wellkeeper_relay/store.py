@@ -57,6 +57,12 @@ class Store:
             self.wake(key)
         return was_there
 
+    def discard(self, key: str) -> None:
+        """Delete the record, whatever its value; idempotent."""
+        found = self.get(key)
+        if found is not None:
+            self.delete(key, found.version, None)
+
     def get(self, key: str) -> Stored | None:
         return self._state.get(key, self._now)
 

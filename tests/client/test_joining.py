@@ -9,7 +9,15 @@ import pytest
 
 from tests.joins import INVITE, NONCE, OTHER, PINS, SECRET, WEB9, answer, request
 from wellkeeper_client import joining
-from wellkeeper_client.joining import Pins, parse_answer, parse_invite, parse_pins, parse_request
+from wellkeeper_client.joining import (
+    JoinRefusal,
+    Pins,
+    parse_answer,
+    parse_invite,
+    parse_pins,
+    parse_refusal,
+    parse_request,
+)
 
 
 def line(**changes: Any) -> str:  # noqa: ANN401 - JSON
@@ -22,6 +30,23 @@ def test_invite_is_one_word_and_reads_back() -> None:
     assert parse_invite(f"  {INVITE.line}\n") == INVITE
     assert len(INVITE.line.split()) == 1
     assert len(INVITE.line) < 400
+
+
+def test_reusable_invite_names_no_node_and_its_requests_have_names_of_their_own() -> None:
+    invite = replace(INVITE, node="", is_reusable=True)
+    assert parse_invite(invite.line) == invite
+    assert parse_invite(replace(invite, node="web7").line) == invite
+    names = {invite.exchange(key) for key in (WEB9, OTHER)}
+    assert len(names) == 2
+    assert {joining.invite_of(name) for name in names} == {INVITE.exchange(WEB9)} == {INVITE.id}
+
+
+def test_refusal_reads_back() -> None:
+    refusal = JoinRefusal(NONCE, "all 50 uses are used", "Ask for another one.")
+    assert parse_refusal(refusal.to_json()) == refusal
+    assert parse_refusal(answer().to_json()) is None
+    with pytest.raises(ValueError, match="remedy must be a string"):
+        parse_refusal({"nonce": NONCE, "refused": "no"})
 
 
 def test_invites_id_does_not_show_the_secret() -> None:
@@ -43,7 +68,8 @@ def test_invites_id_does_not_show_the_secret() -> None:
         INVITE.line[:-4],
         INVITE.line + "x" * 5000,
         line(more=1),
-        line(node=None),
+        line(node=""),
+        line(node=None, pins=None),
         line(node="../x"),
         line(node=7),
         line(addresses="10.0.0.1:1"),

@@ -1,17 +1,22 @@
 """Requests to join at a relay: only for an invite that the issuer put there, one at a time, and for strangers cheap."""
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from tests.joins import INVITE, OTHER, answer, record_of, request
+from tests.fakes import FakeClock
+from tests.joins import INVITE, OTHER, WEB9, answer, record_of, request
 from tests.relay.conftest import RECORDS, RunningRelay, media_type
 from tests.relay.messages import signed
 from tests.responder.http import Reply, ask, problem_of
-from wellkeeper_client import relay_wire
+from wellkeeper_client import joining, relay_wire
 from wellkeeper_client.record_state import version_of
-from wellkeeper_relay.keys import CHECKS_PER_PEER
+from wellkeeper_client.wire import WireError
+from wellkeeper_relay.joins import MOST_WAITING, Joins
+from wellkeeper_relay.keys import CHECKS_PER_PEER, Keys
+from wellkeeper_relay.store import Store
 
 PATH = f"{relay_wire.JOIN_PATH}/{INVITE.id}"
 JSON = {"Content-Type": relay_wire.JOIN_MEDIA_TYPE}
@@ -24,6 +29,17 @@ async def invite(running: RunningRelay) -> None:
 async def join(running: RunningRelay, body: bytes | None = None, path: str = PATH, /, **changes: str) -> Reply:
     content = request(**changes).to_bytes() if body is None else body
     return await ask(running.relay.node_addresses[0], "POST", path, JSON, content)
+
+
+async def reusable_invite(running: RunningRelay) -> None:
+    message = signed(f"invite/{INVITE.id}", seconds=3600, is_reusable=True)
+    assert (await running.feed(f"invite/{INVITE.id}", message)).status == 200
+
+
+async def joins(running: RunningRelay) -> list[str]:
+    """Return the keys of the requests that the issuer sees."""
+    found = (await running.read(f"{RECORDS}?kinds=join")).json()["records"]
+    return sorted(one["key"] for one in found)
 
 
 async def pending(running: RunningRelay) -> dict[str, Any] | None:
@@ -140,3 +156,50 @@ async def test_request_cannot_be_put_as_a_record(running: RunningRelay) -> None:
     problem_of(await running.feed(f"join/{INVITE.id}", signed(f"join/{INVITE.id}")), 401, "unknown-key")
     reply = await running.ask_as("web1", f"{RECORDS}/join/{INVITE.id}", "PUT", request().to_bytes())
     problem_of(reply, 403, "forbidden")
+
+
+async def test_several_nodes_wait_with_a_reusable_invite_and_each_gets_its_own_answer(running: RunningRelay) -> None:
+    await reusable_invite(running)
+    tasks, names = [], [joining.exchange_of(INVITE.id, key) for key in (WEB9, OTHER)]
+    for number, key in enumerate((WEB9, OTHER), 1):
+        tasks.append(asyncio.create_task(join(running, signing_key=key)))
+        await running.until_polls_wait(number)
+    assert await joins(running) == sorted(f"join/{name}" for name in names)
+    for key, name, task in zip((WEB9, OTHER), names, tasks, strict=True):
+        message = record_of(answer(request(signing_key=key)), key=f"answer/{name}")
+        await running.feed(f"answer/{name}", message)
+        assert (await task).json()["record"]["value"].encode() == message
+    assert await joins(running) == []
+
+
+async def test_repeated_request_ends_the_wait_of_the_first_and_stays(running: RunningRelay) -> None:
+    await reusable_invite(running)
+    name, first = joining.exchange_of(INVITE.id, WEB9), await started(running)
+    second = asyncio.create_task(join(running))
+    assert (await first).json()["record"] is None
+    assert await joins(running) == [f"join/{name}"]
+    await running.feed(f"answer/{name}", record_of(answer(), key=f"answer/{name}"))
+    assert (await second).json()["record"] is not None
+
+
+async def test_refused_request_with_a_reusable_invite_ends_and_leaves_nothing(running: RunningRelay) -> None:
+    await reusable_invite(running)
+    waiting = await started(running)
+    (key,) = await joins(running)
+    await running.read(f"{RECORDS}/{key}?expected={version_of(request().to_bytes())}", "DELETE")
+    problem_of(await waiting, 403, "refused")
+    assert await joins(running) == []
+
+
+def test_nodes_that_wait_with_the_same_invite_are_limited() -> None:
+    clock = FakeClock()
+    waiting = Joins(Store(clock, 1000), Keys([], clock))
+    with ExitStack() as stack:
+        for number in range(MOST_WAITING):
+            stack.enter_context(waiting.slot(f"join/{INVITE.id}.{number}"))
+        with pytest.raises(WireError, match="too much at once"):
+            stack.enter_context(waiting.slot(f"join/{INVITE.id}.more"))
+        stack.enter_context(waiting.slot(f"join/{INVITE.id}.0"))
+        stack.enter_context(waiting.slot(f"join/{'o' * 22}.0"))
+    with waiting.slot(f"join/{INVITE.id}.more"):
+        pass
