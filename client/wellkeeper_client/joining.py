@@ -142,6 +142,10 @@ class JoinRefusal:
     def to_json(self) -> dict[str, Any]:
         return {"nonce": self.nonce, "refused": self.why, "remedy": self.remedy}
 
+    def is_for(self, request: JoinRequest) -> bool:
+        """Return whether it is about the request."""
+        return self.nonce == request.nonce
+
 
 @dataclass(frozen=True, slots=True)
 class JoinAnswer:

@@ -150,5 +150,9 @@ class RecordRefusedError(RecordsError):
     """The record is too large, there is no room for it, or its key is unknown: repeating it at once does not help."""
 
 
+class BusyError(UnavailableError):
+    """The store has too much to do at once: repeat it in a second."""
+
+
 class JoinRefusedError(RecordsError):
     """Another request with the same invite will be refused, too, unless the invite was only not there yet."""

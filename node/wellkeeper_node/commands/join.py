@@ -3,6 +3,7 @@
 import asyncio
 import grp
 import importlib.metadata
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from wellkeeper_client.trust_file import Trust, TrustError
 from wellkeeper_node import durable, presence, settings, units
 from wellkeeper_node.agent.arrival import has_arrived_within
 from wellkeeper_node.agent.join import join as join_fleet
+from wellkeeper_node.agent.join import name_of
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.agent.shown import StatusFile
 from wellkeeper_node.certificates.folders import CertificateFolders
@@ -83,7 +85,12 @@ class _Places:
 )
 @click.option("--certificates-group", "group", metavar="GROUP", help="Group that may read the certificates' keys.")
 @click.option("--replace", "is_replaced", is_flag=True, help="Replace settings and a trust file that differ.")
-def join(**given: Any) -> None:  # noqa: ANN401 - the options
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of this node, if the invite is for several.  [default: host name, and six characters of its key]",
+)
+def join(name: str | None, **given: Any) -> None:  # noqa: ANN401 - the options
     """Join a fleet with an invite, which is asked for, or read from standard input; never an argument.
 
     Makes the keys of this node, proves the invite to the issuer, and writes node.toml, trust.toml, and a self-signed
@@ -91,12 +98,15 @@ def join(**given: Any) -> None:  # noqa: ANN401 - the options
     the agent, and waits some seconds for certificates. It may be repeated.
     """
     places = _Places(**given)
-    invite = _read_invite()
-    places = _kept(places, invite)
+    found = settings.read(places.config) if presence.exists(places.config) and not places.is_replaced else None
+    invite = _named(_read_invite(), name, found)
+    places = _kept(places, found)
     folders = places.folders()
     _check_trust(places, invite)
     keys = NodeKeys(places.state_dir)
     keys.make()
+    if not invite.node:
+        invite = replace(invite, node=name_of(socket.gethostname(), keys.public.signing_key))
     answer = asyncio.run(_ask(invite, keys))
     _write_trust(places, answer)
     lines = asyncio.run(_make_placeholders(answer, folders))
@@ -132,17 +142,24 @@ def _read_invite() -> Invite:
         raise click.UsageError(f"cannot use the invite: {error}") from error
 
 
-def _kept(places: _Places, invite: Invite) -> _Places:
-    """Return the places that the settings name, if this node has some. Raises FleetError if it is another node."""
-    if not presence.exists(places.config) or places.is_replaced:
-        return places
-    found = settings.read(places.config)
-    if found.name != invite.node:
+def _named(invite: Invite, name: str | None, found: NodeSettings | None) -> Invite:
+    """Return the invite with the name of this node, "" for a new one without a name. Raises UsageError, FleetError."""
+    if name is not None and LINEAGE_NAME.fullmatch(name) is None:
+        raise click.BadParameter("a name has only a-z, 0-9, '.', '_' and '-'", param_hint="--name")
+    if not invite.is_reusable and name not in {None, invite.node}:
+        raise click.UsageError(f"the invite is for node {invite.node}: leave out --name")
+    wanted = invite.node or name or (found.name if found else "")
+    if found is not None and found.name != wanted:
         raise FleetError(
-            f"cannot join as {invite.node}",
-            f"{places.config} is of node {found.name}",
-            "Run 'wellkeeper-node leave' first.",
+            f"cannot join as {wanted}", f"this host is node {found.name}", "Run 'wellkeeper-node leave' first."
         )
+    return replace(invite, node=wanted)
+
+
+def _kept(places: _Places, found: NodeSettings | None) -> _Places:
+    """Return the places that the settings name, if this node has some."""
+    if found is None:
+        return places
     return replace(
         places,
         state_dir=found.state_dir,

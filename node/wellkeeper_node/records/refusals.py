@@ -6,6 +6,7 @@ from typing import Any, Final
 from wellkeeper_client import relay_wire, services, wire
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_node.errors import (
+    BusyError,
     ConflictError,
     JoinRefusedError,
     LeaseLostError,
@@ -20,6 +21,7 @@ LONGEST_WORDS: Final = 300
 UNKNOWN_KEY: Final = "unknown-key"
 
 _REFUSALS: Final[Mapping[str, type[RecordsError]]] = {
+    "busy": BusyError,
     "conflict": ConflictError,
     "lease-lost": LeaseLostError,
     "refused": JoinRefusedError,

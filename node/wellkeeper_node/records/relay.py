@@ -12,13 +12,13 @@ from typing import Any, Final
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wellkeeper_client import relay_wire, wire
+from wellkeeper_client import joining, relay_wire, wire
 from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.record_state import Page, Stored
 from wellkeeper_client.records import Kind, kind_of
 from wellkeeper_node.bodies import collect_body
-from wellkeeper_node.errors import ConflictError, RecordsError, UnavailableError
+from wellkeeper_node.errors import BusyError, ConflictError, RecordsError, UnavailableError
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records import address as addresses
@@ -136,15 +136,19 @@ class RelayRecords:
             if fruitless > 1:  # a relay that does not wait must not keep this machine busy
                 await self._clock.sleep(_PAUSE_SECONDS)
 
-    async def join(self, invite: str, request: bytes) -> Stored | None:
+    async def join(self, exchange: str, request: bytes) -> Stored | None:
         """Send a request to join, and return the answer that the relay has; None if there is none after some seconds.
 
-        Repeatable. Raises JoinRefusedError and UnavailableError.
+        `exchange` is that of the invite. A busy relay has none yet. Repeatable. Raises JoinRefusedError and
+        UnavailableError.
         """
-        path, wait = f"{relay_wire.JOIN_PATH}/{invite}", relay_wire.JOIN_WAIT_SECONDS
+        path, wait = f"{relay_wire.JOIN_PATH}/{joining.invite_of(exchange)}", relay_wire.JOIN_WAIT_SECONDS
         longest = Kind.ANSWER.longest + replies.SMALL
-        body = await self._call("POST", path, {}, request, _Bounds(wait, longest))
-        return self._read(body, lambda found: replies.record(found, f"{Kind.ANSWER}/{invite}"))
+        try:
+            body = await self._call("POST", path, {}, request, _Bounds(wait, longest))
+        except BusyError:
+            return None
+        return self._read(body, lambda found: replies.record(found, f"{Kind.ANSWER}/{exchange}"))
 
     def carry(self, report: Stored, expected: str | None, failed: Callable[[], None]) -> bool:
         if self._takes_report:

@@ -1,5 +1,6 @@
 """Joining: a node takes only what the fleet key of its invite signed, for this request, with the pins of the invite."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,14 +8,17 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.fakes import FakeClock
-from tests.joins import INVITE, OTHER, PINS, SEALING_KEY, WEB9_KEY, answer, record_of, request
-from tests.relay.messages import STRANGER_KEY
+from tests.joins import INVITE, NONCE, OTHER, PINS, SEALING_KEY, WEB9_KEY, answer, record_of, request
+from tests.relay.messages import FLEET_KEY, STRANGER_KEY
 from tests.responder.messages import NOW
-from wellkeeper_client.joining import JoinAnswer, Pins, parse_request
+from wellkeeper_client import records
+from wellkeeper_client.joining import JoinAnswer, JoinRefusal, Pins, parse_request
 from wellkeeper_client.record_state import Stored
-from wellkeeper_node.agent.join import Relay, join, verify_answer
+from wellkeeper_client.records import Record
+from wellkeeper_node.agent.join import Relay, join, name_of, verify_answer
 from wellkeeper_node.agent.keys import NodePublic
 from wellkeeper_node.errors import FleetError, JoinRefusedError, RecordsError, UnavailableError
+from wellkeeper_node.model import LINEAGE_NAME
 
 PUBLIC = NodePublic(WEB9_KEY.public_key().public_bytes_raw(), SEALING_KEY.public_key().public_bytes_raw())
 KEY = f"answer/{INVITE.id}"
@@ -27,8 +31,8 @@ class PlayedRelay:
         self._replies = list(replies)
         self.asked = 0
 
-    async def join(self, invite: str, request: bytes) -> Stored | None:
-        assert invite == INVITE.id
+    async def join(self, exchange: str, request: bytes) -> Stored | None:
+        assert exchange == INVITE.id
         self.asked += 1
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0] if self._replies else True
         if isinstance(reply, RecordsError):
@@ -83,6 +87,52 @@ async def test_expired_invite_is_not_sent_and_a_clock_may_be_off_by_an_hour() ->
         await joined(relay, clock=clock_at(7200))
     assert relay.asked == 0
     await joined(relay, clock=clock_at(7100))
+
+
+async def test_refusal_of_an_expired_invite_says_so() -> None:
+    refused = JoinRefusedError("the relay refused", "the invite is unknown here")
+    with pytest.raises(JoinRefusedError, match=r"the invite expired at 20.* UTC"):
+        await joined(PlayedRelay(refused), clock=clock_at(3600))
+
+
+REUSABLE = replace(INVITE, is_reusable=True)
+EXCHANGE = f"answer/{REUSABLE.exchange(request().signing_key)}"
+
+
+def refusal(nonce: str = NONCE, key: str = EXCHANGE) -> Stored:
+    body = JoinRefusal(nonce, "all 50 uses are used", "Ask for another one.").to_json()
+    return Stored(key, records.sign(Record(key, 1, NOW, NOW + 60, body), FLEET_KEY).encode())
+
+
+def test_each_node_with_a_reusable_invite_takes_its_own_answer_only() -> None:
+    assert verify_answer(REUSABLE, request(), Stored(EXCHANGE, record_of(answer(), key=EXCHANGE))) == answer()
+    with pytest.raises(FleetError, match="it answers another request"):
+        verify_answer(REUSABLE, request(), Stored(KEY, record_of(answer())))
+
+
+def test_signed_refusal_of_this_request_says_why() -> None:
+    with pytest.raises(FleetError, match=r"cannot join as web9: all 50 uses are used. Ask for another one\."):
+        verify_answer(REUSABLE, request(), refusal())
+    for other in (refusal("B" * 22), refusal(key=KEY)):
+        with pytest.raises(FleetError, match="it answers another request"):
+            verify_answer(REUSABLE, request(), other)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("ip-10-0-1-23.eu-west-1.compute.internal", "ip-10-0-1-23"),
+        ("Web_1", "web_1"),
+        ("--büro!", "b-ro"),
+        ("", "node"),
+        ("x" * 64, "x" * 50),
+    ],
+)
+def test_node_names_itself_after_its_host_and_its_key(host: str, name: str) -> None:
+    keys = [name_of(host, bytes([number]) * 32) for number in range(2)]
+    assert [re.fullmatch(rf"{name}-[a-z2-7]{{6}}", one) is not None for one in keys] == [True, True]
+    assert len(set(keys)) == 2
+    assert all(map(LINEAGE_NAME.fullmatch, keys))
 
 
 @pytest.mark.parametrize(

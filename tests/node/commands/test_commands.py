@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import os
 import pty
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,7 @@ from wellkeeper_client.joining import Invite, parse_request
 from wellkeeper_client.records import Kind
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_node import settings
+from wellkeeper_node.agent.join import name_of
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.records.relay import RelayRecords
@@ -45,6 +47,7 @@ class Node:
         self.folder = folder
         self.config, self.trust = folder / "etc/node.toml", folder / "etc/trust.toml"
         self.changes: dict[str, Any] = {"certificates": CERTIFICATES}
+        self.is_reusable = False
 
     async def run(self, *arguments: str, stdin: str = "") -> Finished:
         process = await self._start(arguments, asyncio.subprocess.PIPE)
@@ -80,7 +83,7 @@ class Node:
         made, now = relay_settings(self.folder / "relay"), int(time.time())
         async with Relay(made, RelayClock()) as relay:
             records = RelayRecords(str(made.issuer), SystemClock())
-            offered = signed(f"invite/{INVITE.id}", seconds=3600, issued_at=now)
+            offered = signed(f"invite/{INVITE.id}", seconds=3600, issued_at=now, is_reusable=self.is_reusable)
             await records.put(f"invite/{INVITE.id}", offered)
             answering = asyncio.create_task(self._answer(records))
             try:
@@ -93,8 +96,8 @@ class Node:
     async def _answer(self, records: RelayRecords) -> None:
         async for update in records.follow(Kind.JOIN):
             for one in update.records:
-                message = record_of(answer(parse_request(one.value), **self.changes), issued_at=int(time.time()))
-                await records.put(f"answer/{INVITE.id}", message)
+                key, found = one.key.replace("join", "answer"), answer(parse_request(one.value), **self.changes)
+                await records.put(key, record_of(found, key=key, issued_at=int(time.time())))
 
     async def _start(self, arguments: Sequence[str], stdin: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -178,7 +181,27 @@ async def test_relay_at_a_public_address_is_refused(node: Node) -> None:
 async def test_host_is_one_node(node: Node) -> None:
     await node.join()
     found = await node.join(node="web8")
-    assert (found.exit_code, f"{node.config} is of node web9" in found.err) == (1, True)
+    assert (found.exit_code, "this host is node web9" in found.err) == (1, True)
+
+
+async def test_node_names_itself_for_a_reusable_invite_and_keeps_its_name(node: Node) -> None:
+    node.is_reusable = True
+    for _ in range(2):
+        found = await node.join(is_reusable=True)
+        assert found.exit_code == 0, found
+    name = name_of(socket.gethostname(), NodeKeys(node.folder / "state").public.signing_key)
+    assert settings.read(node.config).name == name
+    other = await node.join("--name=web7", is_reusable=True)
+    assert (other.exit_code, f"this host is node {name}" in other.err) == (1, True)
+    again = await node.join("--name=web7", "--replace", is_reusable=True)
+    assert (again.exit_code, settings.read(node.config).name) == (0, "web7")
+
+
+@pytest.mark.parametrize("name", ["web8", "../x"])
+async def test_name_of_a_named_invite_is_fixed_and_others_must_be_names(node: Node, name: str) -> None:
+    found = await node.join(f"--name={name}")
+    assert (found.exit_code, "--name" in found.err) == (2, True)
+    assert not (node.folder / "state").exists()
 
 
 async def test_trust_file_of_others_is_replaced_only_on_request(node: Node) -> None:

@@ -13,13 +13,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.fakes import FakeClock
-from tests.joins import INVITE, OTHER, answer, record_of, request
 from tests.relay.conftest import RunningRelay, running, settings
 from tests.relay.messages import STRANGER_KEY, WEB1_KEY, WEB2_KEY, signed
 from tests.responder.messages import NOW
 from wellkeeper_client.record_state import version_of
 from wellkeeper_client.records import Kind
-from wellkeeper_node.errors import ConflictError, JoinRefusedError, UnavailableError
+from wellkeeper_node.errors import ConflictError, UnavailableError
 from wellkeeper_node.records import replies
 from wellkeeper_node.records.relay import Reader, RelayRecords
 from wellkeeper_relay.app import Relay
@@ -280,21 +279,3 @@ async def test_name_with_a_public_address_is_not_connected_to() -> None:
     async with client("https://127.0.0.1:1") as records:
         with pytest.raises(UnavailableError, match="cannot reach"):
             await records.get(KEY)
-
-
-async def test_request_to_join_gets_the_answer_or_none(running: RunningRelay) -> None:
-    await running.feed(f"invite/{INVITE.id}", signed(f"invite/{INVITE.id}", seconds=3600))
-    await running.feed(f"answer/{INVITE.id}", record_of(answer()))
-    async with client(running.relay.node_addresses[0]) as records:
-        found = await records.join(INVITE.id, request().to_bytes())
-        assert found is not None
-        assert (found.key, found.value) == (f"answer/{INVITE.id}", record_of(answer()))
-        with pytest.raises(JoinRefusedError, match="another node uses this invite"):
-            await records.join(INVITE.id, request(signing_key=OTHER).to_bytes())
-        with pytest.raises(JoinRefusedError, match="the invite is unknown here"):
-            await records.join("x" * 22, request().to_bytes())
-    async with hostile(lambda _: {"record": None}) as address, client(address) as records:
-        assert await records.join(INVITE.id, request().to_bytes()) is None
-    async with hostile(lambda _: {"record": stored()}) as address, client(address) as records:
-        with pytest.raises(UnavailableError, match="cannot use the reply"):
-            await records.join(INVITE.id, request().to_bytes())
