@@ -42,14 +42,22 @@ class FakeFleet:
         return dict(self._invites)
 
     async def record_invite(self, invite: OpenInvite) -> None:
-        self._invites = {one.id: one for one in self._invites.values() if one.node != invite.node}
+        self._invites = {one.id: one for one in self._invites.values() if one.node != invite.node or not one.node}
         self._invites[invite.id] = invite
         self._changed.set()
 
     async def enrol(self, node: EnrolledNode, invite: str) -> None:
-        if known := self._invites.get(invite):
-            self._invites[invite] = replace(known, signing_key=node.signing_key, sealing_key=node.sealing_key)
-            await self.record_node(node)
+        known, used = self._nodes.get(node.name), self._invites.get(invite)
+        if used is None or used.is_used_up or used.revoked_at:
+            return
+        if known is None or (known.invite != invite and known.has_keys(node.signing_key, node.sealing_key)):
+            self._invites[invite] = replace(used, used=used.used + 1)
+            await self.record_node(replace(node, invite=invite))
+
+    async def revoke_invite(self, invite: str, at: datetime) -> None:
+        if (known := self._invites.get(invite)) and known.revoked_at is None:
+            self._invites[invite] = replace(known, revoked_at=at)
+        self._changed.set()
 
     async def forget_expired(self, now: datetime) -> None:
         self._invites = {one.id: one for one in self._invites.values() if now < one.expires_at}

@@ -19,6 +19,7 @@ HOUR: Final = timedelta(hours=1)
 INVITE: Final = OpenInvite(
     "i" * 22, "web2", b"s" * 16, "{}", ("*",), answers=True, created_at=NOW, expires_at=NOW + HOUR
 )
+MANY: Final = replace(INVITE, id="m" * 22, node="", uses=3, is_ephemeral=True)
 
 
 async def test_nodes_are_read_back_and_replaced(state: StateRecords) -> None:
@@ -81,18 +82,50 @@ async def test_later_invite_for_the_same_node_replaces_the_earlier_one(state: St
     for invite in (INVITE, other, later):
         await state.fleet.record_invite(invite)
     assert await state.fleet.read_invites() == {"l" * 22: later, "o" * 22: other}
-    assert not later.is_used
+    assert not later.is_used_up
 
 
 async def test_node_is_enrolled_together_with_the_use_of_its_invite(state: StateRecords) -> None:
     await state.fleet.record_invite(INVITE)
     await state.fleet.enrol(WEB2, INVITE.id)
-    assert await state.fleet.read_nodes() == {"web2": WEB2}
-    used = (await state.fleet.read_invites())[INVITE.id]
-    assert used.is_used_by(WEB2.signing_key, WEB2.sealing_key)
-    assert not used.is_used_by(WEB3.signing_key, WEB2.sealing_key)
+    assert await state.fleet.read_nodes() == {"web2": replace(WEB2, invite=INVITE.id)}
+    assert (await state.fleet.read_invites())[INVITE.id].is_used_up
     await state.fleet.forget_node("web2")
     assert await state.fleet.read_invites() == {}
+
+
+async def test_reusable_invite_enrols_as_many_nodes_as_it_has_uses_each_once(state: StateRecords) -> None:
+    await state.fleet.record_invite(MANY)
+    await state.fleet.record_invite(replace(MANY, id="o" * 22))
+    nodes = [replace(WEB2, name=f"web{number}", signing_key=f"{number}" * 43) for number in range(4)]
+    for node in (nodes[0], nodes[0], *nodes):
+        await state.fleet.enrol(node, MANY.id)
+    wanted = {one.name: replace(one, invite=MANY.id) for one in nodes[: MANY.uses]}
+    assert await state.fleet.read_nodes() == wanted
+    for _ in range(2):
+        await state.fleet.forget_node("web0")
+    invites = await state.fleet.read_invites()
+    assert invites == {MANY.id: replace(MANY, used=MANY.uses), "o" * 22: replace(MANY, id="o" * 22)}
+
+
+async def test_enrolled_node_keeps_its_name_and_is_taken_over_by_no_other_keys(state: StateRecords) -> None:
+    await state.fleet.record_node(WEB2)
+    await state.fleet.record_invite(MANY)
+    for other in (replace(WEB2, signing_key="t" * 43), replace(WEB2, sealing_key="z" * 43)):
+        await state.fleet.enrol(other, MANY.id)
+    assert await state.fleet.read_nodes() == {"web2": WEB2}
+    assert (await state.fleet.read_invites())[MANY.id] == MANY
+    await state.fleet.enrol(replace(WEB2, is_ephemeral=True), MANY.id)
+    assert await state.fleet.read_nodes() == {"web2": replace(WEB2, is_ephemeral=True, invite=MANY.id)}
+
+
+async def test_nobody_is_enrolled_with_a_revoked_invite(state: StateRecords) -> None:
+    await state.fleet.record_invite(MANY)
+    for at in (NOW, NOW + HOUR):
+        await state.fleet.revoke_invite(MANY.id, at)
+    await state.fleet.enrol(WEB2, MANY.id)
+    assert await state.fleet.read_nodes() == {}
+    assert await state.fleet.read_invites() == {MANY.id: replace(MANY, revoked_at=NOW)}
 
 
 async def test_node_is_not_enrolled_with_an_invite_that_was_deleted(state: StateRecords) -> None:
@@ -116,6 +149,7 @@ async def test_changes_of_nodes_and_invites_wake_the_one_who_waits(state: StateR
         state.fleet.record_node(WEB3),
         state.fleet.rekey_node(replace(WEB3, signing_key="t" * 43), WEB3),
         state.fleet.forget_node("web3"),
+        state.fleet.revoke_invite(INVITE.id, NOW),
     )
     for change in changes:
         waiting = asyncio.create_task(state.fleet.wait_for_change())

@@ -43,7 +43,7 @@ def add(  # noqa: PLR0913 - the options
     lineages = chosen(settings, certificates) or ("*",)
     node = EnrolledNode(parsed_name(name), *public.texts, lineages, not no_answers, SystemClock().now())
     known = asyncio.run(_known(settings, node))
-    node = replace(node, enrolled_at=known.enrolled_at) if known else node
+    node = replace(known, lineages=lineages, answers=node.answers) if known else node
     if node != known:
         interrupts.run(_record(settings, node))
     if as_json:

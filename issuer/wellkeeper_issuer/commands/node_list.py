@@ -24,7 +24,10 @@ _TITLES: Final = ("NODE", "STATE", "ANSWERS", "CERTIFICATES")
 @options.config_option
 @options.json_option
 def list_nodes(config: Path | None, as_json: bool) -> None:
-    """List the nodes that joined, and open invites. 'wellkeeper status --nodes' shows what they have."""
+    """List the nodes that joined, and those that were invited by name.
+
+    'wellkeeper node invites' lists all invites, and 'wellkeeper status --nodes' shows what nodes have.
+    """
     nodes, invites = asyncio.run(_read(options.read(config)))
     if as_json:
         print_json({"nodes": [_node(one) for one in nodes], "invites": [_invite(one) for one in invites]})
@@ -40,7 +43,8 @@ async def _read(settings: Settings) -> tuple[Sequence[EnrolledNode], Sequence[Op
     now = SystemClock().now()
     async with build.state_to_read(settings) as state:
         nodes, invites = await state.fleet.read_nodes(), await state.fleet.read_invites()
-    return list(nodes.values()), [one for one in invites.values() if not one.is_used and now < one.expires_at]
+    named = [one for one in invites.values() if one.node and not one.is_used_up and one.is_open(now)]
+    return list(nodes.values()), named
 
 
 def _row(name: str, state: str, one: EnrolledNode | OpenInvite) -> Row:

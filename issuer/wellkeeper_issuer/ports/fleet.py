@@ -8,7 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class EnrolledNode:
-    """A node that joined, with its public keys in base64url; `lineages` are names of certificates, or `*` for all."""
+    """A node that joined, with its public keys in base64url; `lineages` are names of certificates, or `*` for all.
+
+    `invite` is the id of the invite with which it joined, "" without one. One that is ephemeral may vanish at any time.
+    """
 
     name: str
     signing_key: str
@@ -16,6 +19,11 @@ class EnrolledNode:
     lineages: tuple[str, ...]
     answers: bool
     enrolled_at: datetime
+    is_ephemeral: bool = False
+    invite: str = ""
+
+    def has_keys(self, signing_key: str, sealing_key: str) -> bool:
+        return (self.signing_key, self.sealing_key) == (signing_key, sealing_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class MissingToken:
 
 @dataclass(frozen=True, slots=True)
 class OpenInvite:
-    """An invite; one that was used has the public keys of the node.
+    """An invite for one node, or for `uses` nodes if it has no name: it is reusable then.
 
     `terms` is what the node will learn, as JSON: pins, relays, and the identifiers of the certificates.
     """
@@ -57,15 +65,22 @@ class OpenInvite:
     answers: bool
     created_at: datetime
     expires_at: datetime
-    signing_key: str = ""
-    sealing_key: str = ""
+    uses: int = 1
+    used: int = 0
+    is_ephemeral: bool = False
+    revoked_at: datetime | None = None
 
     @property
-    def is_used(self) -> bool:
-        return bool(self.signing_key)
+    def is_reusable(self) -> bool:
+        return not self.node
 
-    def is_used_by(self, signing_key: str, sealing_key: str) -> bool:
-        return (self.signing_key, self.sealing_key) == (signing_key, sealing_key)
+    @property
+    def is_used_up(self) -> bool:
+        return self.used >= self.uses
+
+    def is_open(self, now: datetime) -> bool:
+        """Return whether requests are answered; nodes that have used it may ask again."""
+        return now < self.expires_at and self.revoked_at is None
 
 
 class MissingTokens(Protocol):
@@ -108,10 +123,15 @@ class FleetRecords(MissingTokens, Protocol):
         ...
 
     async def enrol(self, node: EnrolledNode, invite: str) -> None:
-        """Record the node, and in the same step that it has used the invite with this id.
+        """Record the node, and in the same step one more use of the invite with this id.
 
-        A node whose invite was deleted meanwhile is not recorded.
+        Nothing is recorded if the invite was deleted, revoked or used up meanwhile, if it is recorded that the node
+        has used it, or if another node has the name.
         """
+        ...
+
+    async def revoke_invite(self, invite: str, at: datetime) -> None:
+        """Record that no other node may use the invite with this id. Idempotent: the first time stays."""
         ...
 
     async def forget_expired(self, now: datetime) -> None:

@@ -148,7 +148,9 @@ def test_damaged_state_is_refused_and_nothing_changes(program: Program, backup: 
 
 def older(database: bytes) -> bytes:
     vetoes = "DROP TABLE vetoes; CREATE TABLE vetoes (lineage TEXT PRIMARY KEY, asks_at REAL NOT NULL) STRICT;"
-    return edited(database, f"DROP TABLE publications; {vetoes} PRAGMA user_version = 7;")
+    tables = ("publications", "fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites")
+    dropped = " ".join(f"DROP TABLE {table};" for table in tables)
+    return edited(database, f"{dropped} {vetoes} PRAGMA user_version = 6;")
 
 
 def newer(database: bytes) -> bytes:

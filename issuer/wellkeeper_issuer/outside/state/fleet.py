@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from wellkeeper_issuer.outside.state.database import Database, Row, Statement
-from wellkeeper_issuer.outside.state.rows import from_time, put_row, to_time
+from wellkeeper_issuer.outside.state.rows import from_time, put_row, to_time, to_time_or_none
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken, NodeReport, OpenInvite
 
 
@@ -38,7 +39,7 @@ class SqliteFleet:
         )
 
     async def read_invites(self) -> Mapping[str, OpenInvite]:
-        found = await self._database.read(_invite, "SELECT * FROM fleet_invites ORDER BY node")
+        found = await self._database.read(_invite, "SELECT * FROM fleet_invites ORDER BY node, created_at")
         return {invite.id: invite for invite in found}
 
     async def record_invite(self, invite: OpenInvite) -> None:
@@ -52,17 +53,27 @@ class SqliteFleet:
             answers=invite.answers,
             created_at=from_time(invite.created_at),
             expires_at=from_time(invite.expires_at),
-            signing_key=invite.signing_key,
-            sealing_key=invite.sealing_key,
+            uses=invite.uses,
+            used=invite.used,
+            is_ephemeral=invite.is_ephemeral,
+            revoked_at=from_time(invite.revoked_at),
         )
-        await self._change(("DELETE FROM fleet_invites WHERE node = ?", (invite.node,)), row)
+        await self._change(("DELETE FROM fleet_invites WHERE node = ? AND node != ''", (invite.node,)), row)
 
     async def enrol(self, node: EnrolledNode, invite: str) -> None:
-        keys = (node.signing_key, node.sealing_key, invite)
-        used = ("UPDATE fleet_invites SET signing_key = ?, sealing_key = ? WHERE id = ?", keys)
-        is_gone = "NOT EXISTS (SELECT 1 FROM fleet_invites WHERE id = ?)"
-        removed = (f"DELETE FROM fleet_nodes WHERE name = ? AND {is_gone}", (node.name, invite))  # noqa: S608
-        await self._change(_put_node(node), used, removed)
+        is_other = "name = ? AND (invite = ? OR signing_key != ? OR sealing_key != ?)"
+        used = f"""
+            UPDATE fleet_invites SET used = used + 1 WHERE id = ? AND used < uses AND revoked_at IS NULL
+            AND NOT EXISTS (SELECT 1 FROM fleet_nodes WHERE {is_other})
+        """  # noqa: S608
+        values = (invite, node.name, invite, node.signing_key, node.sealing_key)
+        put, row = _put_node(replace(node, invite=invite))
+        put_if_used = put.replace("VALUES (", "SELECT ").removesuffix(")") + " WHERE changes() = 1"
+        await self._change((used, values), (put_if_used, row))
+
+    async def revoke_invite(self, invite: str, at: datetime) -> None:
+        revoked = "UPDATE fleet_invites SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
+        await self._change((revoked, (from_time(at), invite)))
 
     async def forget_expired(self, now: datetime) -> None:
         await self._database.write(("DELETE FROM fleet_invites WHERE expires_at <= ?", (from_time(now),)))
@@ -104,6 +115,8 @@ def _put_node(node: EnrolledNode) -> Statement:
         lineages=json.dumps(node.lineages),
         answers=node.answers,
         enrolled_at=from_time(node.enrolled_at),
+        is_ephemeral=node.is_ephemeral,
+        invite=node.invite,
     )
 
 
@@ -115,6 +128,8 @@ def _node(row: Row) -> EnrolledNode:
         tuple(json.loads(row["lineages"])),
         bool(row["answers"]),
         to_time(row["enrolled_at"]),
+        bool(row["is_ephemeral"]),
+        row["invite"],
     )
 
 
@@ -151,6 +166,8 @@ def _invite(row: Row) -> OpenInvite:
         bool(row["answers"]),
         to_time(row["created_at"]),
         to_time(row["expires_at"]),
-        row["signing_key"],
-        row["sealing_key"],
+        row["uses"],
+        row["used"],
+        bool(row["is_ephemeral"]),
+        to_time_or_none(row["revoked_at"]),
     )

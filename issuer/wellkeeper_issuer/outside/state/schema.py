@@ -11,7 +11,7 @@ from typing import Final
 from wellkeeper_issuer.errors import JournalError
 
 # Development versions wrote 1 to 3, with other tables; they are refused.
-VERSION: Final = 8
+VERSION: Final = 9
 _CHECKS: Final = """
 CREATE TABLE checks (
     lineage TEXT NOT NULL,
@@ -41,7 +41,9 @@ CREATE TABLE fleet_nodes (
     sealing_key TEXT NOT NULL,
     lineages TEXT NOT NULL,
     answers INTEGER NOT NULL,
-    enrolled_at REAL NOT NULL
+    enrolled_at REAL NOT NULL,
+    is_ephemeral INTEGER NOT NULL,
+    invite TEXT NOT NULL
 ) STRICT;
 CREATE TABLE fleet_reports (
     node TEXT PRIMARY KEY,
@@ -65,8 +67,10 @@ CREATE TABLE fleet_invites (
     answers INTEGER NOT NULL,
     created_at REAL NOT NULL,
     expires_at REAL NOT NULL,
-    signing_key TEXT NOT NULL,
-    sealing_key TEXT NOT NULL
+    uses INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    is_ephemeral INTEGER NOT NULL,
+    revoked_at REAL
 ) STRICT;
 """
 _PUBLICATIONS: Final = """
@@ -91,6 +95,20 @@ _OLD_VETOES: Final = "ALTER TABLE vetoes RENAME TO vetoes_of_all;"
 _KEPT_VETOES: Final = """
 INSERT INTO vetoes SELECT lineage, '', asks_at FROM vetoes_of_all;
 DROP TABLE vetoes_of_all;
+"""
+# Until version 8, an invite was for one node, whose keys it had once it was used.
+_SINCE_8: Final = """
+ALTER TABLE fleet_nodes ADD COLUMN is_ephemeral INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE fleet_nodes ADD COLUMN invite TEXT NOT NULL DEFAULT '';
+ALTER TABLE fleet_invites ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE fleet_invites ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE fleet_invites ADD COLUMN is_ephemeral INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE fleet_invites ADD COLUMN revoked_at REAL;
+UPDATE fleet_invites SET used = 1 WHERE signing_key != '';
+UPDATE fleet_nodes SET invite = (SELECT id FROM fleet_invites WHERE node = name AND used = 1)
+WHERE name IN (SELECT node FROM fleet_invites WHERE used = 1);
+ALTER TABLE fleet_invites DROP COLUMN signing_key;
+ALTER TABLE fleet_invites DROP COLUMN sealing_key;
 """
 _SINCE_7: Final = _OLD_VETOES + _VETOES + _KEPT_VETOES + _PUBLICATIONS
 _TABLES: Final = """
@@ -189,14 +207,15 @@ ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused_since REAL;
 {_CHECKS}"""
-# By the version of a file: 4 is of release 0.1.0, 5 to 7 of the development after it.
+# By the version of a file: 4 is of release 0.1.0, 5 to 8 of the development after it.
 _OLDEST_VERSION: Final = 4
 _CHANGES: Final = {
     0: _TABLES + _CHECKS + _FETCH_COUNTS + _FLEET + _VETOES + _PUBLICATIONS,
     _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS + _FLEET + _SINCE_7,
     5: _FETCH_COUNTS + _FLEET + _SINCE_7,
     6: _FLEET + _SINCE_7,
-    7: _SINCE_7,
+    7: _SINCE_7 + _SINCE_8,
+    8: _SINCE_8,
 }
 # All tables with rows of a lineage, except `uses`: the CA keeps counting; and `publications`: nodes have the tokens.
 FORGET_LINEAGE: Final = (

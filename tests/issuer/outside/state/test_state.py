@@ -15,6 +15,17 @@ from wellkeeper_node.model import Identifier
 FLEET = ("fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites")
 
 
+def to_version_8(path: Path) -> None:
+    """Undo what version 9 added to the tables of the fleet; web2 has used the invite."""
+    execute(path, "UPDATE fleet_invites SET node = 'web2'")
+    for column in ("is_ephemeral", "invite"):
+        execute(path, f"ALTER TABLE fleet_nodes DROP COLUMN {column}")
+    for column in ("uses", "used", "is_ephemeral", "revoked_at"):
+        execute(path, f"ALTER TABLE fleet_invites DROP COLUMN {column}")
+    for column in ("signing_key", "sealing_key"):
+        execute(path, f"ALTER TABLE fleet_invites ADD COLUMN {column} TEXT NOT NULL DEFAULT 's'")
+
+
 def to_version_7(path: Path) -> None:
     """Undo what version 8 added; a veto was about all nodes."""
     for table in ("publications", "vetoes"):
@@ -23,7 +34,7 @@ def to_version_7(path: Path) -> None:
     execute(path, f"INSERT INTO vetoes VALUES ('web', {NOW.timestamp()})")  # noqa: S608 - a number
 
 
-@pytest.mark.parametrize("version", [-1, 1, 3, 9], ids=["unknown", "first", "older", "newer"])
+@pytest.mark.parametrize("version", [-1, 1, 3, 10], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_unchanged(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
@@ -44,7 +55,7 @@ async def test_file_without_tables_reads_as_empty_until_its_owner_creates_them(f
     assert path.read_bytes() == b""
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-    assert execute(path, "PRAGMA user_version") == [(8,)]
+    assert execute(path, "PRAGMA user_version") == [(9,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
@@ -72,28 +83,33 @@ async def test_file_of_the_last_release_keeps_its_rows(folder: Path, *, may_writ
         assert await state.deliveries.installed() == {"web"}
         assert await state.deliveries.checks() == {}
         assert await state.attempts.read_attempt("web") is not None
-    assert execute(path, "PRAGMA user_version") == [(8 if may_write else 4,)]
+    assert execute(path, "PRAGMA user_version") == [(9 if may_write else 4,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
-@pytest.mark.parametrize("version", [5, 6, 7])
+@pytest.mark.parametrize("version", [5, 6, 7, 8])
 async def test_file_of_a_version_before_keeps_its_rows(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
         before = await state.read_lineage("web")
-    lacking = {5: ("fetch_counts", *FLEET), 6: FLEET, 7: ()}
-    for table in lacking[version]:
+    if version >= 7:
+        to_version_8(path)
+    lacking = {5: ("fetch_counts", *FLEET), 6: FLEET}
+    for table in lacking.get(version, ()):
         execute(path, f"DROP TABLE {table}")
-    to_version_7(path)
+    if version <= 7:
+        to_version_7(path)
     execute(path, f"PRAGMA user_version = {version}")
     async with open_state(path, may_write=may_write) as state:
         assert await state.read_lineage("web") == before
         assert (await state.fetch_counts.read_fetch_count(CA) is None) == (version == 5)
-        assert bool(await state.fleet.read_nodes()) == (version == 7)
+        nodes, invites = (await state.fleet.read_nodes()).values(), (await state.fleet.read_invites()).values()
+        assert [(one.name, one.invite) for one in nodes] == ([("web2", "id")] if version >= 7 else [])
+        assert [(one.node, one.uses, one.used) for one in invites] == ([("web2", 1, 1)] if version >= 7 else [])
         assert await state.publications.read_unneeded() == []
-        assert await state.vetoes.read_vetoes("web") == {"": NOW}
-    assert execute(path, "PRAGMA user_version") == [(8 if may_write else version,)]
+        assert await state.vetoes.read_vetoes("web") == {"" if version <= 7 else "n1": NOW}
+    assert execute(path, "PRAGMA user_version") == [(9 if may_write else version,)]
 
 
 async def test_reader_of_a_missing_file_reads_nothing_and_creates_nothing(folder: Path) -> None:
