@@ -4,11 +4,8 @@ The invite's secret never travels: the request has a MAC with it over both publi
 record that the fleet key in the invite signed. Contract: docs/design/0025-joining.md.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -18,6 +15,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from wellkeeper_client import wire
+from wellkeeper_client.json_values import canonical, decode, encode, parse_object, parse_text, parse_texts
 from wellkeeper_client.records import NAME_PATTERN
 from wellkeeper_client.signing import decode_public_key
 
@@ -59,7 +57,7 @@ class Pins:
     @property
     def digest(self) -> str:
         """Return the SHA-256 of all values in base64url."""
-        return _encode(hashlib.sha256(_canonical(self.to_json())).digest())
+        return encode(hashlib.sha256(canonical(self.to_json())).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +91,12 @@ class Invite:
             "addresses": list(self.addresses),
             "pins": self.pins,
             "fleet_key": self.fleet_key,
-            "secret": _encode(self.secret),
+            "secret": encode(self.secret),
             "expires_at": self.expires_at,
         }
         if not self.is_reusable:
             members["node"] = self.node
-        return PREFIX + _encode(_canonical(members))
+        return PREFIX + encode(canonical(members))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +119,10 @@ class JoinRequest:
         return hmac.compare_digest(self.mac, self._mac(secret))
 
     def to_bytes(self) -> bytes:
-        return _canonical(self._members() | {"mac": self.mac})
+        return canonical(self._members() | {"mac": self.mac})
 
     def _mac(self, secret: bytes) -> str:
-        return _encode(hmac.digest(secret, _canonical(self._members()), "sha256"))
+        return encode(hmac.digest(secret, canonical(self._members()), "sha256"))
 
     def _members(self) -> dict[str, str]:
         names = ("node", "signing_key", "sealing_key", "nonce", "version")
@@ -186,17 +184,17 @@ def new_secret() -> bytes:
 
 
 def new_nonce() -> str:
-    return _encode(secrets.token_bytes(NONCE_BYTES))
+    return encode(secrets.token_bytes(NONCE_BYTES))
 
 
 def invite_id(secret: bytes) -> str:
     """Return the name under which the relay holds an invite: 22 characters, from which the secret cannot be found."""
-    return _encode(hashlib.sha256(b"wellkeeper-invite-id" + secret).digest())[:22]
+    return encode(hashlib.sha256(b"wellkeeper-invite-id" + secret).digest())[:22]
 
 
 def exchange_of(invite: str, signing_key: str) -> str:
     """Return the name of the request and the answer of one of several nodes that use the invite with this id."""
-    return f"{invite}.{_encode(hashlib.sha256(signing_key.encode()).digest())[:22]}"
+    return f"{invite}.{encode(hashlib.sha256(signing_key.encode()).digest())[:22]}"
 
 
 def invite_of(exchange: str) -> str:
@@ -209,7 +207,7 @@ def parse_pins(found: object) -> Pins:
     if not isinstance(found, Mapping):
         raise ValueError("the pins must be an object")
     accounts, publishing, fleet = (
-        _texts(found.get(name), name) for name in ("account_thumbprints", "publishing_keys", "fleet_keys")
+        parse_texts(found.get(name), name) for name in ("account_thumbprints", "publishing_keys", "fleet_keys")
     )
     if not all(map(wire.THUMBPRINT_PATTERN.fullmatch, accounts)):
         raise ValueError("account_thumbprints must be RFC 7638 thumbprints")
@@ -225,15 +223,15 @@ def parse_invite(text: str) -> Invite:
     line = text.strip()
     if not line.startswith(PREFIX) or len(line) > _LONGEST_LINE:
         raise ValueError(f"an invite begins with {PREFIX} and is one line, as 'wellkeeper node invite' prints it")
-    found = _object(_decode(line.removeprefix(PREFIX)))
+    found = parse_object(decode(line.removeprefix(PREFIX)))
     is_reusable = "node" not in found
     if found.keys() != (_MEMBERS_OF_REUSABLE if is_reusable else _MEMBERS):
         raise ValueError("the invite is damaged, or of another version of Wellkeeper")
-    addresses = _texts(found["addresses"], "addresses")
+    addresses = parse_texts(found["addresses"], "addresses")
     if not 0 < len(addresses) <= MOST_ADDRESSES or any(len(one) > _LONGEST_ADDRESS for one in addresses):
         raise ValueError(f"an invite has 1 to {MOST_ADDRESSES} addresses of relays")
-    node, pins, fleet_key = (_text(found.get(name, ""), name) for name in ("node", "pins", "fleet_key"))
-    secret, expires_at = _decode(_text(found["secret"], "secret")), found["expires_at"]
+    node, pins, fleet_key = (parse_text(found.get(name, ""), name) for name in ("node", "pins", "fleet_key"))
+    secret, expires_at = decode(parse_text(found["secret"], "secret")), found["expires_at"]
     is_named = is_reusable or NAME_PATTERN.fullmatch(node) is not None
     if not is_named or _DIGEST.fullmatch(pins) is None or len(secret) != SECRET_BYTES:
         raise ValueError("the invite is damaged")
@@ -247,22 +245,22 @@ def parse_request(message: bytes) -> JoinRequest:
     """Return what a stranger sent; nothing in it is verified. Raises ValueError."""
     if len(message) > LONGEST_REQUEST or not message.isascii():
         raise ValueError(f"a request has at most {LONGEST_REQUEST} bytes, all ASCII")
-    found = _object(message)
+    found = parse_object(message)
     if found.keys() != _REQUEST:
         raise ValueError(f"a request has the members {', '.join(sorted(_REQUEST))}")
-    request = JoinRequest(**{name: _text(value, name) for name, value in found.items()})
+    request = JoinRequest(**{name: parse_text(value, name) for name, value in found.items()})
     if NAME_PATTERN.fullmatch(request.node) is None or len(request.version) > _LONGEST_VERSION:
         raise ValueError("the node's name or version is not valid")
     for name in ("signing_key", "sealing_key"):
         decode_public_key(getattr(request, name))
-    if len(_decode(request.nonce)) != NONCE_BYTES or _DIGEST.fullmatch(request.mac) is None:
+    if len(decode(request.nonce)) != NONCE_BYTES or _DIGEST.fullmatch(request.mac) is None:
         raise ValueError("the nonce or the MAC is not valid")
     return request
 
 
 def check_sealing_key(text: str) -> None:
     """Raise ValueError for a key to which anyone could open what is sealed (RFC 7748 section 6.1)."""
-    raw = _decode(text)
+    raw = decode(text)
     try:
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(raw))
     except ValueError as error:
@@ -273,7 +271,7 @@ def parse_refusal(body: Mapping[str, Any]) -> JoinRefusal | None:
     """Reverse `JoinRefusal.to_json`; return None for another answer. Raises ValueError."""
     if "refused" not in body:
         return None
-    return JoinRefusal(*(_text(body.get(name), name) for name in ("nonce", "refused", "remedy")))
+    return JoinRefusal(*(parse_text(body.get(name), name) for name in ("nonce", "refused", "remedy")))
 
 
 def parse_answer(body: Mapping[str, Any]) -> JoinAnswer:
@@ -284,45 +282,7 @@ def parse_answer(body: Mapping[str, Any]) -> JoinAnswer:
         raise ValueError("certificates must be an object of lists by name")
     if not isinstance(body.get("answers"), bool):
         raise ValueError("answers must be true or false")
-    node, signing_key, sealing_key, nonce = (_text(body.get(name), name) for name in names)
-    pins, relays = parse_pins(body.get("pins")), _texts(body.get("relays"), "relays")
-    identifiers = {name: _texts(found, name) for name, found in certificates.items()}
+    node, signing_key, sealing_key, nonce = (parse_text(body.get(name), name) for name in names)
+    pins, relays = parse_pins(body.get("pins")), parse_texts(body.get("relays"), "relays")
+    identifiers = {name: parse_texts(found, name) for name, found in certificates.items()}
     return JoinAnswer(node, signing_key, sealing_key, nonce, pins, relays, body["answers"], identifiers)
-
-
-def _canonical(members: Mapping[str, Any]) -> bytes:
-    """Return the only spelling: names sorted, no spaces, ASCII."""
-    return json.dumps(members, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("it is not valid JSON") from error
-    if not isinstance(found, dict):
-        raise ValueError("it must be a JSON object")
-    return found
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string")
-    return value
-
-
-def _texts(value: object, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list of strings")
-    return tuple(_text(one, name) for one in value)
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        raise ValueError("it is not base64url") from error

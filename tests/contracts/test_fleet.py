@@ -119,7 +119,7 @@ async def test_enrolled_node_keeps_its_name_and_is_taken_over_by_no_other_keys(s
     assert await state.fleet.read_nodes() == {"web2": replace(WEB2, is_ephemeral=True, invite=MANY.id)}
 
 
-async def test_nobody_is_enrolled_with_a_revoked_invite(state: StateRecords) -> None:
+async def test_revoked_invite_enrols_no_node(state: StateRecords) -> None:
     await state.fleet.record_invite(MANY)
     for at in (NOW, NOW + HOUR):
         await state.fleet.revoke_invite(MANY.id, at)

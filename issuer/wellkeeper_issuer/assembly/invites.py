@@ -1,6 +1,7 @@
 """Make invites from the settings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,31 +17,47 @@ _ALL: Final = ("*",)
 _LISTEN: Final = "Run 'wellkeeper fleet listen ADDRESS' first, with a private address of this host."
 
 
-def make_invite(  # noqa: PLR0913 - the options of the command
-    settings: Settings,
-    pins: Pins,
-    node: str,
-    *,
-    lineages: Sequence[str],
-    answers: bool,
-    relays: Sequence[str],
-    now: datetime,
-) -> tuple[Invite, OpenInvite]:
-    """Return the invite, and what the state keeps of it. Without lineages, the node gets all. Raises SettingsError."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The options of an invite: for one node, or without a name for `uses` nodes. Without lineages, they get all."""
+
+    node: str
+    lineages: Sequence[str]
+    answers: bool
+    relays: Sequence[str]
+    uses: int = 1
+    lifetime: timedelta = timedelta(seconds=joining.LIFETIME_SECONDS)
+    is_ephemeral: bool = False
+
+
+def make_invite(settings: Settings, pins: Pins, offer: Offer, now: datetime) -> tuple[Invite, OpenInvite]:
+    """Return the invite, and what the state keeps of it. Raises SettingsError."""
     listening = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in settings.fleet.listen]
     if not listening:
         raise SettingsError("cannot invite a node", "no relay is configured for nodes to dial", _LISTEN)
-    addresses = tuple(relays or listening)
+    addresses = tuple(offer.relays or listening)
     _check_relays(addresses)
-    secret, ends_at = joining.new_secret(), now + timedelta(seconds=joining.LIFETIME_SECONDS)
-    invite = Invite(addresses, node, pins.digest, pins.fleet_keys[0], secret, int(ends_at.timestamp()))
+    secret, ends_at = joining.new_secret(), now + offer.lifetime
+    expires_at = int(ends_at.timestamp())
+    invite = Invite(addresses, offer.node, pins.digest, pins.fleet_keys[0], secret, expires_at, not offer.node)
     names = {
         one.name: tuple(f"{identifier.type}:{identifier.value}" for identifier in one.identifiers)
         for one in settings.lineages()
         if not one.csr_path
     }
     terms = Terms(pins, addresses, names)
-    kept = OpenInvite(invite.id, node, secret, terms.to_text(), tuple(lineages) or _ALL, answers, now, ends_at)
+    kept = OpenInvite(
+        invite.id,
+        offer.node,
+        secret,
+        terms.to_text(),
+        tuple(offer.lineages) or _ALL,
+        offer.answers,
+        now,
+        ends_at,
+        uses=offer.uses,
+        is_ephemeral=offer.is_ephemeral,
+    )
     return invite, kept
 
 

@@ -1,16 +1,19 @@
-"""node invite: print the line with which a node joins; without a daemon, wait here until it has joined."""
+"""node invite: print the line with which nodes join, or end it; without a daemon, wait here until one has joined."""
 
 import asyncio
+import re
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from wellkeeper_client import services
 from wellkeeper_client.joining import Invite, Pins
 from wellkeeper_issuer.assembly import build, fleets
-from wellkeeper_issuer.assembly.invites import check_is_new, make_invite
+from wellkeeper_issuer.assembly.invites import Offer, check_is_new, make_invite
 from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -18,7 +21,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.ports.fleet import OpenInvite
 from wellkeeper_issuer.service import remote
-from wellkeeper_issuer.service.node_requests import INVITE, encode_invite
+from wellkeeper_issuer.service.node_requests import INVITE, REVOKE, encode_invite
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.values import parse_name
@@ -26,14 +29,27 @@ from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.wording import format_time
 
 _WAITS: Final = "No daemon runs, so this command waits until the node has joined. Ctrl-C ends it."
+_WAITS_FOR_DAEMON: Final = f"No daemon runs, so no node can join yet. {services.sentence('start', 'wellkeeper')}"
+_MOST_USES: Final = 1000
+_LONGEST: Final = timedelta(days=90)
+_ALL: Final = "all"
+
+
+def _lifetime(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
+    """Parse hours or days. Raises BadParameter."""
+    found = re.fullmatch("([0-9]{1,4})([hd])", value)
+    lifetime = timedelta(**{"hours" if found[2] == "h" else "days": int(found[1])}) if found else timedelta()
+    if not timedelta() < lifetime <= _LONGEST:
+        raise click.BadParameter(f"{value!r} is not a time from 1h to {_LONGEST.days}d, such as 12h or 30d")
+    return lifetime
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="[NAME]", required=False)
 @click.option(
     "--certificates",
     metavar="NAME[,NAME…]",
-    help="Send the node only these certificates.  [default: all]",
+    help="Send the node only these certificates, or all. Required with --uses.  [default: all]",
 )
 @click.option("--no-answers", is_flag=True, help="The CA does not reach this node: do not wait for it to hold tokens.")
 @click.option(
@@ -43,35 +59,65 @@ _WAITS: Final = "No daemon runs, so this command waits until the node has joined
     multiple=True,
     help="Address that the node dials, such as https://relay.example.org; may be repeated.  [default: fleet.listen]",
 )
+@click.option(
+    "--uses", type=click.IntRange(1, _MOST_USES), help="Without a NAME: let so many nodes join, which name themselves."
+)
+@click.option(
+    "--for", "lifetime", metavar="TIME", default="1h", show_default=True, callback=_lifetime, help="Such as 12h or 30d."
+)
+@click.option(
+    "--ephemeral", is_flag=True, help="The nodes come and go: do not wait for them, and forget them after a day."
+)
+@click.option("--revoke", metavar="ID", help="End this invite: let no other node use it. The nodes that joined stay.")
 @options.config_option
 @options.json_option
-def invite(name: str, config: Path | None, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401
+def invite(name: str | None, config: Path | None, *, as_json: bool, revoke: str | None, **given: Any) -> None:  # noqa: ANN401
     """Print the line with which the node NAME joins: once, within an hour.
 
     The line is secret until it is used. Run 'wellkeeper-node join' on the node and paste it there. If a daemon runs, it
     lets the node join; otherwise this command waits for it.
+
+    With --uses, it is for as many nodes, which name themselves. Treat such a line like a private key: who has it gets
+    the certificates that it names. 'wellkeeper node invites' lists invites.
     """
     settings = options.read(config)
+    if revoke is not None:
+        if name is not None or given["uses"] is not None:
+            raise click.UsageError("--revoke ID takes no other options")
+        ended = interrupts.run(end_invite(settings, revoke))
+        print_json(_to_json(ended)) if as_json else click.echo(f"revoked {ended.id}")
+        return
     made, kept = _make(settings, name, given)
 
     def show() -> None:
         if as_json:
-            print_json({"node": name, "invite": made.line, "expires_at": kept.expires_at.isoformat()})
+            print_json(_to_json(kept, made.line))
         else:
-            click.echo(_explain(made, kept.expires_at))
+            click.echo(_explain(made, kept))
 
     interrupts.run(_offer(settings, kept, show, is_quiet=as_json))
 
 
-def _make(settings: Settings, name: str, given: dict[str, Any]) -> tuple[Invite, OpenInvite]:
-    parsed_name(name)
+def _make(settings: Settings, name: str | None, given: dict[str, Any]) -> tuple[Invite, OpenInvite]:
+    if (name is None) == (given["uses"] is None):
+        raise click.UsageError("name the node, or say with --uses how many nodes may join.")
+    if name is not None:
+        parsed_name(name)
     lineages = chosen(settings, given["certificates"])
-    if has_state(settings.state_dir):
+    if name is None and not lineages and given["certificates"] != _ALL:
+        raise click.UsageError(f"--uses needs --certificates: names, or '{_ALL}'.")
+    if name is not None and has_state(settings.state_dir):
         asyncio.run(_check_name(settings, name))
-    answers, relays = not given["no_answers"], given["relays"]
-    return make_invite(
-        settings, _pins(settings), name, lineages=lineages, answers=answers, relays=relays, now=SystemClock().now()
+    offer = Offer(
+        name or "",
+        lineages,
+        not given["no_answers"],
+        given["relays"],
+        given["uses"] or 1,
+        given["lifetime"],
+        given["ephemeral"],
     )
+    return make_invite(settings, pins(settings), offer, SystemClock().now())
 
 
 def parsed_name(name: str) -> str:
@@ -83,12 +129,14 @@ def parsed_name(name: str) -> str:
 
 
 def chosen(settings: Settings, names: str | None) -> tuple[str, ...]:
-    """Return the certificates that `--certificates` names. Raises SettingsError for an unknown one."""
+    """Return the certificates that `--certificates` names; none for all. Raises SettingsError for an unknown one."""
+    if names == _ALL and _ALL not in [one.name for one in settings.lineages()]:
+        return ()
     wanted = [one.strip() for one in (names or "").split(",") if one.strip()]
     return tuple(one.name for one in choose(settings, wanted)) if wanted else ()
 
 
-def _pins(settings: Settings) -> Pins:
+def pins(settings: Settings) -> Pins:
     """Return what the node will trust: the keys of all CAs, and those that follow. Raises SettingsError."""
     wanted, _ = trust_file.wanted_trust(settings)
     if not wanted.fleet_keys:
@@ -108,6 +156,10 @@ async def _offer(settings: Settings, kept: OpenInvite, show: Callable[[], None],
         return
     async with build.owned_state(settings, "node invite") as (state, _):
         await state.fleet.record_invite(kept)
+        if kept.is_reusable:
+            show()
+            click.echo(_WAITS_FOR_DAEMON, err=True)
+            return
         async with fleets.fleet(settings, state, is_daemon=False) as fleet:
             show()
             if not is_quiet:
@@ -118,8 +170,41 @@ async def _offer(settings: Settings, kept: OpenInvite, show: Callable[[], None],
         click.echo(f"Node {kept.node} has joined.", err=True)
 
 
-def _explain(made: Invite, expires_at: datetime) -> str:
+async def end_invite(settings: Settings, invite: str) -> OpenInvite:
+    """Revoke the invite with this id, and return it. Raises SettingsError for an unknown one."""
+    async with build.state_to_read(settings) as state:
+        found = (await state.fleet.read_invites()).get(invite)
+    if found is None:
+        why, remedy = "there is no such invite, or it has expired", "Run 'wellkeeper node invites' for their ids."
+        raise SettingsError(f"cannot revoke invite {invite!r}", why, remedy)
+    now = SystemClock().now()
+    if await remote.ask(settings, {"command": REVOKE, "invite": invite}) is None:
+        async with build.owned_state(settings, "node invite") as (state, _):
+            await state.fleet.revoke_invite(invite, now)
+    return replace(found, revoked_at=found.revoked_at or now)
+
+
+def _explain(made: Invite, kept: OpenInvite) -> str:
+    until = format_time(kept.expires_at)
+    if kept.is_reusable:
+        return (
+            f"On each node, run 'sudo wellkeeper-node join' and paste this line, before {until}. It is good for"
+            f" {kept.uses}, so treat it like a private key:\n\n{made.line}\n\n"
+            f"To end it: sudo wellkeeper node invite --revoke {kept.id}"
+        )
     return (
         f"On {made.node}, run 'sudo wellkeeper-node join' and paste this line, which is secret until it is used, before"
-        f" {format_time(expires_at)}:\n\n{made.line}\n"
+        f" {until}:\n\n{made.line}\n"
     )
+
+
+def _to_json(kept: OpenInvite, line: str | None = None) -> dict[str, Any]:
+    return {
+        "id": kept.id,
+        "node": kept.node or None,
+        "invite": line,
+        "uses": kept.uses,
+        "is_ephemeral": kept.is_ephemeral,
+        "expires_at": kept.expires_at.isoformat(),
+        "revoked_at": kept.revoked_at.isoformat() if kept.revoked_at else None,
+    }

@@ -53,7 +53,8 @@ def _row(name: str, state: str, one: EnrolledNode | OpenInvite) -> Row:
 
 def _node(one: EnrolledNode) -> dict[str, Any]:
     keys = {"signing_key": one.signing_key, "sealing_key": one.sealing_key}
-    return {"name": one.name, **keys, **_rights(one), "enrolled_at": one.enrolled_at.isoformat()}
+    since = {"enrolled_at": one.enrolled_at.isoformat(), "is_ephemeral": one.is_ephemeral, "invite": one.invite or None}
+    return {"name": one.name, **keys, **_rights(one), **since}
 
 
 def _invite(one: OpenInvite) -> dict[str, Any]:

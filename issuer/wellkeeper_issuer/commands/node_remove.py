@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.assembly.exposed import Exposed
     from wellkeeper_issuer.obtain.limits import Cost
     from wellkeeper_issuer.outside.state.state import State
-    from wellkeeper_issuer.ports.fleet import EnrolledNode
+    from wellkeeper_issuer.ports.fleet import EnrolledNode, OpenInvite
 
 _REPLACED: Final = frozenset({Outcome.SERVED, Outcome.INSTALLED, Outcome.NOT_SERVED_YET})
 # Of many limits, those with the least left.
@@ -38,12 +38,17 @@ _SHOWN_COSTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class _Removal:
-    """The certificates that the node could read, their cost by CA, and the names of those whose keys are not here."""
+    """The certificates that the node could read, their cost by CA, and the names of those whose keys are not here.
+
+    `invite` is the open one with which it joined, if others may use it, too.
+    """
 
     name: str
     exposed: "Sequence[Exposed]" = ()
     costs: "Sequence[tuple[str, Cost]]" = ()
     kept: Sequence[str] = ()
+    invite: str = ""
+    is_compromised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Removed:
 @options.config_option
 @options.json_option
 def remove(name: str, config: Path | None, *, as_json: bool, compromised: bool, yes: bool) -> None:
-    """Remove the node NAME: it gets no more tokens and certificates, and cannot join again with its invite.
+    """Remove the node NAME: it gets no more tokens and certificates, and cannot join again with an invite for one node.
 
     What it has stays there and is valid until it expires. If someone else may have read its disk, use --compromised:
     each certificate that the node could read is renewed with a new key, reuse_key or not; then its CA is asked to
@@ -100,7 +105,13 @@ async def _look(settings: Settings, name: str, *, is_compromised: bool) -> _Remo
                 "Run 'wellkeeper node list' for their names.",
             )
         readable = _readable(settings, nodes.get(name)) if is_compromised else []
-        return await _find(settings, state, name, readable) if readable else _Removal(name)
+        removal = await _find(settings, state, name, readable) if readable else _Removal(name)
+    return replace(removal, invite=_reusable(nodes.get(name), invites), is_compromised=is_compromised)
+
+
+def _reusable(node: "EnrolledNode | None", invites: "Mapping[str, OpenInvite]") -> str:
+    found = invites.get(node.invite) if node else None
+    return found.id if found and found.is_reusable and found.is_open(SystemClock().now()) else ""
 
 
 async def _find(settings: Settings, state: "State", name: str, readable: Sequence[Lineage]) -> _Removal:
@@ -127,10 +138,14 @@ async def _remove(settings: Settings, removal: _Removal) -> None:
 
         await disown(settings, removal.exposed)
     request = {"command": REMOVE, "name": removal.name, "exposed": names}
+    revoked = removal.invite if removal.is_compromised else ""
+    if revoked:
+        request["invite"] = revoked
     if await remote.ask(settings, request) is not None:
         return
     async with build.owned_state(settings, "node remove") as (state, _):
         await record_exposed(state.schedules, names, SystemClock().now())
+        await state.fleet.revoke_invite(revoked, SystemClock().now())
         await state.fleet.forget_node(removal.name)
         async with fleets.fleet(settings, state, is_daemon=False):
             pass
@@ -172,9 +187,15 @@ def _cost(removal: _Removal) -> Iterator[str]:
 
 
 def _notes(removal: _Removal) -> list[str]:
-    if not removal.kept:
-        return []
-    return [f"The keys of these are not here (csr); replace them by hand: {', '.join(removal.kept)}"]
+    notes = []
+    if removal.kept:
+        notes.append(f"The keys of these are not here (csr); replace them by hand: {', '.join(removal.kept)}")
+    if removal.invite and removal.is_compromised:
+        notes.append(f"Invite {removal.invite}, with which it joined, is revoked.")
+    elif removal.invite:
+        end = f"To prevent that, run 'wellkeeper node invite --revoke {removal.invite}'."
+        notes.append(f"It can join again with invite {removal.invite}. {end}")
+    return notes
 
 
 def outcome_lines(removed: Removed) -> Iterator[str]:
@@ -197,4 +218,5 @@ def _to_json(removal: _Removal, removed: Removed) -> dict[str, Any]:
         "kept_keys": list(removal.kept),
         "revoked": list(removed.revoked),
         "not_revoked": errors,
+        "invite": removal.invite or None,
     }

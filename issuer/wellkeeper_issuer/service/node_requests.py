@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 ADD: Final = "add node"
 INVITE: Final = "invite node"
 REMOVE: Final = "remove node"
+REVOKE: Final = "revoke invite"
 
 
 class NodeRequests:
@@ -31,7 +32,7 @@ class NodeRequests:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        return {ADD: self.add, INVITE: self.invite, REMOVE: self.remove}
+        return {ADD: self.add, INVITE: self.invite, REMOVE: self.remove, REVOKE: self.revoke}
 
     async def add(self, request: Message, _tell: Tell) -> Message:
         """Enrol the node."""
@@ -45,8 +46,20 @@ class NodeRequests:
         await self._records.record_invite(decode_invite(request.get("invite")))
         return {}
 
+    async def revoke(self, request: Message, _tell: Tell) -> Message:
+        """Let no other node use the invite."""
+        invite = str(request.get("invite"))
+        await self._records.revoke_invite(invite, self._clock.now())
+        _log.info("invite %s was revoked", invite)
+        return {}
+
     async def remove(self, request: Message, _tell: Tell) -> Message:
-        """Forget the node, if there is one; the certificates in `exposed` are due from now on."""
+        """Forget the node, if there is one; the certificates in `exposed` are due from now on.
+
+        `invite`, if it is there, is revoked first: the node has it.
+        """
+        if "invite" in request:
+            await self.revoke(request, _tell)
         exposed = request.get("exposed", [])
         await record_exposed(self._schedules, map(str, exposed), self._clock.now())
         await self._records.forget_node(str(request.get("name")))
@@ -68,6 +81,7 @@ def decode_node(found: Any) -> EnrolledNode:  # noqa: ANN401 - JSON
 
 
 def encode_invite(invite: OpenInvite) -> dict[str, Any]:
+    """Return a new invite, which was neither used nor revoked, as JSON."""
     times = {name: getattr(invite, name).isoformat() for name in ("created_at", "expires_at")}
     return asdict(invite) | times | {"secret": invite.secret.hex(), "lineages": list(invite.lineages)}
 

@@ -143,7 +143,7 @@ def _read_invite() -> Invite:
 
 
 def _named(invite: Invite, name: str | None, found: NodeSettings | None) -> Invite:
-    """Return the invite with the name of this node, "" for a new one without a name. Raises UsageError, FleetError."""
+    """Return the invite with the name of this node, "" if it has none yet. Raises UsageError, FleetError."""
     if name is not None and LINEAGE_NAME.fullmatch(name) is None:
         raise click.BadParameter("a name has only a-z, 0-9, '.', '_' and '-'", param_hint="--name")
     if not invite.is_reusable and name not in {None, invite.node}:

@@ -55,6 +55,7 @@ HERE = {
     "certificate remove old.example --yes": 0,
     "fleet listen 10.0.0.1:8404": 0,
     "node list": 0,
+    "node invites": 0,
     f"node add web9 {NodePublic(bytes(32), SEALING_KEY.public_key().public_bytes_raw()).line}": 0,
     "node invite web9": 2,
     "node remove web2 --yes": 0,

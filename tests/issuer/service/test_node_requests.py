@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.test_fleet import INVITE, WEB2
+from tests.contracts.test_fleet import INVITE, MANY, WEB2
 from tests.fakes import FakeClock
 from tests.fakes_fleet import FakeFleet
 from tests.fakes_state import FakeSchedules
@@ -54,6 +54,16 @@ async def test_certificates_of_a_compromised_node_are_due_from_then_on() -> None
     found = {name: one.rule is Rule.REVOKED for name, one in (await schedules.read_schedules()).items()}
     assert found == {"web": True, "mail": False}
     assert schedules.schedules["web"].renew_at == clock.now()
+
+
+async def test_invite_is_revoked_by_its_id_or_with_a_compromised_node() -> None:
+    records, clock = FakeFleet(), FakeClock()
+    handlers = NodeRequests(records, FakeSchedules(), clock).handlers
+    for name in ("m" * 22, "n" * 22):
+        await records.record_invite(replace(MANY, id=name))
+    assert await handlers[node_requests.REVOKE]({"invite": "m" * 22}, remote.ignore) == {}
+    await handlers[node_requests.REMOVE]({"name": "web2", "invite": "n" * 22}, remote.ignore)
+    assert [one.revoked_at for one in (await records.read_invites()).values()] == [clock.now()] * 2
 
 
 @pytest.mark.parametrize(
