@@ -241,7 +241,7 @@ class Check:
 
 
 class Notice(StrEnum):
-    """A kind of notice, sent once each: about a lineage, this host (FINDING), or a node (the last three)."""
+    """A kind of notice, sent once each: about a lineage, this host (FINDING), or a node (the last four)."""
 
     FAILURE = "failure"
     DANGER = "danger"
@@ -250,6 +250,7 @@ class Notice(StrEnum):
     BEHIND = "behind"
     CAUGHT_UP = "caught up"
     JOINED = "joined"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ async def fleet(settings: Settings, state: State, *, is_daemon: bool) -> "AsyncI
 async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fleet":
     from wellkeeper_client.signing import encode_public_key
     from wellkeeper_issuer.fleet.fleet import Deps, open_fleet
+    from wellkeeper_issuer.fleet.forgetting import Forgetting
     from wellkeeper_issuer.fleet.joins import Joins
     from wellkeeper_issuer.fleet.notices import NodeNotices
     from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
@@ -64,7 +65,20 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     names = [one.name for one in settings.certificates]
     has_others = bool(build.nodes(settings))
     public = tuple(map(encode_public_key, keys.trusted))
-    deps = Deps(relay, keys.current, kept, state.fleet, clock, names, notices.notify, joins, has_others, public)
+    forgetting = Forgetting(state.fleet, notifications, clock)
+    deps = Deps(
+        relay,
+        keys.current,
+        kept,
+        state.fleet,
+        clock,
+        names,
+        notices.notify,
+        joins,
+        has_others,
+        public,
+        forgetting.forget,
+    )
     return await open_fleet(deps)
 
 

@@ -86,15 +86,24 @@ class _ReportingNode:
 
 
 async def _of_fleet(settings: Settings, kind: KeyKind) -> list[_ReportingNode]:
-    """Return the nodes that joined; those that answer no challenges need only the fleet key."""
+    """Return the nodes that joined; those that answer no challenges need only the fleet key.
+
+    Ephemeral ones that are gone are left out.
+    """
     if not has_state(settings.state_dir):
         return []
     from wellkeeper_issuer.fleet.fleet import read_seen
+    from wellkeeper_issuer.fleet.node_status import is_gone
 
+    now = SystemClock().now()
     async with build.state_to_read(settings) as state:
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
-    found = [one.name for one in nodes.values() if one.answers or kind is KeyKind.FLEET]
-    return [_ReportingNode(name, read_seen(reports[name]).report if name in reports else None) for name in found]
+    found = [(one, reports.get(one.name)) for one in nodes.values() if one.answers or kind is KeyKind.FLEET]
+    return [
+        _ReportingNode(node.name, read_seen(last).report if last else None)
+        for node, last in found
+        if not is_gone(node, last.at if last else None, now)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

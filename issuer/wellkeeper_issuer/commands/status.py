@@ -87,7 +87,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         reached = _reached(settings)
         print_json(_to_json(seen, daemon) | others | {"nginx": reached.to_json() if reached else None})
     elif as_metrics:
-        click.echo(to_prometheus(seen) + node_metrics.to_prometheus(nodes), nl=False)
+        click.echo(to_prometheus(seen) + node_metrics.to_prometheus(status_nodes.present(nodes)), nl=False)
     elif shown["has_nodes"]:
         status_nodes.show(nodes)
     else:

@@ -43,6 +43,12 @@ def show(found: "Sequence[NodeStatus]") -> None:
         screen.print_lines(["no other node has joined"])
 
 
+def present(found: "Sequence[NodeStatus]") -> "Sequence[NodeStatus]":
+    """Return the nodes without ephemeral ones that are gone."""
+    now = SystemClock().now()
+    return [one for one in found if not one.absence(now)]
+
+
 def problems(found: "Sequence[NodeStatus]") -> list[str]:
     """Return a line for each node that needs a person."""
     now = SystemClock().now()
@@ -64,6 +70,8 @@ def to_json(one: "NodeStatus") -> dict[str, Any]:
             {"name": behind.lineage, "since": behind.since.isoformat(), "cause": behind.cause, "remedy": behind.remedy}
             for behind in one.behind
         ],
+        "is_ephemeral": one.is_ephemeral,
+        "absence": one.absence(SystemClock().now()) or None,
         "concern": one.concern,
         "problem": one.problem(SystemClock().now()) or None,
     }
@@ -76,7 +84,7 @@ def _row(one: "NodeStatus", now: datetime) -> Row:
         "yes" if one.answers else "no",
         "" if one.clock_seconds is None else f"{one.clock_seconds:+.1f} s",
         f"{one.current} of {one.total}",
-        _note(one),
+        one.absence(now) or _note(one),
     )
     return Row(cells, "red" if one.problem(now) else "yellow" if one.behind or one.concern else "green")
 

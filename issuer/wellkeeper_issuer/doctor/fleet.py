@@ -52,6 +52,8 @@ def _of_node(one: "NodeStatus", now: datetime) -> Finding:
     if problem:
         fix = next((behind.remedy for behind in one.behind if behind.remedy and behind.cause in problem), "")
         return Finding(NODES, Verdict.FAIL, one.name, problem, fix or look)
+    if absence := one.absence(now):
+        return Finding(NODES, Verdict.OK, one.name, absence)
     if one.concern:
         return Finding(NODES, Verdict.WARN, one.name, one.concern, look)
     has = f"it has {one.current} of {one.total} certificates"

@@ -20,7 +20,7 @@ from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.distribution import Disk, Distribution
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.joins import Joins
-from wellkeeper_issuer.fleet.node_status import has_ended, wrong_versions
+from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, wrong_versions
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen
@@ -49,8 +49,8 @@ _STOPPED_BY: Final = 2
 class Deps:
     """The dependencies of a fleet. `lineages` are the names of the certificates in the settings.
 
-    `notify` is called each minute; with `joins`, invited nodes may join. `has_others` as in `RelayedResponder`, and
-    `fleet_keys` as in `Distribution`.
+    `notify` and `forget` are called each minute; with `joins`, invited nodes may join. `has_others` as in
+    `RelayedResponder`, and `fleet_keys` as in `Distribution`.
     """
 
     relay: Records
@@ -63,6 +63,7 @@ class Deps:
     joins: Joins | None = None
     has_others: bool = True
     fleet_keys: tuple[str, ...] = ()
+    forget: Callable[["Fleet"], Awaitable[None]] | None = None
 
 
 class Fleet:
@@ -81,7 +82,13 @@ class Fleet:
             listeners[Kind.JOIN] = deps.joins.take
         self.feed = Feed(deps.relay, deps.fleet_key, clock, listeners)
         self.responder = RelayedResponder(
-            self.feed, self.reports, deps.records, self.bodies, clock, has_others=deps.has_others
+            self.feed,
+            self.reports,
+            deps.records,
+            self.bodies,
+            clock,
+            has_others=deps.has_others,
+            is_gone=self._is_gone,
         )
         self.distribution = Distribution(self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys)
         self._refreshed_at = -math.inf
@@ -142,6 +149,8 @@ class Fleet:
             await self.record_reports()
             if self._deps.notify is not None:
                 await self._deps.notify(self)
+            if self._deps.forget is not None:
+                await self._deps.forget(self)
         except WellkeeperError as error:
             _log.error("%s", error)
 
@@ -250,6 +259,11 @@ class Fleet:
         if nodes != self.nodes:
             self.nodes = nodes
             self._refreshed_at = -math.inf
+
+    def _is_gone(self, name: str) -> bool:
+        """Return whether orders need not wait for the node; while the relay is away, no node is seen."""
+        node, now = self.nodes.get(name), self._deps.clock.now()
+        return node is not None and not self.feed.failure and is_gone(node, self.reports.seen_at(name), now)
 
     def _hear(self, stored: Stored) -> None:
         self.distribution.hear(stored)

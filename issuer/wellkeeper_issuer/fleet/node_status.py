@@ -14,6 +14,7 @@ from wellkeeper_node.wording import counted, format_time
 
 ALL: Final = "*"
 _UNSEEN: Final = timedelta(minutes=15)
+_FORGOTTEN: Final = timedelta(days=1)
 _BEHIND: Final = timedelta(hours=1)
 
 
@@ -52,13 +53,24 @@ class NodeStatus:
     current: int
     behind: tuple[Behind, ...]
     concern: str | None
+    is_ephemeral: bool = False
 
     @property
     def has_everything(self) -> bool:
         return self.seen_at is not None and self.total > 0 and not self.behind
 
+    def absence(self, now: datetime) -> str:
+        """Return since when an ephemeral node is gone, which is no problem; "" for one that is not."""
+        since = self.seen_at or self.enrolled_at
+        if not self.is_ephemeral or now - since <= _UNSEEN:
+            return ""
+        until = format_time(since + _FORGOTTEN)
+        return f"not seen since {format_time(since)}: orders do not wait for it, and it is removed after {until}"
+
     def problem(self, now: datetime) -> str:
         """Return why a person should look at it: unseen for 15 minutes, or behind for an hour; "" without a reason."""
+        if self.absence(now):
+            return ""
         if now - (self.seen_at or self.enrolled_at) > _UNSEEN:
             return f"not seen since {format_time(self.seen_at)}" if self.seen_at else "it has never reported"
         late = [one for one in self.behind if now - one.since > _BEHIND]
@@ -77,6 +89,16 @@ def node_statuses(
     """Return the status of each node, by name. `missing` are the tokens that nodes lacked when they were published."""
     lacks = missing or {}
     return tuple(_status(node, reports.get(name), listed, lacks.get(name)) for name, node in sorted(nodes.items()))
+
+
+def is_gone(node: EnrolledNode, seen_at: datetime | None, now: datetime) -> bool:
+    """Return whether it is an ephemeral node for which orders do not wait any more."""
+    return node.is_ephemeral and now - (seen_at or node.enrolled_at) > _UNSEEN
+
+
+def is_to_be_forgotten(node: EnrolledNode, seen_at: datetime | None, now: datetime) -> bool:
+    """Return whether it is an ephemeral node that has been gone for a day."""
+    return node.is_ephemeral and now - (seen_at or node.enrolled_at) > _FORGOTTEN
 
 
 def wrong_versions(reports: Mapping[str, Seen]) -> Mapping[tuple[str, int], list[str]]:
@@ -123,6 +145,7 @@ def _status(
         current=len(wanted) - len(behind),
         behind=behind,
         concern=_missing(missing, seen) or _concern(seen),
+        is_ephemeral=node.is_ephemeral,
     )
 
 

@@ -45,7 +45,8 @@ class NodeNotices:
             await self._about(one, sent.get(_key(one.name), frozenset()))
 
     async def _about(self, status: NodeStatus, sent: Collection[Notice]) -> None:
-        owed = _owed(status, sent, self.clock.now())
+        now = self.clock.now()
+        owed = None if status.absence(now) else _owed(status, sent, now)
         if owed is None:
             return
         notice, detail = owed

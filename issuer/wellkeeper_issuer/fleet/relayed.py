@@ -26,6 +26,8 @@ from wellkeeper_node.wording import format_time
 
 _INVITE: Final = "Run 'wellkeeper node invite NAME' for the first one."
 _NO_NODE: Final = "no node that answers challenges has joined, and this host has no nginx (local_node = false)"
+_NONE_SEEN: Final = "all nodes that answer challenges are gone, and this host has no nginx (local_node = false)"
+_START: Final = "Start one of them, or invite another one."
 
 # An agent answers within a fraction of a second, and waits as long as this for its own responder to restart.
 _WAIT_SECONDS: Final = 12.0
@@ -56,8 +58,13 @@ class RelayedResponder:
         clock: Clock,
         *,
         has_others: bool = True,
+        is_gone: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`has_others` is false if no other responder gets tokens: then at least one node must answer."""
+        """`has_others` is false if no other responder gets tokens: then at least one node must answer.
+
+        Nodes that are gone fail no read-back. They are asked like all others, because they may have returned.
+        """
+        self._is_gone = is_gone
         self._has_others = has_others
         self._feed = feed
         self._reports = reports
@@ -104,11 +111,12 @@ class RelayedResponder:
     async def failures(self, answers: Sequence[Answer], without: Collection[str] = ()) -> Sequence[ReadBack]:
         """Implement `ports.node.RemoteReadBacks.failures`."""
         nodes = [name for name in self._answering() if name not in without]
-        if not nodes and not self._has_others:
-            return [ReadBack("none", _url(one), "the relay", None, _NO_NODE, _INVITE) for one in answers]
         if nodes:
             await self._wait_for(nodes, answers)
-        left = [name for name in self._answering() if name in nodes]
+        left = [name for name in self._answering() if name in nodes and not self._is_gone(name)]
+        if not left and not self._has_others:
+            cause, remedy = (_NONE_SEEN, _START) if nodes else (_NO_NODE, _INVITE)
+            return [ReadBack("none", _url(one), "the relay", None, cause, remedy) for one in answers]
         found = [(name, answer, self._failures(name, answer)) for name in left for answer in answers]
         await self._records.forget_missing_tokens(
             *((name, str(one.identifier)) for name, one, several in found if not several)

@@ -67,6 +67,10 @@ class Reports:
         seen = self._seen(node)
         return seen.report if seen is not None else None
 
+    def seen_at(self, node: str) -> datetime | None:
+        seen = self._seen(node)
+        return seen.at if seen is not None else None
+
     def is_lately_heard(self, node: str) -> bool:
         seen = self._seen(node)
         return seen is not None and (self._clock.now() - seen.at).total_seconds() <= LATELY_SECONDS

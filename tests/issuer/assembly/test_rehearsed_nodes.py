@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.contracts.test_fleet import WEB3
@@ -27,7 +29,7 @@ __all__ = ["program"]
 ANSWER = Answer(TOKEN, THUMBPRINT, dns("a.example"))
 
 
-async def enrol(program: Program, folder: Path, *, answers: bool = True) -> Settings:
+async def enrol(program: Program, folder: Path, **changes: Any) -> Settings:  # noqa: ANN401 - fields
     """Enrol a node, and return the settings of a relay that knows the fleet key."""
     made = settings(folder)
     configure(program, made.issuer.path)
@@ -35,12 +37,15 @@ async def enrol(program: Program, folder: Path, *, answers: bool = True) -> Sett
     keys.make()
     public = encode_public_key(Ed25519PrivateKey.generate().public_key())
     async with open_state(program.state_dir / JOURNAL, may_write=True) as state:
-        await state.fleet.record_node(replace(WEB3, signing_key=public, answers=answers))
+        await state.fleet.record_node(replace(WEB3, signing_key=public, **changes))
     return replace(made, fleet_keys=(encode_public_key(keys.current.public_key()),))
 
 
-async def test_nodes_that_do_not_answer_are_not_rehearsed(program: Program, folder: Path) -> None:
-    await enrol(program, folder, answers=False)
+@pytest.mark.parametrize("changes", [{"answers": False}, {"is_ephemeral": True}], ids=["no answers", "gone"])
+async def test_nodes_for_which_no_order_waits_are_not_rehearsed(
+    program: Program, folder: Path, changes: dict[str, bool]
+) -> None:
+    await enrol(program, folder, **changes)
     async with remote_nodes(issuer_settings.read_settings(program.config)) as found:
         assert found is None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -34,12 +34,16 @@ def publishing(program: Program) -> SigningKey:
     return SigningKey(program.state_dir, "publishing_key", "publishing")
 
 
-def join(program: Program, name: str, report: Report | None = None, *, answers: bool = True) -> None:
-    """Record a node, with its report if it has one."""
+def join(
+    program: Program, name: str, report: Report | None = None, *, answers: bool = True, is_gone: bool = False
+) -> None:
+    """Record a node, with its report if it has one; one that is gone is ephemeral."""
+    since = NOW - timedelta(hours=1) if is_gone else NOW
+    node = EnrolledNode(name, "s" * 43, "e" * 43, ("*",), answers, since, is_ephemeral=is_gone)
 
     async def record() -> None:
         async with open_state(program.state_dir / "state.db", may_write=True) as state:
-            await state.fleet.record_node(EnrolledNode(name, "s" * 43, "e" * 43, ("*",), answers, NOW))
+            await state.fleet.record_node(node)
             if report is not None:
                 await state.fleet.record_reports(NodeReport(name, 1, NOW, json.dumps(report.to_json())))
 
@@ -81,6 +85,7 @@ def test_list_shows_states_and_who_does_not_trust_a_key(host: Program) -> None:
     join(host, "web2", trusting(current))
     join(host, "web3")
     join(host, "web4", answers=False)
+    join(host, "web5", is_gone=True)
     FleetKeys(host.state_dir).make()
     listed = host.run("key", "list")
     assert listed.exit_code == 0

@@ -54,10 +54,17 @@ def join(program: Program, now: datetime) -> Join:
             if report is not None:
                 await state.fleet.record_reports(report)
 
-    def join(name: str, ago: timedelta = timedelta(), report: Report | None = None, *, answers: bool = True) -> None:
+    def join(
+        name: str,
+        ago: timedelta = timedelta(),
+        report: Report | None = None,
+        *,
+        answers: bool = True,
+        is_ephemeral: bool = False,
+    ) -> None:
         at = now - ago
         body = json.dumps(replace(report, clock=at.timestamp() + 0.1).to_json()) if report else ""
-        node = EnrolledNode(name, "s", "x", ("*",), answers, at)
+        node = EnrolledNode(name, "s", "x", ("*",), answers, at, is_ephemeral)
         asyncio.run(record(node, NodeReport(name, 1, at, body) if report else None))
 
     return join
@@ -112,6 +119,16 @@ def test_check_fails_for_a_node_that_is_unseen(program: Program, join: Join) -> 
     finished = program.run("status", "--check", "--nodes")
     assert finished.exit_code == 1
     assert "node web2: not seen since " in finished.err
+
+
+def test_ephemeral_node_that_is_gone_is_shown_as_such_and_is_no_problem(program: Program, join: Join) -> None:
+    join("web2", timedelta(hours=2), said(REFUSED), is_ephemeral=True)
+    assert "orders do not wait for it, and it is removed after" in program.run("status", "--nodes").out
+    (node,) = program.run("status", "--json").json()["nodes"]
+    assert (node["is_ephemeral"], node["problem"]) == (True, None)
+    assert node["absence"].startswith("not seen since ")
+    assert "web2" not in program.run("status", "--check", "--nodes").err
+    assert 'node="web2"' not in program.run("status", "--prometheus").out
 
 
 def test_nodes_are_metrics(program: Program, join: Join, now: datetime) -> None:

@@ -49,6 +49,11 @@ async def test_relay_answers_and_is_fed(
         (WELL, Verdict.OK, "it has 2 of 2 certificates, last seen at 2026-03-01 12:00 UTC"),
         (replace(WELL, seen_at=None, enrolled_at=NOW), Verdict.OK, "and has joined a moment ago"),
         (replace(WELL, seen_at=NOW - timedelta(hours=1)), Verdict.FAIL, "not seen since"),
+        (
+            replace(WELL, seen_at=NOW - timedelta(hours=1), is_ephemeral=True),
+            Verdict.OK,
+            "not seen since 2026-03-01 11:00 UTC: orders do not wait for it",
+        ),
         (replace(WELL, concern="its clock is 90 s ahead"), Verdict.WARN, "its clock is 90 s ahead"),
         (
             replace(WELL, behind=(Behind("web", NOW - timedelta(hours=2), "nginx: [emerg] no", "Fix it."),)),
@@ -61,7 +66,7 @@ async def test_relay_answers_and_is_fed(
             "no space left Run 'wellkeeper-node status' on web2.",
         ),
     ],
-    ids=["well", "new", "unseen", "clock", "behind with a remedy", "behind"],
+    ids=["well", "new", "unseen", "gone", "clock", "behind with a remedy", "behind"],
 )
 async def test_nodes_are_seen_and_have_everything(node: NodeStatus, verdict: Verdict, words: str) -> None:
     (found,) = await check_nodes([node], NOW)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.fakes import FakeClock
@@ -19,6 +20,8 @@ from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.agent.report import CertificateReport, CertificateState
 from wellkeeper_node.bundles.kept import ManifestFile
 
+Callback = Callable[[Fleet], Awaitable[None]] | None
+
 
 class Played(Issuer):
     """An issuer with a certificate, and two nodes that joined."""
@@ -27,6 +30,7 @@ class Played(Issuer):
         super().__init__(folder, clock)
         self.records = FakeFleet()
         self.notified: list[Fleet] = []
+        self.has_others = True
 
     async def join(self, *nodes: PlayedNode) -> None:
         for node in nodes:
@@ -34,10 +38,11 @@ class Played(Issuer):
             enrolled = EnrolledNode(node.name, body.signing_key, body.sealing_key, ("*",), True, self.clock.now())
             await self.records.record_node(enrolled)
 
-    async def open(self, notify: Callable[[Fleet], Awaitable[None]] | None = None, joins: Joins | None = None) -> Fleet:
+    async def open(self, notify: Callback = None, joins: Joins | None = None, forget: Callback = None) -> Fleet:
         archive, bundles = ArchiveFolder(self.folder / "certificates"), SealedBundles(self.folder / "state")
         disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
-        return await open_fleet(Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins))
+        deps = Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins, self.has_others)
+        return await open_fleet(replace(deps, forget=forget))
 
     async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
         await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})

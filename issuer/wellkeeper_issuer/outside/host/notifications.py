@@ -29,8 +29,9 @@ _SENTENCES: Final = {
     Notice.BEHIND: "{host}: node {lineage} needs attention: {detail}",
     Notice.CAUGHT_UP: "{host}: node {lineage} has caught up: {detail}",
     Notice.JOINED: "{host}: node {lineage} has joined: {detail}",
+    Notice.FORGOTTEN: "{host}: node {lineage} was removed: {detail}",
 }
-_ABOUT_NODES: Final = frozenset({Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED})
+_ABOUT_NODES: Final = frozenset({Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED, Notice.FORGOTTEN})
 
 
 class Webhook:

@@ -86,6 +86,7 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
         (Notice.BEHIND, "node1: node www needs attention: {why}"),
         (Notice.CAUGHT_UP, "node1: node www has caught up: {why}"),
         (Notice.JOINED, "node1: node www has joined: {why}"),
+        (Notice.FORGOTTEN, "node1: node www was removed: {why}"),
     ],
 )
 async def test_text_is_a_readable_sentence(receiver: Receiver, notice: Notice, text: str) -> None:
@@ -99,7 +100,7 @@ async def test_every_notice_has_a_sentence(receiver: Receiver, notice: Notice) -
     assert receiver.received[0][1]["text"].startswith("node1: ")
 
 
-@pytest.mark.parametrize("notice", [Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED])
+@pytest.mark.parametrize("notice", [Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED, Notice.FORGOTTEN])
 async def test_notice_about_a_node_names_the_node(receiver: Receiver, notice: Notice) -> None:
     await webhook(receiver.url).send(notice, "web2", "not seen")
     found = receiver.received[0][1]

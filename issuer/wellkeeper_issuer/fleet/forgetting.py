@@ -1,0 +1,56 @@
+"""Forget ephemeral nodes that have not been seen for a day, as `node remove` does. docs/design/0025-joining.md
+
+Nodes cannot be seen while the relay or the issuer is away, and a clock may be set forward. So a node has 15 minutes to
+report after this process finds it to be gone.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.fleet.fleet import Fleet
+from wellkeeper_issuer.fleet.node_status import is_to_be_forgotten
+from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords
+from wellkeeper_issuer.ports.people import Notifications
+from wellkeeper_issuer.records import Notice
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.wording import format_time
+
+_log = logging.getLogger(__name__)
+
+_LISTENING_SECONDS: Final = 900.0
+
+
+@dataclass(slots=True)
+class Forgetting:
+    """`forget` is called with each beat of the fleet."""
+
+    records: FleetRecords
+    notifications: Notifications
+    clock: Clock
+    _found: dict[str, float] = field(default_factory=dict)
+    _outages: int = 0
+
+    async def forget(self, fleet: Fleet) -> None:
+        """Remove the nodes that are gone. Raises JournalError."""
+        if fleet.feed.failure or not fleet.feed.heard.is_set() or fleet.feed.outages != self._outages:
+            self._outages = fleet.feed.outages
+            self._found = {}
+            return
+        wall, now = self.clock.now(), self.clock.monotonic()
+        gone = [one for one in fleet.nodes.values() if is_to_be_forgotten(one, fleet.reports.seen_at(one.name), wall)]
+        self._found = {one.name: self._found.get(one.name, now) for one in gone}
+        for node in gone:
+            if now - self._found[node.name] >= _LISTENING_SECONDS:
+                await self._forget(fleet, node)
+
+    async def _forget(self, fleet: Fleet, node: EnrolledNode) -> None:
+        since = fleet.reports.seen_at(node.name) or node.enrolled_at
+        detail = f"it is ephemeral, and was not seen since {format_time(since)}"
+        await self.records.forget_node(node.name)
+        _log.info("node %r was removed: %s", node.name, detail)
+        try:
+            await self.notifications.send(Notice.FORGOTTEN, node.name, detail)
+        except HookError as error:
+            _log.error("%s", error)
