@@ -5,6 +5,7 @@ Only the CA differs, whose root certificate the machines trust.
 
 import asyncio
 import json
+import re
 import time
 from pathlib import Path
 from typing import Final
@@ -52,6 +53,7 @@ async def test_commands_of_the_page_on_several_nodes_work(
         await balance(fleet, balancers)
         await use_more_commands(fleet, page)
         await remove_nodes(fleet, page)
+        await use_a_reusable_invite(fleet, page)
         for _ in range(5):
             page.next("")  # of the other test
         await use_other_addresses(fleet, page)
@@ -143,6 +145,22 @@ async def remove_nodes(fleet: Fleet, page: Page) -> None:
     assert f"revoked the versions before of {NAME}" in screen
     assert await web1.served() != serial
     assert await web2.served() == serial
+
+
+async def use_a_reusable_invite(fleet: Fleet, page: Page) -> None:
+    """Let web3 join as an instance of a group does at its first boot."""
+    web1, web3 = fleet["web1"].machine, fleet["web3"].machine
+    invite = invite_in(await web1.shell(page.next("--uses 50")))
+    await web3.write("/run/wellkeeper-invite", f"{invite}\n")
+    await web3.shell(page.next("</run/wellkeeper-invite"))
+    await until_complete(fleet["web3"])
+    host = (await web3.run_well("hostname")).strip()
+    listed = await web1.shell(page.next("node invites"))
+    (row,) = [line.split() for line in listed.splitlines() if "49 of 50" in line]
+    assert re.fullmatch(rf"{re.escape(host)}-[a-z2-7]{{6}}", row[-1]), listed
+    await web1.shell(f"ID={row[0]}; {page.next('--revoke')}")
+    assert "revoked" in await web1.run_well("wellkeeper", "node", "invites")
+    await leave(fleet, fleet["web3"], row[-1])
 
 
 async def use_other_addresses(fleet: Fleet, page: Page) -> None:

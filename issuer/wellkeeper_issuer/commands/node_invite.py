@@ -189,8 +189,8 @@ def _explain(made: Invite, kept: OpenInvite) -> str:
     if kept.is_reusable:
         return (
             f"On each node, run 'sudo wellkeeper-node join' and paste this line, before {until}. It is good for"
-            f" {kept.uses}, so treat it like a private key:\n\n{made.line}\n\n"
-            f"To end it: sudo wellkeeper node invite --revoke {kept.id}"
+            f" {kept.uses}, so treat it like a private key. To end it: sudo wellkeeper node invite --revoke"
+            f" {kept.id}\n\n{made.line}\n"
         )
     return (
         f"On {made.node}, run 'sudo wellkeeper-node join' and paste this line, which is secret until it is used, before"
