@@ -48,10 +48,10 @@ class FakeFleet:
 
     async def enrol(self, node: EnrolledNode, invite: str) -> None:
         known, used = self._nodes.get(node.name), self._invites.get(invite)
-        if used is None or used.is_used_up or used.revoked_at:
+        if used is None or used.is_used_up or used.revoked_at or node.signing_key in used.used_by:
             return
-        if known is None or (known.invite != invite and known.has_keys(node.signing_key, node.sealing_key)):
-            self._invites[invite] = replace(used, used=used.used + 1)
+        if known is None or known.has_keys(node.signing_key, node.sealing_key):
+            self._invites[invite] = replace(used, used_by=used.used_by | {node.signing_key})
             await self.record_node(replace(node, invite=invite))
 
     async def revoke_invite(self, invite: str, at: datetime) -> None:

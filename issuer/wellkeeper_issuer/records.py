@@ -1,7 +1,4 @@
-"""The types of what the issuer records between passes: schedules, failures, requests to CAs, notices.
-
-Frozen dataclasses without I/O, as in `wellkeeper_issuer.model`. Times are aware and UTC; durations are seconds.
-"""
+"""The types of what the issuer records between passes: frozen, without I/O. Times are UTC, durations are seconds."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -102,10 +102,19 @@ async def test_reusable_invite_enrols_as_many_nodes_as_it_has_uses_each_once(sta
         await state.fleet.enrol(node, MANY.id)
     wanted = {one.name: replace(one, invite=MANY.id) for one in nodes[: MANY.uses]}
     assert await state.fleet.read_nodes() == wanted
-    for _ in range(2):
-        await state.fleet.forget_node("web0")
+    users = frozenset(one.signing_key for one in wanted.values())
     invites = await state.fleet.read_invites()
-    assert invites == {MANY.id: replace(MANY, used=MANY.uses), "o" * 22: replace(MANY, id="o" * 22)}
+    assert invites == {MANY.id: replace(MANY, used_by=users), "o" * 22: replace(MANY, id="o" * 22)}
+
+
+async def test_removed_node_does_not_use_a_reusable_invite_again_with_the_same_key(state: StateRecords) -> None:
+    await state.fleet.record_invite(MANY)
+    await state.fleet.enrol(WEB2, MANY.id)
+    await state.fleet.forget_node("web2")
+    for node in (WEB2, replace(WEB2, name="web4")):
+        await state.fleet.enrol(node, MANY.id)
+    assert await state.fleet.read_nodes() == {}
+    assert (await state.fleet.read_invites())[MANY.id].used_by == {WEB2.signing_key}
 
 
 async def test_enrolled_node_keeps_its_name_and_is_taken_over_by_no_other_keys(state: StateRecords) -> None:

@@ -55,7 +55,7 @@ async def _read(settings: Settings) -> tuple[Sequence[OpenInvite], Mapping[str, 
 
 
 def _row(one: OpenInvite, joined: Sequence[str], *, is_current: bool) -> Row:
-    left = "revoked" if one.revoked_at else f"{one.uses - one.used} of {one.uses}"
+    left = "revoked" if one.revoked_at else f"{one.uses - len(one.used_by)} of {one.uses}"
     cells = (
         one.id,
         one.node or "any",
@@ -73,7 +73,7 @@ def _to_json(one: OpenInvite, joined: Sequence[str], *, is_current: bool) -> dic
         "id": one.id,
         "node": one.node or None,
         "uses": one.uses,
-        "used": one.used,
+        "used": len(one.used_by),
         "certificates": list(one.lineages),
         "answers": one.answers,
         "is_ephemeral": one.is_ephemeral,

@@ -194,7 +194,7 @@ def _notes(removal: _Removal) -> list[str]:
         notes.append(f"Invite {removal.invite}, with which it joined, is revoked.")
     elif removal.invite:
         end = f"To prevent that, run 'wellkeeper node invite --revoke {removal.invite}'."
-        notes.append(f"It can join again with invite {removal.invite}. {end}")
+        notes.append(f"With new keys, it can join again with invite {removal.invite}. {end}")
     return notes
 
 

@@ -38,6 +38,7 @@ _RECORD_SECONDS: Final = Kind.INVITE.lifetime_seconds
 # As many as nodes wait with a few invites, unless the relay makes some up.
 _MOST_ASKED: Final = 256
 _AGAIN: Final = "Run 'wellkeeper node invite {}' for a new one."
+_NEW_KEYS: Final = "Run 'wellkeeper-node leave' on it, which deletes its keys, then join again."
 _USED: Final = "another node has used this invite"
 _OTHER: Final = "Run 'wellkeeper node invites' on the issuer's host: it lists this invite and others."
 
@@ -153,7 +154,7 @@ class Joins:
         gets = "all certificates" if "*" in node.lineages else f"the certificates {', '.join(node.lineages)}"
         detail = f"it gets {gets}, and {'answers' if node.answers else 'does not answer'} challenges"
         if invite.is_reusable:
-            detail += f"; it has used invite {invite.id}, {invite.used + 1} of {invite.uses}"
+            detail += f"; it has used invite {invite.id}, {len(invite.used_by) + 1} of {invite.uses}"
         _log.info("node %r has joined: %s", node.name, detail)
         return detail
 
@@ -186,13 +187,9 @@ def _proven(message: bytes, invite: OpenInvite | None, now: datetime) -> tuple[J
 
 def _has_used(invite: OpenInvite, node: EnrolledNode | None, request: JoinRequest) -> bool:
     """Return whether this node has joined with this invite: it may ask again, and uses it once."""
-    is_open = invite.revoked_at is None
-    return (
-        is_open
-        and node is not None
-        and node.invite == invite.id
-        and node.has_keys(request.signing_key, request.sealing_key)
-    )
+    if node is None or node.invite != invite.id or invite.revoked_at is not None:
+        return False
+    return node.has_keys(request.signing_key, request.sealing_key)
 
 
 def _check_may_join(request: JoinRequest, invite: OpenInvite, nodes: Mapping[str, EnrolledNode]) -> None:
@@ -204,6 +201,9 @@ def _check_may_join(request: JoinRequest, invite: OpenInvite, nodes: Mapping[str
         raise FleetError(what, "a name has only a-z, 0-9, '.', '_' and '-'", "Choose another one with --name.")
     if invite.revoked_at is not None:
         raise FleetError(what, f"its invite was revoked at {format_time(invite.revoked_at)}", again)
+    if invite.is_reusable and request.signing_key in invite.used_by:
+        # Who reads the network could repeat its former request.
+        raise FleetError(what, "it has joined with this invite before, and was removed", _NEW_KEYS)
     if invite.is_used_up:
         used = f"all {counted(invite.uses, 'use')} of its invite are used" if invite.is_reusable else _USED
         raise FleetError(what, used, again)

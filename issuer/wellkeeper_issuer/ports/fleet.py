@@ -54,7 +54,8 @@ class MissingToken:
 class OpenInvite:
     """An invite for one node, or for `uses` nodes if it has no name: it is reusable then.
 
-    `terms` is what the node will learn, as JSON: pins, relays, and the identifiers of the certificates.
+    `terms` is what the node will learn, as JSON: pins, relays, and the identifiers of the certificates. `used_by` are
+    the signing keys of the nodes that joined with it, also of those that were removed since.
     """
 
     id: str
@@ -66,7 +67,7 @@ class OpenInvite:
     created_at: datetime
     expires_at: datetime
     uses: int = 1
-    used: int = 0
+    used_by: frozenset[str] = frozenset()
     is_ephemeral: bool = False
     revoked_at: datetime | None = None
 
@@ -76,7 +77,7 @@ class OpenInvite:
 
     @property
     def is_used_up(self) -> bool:
-        return self.used >= self.uses
+        return len(self.used_by) >= self.uses
 
     def is_open(self, now: datetime) -> bool:
         """Return whether requests are answered; nodes that have used it may ask again."""
@@ -125,8 +126,8 @@ class FleetRecords(MissingTokens, Protocol):
     async def enrol(self, node: EnrolledNode, invite: str) -> None:
         """Record the node, and in the same step one more use of the invite with this id.
 
-        Nothing is recorded if the invite was deleted, revoked or used up meanwhile, if it is recorded that the node
-        has used it, or if another node has the name.
+        Nothing is recorded if the invite was deleted, revoked or used up meanwhile, if this signing key has used it, or
+        if another node has the name.
         """
         ...
 

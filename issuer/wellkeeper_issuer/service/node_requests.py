@@ -83,7 +83,8 @@ def decode_node(found: Any) -> EnrolledNode:  # noqa: ANN401 - JSON
 def encode_invite(invite: OpenInvite) -> dict[str, Any]:
     """Return a new invite, which was neither used nor revoked, as JSON."""
     times = {name: getattr(invite, name).isoformat() for name in ("created_at", "expires_at")}
-    return asdict(invite) | times | {"secret": invite.secret.hex(), "lineages": list(invite.lineages)}
+    kept = {name: value for name, value in asdict(invite).items() if name != "used_by"}
+    return kept | times | {"secret": invite.secret.hex(), "lineages": list(invite.lineages)}
 
 
 def decode_invite(found: Any) -> OpenInvite:  # noqa: ANN401 - JSON

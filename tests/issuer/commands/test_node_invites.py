@@ -140,7 +140,7 @@ def test_removal_names_the_invite_with_which_the_node_can_join_again(listening: 
     join(listening, made["id"], WEB2)
     listening.configure("a.example")
     out = listening.run("node", "remove", "web2", "--yes").out
-    assert f"It can join again with invite {made['id']}." in out
+    assert f"With new keys, it can join again with invite {made['id']}." in out
     assert f"'wellkeeper node invite --revoke {made['id']}'" in out
 
 

@@ -59,7 +59,7 @@ class Many(Host):
         return found
 
     async def used(self) -> int:
-        return (await self.records.read_invites())[MANY.id].used
+        return len((await self.records.read_invites())[MANY.id].used_by)
 
     async def offered(self) -> Record:
         found = await self.relay.get(f"invite/{MANY.id}")
@@ -114,6 +114,18 @@ async def test_node_that_asks_again_uses_the_invite_once_also_after_a_restart_of
     async with restarted.working():
         await restarted.reply(request(nonce="C" * 21 + "A"))
     assert (await host.used(), restarted.notes.sent) == (1, [])
+
+
+async def test_repeated_request_does_not_bring_a_removed_node_back(host: Many) -> None:
+    async with host.working():
+        await host.reply(request())
+        await host.records.forget_node("web9")
+        again = request(nonce="B" * 21 + "A")
+        refusal = await host.refusal(again)
+        assert refusal.why == "it has joined with this invite before, and was removed"
+        assert "wellkeeper-node leave" in refusal.remedy
+        await host.reply(made(1))
+    assert await names(host.records) == ["web1"]
 
 
 async def test_last_use_is_not_lost_for_a_node_whose_answer_was(host: Many) -> None:

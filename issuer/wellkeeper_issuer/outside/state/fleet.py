@@ -5,10 +5,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from wellkeeper_issuer.outside.state.database import Database, Row, Statement
 from wellkeeper_issuer.outside.state.rows import from_time, put_row, to_time, to_time_or_none
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken, NodeReport, OpenInvite
+
+_SELECT_INVITES: Final = """
+SELECT *, (SELECT json_group_array(signing_key) FROM fleet_uses WHERE invite = id) AS used_by FROM fleet_invites
+ORDER BY node, created_at
+"""
+_USE: Final = """
+INSERT OR IGNORE INTO fleet_uses SELECT id, ? FROM fleet_invites
+WHERE id = ? AND revoked_at IS NULL AND uses > (SELECT count(*) FROM fleet_uses WHERE invite = id)
+AND NOT EXISTS (SELECT 1 FROM fleet_nodes WHERE name = ? AND (signing_key != ? OR sealing_key != ?))
+"""
 
 
 class SqliteFleet:
@@ -39,7 +50,7 @@ class SqliteFleet:
         )
 
     async def read_invites(self) -> Mapping[str, OpenInvite]:
-        found = await self._database.read(_invite, "SELECT * FROM fleet_invites ORDER BY node, created_at")
+        found = await self._database.read(_invite, _SELECT_INVITES)
         return {invite.id: invite for invite in found}
 
     async def record_invite(self, invite: OpenInvite) -> None:
@@ -54,29 +65,26 @@ class SqliteFleet:
             created_at=from_time(invite.created_at),
             expires_at=from_time(invite.expires_at),
             uses=invite.uses,
-            used=invite.used,
             is_ephemeral=invite.is_ephemeral,
             revoked_at=from_time(invite.revoked_at),
         )
         await self._change(("DELETE FROM fleet_invites WHERE node = ? AND node != ''", (invite.node,)), row)
 
     async def enrol(self, node: EnrolledNode, invite: str) -> None:
-        is_other = "name = ? AND (invite = ? OR signing_key != ? OR sealing_key != ?)"
-        used = f"""
-            UPDATE fleet_invites SET used = used + 1 WHERE id = ? AND used < uses AND revoked_at IS NULL
-            AND NOT EXISTS (SELECT 1 FROM fleet_nodes WHERE {is_other})
-        """  # noqa: S608
-        values = (invite, node.name, invite, node.signing_key, node.sealing_key)
+        values = (node.signing_key, invite, node.name, node.signing_key, node.sealing_key)
         put, row = _put_node(replace(node, invite=invite))
         put_if_used = put.replace("VALUES (", "SELECT ").removesuffix(")") + " WHERE changes() = 1"
-        await self._change((used, values), (put_if_used, row))
+        await self._change((_USE, values), (put_if_used, row))
 
     async def revoke_invite(self, invite: str, at: datetime) -> None:
         revoked = "UPDATE fleet_invites SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
         await self._change((revoked, (from_time(at), invite)))
 
     async def forget_expired(self, now: datetime) -> None:
-        await self._database.write(("DELETE FROM fleet_invites WHERE expires_at <= ?", (from_time(now),)))
+        await self._database.write(
+            ("DELETE FROM fleet_invites WHERE expires_at <= ?", (from_time(now),)),
+            ("DELETE FROM fleet_uses WHERE invite NOT IN (SELECT id FROM fleet_invites)", ()),
+        )
 
     async def wait_for_change(self) -> None:
         await self._changed.wait()
@@ -167,7 +175,7 @@ def _invite(row: Row) -> OpenInvite:
         to_time(row["created_at"]),
         to_time(row["expires_at"]),
         row["uses"],
-        row["used"],
+        frozenset(json.loads(row["used_by"])),
         bool(row["is_ephemeral"]),
         to_time_or_none(row["revoked_at"]),
     )

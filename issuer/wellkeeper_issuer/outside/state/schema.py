@@ -68,9 +68,15 @@ CREATE TABLE fleet_invites (
     created_at REAL NOT NULL,
     expires_at REAL NOT NULL,
     uses INTEGER NOT NULL,
-    used INTEGER NOT NULL,
     is_ephemeral INTEGER NOT NULL,
     revoked_at REAL
+) STRICT;
+"""
+_FLEET_USES: Final = """
+CREATE TABLE fleet_uses (
+    invite TEXT NOT NULL,
+    signing_key TEXT NOT NULL,
+    PRIMARY KEY (invite, signing_key)
 ) STRICT;
 """
 _PUBLICATIONS: Final = """
@@ -101,12 +107,11 @@ _SINCE_8: Final = """
 ALTER TABLE fleet_nodes ADD COLUMN is_ephemeral INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE fleet_nodes ADD COLUMN invite TEXT NOT NULL DEFAULT '';
 ALTER TABLE fleet_invites ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE fleet_invites ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE fleet_invites ADD COLUMN is_ephemeral INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE fleet_invites ADD COLUMN revoked_at REAL;
-UPDATE fleet_invites SET used = 1 WHERE signing_key != '';
-UPDATE fleet_nodes SET invite = (SELECT id FROM fleet_invites WHERE node = name AND used = 1)
-WHERE name IN (SELECT node FROM fleet_invites WHERE used = 1);
+INSERT INTO fleet_uses SELECT id, signing_key FROM fleet_invites WHERE signing_key != '';
+UPDATE fleet_nodes SET invite = (SELECT id FROM fleet_invites WHERE node = name)
+WHERE name IN (SELECT node FROM fleet_invites WHERE signing_key != '');
 ALTER TABLE fleet_invites DROP COLUMN signing_key;
 ALTER TABLE fleet_invites DROP COLUMN sealing_key;
 """
@@ -210,12 +215,12 @@ ALTER TABLE failures ADD COLUMN refused_since REAL;
 # By the version of a file: 4 is of release 0.1.0, 5 to 8 of the development after it.
 _OLDEST_VERSION: Final = 4
 _CHANGES: Final = {
-    0: _TABLES + _CHECKS + _FETCH_COUNTS + _FLEET + _VETOES + _PUBLICATIONS,
-    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS + _FLEET + _SINCE_7,
-    5: _FETCH_COUNTS + _FLEET + _SINCE_7,
-    6: _FLEET + _SINCE_7,
-    7: _SINCE_7 + _SINCE_8,
-    8: _SINCE_8,
+    0: _TABLES + _CHECKS + _FETCH_COUNTS + _FLEET + _FLEET_USES + _VETOES + _PUBLICATIONS,
+    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS + _FLEET + _FLEET_USES + _SINCE_7,
+    5: _FETCH_COUNTS + _FLEET + _FLEET_USES + _SINCE_7,
+    6: _FLEET + _FLEET_USES + _SINCE_7,
+    7: _FLEET_USES + _SINCE_8 + _SINCE_7,
+    8: _FLEET_USES + _SINCE_8,
 }
 # All tables with rows of a lineage, except `uses`: the CA keeps counting; and `publications`: nodes have the tokens.
 FORGET_LINEAGE: Final = (

@@ -12,15 +12,16 @@ from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_node.model import Identifier
 
-FLEET = ("fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites")
+FLEET = ("fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites", "fleet_uses")
 
 
 def to_version_8(path: Path) -> None:
     """Undo what version 9 added to the tables of the fleet; web2 has used the invite."""
+    execute(path, "DROP TABLE fleet_uses")
     execute(path, "UPDATE fleet_invites SET node = 'web2'")
     for column in ("is_ephemeral", "invite"):
         execute(path, f"ALTER TABLE fleet_nodes DROP COLUMN {column}")
-    for column in ("uses", "used", "is_ephemeral", "revoked_at"):
+    for column in ("uses", "is_ephemeral", "revoked_at"):
         execute(path, f"ALTER TABLE fleet_invites DROP COLUMN {column}")
     for column in ("signing_key", "sealing_key"):
         execute(path, f"ALTER TABLE fleet_invites ADD COLUMN {column} TEXT NOT NULL DEFAULT 's'")
@@ -106,7 +107,7 @@ async def test_file_of_a_version_before_keeps_its_rows(folder: Path, version: in
         assert (await state.fetch_counts.read_fetch_count(CA) is None) == (version == 5)
         nodes, invites = (await state.fleet.read_nodes()).values(), (await state.fleet.read_invites()).values()
         assert [(one.name, one.invite) for one in nodes] == ([("web2", "id")] if version >= 7 else [])
-        assert [(one.node, one.uses, one.used) for one in invites] == ([("web2", 1, 1)] if version >= 7 else [])
+        assert [(one.node, one.uses, *one.used_by) for one in invites] == ([("web2", 1, "s")] if version >= 7 else [])
         assert await state.publications.read_unneeded() == []
         assert await state.vetoes.read_vetoes("web") == {"" if version <= 7 else "n1": NOW}
     assert execute(path, "PRAGMA user_version") == [(9 if may_write else version,)]
