@@ -57,11 +57,12 @@ class NoRenewalInfo:
 
 
 class Rule(StrEnum):
-    """The rule that set the time of renewal. REVOKED: we revoked the certificate."""
+    """The rule that set the time of renewal. REVOKED: we revoked the certificate. RESTORED: nodes have a newer one."""
 
     ARI = "ari"
     LIFETIME = "lifetime"
     REVOKED = "revoked"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,8 @@ class Schedule:
     """The time at which the live certificate is renewed, chosen once; one row per lineage.
 
     `version` is the live version; `directory_url` and `account_url` issued it ("" if unknown). `certificate_id` is its
-    RFC 9773 name, None without an authority key identifier. `ask_at` is the time of the next renewalInfo request, None
-    for never (no ARI at this CA). `unanswered` counts the requests in a row without an answer. Before `held_until`,
-    renewal info cannot bring the renewal forward: it did so for the version before (`obtain.early`).
+    RFC 9773 name, None without an authority key identifier. `ask_at` is when renewalInfo is asked for next, None for
+    never; `unanswered` counts the requests in a row without an answer. Until `held_until`, see `obtain.early`.
     """
 
     lineage: str

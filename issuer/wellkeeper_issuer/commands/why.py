@@ -89,7 +89,7 @@ def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     yield f"It is renewed from {format_time(schedule.renew_at)} on ({distance(schedule.renew_at, now)}): {rule}."
     if schedule.explanation_url and schedule.explanation_url not in rule:
         yield f"The CA explains its window at {schedule.explanation_url}."
-    if schedule.rule is Rule.REVOKED:
+    if schedule.rule in {Rule.REVOKED, Rule.RESTORED}:
         return
     if not schedule.directory_url:
         yield "Wellkeeper cannot ask for renewal info (RFC 9773): it does not know which CA issued this certificate."

@@ -17,6 +17,7 @@ from wellkeeper_node.wording import format_time
 # Reasons that do not depend on a schedule.
 PLACEHOLDER: Final = "only a self-signed placeholder is installed"
 ISSUED: Final = "the CA issued a certificate that is not installed yet"
+_RESTORED: Final = "it was renewed after the backup: nodes have a newer version, which this restored host does not"
 
 _SHORT_LIFETIME: Final = timedelta(days=10)
 # As wide as Boulder's own windows: 2 % of the lifetime around the same time (core/objects.go).
@@ -244,6 +245,8 @@ def explain(schedule: Schedule, now: datetime) -> str:
     window, at = schedule.window, schedule.renew_at
     if schedule.rule is Rule.REVOKED:
         return f"it was revoked at {format_time(at)}"
+    if schedule.rule is Rule.RESTORED:
+        return _RESTORED
     if schedule.rule is Rule.LIFETIME or window is None:
         part = "half" if schedule.not_after - schedule.not_before < _SHORT_LIFETIME else "two thirds"
         return f"{part} of the lifetime {'passed at' if at <= now else 'will have passed at'} {format_time(at)}"

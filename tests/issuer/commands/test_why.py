@@ -121,12 +121,23 @@ def test_answer_of_the_ca_is_explained(program: Program, changed: Schedule, sent
     assert sentence in reported(program)
 
 
-def test_revoked_certificate_has_no_next_renewal_info_request(program: Program) -> None:
-    served(
-        program, replace(schedule(""), rule=Rule.REVOKED, renew_at=NOW, ask_at=None, window=None, explanation_url=None)
-    )
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (Rule.REVOKED, f"it was revoked at {at(NOW)}"),
+        (
+            Rule.RESTORED,
+            "it was renewed after the backup: nodes have a newer version, which this restored host does not",
+        ),
+    ],
+    ids=["revoked", "restored"],
+)
+def test_certificate_that_must_be_replaced_has_no_next_renewal_info_request(
+    program: Program, rule: Rule, reason: str
+) -> None:
+    served(program, replace(schedule(""), rule=rule, renew_at=NOW, ask_at=None, window=None, explanation_url=None))
     sentences = reported(program)
-    assert sentences[-1] == f"To do now: it was revoked at {at(NOW)}. Run 'wellkeeper renew {NAME}'."
+    assert sentences[-1] == f"To do now: {reason}. Run 'wellkeeper renew {NAME}'."
     assert "RFC 9773" not in " ".join(sentences)
 
 

@@ -139,6 +139,13 @@ def test_revoked_certificate_is_due() -> None:
     assert reason(installed(), days(1), revoked) == "it was revoked at 2026-03-02 00:00 UTC"
 
 
+def test_certificate_that_was_renewed_after_the_backup_is_due() -> None:
+    restored = replace(schedule(installed()), rule=Rule.RESTORED, renew_at=days(1))
+    assert reason(installed(), days(1), restored) == (
+        "it was renewed after the backup: nodes have a newer version, which this restored host does not"
+    )
+
+
 def test_schedule_of_an_earlier_version_is_ignored() -> None:
     earlier = replace(schedule(installed(), Window(days(-3), days(-1))), version="v0")
     assert reason(installed(), BEGIN, earlier) is None
