@@ -4,7 +4,7 @@ First issuance and renewal share this path, and an attempt that a crash left in 
 for all certificates of a window together (`wellkeeper_node.deliver.batch`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -58,9 +58,16 @@ class Found:
     due: Due | None = None
 
 
+def _permitted() -> None:
+    """Permit everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """Everything that a renewal works with; with `is_staging` the CA is a test CA for this run."""
+    """Everything that a renewal works with; with `is_staging` the CA is a test CA for this run.
+
+    `permit` raises DeferredError while nothing may be obtained.
+    """
 
     sources: Sources
     planner: RenewalPlanner
@@ -77,6 +84,7 @@ class Renewals:
     clock: Clock
     progress: Progress
     is_staging: bool = False
+    permit: Callable[[], None] = _permitted
 
     async def look(self, lineage: Lineage, record: LineageRecord, installed: Installed | None, mode: Mode) -> Found:
         """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
@@ -100,6 +108,7 @@ class Renewals:
 
         Then, and before every other order, raise ReloadError or InstallError if its certificate could not be loaded.
         """
+        self.permit()
         if found.issued is not None:
             return
         is_first = found.installed is None or found.installed.certificate.is_self_signed

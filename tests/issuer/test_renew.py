@@ -16,7 +16,7 @@ from tests.issuer.hosts import RenewalParts, look, make_renewals, renew
 from tests.node.nodes import Nodes
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import ChallengeError, DeferredError
-from wellkeeper_issuer.model import Lineage, Status
+from wellkeeper_issuer.model import Attempt, Lineage, Status
 from wellkeeper_issuer.obtain.reach import Locations
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Origin
@@ -119,6 +119,16 @@ async def test_disk_is_not_written_to_while_nginx_does_not_answer_challenges(
         await waiting.check_prospects(LINEAGE, found, Mode.RETRY)
     with pytest.raises(InstallError):
         await renewals.check_prospects(LINEAGE, found, Mode.RETRY)
+
+
+async def test_nothing_is_obtained_without_permission(renewals: Renewals) -> None:
+    def refuse() -> None:
+        raise DeferredError("not yet")
+
+    found = replace(await look(renewals, LINEAGE, Mode.FORCED), issued=Attempt("web", BASE, (A, B), b"", b""))
+    with pytest.raises(DeferredError, match="not yet"):
+        await replace(renewals, permit=refuse).check_prospects(LINEAGE, found, Mode.FORCED)
+    await renewals.check_prospects(LINEAGE, found, Mode.FORCED)
 
 
 async def test_tokens_are_published_while_the_ca_validates(

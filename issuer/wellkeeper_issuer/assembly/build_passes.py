@@ -112,13 +112,17 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
         unusable.clear()
         unusable.update(found)
 
+    def permit() -> None:
+        if fleet is not None:
+            fleet.restored.check(clock.now())
+
     delivery: Delivery = LocalDelivery(nginx, probes, folders, nginx_settings.https_addresses, batch)
     async with renewals(settings, state, progress, clients, fleet) as ready:
         starting = Starting(clock, lambda: _ask(clients)) if is_daemon else None
         sources = replace(ready.sources, unusable=unusable, starting=starting)
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         yield Passes(
-            renewals=replace(ready, is_staging=is_staging, sources=sources),
+            renewals=replace(ready, is_staging=is_staging, sources=sources, permit=permit),
             delivery=FleetDelivery(delivery, fleet.distribution, nginx) if fleet else delivery,
             follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
             prepare=prepare,

@@ -54,7 +54,9 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     from wellkeeper_issuer.fleet.forgetting import Forgetting
     from wellkeeper_issuer.fleet.joins import Joins
     from wellkeeper_issuer.fleet.notices import NodeNotices
+    from wellkeeper_issuer.fleet.restored import CatchingUp
     from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+    from wellkeeper_issuer.outside.state.restored import RestoredFile
 
     keys, clock = FleetKeys(settings.state_dir), SystemClock()
     keys.make()
@@ -66,6 +68,8 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     has_others = bool(build.nodes(settings))
     public = tuple(map(encode_public_key, keys.trusted))
     forgetting = Forgetting(state.fleet, notifications, clock)
+    minutes = settings.fleet.restore_wait_minutes
+    catching_up = CatchingUp(RestoredFile(settings.state_dir), kept.archive, state.schedules, clock, minutes)
     deps = Deps(
         relay,
         keys.current,
@@ -77,6 +81,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
         joins,
         has_others,
         public,
+        catching_up,
         forgetting.forget,
     )
     return await open_fleet(deps)

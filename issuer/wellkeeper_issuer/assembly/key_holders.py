@@ -92,8 +92,8 @@ async def _of_fleet(settings: Settings, kind: KeyKind) -> list[_ReportingNode]:
     """
     if not has_state(settings.state_dir):
         return []
-    from wellkeeper_issuer.fleet.fleet import read_seen
     from wellkeeper_issuer.fleet.node_status import is_gone
+    from wellkeeper_issuer.fleet.reports import read_seen
 
     now = SystemClock().now()
     async with build.state_to_read(settings) as state:

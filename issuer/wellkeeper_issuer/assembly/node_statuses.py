@@ -11,16 +11,33 @@ from wellkeeper_node.clock import SystemClock
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_issuer.fleet.restored import Waiting
 
 # What failed is tried again each day; later, the name is no longer in the settings.
 _TRIED_AGAIN: Final = timedelta(days=2)
 
 
+async def read_waiting(settings: Settings) -> "Waiting | None":
+    """Return what a restored issuer waits for, if it does. Raises SettingsError, JournalError and InstallError."""
+    from wellkeeper_issuer.fleet.reports import read_seen
+    from wellkeeper_issuer.fleet.restored import Heard, waiting
+    from wellkeeper_issuer.outside.state.restored import RestoredFile
+
+    restore = RestoredFile(settings.state_dir).read()
+    if restore is None or restore.lost is not None:
+        return None
+    async with build.state_to_read(settings) as state:
+        nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
+    kept = fleets.disk(settings).manifests.read()
+    seen = {name: read_seen(one) for name, one in reports.items()}
+    return waiting(restore, Heard(nodes, seen, kept.manifest if kept else None), settings.fleet.restore_wait_minutes)
+
+
 async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
     """Return the status of each node that joined, by name. Raises SettingsError, JournalError and InstallError."""
-    from wellkeeper_issuer.fleet.fleet import read_seen
     from wellkeeper_issuer.fleet.node_status import node_statuses
     from wellkeeper_issuer.fleet.notices import read_listed
+    from wellkeeper_issuer.fleet.reports import read_seen
 
     if not has_state(settings.state_dir):
         return ()

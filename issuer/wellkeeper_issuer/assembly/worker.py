@@ -59,7 +59,8 @@ class KeepingWorker(Daemon):
     async def _find_changed_versions(self, lineages: Sequence[Lineage]) -> list[str]:
         names = [lineage.name for lineage in lineages if lineage.name in self._versions]
         versions = await self._live.versions(names)
-        return [name for name in names if versions.get(name) != self._versions[name]]
+        lost = self._fleet.restored.lost if self._fleet else {}
+        return [name for name in names if versions.get(name) != self._versions[name] or name in lost]
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from wellkeeper_issuer.assembly import build, fleets
 from wellkeeper_issuer.assembly.run_needed import run_needed
@@ -18,7 +18,11 @@ from wellkeeper_issuer.outside.state.state import JOURNAL
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.ports import Progress
+
+# After a restore: a node reports each minute.
+_CATCH_UP_SECONDS: Final = 75.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ async def _by_itself(work: Work, reporting: Progress, tally: Tally) -> list[Repo
         fleets.fleet(work.settings, state, is_daemon=False) as fleet,
     ):
         fleets.check_without(fleet, work.lineages)
+        if fleet is not None:
+            await fleet.restored.until_over(SystemClock(), _CATCH_UP_SECONDS)
         await build.apply_file_access(work.settings)
 
         async def run_passes(lineages: Sequence[Lineage], mode: Mode) -> list[Report]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ from wellkeeper_node.advice import files as remedies
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.backup.contents import Contents
+    from wellkeeper_issuer.outside.backup.places import Item
     from wellkeeper_issuer.outside.backup.placing import Restoring
 
 _FORMER: Final = (
@@ -32,10 +33,9 @@ _RELAY: Final = (
     " what they have: it writes relay.env, which no backup has, and starts the relay."
     " If an address is new, name it in node.toml on each node."
 )
-# Until a restored issuer waits for the newest manifest of its nodes.
-_NOT_PROTECTED: Final = (
-    "Certificates that were renewed after the backup are not protected: this host has only the older ones,"
-    " and nodes may go back to those. Run 'wellkeeper renew --force NAME' for each once the nodes are connected."
+_WAITS: Final = (
+    "Run 'wellkeeper status' again: the issuer orders nothing until all nodes have reported what they have, and says"
+    " which are missing. It then renews once what was renewed after the backup."
 )
 
 
@@ -98,7 +98,7 @@ def _restore(
     given, origin = find_settings(config)
     path = Path(found.manifest.settings) if origin == "default" else given.absolute()
     places = Path(found.manifest.state_dir), Path(found.manifest.certificates_dir)
-    restoring = Restoring(find_items(found, path), *places, digest)
+    restoring = Restoring([*_mark(found), *find_items(found, path)], *places, digest)
     try:
         if is_dry:
             return _Result(found, False, False, () if restoring.is_decided else restoring.taken(), ())
@@ -107,8 +107,18 @@ def _restore(
         what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)
         raise BackupError(what, why, remedies.of_storing(error)) from error
     start = (_LOOK, *(services.sentence("enable --now", unit) for unit in ("wellkeeper-responder", "wellkeeper")))
-    steps = (_FORMER, _RELAY, *start, _NOT_PROTECTED) if found.manifest.has_fleet else (_FORMER, *start)
+    steps = (_FORMER, _RELAY, *start, _WAITS) if found.manifest.has_fleet else (_FORMER, *start)
     return _Result(found, True, is_continued, (), steps)
+
+
+def _mark(found: "Contents") -> "Iterator[Item]":
+    """Yield the file that lets the issuer of a fleet wait for its nodes."""
+    from wellkeeper_issuer.outside.backup.places import Item
+    from wellkeeper_issuer.outside.state.restored import RESTORED, encode
+    from wellkeeper_issuer.ports.fleet import Restore
+
+    if found.manifest.has_fleet:
+        yield Item(Path(found.manifest.state_dir), RESTORED, 0o600, encode(Restore()))
 
 
 def _place(restoring: "Restoring") -> bool:

@@ -28,6 +28,7 @@ from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_issuer.fleet.restored import Waiting
     from wellkeeper_node.nginx.reached import Reached
 
 _Ranked = Sequence[tuple[Condition, Shown]]
@@ -65,7 +66,8 @@ _COLOURS: Final = {
     is_flag=True,
     help=(
         "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, no node has "
-        "been behind for an hour or unseen for 15 minutes, and the manifest for nodes has room for more certificates."
+        "been behind for an hour or unseen for 15 minutes, the issuer does not wait for nodes after a restore, and the "
+        "manifest for nodes has room for more certificates."
     ),
 )
 @click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")
@@ -79,24 +81,30 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         raise click.UsageError("--json and --prometheus exclude each other")
     settings = options.read(config)
     nodes = status_nodes.read(settings) if settings.fleet.listen else ()
+    waiting = status_nodes.waiting(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     is_outdated = warn_if_outdated(settings, config)
     daemon = None if as_metrics else asyncio.run(ask_daemon(settings))
     if as_json:
-        others = {"nodes": list(map(status_nodes.to_json, nodes)), "is_reload_needed": is_outdated}
         reached = _reached(settings)
-        print_json(_to_json(seen, daemon) | others | {"nginx": reached.to_json() if reached else None})
+        others = {
+            "nodes": list(map(status_nodes.to_json, nodes)),
+            "restore": status_nodes.waiting_to_json(waiting),
+            "is_reload_needed": is_outdated,
+            "nginx": reached.to_json() if reached else None,
+        }
+        print_json(_to_json(seen, daemon) | others)
     elif as_metrics:
         click.echo(to_prometheus(seen) + node_metrics.to_prometheus(status_nodes.present(nodes)), nl=False)
     elif shown["has_nodes"]:
         status_nodes.show(nodes)
     else:
         _show(seen, _reached(settings), has_all=shown["has_all"])
-        if failing := list(_failing(daemon or {})):
-            screen.print_lines(failing)
+        if lines := [*_failing(daemon or {}), *status_nodes.waiting_lines(waiting)]:
+            screen.print_lines(lines)
         if is_restart_needed(daemon):
             click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")
-    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes))):
+    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, waiting))):
         click.get_current_context().exit(1)
 
 
@@ -109,9 +117,10 @@ def _reached(settings: Settings) -> "Reached | None":
     return asyncio.run(reach(nginx_control(settings), SystemClock())) if settings.local_node else None
 
 
-def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]") -> bool:
+def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]", waiting: "Waiting | None") -> bool:
     """Print which nodes need a person, also soon because of the manifest, and return whether none does."""
-    lines = [*status_nodes.problems(nodes), *(status_nodes.fullness(settings) if nodes else ())]
+    lines = [*status_nodes.waiting_lines(waiting), *status_nodes.problems(nodes)]
+    lines += status_nodes.fullness(settings) if nodes else ()
     for line in lines:
         click.echo(line, err=True)
     return not lines

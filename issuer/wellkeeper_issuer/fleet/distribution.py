@@ -19,13 +19,14 @@ from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.feed import Feed
 from wellkeeper_issuer.fleet.held import Held
-from wellkeeper_issuer.fleet.manifest import REMEDY, Listed, nearly_full, next_manifest, sign_manifest
+from wellkeeper_issuer.fleet.manifest import REMEDY, Listed, besides, nearly_full, next_manifest, sign_manifest
 from wellkeeper_issuer.fleet.ports import Archive, Bundles, Manifests
+from wellkeeper_issuer.fleet.restored import Restored
 from wellkeeper_issuer.fleet.sealing import Sealed, seal, wrap
 from wellkeeper_issuer.fleet.versions import version_of
 from wellkeeper_node.bundles import content
 from wellkeeper_node.bundles.kept import Kept
-from wellkeeper_node.bundles.manifest import MANIFEST_KEY, Entry, Leaves
+from wellkeeper_node.bundles.manifest import MANIFEST_KEY, Entry, Leaves, Manifest
 from wellkeeper_node.bundles.model import Version, bundle_key, wrap_key
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.errors import FleetError, OlderManifestError, WellkeeperError
@@ -59,6 +60,7 @@ class Distribution:
     clock: Clock
     # The public half of `fleet_key`, and its successor, which nodes learn.
     fleet_keys: tuple[str, ...] = ()
+    restored: Restored = field(default_factory=Restored)
     held: Held = field(init=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Certificates to be offered.
@@ -87,6 +89,12 @@ class Distribution:
         if self._kept is None or stored.value != self._kept.message:
             self._offered = stored.value
 
+    async def learn(self) -> Manifest | None:
+        """Return the newest manifest, also of those that nodes offered."""
+        async with self._lock:
+            await self._learn()
+        return self._kept.manifest if self._kept else None
+
     async def refresh(self, lineages: Collection[str]) -> None:
         """Send all that nodes should have of these certificates, and nothing else. Idempotent; at least daily."""
         async with self._lock:
@@ -105,6 +113,8 @@ class Distribution:
 
         Certificates that are offered at the same time are listed in one manifest, so that nodes load them together.
         """
+        if self.restored.is_waiting:
+            return  # the refresh after the wait sends it
         self._waiting.add(lineage)
         self.held.release(lineage)
         await asyncio.sleep(0)  # those that one reload loaded here come one after another
@@ -166,12 +176,12 @@ class Distribution:
     async def _is_stopped(self, lineage: str, live: str) -> bool:
         retired = self._kept.manifest.retire.get(lineage) if self._kept else None
         pair = await self.disk.archive.read(lineage, live) if retired else None
-        return pair is not None and _leaf(pair) in (retired or ())
+        return pair is not None and reading.read_certificate(pair.chain_pem).fingerprint_sha256 in (retired or ())
 
     async def _live(self, lineage: str) -> Sealed | None:
         """Return the live version, unless it is kept from nodes."""
         live = await self.disk.archive.live(lineage)
-        if live is None or self.held.has(lineage, live):
+        if live is None or self.held.has(lineage, live) or self.restored.keeps(lineage, live, self.listed):
             return None
         return await self._sealed(lineage, await self._numbered(lineage, live))
 
@@ -254,7 +264,7 @@ class Distribution:
                 disown[name] = await self.disk.archive.unwanted(name, self.clock.now())
             except WellkeeperError as error:
                 _log.error("cannot tell which versions of %s nodes must not keep: %s", name, error)
-        listed = Listed(lineages, _besides(lineages, retire), _besides(lineages, disown), self.fleet_keys)
+        listed = Listed(lineages, besides(lineages, retire), besides(lineages, disown), self.fleet_keys)
         manifest = next_manifest(known, listed, int(self.clock.now().timestamp()))
         if manifest is not None:
             message = sign_manifest(manifest, self.fleet_key)
@@ -282,15 +292,6 @@ class Distribution:
                 return
             except FleetError as error:
                 _log.error("ignored a manifest in the relay: %s", error)
-
-
-def _besides(lineages: Mapping[str, Entry], leaves: Leaves) -> Leaves:
-    """Return the leaves without those that are listed, which nodes need until there is another."""
-    return {name: found - {lineages[name].leaf_sha256} for name, found in leaves.items() if name in lineages}
-
-
-def _leaf(pair: Pair) -> str:
-    return reading.read_certificate(pair.chain_pem).fingerprint_sha256
 
 
 def node_record(name: str, body: NodeBody, now: int) -> Record:

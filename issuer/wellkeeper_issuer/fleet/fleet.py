@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -17,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
-from wellkeeper_issuer.fleet.distribution import Disk, Distribution
+from wellkeeper_issuer.fleet.distribution import Disk, Distribution, node_record
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, wrong_versions
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
-from wellkeeper_issuer.fleet.reports import Reports, Seen
-from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, NodeReport
-from wellkeeper_node.agent.report import parse_report
+from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
+from wellkeeper_issuer.fleet.restored import CatchingUp, Heard, Restored
+from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records.port import Records
@@ -63,6 +62,7 @@ class Deps:
     joins: Joins | None = None
     has_others: bool = True
     fleet_keys: tuple[str, ...] = ()
+    catching_up: CatchingUp | None = None
     forget: Callable[["Fleet"], Awaitable[None]] | None = None
 
 
@@ -80,6 +80,7 @@ class Fleet:
         listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
         if deps.joins is not None:
             listeners[Kind.JOIN] = deps.joins.take
+        self.restored = deps.catching_up.restored if deps.catching_up else Restored()
         self.feed = Feed(deps.relay, deps.fleet_key, clock, listeners)
         self.responder = RelayedResponder(
             self.feed,
@@ -90,7 +91,9 @@ class Fleet:
             has_others=deps.has_others,
             is_gone=self._is_gone,
         )
-        self.distribution = Distribution(self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys)
+        self.distribution = Distribution(
+            self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys, self.restored
+        )
         self._refreshed_at = -math.inf
         self._stopped: set[tuple[str, int]] = set()
         self._has_changed = asyncio.Event()
@@ -113,15 +116,30 @@ class Fleet:
         """Work until cancelled: feed, heartbeat, roll-outs."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.feed.run())
-            group.create_task(self._watch_roll_outs())
             group.create_task(self._keep_reports())
             if self._deps.joins is not None:
                 group.create_task(self._deps.joins.run(self.feed))
-            # A node may have a higher manifest than an issuer that was restored from a backup.
+            # A node may have a higher manifest than an issuer whose state is older.
             await self.feed.wait(seconds=_RELAY_SECONDS)
+            if self._deps.catching_up is not None:
+                await self._deps.catching_up.wait(self._greet, self._hear_all)
+            group.create_task(self._watch_roll_outs())
             while True:
                 await self.beat()
                 await self._pause()
+
+    async def _greet(self) -> None:
+        """Let nodes connect, report and join, and no more."""
+        await self._read_nodes()
+        now = int(self._deps.clock.now().timestamp())
+        await self.feed.put(*(node_record(*one, now) for one in self.bodies().items()), self._heartbeat())
+        await self.feed.try_refused()
+        if self._deps.joins is not None:
+            await self._deps.joins.offer(self.feed)
+
+    async def _hear_all(self) -> Heard:
+        await self._read_nodes()
+        return Heard(self.nodes, self.reports.last, await self.distribution.learn())
 
     async def _pause(self) -> None:
         """Wait until the next beat; other settings, and a node that joins or leaves, bring it forward."""
@@ -142,6 +160,8 @@ class Fleet:
             now = self._deps.clock.monotonic()
             if self.distribution.is_outdated or now - self._refreshed_at >= _REFRESH_SECONDS:
                 await self.refresh()
+            if self._deps.catching_up is not None:
+                await self._deps.catching_up.renew_lost(self.distribution.listed)
             await self.feed.put(self._heartbeat())
             await self.feed.try_refused()
             if self._deps.joins is not None:
@@ -156,6 +176,8 @@ class Fleet:
 
     async def refresh(self) -> None:
         """Send nodes all that they should have; after a change of nodes or certificates. Raises WellkeeperError."""
+        if self.restored.is_waiting:
+            return
         # Before the work: what changes meanwhile makes another one due.
         self._refreshed_at = self._deps.clock.monotonic()
         try:
@@ -175,6 +197,8 @@ class Fleet:
 
         Raises WellkeeperError.
         """
+        if self.restored.is_waiting:
+            return
         await self.feed.wait(seconds=_RELAY_SECONDS)
         await self.refresh()
         if not await self.feed.wait_until_filled(seconds=_RELAY_SECONDS):
@@ -187,7 +211,7 @@ class Fleet:
     async def record_reports(self) -> None:
         """Record the reports that are new. Raises JournalError."""
         new = [seen for name, seen in self.reports.last.items() if self._recorded.get(name) != seen.number]
-        await self._deps.records.record_reports(*map(_to_record, new))
+        await self._deps.records.record_reports(*(one.to_record() for one in new))
         self._recorded |= {seen.node: seen.number for seen in new}
         for seen in new:  # one by one: two may offer the same keys
             for node in rekeyed(self.nodes, [seen]):
@@ -274,7 +298,9 @@ class Fleet:
 
 
 async def open_fleet(deps: Deps) -> Fleet:
-    """Return the fleet as the state has it. Raises JournalError."""
+    """Return the fleet as the state has it. Raises JournalError and InstallError."""
+    if deps.catching_up is not None:
+        await deps.catching_up.open()
     reports = await deps.records.read_reports()
     return Fleet(deps, await deps.records.read_nodes(), {name: read_seen(one) for name, one in reports.items()})
 
@@ -284,13 +310,3 @@ def to_bodies(nodes: Mapping[str, EnrolledNode]) -> Mapping[str, NodeBody]:
     return {
         name: NodeBody(node.signing_key, node.sealing_key, node.lineages, node.answers) for name, node in nodes.items()
     }
-
-
-def _to_record(seen: Seen) -> NodeReport:
-    return NodeReport(seen.node, seen.number, seen.at, json.dumps(seen.report.to_json()))
-
-
-def read_seen(recorded: NodeReport) -> Seen:
-    """Return a report from the state, where `record_reports` has put it."""
-    report = parse_report(recorded.node, json.loads(recorded.body))
-    return Seen(recorded.node, recorded.number, recorded.at, report)

@@ -55,6 +55,11 @@ def next_manifest(known: Manifest | None, listed: Listed, now: int) -> Manifest 
     return replace(manifest, number=max(now, known.number + 1))
 
 
+def besides(lineages: Mapping[str, Entry], leaves: Leaves) -> Leaves:
+    """Return the leaves without those that are listed, which nodes need until there is another."""
+    return {name: found - {lineages[name].leaf_sha256} for name, found in leaves.items() if name in lineages}
+
+
 def sign_manifest(manifest: Manifest, fleet_key: Ed25519PrivateKey) -> bytes:
     """Return the message. Raises FleetError for a manifest that is too large."""
     try:

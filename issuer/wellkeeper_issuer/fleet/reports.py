@@ -1,6 +1,7 @@
 """The last report of each node. A report counts if its node's key signed it, and if it is newer than the last one."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_client.signing import decode_public_key, key_id
+from wellkeeper_issuer.ports.fleet import NodeReport
 from wellkeeper_node.agent.report import DONE, Report, done_digest, parse_report
 from wellkeeper_node.complaints import Complaints
 from wellkeeper_node.ports import Clock
@@ -42,6 +44,16 @@ class Seen:
         if abs(ahead) <= _CLOCK_SECONDS:
             return None
         return f"its clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
+
+    def to_record(self) -> NodeReport:
+        """Return it for the state."""
+        return NodeReport(self.node, self.number, self.at, json.dumps(self.report.to_json()))
+
+
+def read_seen(recorded: NodeReport) -> Seen:
+    """Reverse `Seen.to_record`."""
+    report = parse_report(recorded.node, json.loads(recorded.body))
+    return Seen(recorded.node, recorded.number, recorded.at, report)
 
 
 class Reports:

@@ -84,6 +84,37 @@ class OpenInvite:
         return now < self.expires_at and self.revoked_at is None
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A certificate that was renewed after the backup: the version that is live here, and the number nodes know."""
+
+    version: str | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """An issuer that was restored from a backup. `waits_from` is when its fleet first ran, None before.
+
+    `lost` are the certificates to renew because of it, by name; None while it waits for the manifest of its nodes.
+    """
+
+    waits_from: datetime | None = None
+    lost: Mapping[str, Lost] | None = None
+
+
+class Restores(Protocol):
+    """Keeps the last restore until everything is as before. Blocking; raises InstallError."""
+
+    def read(self) -> Restore | None: ...
+
+    def write(self, restore: Restore) -> None: ...
+
+    def remove(self) -> None:
+        """Idempotent."""
+        ...
+
+
 class MissingTokens(Protocol):
     """The tokens that nodes lacked last."""
 

@@ -14,6 +14,7 @@ from wellkeeper_issuer.settings.value_types import (
     Address,
     Argv,
     CaName,
+    Minutes,
     Name,
     PidFile,
     PositiveNumber,
@@ -157,6 +158,13 @@ class FleetSettings(Frozen):
     relay: Relay = Field(
         default="unix:/run/wellkeeper-relay/issuer.sock",
         description="Socket of the relay for the issuer: `unix:/PATH`.",
+    )
+    restore_wait_minutes: Minutes = Field(
+        default=15.0,
+        description=(
+            "An issuer that was restored from a backup orders and sends nothing until all nodes have reported what "
+            "they have, or for this many minutes."
+        ),
     )
 
 

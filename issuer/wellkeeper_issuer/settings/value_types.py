@@ -38,6 +38,7 @@ def _join(address: tuple[str, int]) -> str:
 
 # Strict: true is not a number, and neither are "5", inf and nan.
 Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Minutes = Seconds
 PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 AbsolutePath = Annotated[Path, BeforeValidator(values.parse_path), _text("/")]
 PidFile = Annotated[Path | Literal["auto"], BeforeValidator(values.parse_pid_file), _text("/|^auto$")]

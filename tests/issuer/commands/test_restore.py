@@ -12,12 +12,14 @@ import pytest
 
 from tests.issuer.commands.backups import Backup, edited, files, make_backup, renamed, replaced
 from tests.issuer.commands.conftest import Program
-from tests.issuer.commands.statuses import NAME
+from tests.issuer.commands.statuses import NAME, NOW
 from tests.json_docs import assert_documented
 from wellkeeper_client import services
 from wellkeeper_issuer.outside.backup import contents
 from wellkeeper_issuer.outside.state.lock import STAGING
+from wellkeeper_issuer.outside.state.restored import RestoredFile
 from wellkeeper_issuer.outside.state.schema import VERSION
+from wellkeeper_issuer.ports.fleet import Lost, Restore
 
 FLEET: Final = "[fleet]\nlisten = ['127.0.0.1:8404']"
 
@@ -233,8 +235,21 @@ def test_what_a_fleet_lacks_is_reported(program: Program, backup: Backup) -> Non
     backup.lose()
     finished = backup.restore()
     assert finished.exit_code == 0, finished
-    assert "Certificates that were renewed after the backup" in finished.out
+    assert "the issuer orders nothing until all nodes have reported" in finished.out
     assert "Run 'wellkeeper fleet listen ADDRESS…'" in finished.out
+    assert RestoredFile(program.state_dir).read() == Restore()
+    status = program.run("status", "--check")
+    assert status.exit_code == 1
+    assert "waits for the newest manifest of its nodes, from its first start on" in " ".join(status.out.split())
+
+
+def test_backup_of_a_restored_fleet_has_no_mark_of_the_last_restore(program: Program, backup: Backup) -> None:
+    program.config.write_text(f"{program.config.read_text()}\n{FLEET}\n")
+    RestoredFile(program.state_dir).write(Restore(NOW, {NAME: Lost("v1", 2)}))
+    backup.make()
+    backup.lose()
+    assert backup.restore().exit_code == 0
+    assert RestoredFile(program.state_dir).read() == Restore()
 
 
 @pytest.mark.root

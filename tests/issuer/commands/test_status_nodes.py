@@ -15,8 +15,9 @@ from tests.json_docs import assert_documented
 from wellkeeper_client.signing import key_id
 from wellkeeper_issuer.fleet.manifest import sign_manifest
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+from wellkeeper_issuer.outside.state.restored import RestoredFile
 from wellkeeper_issuer.outside.state.state import open_state
-from wellkeeper_issuer.ports.fleet import EnrolledNode, NodeReport
+from wellkeeper_issuer.ports.fleet import EnrolledNode, NodeReport, Restore
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.bundles.manifest import Manifest
@@ -129,6 +130,35 @@ def test_ephemeral_node_that_is_gone_is_shown_as_such_and_is_no_problem(program:
     assert node["absence"].startswith("not seen since ")
     assert "web2" not in program.run("status", "--check", "--nodes").err
     assert 'node="web2"' not in program.run("status", "--prometheus").out
+
+
+def test_wait_after_a_restore_is_shown_with_the_missing_nodes(program: Program, join: Join, now: datetime) -> None:
+    join("web2", report=said(SERVED))
+    join("web3", timedelta(hours=9), said(SERVED))
+    join("web4")
+    RestoredFile(program.state_dir).write(Restore(now - timedelta(minutes=1)))
+    until = now + timedelta(minutes=14)
+    since = f"{now - timedelta(hours=9):%Y-%m-%d %H:%M} UTC"
+    expected = (
+        "after the restore, the issuer waits for the newest manifest of its nodes, until"
+        f" {until:%Y-%m-%d %H:%M:%S} UTC at the latest; missing: web3 (not seen since {since}), web4 (it has never"
+        " reported)."
+    )
+    finished = program.run("status", "--check")
+    assert finished.exit_code == 1
+    assert expected in " ".join(finished.out.split())
+    assert expected in " ".join(finished.err.split())
+    found = program.run("status", "--json").json()
+    assert_documented("status", found)
+    assert found["restore"] == {
+        "waits_until": until.isoformat(),
+        "missing": [
+            {"name": "web3", "cause": f"not seen since {since}"},
+            {"name": "web4", "cause": "it has never reported"},
+        ],
+    }
+    RestoredFile(program.state_dir).write(Restore(now, {}))
+    assert program.run("status", "--json").json()["restore"] is None
 
 
 def test_nodes_are_metrics(program: Program, join: Join, now: datetime) -> None:

@@ -14,6 +14,7 @@ from tests.relay.messages import FLEET_KEY, FLEET_KEYS
 from wellkeeper_issuer.fleet.distribution import Disk
 from wellkeeper_issuer.fleet.fleet import Deps, Fleet, open_fleet
 from wellkeeper_issuer.fleet.joins import Joins
+from wellkeeper_issuer.fleet.restored import CatchingUp
 from wellkeeper_issuer.outside.archive import ArchiveFolder
 from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
 from wellkeeper_issuer.ports.fleet import EnrolledNode
@@ -38,11 +39,17 @@ class Played(Issuer):
             enrolled = EnrolledNode(node.name, body.signing_key, body.sealing_key, ("*",), True, self.clock.now())
             await self.records.record_node(enrolled)
 
-    async def open(self, notify: Callback = None, joins: Joins | None = None, forget: Callback = None) -> Fleet:
+    async def open(
+        self,
+        notify: Callback = None,
+        joins: Joins | None = None,
+        catching_up: CatchingUp | None = None,
+        forget: Callback = None,
+    ) -> Fleet:
         archive, bundles = ArchiveFolder(self.folder / "certificates"), SealedBundles(self.folder / "state")
         disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
         deps = Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins, self.has_others)
-        return await open_fleet(replace(deps, forget=forget))
+        return await open_fleet(replace(deps, catching_up=catching_up, forget=forget))
 
     async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
         await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})

@@ -59,6 +59,7 @@ from wellkeeper_issuer.settings import read_settings
             "[fleet]\nrelay = '127.0.0.1:8404'",
             "fleet.relay: '127.0.0.1:8404' is not the socket of a relay, as in unix:/",
         ),
+        ("[fleet]\nrestore_wait_minutes = -1", "fleet.restore_wait_minutes must be at least 0, not -1"),
         ("[fleet]\nlisten = ['8404']", "fleet.listen[0]: '8404' is not an address; write HOST:PORT"),
         ("nodes = []", "nodes = []: must have at least one entry"),
         ("[[nodes]]\nresponder = 'unix:/x'", "[[nodes]] number 1 has no name; add name = "),
