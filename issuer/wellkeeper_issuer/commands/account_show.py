@@ -50,7 +50,7 @@ class Shown:
 @options.json_option
 def show(name: str | None, config: Path | None, as_json: bool) -> None:
     """Show our account at every CA, the CA's features, and the CAA record to copy. Accounts are not created."""
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     cas = settings.all_cas() if name is None else (choose(settings, name),)
     shown = asyncio.run(_ask(settings, cas))
     if as_json:

@@ -133,6 +133,7 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
         raise click.UsageError(
             f"Add one certificate at a time; separate its names with commas: {','.join(identifiers)}"
         )
+    options.refuse_standbys(config)
     path, is_renewed = settings_path(config), not given.pop("no_renew")
     certificate, drop_in = write_certificate(path, _values(identifiers[0], given))
     with ExitStack() as undo, interrupts.terminable():

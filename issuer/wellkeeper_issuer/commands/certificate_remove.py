@@ -55,6 +55,7 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     The installed certificate stays and is served until it expires, unless --delete-files is given. Settings that you
     wrote by hand are never changed; the command then shows which lines to remove.
     """
+    options.refuse_standbys(config)
     sources = read_sources(settings_path(config))
     settings = check(sources)
     removal = _interrupted(sources, settings, name) if delete_files else None

@@ -79,6 +79,7 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     wellkeeper-relay.service (again if it has other addresses or keys), and makes a daemon reload.
     Settings that have these addresses already are not changed, so that they may be read-only.
     """
+    options.refuse_standbys(config)
     path = settings_path(config)
     listening = _prepare(path, read_sources(path), tuple(map(_checked, addresses)))
     written = _write(listening.contents())

@@ -51,7 +51,7 @@ def list_keys(config: Path | None, *, as_json: bool) -> None:
 
     The responders of the settings are asked; other nodes have reported what they trust.
     """
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     keys = asyncio.run(_with_holders(settings, list(_keys(settings))))
     if as_json:
         print_json({"keys": [one.to_json() for one in keys]})

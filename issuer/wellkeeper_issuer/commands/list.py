@@ -29,7 +29,7 @@ def list_certificates(config: Path | None, as_json: bool) -> None:
 
     Placeholders and test certificates are marked in the column EXPIRES.
     """
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     seen = asyncio.run(overview.look(settings, settings.lineages()))
     is_outdated = warn_if_outdated(settings, config)
     if as_json:

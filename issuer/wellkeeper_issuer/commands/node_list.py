@@ -28,7 +28,7 @@ def list_nodes(config: Path | None, as_json: bool) -> None:
 
     'wellkeeper node invites' lists all invites, and 'wellkeeper status --nodes' shows what nodes have.
     """
-    nodes, invites = asyncio.run(_read(options.read(config)))
+    nodes, invites = asyncio.run(_read(options.read(config, is_for_standbys=True)))
     if as_json:
         print_json({"nodes": [_node(one) for one in nodes], "invites": [_invite(one) for one in invites]})
     elif nodes or invites:

@@ -59,6 +59,11 @@ class _Result:
     help="Decrypt with the private key in this file, of age or SSH; repeatable.",
 )
 @secrets.passphrase_file_option
+@click.option(
+    "--standby",
+    is_flag=True,
+    help="Make this node a standby, until 'promote'; repeat it with each newer backup.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what is inside, and what is in the way here; change nothing.")
 @options.config_option
 @options.json_option
@@ -68,6 +73,7 @@ def restore(  # noqa: PLR0913 - the options
     *,
     identities: tuple[Path, ...],
     passphrase_file: Path | None,
+    standby: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -78,27 +84,42 @@ def restore(  # noqa: PLR0913 - the options
 
     Exit status: 0 restored, 1 nothing was changed, 2 usage.
     """
-    result = _restore(file, config, identities, passphrase_file, is_dry=dry_run)
+    found = _read(file, identities, passphrase_file)
+    result = _restore(found, config, is_standby=standby, is_dry=dry_run)
     if as_json:
         print_json(_to_json(result))
     else:
         click.echo(_to_text(file, result))
 
 
-def _restore(
-    file: Path, config: Path | None, identities: tuple[Path, ...], passphrase_file: Path | None, *, is_dry: bool
-) -> _Result:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The content of a backup, and the SHA-256 of the file."""
+
+    contents: "Contents"
+    digest: str
+
+
+def _read(file: Path, identities: tuple[Path, ...], passphrase_file: Path | None) -> _Found:
     from wellkeeper_issuer.outside.backup import contents
+
+    encrypted = secrets.read(file)
+    plain = secrets.decrypting(encrypted, identities, passphrase_file).decrypt(encrypted)
+    return _Found(contents.unpack(plain), hashlib.sha256(encrypted).hexdigest())
+
+
+def _restore(read: _Found, config: Path | None, *, is_standby: bool, is_dry: bool) -> _Result:
+    from wellkeeper_issuer.commands.backing_up import standby
     from wellkeeper_issuer.outside.backup.places import find_items
     from wellkeeper_issuer.outside.backup.placing import Restoring
 
-    encrypted = secrets.read(file)
-    found = contents.unpack(secrets.decrypting(encrypted, identities, passphrase_file).decrypt(encrypted))
-    digest = hashlib.sha256(encrypted).hexdigest()
+    found = read.contents
     given, origin = find_settings(config)
     path = Path(found.manifest.settings) if origin == "default" else given.absolute()
     places = Path(found.manifest.state_dir), Path(found.manifest.certificates_dir)
-    restoring = Restoring([*_mark(found), *find_items(found, path)], *places, digest)
+    items = [*_mark(found), *find_items(found, path)]
+    chosen = standby.choose(found.manifest, items, path) if is_standby else (items, ())
+    restoring = Restoring(chosen[0], *places, read.digest, chosen[1])
     try:
         if is_dry:
             return _Result(found, False, False, () if restoring.is_decided else restoring.taken(), ())
@@ -106,6 +127,8 @@ def _restore(
     except OSError as error:
         what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)
         raise BackupError(what, why, remedies.of_storing(error)) from error
+    if is_standby:
+        return _Result(found, True, is_continued, (), asyncio.run(standby.next_steps(found.manifest)))
     start = (_LOOK, *(services.sentence("enable --now", unit) for unit in ("wellkeeper-responder", "wellkeeper")))
     steps = (_FORMER, _RELAY, *start, _WAITS) if found.manifest.has_fleet else (_FORMER, *start)
     return _Result(found, True, is_continued, (), steps)

@@ -18,6 +18,7 @@ from wellkeeper_issuer.commands.terminal.outdated import ask_daemon, is_restart_
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
+from wellkeeper_issuer.outside.state.standby import Standby, read_standby
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import node_metrics, overview
@@ -38,6 +39,7 @@ _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
 _NEVER_SERVED: Final = frozenset({State.MISSING, State.PLACEHOLDER, State.EXPIRED, State.REFUSED, State.NOT_RELOADED})
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
+_NEXT: Final = "Next: "
 _OLD_DAEMON: Final = "The daemon runs another version than the installed one."
 # Only limits that are nearly used up are shown; --json has all.
 _SHOWN_BUDGETS: Final = 10
@@ -79,7 +81,8 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     """
     if as_json and as_metrics:
         raise click.UsageError("--json and --prometheus exclude each other")
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
+    standby = read_standby(settings.state_dir)
     nodes = status_nodes.read(settings) if settings.fleet.listen else ()
     waiting = status_nodes.waiting(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
@@ -91,6 +94,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
             "nodes": list(map(status_nodes.to_json, nodes)),
             "restore": status_nodes.waiting_to_json(waiting),
             "is_reload_needed": is_outdated,
+            "standby": _standby_json(standby),
             "nginx": reached.to_json() if reached else None,
         }
         print_json(_to_json(seen, daemon) | others)
@@ -99,7 +103,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     elif shown["has_nodes"]:
         status_nodes.show(nodes)
     else:
-        _show(seen, _reached(settings), has_all=shown["has_all"])
+        _show(seen, _reached(settings), standby, has_all=shown["has_all"])
         if lines := [*_failing(daemon or {}), *status_nodes.waiting_lines(waiting)]:
             screen.print_lines(lines)
         if is_restart_needed(daemon):
@@ -159,7 +163,11 @@ def _to_json(seen: Overview, daemon: Mapping[str, Any] | None) -> dict[str, obje
     }
 
 
-def _show(seen: Overview, nginx: "Reached | None", *, has_all: bool) -> None:
+def _standby_json(standby: Standby | None) -> dict[str, str] | None:
+    return {"host": standby.host, "backup_at": standby.backup_at.isoformat()} if standby else None
+
+
+def _show(seen: Overview, nginx: "Reached | None", standby: Standby | None, *, has_all: bool) -> None:
     ranked = ranking.worst_first(seen)
     if ranked:
         screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
@@ -167,7 +175,11 @@ def _show(seen: Overview, nginx: "Reached | None", *, has_all: bool) -> None:
         print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
         if others:
             screen.print_lines([_summarised(others)])
-    screen.print_lines(_last_lines(seen, ranked, nginx))
+    last = list(_last_lines(seen, ranked, nginx))
+    if standby is not None:
+        last = [one for one in last if not one.startswith(_NEXT)]
+        last += [standby.line, f"{_NEXT}sudo wellkeeper promote, if that issuer is lost"]
+    screen.print_lines(last)
 
 
 def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
@@ -216,7 +228,7 @@ def _last_lines(seen: Overview, ranked: _Ranked, nginx: "Reached | None") -> Ite
         yield str(nginx)
     yield f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running"
     if command := _next(seen, ranked):
-        yield f"Next: {command}"
+        yield f"{_NEXT}{command}"
 
 
 def _next(seen: Overview, ranked: _Ranked) -> str:

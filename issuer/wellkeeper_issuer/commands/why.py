@@ -33,7 +33,7 @@ _STATES: Final = {State.SERVED: "nginx serves it.", State.EXPIRED: "It has expir
 @options.json_option
 def why(name: str, config: Path | None, as_json: bool) -> None:
     """Explain when the certificate NAME is renewed and why, what happened last, and what happens next."""
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     lineages = choose(settings, [name])
     seen = asyncio.run(overview.look(settings, lineages, reads_certificates=True, is_about_one=True))
     shown = seen.shown[0]

@@ -58,6 +58,7 @@ def test_missing_certificate_is_shown(program: Program) -> None:
     assert found == {
         "schema_version": 1,
         "is_reload_needed": False,
+        "standby": None,
         "certificates": [
             {
                 "name": NAME,

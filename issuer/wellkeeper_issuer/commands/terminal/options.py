@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.location import peek_state_dir, settings_path
+from wellkeeper_issuer.outside.state.standby import refuse_standby
 from wellkeeper_node.errors import WellkeeperError
 
 if TYPE_CHECKING:
@@ -123,13 +124,25 @@ def verbosity(*, is_verbose: bool, is_quiet: bool) -> Verbosity:
     return Verbosity.VERBOSE if is_verbose else Verbosity.BRIEF
 
 
-def read(config: Path | None, *, is_staging: bool = False) -> "Settings":
-    """Read the settings, and apply `--staging`; raises SettingsError."""
+def read(config: Path | None, *, is_staging: bool = False, is_for_standbys: bool = False) -> "Settings":
+    """Read the settings, and apply `--staging`; raises SettingsError, and JournalError on a standby.
+
+    `is_for_standbys`: the command changes nothing, so that it may run there.
+    """
     from wellkeeper_issuer.settings import read_settings
 
     settings = read_settings(settings_path(config))
+    if not is_for_standbys:
+        refuse_standby(settings.state_dir)
     if is_staging:
         staging = ("letsencrypt-staging",)
         certificates = tuple(one.model_copy(update={"ca": staging}) for one in settings.certificates)
         return settings.model_copy(update={"ca": staging, "certificates": certificates})
     return settings
+
+
+def refuse_standbys(config: Path | None) -> None:
+    """Raise JournalError on a standby, before a command changes the settings."""
+    state_dir = peek_state_dir(settings_path(config))
+    if state_dir is not None:
+        refuse_standby(state_dir)

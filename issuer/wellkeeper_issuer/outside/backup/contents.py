@@ -32,8 +32,10 @@ DROP_INS: Final = "settings/issuer.d"
 TRUST: Final = "settings/trust.toml"
 NAMED: Final = "named"
 _MANIFEST: Final = "manifest.json"
-# Not hidden, so not what `restore` stages; neither its decision, nor the lock, nor SQLite's log.
-_IN_STATE: Final = r"(?!\.|decided\.json(?:/|\Z)|state\.lock(?:/|\Z)|state\.db-(?:wal|shm|journal)(?:/|\Z))[^/]+"
+# Not hidden, so not what `restore` stages; neither its decision, nor the mark of a standby, the lock, SQLite's log.
+_IN_STATE: Final = (
+    r"(?!\.|(?:decided|standby)\.json(?:/|\Z)|state\.lock(?:/|\Z)|state\.db-(?:wal|shm|journal)(?:/|\Z))[^/]+"
+)
 _PATH: Final = re.compile(
     rf"({SETTINGS}|{TRUST}|{DROP_INS}/[^/]+|{STATE}(/{_IN_STATE})+|{NAMED}/.+|{CERTIFICATES}|{LIVE}|{ARCHIVE}(/{LINEAGE_NAME.pattern}(/.+)?)?)",
     re.DOTALL,

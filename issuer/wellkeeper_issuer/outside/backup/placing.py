@@ -34,6 +34,7 @@ _OURS: Final = durable.Owner()
 class Restoring:
     """A restore of these items; `digest` names the backup. Blocking.
 
+    `replaced` are directories of an earlier restore, all of whose content goes; what else is in the way goes then, too.
     All methods raise BackupError, JournalError and OSError.
     """
 
@@ -41,6 +42,7 @@ class Restoring:
     state_dir: Path
     certificates_dir: Path
     digest: str
+    replaced: Sequence[Path] = ()
 
     @property
     def is_decided(self) -> bool:
@@ -68,6 +70,8 @@ class Restoring:
 
     def taken(self) -> Sequence[Path]:
         """Return what is in the way."""
+        if self.replaced:
+            return []
         found = dict.fromkeys([self.state_dir] if set(_names(self.state_dir)) - _EMPTY else [])
         for item in self.items:
             place = item.base / item.top
@@ -79,13 +83,14 @@ class Restoring:
         """Write everything beside its place, durably, and decide. What fails leaves nothing behind."""
         self._discard()
         try:
-            wanted = [item for item in self.items if not _is_there(item)]
+            wanted = [item for item in self.items if item.base in self.replaced or not _is_there(item)]
             for item in wanted:
                 self._write(item)
             self._update_state()
             os.sync()  # once, instead of once for each of many files
             tops = dict.fromkeys((str(item.base), item.top) for item in wanted if item.top)
-            text = json.dumps({"digest": self.digest, "tops": list(tops)})
+            gone = [(str(base), name) for base in self.replaced for name in _names(base) if name not in _EMPTY]
+            text = json.dumps({"digest": self.digest, "tops": list(tops), "gone": gone})
             durable.create_whole(self.state_dir / STAGING / DECIDED, text.encode(), 0o600)
         except BaseException:
             self._discard()
@@ -101,13 +106,20 @@ class Restoring:
     def complete(self) -> None:
         """Rename everything into place. May be repeated after a crash."""
         decided = self.state_dir / STAGING / DECIDED
-        for base, top in json.loads(decided.read_bytes())["tops"]:
+        decision = json.loads(decided.read_bytes())
+        gone = decision.get("gone", [])
+        for base, top in decision["tops"]:
             folder = Path(base)
             with self._rights(folder):
                 staged = folder / STAGING / top
                 if presence.exists(staged):
+                    if gone:
+                        _remove(folder / top)
                     staged.rename(folder / top)
                     durable.sync(folder)
+        for base, name in gone:
+            if [base, name] not in decision["tops"]:
+                _remove(Path(base) / name)
         self._discard(besides=self.state_dir)
         decided.unlink()
         durable.sync(decided.parent)
@@ -146,6 +158,14 @@ class Restoring:
         """Use `certificates_dir` with the rights of its owner only."""
         with rights.of_owner(base) if base == self.certificates_dir else contextlib.nullcontext():
             yield
+
+
+def _remove(path: Path) -> None:
+    """Delete what an earlier restore left there; idempotent."""
+    if presence.is_dir(path) and not presence.is_symlink(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _make_staging(folder: Path) -> None:

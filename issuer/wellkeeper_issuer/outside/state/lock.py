@@ -18,6 +18,7 @@ from typing import Final
 from wellkeeper_client import permissions, services
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import BusyError, JournalError
+from wellkeeper_issuer.outside.state.standby import PROMOTE, refuse_standby
 from wellkeeper_node import presence
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class LocalOwnership:
             _refuse_shared(self._path.parent)
             if command != RESTORE:
                 refuse_incomplete(self._path.parent)
+            if command not in {RESTORE, PROMOTE}:
+                refuse_standby(self._path.parent)
             lock = _take(self._path, command)
         except OSError as error:
             raise JournalError(f"cannot lock {self._path}", *cause_and_remedy(error)) from error

@@ -1,0 +1,62 @@
+"""The mark of a standby: a host with the state of an issuer that runs elsewhere, so it must change nothing.
+
+`restore --standby` writes the file together with the state, and `promote` removes it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from wellkeeper_issuer.advice.state import cause_and_remedy
+from wellkeeper_issuer.errors import JournalError
+from wellkeeper_node import durable, presence
+from wellkeeper_node.wording import format_time
+
+# The file in state_dir.
+MARK: Final = "standby.json"
+PROMOTE: Final = "promote"
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A standby for the issuer on `host`, whose backup was made at `backup_at`."""
+
+    host: str
+    backup_at: datetime
+
+    def to_bytes(self) -> bytes:
+        return json.dumps({"host": self.host, "backup_at": self.backup_at.isoformat()}).encode()
+
+    @property
+    def line(self) -> str:
+        """Say it in one line."""
+        return f"this host is a standby for the issuer on {self.host}, from its backup of {format_time(self.backup_at)}"
+
+
+def read_standby(state_dir: Path) -> Standby | None:
+    """Return the standby that this state_dir is; None for the one of an issuer. Raises JournalError."""
+    path = state_dir / MARK
+    try:
+        found = json.loads(path.read_bytes())
+        return Standby(found["host"], datetime.fromisoformat(found["backup_at"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise JournalError(f"cannot read {path}", *cause_and_remedy(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"cannot use {path}", repr(error), "Run 'wellkeeper restore --standby' again.") from error
+
+
+def refuse_standby(state_dir: Path) -> None:
+    """Raise JournalError on a standby: only its issuer may order, publish, sign and change settings."""
+    if presence.exists(state_dir / MARK) and (found := read_standby(state_dir)):
+        what, why = found.line.split(", ")
+        raise JournalError(what, why, "Run 'wellkeeper promote' if that issuer is lost.")
+
+
+def remove_mark(state_dir: Path) -> None:
+    """Make this state_dir that of an issuer, durably. Idempotent. Raises OSError."""
+    (state_dir / MARK).unlink(missing_ok=True)
+    durable.sync(state_dir)

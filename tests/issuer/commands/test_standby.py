@@ -1,0 +1,202 @@
+"""restore --standby: state and settings of an issuer on a node, where nothing changes them until a promotion."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.issuer.commands.backups import files
+from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.standbys import FLEET, NODE, StandbyHost
+from tests.issuer.commands.statuses import NAME
+from tests.issuer.commands.test_node import LINE
+from tests.json_docs import assert_documented
+from wellkeeper_issuer.outside.state.lock import DECIDED, STAGING
+from wellkeeper_issuer.outside.state.standby import MARK
+
+# What would order, publish, sign, or change keys and settings.
+CHANGES: Final = [
+    ["renew"],
+    ["renew", NAME, "--force"],
+    ["run"],
+    ["rehearse"],
+    ["revoke", NAME],
+    ["placeholder"],
+    ["trust", "--write"],
+    ["certificate", "add", "other.example"],
+    ["certificate", "remove", NAME, "--yes"],
+    ["fleet", "listen", "127.0.0.1:8404"],
+    ["node", "add", "web9", LINE],
+    ["node", "invite", "web9"],
+    ["node", "remove", NODE, "--yes"],
+    ["key", "prepare", "publishing"],
+    ["key", "switch", "fleet"],
+    ["key", "retire", "fleet"],
+    ["account", "register"],
+    ["account", "rollover"],
+    ["account", "deactivate", "--yes"],
+    ["backup", "other.age", "--recipient", "age1"],
+]
+
+
+@pytest.fixture
+def host(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandbyHost:
+    return StandbyHost(program, tmp_path, monkeypatch)
+
+
+def test_standby_has_state_and_settings_beside_what_the_node_has(program: Program, host: StandbyHost) -> None:
+    finished = host.restore()
+    assert finished.exit_code == 0, finished
+    assert finished.out.splitlines()[-3:] == [
+        "Next steps:",
+        "  1. Run this command again with each newer backup; it replaces this one.",
+        f"  2. If the issuer on {host.mark()['host']} is lost, run 'wellkeeper promote' here.",
+    ]
+    assert host.is_untouched()
+    assert host.nodes() == [NODE]
+    assert program.config.exists()
+    assert not list(program.folder.rglob(STAGING))
+
+
+def test_nothing_is_changed_on_a_standby(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    before = files(program.folder)
+    for command in CHANGES:
+        finished = program.run(*command)
+        assert finished.exit_code == 1, finished
+        first, second, third = finished.err.splitlines()
+        assert first.startswith("wellkeeper: this host is a standby for the issuer on "), command
+        assert second.startswith("  from its backup of ")
+        assert third == "  Run 'wellkeeper promote' if that issuer is lost."
+    assert files(program.folder) == before
+
+
+@pytest.mark.parametrize("command", [["why", NAME], ["list"], ["node", "list"], ["config", "check"], ["key", "list"]])
+def test_commands_that_only_show_something_work(program: Program, host: StandbyHost, command: list[str]) -> None:
+    host.restore()
+    assert program.run(*command).exit_code == 0
+
+
+def test_status_shows_the_standby_and_the_time_of_its_backup(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    line, following = program.run("status").out.splitlines()[-2:]
+    assert line.startswith(f"this host is a standby for the issuer on {host.mark()['host']}, from its backup of ")
+    assert following == "Next: sudo wellkeeper promote, if that issuer is lost"
+    found = program.run("status", "--json").json()
+    assert found["standby"] == host.mark()
+    assert_documented("status", found)
+
+
+def test_newer_backup_replaces_an_earlier_one_and_leaves_nothing_of_it(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    former = host.mark()
+    drop_in = program.config.with_suffix(".d") / "former.toml"
+    key = program.state_dir / "accounts/former.pem"
+    for path in (drop_in, key, program.state_dir / "former.json", program.state_dir / "state.db-wal"):
+        path.write_text("")
+    (program.state_dir / "bundles").mkdir(exist_ok=True)
+    program.config.write_text(f"{program.config.read_text()}\n# edited")
+    finished = host.restore()
+    assert finished.exit_code == 0, finished
+    assert host.mark() == former
+    assert not [path for path in (drop_in, key) if path.exists()]
+    assert not list(program.state_dir.glob("former.json"))
+    assert "# edited" not in program.config.read_text()
+    assert host.nodes() == [NODE]
+    assert host.is_untouched()
+    assert not list(program.folder.rglob(STAGING))
+
+
+def test_backup_that_cannot_be_used_leaves_the_earlier_standby(host: StandbyHost) -> None:
+    host.restore()
+    host.backup.file.write_bytes(host.backup.file.read_bytes()[:-1])
+    assert host.restore().exit_code == 1
+    assert host.nodes() == [NODE]
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_replacement_that_was_killed_is_completed(program: Program, host: StandbyHost, is_removed: bool) -> None:
+    host.restore()
+    staging, database = program.state_dir / STAGING, program.state_dir / "state.db"
+    staging.mkdir()
+    database.rename(staging / database.name)
+    if not is_removed:
+        database.write_text("former")
+    (program.state_dir / "former.json").write_text("")
+    digest = hashlib.sha256(host.backup.file.read_bytes()).hexdigest()
+    where = str(program.state_dir)
+    decision = {"digest": digest, "tops": [[where, database.name]], "gone": [[where, "former.json"]]}
+    (staging / DECIDED).write_text(json.dumps(decision))
+    assert host.restore("--json").json()["is_continued"]
+    assert host.nodes() == [NODE]
+    assert not (program.state_dir / "former.json").exists()
+    assert not staging.exists()
+
+
+def test_issuer_is_never_replaced_by_a_standby(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    promote_by_hand(program)
+    finished = host.restore()
+    assert (finished.exit_code, "cannot restore over what is there" in finished.err) == (1, True)
+
+
+def test_standby_is_not_replaced_by_an_issuer(host: StandbyHost) -> None:
+    host.restore()
+    finished = host.backup.restore()
+    assert (finished.exit_code, "cannot restore over what is there" in finished.err) == (1, True)
+
+
+def test_host_that_is_not_a_node_is_refused(program: Program, host: StandbyHost) -> None:
+    host.config.unlink()
+    finished = host.restore()
+    assert finished.exit_code == 1
+    assert "node.toml does not exist" in finished.err
+    assert not program.state_dir.exists()
+
+
+def test_other_directory_of_certificates_is_refused(program: Program, host: StandbyHost) -> None:
+    host.write_node(f"name = '{NODE}'\nrelays = ['127.0.0.1:1']\ncertificates_dir = '/srv/certificates'")
+    finished = host.restore()
+    assert finished.exit_code == 1
+    assert "its node has certificates_dir = /srv/certificates, the issuer " in finished.err
+    assert not program.state_dir.exists()
+
+
+def test_issuer_without_a_fleet_has_no_standby(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    promote_by_hand(program)
+    host.back_up("")
+    finished = host.restore()
+    assert finished.exit_code == 1
+    assert "has no other nodes, and this is one" in finished.err
+
+
+def test_node_that_is_not_enrolled_in_the_backup_is_named(program: Program, host: StandbyHost) -> None:
+    lines = "name = 'web7'", "relays = ['127.0.0.1:1']", f"certificates_dir = '{program.certificates_dir}'"
+    host.write_node("\n".join(lines))
+    assert "node web7 gets no certificate, as it is not enrolled in this backup, and" in host.restore().out
+
+
+def test_node_that_gets_only_some_certificates_is_named(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    promote_by_hand(program)
+    host.back_up(FLEET, "node", "add", NODE, LINE, "--certificates", NAME)
+    assert f"node web2 gets only {NAME}, and a promotion orders the others" in host.restore().out
+
+
+def promote_by_hand(program: Program) -> None:
+    (program.state_dir / MARK).unlink()
+
+
+def test_damaged_mark_is_an_error_and_still_a_standby(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    mark = program.state_dir / "standby.json"
+    mark.write_text("{}")
+    finished = program.run("renew")
+    assert (finished.exit_code, f"cannot use {mark}" in finished.err) == (1, True)
+    mark.unlink()
+    mark.mkdir()
+    finished = program.run("renew")
+    assert (finished.exit_code, f"cannot read {mark}" in finished.err) == (1, True)
