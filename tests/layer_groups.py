@@ -9,7 +9,7 @@ CONTRACT: Final = tuple(
 # Signed messages that need not go through a responder.
 RECORDS: Final = tuple(
     f"wellkeeper_client.{name}"
-    for name in ("compact_jws", "fleet_bodies", "joining", "record_state", "records", "signing")
+    for name in ("compact_jws", "fleet_bodies", "heartbeats", "joining", "record_state", "records", "signing")
 )
 NODE: Final = (
     "wellkeeper_node.model",

@@ -75,6 +75,7 @@ _SECTIONS: Final = {
         "key": Place("wellkeeper_issuer.commands.key:key", "Show and rotate the keys that nodes trust."),
         "backup": Place("wellkeeper_issuer.commands.backup:backup", "Write an encrypted backup of this issuer."),
         "restore": Place("wellkeeper_issuer.commands.restore:restore", "Restore a backup on a host without state."),
+        "promote": Place("wellkeeper_issuer.commands.promote:promote", "Make this standby the issuer after its loss."),
         "account": Place("wellkeeper_issuer.commands.account_show:account", "Show and change the accounts at the CAs."),
     },
 }

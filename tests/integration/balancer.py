@@ -8,8 +8,8 @@ from stand.nginx import Address
 
 
 @contextlib.asynccontextmanager
-async def balancing(own: Address, behind: Address) -> AsyncIterator[None]:
-    """Run the balancer with version 1 of the protocol, the most common."""
+async def balancing(own: Address, behind: Address, *, has_line: bool = True) -> AsyncIterator[None]:
+    """Run the balancer with version 1 of the protocol, the most common, or only forward."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -18,7 +18,8 @@ async def balancing(own: Address, behind: Address) -> AsyncIterator[None]:
         tasks.add(task)
         upstream_reader, upstream_writer = await asyncio.open_connection(*behind)
         client, client_port = writer.get_extra_info("peername")
-        upstream_writer.write(f"PROXY TCP4 {client} {own[0]} {client_port} {own[1]}\r\n".encode())
+        if has_line:
+            upstream_writer.write(f"PROXY TCP4 {client} {own[0]} {client_port} {own[1]}\r\n".encode())
         try:
             await asyncio.gather(_pump(reader, upstream_writer), _pump(upstream_reader, writer))
         finally:

@@ -54,6 +54,7 @@ class Fleet:
     host: Host
     relay: RelayProcess
     nodes: Mapping[str, FleetNode]
+    fleet_keys: tuple[str, ...]
 
 
 @asynccontextmanager
@@ -79,7 +80,7 @@ async def running_fleet(
             nodes[name] = node = await _node(folder / name, relay, trust, certificates)
             for process in (node.responder, node.nginx, node.agent):
                 await stack.enter_async_context(process)
-        yield Fleet(host, relay, nodes)
+        yield Fleet(host, relay, nodes, fleet_keys)
 
 
 async def _enrol(host: Host, name: str, folder: Path) -> None:

@@ -29,7 +29,7 @@ from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
-from wellkeeper_issuer.upkeep.sources import Sources
+from wellkeeper_issuer.upkeep.sources import Sources, always_alone
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.deliver.batch import Deliveries, Pace
 from wellkeeper_node.deliver.local import LocalDelivery
@@ -56,14 +56,14 @@ async def renewals(
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
         infos = AcmeRenewalInfos((await stack.enter_async_context(authorities)).server, clock)
-        remote = fleet.responder if fleet else None
+        remote, alone = (fleet.responder, fleet.others.check) if fleet else (None, always_alone)
         everyone: list[Connection] = [*clients, *([remote] if remote else [])]
         responders = AllResponders(everyone, accounts.publishing_key, clock, state.publications)
         await stack.enter_async_context(responders)
         await stack.enter_async_context(responders.withdrawing_left())
         limits, throttle = Limits(state.ledger, clock, _registered_domain), Throttle(settings.orders_per_second, clock)
         yield Renewals(
-            sources=Sources(authorities, limits, throttle, clock),
+            sources=Sources(authorities, limits, throttle, clock, check_alone=alone),
             planner=RenewalPlanner(state.schedules, infos, clock, progress, choose),
             records=state,
             attempts=state.attempts,

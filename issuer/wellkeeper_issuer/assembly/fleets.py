@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.state.issuer_id import find_id
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
@@ -70,6 +72,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     forgetting = Forgetting(state.fleet, notifications, clock)
     minutes = settings.fleet.restore_wait_minutes
     catching_up = CatchingUp(RestoredFile(settings.state_dir), kept.archive, state.schedules, clock, minutes)
+    own = find_id(settings.state_dir, socket.gethostname(), clock.now())
     deps = Deps(
         relay,
         keys.current,
@@ -81,6 +84,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
         joins,
         has_others,
         public,
+        own,
         catching_up,
         forgetting.forget,
     )

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly import build, fleets
+from wellkeeper_issuer.outside.state.issuer_id import read_id
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
@@ -48,6 +49,27 @@ async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
     kept = disk.manifests.read()
     listed = await read_listed(kept.manifest.lineages if kept else {}, disk.bundles)
     return node_statuses(nodes, {name: read_seen(one) for name, one in reports.items()}, listed, missing)
+
+
+async def read_issuers_warning(settings: Settings) -> str:
+    """Return that another issuer feeds this fleet, as nodes reported lately; "" if none does.
+
+    Raises SettingsError and JournalError.
+    """
+    from wellkeeper_client.signing import key_id
+    from wellkeeper_issuer.fleet.fleet import read_seen
+    from wellkeeper_issuer.fleet.other_issuers import describe, find_others, heartbeats_in
+    from wellkeeper_issuer.fleet.reports import LATELY_SECONDS
+    from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+
+    own, now = read_id(settings.state_dir), SystemClock().now()
+    if own is None or not has_state(settings.state_dir):
+        return ""
+    async with build.state_to_read(settings) as state:
+        reports = [read_seen(one) for one in (await state.fleet.read_reports()).values()]
+    lately = [one for one in reports if (now - one.at).total_seconds() <= LATELY_SECONDS]
+    keys = {key_id(key): key for key in FleetKeys(settings.state_dir).trusted}
+    return describe(own, find_others(heartbeats_in(lately), keys, own, now))
 
 
 def read_fullness(settings: Settings) -> tuple[str, str]:

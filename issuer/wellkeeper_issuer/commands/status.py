@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wellkeeper_client import services
-from wellkeeper_issuer.commands import status_nodes
+from wellkeeper_issuer.commands import status_issuers, status_nodes
+from wellkeeper_issuer.commands.status_issuers import NEXT, Issuers
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.outdated import ask_daemon, is_restart_needed, warn_if_outdated
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
-from wellkeeper_issuer.outside.state.standby import Standby, read_standby
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import node_metrics, overview
@@ -39,7 +39,6 @@ _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
 _NEVER_SERVED: Final = frozenset({State.MISSING, State.PLACEHOLDER, State.EXPIRED, State.REFUSED, State.NOT_RELOADED})
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
-_NEXT: Final = "Next: "
 _OLD_DAEMON: Final = "The daemon runs another version than the installed one."
 # Only limits that are nearly used up are shown; --json has all.
 _SHOWN_BUDGETS: Final = 10
@@ -82,33 +81,33 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     if as_json and as_metrics:
         raise click.UsageError("--json and --prometheus exclude each other")
     settings = options.read(config, is_for_standbys=True)
-    standby = read_standby(settings.state_dir)
     nodes = status_nodes.read(settings) if settings.fleet.listen else ()
     waiting = status_nodes.waiting(settings)
+    issuers = status_issuers.read(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     is_outdated = warn_if_outdated(settings, config)
     daemon = None if as_metrics else asyncio.run(ask_daemon(settings))
     if as_json:
-        reached = _reached(settings)
         others = {
             "nodes": list(map(status_nodes.to_json, nodes)),
             "restore": status_nodes.waiting_to_json(waiting),
             "is_reload_needed": is_outdated,
-            "standby": _standby_json(standby),
-            "nginx": reached.to_json() if reached else None,
+            "nginx": _reached_json(settings),
         }
-        print_json(_to_json(seen, daemon) | others)
+        print_json(_to_json(seen, daemon) | others | issuers.to_json())
     elif as_metrics:
         click.echo(to_prometheus(seen) + node_metrics.to_prometheus(status_nodes.present(nodes)), nl=False)
     elif shown["has_nodes"]:
-        status_nodes.show(nodes)
+        status_nodes.show(nodes, issuers.warning)
     else:
-        _show(seen, _reached(settings), standby, has_all=shown["has_all"])
+        _show(seen, _reached(settings), issuers, has_all=shown["has_all"])
         if lines := [*_failing(daemon or {}), *status_nodes.waiting_lines(waiting)]:
             screen.print_lines(lines)
         if is_restart_needed(daemon):
             click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")
-    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, waiting))):
+    if is_check and not all(
+        (_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, waiting, issuers.warning))
+    ):
         click.get_current_context().exit(1)
 
 
@@ -121,10 +120,18 @@ def _reached(settings: Settings) -> "Reached | None":
     return asyncio.run(reach(nginx_control(settings), SystemClock())) if settings.local_node else None
 
 
-def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]", waiting: "Waiting | None") -> bool:
+def _reached_json(settings: Settings) -> dict[str, Any] | None:
+    reached = _reached(settings)
+    return reached.to_json() if reached else None
+
+
+def _are_nodes_current(
+    settings: Settings, nodes: "Sequence[NodeStatus]", waiting: "Waiting | None", warning: str
+) -> bool:
     """Print which nodes need a person, also soon because of the manifest, and return whether none does."""
     lines = [*status_nodes.waiting_lines(waiting), *status_nodes.problems(nodes)]
     lines += status_nodes.fullness(settings) if nodes else ()
+    lines += [warning] if warning else []
     for line in lines:
         click.echo(line, err=True)
     return not lines
@@ -163,11 +170,7 @@ def _to_json(seen: Overview, daemon: Mapping[str, Any] | None) -> dict[str, obje
     }
 
 
-def _standby_json(standby: Standby | None) -> dict[str, str] | None:
-    return {"host": standby.host, "backup_at": standby.backup_at.isoformat()} if standby else None
-
-
-def _show(seen: Overview, nginx: "Reached | None", standby: Standby | None, *, has_all: bool) -> None:
+def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all: bool) -> None:
     ranked = ranking.worst_first(seen)
     if ranked:
         screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
@@ -175,11 +178,7 @@ def _show(seen: Overview, nginx: "Reached | None", standby: Standby | None, *, h
         print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
         if others:
             screen.print_lines([_summarised(others)])
-    last = list(_last_lines(seen, ranked, nginx))
-    if standby is not None:
-        last = [one for one in last if not one.startswith(_NEXT)]
-        last += [standby.line, f"{_NEXT}sudo wellkeeper promote, if that issuer is lost"]
-    screen.print_lines(last)
+    screen.print_lines(list(issuers.after(_last_lines(seen, ranked, nginx))))
 
 
 def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
@@ -228,7 +227,7 @@ def _last_lines(seen: Overview, ranked: _Ranked, nginx: "Reached | None") -> Ite
         yield str(nginx)
     yield f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running"
     if command := _next(seen, ranked):
-        yield f"{_NEXT}{command}"
+        yield f"{NEXT}{command}"
 
 
 def _next(seen: Overview, ranked: _Ranked) -> str:

@@ -61,8 +61,10 @@ def fullness(settings: Settings) -> list[str]:
     return [f"{why}. {remedy}"] if why else []
 
 
-def show(found: "Sequence[NodeStatus]") -> None:
+def show(found: "Sequence[NodeStatus]", warning: str) -> None:
     """Print the table."""
+    if warning:
+        screen.print_lines([warning])
     now = SystemClock().now()
     if found:
         print_table(_TITLES, [_row(one, now) for one in found], name_column=0, cuts_last=False)

@@ -14,12 +14,15 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client.fleet_bodies import NodeBody
+from wellkeeper_client.heartbeats import UNNAMED, IssuerId
 from wellkeeper_client.record_state import Stored
-from wellkeeper_client.records import Kind, Record
+from wellkeeper_client.records import Kind
+from wellkeeper_client.signing import decode_public_key, key_id
 from wellkeeper_issuer.fleet.distribution import Disk, Distribution, node_record
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, wrong_versions
+from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
@@ -32,8 +35,6 @@ from wellkeeper_node.records.port import Records
 _log = logging.getLogger(__name__)
 
 _BEAT_SECONDS: Final = 60.0
-# Several beats may be lost.
-_HEARTBEAT_LIFETIME_SECONDS: Final = 600
 _REFRESH_SECONDS: Final = 3600.0
 # During a renewal, each node reports several times.
 _RECORD_SECONDS: Final = 1.0
@@ -62,6 +63,7 @@ class Deps:
     joins: Joins | None = None
     has_others: bool = True
     fleet_keys: tuple[str, ...] = ()
+    own: IssuerId = UNNAMED
     catching_up: CatchingUp | None = None
     forget: Callable[["Fleet"], Awaitable[None]] | None = None
 
@@ -77,7 +79,10 @@ class Fleet:
         clock = deps.clock
         self.reports = Reports(self.bodies, clock, last)
         self._recorded = {name: seen.number for name, seen in last.items()}
+        keys = [deps.fleet_key.public_key(), *map(decode_public_key, deps.fleet_keys)]
+        self.others = OtherIssuers(deps.own, {key_id(key): key for key in keys}, self.reports, clock)
         listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
+        listeners[Kind.HEARTBEAT] = self.others.hear
         if deps.joins is not None:
             listeners[Kind.JOIN] = deps.joins.take
         self.restored = deps.catching_up.restored if deps.catching_up else Restored()
@@ -124,6 +129,7 @@ class Fleet:
             if self._deps.catching_up is not None:
                 await self._deps.catching_up.wait(self._greet, self._hear_all)
             group.create_task(self._watch_roll_outs())
+            await self._hear_nodes()
             while True:
                 await self.beat()
                 await self._pause()
@@ -132,7 +138,7 @@ class Fleet:
         """Let nodes connect, report and join, and no more."""
         await self._read_nodes()
         now = int(self._deps.clock.now().timestamp())
-        await self.feed.put(*(node_record(*one, now) for one in self.bodies().items()), self._heartbeat())
+        await self.feed.put(*(node_record(*one, now) for one in self.bodies().items()), self.others.heartbeat())
         await self.feed.try_refused()
         if self._deps.joins is not None:
             await self._deps.joins.offer(self.feed)
@@ -140,6 +146,13 @@ class Fleet:
     async def _hear_all(self) -> Heard:
         await self._read_nodes()
         return Heard(self.nodes, self.reports.last, await self.distribution.learn())
+
+    async def _hear_nodes(self) -> None:
+        """Let nodes connect and say whether another issuer took over, before they get anything."""
+        now = int(self._deps.clock.now().timestamp())
+        with suppress(WellkeeperError):
+            await self.feed.put(*(node_record(name, body, now) for name, body in self.bodies().items()))
+        await self.others.hear_nodes()
 
     async def _pause(self) -> None:
         """Wait until the next beat; other settings, and a node that joins or leaves, bring it forward."""
@@ -162,7 +175,8 @@ class Fleet:
                 await self.refresh()
             if self._deps.catching_up is not None:
                 await self._deps.catching_up.renew_lost(self.distribution.listed)
-            await self.feed.put(self._heartbeat())
+            await self.feed.put(self.others.heartbeat())
+            self.others.warn()
             await self.feed.try_refused()
             if self._deps.joins is not None:
                 await self._deps.joins.offer(self.feed)
@@ -175,8 +189,11 @@ class Fleet:
             _log.error("%s", error)
 
     async def refresh(self) -> None:
-        """Send nodes all that they should have; after a change of nodes or certificates. Raises WellkeeperError."""
-        if self.restored.is_waiting:
+        """Send nodes all that they should have; after a change of nodes or certificates. Raises WellkeeperError.
+
+        Nothing after a restore, until the nodes have said what they have, nor while a newer issuer does that.
+        """
+        if self.restored.is_waiting or self.others.is_replaced:
             return
         # Before the work: what changes meanwhile makes another one due.
         self._refreshed_at = self._deps.clock.monotonic()
@@ -291,10 +308,6 @@ class Fleet:
 
     def _hear(self, stored: Stored) -> None:
         self.distribution.hear(stored)
-
-    def _heartbeat(self) -> Record:
-        now = int(self._deps.clock.now().timestamp())
-        return Record(f"{Kind.HEARTBEAT}/issuer", now, now, now + _HEARTBEAT_LIFETIME_SECONDS)
 
 
 async def open_fleet(deps: Deps) -> Fleet:

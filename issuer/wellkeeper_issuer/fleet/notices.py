@@ -21,6 +21,7 @@ from wellkeeper_node.wording import counted
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "node/"
+_ISSUERS: Final = "fleet/issuers"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -36,6 +37,7 @@ class NodeNotices:
     async def notify(self, fleet: Fleet) -> None:
         """Send what is owed; a notice that cannot be sent stays owed. Raises JournalError and SettingsError."""
         listed = await read_listed(fleet.distribution.listed, self.bundles)
+        await self._about_issuers(fleet.others.warning)
         found = node_statuses(fleet.nodes, fleet.reports.last, listed)
         sent, present = await self.notes.read_notices(), {_key(one.name) for one in found}
         for key in sent:
@@ -43,6 +45,20 @@ class NodeNotices:
                 await self.notes.forget_notices(key)
         for one in found:
             await self._about(one, sent.get(_key(one.name), frozenset()))
+
+    async def _about_issuers(self, warning: str) -> None:
+        """Send once that another issuer is active, until it is not."""
+        is_sent = bool((await self.notes.read_notices([_ISSUERS])).get(_ISSUERS))
+        if not warning and is_sent:
+            await self.notes.forget_notices(_ISSUERS)
+        if not warning or is_sent:
+            return
+        try:
+            await self.notifications.send(Notice.FINDING, "", warning)
+        except HookError as error:
+            _log.error("%s", error)
+        else:
+            await self.notes.record_notice(_ISSUERS, Notice.FINDING)
 
     async def _about(self, status: NodeStatus, sent: Collection[Notice]) -> None:
         now = self.clock.now()

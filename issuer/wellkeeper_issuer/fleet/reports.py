@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -74,6 +74,11 @@ class Reports:
     def last(self) -> Mapping[str, Seen]:
         """The last report of each node that is enrolled."""
         return {name: self._last[name] for name, body in self._nodes().items() if self._is_known(name, body)}
+
+    @property
+    def nodes(self) -> Collection[str]:
+        """The names of the nodes that are enrolled."""
+        return self._nodes().keys()
 
     def of(self, node: str) -> Report | None:
         seen = self._seen(node)

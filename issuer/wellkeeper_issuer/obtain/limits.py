@@ -7,7 +7,7 @@ use is held in reserve for an urgent or forced renewal.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -145,6 +145,15 @@ class Limits:
             await self._ledger.record_uses(list(self._uses(directory_url, limits, claim, Spent.CERTIFICATE)))
         await self._blocks.answered(directory_url)
 
+    async def count_issued(self, directory_url: str, limits: Sequence[Limit], lineage: Lineage, at: datetime) -> None:
+        """Record a certificate that another issuer got at this time, and its order. Idempotent."""
+        claim = _Claim(lineage, is_renewal=False, is_exempt=False)
+        spent = Spent.ORDER, Spent.CERTIFICATE
+        uses = [replace(use, at=at) for one in spent for use in self._uses(directory_url, limits, claim, one)]
+        async with self._lock:
+            new = [use for use in uses if at not in await self._read(use)]
+            await self._ledger.record_uses(new)
+
     async def learn(self, directory_url: str, limits: Sequence[Limit], lineage: str, error: WellkeeperError) -> None:
         """Record a failed order: the validations that failed, and until when the CA must not be asked."""
         if isinstance(error, ChallengeError):
@@ -234,6 +243,10 @@ class Limits:
         start, end = _start(limit, now), now + timedelta(seconds=limit.seconds)
         found = await self._ledger.read_uses(directory_url, limit.spent, limit.scope, value, start)
         return [min(at, now) for at in found if start < at < end]
+
+    async def _read(self, use: Use) -> Sequence[datetime]:
+        """Return the times from this use on."""
+        return await self._ledger.read_uses(use.directory_url, use.spent, use.scope, use.value, use.at)
 
     def _claimed(self, directory_url: str, limit: Limit, value: str, except_for: str) -> int:
         """Return how many certificates the orders in progress will become; orders are recorded already."""

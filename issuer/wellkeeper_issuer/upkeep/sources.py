@@ -1,6 +1,6 @@
 """Open the CA to ask for a certificate, unless its limits or earlier refusals forbid it, and record its refusals."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +34,10 @@ def is_of_the_ca(error: WellkeeperError) -> bool:
     return isinstance(error, OrderError | FinalizeError) and not isinstance(error, DatesError)
 
 
+async def always_alone() -> None:
+    """Pass: without a fleet, there is one issuer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One CA, for one certificate: `terms` are those of a new order."""
@@ -46,7 +50,8 @@ class Source:
 class Sources:
     """The CAs, their limits, and the results of earlier orders.
 
-    `unusable` maps a directory to the reason why an order there cannot succeed. A daemon has `starting`.
+    `unusable` maps a directory to the reason why an order there cannot succeed. A daemon has `starting`. `check_alone`
+    raises DeferredError while another issuer must order instead of this one.
     """
 
     authorities: Authorities
@@ -55,6 +60,7 @@ class Sources:
     clock: Clock
     unusable: Mapping[str, str] = field(default_factory=dict)
     starting: Starting | None = None
+    check_alone: Callable[[], Awaitable[None]] = always_alone
 
     @asynccontextmanager
     async def source(
@@ -115,6 +121,7 @@ class Sources:
         **terms: Any,  # noqa: ANN401 - what `reserve` takes
     ) -> None:
         """Reserve an order; `earlier` is the schedule of what this CA issued last."""
+        await self.check_alone()
         await self.limits.reserve(
             directory_url,
             self.authorities.limits(directory_url),

@@ -17,6 +17,7 @@ from wellkeeper_node.agent.clocks import concern_about
 from wellkeeper_node.agent.fetching import Fetching
 from wellkeeper_node.agent.fitting import shortened
 from wellkeeper_node.agent.inbox import Inbox
+from wellkeeper_node.agent.issuers import HeardIssuers
 from wellkeeper_node.agent.links import Link
 from wellkeeper_node.agent.manifests import Manifests
 from wellkeeper_node.agent.numbers import ReportNumbers
@@ -69,6 +70,7 @@ class Work:
     fetching: Fetching
     pickup: Pickup
     numbers: ReportNumbers
+    issuers: HeardIssuers
     live: Callable[[], Awaitable[Collection[str]]]
     clock_ahead: Callable[[], float | None]
     show: Callable[[Report], Awaitable[None]]
@@ -109,6 +111,8 @@ class Agent:
             is_new = await self._work.manifests.take(stored.value)
             self._is_news |= is_new
             return is_new
+        if kind_of(stored.key) is Kind.HEARTBEAT:
+            return self._work.issuers.take(stored.value)
         record = self._work.inbox.take(stored)
         if record is None:
             return False
@@ -204,6 +208,7 @@ class Agent:
             certificates=dict(work.pickup.reports),
             fleet_key_ids=self._own.fleet_key_ids,
             next_keys=self._own.next_keys,
+            heartbeats=work.issuers.heartbeats,
         )
 
     def _signed(self, report: Report, number: int) -> Stored:

@@ -20,6 +20,7 @@ from wellkeeper_node.agent.clocks import nearest
 from wellkeeper_node.agent.fetching import Fetching
 from wellkeeper_node.agent.hook import DeployHook
 from wellkeeper_node.agent.inbox import Inbox
+from wellkeeper_node.agent.issuers import HeardIssuers
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.agent.learned_keys import LearnedKeys, by_id
 from wellkeeper_node.agent.links import Link
@@ -121,6 +122,7 @@ async def running_agent(
             fetching=fetching,
             pickup=Pickup(_parts(settings, fetching, probes), notify),
             numbers=ReportNumbers(settings.state_dir, clock),
+            issuers=HeardIssuers(fleet_keys, clock, notify),
             live=LiveFolder(settings.certificates_dir).versions,
             clock_ahead=lambda: nearest(relay.clock_ahead_seconds for relay in relays),
             show=show,

@@ -21,7 +21,7 @@ from wellkeeper_node.records.port import NodeRecords, Update
 _log = logging.getLogger(__name__)
 
 # Bundles are fetched when they are needed: most are for other nodes, or installed already.
-FOLLOWED: Final = (Kind.PUBLICATION, Kind.WRAP, Kind.MANIFEST, Kind.NODE)
+FOLLOWED: Final = (Kind.PUBLICATION, Kind.WRAP, Kind.MANIFEST, Kind.NODE, Kind.HEARTBEAT)
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _REPORT_SECONDS: Final = 60.0

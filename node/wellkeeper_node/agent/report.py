@@ -21,6 +21,7 @@ _LONGEST_ID: Final = 64
 _LONGEST_NAME: Final = 300
 _MOST: Final = 10_000
 _MOST_CLIENTS: Final = 8
+_MOST_ISSUERS: Final = 4
 
 
 class CertificateState(StrEnum):
@@ -95,7 +96,8 @@ class CertificateReport:
 class Report:
     """All of it. `clock` is UNIX time; `manifest` the number of the highest one, 0 without any.
 
-    `fleet_key_ids` are those of the fleet keys that the node trusts, `next_keys` the public line of its own next keys.
+    `fleet_key_ids` are those of the fleet keys that the node trusts, `next_keys` the public line of its own next keys,
+    `heartbeats` the last signed message of each issuer that it heard in the last minutes.
     Publications by `jti`, fetches by token, certificates by lineage. A long report leaves out certificates that are
     served or installed, and has their digests (`done_digest`) in `done`.
     """
@@ -111,6 +113,7 @@ class Report:
     done: frozenset[str] = frozenset()
     fleet_key_ids: tuple[str, ...] = ()
     next_keys: str | None = None
+    heartbeats: tuple[str, ...] = ()
 
     def is_done(self, lineage: str, number: int) -> bool:
         """Return whether nginx has this version of the certificate."""
@@ -144,6 +147,7 @@ class Report:
             "done": sorted(self.done),
             "fleet_key_ids": list(self.fleet_key_ids),
             "next_keys": self.next_keys,
+            "heartbeats": list(self.heartbeats),
         }
 
 
@@ -171,6 +175,7 @@ def parse_report(node: str, body: Mapping[str, Any]) -> Report:
         done=frozenset(_texts(body, "done")[:_MOST]) if "done" in body else frozenset(),
         fleet_key_ids=_texts_if_any(body, "fleet_key_ids"),
         next_keys=_text_or_none(body, "next_keys"),
+        heartbeats=_texts(body, "heartbeats", Kind.HEARTBEAT.longest)[:_MOST_ISSUERS] if "heartbeats" in body else (),
     )
 
 
@@ -250,11 +255,11 @@ def _text_or_none(found: Mapping[str, Any], name: str) -> str | None:
     return None if found.get(name) is None else one_line(_member(found, name, str))
 
 
-def _texts(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def _texts(found: Mapping[str, Any], name: str, longest: int = _LONGEST_NAME) -> tuple[str, ...]:
     values = _member(found, name, list)
     if not all(isinstance(one, str) for one in values):
         raise ValueError(f"{name!r} must be a list of strings")
-    return tuple(one_line(one, _LONGEST_NAME) for one in values)
+    return tuple(one_line(one, longest) for one in values)
 
 
 def _texts_if_any(found: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -123,11 +123,11 @@ async def test_reports_survive_a_restart_and_are_not_taken_twice(played: Played,
 
 
 class BetweenBeats(FakeClock):
-    """A clock on which the next beat is never due: only what sleeps for a second wakes up."""
+    """A clock on which the next beat is never due: only what sleeps for some seconds wakes up."""
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        if seconds > 1:
+        if seconds > 10:
             await asyncio.Event().wait()
 
 

@@ -28,6 +28,7 @@ from wellkeeper_issuer.fleet.sealing import Sealed, seal, wrap
 from wellkeeper_node.agent.agent import Agent, Own, Work
 from wellkeeper_node.agent.fetching import Fetching
 from wellkeeper_node.agent.inbox import Inbox
+from wellkeeper_node.agent.issuers import HeardIssuers
 from wellkeeper_node.agent.links import Link
 from wellkeeper_node.agent.manifests import Manifests
 from wellkeeper_node.agent.numbers import ReportNumbers
@@ -226,6 +227,7 @@ class MadeNode:
             fetching=fetching,
             pickup=Pickup(parts, notify),
             numbers=ReportNumbers(self.folder, self.clock),
+            issuers=HeardIssuers(FLEET_KEYS, self.clock, notify),
             live=self._live,
             clock_ahead=lambda: self.ahead_seconds,
             show=show,
