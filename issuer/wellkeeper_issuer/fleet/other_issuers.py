@@ -99,15 +99,11 @@ class OtherIssuers:
 def find_others(
     messages: Iterable[str], keys: Mapping[str, Ed25519PublicKey], own: IssuerId, now: datetime
 ) -> tuple[IssuerId, ...]:
-    """Return the other issuers that sent these heartbeats in the last minutes, the newest first.
-
-    An older one counts only if it sent one after this one became the issuer.
-    """
+    """Return the other issuers that sent these heartbeats in the last minutes, the newest first."""
     beats = [beat for one in set(messages) if (beat := _read(one, keys, now)) and beat.issuer.id != own.id]
-    least = now.timestamp() - SILENT_SECONDS
-    found = {
-        one.issuer.id: one.issuer for one in beats if one.at >= least and one.at > min(own.since, one.issuer.since)
-    }
+    # What was sent before this one became the issuer is from the one that it replaced.
+    least = max(now.timestamp() - SILENT_SECONDS, own.since + 1)
+    found = {one.issuer.id: one.issuer for one in beats if one.at >= least}
     return tuple(sorted(found.values(), key=lambda one: (-one.since, one.id)))
 
 

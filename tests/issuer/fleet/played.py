@@ -11,6 +11,7 @@ from tests.fakes_fleet import FakeFleet
 from tests.issuer.fleet.issuers import Issuer
 from tests.issuer.fleet.relays import PlayedNode
 from tests.relay.messages import FLEET_KEY, FLEET_KEYS
+from wellkeeper_client.heartbeats import UNNAMED
 from wellkeeper_issuer.fleet.distribution import Disk
 from wellkeeper_issuer.fleet.fleet import Deps, Fleet, open_fleet
 from wellkeeper_issuer.fleet.joins import Joins
@@ -32,6 +33,7 @@ class Played(Issuer):
         self.records = FakeFleet()
         self.notified: list[Fleet] = []
         self.has_others = True
+        self.own = UNNAMED
 
     async def join(self, *nodes: PlayedNode) -> None:
         for node in nodes:
@@ -49,7 +51,7 @@ class Played(Issuer):
         archive, bundles = ArchiveFolder(self.folder / "certificates"), SealedBundles(self.folder / "state")
         disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
         deps = Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins, self.has_others)
-        return await open_fleet(replace(deps, catching_up=catching_up, forget=forget))
+        return await open_fleet(replace(deps, catching_up=catching_up, forget=forget, own=self.own))
 
     async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
         await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})
