@@ -12,6 +12,7 @@ import pytest
 from tests.issuer.commands.backups import make_backup
 from tests.issuer.commands.conftest import Finished, Program
 from tests.issuer.commands.test_node import LINE
+from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_node.start import CONFIG_VARIABLE
 
 FLEET: Final = "[fleet]\nlisten = ['127.0.0.1:8404']"
@@ -29,6 +30,7 @@ class StandbyHost:
         self.backup = make_backup(program, folder)
         self.trust = program.config.with_name("trust.toml")
         self.live = self._live()
+        FleetKeys(program.state_dir).make()
         self.back_up(FLEET, "node", "add", NODE, LINE)
 
     def back_up(self, table: str, *command: str) -> None:

@@ -12,6 +12,8 @@ from tests.fleet import entry
 from tests.issuer.commands.conftest import Program
 from tests.issuer.status.test_metrics import parsed
 from tests.json_docs import assert_documented
+from wellkeeper_client import records
+from wellkeeper_client.heartbeats import Heartbeat, IssuerId
 from wellkeeper_client.signing import key_id
 from wellkeeper_issuer.fleet.manifest import sign_manifest
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
@@ -186,3 +188,20 @@ def test_check_fails_before_the_manifest_is_full(program: Program, join: Join, n
     finished = program.run("status", "--check", "--nodes")
     assert finished.exit_code == 1
     assert "the manifest has 2700 certificates for nodes and is 85 % full" in " ".join(finished.err.split())
+
+
+def test_second_issuer_is_shown_and_makes_check_fail(program: Program, join: Join, now: datetime) -> None:
+    key = FleetKeys(program.state_dir).current
+    at = int(now.timestamp())
+    other = records.sign(Heartbeat(IssuerId("b" * 22, "web9", at - 10), at - 1).to_record(), key)
+    join("web2", report=replace(said(SERVED), heartbeats=(other,)))
+    words = "several issuers feed this fleet: web1 (aaaaaaaa) and web9 (bbbbbbbb); stop all but web9 (bbbbbbbb), the"
+    assert program.run("status", "--json").json()["issuers"] is None  # this one has never fed it
+    own = IssuerId("a" * 22, "web1", at - 100)
+    (program.state_dir / ".issuer.json").write_text(json.dumps(own.to_json()))
+    assert program.run("status", "--nodes").out.startswith(words)
+    assert words in program.run("status").out
+    assert words in program.run("status", "--check").err
+    assert program.run("status", "--json").json()["issuers"].startswith(words)
+    join("web2", timedelta(minutes=4), replace(said(SERVED), heartbeats=(other,)))
+    assert program.run("status", "--json").json()["issuers"] is None
