@@ -24,7 +24,7 @@ def test_heartbeat_is_read_as_it_was_sent() -> None:
     assert str(A) == "web1 (aaaaaaaa)"
 
 
-def test_heartbeat_of_a_former_version_names_nobody() -> None:
+def test_heartbeat_of_a_former_version_names_no_host() -> None:
     assert read_heartbeat(signed({}), FLEET_KEYS, NOW) == Heartbeat(UNNAMED, NOW)
     assert str(UNNAMED) == "a host with an older version"
 

@@ -46,7 +46,7 @@ _BACKDATED: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What this host knows; `doubts` are reasons to believe that the other issuer works, or nodes would not follow.
+    """Knowledge of this host; `doubts` are reasons to believe that the other issuer works, or nodes would not follow.
 
     `relays` says of each relay why there is no contact, "" if there is. `missing` are certificates that this host
     lacks, `issued` those that were issued after the backup.

@@ -63,7 +63,7 @@ class OtherIssuers:
 
     @property
     def warning(self) -> str:
-        """What is wrong, "" while this issuer is the only one."""
+        """A sentence that says what is wrong, "" while this issuer is the only one."""
         return describe(self._own, self.active)
 
     def warn(self) -> None:

@@ -19,7 +19,7 @@ class HeardIssuers:
         self._fleet_keys = fleet_keys
         self._clock = clock
         self._notify = notify
-        # By the issuer's id: when it was sent, when it was heard by the clock that nobody sets, and the message.
+        # By the issuer's id: when it was sent, when it was heard by the monotonic clock, and the message.
         self._heard: dict[str, tuple[int, float, str]] = {}
 
     def take(self, message: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What an agent hears of issuers, and that its reports say so."""
+"""Heartbeats that an agent hears, and its reports of them."""
 
 import asyncio
 from pathlib import Path
