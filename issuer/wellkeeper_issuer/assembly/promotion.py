@@ -24,7 +24,6 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import limits
 from wellkeeper_node import durable
-from wellkeeper_node.agent.build import MANIFEST_FILE
 from wellkeeper_node.agent.shown import StatusFile
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.certificates.leaves import read_leaves
@@ -64,6 +63,8 @@ async def look(settings: Settings, node: "NodeSettings", standby: Standby) -> Lo
 
     Raises SettingsError, FleetError and InstallError.
     """
+    from wellkeeper_node.agent.build import MANIFEST_FILE
+
     relays, doubts = await _look_at_agent(settings, node)
     path = node.state_dir / MANIFEST_FILE
     keys = {key_id(key): key for key in FleetKeys(settings.state_dir).trusted}

@@ -31,6 +31,7 @@ ELSEWHERE = {
     f"revoke {NAME}": 1,
     f"setup --certificate {NAME}": 1,
     "restore {folder}/none": 1,
+    "promote": 2,
 }
 HERE = {
     "init": 0,

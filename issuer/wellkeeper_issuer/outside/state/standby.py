@@ -51,7 +51,11 @@ def read_standby(state_dir: Path) -> Standby | None:
 
 def refuse_standby(state_dir: Path) -> None:
     """Raise JournalError on a standby: only its issuer may order, publish, sign and change settings."""
-    if presence.exists(state_dir / MARK) and (found := read_standby(state_dir)):
+    try:
+        is_marked = presence.exists(state_dir / MARK)
+    except PermissionError:
+        return  # a user who may not look into state_dir cannot use it either, as the command then says
+    if is_marked and (found := read_standby(state_dir)):
         what, why = found.line.split(", ")
         raise JournalError(what, why, "Run 'wellkeeper promote' if that issuer is lost.")
 
