@@ -12,7 +12,6 @@ import click
 
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.location import peek_state_dir, settings_path
-from wellkeeper_issuer.outside.state.standby import refuse_standby
 from wellkeeper_node.errors import WellkeeperError
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def read(config: Path | None, *, is_staging: bool = False, is_for_standbys: bool
 
     settings = read_settings(settings_path(config))
     if not is_for_standbys:
-        refuse_standby(settings.state_dir)
+        _refuse_standby(settings.state_dir)
     if is_staging:
         staging = ("letsencrypt-staging",)
         certificates = tuple(one.model_copy(update={"ca": staging}) for one in settings.certificates)
@@ -145,4 +144,10 @@ def refuse_standbys(config: Path | None) -> None:
     """Raise JournalError on a standby, before a command changes the settings."""
     state_dir = peek_state_dir(settings_path(config))
     if state_dir is not None:
-        refuse_standby(state_dir)
+        _refuse_standby(state_dir)
+
+
+def _refuse_standby(state_dir: Path) -> None:
+    from wellkeeper_issuer.outside.state.standby import refuse_standby
+
+    refuse_standby(state_dir)
