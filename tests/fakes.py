@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from wellkeeper_node.happened import Happened
+
 
 class FakeClock:
     """A clock (`Clock` of issuer and responder) that advances only when a test advances it or code sleeps.
@@ -48,3 +50,13 @@ async def run_tasks_until(condition: Callable[[], bool]) -> None:
         if condition():
             return
         await asyncio.sleep(0)
+
+
+class FakeHistory:
+    """`happened.History` in memory."""
+
+    def __init__(self) -> None:
+        self.happened: list[Happened] = []
+
+    def add(self, *happened: Happened) -> None:
+        self.happened += happened

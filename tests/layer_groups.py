@@ -14,12 +14,13 @@ RECORDS: Final = tuple(
 NODE: Final = (
     "wellkeeper_node.model",
     "wellkeeper_node.errors",
+    "wellkeeper_node.happened",
     "wellkeeper_node.ports",
     "wellkeeper_node.steps",
     "wellkeeper_node.wording",
     "wellkeeper_node.advice",
 )
-NOUNS: Final = (*ADVICE, "wellkeeper_node.errors", "wellkeeper_issuer.model")
+NOUNS: Final = (*ADVICE, "wellkeeper_node.errors", "wellkeeper_node.happened", "wellkeeper_issuer.model")
 CORE: Final = (
     *NODE,
     "wellkeeper_issuer.model",

@@ -52,6 +52,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "wellkeeper_node.model": (),
     "wellkeeper_node.findings": (),
+    "wellkeeper_node.happened": (),
     "wellkeeper_node.wording": (),
     "wellkeeper_node.advice.read_back": (*ADVICE, *CONTRACT, "aiohttp"),
     "wellkeeper_node.advice*": ADVICE,
