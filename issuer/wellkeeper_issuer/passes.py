@@ -38,7 +38,9 @@ from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.renew_partly import renew_partly
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
+from wellkeeper_issuer.upkeep.events import delivery_of, issue_of
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
+from wellkeeper_issuer.upkeep.opening import Opening
 from wellkeeper_issuer.upkeep.restoring import can_stand_in
 from wellkeeper_issuer.upkeep.verifying import Verifications
 from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
@@ -54,23 +56,6 @@ _TO_BE_DELIVERED: Final = {
     True: "installed by an earlier pass, not delivered yet",
     False: "installed, but missing in the state; not delivered yet",
 }
-
-
-class _Opening:
-    """Work done once, before the first certificate of a pass is obtained; its failure fails all of them."""
-
-    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._work = work
-        self._task: asyncio.Future[None] | None = None
-
-    async def __call__(self) -> None:
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._work())
-        await asyncio.shield(self._task)
-
-    @property
-    def was_needed(self) -> bool:
-        return self._task is not None
 
 
 async def _ready() -> None:
@@ -114,7 +99,7 @@ class Passes:
             await self.prepare()
             await self.follow_up.begin(lineages)
 
-        opening = _Opening(open_pass)
+        opening = Opening(open_pass)
         try:
             # Interrupted, a group waits until the last one has withdrawn its tokens and recorded its order.
             async with asyncio.TaskGroup() as group:
@@ -142,7 +127,7 @@ class Passes:
         except WellkeeperError as error:
             _log.warning("old versions were not removed: %s", error)  # the next renewal removes them
 
-    async def _work(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
+    async def _work(self, run: CertificateRun, opening: Opening, mode: Mode) -> None:
         """Take one certificate from due to served, and follow up."""
         async with self._locks[run.lineage.name]:
             # Until the lock is released, only this run changes what is recorded about the certificate.
@@ -153,6 +138,7 @@ class Passes:
                 await self._renew_and_deliver(run, opening, mode)
                 # A result that cannot be recorded is this certificate's error: the others go on.
                 await self._guarded(run, self._settle(run))
+                await self.follow_up.record(*delivery_of(run))
             else:
                 await self.follow_up.report(run.lineage.name, run.record)
                 run.reason = waiting(run.waits)
@@ -167,7 +153,7 @@ class Passes:
             run.reason = str(run.deferred)
             await self.follow_up.report(run.lineage.name, run.record)
 
-    async def _renew_and_deliver(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
+    async def _renew_and_deliver(self, run: CertificateRun, opening: Opening, mode: Mode) -> None:
         with self.delivery.expecting():
             async with self._slots:
                 await self._guarded(run, self._obtain(run, opening, mode))
@@ -201,7 +187,7 @@ class Passes:
             _log.exception("certificate %s: unexpected error; please report it", run.lineage.name)
             run.error = run.error or error
 
-    async def _obtain(self, run: CertificateRun, opening: _Opening, mode: Mode) -> None:
+    async def _obtain(self, run: CertificateRun, opening: Opening, mode: Mode) -> None:
         await self.renewals.await_nginx(mode)
         run.installed = await self.renewals.certificates.installed(run.lineage.name)
         run.is_to_be_verified = self._verifications.is_due(run.record, run.installed)
@@ -228,6 +214,7 @@ class Passes:
         self.renewals.progress.note(run.lineage.name, f"due: {reason}")
         run.flip, run.issued, run.left_out = await renew_partly(self.renewals, run.lineage, found, run.steps, mode)
         run.record = replace(run.record, attempt=None, owed_hook=run.flip.after)
+        await self.follow_up.record(*issue_of(run))
 
     async def _plan(self, run: CertificateRun, issued: Issued) -> None:
         run.record = replace(run.record, schedule=await self.renewals.plan(issued, run.record.schedule))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeHistory
 from tests.fakes_around import FakeAuthorities, FakeHooks, FakeInfos, FakeNotifications
 from tests.fakes_certificates import FakeCertificates
 from tests.fakes_deliver import dns
@@ -120,6 +120,7 @@ class Host:
     progress: FakeProgress
     clock: FakeClock
     nodes: Nodes
+    history: FakeHistory
 
     def wait(self, seconds: float) -> None:
         """Let time pass for issuer and nodes."""
@@ -196,7 +197,7 @@ def make_host(
     progress, folders, ca = FakeProgress(), Folders(), FakeAuthority(clock)
     certificates = wrap(folders)
     authorities, infos, hooks, notifications = FakeAuthorities(ca), FakeInfos(), FakeHooks(), FakeNotifications()
-    nginx = FakeNginx(folders, clock)
+    nginx, history = FakeNginx(folders, clock), FakeHistory()
     nginx.needed = set(NAMES)
     handshakes = Handshakes(nginx, folders)
     renewals = make_renewals(
@@ -206,7 +207,7 @@ def make_host(
     passes = Passes(
         renewals,
         LocalDelivery(nginx, handshakes, certificates, _ADDRESSES, batch),
-        FollowUp(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle),
+        FollowUp(state.schedules, state.notes, hooks, notifications, certificates, clock, _middle, history),
     )
     return Host(
         passes=passes,
@@ -222,6 +223,7 @@ def make_host(
         progress=progress,
         clock=clock,
         nodes=nodes,
+        history=history,
     )
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import pwd
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import InstallError
+from wellkeeper_node.history import HistoryFile, author
 from wellkeeper_node.model import Node
 
 if TYPE_CHECKING:
@@ -49,7 +51,13 @@ def accounts(settings: Settings) -> "AccountFolder":
         directory_urls(settings),
         contact=settings.contact,
         terms_of_service_agreed=settings.terms_of_service_agreed,
+        history=history(settings.state_dir),
     )
+
+
+def history(state_dir: Path) -> HistoryFile:
+    """Return the history, as this process writes it."""
+    return HistoryFile(state_dir, author("wellkeeper", sys.argv[1:], os.environ), SystemClock())
 
 
 def certificates(settings: Settings) -> "CertificateFolders":

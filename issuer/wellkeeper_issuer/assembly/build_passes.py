@@ -121,10 +121,11 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
         starting = Starting(clock, lambda: _ask(clients)) if is_daemon else None
         sources = replace(ready.sources, unusable=unusable, starting=starting)
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
+        history = build.history(settings.state_dir)
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=sources, permit=permit),
             delivery=FleetDelivery(delivery, fleet.distribution, nginx) if fleet else delivery,
-            follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose),
+            follow_up=FollowUp(state.schedules, state.notes, hooks, notifications, folders, clock, choose, history),
             prepare=prepare,
             at_once=settings.renewals_at_once,
         )

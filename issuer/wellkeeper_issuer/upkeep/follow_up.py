@@ -13,6 +13,7 @@ from wellkeeper_issuer.ports.state import Notes, Schedules
 from wellkeeper_issuer.records import Event, Failure, LineageRecord, Notice, Occasion, Schedule
 from wellkeeper_issuer.upkeep.notices import owed, turning_points
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.happened import NO_HISTORY, Happened, History, record
 from wellkeeper_node.ports import Certificates, Clock
 from wellkeeper_node.wording import format_time
 
@@ -30,6 +31,7 @@ class FollowUp:
     certificates: Certificates
     clock: Clock
     choose: Callable[[], float]
+    history: History = NO_HISTORY
 
     def waits(self, lineage: Lineage, failure: Failure | None) -> Failure | None:
         """Return the failure if the certificate must not be tried again yet; other identifiers need not wait."""
@@ -63,6 +65,10 @@ class FollowUp:
             await self._try(self.hooks.run(Event.FAILED, self._occasion(lineage, failure.message)))
         await self.report(lineage.name, replace(record, failure=failure))
         return failure
+
+    async def record(self, *happened: Happened) -> None:
+        """Add it to the history."""
+        await record(self.history, *happened)
 
     async def report(self, lineage: str, record: LineageRecord) -> None:
         """Send the notice that the administrator has not received yet. If it cannot be sent, it stays owed."""

@@ -19,6 +19,7 @@ from wellkeeper_issuer.outside.keys import key_files
 from wellkeeper_issuer.outside.keys.key_files import AccountKey
 from wellkeeper_issuer.outside.keys.signing_keys import SigningKey
 from wellkeeper_node import durable, presence
+from wellkeeper_node.happened import NO_HISTORY, Happened, History, What
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class AccountFolder:
         *,
         contact: tuple[str, ...] = (),
         terms_of_service_agreed: bool = False,
+        history: History = NO_HISTORY,
     ) -> None:
         self._state_dir = state_dir
         self._accounts = state_dir / "accounts"
@@ -51,6 +53,7 @@ class AccountFolder:
         self.directory_urls = tuple(directory_urls)
         self.contact = contact
         self.terms_of_service_agreed = terms_of_service_agreed
+        self._history = history
 
     def make_keys(self, *, is_publishing_key_rotated: bool = False) -> tuple[Path, ...]:
         """Create the missing keys and return their paths. Raises SettingsError.
@@ -68,6 +71,8 @@ class AccountFolder:
             made = [(path, make) for path, make in wanted if not presence.exists(path)]
             for path, make in made:
                 make(path)
+            for path, _ in made:
+                self._tell(What.KEY_MADE, "account" if path.parent == self._accounts else "publishing", file=path.name)
             return tuple(path for path, _ in made)
 
     def key_path(self, directory_url: str) -> Path:
@@ -102,6 +107,7 @@ class AccountFolder:
             self._existing(directory_url)
             if not presence.exists(path):
                 key_files.make_account_key(path)
+                self._tell(What.KEY_MADE, "account", ca=directory_url, file=path.name)
         return key_files.read_account_key(path)
 
     def take_next_account_key(self, directory_url: str) -> None:
@@ -111,6 +117,7 @@ class AccountFolder:
             if presence.exists(following):
                 os.replace(following, path)  # noqa: PTH105 - names the operation
                 durable.sync(path.parent)
+                self._tell(What.KEY_SWITCHED, "account", ca=directory_url, file=path.name)
 
     def forget_next_account_key(self, directory_url: str) -> None:
         """Delete the next key; the caller knows that no account has it. Idempotent."""
@@ -154,12 +161,15 @@ class AccountFolder:
 
     def record(self, account: AccountRecord) -> None:
         """Replace the record for the CA. Raises SettingsError."""
-        path = self.record_path(account.directory_url)
+        path, known = self.record_path(account.directory_url), self.read(account.directory_url)
         text = {"directory_url": account.directory_url, "account_url": account.account_url}
         members = text | ({"is_deactivated": True} if account.is_deactivated else {})
         members |= {"agreed_terms": account.agreed_terms} if account.agreed_terms else {}
         with key_files.translated(path):
             key_files.replace_whole(path, json.dumps(members, indent=2).encode())
+        what = What.ACCOUNT_DEACTIVATED if account.is_deactivated else What.ACCOUNT_REGISTERED
+        if known is None or known.account_url != account.account_url or account.is_deactivated:
+            self._tell(what, account.directory_url, account=account.account_url)
 
     def take_over(self, account: AccountRecord, account_key: AccountKey) -> bool:
         """Adopt another client's account; return False if we already have another account at this CA.
@@ -178,6 +188,9 @@ class AccountFolder:
                 key_files.write_account_key(path, account_key)
         self.record(account)
         return True
+
+    def _tell(self, what: What, subject: str, **details: str) -> None:
+        self._history.add(Happened(what, subject, details))
 
     def _existing(self, directory_url: str) -> Path:
         """Return the path of the account key of this CA. Raises SettingsError when it does not exist."""
